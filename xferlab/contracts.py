@@ -1,0 +1,306 @@
+"""The promises between the framework and a plugin (nothing heavy is imported here).
+
+A plugin is a frozen dataclass registered under ``(group, name)`` with one method, listed in
+:data:`GROUPS`. Each method's arguments say all that the plugin may know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+
+class Task(Enum):
+    """What a row asks for."""
+
+    one_label = "one_label"
+    multi_label = "multi_label"
+    regression = "regression"
+    tagging = "tagging"
+
+
+class Emits(Enum):
+    """What a model's outputs mean."""
+
+    logits = "logits"
+    probabilities = "probabilities"
+    values = "values"
+
+
+class LabelKind(Enum):
+    """How labels are written down.
+
+    ``integer`` (batch,) int32; ``one_hot`` and ``multi_hot`` (batch, classes) float32; ``real``
+    (batch,) float32; ``tags`` (batch, length) int32 with -1 where there is nothing to learn.
+    """
+
+    integer = "integer"
+    one_hot = "one_hot"
+    multi_hot = "multi_hot"
+    real = "real"
+    tags = "tags"
+
+
+LABELS_OF_TASK = {
+    Task.one_label: LabelKind.integer,
+    Task.multi_label: LabelKind.multi_hot,
+    Task.regression: LabelKind.real,
+    Task.tagging: LabelKind.tags,
+}
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """What the data says about the task.
+
+    Attributes:
+        task: what a row asks for.
+        class_names: one name a class, in label order; empty for regression.
+        train_size: rows of the training split.
+        max_length: longest input, in tokens; longer ones are cut.
+        has_pairs: whether a row is two texts.
+        class_counts: training rows (tags, for tagging) of each class, in label order.
+        emits: what the model's outputs mean; the framework fills it in from the model.
+    """
+
+    task: Task
+    class_names: tuple[str, ...]
+    train_size: int
+    max_length: int
+    has_pairs: bool = False
+    class_counts: tuple[int, ...] = ()
+    emits: Emits = Emits.logits
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes; 0 for regression."""
+        return len(self.class_names)
+
+    @property
+    def num_outputs(self) -> int:
+        """Width of the model's last axis: one output a class, or one value."""
+        return self.num_classes or 1
+
+    @property
+    def label_kind(self) -> LabelKind:
+        """How this task's labels are written down."""
+        return LABELS_OF_TASK[self.task]
+
+
+@dataclass(frozen=True)
+class Takes:
+    """What a loss or a metric can be fed with; anything else is refused before training.
+
+    Attributes:
+        outputs: which kinds of model output.
+        labels: which kinds of label.
+    """
+
+    outputs: tuple[Emits, ...]
+    labels: tuple[LabelKind, ...]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows of one split, in order.
+
+    Attributes:
+        texts: one string a row; for tagging, one list of words a row.
+        labels: array as the task's :class:`LabelKind` says, one row each; for tagging a list
+            with one int32 array a row, one tag a word.
+        pairs: the second text of each row, where rows are pairs.
+    """
+
+    texts: Sequence[Any]
+    labels: Any
+    pairs: Sequence[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True)
+class TextData:
+    """A task's rows: training, validation and, where there is one, test."""
+
+    spec: TaskSpec
+    train: Split
+    validation: Split
+    test: Split | None = None
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The splits that exist, by name."""
+        every = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split for name, split in every.items() if split is not None}
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Token ids of a list of rows.
+
+    Attributes:
+        token_ids: one int32 array (length,) a row, special tokens included.
+        segment_ids: likewise; 0 for the first text of a pair, 1 for the second.
+        word_ids: for tagging, the word each token belongs to, -1 for special tokens.
+    """
+
+    token_ids: Sequence[np.ndarray]
+    segment_ids: Sequence[np.ndarray]
+    word_ids: Sequence[np.ndarray] | None = None
+
+
+class Tokenizer(Protocol):
+    """Turns texts into token ids; ``fingerprint`` changes whenever its answers could."""
+
+    fingerprint: str
+    pad_id: int
+
+    def encode(
+        self, texts: Sequence[Any], pairs: Sequence[str] | None, max_length: int
+    ) -> Encoding: ...
+
+
+@dataclass(frozen=True)
+class TextModel:
+    """What a model plugin builds.
+
+    Attributes:
+        network: uncompiled ``keras.Model``. Input: a dict with ``token_ids``, ``segment_ids`` and
+            ``padding_mask``, each (batch, length) int32; it may ignore some. Output: float
+            (batch, num_outputs), for tagging (batch, length, num_outputs).
+        tokenizer: makes the token ids.
+        blocks: layer names by block, in order from text to output; the last is ``head``, the
+            freshly initialised part. Transfer strategies speak of blocks.
+        emits: what the outputs mean.
+        origin: where the weights come from, for the log and ``run.json``.
+    """
+
+    network: keras.Model
+    tokenizer: Tokenizer
+    blocks: Mapping[str, tuple[str, ...]]
+    emits: Emits = Emits.logits
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long training lasts, counted in optimizer steps.
+
+    Attributes:
+        epochs: passes over the training split, the last one perhaps cut short.
+        steps_per_epoch: optimizer steps (updates) in a full pass.
+        total_steps: optimizer steps of the whole run.
+    """
+
+    epochs: int
+    steps_per_epoch: int
+    total_steps: int
+
+    def warmup_steps(self, warmup: float) -> int:
+        """Return ``warmup`` in steps: below 1 it is a share of the run, from 1 up it is steps."""
+        return round(warmup * self.total_steps) if warmup < 1 else int(warmup)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training during which the same blocks learn.
+
+    Attributes:
+        epochs: length; the phases of a plan add up to the budget's epochs.
+        frozen: names of blocks that stand still; blocks no phase names are left alone.
+    """
+
+    epochs: int
+    frozen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TransferPlan:
+    """What a transfer strategy asks of the run; plain data, so it can be tested without fit.
+
+    Attributes:
+        phases: stretches of training, in order.
+        rates: multiplier of the learning rate by block; a block not named has 1.
+    """
+
+    phases: tuple[Phase, ...]
+    rates: Mapping[str, float] = field(default_factory=dict)
+
+
+class Data(Protocol):
+    """Loads and splits text; makes no batches and knows no tokenizer."""
+
+    def build(self, seed: int) -> TextData: ...
+
+
+class Model(Protocol):
+    """Builds an uncompiled network of ``spec.num_outputs`` outputs and its tokenizer."""
+
+    def build(self, spec: TaskSpec) -> TextModel: ...
+
+
+class Transfer(Protocol):
+    """Decides which blocks learn, when and how fast; may change ``model.network`` in place."""
+
+    def apply(self, model: TextModel, budget: Budget) -> TransferPlan: ...
+
+
+class Schedule(Protocol):
+    """Shapes the learning rate over ``budget.total_steps``; ``peak`` is the optimizer's ``lr``."""
+
+    def build(self, peak: float, budget: Budget) -> Any: ...
+
+
+class Optimizer(Protocol):
+    """Builds an optimizer around the rate or schedule it is given."""
+
+    lr: float
+
+    def build(self, learning_rate: Any) -> keras.optimizers.Optimizer: ...
+
+
+class Loss(Protocol):
+    """Builds a loss of labels and outputs, of the kinds that ``takes`` names."""
+
+    takes: ClassVar[Takes]
+
+    def build(self, spec: TaskSpec) -> keras.losses.Loss: ...
+
+
+class Metric(Protocol):
+    """Builds a score of labels and outputs, of the kinds that ``takes`` names.
+
+    ``build`` returns either a ``keras.metrics.Metric``, which is also followed on the training
+    batches, or a function of a whole split's ``(labels, outputs)`` arrays to one float.
+    ``better`` is ``"max"`` or ``"min"``.
+    """
+
+    takes: ClassVar[Takes]
+    better: ClassVar[str]
+
+    def build(self, spec: TaskSpec) -> keras.metrics.Metric | Callable[[Any, Any], float]: ...
+
+
+GROUPS: dict[str, str] = {
+    "data": "build",
+    "model": "build",
+    "transfer": "apply",
+    "loss": "build",
+    "optimizer": "build",
+    "schedule": "build",
+    "metric": "build",
+}
+"""Plugin groups and the one method each plugin of the group has."""
+
+DECLARATIONS: dict[str, dict[str, type]] = {
+    "loss": {"takes": Takes},
+    "metric": {"takes": Takes, "better": str},
+}
+"""Class variables a plugin of the group must declare, and their types."""

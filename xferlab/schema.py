@@ -1,0 +1,83 @@
+"""Types of the config keys that belong to the framework, not to a plugin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from xferlab.typed import defaults_of
+
+
+class Precision(Enum):
+    """Keras dtype policies."""
+
+    float32 = "float32"
+    mixed_float16 = "mixed_float16"
+    mixed_bfloat16 = "mixed_bfloat16"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How long and how to train.
+
+    Attributes:
+        epochs: passes over the training split.
+        max_steps: stop after this many optimizer steps, or None for whole epochs.
+        batch_size: rows a batch.
+        eval_batch_size: rows a batch when no gradient is taken.
+        accumulate: batches whose gradients are averaged into one optimizer step.
+        clip_norm: largest global norm of the gradients, or None for no clipping.
+        precision: Keras global dtype policy.
+        monitor: logged value that picks the best epoch, e.g. ``val_accuracy``; ``auto`` is the
+            first metric on the validation split.
+        patience: stop after this many epochs without a better monitored value, or None.
+        restore_best: evaluate on the test split with the best epoch's weights, not the last's.
+        overfit_batches: train on the first so many batches again and again, or None.
+        deterministic: the same seed gives the same bits (same versions, processor, threads).
+    """
+
+    epochs: int = 3
+    max_steps: int | None = None
+    batch_size: int = 16
+    eval_batch_size: int = 64
+    accumulate: int = 1
+    clip_norm: float | None = 1.0
+    precision: Precision = Precision.float32
+    monitor: str = "auto"
+    patience: int | None = None
+    restore_best: bool = True
+    overfit_batches: int | None = None
+    deterministic: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "eval_batch_size", "accumulate"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("max_steps", "patience", "overfit_batches"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1 or null, got {value}")
+        if self.clip_norm is not None and self.clip_norm <= 0:
+            raise ValueError(f"clip_norm must be above 0 or null, got {self.clip_norm}")
+
+
+@dataclass
+class RootConfig:
+    """Top level of a composed config; the seven plugin groups hang off it.
+
+    Attributes:
+        seed: seeds Python, NumPy, Keras, the split of data and the order of batches.
+        name: a word for the run's folder and table, no part of the run's identity.
+    """
+
+    seed: int = 0
+    name: str | None = None
+    data: Any = None
+    model: Any = None
+    transfer: Any = None
+    loss: Any = None
+    optimizer: Any = None
+    schedule: Any = None
+    metric: dict[str, Any] = field(default_factory=dict)
+    train: dict[str, Any] = field(default_factory=lambda: defaults_of(TrainConfig))
