@@ -1,0 +1,39 @@
+"""Cross-entropy of one right class a row, or a token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from xferlab import Emits, LabelKind, Takes, TaskSpec, register
+from xferlab.losses import check_class_weight, check_label_smoothing, cross_entropy
+
+
+@register("loss", "cross_entropy")
+@dataclass(frozen=True)
+class CrossEntropy:
+    """Negative log-probability of the right class; for tagging, of each labelled token.
+
+    The mean over rows (tokens with a tag, for tagging). A weighted row keeps its weight: the sum
+    is divided by the number of rows, not by the sum of their weights.
+
+    Attributes:
+        label_smoothing: share of the label that is spread over all classes, 0 to below 1.
+        class_weight: none, "auto" (inverse frequency in the training split, as scikit-learn's
+            "balanced") or a weight >= 0 by class name; classes not named have 1.
+    """
+
+    label_smoothing: float = 0.0
+    class_weight: Any = None
+
+    takes: ClassVar[Takes] = Takes(
+        outputs=(Emits.logits, Emits.probabilities),
+        labels=(LabelKind.integer, LabelKind.tags),
+    )
+
+    def __post_init__(self) -> None:
+        check_label_smoothing(self.label_smoothing)
+        check_class_weight(self.class_weight)
+
+    def build(self, spec: TaskSpec):
+        return cross_entropy(spec, self.label_smoothing, self.class_weight)

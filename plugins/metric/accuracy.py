@@ -1,0 +1,29 @@
+"""Share of right answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xferlab import Emits, LabelKind, Takes, TaskSpec, register
+from xferlab.scores import mean_score
+
+
+@register("metric", "accuracy")
+@dataclass(frozen=True)
+class Accuracy:
+    """Share of rows, or of labelled tokens, whose likeliest class is the label."""
+
+    takes: ClassVar[Takes] = Takes(
+        outputs=(Emits.logits, Emits.probabilities),
+        labels=(LabelKind.integer, LabelKind.tags),
+    )
+    better: ClassVar[str] = "max"
+
+    def build(self, spec: TaskSpec):
+        from keras import ops
+
+        def hits(labels, outputs):
+            return ops.equal(labels, ops.argmax(outputs, axis=-1))
+
+        return mean_score(hits, "accuracy", ignore=-1)

@@ -1,0 +1,35 @@
+"""Half a cosine wave down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xferlab import Budget, register
+from xferlab.schedules import check_shares, warmup_then
+
+
+@register("schedule", "cosine")
+@dataclass(frozen=True)
+class Cosine:
+    """Warm-up, then half a cosine wave down to the end of the run.
+
+    Loshchilov & Hutter 2017, eq. 5, without restarts.
+
+    Attributes:
+        warmup: length of the rise to the peak; a share of the run below 1, steps from 1 up.
+        end: rate of the last step, as a share of the peak, 0 to 1.
+    """
+
+    warmup: float = 0.1
+    end: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_shares(self.warmup, end=self.end)
+
+    def build(self, peak: float, budget: Budget):
+        import numpy as np
+
+        def half_wave(progress):
+            return (1 + np.cos(np.pi * progress)) / 2
+
+        return warmup_then(half_wave, peak, budget, warmup=self.warmup, end=self.end)

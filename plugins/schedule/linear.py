@@ -1,0 +1,30 @@
+"""A straight line down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xferlab import Budget, register
+from xferlab.schedules import check_shares, warmup_then
+
+
+@register("schedule", "linear")
+@dataclass(frozen=True)
+class Linear:
+    """Warm-up, then a straight line down to the end of the run.
+
+    Devlin et al. 2019 fine-tune BERT so.
+
+    Attributes:
+        warmup: length of the rise to the peak; a share of the run below 1, steps from 1 up.
+        end: rate of the last step, as a share of the peak, 0 to 1.
+    """
+
+    warmup: float = 0.1
+    end: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_shares(self.warmup, end=self.end)
+
+    def build(self, peak: float, budget: Budget):
+        return warmup_then(lambda p: 1 - p, peak, budget, warmup=self.warmup, end=self.end)

@@ -1,0 +1,34 @@
+"""A power of the steps that are left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xferlab import Budget, register
+from xferlab.schedules import check_shares, warmup_then
+
+
+@register("schedule", "polynomial")
+@dataclass(frozen=True)
+class Polynomial:
+    """Warm-up, then a power of the share of steps that are left.
+
+    Attributes:
+        warmup: length of the rise to the peak; a share of the run below 1, steps from 1 up.
+        end: rate of the last step, as a share of the peak, 0 to 1.
+        power: exponent, > 0; 1 is a straight line, more falls early, less falls late.
+    """
+
+    warmup: float = 0.1
+    end: float = 0.0
+    power: float = 2.0
+
+    def __post_init__(self) -> None:
+        check_shares(self.warmup, end=self.end)
+        if self.power <= 0:
+            raise ValueError(f"power must be > 0, got {self.power}")
+
+    def build(self, peak: float, budget: Budget):
+        return warmup_then(
+            lambda p: (1 - p) ** self.power, peak, budget, warmup=self.warmup, end=self.end
+        )

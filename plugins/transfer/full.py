@@ -1,0 +1,16 @@
+"""Everything learns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xferlab import Budget, Phase, TextModel, TransferPlan, register
+
+
+@register("transfer", "full")
+@dataclass(frozen=True)
+class Full:
+    """Every block learns from the first step; plain fine-tuning."""
+
+    def apply(self, model: TextModel, budget: Budget) -> TransferPlan:
+        return TransferPlan((Phase(budget.epochs),))

@@ -1,0 +1,203 @@
+"""What loss plugins share: class weights, the tokens that count, and the task's natural losses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from xferlab.contracts import Emits, Task, TaskSpec
+from xferlab.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+AUTO = "auto"
+
+
+def check_label_smoothing(share: float) -> None:
+    """Raise ValueError unless ``share`` is in [0, 1)."""
+    if not 0 <= share < 1:
+        raise ValueError(f"label_smoothing must be in [0, 1), got {share}")
+
+
+def check_class_weight(choice: Any) -> None:
+    """Raise ValueError unless ``choice`` is None, ``"auto"`` or weights >= 0 by class name."""
+    if choice is None or choice == AUTO:
+        return
+    if not isinstance(choice, Mapping) or not choice:
+        raise ValueError(f"class_weight must be null, {AUTO} or {{class: weight}}, got {choice!r}")
+    for name, weight in choice.items():
+        number = isinstance(weight, int | float) and not isinstance(weight, bool)
+        if not number or not 0 <= weight < float("inf"):
+            raise ValueError(f"class_weight.{name} must be a number >= 0, got {weight!r}")
+
+
+def class_weights(choice: Any, spec: TaskSpec) -> np.ndarray | None:
+    """Return one weight a class, float32 (classes,), or None for no weighting.
+
+    ``"auto"`` gives ``rows / (classes * rows of the class)``, over the classes that occur, so that
+    the weights of the training rows have mean 1; a class without rows has 1.
+    """
+    import numpy as np
+
+    if choice is None:
+        return None
+    if choice != AUTO:
+        return _named_weights(choice, spec)
+    counts = _counts(spec)
+    seen = counts > 0
+    weights = np.ones(spec.num_classes)
+    weights[seen] = counts.sum() / (seen.sum() * counts[seen])
+    return weights.astype("float32")
+
+
+def label_weights(choice: Any, spec: TaskSpec) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return weights of absent and of present labels, float32 (classes,) each, or None.
+
+    Every label of a multi-label task is a question of its own: ``"auto"`` balances its yes and no
+    as :func:`class_weights` balances two classes; named weights are those of the yes.
+    """
+    import numpy as np
+
+    if choice is None:
+        return None
+    if choice != AUTO:
+        return np.ones(spec.num_classes, "float32"), _named_weights(choice, spec)
+    present = _counts(spec)
+    absent = spec.train_size - present
+    both = (present > 0) & (absent > 0)
+    no, yes = (
+        np.divide(spec.train_size, 2 * count, out=np.ones(spec.num_classes), where=both)
+        for count in (absent, present)
+    )
+    return no.astype("float32"), yes.astype("float32")
+
+
+def _named_weights(choice: Mapping[Any, float], spec: TaskSpec) -> np.ndarray:
+    import numpy as np
+
+    weights = np.ones(spec.num_classes, "float32")
+    for name, weight in choice.items():
+        if str(name) not in spec.class_names:
+            raise ConfigError(
+                f"there is no class '{name}'",
+                where="loss.class_weight",
+                fix=did_you_mean(str(name), spec.class_names),
+            )
+        weights[spec.class_names.index(str(name))] = weight
+    return weights
+
+
+def _counts(spec: TaskSpec) -> np.ndarray:
+    import numpy as np
+
+    if len(spec.class_counts) != spec.num_classes:
+        raise ConfigError(
+            "the data does not say how often each class occurs",
+            where="loss.class_weight",
+            fix="give the weights by class name, e.g. loss.class_weight={rare: 5}",
+        )
+    return np.asarray(spec.class_counts, "float64")
+
+
+def elementwise(compute: Callable[[Any, Any], Any], name: str) -> keras.losses.Loss:
+    """Return the Keras loss whose value is the mean of ``compute(labels, outputs)``."""
+    import keras
+
+    class Elementwise(keras.losses.Loss):
+        def call(self, y_true: Any, y_pred: Any) -> Any:
+            return compute(y_true, y_pred)
+
+    return Elementwise(name=name)
+
+
+def of_right_class(
+    compute: Callable[[Any, Any], Any], name: str, weights: np.ndarray | None = None
+) -> keras.losses.Loss:
+    """Return a loss of integer labels, or of tags, where -1 does not count.
+
+    The value is the mean over rows, or over labelled tokens; a batch without any gives 0.
+
+    Args:
+        compute: gives a loss (...), from one-hot labels and outputs (..., classes).
+        name: the loss's name.
+        weights: multiplies the loss of each row or token, by its class; (classes,).
+    """
+    from keras import ops
+
+    def call(labels: Any, outputs: Any) -> Any:
+        labels = ops.cast(labels, "int32")
+        counts = ops.cast(labels >= 0, outputs.dtype)
+        labels = ops.maximum(labels, 0)
+        found = compute(ops.one_hot(labels, outputs.shape[-1], dtype=outputs.dtype), outputs)
+        if weights is not None:
+            found *= ops.take(ops.convert_to_tensor(weights), labels)
+        # Keras divides the sum by all elements; this makes it the mean of those that count.
+        return found * counts / ops.maximum(ops.mean(counts), 1e-12)
+
+    return elementwise(call, name)
+
+
+def cross_entropy(
+    spec: TaskSpec, label_smoothing: float = 0.0, class_weight: Any = None
+) -> keras.losses.Loss:
+    """Return the negative log-probability of the right class."""
+    import keras
+
+    def compute(one_hot: Any, outputs: Any) -> Any:
+        return keras.losses.categorical_crossentropy(
+            one_hot,
+            outputs,
+            from_logits=spec.emits is Emits.logits,
+            label_smoothing=label_smoothing,
+        )
+
+    return of_right_class(compute, "cross_entropy", class_weights(class_weight, spec))
+
+
+def binary_cross_entropy(
+    spec: TaskSpec, label_smoothing: float = 0.0, class_weight: Any = None
+) -> keras.losses.Loss:
+    """Return the negative log-probability of each label's presence or absence, averaged."""
+    from keras import ops
+
+    weights = label_weights(class_weight, spec)
+
+    def compute(labels: Any, outputs: Any) -> Any:
+        smooth = labels * (1 - label_smoothing) + label_smoothing / 2
+        logits = spec.emits is Emits.logits
+        found = ops.binary_crossentropy(smooth, outputs, from_logits=logits)
+        if weights is not None:
+            no, yes = weights
+            found *= ops.where(labels > 0.5, yes, no)
+        return found
+
+    return elementwise(compute, "binary_cross_entropy")
+
+
+def squared_error() -> keras.losses.Loss:
+    """Return the squared distance between value and label."""
+    from keras import ops
+
+    return elementwise(
+        lambda labels, values: ops.square(ops.reshape(values, ops.shape(labels)) - labels),
+        "mean_squared_error",
+    )
+
+
+def natural(
+    spec: TaskSpec, label_smoothing: float = 0.0, class_weight: Any = None
+) -> keras.losses.Loss:
+    """Return the loss that fits the task."""
+    if spec.task is Task.multi_label:
+        return binary_cross_entropy(spec, label_smoothing, class_weight)
+    if spec.task is not Task.regression:
+        return cross_entropy(spec, label_smoothing, class_weight)
+    if label_smoothing or class_weight:
+        raise ConfigError(
+            "a regression has no classes to smooth or to weigh",
+            where="loss",
+            fix="leave out loss.label_smoothing and loss.class_weight",
+        )
+    return squared_error()

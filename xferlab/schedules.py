@@ -1,0 +1,89 @@
+"""Learning rates as tables: a warm-up, then any shape, one rate for each optimizer step.
+
+A table is exact (computed in float64, at any number of steps), cheap in a graph, and can be read
+before training. A new schedule gives only its shape, as NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from xferlab.contracts import Budget
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def check_shares(warmup: float = 0.0, **shares: float) -> None:
+    """Raise ValueError unless ``warmup`` is a share or whole steps and the rest are shares."""
+    if warmup < 0 or (warmup >= 1 and warmup != int(warmup)):
+        raise ValueError(f"warmup must be a share in [0, 1) or a whole number, got {warmup}")
+    for name, share in shares.items():
+        if not 0 <= share <= 1:
+            raise ValueError(f"{name} must be a share of the peak in [0, 1], got {share}")
+
+
+def warmup_then(
+    shape: Callable[[np.ndarray], np.ndarray],
+    peak: float,
+    budget: Budget,
+    *,
+    warmup: float = 0.0,
+    start: float = 0.0,
+    end: float = 0.0,
+) -> Any:
+    """Return a Keras schedule: a straight line up to ``peak``, then ``shape`` down to ``end``.
+
+    In a warm-up of w steps, step k < w has ``(k + 1) / (w + 1)`` of the way from ``start`` to the
+    peak: the first step already learns, and step w has exactly the peak. The last step of the run
+    has exactly ``end``, unless it is step w itself; later steps keep the last rate.
+
+    Args:
+        shape: share of the way from ``end`` to the peak, 1 down to 0, given the progress after
+            the warm-up: float64 (steps,), from 0 to 1.
+        peak: highest learning rate.
+        budget: gives the number of steps.
+        warmup: share of the run below 1, steps from 1 up.
+        start: where the warm-up starts, as a share of the peak.
+        end: where ``shape`` ends, as a share of the peak.
+
+    Raises:
+        ValueError: the warm-up leaves no step for the rest.
+    """
+    import numpy as np
+
+    total = budget.total_steps
+    rising = budget.warmup_steps(warmup)
+    if rising >= total:
+        raise ValueError(f"warmup takes {rising} steps, but the whole run has {total}")
+    up = start + (1 - start) * np.arange(1, rising + 1) / (rising + 1)
+    down = end + (1 - end) * shape(np.linspace(0.0, 1.0, total - rising))
+    return tabulated(peak * np.concatenate([up, down]))
+
+
+def tabulated(rates: Any) -> Any:
+    """Return a Keras schedule with ``rates[k]`` at step k; the last one holds ever after."""
+    return _rate_table()([float(rate) for rate in rates])
+
+
+@cache
+def _rate_table() -> type:
+    import keras
+
+    @keras.saving.register_keras_serializable("xferlab")
+    class RateTable(keras.optimizers.schedules.LearningRateSchedule):
+        def __init__(self, rates: list[float]) -> None:
+            self.rates = rates
+            self._table = keras.ops.convert_to_tensor(rates, dtype="float32")
+
+        def __call__(self, step: Any) -> Any:
+            last = len(self.rates) - 1
+            step = keras.ops.cast(keras.ops.minimum(step, last), "int32")
+            return keras.ops.take(self._table, step)
+
+        def get_config(self) -> dict[str, Any]:
+            return {"rates": self.rates}
+
+    return RateTable
