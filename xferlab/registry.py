@@ -30,6 +30,7 @@ class Entry:
 
     @property
     def summary(self) -> str:
+        """First line of the plugin's docstring."""
         return (inspect.getdoc(self.cls) or "").partition("\n")[0]
 
     def defaults(self) -> dict[str, object]:
@@ -38,28 +39,28 @@ class Entry:
 
 
 class Registry:
-    """Maps ``(group, name)`` to an :class:`Entry`; a clash is an error, never a silent win."""
+    """Maps ``(group, name)`` to an :class:`Entry`; a clash is an error, never a silent win.
+
+    Attributes:
+        broken: one error for each plugin file that could not be used; its names are not to be had.
+    """
 
     def __init__(self) -> None:
+        self.broken: list[PluginError] = []
         self._entries: dict[tuple[str, str], Entry] = {}
+        self._contested: dict[tuple[str, str], PluginError] = {}
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(sorted(self._entries.values(), key=lambda e: (e.group, e.name)))
 
     def names(self, group: str) -> list[str]:
+        """Return the registered names of a group, sorted."""
         return [e.name for e in self if e.group == group]
 
     def add(self, group: str, name: str, cls: type, *, override: bool = False) -> None:
         """Register ``cls``; raises PluginError if it breaks the contract or the name is taken."""
         origin = _origin(cls)
         _check_contract(group, name, cls, origin)
-        taken = self._entries.get((group, name))
-        if taken and taken.cls is not cls and not override:
-            raise PluginError(
-                f"{group}={name} is registered twice, also in {taken.origin}",
-                where=origin,
-                fix="rename one, or pass override=True to @register",
-            )
         entry = Entry(group, name, cls, origin)
         try:
             entry.defaults()
@@ -69,20 +70,35 @@ class Registry:
                 where=origin,
                 fix="use bool, int, float, str, an Enum, list[...] or dict[str, ...]",
             ) from e
+        taken = self._entries.get((group, name))
+        if taken and taken.origin != origin and not override:
+            clash = PluginError(
+                f"{group}={name} is registered twice, also in {taken.origin}",
+                where=origin,
+                fix="rename one, or pass override=True to @register",
+            )
+            self._contested[group, name] = clash
+            raise clash
         self._entries[group, name] = entry
 
     def get(self, group: str, name: str) -> Entry:
         """Return the entry of ``<group>=<name>``; raises ConfigError if there is none."""
+        if (group, name) in self._contested:
+            raise self._contested[group, name]
         try:
             return self._entries[group, name]
         except KeyError:
-            raise ConfigError(
-                f"there is no {group} named '{name}'",
-                where=f"{group}.name",
-                fix=did_you_mean(name, self.names(group)),
-            ) from None
+            raise self.unknown(group, name) from None
 
-    def create(self, group: str, node: Mapping[str, Any], key: str | None = None) -> Any:
+    def unknown(self, group: str, name: str, known: list[str] | None = None) -> ConfigError:
+        """Return the error for a name that is not there, naming broken files that may hold it."""
+        fix = did_you_mean(name, known or self.names(group))
+        if self.broken:
+            files = ", ".join(e.where for e in self.broken)
+            fix += f" (or mend {files}, which may bring it)"
+        return ConfigError(f"there is no {group} named '{name}'", where=f"{group}={name}", fix=fix)
+
+    def create(self, group: str, node: Mapping[str, Any] | None, key: str | None = None) -> Any:
         """Check ``node`` against its plugin's fields and return the plugin instance.
 
         Args:
@@ -94,13 +110,11 @@ class Registry:
             ConfigError: unknown name or field, wrong type, or a value the plugin refuses.
         """
         key = key or group
-        fields = dict(node or {})
-        name = fields.pop("name", None)
-        if not isinstance(name, str):
-            raise ConfigError(
-                f"{key} has no 'name'", where=key, fix=did_you_mean("", self.names(group))
-            )
-        return build_typed(self.get(group, name).cls, fields, key)
+        if not isinstance(node, Mapping) or not isinstance(node.get("name"), str):
+            fix = f"choose one: {group}=NAME, where NAME is {', '.join(self.names(group))}"
+            raise ConfigError(f"no {group} is chosen", where=key, fix=fix)
+        fields = {k: v for k, v in node.items() if k != "name"}
+        return build_typed(self.get(group, node["name"]).cls, fields, key)
 
 
 def _check_contract(group: str, name: str, cls: type, origin: str) -> None:
@@ -111,6 +125,8 @@ def _check_contract(group: str, name: str, cls: type, origin: str) -> None:
     elif not dataclasses.is_dataclass(cls) or not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
         problem = f"{cls.__name__} is not a frozen dataclass"
         fix = f"write @dataclass(frozen=True) under @register('{group}', '{name}')"
+    elif any(f.name == "name" for f in dataclasses.fields(cls)):
+        problem, fix = f"{cls.__name__} has a field 'name', which is the plugin's own", "rename it"
     elif not callable(getattr(cls, GROUPS[group], None)):
         problem = f"{cls.__name__} has no {GROUPS[group]}() method"
     else:

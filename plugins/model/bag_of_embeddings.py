@@ -1,0 +1,45 @@
+"""A weak baseline: the mean of word-piece vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xferlab import TaskSpec, TextModel, register
+
+
+@register("model", "bag_of_embeddings")
+@dataclass(frozen=True)
+class BagOfEmbeddings:
+    """Mean of word-piece embeddings, then one dense layer: the baseline that ignores order.
+
+    After Joulin et al. 2017 (fastText), on the pieces of an encoder's tokenizer.
+
+    Attributes:
+        checkpoint: whose tokenizer to use; its weights are not read.
+        width: size of one embedding vector.
+        dropout: share of the mean vector dropped before the head, 0 to below 1.
+    """
+
+    checkpoint: str = "bundled:bert"
+    width: int = 64
+    dropout: float = 0.1
+
+    def build(self, spec: TaskSpec) -> TextModel:
+        import keras
+
+        from xferlab.checkpoints import resolve
+        from xferlab.tokens import load_tokenizer
+
+        tokenizer = load_tokenizer(resolve(self.checkpoint).folder)
+        token_ids = keras.Input((None,), dtype="int32", name="token_ids")
+        padding_mask = keras.Input((None,), dtype="int32", name="padding_mask")
+        embed = keras.layers.Embedding(tokenizer.vocabulary_size, self.width, name="embedding")
+        mean = keras.layers.GlobalAveragePooling1D(name="mean")
+        drop = keras.layers.Dropout(self.dropout, name="head_dropout")
+        head = keras.layers.Dense(spec.num_outputs, dtype="float32", name="head")
+        logits = head(drop(mean(embed(token_ids), mask=padding_mask)))
+        return TextModel(
+            network=keras.Model({"token_ids": token_ids, "padding_mask": padding_mask}, logits),
+            tokenizer=tokenizer,
+            blocks={"embeddings": ("embedding",), "head": ("head",)},
+        )

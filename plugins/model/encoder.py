@@ -1,0 +1,93 @@
+"""A pretrained encoder with a new head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from xferlab import Task, TaskSpec, TextModel, register
+
+
+class Pooling(Enum):
+    """How one vector is made of a text's token vectors."""
+
+    first = "first"
+    mean = "mean"
+
+
+@register("model", "encoder")
+@dataclass(frozen=True)
+class Encoder:
+    """A pretrained encoder (BERT and its family) with a freshly initialised head of logits.
+
+    Attributes:
+        checkpoint: where the weights are: ``bundled:bert``, a Hugging Face folder, or a Hub id
+            with an optional ``@revision``.
+        pretrained: False trains the same architecture from random weights.
+        pooling: ``first`` takes the first token's vector, through the checkpoint's own pooler
+            where it has one, else through a new dense layer; ``mean`` averages all tokens.
+        dropout: share of the pooled vector dropped before the head, 0 to below 1.
+    """
+
+    checkpoint: str
+    pretrained: bool = True
+    pooling: Pooling = Pooling.first
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be from 0 to below 1, got {self.dropout}")
+
+    def build(self, spec: TaskSpec) -> TextModel:
+        import keras
+
+        from xferlab.checkpoints import resolve
+        from xferlab.encoders import load_encoder
+        from xferlab.tokens import load_tokenizer
+
+        checkpoint = resolve(self.checkpoint)
+        encoder = load_encoder(checkpoint, pretrained=self.pretrained)
+        encoder.refuse_longer_than(spec.max_length)
+        vectors, new_layers = self._pooled(encoder, spec.task)
+        vectors = keras.layers.Dropout(self.dropout, name="head_dropout")(vectors)
+        head = keras.layers.Dense(
+            spec.num_outputs,
+            kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.02),
+            dtype="float32",  # logits in full precision, also under mixed precision
+            name="head",
+        )
+        network = keras.Model(encoder.backbone.input, head(vectors))
+        used = {layer.name for layer in network.layers}
+        blocks = {
+            name: layers for name, layers in encoder.blocks.items() if used.issuperset(layers)
+        }
+        return TextModel(
+            network=network,
+            tokenizer=load_tokenizer(checkpoint.folder),
+            blocks={**blocks, "head": (*new_layers, "head")},
+            origin=encoder.origin(new_parameters=_count(network, (*new_layers, "head"))),
+        )
+
+    def _pooled(self, encoder, task: Task):
+        """Return the vectors the head reads and the names of layers that are new for it."""
+        import keras
+
+        tokens = encoder.sequence_output
+        if task is Task.tagging:
+            return tokens, ()
+        if self.pooling is Pooling.mean:
+            mask = encoder.backbone.input["padding_mask"]
+            return keras.layers.GlobalAveragePooling1D(name="head_mean")(tokens, mask=mask), ()
+        if encoder.pooled_output is not None:
+            return encoder.pooled_output, ()
+        dense = keras.layers.Dense(
+            encoder.hidden_size,
+            activation="tanh",
+            kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.02),
+            name="head_dense",
+        )
+        return dense(tokens[:, 0, :]), ("head_dense",)
+
+
+def _count(network, layers) -> int:
+    return sum(network.get_layer(name).count_params() for name in layers)

@@ -1,0 +1,201 @@
+"""The command line: ``python -m xferlab [command] [overrides]``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import sys
+import textwrap
+import traceback
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from xferlab.config import CONFIG_MODULE, preflight, publish, read
+from xferlab.contracts import GROUPS
+from xferlab.discovery import load_plugins
+from xferlab.errors import ConfigError, XferlabError, did_you_mean
+from xferlab.registry import REGISTRY
+
+HELP = """\
+usage: python -m xferlab [OVERRIDES]          train one experiment
+       python -m xferlab -m [OVERRIDES]       train a grid:  optimizer.lr=1e-5,3e-5,1e-4
+       python -m xferlab list [GROUP]         plugins and presets, one line each
+       python -m xferlab describe GROUP=NAME  a plugin's fields, types and defaults
+       python -m xferlab check [-m] [OVERRIDES]   compose and check, train nothing
+
+overrides:
+  loss=focal            choose a plugin         loss.gamma=2      set one of its fields
+  metric=[accuracy,f1]  choose several          train.epochs=5    set a framework key
+  experiment=NAME       a file of choices       debug=NAME        a quick look at the machinery
+
+also: --cfg job --resolve  print the config      --config-dir DIR   another folder of configs
+      --info searchpath    where configs are     --config-name NAME another conf/NAME.yaml
+      --debug              show the traceback of an error
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return the exit code: 0 done, 1 run failed, 2 config or plugin."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    command = argv.pop(0) if argv and argv[0] in COMMANDS else "train"
+    debug = "--debug" in argv
+    try:
+        flags, words = parse([word for word in argv if word != "--debug"])
+        load_plugins(Path.cwd())
+        report_broken_plugins()
+        publish(Path.cwd(), Path(flags.config_dir) if flags.config_dir else None)
+        return show_help(flags, words) if flags.help else COMMANDS[command](flags, words)
+    except XferlabError as e:
+        if debug:
+            traceback.print_exception(e)
+        print(e, file=sys.stderr)
+        return e.exit_code
+
+
+def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Split ``argv`` into our flags and plain words; every other flag is refused.
+
+    Hydra has flags that run code (``--experimental-rerun`` unpickles a file) or that move
+    the config out of the checked path, so only the ones listed here get through.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("-m", "--multirun", action="store_true")
+    parser.add_argument("-c", "--cfg", choices=["job", "hydra", "all"])
+    parser.add_argument("-i", "--info", choices=["searchpath", "defaults", "defaults-tree"])
+    parser.add_argument("-r", "--resolve", action="store_true")
+    parser.add_argument("-p", "--package")
+    parser.add_argument("-cd", "--config-dir")
+    parser.add_argument("-cn", "--config-name", default="config")
+    known = [word for action in parser._actions for word in action.option_strings]
+    try:
+        flags, rest = parser.parse_known_args(argv)
+    except argparse.ArgumentError as e:
+        raise ConfigError(str(e), where=" ".join(argv), fix="python -m xferlab --help") from e
+    unknown = [a for a in rest if a.startswith("-")]
+    if unknown:
+        raise ConfigError(
+            f"there is no flag {unknown[0]}", where=unknown[0], fix=did_you_mean(unknown[0], known)
+        )
+    if flags.config_dir and not Path(flags.config_dir).is_dir():
+        raise ConfigError(
+            "there is no such folder", where=f"--config-dir {flags.config_dir}", fix="make it"
+        )
+    return flags, rest
+
+
+def report_broken_plugins() -> None:
+    """Name every plugin file that could not be used, on stderr, at every start."""
+    for error in REGISTRY.broken:
+        print(error, file=sys.stderr)
+
+
+def train(flags: argparse.Namespace, overrides: list[str]) -> int:
+    """Check every job, then hand over to Hydra, which calls :func:`job` once a job."""
+    printing = flags.cfg or flags.info
+    preflight(overrides, multirun=flags.multirun, config_name=flags.config_name)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let our own errors reach main()
+    sys.argv[1:] = [*_hydra_flags(flags), *overrides]
+    if flags.multirun and not printing:
+        return _sweep()
+    job()
+    return 0
+
+
+def _hydra_flags(flags: argparse.Namespace) -> list[str]:
+    words = ["--config-name", flags.config_name]
+    words += ["--multirun"] * flags.multirun + ["--resolve"] * flags.resolve
+    for name in ("cfg", "info", "package"):
+        value = getattr(flags, name)
+        words += [f"--{name}", value] if value else []
+    return words
+
+
+def _sweep() -> int:
+    """Run every job of a grid, print the table of results; 1 if any job failed."""
+    from xferlab.sweep import print_table
+
+    try:
+        job()
+    except XferlabError:
+        pass  # told when it happened and kept beside the job; the table says it again
+    return print_table(Path(HydraConfig.get().sweep.dir)) if HydraConfig.initialized() else 1
+
+
+@hydra.main(config_path=f"pkg://{CONFIG_MODULE}", config_name="config", version_base="1.3")
+def job(cfg: DictConfig) -> float | None:
+    """One Hydra job; also the entry point inside a sweep's worker process."""
+    runtime = HydraConfig.get().runtime
+    load_plugins(Path(runtime.cwd))
+    recipe = read(cfg)
+    from xferlab.runner import run
+
+    return run(recipe, Path(runtime.output_dir))
+
+
+def show_help(flags: argparse.Namespace, words: list[str]) -> int:
+    """Print usage and the plugins that are installed right now."""
+    print(HELP)
+    print("plugins:")
+    for group in GROUPS:
+        print(textwrap.fill(f"  {group:<10} {', '.join(REGISTRY.names(group))}", 96,
+                            subsequent_indent=" " * 13))  # fmt: skip
+    return 0
+
+
+def show_list(flags: argparse.Namespace, words: list[str]) -> int:
+    """Print one line a plugin and one a preset."""
+    from xferlab.presets import presets
+
+    unknown = [word for word in words if word not in GROUPS]
+    if unknown:
+        raise _no_group(unknown[0])
+    for group in words or GROUPS:
+        rows = {e.name: e.summary for e in REGISTRY if e.group == group}
+        rows |= presets(group, Path.cwd())
+        for name in sorted(rows):
+            print(f"{group + '=' + name:<30} {rows[name]}")
+    for error in REGISTRY.broken:
+        print(f"broken: {error.where:<22} {error.what}")
+    return 0
+
+
+def describe(flags: argparse.Namespace, words: list[str]) -> int:
+    """Print a plugin's docstring and its fields."""
+    group, _, name = (words[0] if words else "").partition("=")
+    if group not in GROUPS:
+        raise _no_group(group)
+    entry = REGISTRY.get(group, name)
+    print(f"{group}={name}  ({entry.origin})\n")
+    print(textwrap.dedent(entry.cls.__doc__ or "").strip() + "\n")
+    defaults = entry.defaults()
+    for f in dataclasses.fields(entry.cls):
+        value = "required" if defaults[f.name] == "???" else repr(defaults[f.name])
+        print(f"  {group}.{f.name:<20} {f.type!s:<22} {value}")
+    return 0
+
+
+def _no_group(word: str) -> ConfigError:
+    return ConfigError(
+        f"there is no plugin group '{word}'", where=word, fix=did_you_mean(word, GROUPS)
+    )
+
+
+def check(flags: argparse.Namespace, overrides: list[str]) -> int:
+    """Compose and check without training."""
+    count = preflight(overrides, multirun=flags.multirun, config_name=flags.config_name)
+    print(f"ok: {count} config{'s' if count != 1 else ''} checked")
+    return 0
+
+
+COMMANDS = {
+    "train": train,
+    "check": check,
+    "list": show_list,
+    "describe": describe,
+    "help": show_help,
+}

@@ -1,0 +1,211 @@
+"""Checkpoints of the Hugging Face Hub: the files that are needed, or three lines saying why not."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, NoReturn
+
+from xferlab.errors import ConfigError
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+)
+WEIGHT_FILES = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
+LEAST_SPEED = 1024  # bytes a second, over each window of WINDOW_SECONDS
+WINDOW_SECONDS = 30.0
+
+_WORKS_OFFLINE = (
+    "without a network type model=bert (it is in the box) or give model.checkpoint the path of a folder; "
+    "or run once where the Hub can be reached, and here with HF_HUB_OFFLINE=1"
+)
+
+
+def download(
+    repo_id: str,
+    revision: str | None,
+    *,
+    weights: bool,
+    check_config: Callable[[dict[str, Any]], None],
+) -> tuple[Path, str]:
+    """Return the local folder of a Hub checkpoint and the commit that it is of.
+
+    The configuration is fetched and checked before any weights are. Everything is of one commit. What is in the
+    Hub's cache is not fetched again, and the cache serves alone where the Hub cannot be reached.
+
+    Args:
+        repo_id: ``ORG/NAME``.
+        revision: a branch, tag, commit or ``refs/pr/N``; None is the default branch.
+        weights: False leaves the weights where they are.
+        check_config: raises a ConfigError where the parsed ``config.json`` is of no use.
+
+    Raises:
+        ConfigError: it cannot be had; the text says why and what would work.
+    """
+    from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+    from huggingface_hub.errors import HFValidationError, RevisionResolutionError
+    from huggingface_hub.utils import disable_progress_bars
+
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    _limit_waiting()
+    where = f"model.checkpoint={repo_id}" + (f"@{revision}" if revision else "")
+    try:
+        commit = HfApi(library_name="xferlab").resolve_revision(repo_id, revision=revision)
+        config = hf_hub_download(repo_id, "config.json", revision=commit, library_name="xferlab")
+        check_config(_parsed(Path(config), where))
+        patterns = ["config.json", *TOKENIZER_FILES, *(WEIGHT_FILES if weights else ())]
+        folder = snapshot_download(
+            repo_id,
+            revision=commit,
+            allow_patterns=patterns,
+            ignore_patterns=["*/*"],
+            library_name="xferlab",
+        )
+    except (OSError, HFValidationError, RevisionResolutionError) as error:
+        _refuse(error, repo_id, revision, where)
+    except Exception as error:  # httpx2 has its own tree of errors, imported only here
+        if not _is_transport_error(error):
+            raise
+        _refuse(error, repo_id, revision, where)
+    return Path(folder), commit.resolved
+
+
+def _parsed(path: Path, where: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise ConfigError(
+            "the checkpoint's config.json is not a JSON table", where=where, fix="choose another checkpoint"
+        ) from error
+
+
+def _refuse(error: Exception, repo_id: str, revision: str | None, where: str) -> NoReturn:
+    """Say in three lines why the Hub gave nothing."""
+    from huggingface_hub import errors
+
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(error, errors.GatedRepoError) or status == 403:
+        what = f"the Hub wants you to be let in before it gives '{repo_id}'"
+        fix = (
+            f"accept its terms at https://huggingface.co/{repo_id}, then set HF_TOKEN or run 'hf auth login'"
+        )
+    elif isinstance(error, errors.RevisionNotFoundError):
+        what = f"'{repo_id}' has no revision '{revision or 'main'}'"
+        fix = f"leave the revision out (model.checkpoint={repo_id}), or name a branch, tag or commit of it"
+    elif isinstance(error, errors.RepositoryNotFoundError | errors.HFValidationError) or status == 401:
+        what = f"the Hub has no checkpoint '{repo_id}', or it is private"
+        fix = (
+            "type ORG/NAME as the Hub's page shows it (model.checkpoint=google-bert/bert-base-uncased); "
+            "for a private one set HF_TOKEN; for a folder start with ./"
+        )
+    elif isinstance(error, errors.RemoteEntryNotFoundError):
+        what = f"'{repo_id}' has no config.json: it is not a transformers checkpoint"
+        fix = "choose a checkpoint that transformers can load"
+    else:
+        what, fix = _unreachable(error, repo_id)
+    raise ConfigError(what, where=where, fix=fix) from error
+
+
+def _unreachable(error: Exception, repo_id: str) -> tuple[str, str]:
+    """Return what and fix of everything that a network or a disk does."""
+    from huggingface_hub import constants, errors
+
+    if constants.is_offline_mode():
+        return (
+            f"HF_HUB_OFFLINE is set and '{repo_id}' is not whole in the Hub's cache",
+            "unset HF_HUB_OFFLINE and run once to fill the cache; " + _WORKS_OFFLINE,
+        )
+    cause = error.__cause__ or error
+    status = getattr(getattr(cause, "response", None), "status_code", None)
+    if status is not None:
+        return f"the Hub answered {status} for '{repo_id}'", "try again later; " + _WORKS_OFFLINE
+    if isinstance(error, TooSlowError):
+        return f"the download of '{repo_id}' is too slow: {error}", "try again later; " + _WORKS_OFFLINE
+    if isinstance(error, OSError) and error.errno and not isinstance(error, errors.LocalEntryNotFoundError):
+        return (
+            f"the files of '{repo_id}' cannot be kept: {error}",
+            f"make room for them, or set HF_HOME to a folder that can be written (now {constants.HF_HOME})",
+        )
+    reason = " ".join(str(cause).split()) or type(cause).__name__
+    return (
+        f"the download of '{repo_id}' from {constants.ENDPOINT} failed: {reason[:200]}",
+        _WORKS_OFFLINE,
+    )
+
+
+def _is_transport_error(error: Exception) -> bool:
+    import httpx2
+
+    return isinstance(error, httpx2.HTTPError)
+
+
+class TooSlowError(OSError):
+    """A server sends so little that waiting for it has no end."""
+
+
+def _limit_waiting() -> None:
+    """Give the Hub's shared client a limit for each wait and a least speed.
+
+    Its own calls of the Hub's API wait for ever for a server that takes a request and says nothing.
+    """
+    from huggingface_hub import get_session
+
+    session = get_session()
+    hooks = session.event_hooks
+    if _cap_wait not in hooks["request"]:
+        session.event_hooks = {
+            "request": [*hooks["request"], _cap_wait],
+            "response": [*hooks["response"], _watch_speed],
+        }
+
+
+def _cap_wait(request: Any) -> None:
+    from huggingface_hub import constants
+
+    limit = float(constants.HF_HUB_DOWNLOAD_TIMEOUT)
+    waits = request.extensions.get("timeout", {})
+    capped = {kind: min(waits.get(kind) or limit, limit) for kind in ("connect", "read", "write", "pool")}
+    request.extensions = {**request.extensions, "timeout": capped}
+
+
+def _watch_speed(response: Any) -> None:
+    response.stream = _watched_stream()(response.stream)
+
+
+@cache
+def _watched_stream() -> type:
+    """Return the class of a body that ends in an error when it comes too slowly."""
+    import httpx2
+
+    class WatchedStream(httpx2.SyncByteStream):
+        def __init__(self, stream: Any) -> None:
+            self._stream = stream
+
+        def __iter__(self) -> Iterator[bytes]:
+            started, count = time.monotonic(), 0
+            for part in self._stream:
+                count += len(part)
+                waited = time.monotonic() - started
+                if waited >= WINDOW_SECONDS:
+                    if count < LEAST_SPEED * waited:
+                        raise TooSlowError(f"{count} bytes in {waited:.0f} seconds")
+                    started, count = time.monotonic(), 0
+                yield part
+
+        def close(self) -> None:
+            self._stream.close()
+
+    return WatchedStream

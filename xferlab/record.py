@@ -1,0 +1,137 @@
+"""What a run leaves in writing: where it is, what it was, how it ended."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import socket
+import subprocess
+import sys
+import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from xferlab.contracts import TextData
+from xferlab.errors import XferlabError
+from xferlab.files import read_json, write_json, write_whole
+from xferlab.registry import REGISTRY
+
+PACKAGES = (
+    "xferlab",
+    "tensorflow",
+    "keras",
+    "keras-hub",
+    "transformers",
+    "tokenizers",
+    "datasets",
+    "hydra-core",
+    "omegaconf",
+    "numpy",
+)
+
+
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Write the resolved experiment as ``config.yaml``."""
+    write_whole(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+
+
+def write_status(folder: Path, status: str, **details: Any) -> None:
+    """Replace ``status.json``, the truth about a run.
+
+    Args:
+        folder: the run's folder.
+        status: ``running``, ``finished``, ``failed`` or ``interrupted``.
+        details: more to say, e.g. ``error``.
+    """
+    path = folder / "status.json"
+    before = read_json(path) if path.exists() else {}
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    record = {
+        "status": status,
+        "attempt": before.get("attempt", 0) + (status == "running"),
+        "process": os.getpid(),
+        "host": socket.gethostname(),
+        "started": now if status == "running" else before.get("started", now),
+        "changed": now,
+        **details,
+    }
+    write_json(path, record)
+
+
+def read_status(folder: Path) -> dict[str, Any]:
+    """Return the content of ``status.json``; ``{"status": "unknown"}`` where there is none."""
+    path = folder / "status.json"
+    return read_json(path) if path.exists() else {"status": "unknown"}
+
+
+def write_error(folder: Path, error: BaseException) -> None:
+    """Keep a failure beside the run: the three lines of a known error, else the traceback."""
+    known = isinstance(error, XferlabError)
+    text = str(error) if known else "".join(traceback.format_exception(error))
+    write_whole(folder / "error.txt", text + "\n")
+
+
+def provenance(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what made a run: command, versions, commit, machine and the plugins' files."""
+    return {
+        "command": [Path(sys.executable).name, "-m", "xferlab", *sys.argv[1:]],
+        "versions": {
+            "python": platform.python_version(),
+            **{name: _version(name) for name in PACKAGES},
+        },
+        "commit": _commit(Path.cwd()),
+        "host": {
+            "name": socket.gethostname(),
+            "system": platform.platform(),
+            "processors": os.cpu_count(),
+        },
+        "plugins": _plugin_origins(config),
+    }
+
+
+def fingerprint(data: TextData) -> dict[str, str]:
+    """Return a SHA-256 of each split's texts and labels, in order."""
+    digests = {}
+    for name, split in data.splits.items():
+        digest = hashlib.sha256()
+        for row in zip(split.texts, split.pairs or [None] * len(split), split.labels, strict=True):
+            text, pair, label = row
+            plain = label.tolist() if hasattr(label, "tolist") else label
+            digest.update(repr((text, pair, plain)).encode())
+        digests[name] = digest.hexdigest()
+    return digests
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _commit(folder: Path) -> str | None:
+    """Return the checked-out commit of ``folder``, with ``+changes`` if the tree is not clean."""
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        return commit + ("+changes" if _git(folder, "status", "--porcelain") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(folder: Path, *words: str) -> str:
+    done = subprocess.run(
+        ["git", *words], cwd=folder, capture_output=True, text=True, check=True, timeout=10
+    )
+    return done.stdout.strip()
+
+
+def _plugin_origins(config: Mapping[str, Any]) -> dict[str, str]:
+    chosen = {(g, n["name"]) for g, n in config.items() if isinstance(n, dict) and "name" in n}
+    chosen |= {("metric", name) for name in config["metric"]}
+    return {f"{e.group}={e.name}": e.origin for e in REGISTRY if (e.group, e.name) in chosen}

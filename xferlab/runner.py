@@ -1,0 +1,160 @@
+"""Runs one experiment: seed, assemble, compile, fit, write down what happened."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from xferlab.assemble import Experiment, assemble
+from xferlab.config import Recipe
+from xferlab.errors import RunError, XferlabError
+from xferlab.files import read_json, write_json
+from xferlab.progress import ProgressBar, as_time, as_words
+from xferlab.record import (
+    fingerprint,
+    provenance,
+    read_status,
+    write_config,
+    write_error,
+    write_status,
+)
+from xferlab.summary import parameter_rows, planned_rates, schedule_plan, summary_lines
+from xferlab.tracking import BestKeeper, HistoryFile, TensorBoardLog, hyperparameters
+from xferlab.training import fit
+from xferlab.weights import load_weights, save_weights
+
+log = logging.getLogger("xferlab")
+
+
+def run(recipe: Recipe, folder: Path) -> float | None:
+    """Train ``recipe`` in ``folder`` and return the best monitored value.
+
+    A finished run of the same config in this folder is not done again.
+    """
+    if read_status(folder)["status"] == "finished":
+        log.info("%s is finished already", _shown(folder))
+        return read_json(folder / "metrics.json")["best"]["value"]
+    write_status(folder, "running")
+    write_config(folder, recipe.config)
+    try:
+        best = _run(recipe, folder)
+    except KeyboardInterrupt:
+        write_status(folder, "interrupted")
+        raise
+    except Exception as e:
+        write_error(folder, e)
+        write_status(folder, "failed", error=str(e).partition("\n")[0] or type(e).__name__)
+        log.error("%s", e if isinstance(e, XferlabError) else f"failed: {e!r}")
+        raise
+    write_status(folder, "finished")
+    return best
+
+
+def _run(recipe: Recipe, folder: Path) -> float | None:
+    log.info("run        %s  %s", recipe.run_id, _shown(folder))
+    data = recipe.data.build(recipe.seed)  # before TensorFlow is imported: its mistakes are quick
+    prepare_backend(recipe)
+    experiment = assemble(recipe, data)
+    rates = planned_rates(experiment.learning_rate, experiment.budget.total_steps)
+    for line in summary_lines(experiment, rates):
+        log.info("%s", line)
+    write_json(
+        folder / "run.json",
+        {
+            "run_id": recipe.run_id,
+            **provenance(recipe.config),
+            "task": _task(experiment),
+            "data": fingerprint(data),
+            "checkpoint": dict(experiment.model.origin),
+            "plan": schedule_plan(experiment, rates),
+            "blocks": parameter_rows(experiment),
+        },
+    )
+    return train_and_test(recipe, experiment, rates, folder)
+
+
+def prepare_backend(recipe: Recipe) -> None:
+    """Import TensorFlow quietly, clear what an earlier job left, seed everything."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    import keras
+    import tensorflow as tf
+
+    if keras.backend.backend() != "tensorflow":
+        raise RunError(
+            f"Keras runs on {keras.backend.backend()} here",
+            where="KERAS_BACKEND",
+            fix="unset KERAS_BACKEND, or set it to tensorflow",
+        )
+    keras.backend.clear_session()  # jobs of a sweep may share this process
+    keras.config.set_dtype_policy(recipe.train.precision.value)
+    keras.utils.set_random_seed(recipe.seed)
+    if recipe.train.deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def train_and_test(
+    recipe: Recipe, experiment: Experiment, rates: Any, folder: Path
+) -> float | None:
+    """Fit, keep the best and the last weights, score the splits; return the best value."""
+    network, checkpoints = experiment.model.network, folder / "checkpoints"
+    best = BestKeeper(
+        network,
+        checkpoints / "best.safetensors",
+        experiment.monitor,
+        experiment.better,
+        recipe.train.patience,
+    )
+    board = TensorBoardLog(folder / "tensorboard", rates, recipe.config)
+    history = HistoryFile(folder / "history.csv", rates)
+    bar = ProgressBar(experiment.total_batches, experiment.budget.epochs)
+    try:
+        fit(experiment, [board, history, best, bar])
+    finally:
+        bar.close()
+    save_weights(network, checkpoints / "last.safetensors")
+    if recipe.train.restore_best and best.best_epoch is not None:
+        load_weights(network, checkpoints / "best.safetensors")
+    metrics = {
+        "best": {"monitor": experiment.monitor, "value": best.best, "epoch": best.best_epoch},
+        "weights": "best" if recipe.train.restore_best and best.best_epoch else "last",
+        **{s: experiment.evaluate(s) for s in ("validation", "test") if s in experiment.encodings},
+        "seconds": round(sum(row["seconds"] for row in history.rows), 3),
+    }
+    write_json(folder / "metrics.json", metrics)
+    final = {f"{s}/{k}": v for s in ("validation", "test") for k, v in metrics.get(s, {}).items()}
+    board.close(hyperparameters(recipe.config), final)
+    _tell(metrics, folder)
+    return best.best
+
+
+def _tell(metrics: dict[str, Any], folder: Path) -> None:
+    best = metrics["best"]
+    if best["epoch"] is not None:
+        log.info("best       %s %.4f at epoch %d", best["monitor"], best["value"], best["epoch"])
+    for split in ("validation", "test"):
+        if split in metrics:
+            log.info("%-10s %s", split, as_words(metrics[split]))
+    log.info("trained in %s", as_time(metrics["seconds"]))
+    log.info("kept in    %s", _shown(folder))
+    log.info("look at it tensorboard --logdir %s", _shown(folder))
+
+
+def _task(experiment: Experiment) -> dict[str, Any]:
+    spec = experiment.spec
+    return {
+        "task": spec.task.value,
+        "class_names": list(spec.class_names),
+        "class_counts": list(spec.class_counts),
+        "rows": {name: len(split) for name, split in experiment.data.splits.items()},
+        "max_length": spec.max_length,
+        "pairs": spec.has_pairs,
+        "emits": spec.emits.value,
+    }
+
+
+def _shown(folder: Path) -> str:
+    """Return a path as short as it can be typed."""
+    return str(folder.relative_to(Path.cwd())) if folder.is_relative_to(Path.cwd()) else str(folder)

@@ -1,0 +1,149 @@
+"""Listeners that write a run down: TensorBoard, history.csv, the best weights."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from xferlab.files import write_whole
+from xferlab.training import Epoch, Step
+from xferlab.weights import save_weights
+
+
+class TensorBoardLog:
+    """Scalars of training and validation on one axis, the optimizer steps.
+
+    ``tensorboard/train`` has the loss of every step, the learning rate and the epoch means;
+    ``tensorboard/validation`` the same names over the validation split.
+    """
+
+    def __init__(self, folder: Path, rates: Sequence[float], config: Mapping[str, Any]) -> None:
+        import tensorflow as tf
+        from omegaconf import OmegaConf
+
+        self._scalar, self._rates, self._folder = tf.summary.scalar, rates, folder
+        self._train = tf.summary.create_file_writer(str(folder / "train"))
+        self._validation = tf.summary.create_file_writer(str(folder / "validation"))
+        with self._train.as_default():
+            text = OmegaConf.to_yaml(OmegaConf.create(dict(config)))
+            indented = "\n".join(f"    {line}" for line in text.splitlines())
+            tf.summary.text("config", indented, step=0)
+
+    def on_step(self, step: Step) -> None:
+        """Write the batch's loss and the rate it was trained with."""
+        with self._train.as_default():
+            self._scalar("batch_loss", step.loss, step=step.update)
+            rate = self._rates[min(step.update, len(self._rates)) - 1]
+            self._scalar("learning_rate", rate, step=step.update)
+
+    def on_epoch(self, epoch: Epoch) -> None:
+        """Write the epoch's scores side by side."""
+        for writer, values in ((self._train, epoch.train), (self._validation, epoch.validation)):
+            with writer.as_default():
+                for name, value in values.items():
+                    self._scalar(name, value, step=epoch.update)
+            writer.flush()
+
+    def close(self, hyperparameters: Mapping[str, Any], final: Mapping[str, float]) -> None:
+        """Fill the HParams page: this run's settings and its final scores."""
+        import tensorflow as tf
+        from tensorboard.plugins.hparams import api
+
+        writer = tf.summary.create_file_writer(str(self._folder))
+        with writer.as_default():
+            api.hparams(dict(hyperparameters), trial_id=str(self._folder.parent.name))
+            for name, value in final.items():
+                self._scalar(name, value, step=0)
+        for each in (writer, self._train, self._validation):
+            each.close()
+
+
+def hyperparameters(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a config as flat ``key: value`` pairs of the types that HParams can show.
+
+    >>> hyperparameters({"loss": {"name": "focal", "gamma": 2.0, "alpha": None}})
+    {'loss': 'focal', 'loss.gamma': 2.0}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        path = f"{prefix}.{key}" if prefix else str(key)
+        if isinstance(value, Mapping):
+            flat |= hyperparameters(value, path)
+        elif key == "name" and prefix:
+            flat[prefix] = value
+        elif isinstance(value, list):
+            flat[path] = json.dumps(value)
+        elif value is not None:
+            flat[path] = value
+    return flat
+
+
+class HistoryFile:
+    """``history.csv``: a line an epoch, the whole file replaced each time."""
+
+    def __init__(self, path: Path, rates: Sequence[float]) -> None:
+        self.rows: list[dict[str, float]] = []
+        self._path, self._rates = path, rates
+
+    def on_step(self, step: Step) -> None:
+        """Do nothing: a line is an epoch."""
+
+    def on_epoch(self, epoch: Epoch) -> None:
+        """Add the epoch's line and write the file."""
+        row: dict[str, float] = {"epoch": epoch.epoch, "step": epoch.update}
+        row |= dict(epoch.train)
+        row |= {f"val_{name}": value for name, value in epoch.validation.items()}
+        row["learning_rate"] = float(self._rates[min(epoch.update, len(self._rates)) - 1])
+        row["seconds"] = round(epoch.seconds, 3)
+        self.rows.append(row)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(row), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_whole(self._path, text.getvalue())
+
+
+class BestKeeper:
+    """Keeps the weights of the best epoch and says when patience is over.
+
+    A value that is no number is never the best.
+
+    Attributes:
+        best: the best monitored value so far, or None.
+        best_epoch: its epoch, counted from 1.
+    """
+
+    def __init__(
+        self, network: Any, path: Path, monitor: str, better: str, patience: int | None
+    ) -> None:
+        self.best: float | None = None
+        self.best_epoch: int | None = None
+        self._network, self._path = network, path
+        self._monitor, self._sign = monitor, 1.0 if better == "max" else -1.0
+        self._patience = patience
+
+    def on_step(self, step: Step) -> None:
+        """Do nothing: an epoch's end is when scores are known."""
+
+    def on_epoch(self, epoch: Epoch) -> bool:
+        """Save the weights if this epoch is the best; True if patience is over."""
+        value = monitored_value(epoch, self._monitor)
+        if math.isfinite(value) and (
+            self.best is None or self._sign * value > self._sign * self.best
+        ):
+            self.best, self.best_epoch = value, epoch.epoch
+            save_weights(self._network, self._path)
+        waited = epoch.epoch - (self.best_epoch or 0)
+        return self._patience is not None and waited >= self._patience
+
+
+def monitored_value(epoch: Epoch, monitor: str) -> float:
+    """Return the value called ``monitor``, e.g. ``val_accuracy`` or ``loss``."""
+    if monitor.startswith("val_"):
+        return epoch.validation[monitor.removeprefix("val_")]
+    return epoch.train[monitor]
