@@ -1,7 +1,8 @@
 """One resolver from what ``model.checkpoint`` says to a local folder that was checked.
 
-A checkpoint is a Hugging Face folder: ``config.json``, ``*.safetensors`` and the tokenizer's files. Nothing in it
-is unpickled or run, and nothing ever stands in silently for weights that cannot be had.
+A checkpoint is a Hugging Face folder: ``config.json``, ``*.safetensors`` and the tokenizer's
+files. Nothing in it is unpickled or run, and nothing ever stands in silently for weights that
+cannot be had.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _TOKENIZERS = (
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
 _CONVERT = (
     "save it once with transformers (AutoModel.from_pretrained(FOLDER).save_pretrained(NEW)); "
-    "many checkpoints of the Hub have a converted copy at the revision refs/pr/N: ORG/NAME@refs/pr/N"
+    "many checkpoints of the Hub have a converted copy in a pull request: ORG/NAME@refs/pr/N"
 )
 
 
@@ -76,8 +77,8 @@ def resolve(checkpoint: str, *, weights: bool = True) -> Checkpoint:
     """Return the checked local folder of a checkpoint, downloading it first where it is on the Hub.
 
     Args:
-        checkpoint: ``bundled:NAME``, a path, or the Hub's ``ORG/NAME`` with an optional ``@revision``.
-        weights: False asks for the architecture and the tokenizer alone (``model.pretrained=false``).
+        checkpoint: ``bundled:NAME``, a path, or the Hub's ``ORG/NAME``, also ``ORG/NAME@REVISION``.
+        weights: False asks for architecture and tokenizer alone (``model.pretrained=false``).
 
     Raises:
         ConfigError: it cannot be had or must not be loaded; the text says what to type instead.
@@ -87,7 +88,9 @@ def resolve(checkpoint: str, *, weights: bool = True) -> Checkpoint:
     config = _read_table(folder / "config.json", where)
     _check_config(config, where)
     if (folder / "tokenizer_config.json").is_file():
-        _refuse_code(_read_table(folder / "tokenizer_config.json", where), "tokenizer_config.json", where)
+        _refuse_code(
+            _read_table(folder / "tokenizer_config.json", where), "tokenizer_config.json", where
+        )
     _check_tokenizer(folder, where)
     files = _weight_files(folder, where) if weights else ()
     tensors = {name: tensor for path in files for name, tensor in _header(path, where).items()}
@@ -134,7 +137,9 @@ def _locate(source: str, where: str, weights: bool) -> tuple[Path, str | None]:
 def _bundled_folder(name: str, where: str) -> Path:
     if name not in bundled_names():
         raise ConfigError(
-            f"the box has no checkpoint '{name}'", where=where, fix=did_you_mean(name, bundled_names())
+            f"the box has no checkpoint '{name}'",
+            where=where,
+            fix=did_you_mean(name, bundled_names()),
         )
     return BOX / name
 
@@ -187,7 +192,7 @@ def _check_config(config: dict[str, Any], where: str) -> None:
 def _refuse_code(table: dict[str, Any], name: str, where: str) -> None:
     if table.get("auto_map"):
         raise ConfigError(
-            f"the checkpoint brings its own code ({name} has auto_map), and no code of a checkpoint is run",
+            f"the checkpoint brings its own code ({name} has auto_map), and that is never run",
             where=where,
             fix="choose a checkpoint without code of its own: " + ", ".join(ARCHITECTURES),
         )
@@ -200,7 +205,7 @@ def _check_tokenizer(folder: Path, where: str) -> None:
     raise ConfigError(
         f"the checkpoint has no tokenizer: {folder}",
         where=where,
-        fix="put its tokenizer.json (or vocab.txt) beside config.json: tokenizer.save_pretrained(FOLDER)",
+        fix="put its tokenizer.json beside config.json: tokenizer.save_pretrained(FOLDER)",
     )
 
 
@@ -221,10 +226,14 @@ def _weight_files(folder: Path, where: str) -> tuple[Path, ...]:
             )
         if not (folder / name).is_file():
             raise ConfigError(
-                f"{_INDEX} names '{name}', which is not in {folder}", where=where, fix="copy the whole folder again"
+                f"{_INDEX} names '{name}', which is not in {folder}",
+                where=where,
+                fix="copy the whole folder again",
             )
     if not names:
-        raise ConfigError(f"{_INDEX} names no files", where=where, fix="copy the whole folder again")
+        raise ConfigError(
+            f"{_INDEX} names no files", where=where, fix="copy the whole folder again"
+        )
     return tuple(folder / name for name in names)
 
 
@@ -232,8 +241,8 @@ def _no_weights(folder: Path, where: str) -> ConfigError:
     pickled = sorted(path.name for pattern in _PICKLED for path in folder.glob(pattern))
     if pickled:
         return ConfigError(
-            f"the checkpoint has only weights that would have to be unpickled ({', '.join(pickled)}), "
-            f"no {_WEIGHTS}",
+            f"the checkpoint has no {_WEIGHTS}, only files that are never unpickled: "
+            + ", ".join(pickled),
             where=where,
             fix=_CONVERT,
         )

@@ -1,4 +1,4 @@
-"""What a checkpoint's ``config.json`` says about the encoder, in one vocabulary for all architectures."""
+"""What a checkpoint's ``config.json`` says, in one vocabulary for all architectures."""
 
 from __future__ import annotations
 
@@ -78,14 +78,17 @@ def read_encoder_config(config: Mapping[str, Any], where: str) -> EncoderConfig:
         config = _in_words_of_bert(config)
     architecture, layers = config["model_type"], _size(config, "num_hidden_layers", where)
     is_albert, is_roberta = architecture == "albert", architecture in ("roberta", "xlm-roberta")
-    hidden_size, heads = _size(config, "hidden_size", where), _size(config, "num_attention_heads", where)
+    hidden_size, heads = (
+        _size(config, "hidden_size", where),
+        _size(config, "num_attention_heads", where),
+    )
     groups = config.get("num_hidden_groups", 1) if is_albert else layers
     if hidden_size % heads or layers % groups:
         raise _bad(
-            f"{hidden_size} wide with {heads} heads, {layers} layers in {groups} groups does not come out even",
+            f"{heads} heads do not divide {hidden_size}, or {groups} groups {layers} layers",
             where,
         )
-    offset = int(config.get("pad_token_id") or 1) + 1 if is_roberta else 0
+    offset = _padding_id(config) + 1 if is_roberta else 0
     dropout = 0.0 if is_albert else 0.1
     return EncoderConfig(
         architecture=architecture,
@@ -101,12 +104,20 @@ def read_encoder_config(config: Mapping[str, Any], where: str) -> EncoderConfig:
         position_offset=offset,
         segments=config.get("type_vocab_size", 2) if architecture in ("albert", "bert") else 0,
         has_pooler=architecture in ("albert", "bert"),
-        activation=_activation(config.get("hidden_act", "gelu_new" if is_albert else "gelu"), where),
+        activation=_activation(
+            config.get("hidden_act", "gelu_new" if is_albert else "gelu"), where
+        ),
         epsilon=float(config.get("layer_norm_eps", 1e-12)),
         hidden_dropout=float(config.get("hidden_dropout_prob", dropout)),
         attention_dropout=float(config.get("attention_probs_dropout_prob", dropout)),
         initializer_range=float(config.get("initializer_range", 0.02)),
     )
+
+
+def _padding_id(config: Mapping[str, Any]) -> int:
+    """Return the id of padding; RoBERTa's positions start after it."""
+    value = config.get("pad_token_id")
+    return 1 if value is None else int(value)
 
 
 def _in_words_of_bert(config: Mapping[str, Any]) -> dict[str, Any]:

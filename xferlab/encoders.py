@@ -1,8 +1,9 @@
 """Pretrained encoders as Keras models whose numbers are those that PyTorch computes.
 
-The layers are keras-hub's, the graph is put together here. keras-hub's own backbones fix activation, dropout and
-epsilon instead of taking the checkpoint's, and forget what is set later when they are saved. Its converters leave
-out RoBERTa's segment table, cannot read bfloat16, and know some checkpoints only with a prefix.
+The layers are keras-hub's, the graph is put together here. keras-hub's own backbones fix
+activation, dropout and epsilon instead of taking the checkpoint's, and forget what is set later
+when they are saved. Its converters leave out RoBERTa's segment table, cannot read bfloat16, and
+know some checkpoints only with a prefix.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ class Encoder:
     """An encoder without a head.
 
     Attributes:
-        backbone: the functional Keras model; inputs ``token_ids``, ``padding_mask`` (1 is a token, 0 padding) and,
-            where the architecture takes them, ``segment_ids``, all int32 ``(batch, length)``.
-        blocks: names of the layers that have weights, by block from input to output: ``embeddings``,
-            ``layer_0`` ... ``layer_{n-1}`` (ALBERT, whose layers share weights: one block ``layers``), ``pooler``.
+        backbone: the functional Keras model; inputs ``token_ids``, ``padding_mask`` (1 is a token,
+            0 padding) and, where the architecture takes them, ``segment_ids``, all int32
+            ``(batch, length)``.
+        blocks: names of the layers that have weights, by block from input to output:
+            ``embeddings``, ``layer_0`` ... ``layer_{n-1}``, ``pooler``. ALBERT's layers share
+            their weights and are one block, ``layers``.
         sequence_output: symbolic ``(batch, length, hidden_size)``.
         pooled_output: symbolic ``(batch, hidden_size)`` of the pooler, or None.
         hidden_size: width of the outputs.
@@ -53,11 +56,11 @@ def load_encoder(
 
     Args:
         checkpoint: what ``resolve`` gave.
-        pretrained: False gives the same architecture with fresh weights, drawn from Keras' global seed.
-        dropout: rate of every dropout layer, attention included; None takes the checkpoint's two rates.
+        pretrained: False gives the same architecture with weights drawn from Keras' seed.
+        dropout: rate of every dropout layer, attention included; None takes the checkpoint's.
 
     Raises:
-        ConfigError: a weight is not in the checkpoint, has another shape, or the architecture is not known.
+        ConfigError: a weight is missing or misshapen, or the architecture is not known.
     """
     where = f"model.checkpoint={checkpoint.source}"
     config = read_encoder_config(checkpoint.config, where)
@@ -69,7 +72,9 @@ def load_encoder(
         log.info("%s: the pooler is not in the checkpoint", checkpoint.source)
     backbone = _build(config)
     loaded = assign_weights(backbone, names) if pretrained else 0
-    log.info("%s: %s of %s parameters are pretrained", checkpoint.source, loaded, backbone.count_params())
+    log.info(
+        "%s: %s of %s parameters are pretrained", checkpoint.source, loaded, backbone.count_params()
+    )
     return Encoder(
         backbone=backbone,
         blocks=_blocks(backbone, config),
@@ -105,7 +110,10 @@ def _build(config: EncoderConfig) -> Any:
     outputs = {"sequence_output": x}
     if config.has_pooler:
         pooler = keras.layers.Dense(
-            config.hidden_size, activation="tanh", kernel_initializer=_initializer(config), name="pooler"
+            config.hidden_size,
+            activation="tanh",
+            kernel_initializer=_initializer(config),
+            name="pooler",
         )
         outputs["pooled_output"] = pooler(x[:, 0, :])
     return keras.Model(inputs, outputs, name=config.architecture.replace("-", "_"))

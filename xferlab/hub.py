@@ -28,8 +28,8 @@ LEAST_SPEED = 1024  # bytes a second, over each window of WINDOW_SECONDS
 WINDOW_SECONDS = 30.0
 
 _WORKS_OFFLINE = (
-    "without a network type model=bert (it is in the box) or give model.checkpoint the path of a folder; "
-    "or run once where the Hub can be reached, and here with HF_HUB_OFFLINE=1"
+    "without a network type model=bert (it is in the box), or model.checkpoint=FOLDER; "
+    "or run once where the Hub can be reached, and then with HF_HUB_OFFLINE=1"
 )
 
 
@@ -42,8 +42,9 @@ def download(
 ) -> tuple[Path, str]:
     """Return the local folder of a Hub checkpoint and the commit that it is of.
 
-    The configuration is fetched and checked before any weights are. Everything is of one commit. What is in the
-    Hub's cache is not fetched again, and the cache serves alone where the Hub cannot be reached.
+    The configuration is fetched and checked before any weights are. Everything is of one commit.
+    What is in the Hub's cache is not fetched again, and the cache serves alone where the Hub cannot
+    be reached.
 
     Args:
         repo_id: ``ORG/NAME``.
@@ -88,7 +89,9 @@ def _parsed(path: Path, where: str) -> dict[str, Any]:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise ConfigError(
-            "the checkpoint's config.json is not a JSON table", where=where, fix="choose another checkpoint"
+            "the checkpoint's config.json is not a JSON table",
+            where=where,
+            fix="choose another checkpoint",
         ) from error
 
 
@@ -99,17 +102,18 @@ def _refuse(error: Exception, repo_id: str, revision: str | None, where: str) ->
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, errors.GatedRepoError) or status == 403:
         what = f"the Hub wants you to be let in before it gives '{repo_id}'"
-        fix = (
-            f"accept its terms at https://huggingface.co/{repo_id}, then set HF_TOKEN or run 'hf auth login'"
-        )
+        fix = f"accept its terms at https://huggingface.co/{repo_id}, then type 'hf auth login'"
     elif isinstance(error, errors.RevisionNotFoundError):
         what = f"'{repo_id}' has no revision '{revision or 'main'}'"
-        fix = f"leave the revision out (model.checkpoint={repo_id}), or name a branch, tag or commit of it"
-    elif isinstance(error, errors.RepositoryNotFoundError | errors.HFValidationError) or status == 401:
+        fix = f"type model.checkpoint={repo_id}, or name a branch, a tag or a commit of it"
+    elif (
+        isinstance(error, errors.RepositoryNotFoundError | errors.HFValidationError)
+        or status == 401
+    ):
         what = f"the Hub has no checkpoint '{repo_id}', or it is private"
         fix = (
-            "type ORG/NAME as the Hub's page shows it (model.checkpoint=google-bert/bert-base-uncased); "
-            "for a private one set HF_TOKEN; for a folder start with ./"
+            "type ORG/NAME as on the Hub's page, like google-bert/bert-base-uncased; "
+            "for a private one type 'hf auth login'; for a folder start with ./"
         )
     elif isinstance(error, errors.RemoteEntryNotFoundError):
         what = f"'{repo_id}' has no config.json: it is not a transformers checkpoint"
@@ -133,11 +137,18 @@ def _unreachable(error: Exception, repo_id: str) -> tuple[str, str]:
     if status is not None:
         return f"the Hub answered {status} for '{repo_id}'", "try again later; " + _WORKS_OFFLINE
     if isinstance(error, TooSlowError):
-        return f"the download of '{repo_id}' is too slow: {error}", "try again later; " + _WORKS_OFFLINE
-    if isinstance(error, OSError) and error.errno and not isinstance(error, errors.LocalEntryNotFoundError):
+        return (
+            f"the download of '{repo_id}' is too slow: {error}",
+            "try again later; " + _WORKS_OFFLINE,
+        )
+    if (
+        isinstance(error, OSError)
+        and error.errno
+        and not isinstance(error, errors.LocalEntryNotFoundError)
+    ):
         return (
             f"the files of '{repo_id}' cannot be kept: {error}",
-            f"make room for them, or set HF_HOME to a folder that can be written (now {constants.HF_HOME})",
+            f"make room, or set HF_HOME to a folder that can be written (now {constants.HF_HOME})",
         )
     reason = " ".join(str(cause).split()) or type(cause).__name__
     return (
@@ -177,7 +188,9 @@ def _cap_wait(request: Any) -> None:
 
     limit = float(constants.HF_HUB_DOWNLOAD_TIMEOUT)
     waits = request.extensions.get("timeout", {})
-    capped = {kind: min(waits.get(kind) or limit, limit) for kind in ("connect", "read", "write", "pool")}
+    capped = {
+        kind: min(waits.get(kind) or limit, limit) for kind in ("connect", "read", "write", "pool")
+    }
     request.extensions = {**request.extensions, "timeout": capped}
 
 

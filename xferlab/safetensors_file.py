@@ -1,6 +1,6 @@
 """The header and the tensors of a safetensors file, checked before anything is believed.
 
-The numpy side of the ``safetensors`` package cannot read bfloat16, so the few bytes of the format are read here:
+The numpy side of the ``safetensors`` package cannot read bfloat16, so the format is read here:
 eight bytes with the header's length, the header in JSON, then the tensors one after another.
 """
 
@@ -12,7 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+_SIZES = {
+    "F64": 8,
+    "F32": 4,
+    "F16": 2,
+    "BF16": 2,
+    "I64": 8,
+    "I32": 4,
+    "I16": 2,
+    "I8": 1,
+    "U8": 1,
+    "BOOL": 1,
+}
 _NUMPY = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
 _LONGEST_HEADER = 100_000_000  # bytes; the limit of the format's own reader
 
@@ -55,7 +66,9 @@ def read_header(path: Path) -> dict[str, Tensor]:
         prefix = stream.read(8)
         header_length = int.from_bytes(prefix, "little")
         if len(prefix) < 8 or header_length > min(length - 8, _LONGEST_HEADER):
-            raise ValueError(f"it is {length} bytes long, its header says {header_length + 8} or more")
+            raise ValueError(
+                f"it is {length} bytes long, its header says {header_length + 8} or more"
+            )
         try:
             header = json.loads(stream.read(header_length))
         except ValueError as error:
@@ -77,7 +90,9 @@ def _tensor(path: Path, offset: int, room: int, name: str, row: Any) -> Tensor:
         raise ValueError(f"the tensor '{name}' ends {stop - room} bytes after the end of the file")
     expected = math.prod(shape) * _SIZES.get(dtype, 0)
     if min(shape, default=0) < 0 or (dtype in _SIZES and stop - start != expected):
-        raise ValueError(f"the tensor '{name}' has {stop - start} bytes, its shape {shape} needs {expected}")
+        raise ValueError(
+            f"the tensor '{name}' has {stop - start} bytes, its shape {shape} needs {expected}"
+        )
     return Tensor(path, dtype, shape, offset + start)
 
 

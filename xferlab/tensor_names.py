@@ -1,4 +1,4 @@
-"""Which tensor of a checkpoint is which weight of the encoder; every weight is found there, or loading stops."""
+"""Which tensor of a checkpoint is which weight of the encoder; one that is missing is an error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from xferlab.errors import ConfigError
 from xferlab.safetensors_file import Tensor, read_tensor
 
 _ANCHOR = "embeddings.word_embeddings.weight"
-_MODEL = {"xlm-roberta": "roberta"}  # the prefix of models with a head; the others use their own name
+_MODEL = {
+    "xlm-roberta": "roberta"
+}  # the prefix of models with a head; the others use their own name
 
 _BERT = {
     "self_attention_layer/query": "attention.self.query",
@@ -55,7 +57,7 @@ _OUTSIDE = {
     "embeddings_layer_norm": "embeddings.LayerNorm",
     "embedding_projection": "encoder.embedding_hidden_mapping_in",
 }
-# The last word of a tensor's name, by the last word of the weight's; old checkpoints use the second.
+# The last word of a tensor's name by that of our weight's; old checkpoints have the second.
 _ENDINGS = {
     "kernel": ("weight",),
     "bias": ("bias",),
@@ -83,7 +85,11 @@ class TensorNames:
         return "pooler" if self.config.architecture == "albert" else "pooler.dense"
 
     def tensor(self, layer: str, weight: str) -> Tensor:
-        """Return the tensor of a layer's weight (``transformer_layer_0``, ``feedforward_layer_norm/gamma``).
+        """Return the tensor of a layer's weight.
+
+        Args:
+            layer: its name, like ``transformer_layer_0``.
+            weight: the path inside it, like ``feedforward_layer_norm/gamma``.
 
         Raises:
             ConfigError: the checkpoint does not have it.
@@ -97,7 +103,7 @@ class TensorNames:
             f"the checkpoint lacks the tensor '{self._prefix}{candidates[0]}' "
             f"that its {self.config.architecture} encoder needs",
             where=self.where,
-            fix="save the whole model again, choose another checkpoint, or type model.pretrained=false",
+            fix="choose another checkpoint, or start without its weights: model.pretrained=false",
         )
 
     def segment_table(self) -> Tensor | None:
@@ -115,7 +121,7 @@ class TensorNames:
         return f"{stem}.{_INSIDE.get(architecture, _BERT)[part]}"
 
     def _find_prefix(self) -> str:
-        """Return what stands before the encoder's names: nothing, ``bert.``, or what is there once."""
+        """Return what stands before the encoder's names: nothing, ``bert.``, or what there is."""
         found = {name.removesuffix(_ANCHOR) for name in self._tensors if name.endswith(_ANCHOR)}
         usual = _MODEL.get(self.config.architecture, self.config.architecture) + "."
         for prefix in ("", usual):
@@ -148,9 +154,10 @@ def _value(names: TensorNames, layer: str, weight: str, shape: tuple[int, ...]) 
     stored = _stored_shape(weight, shape, offset)
     if tensor.shape != stored:
         raise ConfigError(
-            f"the checkpoint's tensor for {layer}/{weight} has the shape {tensor.shape}, config.json says {stored}",
+            f"the checkpoint's tensor for {layer}/{weight} has the shape {tensor.shape}, "
+            f"by its config.json it would have {stored}",
             where=names.where,
-            fix="choose another checkpoint: its config.json and its weights are of different models",
+            fix="choose another checkpoint: its weights are not those of its config.json",
         )
     array = _read(tensor, names)
     if weight.endswith("kernel"):
@@ -161,7 +168,7 @@ def _value(names: TensorNames, layer: str, weight: str, shape: tuple[int, ...]) 
 
 
 def _stored_shape(weight: str, shape: tuple[int, ...], offset: int) -> tuple[int, ...]:
-    """Return the shape that PyTorch gives to the weight: dense kernels ``(out, in)``, heads not split."""
+    """Return PyTorch's shape of the weight: dense kernels ``(out, in)``, heads not split."""
     if weight.endswith("kernel"):
         axes_in = 2 if "attention_output" in weight else 1
         return math.prod(shape[axes_in:]), math.prod(shape[:axes_in])
@@ -171,7 +178,7 @@ def _stored_shape(weight: str, shape: tuple[int, ...], offset: int) -> tuple[int
 
 
 def _folded_segment(names: TensorNames, width: int) -> Any:
-    """Return what segment 0 adds to every position, where the encoder takes no segment ids (RoBERTa)."""
+    """Return what segment 0 adds to every position, where there are no segment ids (RoBERTa)."""
     table = names.segment_table()
     if names.config.segments or table is None:
         return 0
