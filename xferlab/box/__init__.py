@@ -1,0 +1,1 @@
+"""What ships in the box: a small BERT and the demo reviews."""
