@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from xferlab.batches import BatchPlan, lengths_of
+from xferlab.batches import BatchPlan, row_lengths
 from xferlab.compatibility import refuse_misfit
 from xferlab.config import Recipe
 from xferlab.contracts import Budget, Encoding, TaskSpec, TextData, TextModel, TransferPlan
@@ -27,7 +27,6 @@ class Experiment:
         spec: the task, with the model's ``emits``.
         model: network, tokenizer and blocks.
         batches: the order of the training batches.
-        epoch_batches: training batches of a whole epoch.
         total_batches: training batches of the whole run.
         budget: the same in optimizer steps.
         plan: phases and rates of the transfer strategy.
@@ -46,7 +45,6 @@ class Experiment:
     spec: TaskSpec
     model: TextModel
     batches: BatchPlan
-    epoch_batches: int
     total_batches: int
     budget: Budget
     plan: TransferPlan
@@ -76,8 +74,8 @@ def assemble(recipe: Recipe, data: TextData) -> Experiment:
         name: encode_cached(model.tokenizer, split, spec.max_length)
         for name, split in data.splits.items()
     }
-    batches = BatchPlan(lengths_of(encodings["train"]), train.batch_size, recipe.seed)
-    epoch_batches, total_batches, budget = length_of_run(train, batches.steps_per_epoch)
+    batches = BatchPlan(row_lengths(encodings["train"]), train.batch_size, recipe.seed)
+    total_batches, budget = length_of_run(train, batches.steps_per_epoch)
     plan = _apply(recipe, model, budget)
     learning_rate = _built("schedule", recipe.schedule.build, recipe.optimizer.lr, budget)
     return Experiment(
@@ -86,7 +84,6 @@ def assemble(recipe: Recipe, data: TextData) -> Experiment:
         spec=spec,
         model=model,
         batches=batches,
-        epoch_batches=epoch_batches,
         total_batches=total_batches,
         budget=budget,
         plan=plan,
@@ -128,16 +125,15 @@ def monitored(recipe: Recipe) -> tuple[str, str]:
     return word, known[word]
 
 
-def length_of_run(train: TrainConfig, steps_per_epoch: int) -> tuple[int, int, Budget]:
-    """Return the batches of an epoch, the batches of the run and the budget in optimizer steps.
+def length_of_run(train: TrainConfig, steps_per_epoch: int) -> tuple[int, Budget]:
+    """Return the batches of the run, and its budget in optimizer steps.
 
     >>> length_of_run(TrainConfig(epochs=3), steps_per_epoch=10)
-    (10, 30, Budget(epochs=3, steps_per_epoch=10, total_steps=30))
+    (30, Budget(epochs=3, steps_per_epoch=10, total_steps=30))
     >>> length_of_run(TrainConfig(max_steps=7, accumulate=2), steps_per_epoch=10)
-    (10, 14, Budget(epochs=2, steps_per_epoch=5, total_steps=7))
+    (14, Budget(epochs=2, steps_per_epoch=5, total_steps=7))
     """
-    per_epoch = min(steps_per_epoch, train.overfit_batches or steps_per_epoch)
-    total = train.epochs * per_epoch
+    total = train.epochs * steps_per_epoch
     if train.max_steps is not None:
         total = train.max_steps * train.accumulate
     if total < train.accumulate:
@@ -146,9 +142,9 @@ def length_of_run(train: TrainConfig, steps_per_epoch: int) -> tuple[int, int, B
             where="train.accumulate",
             fix=f"train.accumulate={total}, or train.batch_size smaller",
         )
-    epochs = -(-total // per_epoch)  # ceil: the last epoch may be cut short
-    updates = max(1, per_epoch // train.accumulate)
-    return per_epoch, total, Budget(epochs, updates, total // train.accumulate)
+    epochs = -(-total // steps_per_epoch)  # ceil: the last epoch may be cut short
+    updates = max(1, steps_per_epoch // train.accumulate)
+    return total, Budget(epochs, updates, total // train.accumulate)
 
 
 def _apply(recipe: Recipe, model: TextModel, budget: Budget) -> TransferPlan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +99,9 @@ def explain(e: Exception) -> ConfigError:
         return REGISTRY.unknown(group, name, known=list(e.options or []))
     cause = e.__cause__ if isinstance(e.__cause__, OmegaConfBaseException) else e
     if isinstance(cause, OmegaConfBaseException):
-        return translate(cause, groups=(*GROUPS, "experiment", "debug"))
+        typed = re.match(r"Could not override '([^']+)'", str(e))
+        groups = (*GROUPS, "experiment", "debug")
+        return translate(cause, groups=groups, typed=typed[1] if typed else "")
     what = str(e).partition("\n")[0]
     return ConfigError(what, fix="python -m xferlab --help shows what can be typed")
 

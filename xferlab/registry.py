@@ -94,8 +94,8 @@ class Registry:
         """Return the error for a name that is not there, naming broken files that may hold it."""
         fix = did_you_mean(name, known or self.names(group))
         if self.broken:
-            files = ", ".join(e.where for e in self.broken)
-            fix += f" (or mend {files}, which may bring it)"
+            more = f" and {len(self.broken) - 1} more" if len(self.broken) > 1 else ""
+            fix += f" (or mend {self.broken[0].where}{more}, which may bring it)"
         return ConfigError(f"there is no {group} named '{name}'", where=f"{group}={name}", fix=fix)
 
     def create(self, group: str, node: Mapping[str, Any] | None, key: str | None = None) -> Any:

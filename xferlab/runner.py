@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
 from xferlab.assemble import Experiment, assemble
+from xferlab.backend import prepare_backend
 from xferlab.config import Recipe
-from xferlab.errors import RunError, XferlabError
+from xferlab.errors import XferlabError
 from xferlab.files import read_json, write_json
 from xferlab.progress import ProgressBar, as_time, as_words
 from xferlab.record import (
@@ -55,7 +55,7 @@ def run(recipe: Recipe, folder: Path) -> float | None:
 def _run(recipe: Recipe, folder: Path) -> float | None:
     log.info("run        %s  %s", recipe.run_id, _shown(folder))
     data = recipe.data.build(recipe.seed)  # before TensorFlow is imported: its mistakes are quick
-    prepare_backend(recipe)
+    prepare_backend(recipe.train, recipe.seed)
     experiment = assemble(recipe, data)
     rates = planned_rates(experiment.learning_rate, experiment.budget.total_steps)
     for line in summary_lines(experiment, rates):
@@ -73,26 +73,6 @@ def _run(recipe: Recipe, folder: Path) -> float | None:
         },
     )
     return train_and_test(recipe, experiment, rates, folder)
-
-
-def prepare_backend(recipe: Recipe) -> None:
-    """Import TensorFlow quietly, clear what an earlier job left, seed everything."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    import keras
-    import tensorflow as tf
-
-    if keras.backend.backend() != "tensorflow":
-        raise RunError(
-            f"Keras runs on {keras.backend.backend()} here",
-            where="KERAS_BACKEND",
-            fix="unset KERAS_BACKEND, or set it to tensorflow",
-        )
-    keras.backend.clear_session()  # jobs of a sweep may share this process
-    keras.config.set_dtype_policy(recipe.train.precision.value)
-    keras.utils.set_random_seed(recipe.seed)
-    if recipe.train.deterministic:
-        tf.config.experimental.enable_op_determinism()
 
 
 def train_and_test(

@@ -33,7 +33,6 @@ class TrainConfig:
             first metric on the validation split.
         patience: stop after this many epochs without a better monitored value, or None.
         restore_best: evaluate on the test split with the best epoch's weights, not the last's.
-        overfit_batches: train on the first so many batches again and again, or None.
         deterministic: the same seed gives the same bits (same versions, processor, threads).
     """
 
@@ -47,14 +46,13 @@ class TrainConfig:
     monitor: str = "auto"
     patience: int | None = None
     restore_best: bool = True
-    overfit_batches: int | None = None
     deterministic: bool = True
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "eval_batch_size", "accumulate"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("max_steps", "patience", "overfit_batches"):
+        for name in ("max_steps", "patience"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1 or null, got {value}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from xferlab.assemble import Experiment
+from xferlab.batches import measure_padding
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,10 +19,8 @@ def planned_rates(learning_rate: Any, total_steps: int) -> np.ndarray:
     if not callable(learning_rate):
         return np.full(total_steps, float(learning_rate), dtype="float32")
     steps = tf.range(total_steps, dtype=tf.int64)
-    rate = tf.function(
-        lambda: tf.map_fn(lambda k: tf.cast(learning_rate(k), tf.float32), steps, tf.float32)
-    )
-    return rate().numpy()
+    rate = tf.function(lambda k: tf.cast(learning_rate(k), tf.float32))
+    return tf.map_fn(rate, steps, fn_output_signature=tf.float32).numpy()
 
 
 def schedule_plan(experiment: Experiment, rates: np.ndarray) -> dict[str, Any]:
@@ -95,8 +94,7 @@ def summary_lines(experiment: Experiment, rates: np.ndarray) -> list[str]:
 def _token_line(experiment: Experiment) -> str:
     """Return how long the rows are and how much of what is computed is padding."""
     lengths = experiment.batches.lengths
-    padding = experiment.batches.padding_share()
     return (
-        f"mean {lengths.mean():.0f}, longest {lengths.max()} of {experiment.spec.max_length} a row;"
-        f" padding {padding:.0%} of what is computed"
+        f"mean {lengths.mean():.0f}, longest {lengths.max()} of at most"
+        f" {experiment.spec.max_length} a row; {measure_padding(experiment.batches)}"
     )

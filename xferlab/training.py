@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from xferlab.assemble import Experiment
-from xferlab.batches import BatchPlan, batch_arrays
+from xferlab.batches import Batch, batch_arrays
 from xferlab.contracts import Phase, TextModel, TransferPlan
 from xferlab.errors import RunError
 from xferlab.evaluation import input_names
@@ -113,7 +113,7 @@ def fit(experiment: Experiment, listeners: Sequence[Listener]) -> None:
     network.stop_training = False
     phase = None
     for segment in segments(
-        experiment.plan.phases, experiment.epoch_batches, experiment.total_batches
+        experiment.plan.phases, experiment.batches.steps_per_epoch, experiment.total_batches
     ):
         if segment.phase != phase:
             phase = segment.phase
@@ -127,6 +127,7 @@ def fit(experiment: Experiment, listeners: Sequence[Listener]) -> None:
             epochs=segment.epoch + segment.epochs,
             steps_per_epoch=segment.batches,
             callbacks=[_callback(experiment, segment, listeners)],
+            shuffle=False,  # the plan has done it
             verbose=0,
         )
         if network.stop_training:
@@ -144,19 +145,20 @@ def _callback(experiment: Experiment, segment: Segment, listeners: Sequence[List
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             self.began, self.rows, self.total = time.monotonic(), 0, 0.0
+            self.batches = experiment.batches.epoch(epoch)
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            trained = self.batches[self.done % len(self.batches)]
             self.done += 1
-            loss = self._batch_loss(logs["loss"])
+            loss = self._batch_loss(logs["loss"], len(trained.rows))
             step = Step(self.done, self.done // accumulate, loss)
             if not math.isfinite(loss):
-                raise _not_finite(experiment, step)
+                raise _not_finite(step, trained)
             for listener in listeners:
                 listener.on_step(step)
 
-        def _batch_loss(self, running_mean: float) -> float:
+        def _batch_loss(self, running_mean: float, rows: int) -> float:
             """Undo the epoch's running mean, which Keras weights by rows."""
-            rows = len(_batch(experiment, self.done - 1).rows)
             before, self.rows = self.total, self.rows + rows
             self.total = running_mean * self.rows
             return (self.total - before) / rows
@@ -172,13 +174,8 @@ def _callback(experiment: Experiment, segment: Segment, listeners: Sequence[List
     return Telling()
 
 
-def _batch(experiment: Experiment, index: int) -> Any:
-    """Return the ``index``-th batch of the run."""
-    return next(batches_from(experiment.batches, index, experiment.epoch_batches))
-
-
-def _not_finite(experiment: Experiment, step: Step) -> RunError:
-    rows = ", ".join(str(row) for row in _batch(experiment, step.batch - 1).rows[:8])
+def _not_finite(step: Step, batch: Batch) -> RunError:
+    rows = ", ".join(str(row) for row in batch.rows[:8])
     return RunError(
         f"the loss is {step.loss} at step {step.update} (training rows {rows}, ...)",
         where="loss",
@@ -191,34 +188,23 @@ def training_batches(experiment: Experiment, segment: Segment) -> Any:
     import tensorflow as tf
 
     names = input_names(experiment.model.network)
-    plan, per_epoch = experiment.batches, experiment.epoch_batches
     encoding, labels = experiment.encodings["train"], experiment.data.train.labels
     pad_id = experiment.model.tokenizer.pad_id
+    stop = segment.start + segment.epochs * segment.batches
 
     def batches() -> Iterator[tuple[dict[str, Any], Any]]:
-        for batch in batches_from(plan, segment.start, per_epoch):
+        for batch in experiment.batches.steps(segment.start, stop):
             inputs, y = batch_arrays(encoding, labels, batch, pad_id)
             yield {name: inputs[name] for name in names}, y
 
-    _, example = next(iter(batches()))
+    _, example = next(batches())
     signature = (
         {name: tf.TensorSpec((None, None), "int32") for name in names},
-        tf.TensorSpec((None,) * example.ndim, example.dtype),
+        tf.TensorSpec((None, *example.shape[1:]), example.dtype)
+        if encoding.word_ids is None
+        else tf.TensorSpec((None, None), "int32"),
     )
     return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
-
-
-def batches_from(plan: BatchPlan, start: int, per_epoch: int) -> Iterator[Any]:
-    """Yield the run's batches for ever, from the ``start``-th on.
-
-    ``per_epoch`` may be below the plan's own number: then each epoch repeats epoch 0's first ones.
-    """
-    while True:
-        epoch, offset = divmod(start, per_epoch)
-        order = plan.epoch(epoch if per_epoch == plan.steps_per_epoch else 0)
-        for batch in order[offset:per_epoch]:
-            yield batch
-            start += 1
 
 
 def freeze(model: TextModel, plan: TransferPlan, phase: Phase) -> None:

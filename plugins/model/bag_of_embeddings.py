@@ -30,7 +30,7 @@ class BagOfEmbeddings:
         from xferlab.checkpoints import resolve
         from xferlab.tokens import load_tokenizer
 
-        tokenizer = load_tokenizer(resolve(self.checkpoint).folder)
+        tokenizer = load_tokenizer(resolve(self.checkpoint, weights=False).folder)
         token_ids = keras.Input((None,), dtype="int32", name="token_ids")
         padding_mask = keras.Input((None,), dtype="int32", name="padding_mask")
         embed = keras.layers.Embedding(tokenizer.vocabulary_size, self.width, name="embedding")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from xferlab import Task, TaskSpec, TextModel, register
+from xferlab import ConfigError, Task, TaskSpec, TextModel, register
 
 
 class Pooling(Enum):
@@ -45,9 +45,15 @@ class Encoder:
         from xferlab.encoders import load_encoder
         from xferlab.tokens import load_tokenizer
 
-        checkpoint = resolve(self.checkpoint)
+        checkpoint = resolve(self.checkpoint, weights=self.pretrained)
         encoder = load_encoder(checkpoint, pretrained=self.pretrained)
-        encoder.refuse_longer_than(spec.max_length)
+        if spec.max_length > encoder.max_length:
+            raise ConfigError(
+                f"data.max_length={spec.max_length} is more than this encoder's"
+                f" {encoder.max_length} positions",
+                where="data.max_length",
+                fix=f"data.max_length={encoder.max_length} or less",
+            )
         vectors, new_layers = self._pooled(encoder, spec.task)
         vectors = keras.layers.Dropout(self.dropout, name="head_dropout")(vectors)
         head = keras.layers.Dense(
@@ -65,8 +71,22 @@ class Encoder:
             network=network,
             tokenizer=load_tokenizer(checkpoint.folder),
             blocks={**blocks, "head": (*new_layers, "head")},
-            origin=encoder.origin(new_parameters=_count(network, (*new_layers, "head"))),
+            origin=self._origin(checkpoint, encoder, network, (*new_layers, "head")),
         )
+
+    def _origin(self, checkpoint, encoder, network, new_layers) -> dict:
+        """Return what came from the checkpoint and what is new, for the log and ``run.json``."""
+        new = sum(network.get_layer(name).count_params() for name in new_layers)
+        line = f"{encoder.from_checkpoint:,} parameters from {checkpoint.source}"
+        if not self.pretrained:
+            line = f"random (the architecture of {checkpoint.source})"
+        return {
+            "line": f"{line}; new: {new:,} in {' and '.join(new_layers)}",
+            **checkpoint.record(),
+            "pretrained": self.pretrained,
+            "from_checkpoint": encoder.from_checkpoint,
+            "new": new,
+        }
 
     def _pooled(self, encoder, task: Task):
         """Return the vectors the head reads and the names of layers that are new for it."""
@@ -87,7 +107,3 @@ class Encoder:
             name="head_dense",
         )
         return dense(tokens[:, 0, :]), ("head_dense",)
-
-
-def _count(network, layers) -> int:
-    return sum(network.get_layer(name).count_params() for name in layers)

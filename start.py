@@ -1,0 +1,46 @@
+"""Sets everything up, then runs xferlab or its tests; needs nothing but Python 3.11 or newer.
+
+python3 start.py model=bert optimizer.lr=3e-5     the words go to ``python -m xferlab``
+python3 start.py test                             more words go to pytest
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+ENVIRONMENT = ROOT / ".venv"
+PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+PINS = (ROOT / "requirements.lock", ROOT / "pyproject.toml")
+
+
+def main() -> int:
+    """Make the environment where it is missing or out of date, then run the command in it."""
+    if sys.version_info < (3, 11):
+        print(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}", file=sys.stderr)
+        return 2
+    set_up()
+    words = sys.argv[1:]
+    module = ["pytest", *words[1:]] if words[:1] == ["test"] else ["xferlab", *words]
+    return subprocess.call([str(PYTHON), "-m", *module], cwd=ROOT)
+
+
+def set_up() -> None:
+    """Install the pinned packages and xferlab itself, unless that is done already."""
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in PINS)).hexdigest()
+    done = ENVIRONMENT / "xferlab-installed"
+    if done.exists() and done.read_text() == digest:
+        return
+    print(f"setting up {ENVIRONMENT.name} (a few minutes, once) ...", file=sys.stderr, flush=True)
+    venv.create(ENVIRONMENT, with_pip=True)
+    install = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.check_call([*install, "--requirement", str(PINS[0])])
+    subprocess.check_call([*install, "--no-deps", "--editable", str(ROOT)])
+    done.write_text(digest)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
