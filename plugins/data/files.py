@@ -1,0 +1,89 @@
+"""Rows from CSV, TSV, JSON lines or Parquet files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from xferlab import TextData, register
+from xferlab.labels import Rows, TaskChoice
+from xferlab.splits import check_fields, no_limit, text_data
+from xferlab.tables import find_files, read_table
+
+
+@register("data", "files")
+@dataclass(frozen=True)
+class Files:
+    """Rows of your own CSV, TSV, JSON lines or Parquet files.
+
+    Attributes:
+        train: path or glob of the training rows; the suffix says the format.
+        validation: likewise; without it a share of the training rows is held back.
+        test: likewise, scored once at the end; may be left out.
+        text: column of the text; for tagging, of the list of words.
+        pair: column of a second text, where a row is two of them.
+        label: column of the label.
+        task: what the labels are for; ``auto`` takes numbers with a point for regression, lists or
+            strings with ``label_separator`` for several labels, all else for one label.
+        class_names: every class, in label order; empty takes those of a ``labels.txt`` beside the
+            training file (one a line) if they fit, or else the labels that occur, sorted.
+        label_separator: what stands between several labels of a row.
+        separator: what stands between columns of a text file; empty goes by the suffix.
+        validation_share: share of the training rows to hold back if there is no validation file.
+        max_length: longest input, in tokens; longer ones are cut.
+        limit: most rows of ``train``, ``validation`` and ``test``, a sample drawn with the seed
+            in which classes keep their shares; null for all.
+    """
+
+    train: str
+    validation: str | None = None
+    test: str | None = None
+    text: str = "text"
+    pair: str | None = None
+    label: str = "label"
+    task: TaskChoice = TaskChoice.auto
+    class_names: list[str] = field(default_factory=list)
+    label_separator: str = "|"
+    separator: str = ""
+    validation_share: float = 0.1
+    max_length: int = 128
+    limit: dict[str, int | None] = field(default_factory=no_limit)
+
+    def __post_init__(self) -> None:
+        check_fields(self.max_length, self.validation_share, self.limit)
+        if not self.label_separator:
+            raise ValueError("label_separator must be one character or more")
+        if self.separator not in ("", "\\t") and len(self.separator) != 1:
+            raise ValueError(f"separator must be one character, got {self.separator!r}")
+
+    def build(self, seed: int) -> TextData:
+        """Return the rows of all files."""
+        paths = {"train": self.train, "validation": self.validation, "test": self.test}
+        return text_data(
+            {name: self._rows(path, name) for name, path in paths.items() if path},
+            seed,
+            max_length=self.max_length,
+            task=self.task,
+            class_names=self.class_names,
+            suggested_names=_names_beside(find_files(self.train, "data.train")[0]),
+            label_separator=self.label_separator,
+            validation_share=self.validation_share,
+            limit=self.limit,
+        )
+
+    def _rows(self, path: str, split: str) -> Rows:
+        table = read_table(path, f"data.{split}", self.separator.replace("\\t", "\t"))
+        return Rows(
+            texts=table.column(self.text, "data.text"),
+            labels=table.column(self.label, "data.label"),
+            pairs=table.column(self.pair, "data.pair") if self.pair else None,
+            place=table.place,
+        )
+
+
+def _names_beside(path: Path) -> list[str]:
+    """Return the lines of ``labels.txt`` in the same folder, if there is one."""
+    names = path.parent / "labels.txt"
+    if not names.is_file():
+        return []
+    return [line.strip() for line in names.read_text(encoding="utf-8").splitlines()]

@@ -1,0 +1,40 @@
+"""The reviews that come with the package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import xferlab
+from xferlab import TextData, register
+from xferlab.labels import Rows
+from xferlab.splits import SPLITS, check_fields, no_limit, text_data
+from xferlab.tables import read_table
+
+
+@register("data", "reviews")
+@dataclass(frozen=True)
+class Reviews:
+    """Made-up reviews from the box, negative or positive: works anywhere, without a download.
+
+    Attributes:
+        max_length: longest input, in tokens; longer ones are cut.
+        limit: most rows of ``train``, ``validation`` and ``test``, a sample drawn with the seed
+            in which classes keep their shares; null for all.
+    """
+
+    max_length: int = 64
+    limit: dict[str, int | None] = field(default_factory=no_limit)
+
+    def __post_init__(self) -> None:
+        check_fields(self.max_length, limit=self.limit)
+
+    def build(self, seed: int) -> TextData:
+        """Return the rows of the three files in the box."""
+        folder = Path(xferlab.__file__).parent / "box" / "reviews"
+        tables = {name: read_table(str(folder / f"{name}.csv"), "data") for name in SPLITS}
+        rows = {
+            name: Rows(table.columns["text"], table.columns["label"], place=table.place)
+            for name, table in tables.items()
+        }
+        return text_data(rows, seed, max_length=self.max_length, limit=self.limit)
