@@ -1,4 +1,4 @@
-"""Encoders: the numbers of the checkpoint, for every architecture, or three lines that say why not."""
+"""Encoders: the numbers of the checkpoint, for every architecture, or three lines: why not."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def outputs_of(encoder: Encoder) -> dict[str, np.ndarray]:
     return {name: value.numpy() for name, value in outputs.items()}
 
 
-# --- the same computation in numpy, from PyTorch's tensors by PyTorch's names ----------------------
+# --- the same computation in numpy, from PyTorch's tensors by PyTorch's names ---------------------
 
 
 def norm(t: dict, name: str, x: np.ndarray, epsilon: float) -> np.ndarray:

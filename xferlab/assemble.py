@@ -9,10 +9,10 @@ from typing import Any
 
 from xferlab.batches import BatchPlan, row_lengths
 from xferlab.compatibility import refuse_misfit
-from xferlab.config import Recipe
 from xferlab.contracts import Budget, Encoding, TaskSpec, TextData, TextModel, TransferPlan
-from xferlab.errors import ConfigError, did_you_mean
+from xferlab.errors import ConfigError
 from xferlab.evaluation import Forward, scores
+from xferlab.recipe import Recipe
 from xferlab.schema import TrainConfig
 from xferlab.tokens import encode_cached
 
@@ -36,8 +36,6 @@ class Experiment:
         train_metrics: Keras metrics followed on the training batches.
         metrics: every metric, for whole splits, by logged name.
         forward: the network without dropout.
-        monitor: logged name of the value that picks the best epoch.
-        better: ``max`` or ``min``, for the monitored value.
     """
 
     data: TextData
@@ -54,8 +52,6 @@ class Experiment:
     train_metrics: list[Any]
     metrics: Mapping[str, Any]
     forward: Forward
-    monitor: str
-    better: str
 
     def evaluate(self, split: str) -> dict[str, float]:
         """Return the loss and every metric over a whole split."""
@@ -69,7 +65,6 @@ def assemble(recipe: Recipe, data: TextData) -> Experiment:
     model = recipe.model.build(data.spec)
     spec = dataclasses.replace(data.spec, emits=model.emits)
     refuse_misfits(recipe, spec)
-    monitor, better = monitored(recipe)
     encodings = {
         name: encode_cached(model.tokenizer, split, spec.max_length)
         for name, split in data.splits.items()
@@ -93,8 +88,6 @@ def assemble(recipe: Recipe, data: TextData) -> Experiment:
         train_metrics=[m for m in _metrics(recipe, spec).values() if hasattr(m, "update_state")],
         metrics=_metrics(recipe, spec),
         forward=Forward(model.network, model.tokenizer.pad_id, train.eval_batch_size),
-        monitor=monitor,
-        better=better,
     )
 
 
@@ -103,26 +96,6 @@ def refuse_misfits(recipe: Recipe, spec: TaskSpec) -> None:
     refuse_misfit("loss", "loss", recipe.loss, spec)
     for name, metric in recipe.metrics.items():
         refuse_misfit(f"metric.{name}", "metric", metric, spec)
-
-
-def monitored(recipe: Recipe) -> tuple[str, str]:
-    """Return the logged name that picks the best epoch, and whether more is better.
-
-    Both spellings are understood: Keras's ``val_accuracy`` and ``val/accuracy``.
-    """
-    directions = {name: metric.better for name, metric in recipe.metrics.items()} | {"loss": "min"}
-    known = {f"val_{name}": better for name, better in directions.items()}
-    known |= {name: better for name, better in directions.items()}
-    word = recipe.train.monitor.replace("/", "_")
-    if word == "auto":
-        word = f"val_{next(iter(recipe.metrics), 'loss')}"
-    if word not in known:
-        raise ConfigError(
-            f"nothing logged is called '{recipe.train.monitor}'",
-            where="train.monitor",
-            fix=did_you_mean(word, known),
-        )
-    return word, known[word]
 
 
 def length_of_run(train: TrainConfig, steps_per_epoch: int) -> tuple[int, Budget]:

@@ -8,6 +8,7 @@ cannot be had.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -92,13 +93,13 @@ def resolve(checkpoint: str, *, weights: bool = True) -> Checkpoint:
             _read_table(folder / "tokenizer_config.json", where), "tokenizer_config.json", where
         )
     _check_tokenizer(folder, where)
-    files = _weight_files(folder, where) if weights else ()
+    files = _weight_files(folder, where) if weights or (folder / _WEIGHTS).is_file() else ()
     tensors = {name: tensor for path in files for name, tensor in _header(path, where).items()}
     return Checkpoint(
         source=source,
         folder=folder,
         revision=revision,
-        sha256={path.name: _digest(path) for path in files},
+        sha256={path.name: _digest(path) for path in files if weights},
         architecture=config["model_type"],
         parameters=sum(tensor.size for tensor in tensors.values() if tensor.is_real),
         config=config,
@@ -114,10 +115,10 @@ def bundled_names() -> list[str]:
 def _locate(source: str, where: str, weights: bool) -> tuple[Path, str | None]:
     if source.startswith("bundled:"):
         return _bundled_folder(source.removeprefix("bundled:"), where), None
-    path = Path(source).expanduser()
-    if source and path.is_dir():
+    path = Path(os.path.expanduser(source))  # unlike Path's own it leaves an unknown user alone
+    if source and os.path.isdir(path):
         return path.resolve(), None
-    if path.is_file():
+    if os.path.isfile(path):
         raise ConfigError(
             f"'{source}' is a file, a checkpoint is a folder",
             where=where,

@@ -14,10 +14,11 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from xferlab.config import CONFIG_MODULE, preflight, publish, read
+from xferlab.config import CONFIG_MODULE, preflight, publish
 from xferlab.contracts import GROUPS
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError, XferlabError, did_you_mean
+from xferlab.recipe import read
 from xferlab.registry import REGISTRY
 
 HELP = """\
@@ -54,6 +55,9 @@ def main(argv: list[str] | None = None) -> int:
             traceback.print_exception(e)
         print(e, file=sys.stderr)
         return e.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
 
 
 def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -96,14 +100,16 @@ def report_broken_plugins() -> None:
 
 def train(flags: argparse.Namespace, overrides: list[str]) -> int:
     """Check every job, then hand over to Hydra, which calls :func:`job` once a job."""
-    printing = flags.cfg or flags.info
     preflight(overrides, multirun=flags.multirun, config_name=flags.config_name)
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # let our own errors reach main()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # what is left to raise is a bug: show where
     sys.argv[1:] = [*_hydra_flags(flags), *overrides]
-    if flags.multirun and not printing:
-        return _sweep()
+    _failures.clear()
     job()
-    return 0
+    if flags.multirun and not (flags.cfg or flags.info):
+        from xferlab.sweep import print_table
+
+        return print_table(Path(HydraConfig.get().sweep.dir))
+    return _exit_code(_failures[0]) if _failures else 0
 
 
 def _hydra_flags(flags: argparse.Namespace) -> list[str]:
@@ -115,26 +121,30 @@ def _hydra_flags(flags: argparse.Namespace) -> list[str]:
     return words
 
 
-def _sweep() -> int:
-    """Run every job of a grid, print the table of results; 1 if any job failed."""
-    from xferlab.sweep import print_table
+def _exit_code(error: Exception) -> int:
+    return error.exit_code if isinstance(error, XferlabError) else 1
 
-    try:
-        job()
-    except XferlabError:
-        pass  # told when it happened and kept beside the job; the table says it again
-    return print_table(Path(HydraConfig.get().sweep.dir)) if HydraConfig.initialized() else 1
+
+_failures: list[Exception] = []
+"""What the jobs of this process raised; each has told it already, in its own log too."""
 
 
 @hydra.main(config_path=f"pkg://{CONFIG_MODULE}", config_name="config", version_base="1.3")
 def job(cfg: DictConfig) -> float | None:
-    """One Hydra job; also the entry point inside a sweep's worker process."""
+    """One Hydra job; also the entry point inside a sweep's worker process.
+
+    A failure is kept, not raised, because Hydra would print it again and lose the other jobs'
+    results; the truth about a job is its ``status.json``.
+    """
     runtime = HydraConfig.get().runtime
     load_plugins(Path(runtime.cwd))
-    recipe = read(cfg)
     from xferlab.runner import run
 
-    return run(recipe, Path(runtime.output_dir))
+    try:
+        return run(read(cfg), Path(runtime.output_dir))
+    except Exception as e:  # noqa: BLE001 - a plugin may raise anything
+        _failures.append(e)
+        return None
 
 
 def show_help(flags: argparse.Namespace, words: list[str]) -> int:

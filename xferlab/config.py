@@ -1,20 +1,14 @@
-"""The bridge to Hydra: publish plugins, guard the door, read a config back as objects."""
+"""The bridge to Hydra: publish plugins, compose, translate its errors, check every job."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra import compose, initialize_config_module
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
@@ -23,15 +17,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from xferlab.contracts import GROUPS
 from xferlab.errors import ConfigError
+from xferlab.overrides import jobs_of, refuse_sweep_words
+from xferlab.recipe import read, run_id
 from xferlab.registry import REGISTRY, Registry
-from xferlab.schema import RootConfig, TrainConfig
-from xferlab.typed import build_typed, defaults_of, plain, translate
+from xferlab.schema import RootConfig
+from xferlab.typed import defaults_of, translate
 
 CONFIG_MODULE = "xferlab.conf"
-# Hydra instantiates these two itself and restricts them to hydra_plugins.* classes.
-HYDRA_OWN_TARGETS = ("hydra.sweeper", "hydra.launcher")
-# Keys that say where and under which name a run is kept, not what it computes.
-NOT_IDENTITY = ("hydra", "name")
 
 
 def publish(workspace: Path, config_dir: Path | None = None) -> None:
@@ -106,173 +98,11 @@ def explain(e: Exception) -> ConfigError:
     return ConfigError(what, fix="python -m xferlab --help shows what can be typed")
 
 
-def jobs_of(overrides: Sequence[str]) -> list[list[str]]:
-    """Return the override list of every job of a sweep, in Hydra's order.
-
-    >>> jobs_of(["loss=focal", "loss.gamma=0,2"])
-    [['loss=focal', 'loss.gamma=0'], ['loss=focal', 'loss.gamma=2']]
-    """
-    jobs: list[list[str]] = [[]]
-    for override in parse_overrides(overrides):
-        values = axis_of(override)
-        jobs = [[*job, value] for job in jobs for value in values]
-    return jobs
-
-
-def axis_of(override: Override) -> list[str]:
-    """Return the plain overrides that one sweep override stands for."""
-    if not override.is_sweep_override():
-        return [str(override.input_line)]
-    if not override.is_discrete_sweep():
-        raise ConfigError(
-            f"'{override.input_line}' is a continuous range, which a grid cannot walk",
-            where=str(override.key_or_group),
-            fix=f"list the values: {override.key_or_group}=1e-5,3e-5,1e-4",
-        )
-    key = override.get_key_element()
-    return [f"{key}={value}" for value in override.sweep_string_iterator()]
-
-
-def parse_overrides(overrides: Sequence[str]) -> list[Override]:
-    """Parse override words, or raise ConfigError for one that is no ``key=value``."""
-    parser = OverridesParser.create()
-    parsed = []
-    for word in overrides:
-        try:
-            parsed += parser.parse_overrides([word])
-        except HydraException as e:
-            raise ConfigError(
-                f"'{word}' cannot be read as key=value",
-                where=word,
-                fix="python -m xferlab --help lists the commands; quote values with blanks or"
-                " commas: 'key=\"a, b\"'",
-            ) from e
-    return parsed
-
-
-def refuse_code(cfg: DictConfig) -> None:
-    """Raise ConfigError if the config names something to import or call.
-
-    Configs are data. Code enters only through a registered plugin, so ``_target_`` and
-    logging's ``()`` factories have no business anywhere in a config.
-    """
-    for key, path in _walk(plain(cfg, resolve=False)):
-        if key == "()" or (key == "_target_" and not path.startswith(HYDRA_OWN_TARGETS)):
-            raise ConfigError(
-                f"'{key}' is not allowed: a config cannot name code to run",
-                where=path,
-                fix="register a plugin and select it by name",
-            )
-
-
-def _walk(node: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    pairs: Any = ()
-    if isinstance(node, dict):
-        pairs = node.items()
-    elif isinstance(node, list):
-        pairs = enumerate(node)
-    for key, value in pairs:
-        path = f"{prefix}.{key}" if prefix else str(key)
-        yield str(key), path
-        yield from _walk(value, path)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A checked config: plugin instances, no Keras object yet.
-
-    Attributes:
-        config: the same as plain, resolved data, for the record.
-        run_id: eight hexadecimal digits that name what this run computes.
-    """
-
-    data: Any
-    model: Any
-    transfer: Any
-    loss: Any
-    optimizer: Any
-    schedule: Any
-    metrics: Mapping[str, Any]
-    train: TrainConfig
-    seed: int
-    config: Mapping[str, Any]
-    run_id: str
-
-
-def read(cfg: DictConfig, registry: Registry = REGISTRY) -> Recipe:
-    """Turn a composed config into plugin instances, or raise ConfigError."""
-    refuse_code(cfg)
-    try:
-        config = _experiment(cfg)
-    except OmegaConfBaseException as e:
-        raise translate(e) from e
-    single = {g: registry.create(g, config[g]) for g in GROUPS if g != "metric"}
-    metrics = {
-        name: registry.create("metric", node, key=f"metric.{name}")
-        for name, node in config["metric"].items()
-    }
-    if not isinstance(config["seed"], int) or config["seed"] < 0:
-        raise ConfigError(
-            f"seed must be a whole number from 0 up, got {config['seed']}",
-            where="seed",
-            fix="seed=1",
-        )
-    train = build_typed(TrainConfig, config["train"], "train")
-    return Recipe(
-        **single,
-        metrics=metrics,
-        train=train,
-        seed=config["seed"],
-        config=config,
-        run_id=run_id(cfg),
-    )
-
-
-def run_id(cfg: DictConfig) -> str:
-    """Return eight hexadecimal digits that name what a config computes.
-
-    Values are normalised through the plugins' types, so ``1e-5`` equals ``0.00001`` and ``1``
-    given for a float equals ``1.0``. Where the run is kept and what it is called do not count.
-    """
-    config = _experiment(cfg)
-    typed = {k: _normalised(k, v) for k, v in config.items() if k not in NOT_IDENTITY}
-    text = json.dumps(typed, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def _experiment(cfg: DictConfig) -> dict[str, Any]:
-    """Return everything but Hydra's own node, resolved, as plain data."""
-    own = OmegaConf.masked_copy(cfg, [str(k) for k in cfg if k != "hydra"])
-    return plain(own, required=False)
-
-
-def _normalised(key: str, node: Any) -> Any:
-    """Return ``node`` as the fields' types would read it; unknown shapes stay as they are."""
-    try:
-        if key == "metric":
-            return {name: _normalised_plugin("metric", n) for name, n in node.items()}
-        if key in GROUPS:
-            return _normalised_plugin(key, node)
-        if key == "train":
-            return _fields(build_typed(TrainConfig, node, key))
-    except ConfigError:
-        pass  # a wrong value is reported by read(), not here
-    return node
-
-
-def _normalised_plugin(group: str, node: Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": node["name"], **_fields(REGISTRY.create(group, node))}
-
-
-def _fields(instance: Any) -> dict[str, Any]:
-    return {key: getattr(instance, key) for key in instance.__dataclass_fields__}
-
-
 def preflight(overrides: Sequence[str], *, multirun: bool, config_name: str = "config") -> int:
     """Compose and check every job before anything starts; return how many there are."""
     jobs = jobs_of(overrides) if multirun else [list(overrides)]
     if not multirun:
-        _refuse_sweep_words(overrides)
+        refuse_sweep_words(overrides)
     seen: dict[str, list[str]] = {}
     for job in jobs:
         recipe = read(compose_config(job, config_name))
@@ -284,13 +114,3 @@ def preflight(overrides: Sequence[str], *, multirun: bool, config_name: str = "c
             )
         seen[recipe.run_id] = job
     return len(jobs)
-
-
-def _refuse_sweep_words(overrides: Sequence[str]) -> None:
-    for override in parse_overrides(overrides):
-        if override.is_sweep_override():
-            raise ConfigError(
-                f"'{override.input_line}' names several values",
-                where=str(override.key_or_group),
-                fix="add -m to run one job a value",
-            )

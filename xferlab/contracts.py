@@ -1,4 +1,4 @@
-"""The promises between the framework and a plugin (nothing heavy is imported here).
+"""The promises between the framework and a plugin; nothing heavy is imported here.
 
 A plugin is a frozen dataclass registered under ``(group, name)`` with one method, listed in
 :data:`GROUPS`. Each method's arguments say all that the plugin may know.
@@ -241,7 +241,11 @@ class Data(Protocol):
 
 
 class Model(Protocol):
-    """Builds an uncompiled network of ``spec.num_outputs`` outputs and its tokenizer."""
+    """Builds an uncompiled network of ``spec.num_outputs`` outputs and its tokenizer.
+
+    It may also have ``fetch()``, called before TensorFlow is imported: what cannot be had is then
+    said in a second.
+    """
 
     def build(self, spec: TaskSpec) -> TextModel: ...
 

@@ -27,9 +27,9 @@ WEIGHT_FILES = ("model.safetensors", "model-*-of-*.safetensors", "model.safetens
 LEAST_SPEED = 1024  # bytes a second, over each window of WINDOW_SECONDS
 WINDOW_SECONDS = 30.0
 
+_NO_NETWORK = "without a network type model=bert (it is in the box), or model.checkpoint=FOLDER"
 _WORKS_OFFLINE = (
-    "without a network type model=bert (it is in the box), or model.checkpoint=FOLDER; "
-    "or run once where the Hub can be reached, and then with HF_HUB_OFFLINE=1"
+    f"{_NO_NETWORK}; or run once where the Hub can be reached, and then with HF_HUB_OFFLINE=1"
 )
 
 
@@ -99,25 +99,22 @@ def _refuse(error: Exception, repo_id: str, revision: str | None, where: str) ->
     """Say in three lines why the Hub gave nothing."""
     from huggingface_hub import errors
 
-    status = getattr(getattr(error, "response", None), "status_code", None)
+    status = _status(error)
     if isinstance(error, errors.GatedRepoError) or status == 403:
-        what = f"the Hub wants you to be let in before it gives '{repo_id}'"
-        fix = f"accept its terms at https://huggingface.co/{repo_id}, then type 'hf auth login'"
+        what = f"'{repo_id}' is gated: the Hub gives it to those who accepted its terms"
+        fix = f"accept them at https://huggingface.co/{repo_id}, then type 'hf auth login'"
     elif isinstance(error, errors.RevisionNotFoundError):
         what = f"'{repo_id}' has no revision '{revision or 'main'}'"
         fix = f"type model.checkpoint={repo_id}, or name a branch, a tag or a commit of it"
-    elif (
-        isinstance(error, errors.RepositoryNotFoundError | errors.HFValidationError)
-        or status == 401
-    ):
+    elif isinstance(error, errors.EntryNotFoundError) and status == 404:
+        what = f"'{repo_id}' has no config.json: it is not a transformers checkpoint"
+        fix = "choose a checkpoint that transformers can load"
+    elif isinstance(error, errors.HFValidationError) or status in (401, 404):
         what = f"the Hub has no checkpoint '{repo_id}', or it is private"
         fix = (
             "type ORG/NAME as on the Hub's page, like google-bert/bert-base-uncased; "
             "for a private one type 'hf auth login'; for a folder start with ./"
         )
-    elif isinstance(error, errors.RemoteEntryNotFoundError):
-        what = f"'{repo_id}' has no config.json: it is not a transformers checkpoint"
-        fix = "choose a checkpoint that transformers can load"
     else:
         what, fix = _unreachable(error, repo_id)
     raise ConfigError(what, where=where, fix=fix) from error
@@ -130,10 +127,9 @@ def _unreachable(error: Exception, repo_id: str) -> tuple[str, str]:
     if constants.is_offline_mode():
         return (
             f"HF_HUB_OFFLINE is set and '{repo_id}' is not whole in the Hub's cache",
-            "unset HF_HUB_OFFLINE and run once to fill the cache; " + _WORKS_OFFLINE,
+            "unset HF_HUB_OFFLINE and run once to fill the cache; " + _NO_NETWORK,
         )
-    cause = error.__cause__ or error
-    status = getattr(getattr(cause, "response", None), "status_code", None)
+    cause, status = error.__cause__ or error, _status(error)
     if status is not None:
         return f"the Hub answered {status} for '{repo_id}'", "try again later; " + _WORKS_OFFLINE
     if isinstance(error, TooSlowError):
@@ -155,6 +151,15 @@ def _unreachable(error: Exception, repo_id: str) -> tuple[str, str]:
         f"the download of '{repo_id}' from {constants.ENDPOINT} failed: {reason[:200]}",
         _WORKS_OFFLINE,
     )
+
+
+def _status(error: Exception) -> int | None:
+    """Return the status that the Hub answered, if it answered."""
+    for link in (error, error.__cause__):
+        response = getattr(link, "response", None)
+        if response is not None:
+            return int(response.status_code)
+    return None
 
 
 def _is_transport_error(error: Exception) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from xferlab.contracts import Emits, Task, TaskSpec
+from xferlab.contracts import Emits, TaskSpec
 from xferlab.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def class_weights(choice: Any, spec: TaskSpec) -> np.ndarray | None:
         return None
     if choice != AUTO:
         return _named_weights(choice, spec)
-    counts = _counts(spec)
+    counts = class_counts(spec)
     seen = counts > 0
     weights = np.ones(spec.num_classes)
     weights[seen] = counts.sum() / (seen.sum() * counts[seen])
@@ -64,7 +64,7 @@ def label_weights(choice: Any, spec: TaskSpec) -> tuple[np.ndarray, np.ndarray] 
         return None
     if choice != AUTO:
         return np.ones(spec.num_classes, "float32"), _named_weights(choice, spec)
-    present = _counts(spec)
+    present = class_counts(spec)
     absent = spec.train_size - present
     both = (present > 0) & (absent > 0)
     no, yes = (
@@ -89,7 +89,8 @@ def _named_weights(choice: Mapping[Any, float], spec: TaskSpec) -> np.ndarray:
     return weights
 
 
-def _counts(spec: TaskSpec) -> np.ndarray:
+def class_counts(spec: TaskSpec) -> np.ndarray:
+    """Return the training rows of each class, float64 (classes,); ConfigError if not known."""
     import numpy as np
 
     if len(spec.class_counts) != spec.num_classes:
@@ -139,10 +140,8 @@ def of_right_class(
     return elementwise(call, name)
 
 
-def cross_entropy(
-    spec: TaskSpec, label_smoothing: float = 0.0, class_weight: Any = None
-) -> keras.losses.Loss:
-    """Return the negative log-probability of the right class."""
+def row_cross_entropy(spec: TaskSpec, label_smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
+    """Return the function that gives -log p of the right class, (...), for each row or token."""
     import keras
 
     def compute(one_hot: Any, outputs: Any) -> Any:
@@ -153,51 +152,68 @@ def cross_entropy(
             label_smoothing=label_smoothing,
         )
 
-    return of_right_class(compute, "cross_entropy", class_weights(class_weight, spec))
+    return compute
 
 
-def binary_cross_entropy(
-    spec: TaskSpec, label_smoothing: float = 0.0, class_weight: Any = None
-) -> keras.losses.Loss:
-    """Return the negative log-probability of each label's presence or absence, averaged."""
+def label_cross_entropy(
+    spec: TaskSpec,
+    label_smoothing: float = 0.0,
+    weights: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Callable[[Any, Any], Any]:
+    """Return the function that gives -log p of each label's yes or no, (batch, classes).
+
+    ``weights`` are those of :func:`label_weights`.
+    """
     from keras import ops
-
-    weights = label_weights(class_weight, spec)
 
     def compute(labels: Any, outputs: Any) -> Any:
         smooth = labels * (1 - label_smoothing) + label_smoothing / 2
         logits = spec.emits is Emits.logits
         found = ops.binary_crossentropy(smooth, outputs, from_logits=logits)
-        if weights is not None:
-            no, yes = weights
-            found *= ops.where(labels > 0.5, yes, no)
-        return found
+        return found if weights is None else found * ops.where(labels > 0.5, *weights[::-1])
 
-    return elementwise(compute, "binary_cross_entropy")
+    return compute
 
 
-def squared_error() -> keras.losses.Loss:
-    """Return the squared distance between value and label."""
+def focused(cross_entropy: Any, gamma: float) -> Any:
+    """Return ``(1 - p) ** gamma * -log(p)``, given ``-log(p)`` of the right answer."""
     from keras import ops
 
-    return elementwise(
-        lambda labels, values: ops.square(ops.reshape(values, ops.shape(labels)) - labels),
-        "mean_squared_error",
+    # The floor keeps the gradient finite where p rounds to 1 and gamma is below 1.
+    wrong = ops.maximum(-ops.expm1(-cross_entropy), 1e-7)
+    return wrong**gamma * cross_entropy
+
+
+def cross_entropy(
+    spec: TaskSpec, label_smoothing: float = 0.0, class_weight: Any = None
+) -> keras.losses.Loss:
+    """Return the mean negative log-probability of the right class."""
+    return of_right_class(
+        row_cross_entropy(spec, label_smoothing),
+        "cross_entropy",
+        class_weights(class_weight, spec),
     )
 
 
-def natural(
+def binary_cross_entropy(
     spec: TaskSpec, label_smoothing: float = 0.0, class_weight: Any = None
 ) -> keras.losses.Loss:
-    """Return the loss that fits the task."""
-    if spec.task is Task.multi_label:
-        return binary_cross_entropy(spec, label_smoothing, class_weight)
-    if spec.task is not Task.regression:
-        return cross_entropy(spec, label_smoothing, class_weight)
-    if label_smoothing or class_weight:
-        raise ConfigError(
-            "a regression has no classes to smooth or to weigh",
-            where="loss",
-            fix="leave out loss.label_smoothing and loss.class_weight",
-        )
-    return squared_error()
+    """Return the mean negative log-probability of each label's presence or absence."""
+    weights = label_weights(class_weight, spec)
+    return elementwise(label_cross_entropy(spec, label_smoothing, weights), "binary_cross_entropy")
+
+
+def of_difference(compute: Callable[[Any], Any], name: str) -> keras.losses.Loss:
+    """Return a loss of real labels: the mean of ``compute(value - label)``."""
+    from keras import ops
+
+    return elementwise(
+        lambda labels, values: compute(ops.reshape(values, ops.shape(labels)) - labels), name
+    )
+
+
+def squared_error() -> keras.losses.Loss:
+    """Return the mean squared distance between value and label."""
+    from keras import ops
+
+    return of_difference(ops.square, "mean_squared_error")

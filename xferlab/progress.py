@@ -24,7 +24,7 @@ class ProgressBar:
 
     def __init__(self, total_batches: int, epochs: int) -> None:
         self._total, self._epochs = total_batches, epochs
-        self._began = self._told = time.monotonic()
+        self._told = time.monotonic()
         self._first: tuple[int, float] | None = None
         self._bar = _rich_bar() if sys.stderr.isatty() else None
         if self._bar is not None:
@@ -38,7 +38,7 @@ class ProgressBar:
             self._first = (step.batch, now)
         if self._bar is not None:
             self._bar.update(self._task, completed=step.batch, loss=step.loss)
-        elif now - self._told > PLAIN_LINE_SECONDS:
+        elif step.batch > self._first[0] and now - self._told > PLAIN_LINE_SECONDS:
             self._told = now
             log.info(
                 "step %d of %d  loss %.4f  %s left",
@@ -71,15 +71,21 @@ class ProgressBar:
             self._bar.stop()
 
     def _seconds_left(self, batch: int, now: float) -> float:
-        first_batch, first_time = self._first or (0, self._began)
-        done = max(1, batch - first_batch)
-        return (now - first_time) / done * (self._total - batch)
+        assert self._first is not None
+        first_batch, first_time = self._first
+        return (now - first_time) / (batch - first_batch) * (self._total - batch)
 
 
 def _rich_bar() -> Any:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeElapsedColumn, TimeRemainingColumn  # fmt: skip
+    from rich.progress import (  # fmt: skip
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     return Progress(
         TextColumn("{task.description}"),

@@ -8,10 +8,10 @@ from typing import Any
 
 from xferlab.assemble import Experiment, assemble
 from xferlab.backend import prepare_backend
-from xferlab.config import Recipe
 from xferlab.errors import XferlabError
 from xferlab.files import read_json, write_json
 from xferlab.progress import ProgressBar, as_time, as_words
+from xferlab.recipe import Recipe
 from xferlab.record import (
     fingerprint,
     provenance,
@@ -46,7 +46,7 @@ def run(recipe: Recipe, folder: Path) -> float | None:
     except Exception as e:
         write_error(folder, e)
         write_status(folder, "failed", error=str(e).partition("\n")[0] or type(e).__name__)
-        log.error("%s", e if isinstance(e, XferlabError) else f"failed: {e!r}")
+        log.error("%s", e, exc_info=None if isinstance(e, XferlabError) else e)
         raise
     write_status(folder, "finished")
     return best
@@ -54,7 +54,9 @@ def run(recipe: Recipe, folder: Path) -> float | None:
 
 def _run(recipe: Recipe, folder: Path) -> float | None:
     log.info("run        %s  %s", recipe.run_id, _shown(folder))
-    data = recipe.data.build(recipe.seed)  # before TensorFlow is imported: its mistakes are quick
+    data = recipe.data.build(recipe.seed)  # before TensorFlow is imported: mistakes show at once
+    if hasattr(recipe.model, "fetch"):
+        recipe.model.fetch()
     prepare_backend(recipe.train, recipe.seed)
     experiment = assemble(recipe, data)
     rates = planned_rates(experiment.learning_rate, experiment.budget.total_steps)
@@ -78,15 +80,10 @@ def _run(recipe: Recipe, folder: Path) -> float | None:
 def train_and_test(
     recipe: Recipe, experiment: Experiment, rates: Any, folder: Path
 ) -> float | None:
-    """Fit, keep the best and the last weights, score the splits; return the best value."""
+    """Fit, keep the best and the last weights, score the test split; return the best value."""
     network, checkpoints = experiment.model.network, folder / "checkpoints"
-    best = BestKeeper(
-        network,
-        checkpoints / "best.safetensors",
-        experiment.monitor,
-        experiment.better,
-        recipe.train.patience,
-    )
+    best_file = checkpoints / "best.safetensors"
+    best = BestKeeper(network, best_file, recipe.monitor, recipe.better, recipe.train)
     board = TensorBoardLog(folder / "tensorboard", rates, recipe.config)
     history = HistoryFile(folder / "history.csv", rates)
     bar = ProgressBar(experiment.total_batches, experiment.budget.epochs)
@@ -95,12 +92,14 @@ def train_and_test(
     finally:
         bar.close()
     save_weights(network, checkpoints / "last.safetensors")
-    if recipe.train.restore_best and best.best_epoch is not None:
-        load_weights(network, checkpoints / "best.safetensors")
+    restored = recipe.train.restore_best and best.best_epoch is not None
+    if restored:
+        load_weights(network, best_file)
     metrics = {
-        "best": {"monitor": experiment.monitor, "value": best.best, "epoch": best.best_epoch},
-        "weights": "best" if recipe.train.restore_best and best.best_epoch else "last",
-        **{s: experiment.evaluate(s) for s in ("validation", "test") if s in experiment.encodings},
+        "best": {"monitor": recipe.monitor, "value": best.best, "epoch": best.best_epoch},
+        "weights": "best" if restored else "last",
+        "validation": dict(best.validation),
+        **({"test": experiment.evaluate("test")} if "test" in experiment.encodings else {}),
         "seconds": round(sum(row["seconds"] for row in history.rows), 3),
     }
     write_json(folder / "metrics.json", metrics)

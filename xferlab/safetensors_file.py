@@ -64,6 +64,8 @@ def read_header(path: Path) -> dict[str, Tensor]:
     length = path.stat().st_size
     with path.open("rb") as stream:
         prefix = stream.read(8)
+        if prefix == b"version ":
+            raise ValueError("it is only a pointer of Git LFS (type 'git lfs pull' to get it)")
         header_length = int.from_bytes(prefix, "little")
         if len(prefix) < 8 or header_length > min(length - 8, _LONGEST_HEADER):
             raise ValueError(
@@ -86,8 +88,10 @@ def _tensor(path: Path, offset: int, room: int, name: str, row: Any) -> Tensor:
         start, stop = (int(place) for place in row["data_offsets"])
     except (TypeError, KeyError, ValueError) as error:
         raise ValueError(f"its entry of the tensor '{name}' cannot be read") from error
-    if start < 0 or stop > room:
+    if stop > room:
         raise ValueError(f"the tensor '{name}' ends {stop - room} bytes after the end of the file")
+    if start < 0:
+        raise ValueError(f"the tensor '{name}' starts before the data")
     expected = math.prod(shape) * _SIZES.get(dtype, 0)
     if min(shape, default=0) < 0 or (dtype in _SIZES and stop - start != expected):
         raise ValueError(

@@ -25,6 +25,14 @@ def check_shares(warmup: float = 0.0, **shares: float) -> None:
             raise ValueError(f"{name} must be a share of the peak in [0, 1], got {share}")
 
 
+def rising_steps(warmup: float, budget: Budget) -> int:
+    """Return the steps of a warm-up; ValueError if they leave none of the run for the rest."""
+    rising = budget.warmup_steps(warmup)
+    if rising >= budget.total_steps:
+        raise ValueError(f"warmup takes {rising} steps, but the run has {budget.total_steps}")
+    return rising
+
+
 def warmup_then(
     shape: Callable[[np.ndarray], np.ndarray],
     peak: float,
@@ -54,12 +62,9 @@ def warmup_then(
     """
     import numpy as np
 
-    total = budget.total_steps
-    rising = budget.warmup_steps(warmup)
-    if rising >= total:
-        raise ValueError(f"warmup takes {rising} steps, but the whole run has {total}")
+    rising = rising_steps(warmup, budget)
     up = start + (1 - start) * np.arange(1, rising + 1) / (rising + 1)
-    down = end + (1 - end) * shape(np.linspace(0.0, 1.0, total - rising))
+    down = end + (1 - end) * shape(np.linspace(0.0, 1.0, budget.total_steps - rising))
     return tabulated(peak * np.concatenate([up, down]))
 
 

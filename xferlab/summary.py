@@ -77,10 +77,9 @@ def summary_lines(experiment: Experiment, rates: np.ndarray) -> list[str]:
         f"{name} {mark['rate']:.3g} (step {mark['step']})"
         for name, mark in plan["learning_rate"].items()
     )
+    rows = experiment.batches.batch_size * (experiment.optimizer.gradient_accumulation_steps or 1)
     lines += [
-        f"length     {plan['epochs']} epochs, {plan['steps']} steps of"
-        f" {experiment.batches.batch_size * (experiment.optimizer.gradient_accumulation_steps or 1)}"
-        f" rows",
+        f"length     {plan['epochs']} epochs, {plan['steps']} steps of {rows} rows",
         f"rate       {points}",
         f"{'block':<14} {'parameters':>12}  {'learns':<14} rate",
     ]

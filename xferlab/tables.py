@@ -41,14 +41,9 @@ class Table:
 
     def column(self, name: str, key: str) -> list[Any]:
         """Return a column; ``key`` is the config key that asks for it."""
-        if name in self.columns:
-            return self.columns[name]
-        have, near = ", ".join(self.columns), _nearest(name, self.columns)
-        raise ConfigError(
-            f"{self.files[0][0]} has no column '{name}'; its columns are: {have}",
-            where=key,
-            fix=f"did you mean {key}={near}?" if near else f"{key}=COLUMN, one of those",
-        )
+        if name not in self.columns:
+            raise missing_column(name, self.columns, str(self.files[0][0]), key)
+        return self.columns[name]
 
     def place(self, row: int) -> str:
         """Say where a row is, counting from 1 in its file, the header left out."""
@@ -57,6 +52,16 @@ class Table:
                 return f"{path}, row {row + 1}"
             row -= rows
         raise IndexError(row)
+
+
+def missing_column(name: str, known: Iterable[str], source: str, key: str) -> ConfigError:
+    """Return the error for a column that ``source`` does not have."""
+    have, near = ", ".join(known), _nearest(name, known)
+    return ConfigError(
+        f"{source} has no column '{name}'; its columns are: {have}",
+        where=key,
+        fix=f"did you mean {key}={near}?" if near else f"{key}=COLUMN, one of those",
+    )
 
 
 def read_table(pattern: str, key: str, separator: str = "") -> Table:

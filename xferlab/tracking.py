@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from xferlab.files import write_whole
+from xferlab.schema import TrainConfig
 from xferlab.training import Epoch, Step
 from xferlab.weights import save_weights
 
@@ -116,16 +117,19 @@ class BestKeeper:
     Attributes:
         best: the best monitored value so far, or None.
         best_epoch: its epoch, counted from 1.
+        validation: the validation scores that belong to the weights in use at the end: the best
+            epoch's if they are restored, else the last's.
     """
 
     def __init__(
-        self, network: Any, path: Path, monitor: str, better: str, patience: int | None
+        self, network: Any, path: Path, monitor: str, better: str, train: TrainConfig
     ) -> None:
         self.best: float | None = None
         self.best_epoch: int | None = None
+        self.validation: Mapping[str, float] = {}
         self._network, self._path = network, path
         self._monitor, self._sign = monitor, 1.0 if better == "max" else -1.0
-        self._patience = patience
+        self._patience, self._restore = train.patience, train.restore_best
 
     def on_step(self, step: Step) -> None:
         """Do nothing: an epoch's end is when scores are known."""
@@ -138,6 +142,8 @@ class BestKeeper:
         ):
             self.best, self.best_epoch = value, epoch.epoch
             save_weights(self._network, self._path)
+        if self.best_epoch in (None, epoch.epoch) or not self._restore:
+            self.validation = epoch.validation
         waited = epoch.epoch - (self.best_epoch or 0)
         return self._patience is not None and waited >= self._patience
 

@@ -24,13 +24,17 @@ class BagOfEmbeddings:
     width: int = 64
     dropout: float = 0.1
 
+    def fetch(self):
+        from xferlab.checkpoints import resolve
+
+        return resolve(self.checkpoint, weights=False)
+
     def build(self, spec: TaskSpec) -> TextModel:
         import keras
 
-        from xferlab.checkpoints import resolve
         from xferlab.tokens import load_tokenizer
 
-        tokenizer = load_tokenizer(resolve(self.checkpoint, weights=False).folder)
+        tokenizer = load_tokenizer(self.fetch().folder)
         token_ids = keras.Input((None,), dtype="int32", name="token_ids")
         padding_mask = keras.Input((None,), dtype="int32", name="padding_mask")
         embed = keras.layers.Embedding(tokenizer.vocabulary_size, self.width, name="embedding")

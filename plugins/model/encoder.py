@@ -38,14 +38,18 @@ class Encoder:
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be from 0 to below 1, got {self.dropout}")
 
+    def fetch(self):
+        from xferlab.checkpoints import resolve
+
+        return resolve(self.checkpoint, weights=self.pretrained)
+
     def build(self, spec: TaskSpec) -> TextModel:
         import keras
 
-        from xferlab.checkpoints import resolve
         from xferlab.encoders import load_encoder
         from xferlab.tokens import load_tokenizer
 
-        checkpoint = resolve(self.checkpoint, weights=self.pretrained)
+        checkpoint = self.fetch()
         encoder = load_encoder(checkpoint, pretrained=self.pretrained)
         if spec.max_length > encoder.max_length:
             raise ConfigError(

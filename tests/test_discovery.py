@@ -1,0 +1,141 @@
+"""Where plugins come from: one file, an installed package, a wheel in an empty folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+MINE = '''
+from dataclasses import dataclass
+from typing import ClassVar
+from xferlab import Emits, LabelKind, Takes, TaskSpec, register
+
+
+@register("loss", "mine")
+@dataclass(frozen=True)
+class Mine:
+    """A loss of mine.
+
+    Attributes:
+        k: a number.
+    """
+
+    k: int = 1
+    takes: ClassVar[Takes] = Takes((Emits.logits,), (LabelKind.integer,))
+
+    def build(self, spec: TaskSpec):
+        import keras
+
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+'''
+
+
+def xferlab(*words: str, cwd: Path, **env: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "xferlab", *words],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=os.environ | env,
+    )
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    file = tmp_path / "plugins" / "loss" / "mine.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(MINE)
+    return file
+
+
+def test_one_file_adds_a_typed_choice(mine, tmp_path):
+    assert xferlab("check", "loss=mine", "loss.k=3", cwd=tmp_path).returncode == 0
+    out = xferlab("check", "loss=mine", "loss.k=three", cwd=tmp_path)
+    assert out.returncode == 2
+    assert "loss.k" in out.stderr
+
+
+def test_a_broken_file_is_named_and_others_go_on(mine, tmp_path):
+    broken = mine.with_name("broken.py")
+    broken.write_text("x = 1\nimport no_such_module\n")
+    out = xferlab("check", "loss=mine", cwd=tmp_path)
+    assert out.returncode == 0
+    assert f"{broken}:2" in out.stderr
+    listed = xferlab("list", "loss", cwd=tmp_path)
+    assert f"broken: {broken}:2" in listed.stdout
+    wanted = xferlab("check", "loss=broken", cwd=tmp_path)
+    assert wanted.returncode == 2
+    assert f"or mend {broken}:2" in wanted.stderr
+
+
+def test_a_syntax_error_is_named_with_its_line(mine, tmp_path):
+    mine.write_text("x = 1\ny = (\n")
+    assert f"{mine}:2" in xferlab("check", cwd=tmp_path).stderr
+
+
+def test_a_plugin_that_breaks_the_contract_says_which_word_is_missing(mine, tmp_path):
+    mine.write_text(MINE.replace("    takes: ClassVar[Takes] = ", "    # "))
+    out = xferlab("check", "loss=mine", cwd=tmp_path)
+    assert out.returncode == 2
+    assert "Mine does not declare 'takes: ClassVar[Takes]'" in out.stderr
+
+
+def test_a_taken_name_is_refused_where_it_is_used_and_names_both_files(mine, tmp_path):
+    mine.write_text(MINE.replace('"mine"', '"cross_entropy"'))
+    out = xferlab("check", "loss=cross_entropy", cwd=tmp_path)
+    assert out.returncode == 2
+    assert "loss=cross_entropy is registered twice, also in" in out.stderr
+    assert str(mine) in out.stderr
+
+
+def test_override_states_the_intent_to_replace(mine, tmp_path):
+    mine.write_text(MINE.replace('"loss", "mine"', '"loss", "cross_entropy", override=True'))
+    assert xferlab("check", "loss.k=2", cwd=tmp_path).returncode == 0
+
+
+def test_an_entry_point_adds_a_choice(tmp_path):
+    site = tmp_path / "site"
+    info = site / "their_plugins-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / "their_plugins.py").write_text(MINE)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: their-plugins\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[xferlab.plugins]\nlosses = their_plugins\n")
+    work = tmp_path / "work"
+    work.mkdir()
+    out = xferlab("check", "loss=mine", "loss.k=3", cwd=work, PYTHONPATH=str(site))
+    assert out.returncode == 0, out.stderr
+
+
+def test_a_wheel_in_an_empty_folder_uses_that_folders_conf_and_plugins(mine, tmp_path):
+    site = tmp_path / "site"
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    built = subprocess.run(
+        [*install, "--no-build-isolation", "--target", str(site), str(ROOT)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert built.returncode == 0, built.stderr
+    presets = tmp_path / "conf" / "experiment"
+    presets.mkdir(parents=True)
+    (presets / "ours.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /loss: mine\nloss: {k: 7}\n"
+    )
+    out = xferlab("--cfg", "job", "experiment=ours", cwd=tmp_path, PYTHONPATH=str(site))
+    assert out.returncode == 0, out.stderr
+    assert "name: mine\n  k: 7" in out.stdout
+    code = "import xferlab; print(xferlab.__file__)"
+    where = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(site)},
+    )
+    assert where.stdout.startswith(str(site))

@@ -1,0 +1,164 @@
+"""Real, tiny runs: what they leave behind, that they repeat, that they learn."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from xferlab.cli import main
+
+TINY = ["debug=tiny", "optimizer.lr=1e-3"]
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XFERLAB_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def train(*words: str) -> Path:
+    before = set(Path("outputs").glob("runs/*"))
+    assert main([*TINY, *words]) == 0
+    (folder,) = set(Path("outputs").glob("runs/*")) - before
+    return folder
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "history.csv").open() as stream:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(stream)]
+
+
+def test_a_run_leaves_everything_that_its_folder_promises():
+    folder = train()
+    for name in (
+        ".hydra/overrides.yaml",
+        "config.yaml",
+        "run.json",
+        "status.json",
+        "train.log",
+        "history.csv",
+        "metrics.json",
+        "checkpoints/best.safetensors",
+        "checkpoints/last.safetensors",
+    ):
+        assert (folder / name).stat().st_size > 0, name
+    assert json.loads((folder / "status.json").read_text())["status"] == "finished"
+    record = json.loads((folder / "run.json").read_text())
+    assert folder.name.endswith(record["run_id"])
+    assert record["checkpoint"]["source"] == "bundled:bert"
+    assert len(record["checkpoint"]["sha256"]["model.safetensors"]) == 64
+    assert record["plan"]["steps"] == 8
+    assert record["versions"]["keras"]
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["best"]["monitor"] == "val_accuracy"
+    assert set(metrics["test"]) == {"loss", "accuracy"}
+    assert OmegaConf.load(folder / "config.yaml").optimizer.lr == 1e-3
+
+
+def test_tensorboard_has_train_and_validation_on_one_axis_of_steps():
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = train("train.epochs=2") / "tensorboard"
+    read = {}
+    for name in ("train", "validation", "."):
+        read[name] = EventAccumulator(str(folder / name)).Reload()
+    steps = {name: [e.step for e in _scalars(read[name], "loss")] for name in ("train", "validation")}
+    assert steps == {"train": [8, 16], "validation": [8, 16]}
+    assert [e.step for e in _scalars(read["train"], "learning_rate")] == list(range(1, 17))
+    rates = [e.value for e in _scalars(read["train"], "learning_rate")]
+    assert max(rates) == pytest.approx(1e-3)
+    assert rates[-1] == 0
+    assert "config/text_summary" in read["train"].Tags()["tensors"]
+    assert "test/accuracy" in read["."].Tags()["tensors"]
+
+
+def _scalars(events, tag):
+    import tensorflow as tf
+    from types import SimpleNamespace
+
+    return [
+        SimpleNamespace(step=e.step, value=float(tf.make_ndarray(e.tensor_proto)))
+        for e in events.Tensors(tag)
+    ]
+
+
+def test_the_same_seed_gives_the_same_history_bit_for_bit():
+    first, again, other = train(), train("name=again"), train("seed=1")
+    assert rows(first) == rows(again)
+    assert rows(first) != rows(other)
+    weights = "checkpoints/last.safetensors"
+    assert (first / weights).read_bytes() == (again / weights).read_bytes()
+
+
+def test_overfitting_one_batch_drives_its_loss_down():
+    folder = train("debug=overfit", "train.epochs=25")
+    losses = [float(row["loss"]) for row in rows(folder)]
+    assert losses[-1] < 0.1 * losses[0]
+
+
+def test_a_frozen_encoder_keeps_its_weights_and_the_head_moves():
+    from safetensors.numpy import load_file
+
+    start = load_file(train("transfer=frozen", "optimizer.lr=1e-9") / "checkpoints/last.safetensors")
+    after = load_file(train("transfer=frozen") / "checkpoints/last.safetensors")
+    moved = {name for name in start if abs(start[name] - after[name]).max() > 1e-6}
+    assert moved
+    assert all(" head/" in name for name in moved if "seed" not in name)
+
+
+def test_head_first_trains_the_body_only_in_the_second_phase():
+    folder = train("transfer=head_first", "train.epochs=2")
+    blocks = {row["block"]: row["learns"] for row in _record(folder)["blocks"]}
+    assert blocks["head"] == "every phase"
+    assert blocks["embeddings"] == "phase 2"
+
+
+def test_accumulation_counts_optimizer_steps():
+    folder = train("train.accumulate=2", "train.batch_size=8")
+    assert _record(folder)["plan"]["steps"] == 8
+    assert rows(folder)[-1]["step"] == "8"
+
+
+def test_patience_stops_a_run_that_gets_no_better():
+    folder = train("optimizer.lr=1e-12", "train.epochs=6", "train.patience=2", "schedule=constant")
+    assert len(rows(folder)) == 3
+
+
+def test_from_scratch_is_said_and_done():
+    record = _record(train("model.pretrained=false"))
+    assert record["checkpoint"]["from_checkpoint"] == 0
+    assert record["checkpoint"]["line"].startswith("random")
+
+
+def test_the_bag_of_embeddings_trains():
+    assert rows(train("model=bag_of_embeddings"))
+
+
+def test_half_precision_trains():
+    assert float(rows(train("train.precision=mixed_bfloat16"))[0]["loss"]) > 0
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_step_and_rows(capsys):
+    assert main([*TINY, "optimizer.lr=1e30", "train.clip_norm=null", "train.epochs=3"]) == 1
+    (folder,) = Path("outputs").glob("runs/*")
+    assert json.loads((folder / "status.json").read_text())["status"] == "failed"
+    assert "(training rows" in (folder / "error.txt").read_text()
+
+
+def test_a_sweep_checks_all_runs_all_and_prints_a_table(capsys):
+    assert main(["-m", *TINY[:1], "optimizer.lr=1e-4,1e-3", "name=sweep"]) == 0
+    (folder,) = Path("outputs/sweeps").iterdir()
+    with (folder / "results.csv").open() as stream:
+        table = list(csv.DictReader(stream))
+    assert sorted(row["optimizer.lr"] for row in table) == ["0.0001", "0.001"]
+    assert {row["status"] for row in table} == {"finished"}
+    assert "optimizer.lr" in capsys.readouterr().out
+
+
+def _record(folder: Path) -> dict:
+    return json.loads((folder / "run.json").read_text())

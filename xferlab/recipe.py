@@ -1,0 +1,167 @@
+"""From a composed config to checked plugin instances: the one door every config goes through."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from xferlab.contracts import GROUPS
+from xferlab.errors import ConfigError, did_you_mean
+from xferlab.registry import REGISTRY, Registry
+from xferlab.schema import TrainConfig
+from xferlab.typed import build_typed, plain, translate
+
+# Hydra instantiates these two itself and restricts them to hydra_plugins.* classes.
+HYDRA_OWN_TARGETS = ("hydra.sweeper", "hydra.launcher")
+# Keys that say where and under which name a run is kept, not what it computes.
+NOT_IDENTITY = ("hydra", "name")
+
+
+def refuse_code(cfg: DictConfig) -> None:
+    """Raise ConfigError if the config names something to import or call.
+
+    Configs are data. Code enters only through a registered plugin, so ``_target_`` and
+    logging's ``()`` factories have no business anywhere in a config.
+    """
+    for key, path in _walk(plain(cfg, resolve=False)):
+        if key == "()" or (key == "_target_" and not path.startswith(HYDRA_OWN_TARGETS)):
+            raise ConfigError(
+                f"'{key}' is not allowed: a config cannot name code to run",
+                where=path,
+                fix="register a plugin and select it by name",
+            )
+
+
+def _walk(node: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    pairs: Any = ()
+    if isinstance(node, dict):
+        pairs = node.items()
+    elif isinstance(node, list):
+        pairs = enumerate(node)
+    for key, value in pairs:
+        path = f"{prefix}.{key}" if prefix else str(key)
+        yield str(key), path
+        yield from _walk(value, path)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A checked config: plugin instances, no Keras object yet.
+
+    Attributes:
+        monitor: logged name of the value that picks the best epoch.
+        better: ``max`` or ``min``, for that value.
+        config: the same as plain, resolved data, for the record.
+        run_id: eight hexadecimal digits that name what this run computes.
+    """
+
+    data: Any
+    model: Any
+    transfer: Any
+    loss: Any
+    optimizer: Any
+    schedule: Any
+    metrics: Mapping[str, Any]
+    train: TrainConfig
+    seed: int
+    monitor: str
+    better: str
+    config: Mapping[str, Any]
+    run_id: str
+
+
+def read(cfg: DictConfig, registry: Registry = REGISTRY) -> Recipe:
+    """Turn a composed config into plugin instances, or raise ConfigError."""
+    refuse_code(cfg)
+    try:
+        config = _experiment(cfg)
+    except OmegaConfBaseException as e:
+        raise translate(e) from e
+    single = {g: registry.create(g, config[g]) for g in GROUPS if g != "metric"}
+    metrics = {
+        name: registry.create("metric", node, key=f"metric.{name}")
+        for name, node in config["metric"].items()
+    }
+    if not isinstance(config["seed"], int) or config["seed"] < 0:
+        raise ConfigError(
+            f"seed must be a whole number from 0 up, got {config['seed']}",
+            where="seed",
+            fix="seed=1",
+        )
+    train = build_typed(TrainConfig, config["train"], "train")
+    monitor, better = monitored(train.monitor, metrics)
+    return Recipe(
+        **single,
+        metrics=metrics,
+        train=train,
+        seed=config["seed"],
+        monitor=monitor,
+        better=better,
+        config=config,
+        run_id=run_id(cfg),
+    )
+
+
+def monitored(word: str, metrics: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the logged name that picks the best epoch, and whether more of it is better.
+
+    Both spellings are understood: Keras's ``val_accuracy`` and ``val/accuracy``.
+    """
+    directions = {name: metric.better for name, metric in metrics.items()} | {"loss": "min"}
+    known = {f"val_{name}": better for name, better in directions.items()} | directions
+    name = word.replace("/", "_")
+    if name == "auto":
+        name = f"val_{next(iter(metrics), 'loss')}"
+    if name not in known:
+        raise ConfigError(
+            f"nothing logged is called '{word}'",
+            where="train.monitor",
+            fix=did_you_mean(name, known),
+        )
+    return name, known[name]
+
+
+def run_id(cfg: DictConfig) -> str:
+    """Return eight hexadecimal digits that name what a config computes.
+
+    Values are normalised through the plugins' types, so ``1e-5`` equals ``0.00001`` and ``1``
+    given for a float equals ``1.0``. Where the run is kept and what it is called do not count.
+    """
+    config = _experiment(cfg)
+    typed = {k: _normalised(k, v) for k, v in config.items() if k not in NOT_IDENTITY}
+    text = json.dumps(typed, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _experiment(cfg: DictConfig) -> dict[str, Any]:
+    """Return everything but Hydra's own node, resolved, as plain data."""
+    own = OmegaConf.masked_copy(cfg, [str(k) for k in cfg if k != "hydra"])
+    return plain(own, required=False)
+
+
+def _normalised(key: str, node: Any) -> Any:
+    """Return ``node`` as the fields' types would read it; unknown shapes stay as they are."""
+    try:
+        if key == "metric":
+            return {name: _normalised_plugin("metric", n) for name, n in node.items()}
+        if key in GROUPS:
+            return _normalised_plugin(key, node)
+        if key == "train":
+            return _fields(build_typed(TrainConfig, node, key))
+    except ConfigError:
+        pass  # a wrong value is reported by read(), not here
+    return node
+
+
+def _normalised_plugin(group: str, node: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": node["name"], **_fields(REGISTRY.create(group, node))}
+
+
+def _fields(instance: Any) -> dict[str, Any]:
+    return {key: getattr(instance, key) for key in instance.__dataclass_fields__}
