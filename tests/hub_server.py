@@ -1,11 +1,11 @@
-"""A small Hub on loopback: enough of its protocol for ``huggingface_hub`` and ``datasets`` themselves.
+"""A small Hub on loopback: enough of its protocol for ``huggingface_hub`` and ``datasets``.
 
     with HubServer(root) as hub:
         subprocess.run([...], env=os.environ | hub.environment(tmp_path))
 
-``root`` holds ``models/ORG/NAME`` and ``datasets/ORG/NAME``; a folder ``NAME@REVISION`` beside them is
-another revision of it (``%2F`` for a slash). ``hub.mode`` says how it behaves and may be changed at any
-time; ``hub.requests`` is what was asked.
+``root`` holds ``models/ORG/NAME`` and ``datasets/ORG/NAME``; a folder ``NAME@REVISION`` beside them
+is another revision of it (``%2F`` for a slash). ``hub.mode`` says how it behaves and may be changed
+at any time; ``hub.requests`` is what was asked.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ MODES = {
     "broken": "cuts every file off in the middle",
     "broken_once": "cuts the first file off in the middle, then is good",
     "missing": "knows no repository",
+    "private": "answers 401, as the Hub does without a token",
     "gated": "shows repositories, not their files",
     "error": "answers 500",
 }
@@ -44,6 +45,7 @@ class HubServer:
 
     Attributes:
         mode: one of MODES.
+        modes: the mode of single repositories, by ``ORG/NAME``.
         requests: ``METHOD /path`` of every request so far.
         slow_bytes: bytes of one piece in the mode ``slow``.
         slow_seconds: seconds between two pieces.
@@ -51,6 +53,7 @@ class HubServer:
 
     def __init__(self, root: Path, mode: str = "good") -> None:
         self.root, self.mode = root, mode
+        self.modes: dict[str, str] = {}
         self.requests: list[str] = []
         self.slow_bytes, self.slow_seconds = 512, 0.01
         self.closing = threading.Event()
@@ -129,7 +132,7 @@ def files_of(folder: Path) -> list[Path]:
 
 
 def blob_of(path: Path) -> dict[str, object]:
-    """Return what the Hub says of a file; large ones (here: safetensors, Parquet) are of Git LFS."""
+    """Return what the Hub says of a file; safetensors and Parquet files are kept in Git LFS."""
     data = path.read_bytes()
     row: dict[str, object] = {
         "oid": hashlib.sha1(f"blob {len(data)}\0".encode() + data).hexdigest(),
@@ -161,12 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         address = urlsplit(self.path)
         self.hub.requests.append(f"{self.command} {address.path}")
-        if self.hub.mode == "silent":
-            self.hub.closing.wait()
-            self.close_connection = True
-            return
-        if self.hub.mode == "error":
-            return self._refuse(500, "", "Internal Error")
+        self._mode = self.hub.mode
         for pattern, reply in (
             (_TREE, self._tree),
             (_PATHS, self._paths),
@@ -183,7 +181,16 @@ class _Handler(BaseHTTPRequestHandler):
         groups = match.groupdict()
         kind, repo = groups["kind"] or "models", groups["repo"]
         revision = unquote(groups["revision"] or "main")
-        if self.hub.mode == "missing" or self.hub.folder(kind, repo, "main") is None:
+        self._mode = self.hub.modes.get(repo, self.hub.mode)
+        if self._mode == "silent":
+            self.hub.closing.wait()
+            self.close_connection = True
+            return None
+        if self._mode == "error":
+            return self._refuse(500, "", "Internal Error")
+        if self._mode == "private":
+            return self._refuse(401, "", "Invalid username or password.")
+        if self._mode == "missing" or self.hub.folder(kind, repo, "main") is None:
             return self._refuse(404, "RepoNotFound", "Repository not found")
         folder = self.hub.folder(kind, repo, revision)
         if folder is None:
@@ -203,7 +210,7 @@ class _Handler(BaseHTTPRequestHandler):
                 "lastModified": "2024-01-01T00:00:00.000Z",
                 "createdAt": "2024-01-01T00:00:00.000Z",
                 "private": False,
-                "gated": "manual" if self.hub.mode == "gated" else False,
+                "gated": "manual" if self._mode == "gated" else False,
                 "disabled": False,
                 "downloads": 0,
                 "likes": 0,
@@ -236,7 +243,7 @@ class _Handler(BaseHTTPRequestHandler):
         return {"type": "file", "path": name, **blob_of(entry)}
 
     def _file(self, folder: Path, repo: str, commit: str, path: str) -> None:
-        if self.hub.mode == "gated":
+        if self._mode == "gated":
             message = f"Access to model {repo} is restricted"
             return self._refuse(403, "GatedRepo", message)
         file = (folder / path).resolve()
@@ -284,12 +291,13 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "HEAD":
             return
         is_file = "Accept-Ranges" in headers
-        if is_file and self.hub.mode in ("broken", "broken_once"):
-            if self.hub.mode == "broken_once":
+        if is_file and self._mode in ("broken", "broken_once"):
+            if self._mode == "broken_once":
                 self.hub.mode = "good"
+                self.hub.modes = {k: m for k, m in self.hub.modes.items() if m != self._mode}
             self.wfile.write(body[: len(body) // 2])
             self.close_connection = True
-        elif is_file and self.hub.mode == "slow":
+        elif is_file and self._mode == "slow":
             for start in range(0, len(body), self.hub.slow_bytes):
                 self.wfile.write(body[start : start + self.hub.slow_bytes])
                 time.sleep(self.hub.slow_seconds)

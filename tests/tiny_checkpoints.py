@@ -1,7 +1,7 @@
 """Tiny random checkpoints: real Hugging Face folders of every supported architecture.
 
-Written without PyTorch and without the code under test: the tensors' names and shapes are those that
-transformers' own models have, so that a mistake in the loading cannot hide here too.
+Written without PyTorch and without the code under test: the tensors' names and shapes are those
+that transformers' own models have, so that a mistake in the loading cannot hide here too.
 """
 
 from __future__ import annotations
@@ -12,9 +12,28 @@ from pathlib import Path
 import numpy as np
 
 ARCHITECTURES = ("albert", "bert", "distilbert", "roberta", "xlm-roberta")
-WORDS = (
-    "the a and of to it is was not this that film movie good bad great poor fine plot cast".split()
-)
+WORDS = [
+    "the",
+    "a",
+    "and",
+    "of",
+    "to",
+    "it",
+    "is",
+    "was",
+    "not",
+    "this",
+    "that",
+    "film",
+    "movie",
+    "good",
+    "bad",
+    "great",
+    "poor",
+    "fine",
+    "plot",
+    "cast",
+]
 
 _SPECIAL = {
     "wordpiece": ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"],
