@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
+from pathlib import Path
 from typing import Any
 
 from xferlab.errors import ConfigError, did_you_mean
@@ -29,15 +31,26 @@ class HubDataset:
     """
 
     def __init__(self, repo_id: str, config: str | None, revision: str | None) -> None:
+        self.repo_id = repo_id
+        path = Path(repo_id).expanduser()
+        if repo_id.startswith(("./", "../", "/", "~")) and not path.is_dir():
+            raise ConfigError(
+                f"there is no folder {repo_id}", where="data.id", fix="data.id=FOLDER or ORG/NAME"
+            )
         import datasets
 
-        self.repo_id = repo_id
         if not sys.stderr.isatty():
             datasets.disable_progress_bars()
         try:
-            self._splits = datasets.load_dataset(repo_id, config, revision=revision)
+            builder = datasets.load_dataset_builder(str(path), config, revision=revision)
+            _check_revision(builder, repo_id, revision)
+            builder.download_and_prepare()
+            self._splits = builder.as_dataset()
+        except ConfigError:
+            raise
         except Exception as e:
             raise _explain(e, repo_id, config, revision) from e
+        log.info("%s %s is of commit %s", repo_id, config or "", builder.hash)
 
     def rows(self, split: str, key: str, text: str, pair: str | None, label: str) -> Rows:
         """Return the rows of a split that have a label.
@@ -88,7 +101,49 @@ def _named(label: Any, names: list[str]) -> Any:
     return [names[i] for i in label] if isinstance(label, list) else names[label]
 
 
+def _check_revision(builder: Any, repo_id: str, revision: str | None) -> None:
+    """Refuse the client's habit to take any revision from its cache when the Hub is away."""
+    from_cache = type(builder).__module__.startswith("datasets.packaged_modules.cache")
+    if from_cache and revision not in (None, builder.hash):
+        raise ConfigError(
+            f"the Hub cannot be reached to look up revision '{revision}' of {repo_id}",
+            where="data.revision",
+            fix=f"go online, or take what is in the cache: data.revision={builder.hash}",
+        )
+
+
 def _explain(e: Exception, repo_id: str, config: str | None, revision: str | None) -> ConfigError:
     """Return what the client's error means, and the way on."""
-    what = (str(e).strip() or repr(e)).partition("\n")[0]
-    return ConfigError(f"{repo_id} cannot be loaded: {what}", where="data.id", fix="")
+    text = str(e).strip() or repr(e)
+    name = f"'{repo_id}'" + (f" ({config})" if config else "")
+    kind, listed = type(e).__name__, re.search(r"\[(.*?)\]", text)
+    if isinstance(e, ConnectionError) or "find cache" in text:
+        what = f"{name} cannot be had from the Hub and is not in the cache on disk"
+        where, fix = "data.id", "go online once (files are kept); data=reviews needs no network"
+    elif listed and ("BuilderConfig" in text or "Config name is missing" in text):
+        names = [word.strip(" '\"") for word in listed[1].split(",")]
+        what = f"'{repo_id}' has no config '{config}'" if config else f"'{repo_id}' has configs"
+        where, fix = "data.config", did_you_mean(config or "", names)
+    elif "Revision" in text and revision:
+        what, where = f"'{repo_id}' has no revision '{revision}'", "data.revision"
+        fix = "name a branch, a tag or a commit of it, or null for the newest"
+    elif "gated" in text:
+        what, where = f"'{repo_id}' is given only to those who accepted its terms", "data.id"
+        fix = f"accept them at https://huggingface.co/datasets/{repo_id}, then type 'hf auth login'"
+    elif kind in ("DatasetNotFoundError", "HFValidationError"):
+        what, where = f"the Hub has no dataset '{repo_id}', or it is private", "data.id"
+        fix = (
+            "type ORG/NAME as on the Hub's page, like nyu-mll/glue;"
+            " for a private one type 'hf auth login'; for a folder start with ./"
+        )
+    elif "scripts are no longer supported" in text:
+        what, where = (
+            f"'{repo_id}' is loaded by a script, and no code of a dataset is run",
+            "data.id",
+        )
+        fix = "look for a copy in Parquet on the Hub, or convert it and use data=files"
+    else:
+        cause = f" ({e.__cause__})" if e.__cause__ else ""
+        what, where = f"'{repo_id}' cannot be loaded: {kind}: {text}{cause}", "data.id"
+        what, fix = " ".join(what.split()), "look at its files; data=files reads your own"
+    return ConfigError(what, where=where, fix=fix)

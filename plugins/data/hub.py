@@ -1,0 +1,84 @@
+"""Datasets of the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+
+from xferlab import TextData, register
+from xferlab.hub_rows import HubDataset
+from xferlab.labels import TaskChoice
+from xferlab.splits import check_fields, no_limit, text_data
+
+log = logging.getLogger(__name__)
+
+
+@register("data", "hub")
+@dataclass(frozen=True)
+class Hub:
+    """A dataset of the Hugging Face Hub, or a folder laid out like one.
+
+    Attributes:
+        id: repository, e.g. ``nyu-mll/glue``, or a path.
+        config: which of the repository's datasets, where there are several.
+        revision: branch, tag or commit; the newest where it is null.
+        train: split to train on.
+        validation: split to follow while training; null holds back a share of the training rows.
+        test: split to score once at the end; null for none.
+        text: column of the text; for tagging, of the list of words.
+        pair: column of a second text, where a row is two of them.
+        label: column of the label; rows with -1, the Hub's word for "kept secret", are left out.
+        task: what the labels are for; ``auto`` goes by the column's type.
+        class_names: every class, in label order; empty takes those that the dataset declares, or
+            else the labels that occur, sorted.
+        label_separator: what stands between several labels of a row.
+        validation_share: share of the training rows to hold back if ``validation`` is null.
+        max_length: longest input, in tokens; longer ones are cut.
+        limit: most rows of ``train``, ``validation`` and ``test``, a sample drawn with the seed
+            in which classes keep their shares; null for all.
+    """
+
+    id: str
+    config: str | None = None
+    revision: str | None = None
+    train: str = "train"
+    validation: str | None = "validation"
+    test: str | None = "test"
+    text: str = "text"
+    pair: str | None = None
+    label: str = "label"
+    task: TaskChoice = TaskChoice.auto
+    class_names: list[str] = field(default_factory=list)
+    label_separator: str = "|"
+    validation_share: float = 0.1
+    max_length: int = 128
+    limit: dict[str, int | None] = field(default_factory=no_limit)
+
+    def __post_init__(self) -> None:
+        check_fields(self.max_length, self.validation_share, self.limit)
+        if not self.label_separator:
+            raise ValueError("label_separator must be one character or more")
+
+    def build(self, seed: int) -> TextData:
+        """Return the rows of the splits that have labels."""
+        found = HubDataset(self.id, self.config, self.revision)
+        names = {"train": self.train, "validation": self.validation, "test": self.test}
+        splits = {
+            key: found.rows(name, key, self.text, self.pair, self.label)
+            for key, name in names.items()
+            if name
+        }
+        if "test" in splits and not len(splits["test"]):
+            log.info("the labels of %s %s are not public: no test split", self.id, self.test)
+            del splits["test"]
+        return text_data(
+            splits,
+            seed,
+            max_length=self.max_length,
+            task=self.task,
+            class_names=self.class_names,
+            suggested_names=found.class_names(self.train, self.label),
+            label_separator=self.label_separator,
+            validation_share=self.validation_share,
+            limit=self.limit,
+        )
