@@ -100,7 +100,7 @@ def fingerprint(data: TextData) -> dict[str, str]:
     digests = {}
     for name, split in data.splits.items():
         digest = hashlib.sha256()
-        for row in zip(split.texts, split.pairs or [None] * len(split), split.labels, strict=True):
+        for row in zip(split.texts, split.pairs or split.texts, split.labels, strict=True):
             text, pair, label = row
             plain = label.tolist() if hasattr(label, "tolist") else label
             digest.update(repr((text, pair, plain)).encode())

@@ -95,7 +95,7 @@ def train_and_test(
     restored = recipe.train.restore_best and best.best_epoch is not None
     if restored:
         load_weights(network, best_file)
-    metrics = {
+    metrics: dict[str, Any] = {
         "best": {"monitor": recipe.monitor, "value": best.best, "epoch": best.best_epoch},
         "weights": "best" if restored else "last",
         "validation": dict(best.validation),
@@ -103,7 +103,8 @@ def train_and_test(
         "seconds": round(sum(row["seconds"] for row in history.rows), 3),
     }
     write_json(folder / "metrics.json", metrics)
-    final = {f"{s}/{k}": v for s in ("validation", "test") for k, v in metrics.get(s, {}).items()}
+    scored = [split for split in ("validation", "test") if split in metrics]
+    final = {f"{s}/{name}": value for s in scored for name, value in metrics[s].items()}
     board.close(hyperparameters(recipe.config), final)
     _tell(metrics, folder)
     return best.best
