@@ -23,10 +23,14 @@ LABELLED_MIX = {
     "plain": 0.36, "negated": 0.20, "contrast": 0.28,
     "denial": 0.06, "agreement": 0.06, "fact": 0.04,
 }  # fmt: skip
-CORPUS_MIX = {
-    "plain": 0.42, "negated": 0.20, "contrast": 0.22,
-    "denial": 0.04, "agreement": 0.04, "fact": 0.08,
-}  # fmt: skip
+# The corpus has writers of two styles, those who say it straight and those who do not.
+STYLES = (
+    {"plain": 0.80, "agreement": 0.08, "fact": 0.12},
+    {
+        "plain": 0.30, "negated": 0.27, "contrast": 0.27,
+        "denial": 0.06, "agreement": 0.04, "fact": 0.06,
+    },
+)  # fmt: skip
 
 Row = tuple[str, str]
 
@@ -68,7 +72,7 @@ def _labelled_text(state: random.Random, opinion: int) -> str:
 
 
 def corpus(seed: int, count: int, group: int = 1) -> Iterator[list[str]]:
-    """Yields unlabelled documents, each the two to five sentences of one review.
+    """Yields unlabelled documents, each the three to six sentences of one review.
 
     Args:
         seed: Where the random numbers start; another than the labelled reviews' seed.
@@ -91,8 +95,8 @@ def _document(state: random.Random, domain: str, taken: set[str]) -> list[str]:
     """Gives the sentences of one review, in no run of which a labelled review is found."""
     while True:
         review = Review(state, state.choice((NEGATIVE, POSITIVE)), domain)
-        length = state.choices((2, 3, 4, 5), weights=(2, 3, 3, 2))[0]
-        sentences = [review.sentence(CORPUS_MIX) for _ in range(length)]
+        length, style = state.choice((3, 4, 4, 5, 5, 6)), state.choice(STYLES)
+        sentences = [review.sentence(style) for _ in range(length)]
         runs = (" ".join(sentences[i : i + n]) for n in (1, 2, 3) for i in range(length - n + 1))
         if taken.isdisjoint(runs):
             return sentences

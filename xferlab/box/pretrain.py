@@ -2,9 +2,9 @@
 
 Two objectives, neither of which sees a label. Masked words (Devlin et al. 2019: 15 % of the pieces,
 of those 80 % masked, 10 % random, 10 % kept; the decoder shares the embeddings). And same review:
-every review is cut in two, and among the second halves of 64 reviews of the same kind of thing the
+every review is cut in two, and among the second halves of 32 reviews of the same kind of thing the
 pooled output has to find the one that continues the first half. BERT's next-sentence objective asks
-that of one pair at a time; asking it of 64 at once (van den Oord et al. 2018, eq. 4) learns faster.
+that of one pair at a time; asking it of 32 at once (van den Oord et al. 2018, eq. 4) learns faster.
 """
 
 import argparse
@@ -33,27 +33,33 @@ class Pretraining:
         documents: Number of reviews in the corpus; each is seen once.
         seed: Where the random numbers of corpus, masks and weights start.
         group: Reviews of one kind of thing that stand in a step together.
-        pieces: Size of the vocabulary, about.
+        pieces: Most pieces that the tokenizer may learn.
         layers: Number of Transformer blocks.
         width: Width of the hidden states.
         heads: Attention heads per block.
         feed_forward: Width inside the feed-forward part.
+        rare_words: How much readier rare pieces are masked; a piece's odds fall with its count to
+            this power, 0 masks all alike.
         lr: Highest learning rate, after the warm-up.
         temperature: What similarities are divided by in the same-review objective.
         same_review_weight: Weight of the same-review loss beside the masked-word loss.
+        same_review_from: Share of the steps without the same-review loss; as long as words mean
+            nothing yet, it only slows the masked words down.
     """
 
-    documents: int = 192_000
+    documents: int = 144_000
     seed: int = 1
-    group: int = 64
-    pieces: int = 2000
+    group: int = 32
+    pieces: int = 4000
     layers: int = 3
     width: int = 128
     heads: int = 4
     feed_forward: int = 256
+    rare_words: float = 0.4
     lr: float = 1.5e-3
-    temperature: float = 0.1
+    temperature: float = 0.2
     same_review_weight: float = 0.5
+    same_review_from: float = 0.25
 
 
 def build_backbone(plan: Pretraining, vocabulary_size: int) -> Any:
@@ -78,10 +84,13 @@ def build_backbone(plan: Pretraining, vocabulary_size: int) -> Any:
 class Batches:
     """Steps of the corpus: the masked halves of reviews of one kind of thing and of like length."""
 
-    def __init__(self, plan: Pretraining, tokenizer: Any) -> None:
+    def __init__(self, plan: Pretraining, tokenizer: Any, sample: list[str]) -> None:
         import numpy as np
 
         self._plan, self._tokenizer = plan, tokenizer
+        seen = [piece for row in tokenizer.encode_batch(sample) for piece in row.ids]
+        counts = np.bincount(seen, minlength=tokenizer.get_vocab_size())
+        self._rank = (1.0 + counts) ** plan.rare_words  # small for what is masked readily
         self._random = np.random.default_rng(plan.seed)
         self.steps = plan.documents // plan.group
 
@@ -131,7 +140,8 @@ class Batches:
         for row, ids in enumerate(rows):
             tokens[row, : min(len(ids), length)] = ids[:length]
         ordinary = tokens > 4  # the five special pieces come first in the vocabulary
-        order = np.where(ordinary, self._random.random(tokens.shape), 2.0).argsort(axis=1)
+        keys = self._random.exponential(size=tokens.shape) * self._rank[tokens]
+        order = np.where(ordinary, keys, np.inf).argsort(axis=1)
         positions = order[:, : math.ceil(0.15 * length)]
         wanted = np.maximum(1, np.round(0.15 * ordinary.sum(axis=1, keepdims=True)))
         weights = (np.arange(positions.shape[1]) < wanted).astype("float32")
@@ -217,15 +227,15 @@ def train(plan: Pretraining, objectives: Objectives, batches: Batches) -> dict[s
     schedule = keras.optimizers.schedules.PolynomialDecay(
         plan.lr, batches.steps - warm_up, end_learning_rate=0.0
     )
-    optimizer = keras.optimizers.AdamW(plan.lr, weight_decay=0.01, global_clipnorm=1.0)
+    optimizer = keras.optimizers.AdamW(plan.lr, weight_decay=0.01, beta_2=0.98, global_clipnorm=1.0)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     optimizer.build(objectives.variables)
 
     @tf.function(jit_compile=True, reduce_retracing=False)
-    def step(batch: dict[str, Any]) -> Any:
+    def step(batch: dict[str, Any], weight: Any) -> Any:
         with tf.GradientTape() as tape:
             words, found, pairs, matched = objectives.losses(batch)
-            loss = words + plan.same_review_weight * pairs
+            loss = words + weight * pairs
         values = [variable.value for variable in objectives.variables]
         optimizer.apply(tape.gradient(loss, values))
         return tf.stack([words, found, pairs, matched])
@@ -235,7 +245,9 @@ def train(plan: Pretraining, objectives: Objectives, batches: Batches) -> dict[s
         warming = index < warm_up
         lr = plan.lr * (index + 1) / warm_up if warming else float(schedule(index - warm_up))
         optimizer.learning_rate.assign(lr)
-        history.append(step({name: tf.constant(array) for name, array in batch.items()}).numpy())
+        weight = plan.same_review_weight * (index >= plan.same_review_from * batches.steps)
+        tensors = {name: tf.constant(array) for name, array in batch.items()}
+        history.append(step(tensors, tf.constant(weight, tf.float32)).numpy())
         if index % 100 == 99:
             words, found, pairs, matched = np.mean(history[-100:], axis=0)
             spent = time.monotonic() - started
@@ -254,12 +266,12 @@ def pretrain(plan: Pretraining, folder: Path) -> dict[str, float]:
 
     keras.utils.set_random_seed(plan.seed)
     folder.mkdir(parents=True, exist_ok=True)
-    texts = (" ".join(document) for document in corpus(plan.seed, min(plan.documents, 20_000)))
+    texts = [" ".join(document) for document in corpus(plan.seed, min(plan.documents, 20_000))]
     tokenizer = train_tokenizer(texts, plan.pieces)
     write_tokenizer(tokenizer, folder)
     backbone = build_backbone(plan, tokenizer.get_vocab_size())
     objectives = Objectives(plan, backbone)
-    result = train(plan, objectives, Batches(plan, tokenizer))
+    result = train(plan, objectives, Batches(plan, tokenizer, texts))
     write_checkpoint(backbone, objectives.head_tensors(), folder)
     return result
 

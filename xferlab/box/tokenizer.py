@@ -2,7 +2,6 @@
 
 import json
 import string
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,12 @@ SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask
 MAX_TOKENS = 128
 
 
-def train_tokenizer(texts: Iterable[str], size: int) -> Any:
-    """Gives a lower-case BERT tokenizer of about `size` pieces, learnt from the texts.
+def train_tokenizer(texts: list[str], size: int) -> Any:
+    """Gives a lower-case BERT tokenizer of at most `size` learnt pieces that the texts need.
 
-    Every letter, digit and ASCII sign is a piece as well, alone and as the end of a word, so that
-    text from elsewhere is spelt out rather than unknown.
+    Pieces that no text needs, the steps on the way to longer ones, are left out: which of them the
+    trainer takes is not the same every time. Every letter, digit and ASCII sign is a piece as well,
+    alone and later in a word, so that text from elsewhere is spelt out rather than unknown.
     """
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
@@ -23,10 +23,11 @@ def train_tokenizer(texts: Iterable[str], size: int) -> Any:
     learner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     trainer = trainers.WordPieceTrainer(vocab_size=size, show_progress=False)
     learner.train_from_iterator(texts, trainer)
+    used = {piece for row in learner.encode_batch(texts) for piece in row.tokens}
     signs = string.ascii_lowercase + string.digits
     alphabet = [*signs, *(f"##{sign}" for sign in signs), *string.punctuation]
     pieces = [*SPECIAL.values(), *alphabet]
-    return build_tokenizer([*pieces, *sorted(set(learner.get_vocab()) - set(pieces))])
+    return build_tokenizer([*pieces, *sorted(used - set(pieces))])
 
 
 def build_tokenizer(pieces: list[str]) -> Any:
