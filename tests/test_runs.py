@@ -66,8 +66,10 @@ def test_tensorboard_has_train_and_validation_on_one_axis_of_steps():
     folder = train("train.epochs=2") / "tensorboard"
     read = {}
     for name in ("train", "validation", "."):
-        read[name] = EventAccumulator(str(folder / name)).Reload()
-    steps = {name: [e.step for e in _scalars(read[name], "loss")] for name in ("train", "validation")}
+        read[name] = EventAccumulator(str(folder / name), {"tensors": 0}).Reload()
+    steps = {
+        name: [e.step for e in _scalars(read[name], "loss")] for name in ("train", "validation")
+    }
     assert steps == {"train": [8, 16], "validation": [8, 16]}
     assert [e.step for e in _scalars(read["train"], "learning_rate")] == list(range(1, 17))
     rates = [e.value for e in _scalars(read["train"], "learning_rate")]
@@ -78,8 +80,9 @@ def test_tensorboard_has_train_and_validation_on_one_axis_of_steps():
 
 
 def _scalars(events, tag):
-    import tensorflow as tf
     from types import SimpleNamespace
+
+    import tensorflow as tf
 
     return [
         SimpleNamespace(step=e.step, value=float(tf.make_ndarray(e.tensor_proto)))
@@ -104,7 +107,9 @@ def test_overfitting_one_batch_drives_its_loss_down():
 def test_a_frozen_encoder_keeps_its_weights_and_the_head_moves():
     from safetensors.numpy import load_file
 
-    start = load_file(train("transfer=frozen", "optimizer.lr=1e-9") / "checkpoints/last.safetensors")
+    start = load_file(
+        train("transfer=frozen", "optimizer.lr=1e-9") / "checkpoints/last.safetensors"
+    )
     after = load_file(train("transfer=frozen") / "checkpoints/last.safetensors")
     moved = {name for name in start if abs(start[name] - after[name]).max() > 1e-6}
     assert moved
