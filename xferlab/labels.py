@@ -147,7 +147,7 @@ def label_values(split: str, rows: Rows, task: Task, separator: str) -> list[Any
         wrong = [i for i, tags in enumerate(named) if len(tags) != sizes[i]]
         if wrong:
             counts = f"{sizes[wrong[0]]} words and {len(named[wrong[0]])} tags"
-            raise row_error(rows, wrong, f"of {split} have, e.g., {counts}", "label")
+            raise row_error(rows, wrong, f"of {split} have other counts, e.g. {counts}", "label")
     return named
 
 

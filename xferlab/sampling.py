@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ def permutation(count: int, *entropy: int) -> np.ndarray:
     """
     import numpy as np
 
-    words = np.random.PCG64(entropy).random_raw(count)
+    digest = hashlib.sha256(str([int(e) for e in entropy]).encode()).digest()
+    words = np.random.PCG64(int.from_bytes(digest, "little")).random_raw(count)
     return np.argsort(words, kind="stable")
 
 
@@ -44,7 +46,7 @@ def stratified_sample(
     import numpy as np
 
     counts = np.bincount(strata)
-    most = counts - 1 if leave_one else counts
+    most = np.maximum(counts - 1, 0) if leave_one else counts
     quota, remainder = np.divmod(size * counts.astype("int64"), len(strata))
     take = np.clip(quota, 0, most)
     for stratum in np.argsort(-remainder, kind="stable"):

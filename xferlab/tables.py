@@ -168,20 +168,31 @@ def _text(path: Path) -> str:
 
 
 def _read_csv(path: Path, key: str, separator: str) -> Columns:
-    """Read a text file with a header row; a TSV whose quotes do not pair has plain quotes."""
+    """Read a text file with a header row."""
     text = _text(path)
     if not text.strip():
         raise ConfigError(f"{path} is empty", where=key, fix="name a file that has rows")
-    try:
+    if separator == "\t" and '"' in text:
+        rows = _tsv_rows(path, text)
+    else:
         rows = list(_csv_rows(path, text, separator, csv.QUOTE_MINIMAL))
-    except ConfigError:
-        if separator != "\t":
-            raise
-        rows = list(_csv_rows(path, text, separator, csv.QUOTE_NONE))
     header = rows[0]
     _check_header(path, header, separator)
     values = zip(*rows[1:], strict=True) if rows[1:] else [()] * len(header)
     return dict(zip(header, map(list, values), strict=True))
+
+
+def _tsv_rows(path: Path, text: str) -> list[Sequence[str]]:
+    """Read a TSV with quoted fields, or with plain quotes where these would join whole rows."""
+    readings, problems = [], []
+    for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE):
+        try:
+            readings.append(list(_csv_rows(path, text, "\t", quoting)))
+        except ConfigError as e:
+            problems.append(e)
+    if not readings:
+        raise problems[-1]
+    return max(readings, key=len)
 
 
 def _csv_rows(path: Path, text: str, separator: str, quoting: Any) -> Iterator[Sequence[str]]:
