@@ -150,7 +150,7 @@ REFUSED = ("gpt", "pickled", "bare", "nope", "tiny@v9", "missing", "private", "g
 
 @pytest.fixture(scope="module")
 def refused(hub, tmp_path_factory):
-    """Return the three lines for each of REFUSED, and ``fetched``: the files that were asked for."""
+    """Return the three lines for each of REFUSED, and ``fetched``: the files asked for."""
     for mode in ("missing", "private", "gated", "error"):
         hub.modes[f"org/{mode}"] = mode
     texts = [*(f"org/{name}" for name in REFUSED), "nope"]
