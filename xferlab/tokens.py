@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 CHUNK = 2000
 """Rows that are tokenised in one go, in parallel."""
 
+PATIENCE_SECONDS = 5.0
+"""How long tokenising may take before it says how far it is, and says it again."""
+
 VERSION = 1
 """Raise it when the same texts and tokenizer give other arrays, or the cache's layout changes."""
 
@@ -50,9 +53,9 @@ def load_tokenizer(folder: Path) -> HubTokenizer:
     Raises:
         ConfigError: there is none, or only a slow one.
     """
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # else it misses PyTorch aloud
     import transformers
 
-    transformers.logging.set_verbosity_error()
     where = str(folder)
     fix = "the folder needs tokenizer.json (or vocab.txt) and tokenizer_config.json"
     try:
@@ -124,10 +127,10 @@ class HubTokenizer:
             if are_words:
                 words.append(_flat([[-1 if w is None else w for w in r.word_ids] for r in done]))
             cut += sum(len(row) >= max_length and bool(row.overflowing) for row in done)
-            if time.monotonic() - reported > 5:
+            if time.monotonic() - reported > PATIENCE_SECONDS:
                 reported = time.monotonic()
-                rate = (first + CHUNK) / (reported - started)
-                log.info("tokenised %d of %d rows, %d a second", first + CHUNK, len(texts), rate)
+                rate = len(sizes) / (reported - started)
+                log.info("tokenised %d of %d rows, %d a second", len(sizes), len(texts), rate)
         lengths = np.array(sizes, dtype="int32")
         return CountedEncoding(
             token_ids=Ragged(_joined(ids), lengths),
@@ -204,6 +207,8 @@ def encode_cached(
         max_length: most tokens in a row.
         folder: where files are kept; default ``$XFERLAB_CACHE`` or ``~/.cache/xferlab/tokens``.
     """
+    import numpy as np
+
     key = _key(tokenizer, split, max_length)
     path = None
     try:
@@ -219,17 +224,10 @@ def encode_cached(
     packed = _pack(made, key)
     if path is not None:
         try:
-            replace_whole(path, lambda temporary: _write(temporary, packed))
+            replace_whole(path, lambda new: np.save(new, packed, allow_pickle=False))
         except OSError as e:
             log.warning("token cache %s cannot be written, going on without: %s", path.parent, e)
     return _unpack(packed)
-
-
-def _write(path: Path, packed: np.ndarray) -> None:
-    import numpy as np
-
-    with path.open("wb") as stream:
-        np.save(stream, packed, allow_pickle=False)
 
 
 def _key(tokenizer: Tokenizer, split: Split, max_length: int) -> str:
