@@ -75,7 +75,7 @@ def test_tensorboard_has_train_and_validation_on_one_axis_of_steps():
     rates = [e.value for e in _scalars(read["train"], "learning_rate")]
     assert max(rates) == pytest.approx(1e-3)
     assert rates[-1] == 0
-    assert "config/text_summary" in read["train"].Tags()["tensors"]
+    assert "config" in read["train"].Tags()["tensors"]
     assert "test/accuracy" in read["."].Tags()["tensors"]
 
 

@@ -104,11 +104,12 @@ def train(flags: argparse.Namespace, overrides: list[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # what is left to raise is a bug: show where
     sys.argv[1:] = [*_hydra_flags(flags), *overrides]
     _failures.clear()
+    _folders.clear()
     job()
     if flags.multirun and not (flags.cfg or flags.info):
         from xferlab.sweep import print_table
 
-        return print_table(Path(HydraConfig.get().sweep.dir))
+        return print_table(_folders[0].parent)
     return _exit_code(_failures[0]) if _failures else 0
 
 
@@ -127,6 +128,8 @@ def _exit_code(error: Exception) -> int:
 
 _failures: list[Exception] = []
 """What the jobs of this process raised; each has told it already, in its own log too."""
+_folders: list[Path] = []
+"""Where the jobs of this process ran."""
 
 
 @hydra.main(config_path=f"pkg://{CONFIG_MODULE}", config_name="config", version_base="1.3")
@@ -138,10 +141,11 @@ def job(cfg: DictConfig) -> float | None:
     """
     runtime = HydraConfig.get().runtime
     load_plugins(Path(runtime.cwd))
+    _folders.append(Path(runtime.output_dir))
     from xferlab.runner import run
 
     try:
-        return run(read(cfg), Path(runtime.output_dir))
+        return run(read(cfg), _folders[-1])
     except Exception as e:  # noqa: BLE001 - a plugin may raise anything
         _failures.append(e)
         return None

@@ -88,6 +88,11 @@ class TaskSpec:
         return self.num_classes or 1
 
     @property
+    def head_emits(self) -> Emits:
+        """What a head without activation emits for this task."""
+        return Emits.values if self.task is Task.regression else Emits.logits
+
+    @property
     def label_kind(self) -> LabelKind:
         """How this task's labels are written down."""
         return LABELS_OF_TASK[self.task]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from xferlab.contracts import GROUPS
+from xferlab.contracts import GROUPS, Task
 from xferlab.errors import ConfigError, did_you_mean
 from xferlab.registry import REGISTRY, Registry
 from xferlab.schema import TrainConfig
@@ -19,6 +20,16 @@ from xferlab.typed import build_typed, plain, translate
 
 # Hydra instantiates these two itself and restricts them to hydra_plugins.* classes.
 HYDRA_OWN_TARGETS = ("hydra.sweeper", "hydra.launcher")
+# What is scored where no metric is chosen, by logged name; the first picks the best epoch.
+METRICS_OF_TASK: dict[Task, dict[str, dict[str, str]]] = {
+    Task.one_label: {"accuracy": {"name": "accuracy"}},
+    Task.multi_label: {
+        "micro_f1": {"name": "f1", "average": "micro"},
+        "macro_f1": {"name": "f1", "average": "macro"},
+    },
+    Task.regression: {"pearson": {"name": "pearson"}, "spearman": {"name": "spearman"}},
+    Task.tagging: {"entity_f1": {"name": "entity_f1"}},
+}
 # Keys that say where and under which name a run is kept, not what it computes.
 NOT_IDENTITY = ("hydra", "name")
 
@@ -84,10 +95,7 @@ def read(cfg: DictConfig, registry: Registry = REGISTRY) -> Recipe:
     except OmegaConfBaseException as e:
         raise translate(e) from e
     single = {g: registry.create(g, config[g]) for g in GROUPS if g != "metric"}
-    metrics = {
-        name: registry.create("metric", node, key=f"metric.{name}")
-        for name, node in config["metric"].items()
-    }
+    metrics = _metrics(config["metric"], registry)
     if not isinstance(config["seed"], int) or config["seed"] < 0:
         raise ConfigError(
             f"seed must be a whole number from 0 up, got {config['seed']}",
@@ -95,7 +103,7 @@ def read(cfg: DictConfig, registry: Registry = REGISTRY) -> Recipe:
             fix="seed=1",
         )
     train = build_typed(TrainConfig, config["train"], "train")
-    monitor, better = monitored(train.monitor, metrics)
+    monitor, better = monitored(train.monitor, metrics or _every_default(registry))
     return Recipe(
         **single,
         metrics=metrics,
@@ -106,6 +114,25 @@ def read(cfg: DictConfig, registry: Registry = REGISTRY) -> Recipe:
         config=config,
         run_id=run_id(cfg),
     )
+
+
+def fitted_to(recipe: Recipe, task: Task, registry: Registry = REGISTRY) -> Recipe:
+    """Return the recipe with the task's own metrics, where none was chosen."""
+    if recipe.metrics:
+        return recipe
+    metrics = _metrics(METRICS_OF_TASK[task], registry)
+    monitor, better = monitored(recipe.train.monitor, metrics)
+    return dataclasses.replace(recipe, metrics=metrics, monitor=monitor, better=better)
+
+
+def _metrics(nodes: Mapping[str, Any], registry: Registry) -> dict[str, Any]:
+    return {n: registry.create("metric", node, f"metric.{n}") for n, node in nodes.items()}
+
+
+def _every_default(registry: Registry) -> dict[str, Any]:
+    """Return the default metrics of all tasks: which one it is, only the data says."""
+    nodes = {name: node for own in METRICS_OF_TASK.values() for name, node in own.items()}
+    return _metrics(nodes, registry)
 
 
 def monitored(word: str, metrics: Mapping[str, Any]) -> tuple[str, str]:

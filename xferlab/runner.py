@@ -11,7 +11,7 @@ from xferlab.backend import prepare_backend
 from xferlab.errors import XferlabError
 from xferlab.files import read_json, write_json
 from xferlab.progress import ProgressBar, as_time, as_words
-from xferlab.recipe import Recipe
+from xferlab.recipe import Recipe, fitted_to
 from xferlab.record import (
     fingerprint,
     provenance,
@@ -55,6 +55,7 @@ def run(recipe: Recipe, folder: Path) -> float | None:
 def _run(recipe: Recipe, folder: Path) -> float | None:
     log.info("run        %s  %s", recipe.run_id, _shown(folder))
     data = recipe.data.build(recipe.seed)  # before TensorFlow is imported: mistakes show at once
+    recipe = fitted_to(recipe, data.spec.task)
     if hasattr(recipe.model, "fetch"):
         recipe.model.fetch()
     prepare_backend(recipe.train, recipe.seed)

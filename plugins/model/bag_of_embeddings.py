@@ -46,4 +46,5 @@ class BagOfEmbeddings:
             network=keras.Model({"token_ids": token_ids, "padding_mask": padding_mask}, logits),
             tokenizer=tokenizer,
             blocks={"embeddings": ("embedding",), "head": ("head",)},
+            emits=spec.head_emits,
         )

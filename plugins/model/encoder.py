@@ -75,6 +75,7 @@ class Encoder:
             network=network,
             tokenizer=load_tokenizer(checkpoint.folder),
             blocks={**blocks, "head": (*new_layers, "head")},
+            emits=spec.head_emits,
             origin=self._origin(checkpoint, encoder, network, (*new_layers, "head")),
         )
 
