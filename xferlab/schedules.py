@@ -70,25 +70,24 @@ def warmup_then(
 
 def tabulated(rates: Any) -> Any:
     """Return a Keras schedule with ``rates[k]`` at step k; the last one holds ever after."""
-    return _rate_table()([float(rate) for rate in rates])
+    return _rate_table()(rates)
 
 
 @cache
 def _rate_table() -> type:
     import keras
+    import numpy as np
 
     @keras.saving.register_keras_serializable("xferlab")
     class RateTable(keras.optimizers.schedules.LearningRateSchedule):
-        def __init__(self, rates: list[float]) -> None:
-            self.rates = rates
-            self._table = keras.ops.convert_to_tensor(rates, dtype="float32")
+        def __init__(self, rates: Any) -> None:
+            self._table = keras.ops.convert_to_tensor(np.asarray(rates, "float32"))
 
         def __call__(self, step: Any) -> Any:
-            last = len(self.rates) - 1
-            step = keras.ops.cast(keras.ops.minimum(step, last), "int32")
-            return keras.ops.take(self._table, step)
+            last = self._table.shape[0] - 1
+            return keras.ops.take(self._table, keras.ops.minimum(step, last))
 
         def get_config(self) -> dict[str, Any]:
-            return {"rates": self.rates}
+            return {"rates": np.asarray(self._table).tolist()}
 
     return RateTable

@@ -1,0 +1,56 @@
+"""The loss that fits the task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from xferlab import ConfigError, Emits, LabelKind, Takes, Task, TaskSpec, register
+from xferlab.losses import (
+    binary_cross_entropy,
+    check_class_weight,
+    check_label_smoothing,
+    cross_entropy,
+    squared_error,
+)
+
+
+@register("loss", "auto")
+@dataclass(frozen=True)
+class Auto:
+    """The loss that fits the task: cross-entropy, binary cross-entropy or squared error.
+
+    One label a row, or tags: ``cross_entropy``. Several labels a row: ``binary_cross_entropy``.
+    Regression: ``mean_squared_error``.
+
+    Attributes:
+        label_smoothing: share of the label that is spread over all classes, 0 to below 1; must
+            be 0 for regression.
+        class_weight: none, "auto" (inverse frequency in the training split) or a weight >= 0 by
+            class name; must be none for regression.
+    """
+
+    label_smoothing: float = 0.0
+    class_weight: Any = None
+
+    takes: ClassVar[Takes] = Takes(
+        outputs=(Emits.logits, Emits.probabilities, Emits.values),
+        labels=(LabelKind.integer, LabelKind.tags, LabelKind.multi_hot, LabelKind.real),
+    )
+
+    def __post_init__(self) -> None:
+        check_label_smoothing(self.label_smoothing)
+        check_class_weight(self.class_weight)
+
+    def build(self, spec: TaskSpec):
+        if spec.task is Task.multi_label:
+            return binary_cross_entropy(spec, self.label_smoothing, self.class_weight)
+        if spec.task is not Task.regression:
+            return cross_entropy(spec, self.label_smoothing, self.class_weight)
+        if self.label_smoothing or self.class_weight:
+            raise ConfigError(
+                "a regression has no classes to smooth or to weigh",
+                where="loss",
+                fix="leave out loss.label_smoothing and loss.class_weight",
+            )
+        return squared_error()

@@ -1,0 +1,89 @@
+"""Focal loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from xferlab import ConfigError, Emits, LabelKind, Takes, Task, TaskSpec, register
+from xferlab.losses import (
+    check_class_weight,
+    class_weights,
+    elementwise,
+    focused,
+    label_cross_entropy,
+    label_weights,
+    of_right_class,
+    row_cross_entropy,
+)
+
+
+@register("loss", "focal")
+@dataclass(frozen=True)
+class Focal:
+    """Cross-entropy that counts less what the model already gets right.
+
+    Lin et al. 2017, eq. 5: ``-(1 - p) ** gamma * log(p)``, with p the probability of the right
+    class, or of each label's right yes or no.
+
+    Attributes:
+        gamma: focus, >= 0; 0 gives plain cross-entropy, 2 is the paper's.
+        alpha: weight in (0, 1) of the second of two classes, or of a label's yes; the other
+            side gets 1 - alpha. None weighs nothing.
+        class_weight: none, "auto" (inverse frequency in the training split) or a weight >= 0 by
+            class name; instead of alpha.
+    """
+
+    gamma: float = 2.0
+    alpha: float | None = None
+    class_weight: Any = None
+
+    takes: ClassVar[Takes] = Takes(
+        outputs=(Emits.logits, Emits.probabilities),
+        labels=(LabelKind.integer, LabelKind.tags, LabelKind.multi_hot),
+    )
+
+    def __post_init__(self) -> None:
+        check_class_weight(self.class_weight)
+        if self.gamma < 0:
+            raise ValueError(f"gamma must be >= 0, got {self.gamma}")
+        if self.alpha is not None and not 0 < self.alpha < 1:
+            raise ValueError(f"alpha must be in (0, 1), got {self.alpha}")
+        if self.alpha is not None and self.class_weight is not None:
+            raise ValueError("alpha and class_weight are two ways of one thing; give only one")
+
+    def build(self, spec: TaskSpec):
+        if spec.task is Task.multi_label:
+            cross_entropy = label_cross_entropy(spec)
+            no, yes = self._label_weights(spec)
+            return elementwise(
+                lambda labels, outputs: (
+                    (labels * yes + (1 - labels) * no)
+                    * focused(cross_entropy(labels, outputs), self.gamma)
+                ),
+                "focal",
+            )
+        cross_entropy = row_cross_entropy(spec)
+        return of_right_class(
+            lambda one_hot, outputs: focused(cross_entropy(one_hot, outputs), self.gamma),
+            "focal",
+            self._class_weights(spec),
+        )
+
+    def _label_weights(self, spec: TaskSpec):
+        if self.alpha is not None:
+            return 1 - self.alpha, self.alpha
+        return label_weights(self.class_weight, spec) or (1.0, 1.0)
+
+    def _class_weights(self, spec: TaskSpec):
+        if self.alpha is None:
+            return class_weights(self.class_weight, spec)
+        if spec.num_classes != 2:
+            raise ConfigError(
+                f"alpha weighs two classes and the data has {spec.num_classes}",
+                where="loss.alpha",
+                fix="use loss.class_weight=auto, or weights by class name",
+            )
+        import numpy as np
+
+        return np.array([1 - self.alpha, self.alpha], "float32")

@@ -1,0 +1,20 @@
+"""Squared error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xferlab import Emits, LabelKind, Takes, TaskSpec, register
+from xferlab.losses import squared_error
+
+
+@register("loss", "mean_squared_error")
+@dataclass(frozen=True)
+class MeanSquaredError:
+    """Square of the distance between value and label, averaged over rows."""
+
+    takes: ClassVar[Takes] = Takes(outputs=(Emits.values,), labels=(LabelKind.real,))
+
+    def build(self, spec: TaskSpec):
+        return squared_error()

@@ -1,0 +1,47 @@
+"""Expected calibration error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xferlab import Emits, LabelKind, Takes, TaskSpec, register
+from xferlab.scores import split_score
+
+
+@register("metric", "calibration_error")
+@dataclass(frozen=True)
+class CalibrationError:
+    """How far confidence is from accuracy: 0.1 is 10 points off on average.
+
+    Guo et al. 2017, eq. 3: rows are sorted into bins by the probability of the predicted class;
+    the distance between mean probability and accuracy, averaged over rows.
+
+    Attributes:
+        bins: number of equally wide bins from 0 to 1, >= 1; the paper takes 15.
+    """
+
+    bins: int = 15
+
+    takes: ClassVar[Takes] = Takes(
+        outputs=(Emits.logits, Emits.probabilities),
+        labels=(LabelKind.integer, LabelKind.tags),
+    )
+    better: ClassVar[str] = "min"
+
+    def __post_init__(self) -> None:
+        if self.bins < 1:
+            raise ValueError(f"bins must be >= 1, got {self.bins}")
+
+    def build(self, spec: TaskSpec):
+        import numpy as np
+        from scipy.special import softmax
+
+        def score(labels, outputs):
+            sure = outputs if spec.emits is Emits.probabilities else softmax(outputs, axis=-1)
+            gap = (outputs.argmax(-1) == labels) - sure.max(-1)
+            # a bin holds its upper edge: (0, 1/15], (1/15, 2/15], ...
+            bins = np.clip(np.ceil(sure.max(-1) * self.bins) - 1, 0, self.bins - 1).astype(int)
+            return np.abs(np.bincount(bins, weights=gap)).sum() / len(labels)
+
+        return split_score(score, spec)

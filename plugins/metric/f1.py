@@ -1,0 +1,34 @@
+"""F1: the harmonic mean of precision and recall."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xferlab import Emits, LabelKind, Takes, TaskSpec, register
+from xferlab.scores import Average, ratio_score
+
+
+@register("metric", "f1")
+@dataclass(frozen=True)
+class F1:
+    """Twice the hits over predictions plus labels: precision and recall in one number.
+
+    For tagging, of the labelled tokens; for several labels a row, a label counts as predicted
+    when it is more likely than not.
+
+    Attributes:
+        average: macro gives each class the same say, weighted gives it each row, micro counts
+            all classes together, binary looks only at the second of two classes.
+    """
+
+    average: Average = Average.macro
+
+    takes: ClassVar[Takes] = Takes(
+        outputs=(Emits.logits, Emits.probabilities),
+        labels=(LabelKind.integer, LabelKind.tags, LabelKind.multi_hot),
+    )
+    better: ClassVar[str] = "max"
+
+    def build(self, spec: TaskSpec):
+        return ratio_score(lambda c: (2 * c.hits, c.predicted + c.actual), spec, self.average)

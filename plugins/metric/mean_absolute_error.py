@@ -1,0 +1,26 @@
+"""Mean absolute error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xferlab import Emits, LabelKind, Takes, TaskSpec, register
+from xferlab.scores import mean_score
+
+
+@register("metric", "mean_absolute_error")
+@dataclass(frozen=True)
+class MeanAbsoluteError:
+    """Distance between value and label, averaged over rows."""
+
+    takes: ClassVar[Takes] = Takes(outputs=(Emits.values,), labels=(LabelKind.real,))
+    better: ClassVar[str] = "min"
+
+    def build(self, spec: TaskSpec):
+        from keras import ops
+
+        def error(labels, values):
+            return ops.abs(ops.reshape(values, ops.shape(labels)) - labels)
+
+        return mean_score(error, "mean_absolute_error")

@@ -1,0 +1,34 @@
+"""Precision: how much of what was predicted is right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xferlab import Emits, LabelKind, Takes, TaskSpec, register
+from xferlab.scores import Average, ratio_score
+
+
+@register("metric", "precision")
+@dataclass(frozen=True)
+class Precision:
+    """Share of the predictions of a class that are right.
+
+    For tagging, of the labelled tokens; for several labels a row, a label counts as predicted
+    when it is more likely than not.
+
+    Attributes:
+        average: macro gives each class the same say, weighted gives it each row, micro counts
+            all classes together, binary looks only at the second of two classes.
+    """
+
+    average: Average = Average.macro
+
+    takes: ClassVar[Takes] = Takes(
+        outputs=(Emits.logits, Emits.probabilities),
+        labels=(LabelKind.integer, LabelKind.tags, LabelKind.multi_hot),
+    )
+    better: ClassVar[str] = "max"
+
+    def build(self, spec: TaskSpec):
+        return ratio_score(lambda c: (c.hits, c.predicted), spec, self.average)

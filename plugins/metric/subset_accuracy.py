@@ -1,0 +1,30 @@
+"""Share of rows whose labels are all right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xferlab import Emits, LabelKind, Takes, TaskSpec, register
+from xferlab.scores import mean_score
+
+
+@register("metric", "subset_accuracy")
+@dataclass(frozen=True)
+class SubsetAccuracy:
+    """Share of rows whose predicted labels are exactly theirs; for several labels a row."""
+
+    takes: ClassVar[Takes] = Takes(
+        outputs=(Emits.logits, Emits.probabilities), labels=(LabelKind.multi_hot,)
+    )
+    better: ClassVar[str] = "max"
+
+    def build(self, spec: TaskSpec):
+        from keras import ops
+
+        threshold = 0.0 if spec.emits is Emits.logits else 0.5
+
+        def hits(labels, outputs):
+            return ops.all((outputs > threshold) == (labels > 0.5), axis=-1)
+
+        return mean_score(hits, "subset_accuracy")

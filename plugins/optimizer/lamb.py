@@ -1,0 +1,52 @@
+"""LAMB."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from xferlab import register
+from xferlab.optimizers import check_rates, spare
+
+
+@register("optimizer", "lamb")
+@dataclass(frozen=True)
+class Lamb:
+    """Adam's direction, with steps in proportion to each variable's size; for large batches.
+
+    You et al. 2020, algorithm 2; differs from the paper: the weight decay stands apart, outside
+    the ratio of sizes.
+
+    Attributes:
+        lr: peak learning rate as a share of the size of a variable, > 0.
+        weight_decay: share of a weight taken off per unit of learning rate, >= 0; apart from the
+            gradient, as in AdamW.
+        no_decay: names of variables or layers that are not decayed; the default spares biases
+            and normalisation.
+        beta_1: memory of the mean of the gradient, 0 to below 1.
+        beta_2: memory of the mean of its square, 0 to below 1.
+        epsilon: added to the root of that mean, > 0.
+    """
+
+    lr: float = 1e-3
+    weight_decay: float = 0.01
+    no_decay: list[str] = field(default_factory=lambda: ["bias", "gamma", "beta"])
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-6
+
+    def __post_init__(self) -> None:
+        check_rates(self.lr, self.weight_decay, beta_1=self.beta_1, beta_2=self.beta_2)
+        if not self.epsilon > 0:
+            raise ValueError(f"epsilon must be > 0, got {self.epsilon}")
+
+    def build(self, learning_rate):
+        import keras
+
+        optimizer = keras.optimizers.Lamb(
+            learning_rate,
+            weight_decay=self.weight_decay or None,
+            beta_1=self.beta_1,
+            beta_2=self.beta_2,
+            epsilon=self.epsilon,
+        )
+        return spare(optimizer, self.no_decay)

@@ -1,0 +1,48 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from xferlab import register
+from xferlab.optimizers import check_rates, spare
+
+
+@register("optimizer", "sgd")
+@dataclass(frozen=True)
+class Sgd:
+    """Plain steps down the gradient, with momentum.
+
+    Robbins & Monro 1951; Sutskever et al. 2013 for the two kinds of momentum.
+
+    Attributes:
+        lr: peak learning rate, > 0.
+        weight_decay: share of a weight taken off per unit of learning rate, >= 0; apart from the
+            gradient, as in AdamW.
+        no_decay: names of variables or layers that are not decayed; the default spares biases
+            and normalisation.
+        momentum: share of the last step that is taken again, 0 to below 1; 0 keeps no memory.
+        nesterov: look ahead along the momentum before taking the gradient's step.
+    """
+
+    lr: float = 0.01
+    weight_decay: float = 0.0
+    no_decay: list[str] = field(default_factory=lambda: ["bias", "gamma", "beta"])
+    momentum: float = 0.9
+    nesterov: bool = False
+
+    def __post_init__(self) -> None:
+        check_rates(self.lr, self.weight_decay, momentum=self.momentum)
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov looks ahead along the momentum, which is 0")
+
+    def build(self, learning_rate):
+        import keras
+
+        optimizer = keras.optimizers.SGD(
+            learning_rate,
+            weight_decay=self.weight_decay or None,
+            momentum=self.momentum,
+            nesterov=self.nesterov,
+        )
+        return spare(optimizer, self.no_decay)
