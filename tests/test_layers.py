@@ -13,14 +13,14 @@ import xferlab
 
 PACKAGE = Path(xferlab.__file__).parent
 ROWS = [
-    {"errors", "files", "words", "sampling"},
+    {"errors", "files", "words", "sampling", "task"},
     {"contracts", "typed", "overrides", "safetensors_file", "hub", "presets", "tables", "weights"},
     {"registry", "schema", "checkpoints", "batches", "losses", "scores", "schedules", "optimizers"},
-    {"discovery", "recipe", "compatibility", "labels", "encoder_config", "backend", "splits"},
+    {"discovery", "recipe", "compatibility", "labels", "encoder_config", "backend", "splits", "hub_rows"},
     {"config", "record", "evaluation", "tensor_names", "tokens"},
     {"encoders", "assemble", "sweep"},
     {"training"},
-    {"summary", "tracking", "progress"},
+    {"summary", "tracking", "progress", "pictures", "finder", "inspection"},
     {"runner"},
     {"cli"},
 ]

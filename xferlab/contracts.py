@@ -8,107 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from xferlab.task import LABELS_OF_TASK as LABELS_OF_TASK
+from xferlab.task import Emits as Emits
+from xferlab.task import LabelKind as LabelKind
+from xferlab.task import Takes as Takes
+from xferlab.task import Task as Task
+from xferlab.task import TaskSpec as TaskSpec
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
-
-
-class Task(Enum):
-    """What a row asks for."""
-
-    one_label = "one_label"
-    multi_label = "multi_label"
-    regression = "regression"
-    tagging = "tagging"
-
-
-class Emits(Enum):
-    """What a model's outputs mean."""
-
-    logits = "logits"
-    probabilities = "probabilities"
-    values = "values"
-
-
-class LabelKind(Enum):
-    """How labels are written down.
-
-    ``integer`` (batch,) int32; ``one_hot`` and ``multi_hot`` (batch, classes) float32; ``real``
-    (batch,) float32; ``tags`` (batch, length) int32 with -1 where there is nothing to learn.
-    """
-
-    integer = "integer"
-    one_hot = "one_hot"
-    multi_hot = "multi_hot"
-    real = "real"
-    tags = "tags"
-
-
-LABELS_OF_TASK = {
-    Task.one_label: LabelKind.integer,
-    Task.multi_label: LabelKind.multi_hot,
-    Task.regression: LabelKind.real,
-    Task.tagging: LabelKind.tags,
-}
-
-
-@dataclass(frozen=True)
-class TaskSpec:
-    """What the data says about the task.
-
-    Attributes:
-        task: what a row asks for.
-        class_names: one name a class, in label order; empty for regression.
-        train_size: rows of the training split.
-        max_length: longest input, in tokens; longer ones are cut.
-        has_pairs: whether a row is two texts.
-        class_counts: training rows (tags, for tagging) of each class, in label order.
-        emits: what the model's outputs mean; the framework fills it in from the model.
-    """
-
-    task: Task
-    class_names: tuple[str, ...]
-    train_size: int
-    max_length: int
-    has_pairs: bool = False
-    class_counts: tuple[int, ...] = ()
-    emits: Emits = Emits.logits
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes; 0 for regression."""
-        return len(self.class_names)
-
-    @property
-    def num_outputs(self) -> int:
-        """Width of the model's last axis: one output a class, or one value."""
-        return self.num_classes or 1
-
-    @property
-    def head_emits(self) -> Emits:
-        """What a head without activation emits for this task."""
-        return Emits.values if self.task is Task.regression else Emits.logits
-
-    @property
-    def label_kind(self) -> LabelKind:
-        """How this task's labels are written down."""
-        return LABELS_OF_TASK[self.task]
-
-
-@dataclass(frozen=True)
-class Takes:
-    """What a loss or a metric can be fed with; anything else is refused before training.
-
-    Attributes:
-        outputs: which kinds of model output.
-        labels: which kinds of label.
-    """
-
-    outputs: tuple[Emits, ...]
-    labels: tuple[LabelKind, ...]
 
 
 @dataclass(frozen=True)
