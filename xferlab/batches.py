@@ -37,7 +37,7 @@ class Ragged(Sequence):
         lengths: length of each row, (rows,).
     """
 
-    def __init__(self, flat: np.ndarray, lengths: np.ndarray) -> None:
+    def __init__(self, flat: np.ndarray, lengths: Sequence[int] | np.ndarray) -> None:
         import numpy as np
 
         self.flat, self.lengths = flat, np.asarray(lengths)
@@ -160,15 +160,16 @@ def batch_arrays(
     """
     import numpy as np
 
+    token_ids, mask = _padded(encoding.token_ids, batch, pad_id)
+    segment_ids, _ = _padded(encoding.segment_ids, batch, 0)
     inputs = {
-        "token_ids": _padded(encoding.token_ids, batch, pad_id),
-        "segment_ids": _padded(encoding.segment_ids, batch, 0),
+        "token_ids": token_ids,
+        "segment_ids": segment_ids,
+        "padding_mask": mask.astype("int32"),
     }
-    sizes = np.array([len(encoding.token_ids[row]) for row in batch.rows])
-    inputs["padding_mask"] = (np.arange(batch.length) < sizes[:, None]).astype("int32")
     if encoding.word_ids is None:
         return inputs, np.asarray(labels)[batch.rows]
-    words = _padded(encoding.word_ids, batch, -1)
+    words, _ = _padded(encoding.word_ids, batch, -1)
     before = np.concatenate([np.full((len(words), 1), -1), words[:, :-1]], axis=1)
     begins = (words >= 0) & (words != before)
     tags = np.full(words.shape, -1, dtype="int32")
@@ -177,15 +178,25 @@ def batch_arrays(
     return inputs, tags
 
 
-def _padded(rows: Sequence[np.ndarray], batch: Batch, value: int) -> np.ndarray:
-    """Return the batch's rows, filled up with ``value``: int32 (batch, length)."""
+def _padded(
+    column: Sequence[np.ndarray], batch: Batch, value: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the batch's rows, filled up with ``value``, and where they are not filled up.
+
+    Returns:
+        int32 and bool, each (batch, length).
+    """
     import numpy as np
 
-    out = np.full((len(batch.rows), batch.length), value, dtype="int32")
-    for i, row in enumerate(batch.rows):
-        part = rows[row]
-        out[i, : len(part)] = part
-    return out
+    rows = batch.rows
+    if not isinstance(column, Ragged):
+        parts = [column[row] for row in rows]
+        column, rows = Ragged(np.concatenate(parts), list(map(len, parts))), np.arange(len(parts))
+    places = np.arange(batch.length)
+    mask = places < column.lengths[rows, None]
+    out = np.full(mask.shape, value, dtype="int32")
+    out[mask] = column.flat[(column.starts[rows, None] + places)[mask]]
+    return out, mask
 
 
 @dataclass(frozen=True)

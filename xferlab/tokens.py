@@ -194,7 +194,7 @@ def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 def encode_cached(
     tokenizer: Tokenizer, split: Split, max_length: int, folder: Path | None = None
-) -> Encoding:
+) -> CountedEncoding:
     """Return ``tokenizer.encode`` of a split, from disk where it was made before.
 
     The file's name and header are a hash of the texts, the tokenizer's fingerprint, ``max_length``
