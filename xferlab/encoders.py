@@ -72,7 +72,7 @@ def load_encoder(
         log.info("%s: the pooler is not in the checkpoint", checkpoint.source)
     backbone = _build(config)
     loaded = assign_weights(backbone, names) if pretrained else 0
-    log.info(
+    log.debug(
         "%s: %s of %s parameters are pretrained", checkpoint.source, loaded, backbone.count_params()
     )
     return Encoder(

@@ -76,20 +76,21 @@ class Encoder:
             tokenizer=load_tokenizer(checkpoint.folder),
             blocks={**blocks, "head": (*new_layers, "head")},
             emits=spec.head_emits,
-            origin=self._origin(checkpoint, encoder, network, (*new_layers, "head")),
+            origin=self._origin(checkpoint, network, (*new_layers, "head")),
         )
 
-    def _origin(self, checkpoint, encoder, network, new_layers) -> dict:
+    def _origin(self, checkpoint, network, new_layers) -> dict:
         """Return what came from the checkpoint and what is new, for the log and ``run.json``."""
         new = sum(network.get_layer(name).count_params() for name in new_layers)
-        line = f"{encoder.from_checkpoint:,} parameters from {checkpoint.source}"
+        kept = network.count_params() - new if self.pretrained else 0
+        line = f"{kept:,} parameters from {checkpoint.source}"
         if not self.pretrained:
             line = f"random (the architecture of {checkpoint.source})"
         return {
             "line": f"{line}; new: {new:,} in {' and '.join(new_layers)}",
             **checkpoint.record(),
             "pretrained": self.pretrained,
-            "from_checkpoint": encoder.from_checkpoint,
+            "from_checkpoint": kept,
             "new": new,
         }
 
