@@ -88,23 +88,12 @@ def text_data(
     """
     chosen = Task[task.name] if task is not TaskChoice.auto else None
     kind = chosen or infer_task(splits["train"], bool(class_names), label_separator)
-    values = {}
-    for name, rows in splits.items():
-        _check_texts(name, rows, kind)
-        values[name] = label_values(name, rows, kind, label_separator)
-    names, code = choose_names(splits["train"], values["train"], kind, class_names, suggested_names)
-    ready = {}
-    for name, rows in splits.items():
-        codes = label_codes(name, rows, values[name], code) if code else values[name]
-        texts = [words_of(text) for text in rows.texts] if kind is Task.tagging else rows.texts
-        ready[name] = Split(texts, label_array(codes, kind, len(names)), rows.pairs)
+    names, ready = _labelled(splits, kind, class_names, suggested_names, label_separator)
     if "validation" not in ready:
         ready["train"], ready["validation"] = _hold_back(ready["train"], seed, validation_share)
     for order, name in enumerate(SPLITS):
-        most = (limit or {}).get(name)
-        if name in ready and most is not None and most < len(ready[name]):
-            strata = _strata(ready[name])
-            ready[name] = take(ready[name], stratified_sample(strata, most, seed, LIMIT, order))
+        if name in ready:
+            ready[name] = _limited(ready[name], (limit or {}).get(name), seed, order)
     spec = TaskSpec(
         task=kind,
         class_names=names,
@@ -114,6 +103,33 @@ def text_data(
         class_counts=class_counts(ready["train"], kind, len(names)),
     )
     return TextData(spec, ready["train"], ready["validation"], ready.get("test"))
+
+
+def _labelled(
+    splits: Mapping[str, Rows],
+    task: Task,
+    chosen: Sequence[str],
+    suggested: Sequence[str],
+    separator: str,
+) -> tuple[tuple[str, ...], dict[str, Split]]:
+    """Return the class names, and every split checked and with its label array."""
+    values = {}
+    for name, rows in splits.items():
+        _check_texts(name, rows, task)
+        values[name] = label_values(name, rows, task, separator)
+    names, code = choose_names(splits["train"], values["train"], task, chosen, suggested)
+    ready = {}
+    for name, rows in splits.items():
+        codes = label_codes(name, rows, values[name], code) if code else values[name]
+        texts = [words_of(text) for text in rows.texts] if task is Task.tagging else rows.texts
+        ready[name] = Split(texts, label_array(codes, task, len(names)), rows.pairs)
+    return names, ready
+
+
+def _limited(split: Split, most: int | None, seed: int, order: int) -> Split:
+    if most is None or most >= len(split):
+        return split
+    return take(split, stratified_sample(_strata(split), most, seed, LIMIT, order))
 
 
 def take(split: Split, rows: np.ndarray) -> Split:
