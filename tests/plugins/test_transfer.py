@@ -183,3 +183,18 @@ def test_lora_target_that_matches_nothing(encoder):
 def test_lora_never_touches_the_head(encoder):
     lora(encoder, targets=["*"])
     assert not encoder.network.get_layer("head").lora_enabled
+
+
+def test_lora_adds_a_times_b_scaled_by_alpha_over_rank(encoder):
+    import numpy as np
+
+    lora(encoder, rank=2, alpha=6, targets=["pooled_dense"])
+    layer = encoder.network.get_layer("pooled_dense")
+    a, b = np.ones((8, 2)), np.arange(16.0).reshape(2, 8)
+    before = np.asarray(layer.kernel)
+    layer.lora_kernel_a.assign(a)
+    layer.lora_kernel_b.assign(b)
+    layer.activation = None
+    x = np.eye(8, dtype="float32")
+    found = np.asarray(layer(x)) - np.asarray(layer.bias)
+    np.testing.assert_allclose(found, before + 6 / 2 * (a @ b), rtol=1e-6)
