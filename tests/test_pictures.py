@@ -1,0 +1,141 @@
+"""Pictures: whole PNG files, and what the one of a plan says."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from xferlab.contracts import Budget, Phase, TextModel, TransferPlan
+from xferlab.pictures import as_png_bytes, blank, rate_words, save_picture
+from xferlab.plan_picture import (
+    block_words,
+    phase_spans,
+    phase_words,
+    plan_picture,
+    rate_groups,
+)
+
+BLOCKS = ("embeddings", "layer_0", "layer_1", "layer_2", "head")
+MODEL = TextModel(network=None, tokenizer=None, blocks={name: () for name in BLOCKS})
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def experiment(plan: TransferPlan, *, batches=10, total=None, accumulate=None):
+    """Return what a picture reads of an experiment."""
+    epochs = sum(phase.epochs for phase in plan.phases)
+    steps = (total or epochs * batches) // (accumulate or 1)
+    return SimpleNamespace(
+        plan=plan,
+        model=MODEL,
+        budget=Budget(epochs, max(1, batches // (accumulate or 1)), steps),
+        batches=SimpleNamespace(steps_per_epoch=batches),
+        optimizer=SimpleNamespace(gradient_accumulation_steps=accumulate),
+    )
+
+
+def size_of(png: bytes) -> tuple[int, int]:
+    return int.from_bytes(png[16:20]), int.from_bytes(png[20:24])
+
+
+def test_a_picture_is_a_whole_png_of_the_size_asked_for(tmp_path):
+    figure, axes = blank(640, 200)
+    axes.plot([1, 2], [3, 4])
+    png = save_picture(figure, tmp_path / "deep" / "down.png")
+    assert (tmp_path / "deep" / "down.png").read_bytes() == png
+    assert png.startswith(SIGNATURE)
+    assert size_of(png) == (640, 200)
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["down.png"]
+
+
+def test_equal_figures_are_equal_bytes():
+    assert as_png_bytes(blank()[0]) == as_png_bytes(blank()[0])
+
+
+def test_drawing_needs_no_window_and_leaves_no_global_state():
+    before = set(sys.modules)
+    as_png_bytes(blank()[0])
+    assert "matplotlib.pyplot" not in set(sys.modules) - before
+
+
+@pytest.mark.parametrize(
+    ("rate", "words"),
+    [(5e-5, "5e-5"), (0.00031849, "3.2e-4"), (9.96e-4, "1e-3"), (0.5, "0.5"), (0.0, "0")],
+)
+def test_a_rate_is_written_as_it_is_typed(rate, words):
+    assert rate_words(rate) == words
+    assert float(words) == pytest.approx(rate, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("plan", "options"),
+    [
+        (TransferPlan((Phase(3),)), {}),
+        (TransferPlan((Phase(1, BLOCKS[:-1]), Phase(2))), {}),
+        (TransferPlan((Phase(3, BLOCKS[:-1]),)), {"accumulate": 3}),
+        (TransferPlan((Phase(3),), {name: 0.5**i for i, name in enumerate(BLOCKS)}), {}),
+        (TransferPlan((Phase(1, BLOCKS[:-1]), Phase(2)), {"head": 0.5}), {"total": 25}),
+        (TransferPlan((Phase(90),)), {}),
+        (TransferPlan((Phase(1),)), {"total": 1}),
+        (TransferPlan((Phase(1, BLOCKS),)), {}),
+        (TransferPlan(tuple(Phase(1, BLOCKS[: i % 5]) for i in range(60))), {"batches": 2}),
+    ],
+)
+def test_every_plan_can_be_drawn(plan, options, tmp_path):
+    of = experiment(plan, **options)
+    rates = np.linspace(1e-5, 0, of.budget.total_steps, dtype="float32")
+    png = plan_picture(rates, of, "linear", tmp_path / "plan.png")
+    assert size_of(png) == (900, 380)
+    assert rates[0] == np.float32(1e-5)  # drawing changes nothing
+
+
+def test_a_rate_of_zero_throughout_can_be_drawn(tmp_path):
+    of = experiment(TransferPlan((Phase(1),)))
+    assert plan_picture(np.zeros(10, "float32"), of, "constant", tmp_path / "plan.png")
+
+
+def test_phases_end_where_their_epochs_end():
+    plan = TransferPlan((Phase(1, ("embeddings",)), Phase(2)))
+    edges = [(first, last) for _, first, last in phase_spans(experiment(plan))]
+    assert edges == [(0.5, 10.5), (10.5, 30.5)]
+
+
+def test_an_epoch_may_end_within_an_optimizer_step():
+    plan = TransferPlan((Phase(1, ("embeddings",)), Phase(1)))
+    edges = [(first, last) for _, first, last in phase_spans(experiment(plan, accumulate=4))]
+    assert edges == [(0.5, 3.0), (3.0, 5.5)]  # 10 batches are 2.5 steps
+
+
+def test_a_phase_that_the_run_does_not_reach_is_left_out():
+    plan = TransferPlan((Phase(1, ("embeddings",)), Phase(2)))
+    assert len(phase_spans(experiment(plan, total=7))) == 1
+
+
+def test_blocks_of_one_rate_are_one_group():
+    plan = TransferPlan((Phase(2, ("embeddings",)),), {"head": 1.0, "layer_2": 0.5, "layer_1": 0.5})
+    groups = [(group.blocks, group.share) for group in rate_groups(MODEL, plan)]
+    assert groups == [(("head",), 1.0), (("layer_2", "layer_1"), 0.5), (("layer_0",), 1.0)]
+
+
+def test_blocks_that_thaw_at_other_times_are_other_groups():
+    plan = TransferPlan((Phase(1, BLOCKS[:-1]), Phase(1, BLOCKS[:1])))
+    groups = [(group.blocks, group.phases) for group in rate_groups(MODEL, plan)]
+    assert groups == [(("head",), (0, 1)), (("layer_2", "layer_1", "layer_0"), (1,))]
+
+
+def test_neighbouring_blocks_are_told_as_a_stretch():
+    assert block_words(BLOCKS[:4], BLOCKS) == "embeddings to layer_2"
+    assert block_words(["layer_0", "layer_1"], BLOCKS) == "layer_0, layer_1"
+    assert block_words(["embeddings", "head"], BLOCKS) == "embeddings, head"
+
+
+def test_a_phase_has_longer_and_shorter_names():
+    ways = phase_words(Phase(1, BLOCKS[:4]), BLOCKS)
+    assert ways[0] == "frozen: embeddings to layer_2   head learns"
+    assert "head\nonly" in ways
+    assert ways[-1] == "-4"
+    assert "layer_1\nand up" in phase_words(Phase(1, BLOCKS[:2]), BLOCKS)
+    assert phase_words(Phase(1), BLOCKS)[0] == "everything learns"
+    assert phase_words(Phase(1, BLOCKS), BLOCKS)[0].endswith("nothing learns")
