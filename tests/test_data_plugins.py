@@ -94,10 +94,10 @@ def test_separator_can_be_typed_as_backslash_t(tmp_path):
 
 
 def test_names_beside_the_file_are_used_if_they_fit(tmp_path, train):
-    (tmp_path / "labels.txt").write_text("b\na\n")
+    (tmp_path / "labels.txt").write_text("b\na\n\n")
     assert build("files", train=train).spec.class_names == ("b", "a")
     assert build("files", train=train, class_names=["a", "b"]).spec.class_names == ("a", "b")
-    (tmp_path / "labels.txt").write_text("something else\n")
+    (tmp_path / "labels.txt").write_bytes(b"something else \xe9\n")
     assert build("files", train=train).spec.class_names == ("a", "b")
 
 

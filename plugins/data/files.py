@@ -86,4 +86,5 @@ def _names_beside(path: Path) -> list[str]:
     names = path.parent / "labels.txt"
     if not names.is_file():
         return []
-    return [line.strip() for line in names.read_text(encoding="utf-8").splitlines()]
+    text = names.read_text(encoding="utf-8", errors="replace")
+    return [line.strip() for line in text.rstrip().splitlines()]
