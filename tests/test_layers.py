@@ -15,9 +15,10 @@ PACKAGE = Path(xferlab.__file__).parent
 ROWS = [
     {"errors", "files", "words", "sampling", "task"},
     {"contracts", "typed", "overrides", "safetensors_file", "hub", "presets", "tables", "weights"},
-    {"registry", "schema", "checkpoints", "batches", "losses", "scores", "schedules", "optimizers"},
-    {"discovery", "recipe", "compatibility", "labels", "encoder_config", "backend", "splits", "hub_rows"},
-    {"config", "record", "evaluation", "tensor_names", "tokens"},
+    {"registry", "schema", "checkpoints", "batches", "labels"},
+    {"losses", "scores", "schedules", "optimizers"},
+    {"discovery", "recipe", "compatibility", "encoder_config", "backend", "splits", "hub_rows"},
+    {"config", "record", "evaluation", "tensor_names", "tokens", "rates"},
     {"encoders", "assemble", "sweep"},
     {"training"},
     {"summary", "tracking", "progress", "pictures", "finder", "inspection"},

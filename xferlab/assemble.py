@@ -12,6 +12,7 @@ from xferlab.compatibility import refuse_misfit
 from xferlab.contracts import Budget, Encoding, TaskSpec, TextData, TextModel, TransferPlan
 from xferlab.errors import ConfigError
 from xferlab.evaluation import Forward, scores
+from xferlab.rates import per_update
 from xferlab.recipe import Recipe
 from xferlab.schema import TrainConfig
 from xferlab.tokens import encode_cached
@@ -141,7 +142,8 @@ def _apply(recipe: Recipe, model: TextModel, budget: Budget) -> TransferPlan:
 
 def _optimizer(recipe: Recipe, learning_rate: Any) -> Any:
     """Build the optimizer and give it the run's clipping and accumulation."""
-    optimizer = recipe.optimizer.build(learning_rate)
+    learning_rate = per_update(learning_rate, recipe.train.accumulate)
+    optimizer = _built("optimizer", recipe.optimizer.build, learning_rate)
     optimizer.global_clipnorm = recipe.train.clip_norm
     if recipe.train.accumulate > 1:
         optimizer.gradient_accumulation_steps = recipe.train.accumulate

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from xferlab.contracts import TaskSpec
-from xferlab.errors import ConfigError
+from xferlab.contracts import Emits, LabelKind, TaskSpec
+from xferlab.errors import ConfigError, PluginError
 from xferlab.registry import REGISTRY, Registry
 
 
@@ -20,22 +20,77 @@ def refuse_misfit(
         plugin: the instance, which declares ``takes``.
         spec: the task, with the model's ``emits`` filled in.
         registry: where others that would fit are looked up.
+
+    Raises:
+        PluginError: what the plugin or the model declares is none of the contract's words.
     """
+    _check_declarations(group, plugin, spec, registry)
     if fits(plugin, spec):
         return
-    what = (
-        f"{key} takes {_words(plugin.takes.outputs)} and {_words(plugin.takes.labels)} labels;"
-        f" the model emits {spec.emits.value} and the data has {spec.label_kind.value} labels"
-        f" ({spec.task.value})"
-    )
+    differ = []
+    if spec.label_kind not in plugin.takes.labels:
+        wanted, given = _words(plugin.takes.labels), spec.label_kind.value
+        differ.append(f"{wanted} labels, but the data has {given} ones ({spec.task.value})")
+    if spec.emits not in plugin.takes.outputs:
+        differ.append(f"{_words(plugin.takes.outputs)}, but the model emits {spec.emits.value}")
     others = [e.name for e in registry if e.group == group and fits(e.cls, spec)]
-    fix = f"choose {group}={' or '.join(others)}" if others else f"write a {group} plugin for it"
-    raise ConfigError(what, where=key, fix=fix)
+    raise ConfigError(
+        f"{name_and_origin(group, plugin, registry)[0]} takes {'; and it takes '.join(differ)}",
+        where=key,
+        fix=f"choose {group}={' or '.join(others)}" if others else f"write a {group} plugin for it",
+    )
 
 
 def fits(plugin: Any, spec: TaskSpec) -> bool:
     """Whether a loss or metric (class or instance) takes this task's labels and outputs."""
     return spec.label_kind in plugin.takes.labels and spec.emits in plugin.takes.outputs
+
+
+def lie(
+    group: str, plugin: Any, what: str, fix: str, registry: Registry = REGISTRY
+) -> PluginError:
+    """Return the error for a plugin that is not what it declares.
+
+    Args:
+        group: the plugin's group.
+        plugin: the instance.
+        what: rest of the sentence that the plugin's name begins.
+        fix: what its author changes.
+        registry: where its name and its file are looked up.
+    """
+    name, origin = name_and_origin(group, plugin, registry)
+    return PluginError(f"{name} {what}", where=origin, fix=fix)
+
+
+def name_and_origin(group: str, plugin: Any, registry: Registry = REGISTRY) -> tuple[str, str]:
+    """Return how a plugin is typed, e.g. ``loss=focal``, and its file and line."""
+    for entry in registry:
+        if entry.group == group and entry.cls is type(plugin):
+            return f"{group}={entry.name}", entry.origin
+    return f"the {group} {type(plugin).__name__}", type(plugin).__module__
+
+
+def _check_declarations(group: str, plugin: Any, spec: TaskSpec, registry: Registry) -> None:
+    """Raise PluginError for words that are not members of the contract's enums."""
+    if not isinstance(spec.emits, Emits):
+        raise PluginError(
+            f"the model says it emits {spec.emits!r}",
+            where="model",
+            fix=f"its TextModel needs emits={_choices(Emits)}",
+        )
+    for field, kind in (("outputs", Emits), ("labels", LabelKind)):
+        said = getattr(plugin.takes, field)
+        if not isinstance(said, tuple) or not all(isinstance(word, kind) for word in said):
+            what, fix = f"declares takes.{field}={said!r}", f"a tuple of {_choices(kind)}"
+            raise lie(group, plugin, what, fix, registry)
+    better = getattr(plugin, "better", "max")
+    if better not in ("max", "min"):
+        what, fix = f"declares better={better!r}", "'max' or 'min'"
+        raise lie(group, plugin, what, fix, registry)
+
+
+def _choices(kind: Any) -> str:
+    return ", ".join(str(member) for member in kind)
 
 
 def _words(kinds: Any) -> str:

@@ -173,7 +173,12 @@ class Transfer(Protocol):
 
 
 class Schedule(Protocol):
-    """Shapes the learning rate over ``budget.total_steps``; ``peak`` is the optimizer's ``lr``."""
+    """Shapes the learning rate over ``budget.total_steps``; ``peak`` is the optimizer's ``lr``.
+
+    One that reacts to the scores builds the first rate as a float and also has
+    ``react(peak, values, better) -> float``: the rate after the epochs whose monitored values are
+    ``values``. It remembers nothing, so that a resumed run gets the same rates.
+    """
 
     def build(self, peak: float, budget: Budget) -> Any: ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from xferlab.backend import prepare_backend
 from xferlab.errors import XferlabError
 from xferlab.files import read_json, write_json
 from xferlab.progress import ProgressBar, as_time, as_words
+from xferlab.rates import current_rate
 from xferlab.recipe import Recipe, fitted_to
 from xferlab.record import (
     fingerprint,
@@ -21,7 +23,13 @@ from xferlab.record import (
     write_status,
 )
 from xferlab.summary import parameter_rows, planned_rates, schedule_plan, summary_lines
-from xferlab.tracking import BestKeeper, HistoryFile, TensorBoardLog, hyperparameters
+from xferlab.tracking import (
+    BestKeeper,
+    HistoryFile,
+    RateFollower,
+    TensorBoardLog,
+    hyperparameters,
+)
 from xferlab.training import fit
 from xferlab.weights import load_weights, save_weights
 
@@ -85,11 +93,12 @@ def train_and_test(
     network, checkpoints = experiment.model.network, folder / "checkpoints"
     best_file = checkpoints / "best.safetensors"
     best = BestKeeper(network, best_file, recipe.monitor, recipe.better, recipe.train)
-    board = TensorBoardLog(folder / "tensorboard", rates, recipe.config)
-    history = HistoryFile(folder / "history.csv", rates)
+    rate_of = partial(current_rate, experiment.optimizer, rates)
+    board = TensorBoardLog(folder / "tensorboard", rate_of, recipe.config)
+    history = HistoryFile(folder / "history.csv", rate_of)
     bar = ProgressBar(experiment.total_batches, experiment.budget.epochs)
     try:
-        fit(experiment, [board, history, best, bar])
+        fit(experiment, [board, history, best, *_follower(recipe, experiment), bar])
     finally:
         bar.close()
     save_weights(network, checkpoints / "last.safetensors")
@@ -109,6 +118,20 @@ def train_and_test(
     board.close(hyperparameters(recipe.config), final)
     _tell(metrics, folder)
     return best.best
+
+
+def _follower(recipe: Recipe, experiment: Experiment) -> list[RateFollower]:
+    if not hasattr(recipe.schedule, "react"):
+        return []
+    return [
+        RateFollower(
+            experiment.optimizer,
+            recipe.schedule,
+            recipe.optimizer.lr,
+            recipe.monitor,
+            recipe.better,
+        )
+    ]
 
 
 def _tell(metrics: dict[str, Any], folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from xferlab.assemble import Experiment
@@ -52,7 +53,8 @@ def parameter_rows(experiment: Experiment) -> list[dict[str, Any]]:
         rows.append(
             {
                 "block": block,
-                "parameters": sum(int(w.shape.num_elements() or 0) for w in variables),
+                "parameters": _count(variables),
+                "trainable": _count([w for w in variables if w.trainable]) if learns else 0,
                 "learns": "every phase" if len(learns) == len(plan.phases) else
                 f"phase {', '.join(learns)}" if learns else "frozen",
                 "rate": plan.rates.get(block, 1.0) if learns else 0.0,
@@ -81,19 +83,26 @@ def summary_lines(experiment: Experiment, rates: np.ndarray) -> list[str]:
     lines += [
         f"length     {plan['epochs']} epochs, {plan['steps']} steps of {rows} rows",
         f"rate       {points}",
-        f"{'block':<14} {'parameters':>12}  {'learns':<14} rate",
+        f"{'block':<14} {'parameters':>12} {'trainable':>12}  {'learns':<14} rate",
     ]
     for row in parameter_rows(experiment):
         lines.append(
-            f"{row['block']:<14} {row['parameters']:>12,}  {row['learns']:<14} x{row['rate']:g}"
+            f"{row['block']:<14} {row['parameters']:>12,} {row['trainable']:>12,}"
+            f"  {row['learns']:<14} x{row['rate']:.3g}"
         )
     return lines
+
+
+def _count(variables: list[Any]) -> int:
+    return sum(math.prod(variable.shape) for variable in variables)
 
 
 def _token_line(experiment: Experiment) -> str:
     """Return how long the rows are and how much of what is computed is padding."""
     lengths = experiment.batches.lengths
+    cut = getattr(experiment.encodings["train"], "cut", 0)
+    shortened = f", {cut} cut" if cut else ""
     return (
         f"mean {lengths.mean():.0f}, longest {lengths.max()} of at most"
-        f" {experiment.spec.max_length} a row; {measure_padding(experiment.batches)}"
+        f" {experiment.spec.max_length} a row{shortened}; {measure_padding(experiment.batches)}"
     )

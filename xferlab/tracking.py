@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,13 @@ class TensorBoardLog:
     ``tensorboard/validation`` the same names over the validation split.
     """
 
-    def __init__(self, folder: Path, rates: Sequence[float], config: Mapping[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, rate_of: Callable[[int], float], config: Mapping[str, Any]
+    ) -> None:
         import tensorflow as tf
         from omegaconf import OmegaConf
 
-        self._scalar, self._rates, self._folder = tf.summary.scalar, rates, folder
+        self._scalar, self._rate_of, self._folder = tf.summary.scalar, rate_of, folder
         self._train = tf.summary.create_file_writer(str(folder / "train"))
         self._validation = tf.summary.create_file_writer(str(folder / "validation"))
         with self._train.as_default():
@@ -39,8 +41,7 @@ class TensorBoardLog:
         """Write the batch's loss and the rate it was trained with."""
         with self._train.as_default():
             self._scalar("batch_loss", step.loss, step=step.update)
-            rate = self._rates[min(step.update, len(self._rates)) - 1]
-            self._scalar("learning_rate", rate, step=step.update)
+            self._scalar("learning_rate", self._rate_of(step.update), step=step.update)
 
     def on_epoch(self, epoch: Epoch) -> None:
         """Write the epoch's scores side by side."""
@@ -87,9 +88,9 @@ def hyperparameters(config: Mapping[str, Any], prefix: str = "") -> dict[str, An
 class HistoryFile:
     """``history.csv``: a line an epoch, the whole file replaced each time."""
 
-    def __init__(self, path: Path, rates: Sequence[float]) -> None:
+    def __init__(self, path: Path, rate_of: Callable[[int], float]) -> None:
         self.rows: list[dict[str, float]] = []
-        self._path, self._rates = path, rates
+        self._path, self._rate_of = path, rate_of
 
     def on_step(self, step: Step) -> None:
         """Do nothing: a line is an epoch."""
@@ -99,7 +100,7 @@ class HistoryFile:
         row: dict[str, float] = {"epoch": epoch.epoch, "step": epoch.update}
         row |= dict(epoch.train)
         row |= {f"val_{name}": value for name, value in epoch.validation.items()}
-        row["learning_rate"] = float(self._rates[min(epoch.update, len(self._rates)) - 1])
+        row["learning_rate"] = self._rate_of(epoch.update)
         row["seconds"] = round(epoch.seconds, 3)
         self.rows.append(row)
         text = io.StringIO()
@@ -146,6 +147,24 @@ class BestKeeper:
             self.validation = epoch.validation
         waited = epoch.epoch - (self.best_epoch or 0)
         return self._patience is not None and waited >= self._patience
+
+
+class RateFollower:
+    """Sets the rate that a schedule with ``react`` wants after each epoch."""
+
+    def __init__(self, optimizer: Any, schedule: Any, peak: float, monitor: str, better: str):
+        self.values: list[float] = []
+        self._optimizer, self._schedule, self._peak = optimizer, schedule, peak
+        self._monitor, self._better = monitor, better
+
+    def on_step(self, step: Step) -> None:
+        """Do nothing: it reacts to the scores of an epoch."""
+
+    def on_epoch(self, epoch: Epoch) -> None:
+        """Ask the schedule for the next epoch's rate."""
+        self.values.append(monitored_value(epoch, self._monitor))
+        rate = self._schedule.react(self._peak, self.values, self._better)
+        self._optimizer.learning_rate = rate
 
 
 def monitored_value(epoch: Epoch, monitor: str) -> float:

@@ -18,6 +18,7 @@ from xferlab.batches import Batch, batch_arrays
 from xferlab.contracts import Phase, TextModel, TransferPlan
 from xferlab.errors import RunError
 from xferlab.evaluation import input_names
+from xferlab.rates import scale_rates
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def fit(experiment: Experiment, listeners: Sequence[Listener]) -> None:
     network, optimizer = experiment.model.network, experiment.optimizer
     _thaw(experiment)
     optimizer.build(network.trainable_variables)
-    _scale_rates(optimizer, experiment.model, experiment.plan)
+    scale_rates(optimizer, experiment.model, experiment.plan.rates)
     network.stop_training = False
     phase = None
     for segment in segments(
@@ -219,35 +220,3 @@ def _thaw(experiment: Experiment) -> None:
     plan = experiment.plan
     always = set.intersection(*(set(phase.frozen) for phase in plan.phases))
     freeze(experiment.model, plan, Phase(epochs=0, frozen=tuple(always)))
-
-
-def _scale_rates(optimizer: Any, model: TextModel, plan: TransferPlan) -> None:
-    """Give each block its own multiple of the learning rate, in the step and in the decay."""
-    rates = variable_rates(model, plan.rates)
-    if not rates:
-        return
-    step, decays = optimizer.update_step, optimizer._use_weight_decay
-
-    def update_step(gradient: Any, variable: Any, learning_rate: Any) -> None:
-        step(gradient, variable, learning_rate * rates.get(id(variable), 1.0))
-
-    def apply_weight_decay(variables: Sequence[Any]) -> None:
-        for variable in variables:
-            if optimizer.weight_decay and decays(variable):
-                share = optimizer.learning_rate * optimizer.weight_decay
-                share *= rates.get(id(variable), 1.0)
-                variable.assign(variable - variable * share)
-
-    optimizer.update_step = update_step
-    optimizer._apply_weight_decay = apply_weight_decay
-
-
-def variable_rates(model: TextModel, rates: Mapping[str, float]) -> dict[int, float]:
-    """Return the multiplier of each trainable variable, by ``id``, where it is not 1."""
-    return {
-        id(variable): rate
-        for block, rate in rates.items()
-        for layer in model.blocks[block]
-        for variable in model.network.get_layer(layer).trainable_variables
-        if rate != 1.0
-    }

@@ -69,7 +69,8 @@ def test_keras_hub_reads_every_weight_it_has(backbone):
     body = sum(array.size for name, array in stored.items() if name.startswith("bert."))
     assert backbone.count_params() == body
     np.testing.assert_array_equal(
-        backbone.token_embedding.embeddings.numpy(), stored["bert.embeddings.word_embeddings.weight"]
+        backbone.token_embedding.embeddings.numpy(),
+        stored["bert.embeddings.word_embeddings.weight"],
     )
     np.testing.assert_array_equal(
         backbone.pooled_dense.kernel.numpy(), stored["bert.pooler.dense.weight"].T
