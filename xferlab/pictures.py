@@ -59,7 +59,7 @@ def rate_words(rate: float, digits: int = 2) -> str:
     >>> [rate_words(rate) for rate in (5e-5, 0.000318, 0.01, 0.25, 1.0, 0)]
     ['5e-5', '3.2e-4', '1e-2', '0.25', '1', '0']
     """
-    if rate == 0 or rate >= 0.1:
+    if rate == 0 or 0.1 <= rate < 100:
         return f"{rate:.{digits}g}"
     mantissa, _, exponent = f"{rate:.{digits - 1}e}".partition("e")
     return f"{float(mantissa):g}e{int(exponent)}"
