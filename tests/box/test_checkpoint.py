@@ -94,7 +94,9 @@ def test_writing_what_was_read_gives_the_same_tensors(backbone, tmp_path):
 def test_pretraining_is_reproducible(tmp_path):
     from xferlab.box.pretrain import Pretraining, pretrain
 
-    plan = Pretraining(documents=640, layers=1, width=32, feed_forward=32)
+    plan = Pretraining(
+        documents=(640, 320), lr=(1e-3, 1e-3), sample=200, layers=1, width=32, feed_forward=32
+    )
     for name in ("one", "two"):
         pretrain(plan, tmp_path / name)
     for file in sorted((tmp_path / "one").iterdir()):

@@ -17,11 +17,11 @@ def write_checkpoint(backbone: Any, head: dict[str, Tensor], folder: Path) -> No
         folder: Where the files go.
     """
     import numpy as np
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     tensors = {**dict(_backbone_tensors(backbone)), **head}
     arrays = {name: np.ascontiguousarray(tensors[name], "float32") for name in sorted(tensors)}
-    save_file(arrays, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "model.safetensors").write_bytes(save(arrays, metadata={"format": "pt"}))
     config = json.dumps(checkpoint_config(backbone), indent=2, sort_keys=True)
     (folder / "config.json").write_text(config + "\n")
 

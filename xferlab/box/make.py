@@ -12,7 +12,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from xferlab.box.grammar import Review
+from xferlab.box.grammar import Mix, Review
 from xferlab.box.lexicon import DOMAINS, NEGATIVE, POSITIVE
 
 FOLDER = Path(__file__).parent / "reviews"
@@ -23,13 +23,23 @@ LABELLED_MIX = {
     "plain": 0.36, "negated": 0.20, "contrast": 0.28,
     "denial": 0.06, "agreement": 0.06, "fact": 0.04,
 }  # fmt: skip
-# The corpus has writers of two styles, those who say it straight and those who do not.
-STYLES = (
-    {"plain": 0.80, "agreement": 0.08, "fact": 0.12},
-    {
-        "plain": 0.30, "negated": 0.27, "contrast": 0.27,
-        "denial": 0.06, "agreement": 0.04, "fact": 0.06,
-    },
+# The corpus has writers of two styles, those who say it straight and those who do not. In its
+# first part the first never deny, in the second all do, but never so often that it is the rule.
+PARTS = (
+    (
+        {"plain": 0.80, "agreement": 0.08, "fact": 0.12},
+        {
+            "plain": 0.30, "negated": 0.27, "contrast": 0.27,
+            "denial": 0.06, "agreement": 0.04, "fact": 0.06,
+        },
+    ),
+    (
+        {"plain": 0.70, "negated": 0.20, "agreement": 0.04, "fact": 0.06},
+        {
+            "plain": 0.45, "negated": 0.18, "contrast": 0.25,
+            "denial": 0.06, "agreement": 0.02, "fact": 0.04,
+        },
+    ),
 )  # fmt: skip
 
 Row = tuple[str, str]
@@ -71,13 +81,14 @@ def _labelled_text(state: random.Random, opinion: int) -> str:
     return " ".join(sentences)
 
 
-def corpus(seed: int, count: int, group: int = 1) -> Iterator[list[str]]:
+def corpus(seed: int, count: int, group: int = 1, part: int = 0) -> Iterator[list[str]]:
     """Yields unlabelled documents, each the three to six sentences of one review.
 
     Args:
         seed: Where the random numbers start; another than the labelled reviews' seed.
         count: How many documents there are.
         group: So many documents in a row are about the same kind of thing.
+        part: Index of the part of the corpus in `PARTS`.
     """
     if seed == SEED:
         raise ValueError(f"the corpus needs a seed of its own, got the labelled reviews' {SEED}")
@@ -88,14 +99,16 @@ def corpus(seed: int, count: int, group: int = 1) -> Iterator[list[str]]:
     for index in range(count):
         if index % group == 0:
             domain = state.choice(domains)
-        yield _document(state, domain, taken)
+        yield _document(state, domain, taken, PARTS[part])
 
 
-def _document(state: random.Random, domain: str, taken: set[str]) -> list[str]:
+def _document(
+    state: random.Random, domain: str, taken: set[str], styles: tuple[Mix, ...]
+) -> list[str]:
     """Gives the sentences of one review, in no run of which a labelled review is found."""
     while True:
         review = Review(state, state.choice((NEGATIVE, POSITIVE)), domain)
-        length, style = state.choice((3, 4, 4, 5, 5, 6)), state.choice(STYLES)
+        length, style = state.choice((3, 4, 4, 5, 5, 6)), state.choice(styles)
         sentences = [review.sentence(style) for _ in range(length)]
         runs = (" ".join(sentences[i : i + n]) for n in (1, 2, 3) for i in range(length - n + 1))
         if taken.isdisjoint(runs):

@@ -11,7 +11,6 @@ import argparse
 import math
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +19,11 @@ from typing import Any
 from xferlab.box.hugging_face import dense_tensors, write_checkpoint
 from xferlab.box.make import corpus
 from xferlab.box.tokenizer import MAX_TOKENS, train_tokenizer, write_tokenizer
+from xferlab.box.word_vectors import word_vectors
 
 FOLDER = Path(__file__).parent / "bert"
 LENGTHS = (16, 24, 32, 40, 48, 64)
+FIGURES = ("masked_word_loss", "masked_word_accuracy", "same_review_loss", "same_review_accuracy")
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,9 @@ class Pretraining:
     """What the checkpoint in the box was pretrained with.
 
     Attributes:
-        documents: Number of reviews in the corpus; each is seen once.
+        documents: Number of reviews in every part of the corpus; each is seen once.
         seed: Where the random numbers of corpus, masks and weights start.
+        sample: Number of further reviews from which tokenizer and word vectors are made.
         group: Reviews of one kind of thing that stand in a step together.
         pieces: Most pieces that the tokenizer may learn.
         layers: Number of Transformer blocks.
@@ -40,15 +42,17 @@ class Pretraining:
         feed_forward: Width inside the feed-forward part.
         rare_words: How much readier rare pieces are masked; a piece's odds fall with its count to
             this power, 0 masks all alike.
-        lr: Highest learning rate, after the warm-up.
+        vector_scale: Standard deviation of the word vectors that are added to the first embeddings.
+        lr: Highest learning rate, after the warm-up, in every part.
         temperature: What similarities are divided by in the same-review objective.
         same_review_weight: Weight of the same-review loss beside the masked-word loss.
-        same_review_from: Share of the steps without the same-review loss; as long as words mean
-            nothing yet, it only slows the masked words down.
+        same_review_from: Share of the first part's steps without the same-review loss; as long as
+            words mean nothing yet, it only slows the masked words down.
     """
 
-    documents: int = 144_000
+    documents: tuple[int, ...] = (102_400, 320_000)
     seed: int = 1
+    sample: int = 20_000
     group: int = 32
     pieces: int = 4000
     layers: int = 3
@@ -56,10 +60,11 @@ class Pretraining:
     heads: int = 4
     feed_forward: int = 256
     rare_words: float = 0.4
-    lr: float = 1.5e-3
+    vector_scale: float = 0.04
+    lr: tuple[float, ...] = (1.5e-3, 1.2e-3)
     temperature: float = 0.2
     same_review_weight: float = 0.5
-    same_review_from: float = 0.25
+    same_review_from: float = 0.2
 
 
 def build_backbone(plan: Pretraining, vocabulary_size: int) -> Any:
@@ -84,33 +89,35 @@ def build_backbone(plan: Pretraining, vocabulary_size: int) -> Any:
 class Batches:
     """Steps of the corpus: the masked halves of reviews of one kind of thing and of like length."""
 
-    def __init__(self, plan: Pretraining, tokenizer: Any, sample: list[str]) -> None:
+    def __init__(self, plan: Pretraining, part: int, tokenizer: Any, sample: list[str]) -> None:
         import numpy as np
 
-        self._plan, self._tokenizer = plan, tokenizer
+        self._plan, self._part, self._tokenizer = plan, part, tokenizer
         seen = [piece for row in tokenizer.encode_batch(sample) for piece in row.ids]
         counts = np.bincount(seen, minlength=tokenizer.get_vocab_size())
         self._rank = (1.0 + counts) ** plan.rare_words  # small for what is masked readily
-        self._random = np.random.default_rng(plan.seed)
-        self.steps = plan.documents // plan.group
+        self._random = np.random.default_rng(plan.seed + part)
+        self.lr, self.steps = plan.lr[part], plan.documents[part] // plan.group
+        self.first_same_review = 0 if part else int(plan.same_review_from * self.steps)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        shelf: dict[int, list[Any]] = defaultdict(list)
+        shelf: list[list[Any]] = []
         pool = self._plan.group * 64  # reviews of one kind, sorted by length and cut into steps
         documents: list[list[str]] = []
-        for document in corpus(self._plan.seed, self._plan.documents, group=pool):
+        seed, count = self._plan.seed + self._part, self._plan.documents[self._part]
+        for document in corpus(seed, count, group=pool, part=self._part):
             documents.append(document)
             if len(documents) == pool:
-                shelf[len(shelf)] = list(self._steps(documents))
+                shelf.append(list(self._steps(documents)))
                 documents = []
             if len(shelf) == 10:
                 yield from self._mixed(shelf)
         if documents:
-            shelf[len(shelf)] = list(self._steps(documents))
+            shelf.append(list(self._steps(documents)))
         yield from self._mixed(shelf)
 
-    def _mixed(self, shelf: dict[int, list[Any]]) -> Iterator[dict[str, Any]]:
-        steps = [step for kind in shelf.values() for step in kind]
+    def _mixed(self, shelf: list[list[Any]]) -> Iterator[dict[str, Any]]:
+        steps = [step for kind in shelf for step in kind]
         for index in self._random.permutation(len(steps)):
             yield self._masked(steps[index])
         shelf.clear()
@@ -152,10 +159,8 @@ class Batches:
         shown = np.where((draw < 0.9) & (weights > 0), shown, targets)
         masked = tokens.copy()
         np.put_along_axis(masked, positions, shown.astype("int32"), axis=1)
-        return {
-            "token_ids": masked, "padding_mask": (tokens > 0).astype("int32"),
-            "positions": positions.astype("int32"), "targets": targets, "weights": weights,
-        }  # fmt: skip
+        places = {"positions": positions.astype("int32"), "targets": targets, "weights": weights}
+        return {"token_ids": masked, "padding_mask": (tokens > 0).astype("int32"), **places}
 
 
 class Objectives:
@@ -195,7 +200,9 @@ class Objectives:
     def _same_review(self, pooled: Any) -> tuple[Any, Any]:
         import tensorflow as tf
 
-        centred = pooled - tf.reduce_mean(pooled, axis=0)  # else all are alike at first, and stay so
+        centred = pooled - tf.reduce_mean(
+            pooled, axis=0
+        )  # else all are alike at first, and stay so
         first, second = tf.split(tf.math.l2_normalize(centred, axis=-1), 2)
         scores = tf.matmul(first, second, transpose_b=True) / self._plan.temperature
         own = tf.range(tf.shape(scores)[0])
@@ -225,9 +232,11 @@ def train(plan: Pretraining, objectives: Objectives, batches: Batches) -> dict[s
 
     warm_up = max(1, batches.steps // 20)
     schedule = keras.optimizers.schedules.PolynomialDecay(
-        plan.lr, batches.steps - warm_up, end_learning_rate=0.0
+        batches.lr, batches.steps - warm_up, end_learning_rate=0.0
     )
-    optimizer = keras.optimizers.AdamW(plan.lr, weight_decay=0.01, beta_2=0.98, global_clipnorm=1.0)
+    optimizer = keras.optimizers.AdamW(
+        batches.lr, weight_decay=0.01, beta_2=0.98, global_clipnorm=1.0
+    )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     optimizer.build(objectives.variables)
 
@@ -243,21 +252,22 @@ def train(plan: Pretraining, objectives: Objectives, batches: Batches) -> dict[s
     started, history = time.monotonic(), []
     for index, batch in enumerate(batches):
         warming = index < warm_up
-        lr = plan.lr * (index + 1) / warm_up if warming else float(schedule(index - warm_up))
+        lr = batches.lr * (index + 1) / warm_up if warming else float(schedule(index - warm_up))
         optimizer.learning_rate.assign(lr)
-        weight = plan.same_review_weight * (index >= plan.same_review_from * batches.steps)
+        weight = plan.same_review_weight * (index >= batches.first_same_review)
         tensors = {name: tf.constant(array) for name, array in batch.items()}
         history.append(step(tensors, tf.constant(weight, tf.float32)).numpy())
         if index % 100 == 99:
             words, found, pairs, matched = np.mean(history[-100:], axis=0)
             spent = time.monotonic() - started
             left = spent / (index + 1) * (batches.steps - index - 1)
-            sys.stderr.write(
+            line = (
                 f"step {index + 1}/{batches.steps}  masked words {words:.3f} ({found:.1%} right)  "
-                f"same review {pairs:.3f} ({matched:.1%})  {spent:.0f} s, {left:.0f} s to go\n"
             )
-    names = ("masked_word_loss", "masked_word_accuracy", "same_review_loss", "same_review_accuracy")
-    return dict(zip(names, map(float, np.mean(history[-100:], axis=0)), strict=True))
+            line += f"same review {pairs:.3f} ({matched:.1%})  {spent:.0f} s, {left:.0f} s to go\n"
+            sys.stderr.write(line)
+    means = map(float, np.mean(history[-100:], axis=0))
+    return dict(zip(FIGURES, means, strict=True))
 
 
 def pretrain(plan: Pretraining, folder: Path) -> dict[str, float]:
@@ -266,12 +276,16 @@ def pretrain(plan: Pretraining, folder: Path) -> dict[str, float]:
 
     keras.utils.set_random_seed(plan.seed)
     folder.mkdir(parents=True, exist_ok=True)
-    texts = [" ".join(document) for document in corpus(plan.seed, min(plan.documents, 20_000))]
+    texts = [" ".join(document) for document in corpus(plan.seed, plan.sample, group=32)]
     tokenizer = train_tokenizer(texts, plan.pieces)
     write_tokenizer(tokenizer, folder)
     backbone = build_backbone(plan, tokenizer.get_vocab_size())
+    rows = [row.ids for row in tokenizer.encode_batch(texts)]
+    table = backbone.token_embedding.embeddings
+    table.assign_add(word_vectors(rows, *table.shape, scale=plan.vector_scale))
     objectives = Objectives(plan, backbone)
-    result = train(plan, objectives, Batches(plan, tokenizer, texts))
+    for part in range(len(plan.documents)):
+        result = train(plan, objectives, Batches(plan, part, tokenizer, texts))
     write_checkpoint(backbone, objectives.head_tensors(), folder)
     return result
 
@@ -280,9 +294,8 @@ def main() -> None:
     """Reads the command line and pretrains."""
     parser = argparse.ArgumentParser(description="Pretrains the BERT in the box.")
     parser.add_argument("--folder", type=Path, default=FOLDER)
-    parser.add_argument("--documents", type=int, default=Pretraining.documents)
     arguments = parser.parse_args()
-    result = pretrain(Pretraining(documents=arguments.documents), arguments.folder)
+    result = pretrain(Pretraining(), arguments.folder)
     sys.stdout.write("".join(f"{name} {value:.4f}\n" for name, value in result.items()))
 
 
