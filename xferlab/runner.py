@@ -11,6 +11,7 @@ from xferlab.assemble import Experiment, assemble
 from xferlab.backend import prepare_backend
 from xferlab.errors import XferlabError
 from xferlab.files import read_json, write_json
+from xferlab.plan_picture import plan_picture
 from xferlab.progress import ProgressBar, as_time, as_words
 from xferlab.rates import current_rate
 from xferlab.recipe import Recipe, fitted_to
@@ -83,11 +84,13 @@ def _run(recipe: Recipe, folder: Path) -> float | None:
             "blocks": parameter_rows(experiment),
         },
     )
-    return train_and_test(recipe, experiment, rates, folder)
+    schedule = recipe.config["schedule"]["name"]
+    picture = plan_picture(rates, experiment, schedule, folder / "plan.png")
+    return train_and_test(recipe, experiment, rates, picture, folder)
 
 
 def train_and_test(
-    recipe: Recipe, experiment: Experiment, rates: Any, folder: Path
+    recipe: Recipe, experiment: Experiment, rates: Any, plan: bytes, folder: Path
 ) -> float | None:
     """Fit, keep the best and the last weights, score the test split; return the best value."""
     network, checkpoints = experiment.model.network, folder / "checkpoints"
@@ -95,6 +98,7 @@ def train_and_test(
     best = BestKeeper(network, best_file, recipe.monitor, recipe.better, recipe.train)
     rate_of = partial(current_rate, experiment.optimizer, rates)
     board = TensorBoardLog(folder / "tensorboard", rate_of, recipe.config)
+    board.show("plan", plan)
     history = HistoryFile(folder / "history.csv", rate_of)
     bar = ProgressBar(experiment.total_batches, experiment.budget.epochs)
     try:

@@ -37,6 +37,13 @@ class TensorBoardLog:
             indented = "\n".join(f"    {line}" for line in text.splitlines())
             tf.summary.text("config", indented, step=0)
 
+    def show(self, tag: str, png: bytes) -> None:
+        """Put a picture on the Images page."""
+        import tensorflow as tf
+
+        with self._train.as_default():
+            tf.summary.image(tag, tf.io.decode_png(png, channels=3)[tf.newaxis], step=0)
+
     def on_step(self, step: Step) -> None:
         """Write the batch's loss and the rate it was trained with."""
         with self._train.as_default():
