@@ -30,7 +30,7 @@ def refuse_misfit(
     differ = []
     if spec.label_kind not in plugin.takes.labels:
         wanted, given = _words(plugin.takes.labels), spec.label_kind.value
-        differ.append(f"{wanted} labels, but the data has {given} ones ({spec.task.value})")
+        differ.append(f"{wanted} labels, but the data's are {given} ({spec.task.value})")
     if spec.emits not in plugin.takes.outputs:
         differ.append(f"{_words(plugin.takes.outputs)}, but the model emits {spec.emits.value}")
     others = [e.name for e in registry if e.group == group and fits(e.cls, spec)]
@@ -46,9 +46,7 @@ def fits(plugin: Any, spec: TaskSpec) -> bool:
     return spec.label_kind in plugin.takes.labels and spec.emits in plugin.takes.outputs
 
 
-def lie(
-    group: str, plugin: Any, what: str, fix: str, registry: Registry = REGISTRY
-) -> PluginError:
+def lie(group: str, plugin: Any, what: str, fix: str, registry: Registry = REGISTRY) -> PluginError:
     """Return the error for a plugin that is not what it declares.
 
     Args:

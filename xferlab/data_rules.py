@@ -51,7 +51,10 @@ def _class_problems(spec: TaskSpec) -> Iterator[Problem]:
     least = {Task.regression: 0, Task.multi_label: 1}.get(spec.task, 2)
     if len(names) < least:
         count = f"{len(names)} class" + "es" * (len(names) != 1)
-        yield f"has {count}; {spec.task.value} needs {least} or more", "name all in spec.class_names"
+        yield (
+            f"has {count}; {spec.task.value} needs {least} or more",
+            "name all in spec.class_names",
+        )
 
 
 def _row_problems(name: str, split: Split, spec: TaskSpec) -> Iterator[Problem]:
@@ -77,7 +80,9 @@ def _hot(name: str, split: Split, spec: TaskSpec) -> Iterator[Problem]:
     asked = "0 and 1 as float32, shape (rows, classes)"
     labels = yield from _array(name, split, spec, "f", asked, 2)
     if labels.shape[1] != spec.num_classes:
-        what = f"gives labels {labels.shape[1]} wide for {name}; it names {spec.num_classes} classes"
+        what = (
+            f"gives labels {labels.shape[1]} wide for {name}; it names {spec.num_classes} classes"
+        )
         yield what, "one column a class, in the order of class_names"
     row = _first(((labels != 0) & (labels != 1)).any(axis=1))
     if row is not None:
@@ -105,7 +110,8 @@ def _tags(name: str, split: Split, spec: TaskSpec) -> Iterator[Problem]:
         if len(words) != len(tags):
             what = f"gives {len(words)} words and {len(tags)} tags in row {row} of {name}"
             yield what, "one tag a word; -1 for a word without"
-    every = np.concatenate([np.asarray(tags) for tags in split.labels if len(tags)] or [[]])
+    filled = [np.asarray(tags) for tags in split.labels if len(tags)]
+    every = np.concatenate(filled or [np.zeros(0, "int32")])
     if every.dtype.kind not in "iu":
         yield f"gives tags of {every.dtype} for {name}", "return int32 tag numbers"
     rows = np.repeat(np.arange(len(split.labels)), [len(tags) for tags in split.labels])
@@ -164,8 +170,8 @@ def _count_problems(data: TextData) -> Iterator[Problem]:
         counts = np.bincount(every[every >= 0], minlength=spec.num_classes)
     found = tuple(int(count) for count in counts)
     if found != tuple(spec.class_counts):
-        said, found = (", ".join(map(str, c[:8])) for c in (spec.class_counts, found))
-        yield f"says class_counts ({said}), but train has ({found})", "count the training labels"
+        said, seen = (", ".join(map(str, c[:8])) for c in (spec.class_counts, found))
+        yield f"says class_counts ({said}), but train has ({seen})", "count the training labels"
 
 
 def _first(wrong: np.ndarray) -> int | None:
