@@ -46,8 +46,7 @@ class Pretraining:
         lr: Highest learning rate, after the warm-up, in every part.
         temperature: What similarities are divided by in the same-review objective.
         same_review_weight: Weight of the same-review loss beside the masked-word loss.
-        same_review_from: Share of the first part's steps without the same-review loss; as long as
-            words mean nothing yet, it only slows the masked words down.
+        same_review_from: Share of the first part's steps before the same-review loss sets in.
     """
 
     documents: tuple[int, ...] = (102_400, 320_000)
@@ -232,7 +231,7 @@ def train(plan: Pretraining, objectives: Objectives, batches: Batches) -> dict[s
 
     warm_up = max(1, batches.steps // 20)
     schedule = keras.optimizers.schedules.PolynomialDecay(
-        batches.lr, batches.steps - warm_up, end_learning_rate=0.0
+        batches.lr, max(1, batches.steps - warm_up), end_learning_rate=0.0
     )
     optimizer = keras.optimizers.AdamW(
         batches.lr, weight_decay=0.01, beta_2=0.98, global_clipnorm=1.0
@@ -294,9 +293,7 @@ def main() -> None:
     """Reads the command line and pretrains."""
     parser = argparse.ArgumentParser(description="Pretrains the BERT in the box.")
     parser.add_argument("--folder", type=Path, default=FOLDER)
-    arguments = parser.parse_args()
-    result = pretrain(Pretraining(), arguments.folder)
-    sys.stdout.write("".join(f"{name} {value:.4f}\n" for name, value in result.items()))
+    sys.stdout.write(f"{pretrain(Pretraining(), parser.parse_args().folder)}\n")
 
 
 if __name__ == "__main__":
