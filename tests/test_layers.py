@@ -14,15 +14,15 @@ import xferlab
 PACKAGE = Path(xferlab.__file__).parent
 ROWS = [
     {"errors", "files", "words", "sampling", "task"},
-    {"contracts", "typed", "overrides", "safetensors_file", "hub", "presets", "tables", "weights"},
-    {"registry", "schema", "checkpoints", "batches", "labels"},
+    {"contracts", "typed", "overrides", "safetensors_file", "hub", "presets", "tables", "weights", "pictures"},
+    {"registry", "schema", "checkpoints", "batches", "labels", "range_test"},
     {"losses", "scores", "schedules", "optimizers", "exams"},
     {"discovery", "recipe", "compatibility", "encoder_config", "backend", "splits", "hub_rows"},
     {"config", "record", "evaluation", "tensor_names", "tokens", "rates", "loss_exam"},
     {"encoders", "assemble", "sweep", "metric_exam", "data_rules"},
     {"training"},
-    {"summary", "tracking", "progress", "pictures", "finder", "inspection"},
-    {"runner"},
+    {"summary", "tracking", "progress", "plan_picture", "inspection"},
+    {"runner", "finder"},
     {"cli"},
 ]
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}

@@ -8,13 +8,14 @@ import os
 import sys
 import textwrap
 import traceback
+from datetime import datetime
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from xferlab.config import CONFIG_MODULE, preflight, publish
+from xferlab.config import CONFIG_MODULE, compose_config, preflight, publish
 from xferlab.contracts import GROUPS
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError, XferlabError, did_you_mean
@@ -27,6 +28,7 @@ usage: python -m xferlab [OVERRIDES]          train one experiment
        python -m xferlab list [GROUP]         plugins and presets, one line each
        python -m xferlab describe GROUP=NAME  a plugin's fields, types and defaults
        python -m xferlab check [-m] [OVERRIDES]   compose and check, train nothing
+       python -m xferlab find-lr [from=1e-7 to=1 steps=100] [OVERRIDES]   suggest a learning rate
 
 overrides:
   loss=focal            choose a plugin         loss.gamma=2      set one of its fields
@@ -206,10 +208,27 @@ def check(flags: argparse.Namespace, overrides: list[str]) -> int:
     return 0
 
 
+def find_lr(flags: argparse.Namespace, words: list[str]) -> int:
+    """Train a few steps at a growing rate, and suggest a peak for the schedule."""
+    from xferlab.finder import find_rate
+    from xferlab.range_test import span_words
+
+    if flags.multirun:
+        raise ConfigError("a range test is one job", where="-m", fix="leave -m out")
+    span, overrides = span_words(words)
+    preflight(overrides, multirun=False, config_name=flags.config_name)
+    recipe = read(compose_config(overrides, flags.config_name))
+    folder = Path(f"outputs/find_lr/{datetime.now():%Y-%m-%d_%H-%M-%S}-{recipe.run_id}")
+    finding = find_rate(recipe, folder, span)
+    print("\n".join([*finding.lines(overrides), f"kept in    {folder}"]))
+    return 0
+
+
 COMMANDS = {
     "train": train,
     "check": check,
     "list": show_list,
     "describe": describe,
+    "find-lr": find_lr,
     "help": show_help,
 }

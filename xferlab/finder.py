@@ -19,6 +19,7 @@ from xferlab.backend import prepare_backend
 from xferlab.contracts import Budget
 from xferlab.errors import RunError
 from xferlab.files import write_whole
+from xferlab.inspection import inspect
 from xferlab.pictures import (
     BLUE,
     FAINT,
@@ -33,8 +34,8 @@ from xferlab.pictures import (
 )
 from xferlab.progress import ProgressBar
 from xferlab.range_test import FEWEST_STEPS, SPREAD, Finding, Span, found, until_too_high
-from xferlab.rates import scale_rates
-from xferlab.recipe import Recipe
+from xferlab.rates import clip_densely, scale_rates
+from xferlab.recipe import Recipe, fitted_to
 from xferlab.record import write_config
 from xferlab.schedules import tabulated
 from xferlab.training import Segment, Step, freeze, training_batches
@@ -63,11 +64,15 @@ def find_rate(recipe: Recipe, folder: Path, span: Span) -> Finding:
     Raises:
         RunError: the loss explodes at the lowest rates already.
     """
+    import numpy as np
+
     data = recipe.data.build(recipe.seed)
     if hasattr(recipe.model, "fetch"):
         recipe.model.fetch()
     prepare_backend(recipe.train, recipe.seed)
-    experiment = assemble(dataclasses.replace(recipe, schedule=_Growing(span)), data)
+    recipe = dataclasses.replace(fitted_to(recipe, data.spec.task), schedule=_Growing(span))
+    experiment = assemble(recipe, data)
+    inspect(experiment, recipe, np.asarray(span.rates))
     losses = until_too_high(_losses(experiment, span.steps))
     if len(losses) < FEWEST_STEPS // 2:
         raise RunError(
@@ -88,6 +93,7 @@ def _losses(experiment: Experiment, steps: int) -> Iterator[float]:
     network, optimizer = experiment.model.network, experiment.optimizer
     freeze(experiment.model, experiment.plan, experiment.plan.phases[0])
     optimizer.build(network.trainable_variables)
+    clip_densely(optimizer)
     scale_rates(optimizer, experiment.model, experiment.plan.rates)
     network.compile(optimizer=optimizer, loss=experiment.loss)
     accumulate = optimizer.gradient_accumulation_steps or 1

@@ -1,4 +1,4 @@
-"""Learning rates inside the optimizer: accumulation, a share for each block, a rate that reacts."""
+"""What Keras's optimizers lack: rates by block and by optimizer step, exact clipping."""
 
 from __future__ import annotations
 
@@ -23,6 +23,19 @@ def per_update(learning_rate: Any, accumulate: int) -> Any:
             return learning_rate(keras.ops.floor_divide(batch, accumulate))
 
     return PerUpdate()
+
+
+def clip_densely(optimizer: Any) -> None:
+    """Sum an embedding's gradient over repeated tokens before its norm is taken.
+
+    Keras hands over one row a token; the norm of those rows is not that of the gradient.
+    """
+    import tensorflow as tf
+
+    clip = optimizer._clip_gradients
+    optimizer._clip_gradients = lambda gradients: clip(
+        [None if g is None else tf.convert_to_tensor(g) for g in gradients]
+    )
 
 
 def scale_rates(optimizer: Any, model: TextModel, shares: Mapping[str, float]) -> None:

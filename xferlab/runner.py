@@ -9,8 +9,10 @@ from typing import Any
 
 from xferlab.assemble import Experiment, assemble
 from xferlab.backend import prepare_backend
+from xferlab.data_rules import inspect_data
 from xferlab.errors import XferlabError
 from xferlab.files import read_json, write_json
+from xferlab.inspection import inspect
 from xferlab.plan_picture import plan_picture
 from xferlab.progress import ProgressBar, as_time, as_words
 from xferlab.rates import current_rate
@@ -64,13 +66,14 @@ def run(recipe: Recipe, folder: Path) -> float | None:
 def _run(recipe: Recipe, folder: Path) -> float | None:
     log.info("run        %s  %s", recipe.run_id, _shown(folder))
     data = recipe.data.build(recipe.seed)  # before TensorFlow is imported: mistakes show at once
+    inspect_data(recipe.data, data)
     recipe = fitted_to(recipe, data.spec.task)
     if hasattr(recipe.model, "fetch"):
         recipe.model.fetch()
     prepare_backend(recipe.train, recipe.seed)
     experiment = assemble(recipe, data)
     rates = planned_rates(experiment.learning_rate, experiment.budget.total_steps)
-    for line in summary_lines(experiment, rates):
+    for line in [*inspect(experiment, recipe, rates), *summary_lines(experiment, rates)]:
         log.info("%s", line)
     write_json(
         folder / "run.json",

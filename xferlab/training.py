@@ -18,7 +18,7 @@ from xferlab.batches import Batch, batch_arrays
 from xferlab.contracts import Phase, TextModel, TransferPlan
 from xferlab.errors import RunError
 from xferlab.evaluation import input_names
-from xferlab.rates import scale_rates
+from xferlab.rates import clip_densely, scale_rates
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,7 @@ def fit(experiment: Experiment, listeners: Sequence[Listener]) -> None:
     network, optimizer = experiment.model.network, experiment.optimizer
     _thaw(experiment)
     optimizer.build(network.trainable_variables)
+    clip_densely(optimizer)
     scale_rates(optimizer, experiment.model, experiment.plan.rates)
     network.stop_training = False
     phase = None
