@@ -86,7 +86,7 @@ def _failure(group: str, plugin: Any, e: Exception, registry: Registry) -> Plugi
     return PluginError(
         f"{name} fails when it is tried out: {type(e).__name__}: {_told(e)}",
         where=f"{file}:{lines[-1]}" if lines else origin,
-        fix="mend it there",
+        fix="mend it at that line",
     )
 
 

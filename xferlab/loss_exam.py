@@ -7,7 +7,7 @@ labels, focus, margins or weights of 0 for some classes too.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -43,17 +43,27 @@ def question_loss(loss: Any, spec: TaskSpec, labels: np.ndarray) -> Lie | None:
         rising = (0.1 * guess, 0.5 * guess, guess, guess + 0.05 * (1 - guess))
         ladder = [with_probability(p, spec) for p in rising]
     found = [loss_value(loss, exam.labels, exam.outputs(answer)) for answer in ladder]
-    if not all(before > after + 1e-6 * abs(before) for before, after in pairwise(found)):
-        steps, values = (", ".join(f"{x:.3g}" for x in row) for row in (rising, found))
-        return (
-            f"does not fall while the right {spec.emits.value} rise through {steps}: {values}",
-            FIX,
-        )
     return (
-        _is_of_logits(loss, exam, spec)
+        _wrong_order(rising, found, spec)
+        or _is_of_logits(loss, exam, spec)
         or _counts_idle_tokens(loss, exam, spec)
         or _gradient_lie(loss, exam.labels, exam.outputs(ladder[2]))
     )
+
+
+def _wrong_order(rising: Sequence[float], found: Sequence[float], spec: TaskSpec) -> Lie | None:
+    """Return the lie of a loss that does not fall while its answers get better."""
+    if all(before > after + 1e-6 * abs(before) for before, after in pairwise(found)):
+        return None
+    given, other = "logits", "probabilities"
+    if spec.emits is not Emits.logits:
+        given, other = other, given
+    steps = ", ".join(f"{x:.3g}" for x in rising)
+    values = ", ".join(f"{x:.3f}" for x in found)
+    what = f"is given {given}; while the right ones rise through {steps} it should fall"
+    if all(before < after for before, after in pairwise(found)):
+        return f"{what}, but rises: {values}", "turn its sign"
+    return f"{what}, but is {values}, as if they were {other}", FIX
 
 
 def _is_of_logits(loss: Any, exam: Exam, spec: TaskSpec) -> Lie | None:
