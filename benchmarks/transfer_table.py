@@ -21,7 +21,7 @@ import xferlab
 
 SEEDS = "0,1,2,3,4"
 REVIEWS = Path(xferlab.__file__).parent / "box" / "reviews"
-SCRATCH = ["model.pretrained=false", "optimizer.lr=1e-4,3e-4,1e-3", "train.epochs=20"]
+SCRATCH = ["model.pretrained=false", "optimizer.lr=3e-4,1e-3", "train.epochs=10"]
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
     scratch = best_setting(sweep(out / "scratch", *SCRATCH), "optimizer.lr")
     rows = [
         ("TF-IDF (words, pairs of words) + logistic regression", [bag_of_words()]),
-        (f"the same network from scratch (20 epochs, lr {scratch[0]:g})", scratch[1]),
+        (f"the same network from scratch (10 epochs, lr {scratch[0]:g})", scratch[1]),
         ("fine-tuned, `model=bert`", tests(sweep(out / "default"))),
         (
             "fine-tuned, `model=bert optimizer.lr=3e-5`",

@@ -23,7 +23,7 @@ def blocks() -> list[tuple[str, str, str]]:
         for block in BLOCK.findall(page.read_text()):
             for session in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
                 command, _, output = session.partition("\n")
-                found.append((page.name, command.strip(), output.strip()))
+                found.append((page.name, command.strip(), output.rstrip()))
     return found
 
 
@@ -31,7 +31,7 @@ def commands() -> list[tuple[str, str]]:
     """Return (page, words) of every xferlab command that is a training run."""
     found = []
     for page in PAGES:
-        for words in TYPED.findall(page.read_text()):
+        for words in TYPED.findall(BLOCK.sub("", page.read_text())):
             first = (shlex.split(words) or [""])[0]
             if "=" in first or first == "-m":
                 found.append((page.name, words.strip()))
