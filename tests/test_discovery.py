@@ -96,7 +96,7 @@ def test_a_taken_name_is_refused_where_it_is_used_and_names_both_files(mine, tmp
 
 def test_override_states_the_intent_to_replace(mine, tmp_path):
     mine.write_text(MINE.replace('"loss", "mine"', '"loss", "cross_entropy", override=True'))
-    assert xferlab("check", "loss.k=2", cwd=tmp_path).returncode == 0
+    assert xferlab("check", "loss=cross_entropy", "loss.k=2", cwd=tmp_path).returncode == 0
 
 
 def test_an_entry_point_adds_a_choice(tmp_path):

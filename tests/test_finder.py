@@ -177,10 +177,8 @@ def sgd_by_hand(chosen: Recipe, rates: list[float], accumulate: int) -> list[flo
                 loss = experiment.loss(labels, network(inputs, training=True))
             values = [v.value for v in network.trainable_variables]
             gradients = tape.gradient(loss, values)
-            if accumulate > 1:  # else an embedding's rows stay apart, and Keras clips by their norm
-                dense = map(tf.convert_to_tensor, gradients)
-                gradients = [s + g / accumulate for s, g in zip(sums, dense, strict=True)]
-            sums = gradients
+            dense = map(tf.convert_to_tensor, gradients)  # the norm is that of the whole gradient
+            sums = [s + g / accumulate for s, g in zip(sums, dense, strict=True)]
             total += float(loss) / accumulate
         clipped, _ = tf.clip_by_global_norm(sums, chosen.train.clip_norm)
         for variable, gradient in zip(network.trainable_variables, clipped, strict=True):

@@ -24,7 +24,8 @@ def sweep_rows(folder: Path) -> list[dict[str, Any]]:
         )
     settings = {job: _settings(job) for job in jobs}
     keys = swept_keys(list(settings.values()))
-    return [_row(job, {key: settings[job].get(key) for key in keys}) for job in jobs]
+    rows = [_row(job, {key: settings[job].get(key) for key in keys}) for job in jobs]
+    return sorted(rows, key=lambda row: [_order(row[key]) for key in keys])
 
 
 def swept_keys(settings: list[dict[str, Any]]) -> list[str]:
@@ -35,6 +36,12 @@ def swept_keys(settings: list[dict[str, Any]]) -> list[str]:
     """
     keys = list(dict.fromkeys(key for each in settings for key in each))
     return [key for key in keys if len({repr(each.get(key)) for each in settings}) > 1]
+
+
+def _order(value: Any) -> tuple[bool, float, str]:
+    """Return what numbers sort by as numbers, and all else after them by its text."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return (not number, float(value) if number else 0.0, "" if number else str(value))
 
 
 def _settings(job: Path) -> dict[str, Any]:
@@ -65,18 +72,21 @@ def _row(job: Path, swept: dict[str, Any]) -> dict[str, Any]:
 
 def print_table(folder: Path) -> int:
     """Print the table, write it as ``results.csv``; return 1 if any job did not finish."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
     rows = sweep_rows(folder)
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    table = Table(title=str(folder), title_justify="left")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for column in columns:
         number = any(isinstance(row.get(column), int | float) for row in rows)
-        table.add_column(column, justify="right" if number else "left")
+        table.add_column(column, justify="right" if number else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(_shown(row.get(column)) for column in columns))
-    Console().print(table)
+    terminal = Console()
+    (terminal if terminal.is_terminal else Console(width=200)).print(table)
+    print(f"{folder / 'results.csv'}")
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=columns, lineterminator="\n")
     writer.writeheader()
