@@ -48,7 +48,9 @@ def main() -> None:
 def sweep(folder: Path, *words: str) -> list[Path]:
     """Run one sweep over the seeds and return its jobs' folders."""
     command = [sys.executable, "-m", "xferlab", "-m", f"seed={SEEDS}", *words]
-    subprocess.run([*command, f"hydra.sweep.dir={folder.absolute()}"], check=True)
+    subprocess.run(
+        [*command, f"hydra.sweep.dir={folder.absolute()}"], check=True, stdout=sys.stderr
+    )
     return sorted(path.parent for path in folder.glob("*/metrics.json"))
 
 
@@ -63,7 +65,9 @@ def best_setting(jobs: list[Path], key: str) -> tuple[float, list[float]]:
 
     groups: dict[float, list[Path]] = {}
     for job in jobs:
-        groups.setdefault(OmegaConf.select(OmegaConf.load(job / "config.yaml"), key), []).append(job)
+        groups.setdefault(OmegaConf.select(OmegaConf.load(job / "config.yaml"), key), []).append(
+            job
+        )
 
     def validation(value: float) -> float:
         scores = [json.loads((j / "metrics.json").read_text())["best"] for j in groups[value]]

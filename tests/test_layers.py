@@ -14,7 +14,17 @@ import xferlab
 PACKAGE = Path(xferlab.__file__).parent
 ROWS = [
     {"errors", "files", "words", "sampling", "task"},
-    {"contracts", "typed", "overrides", "safetensors_file", "hub", "presets", "tables", "weights", "pictures"},
+    {
+        "contracts",
+        "typed",
+        "overrides",
+        "safetensors_file",
+        "hub",
+        "presets",
+        "tables",
+        "weights",
+        "pictures",
+    },
     {"registry", "schema", "checkpoints", "batches", "labels", "range_test"},
     {"losses", "scores", "schedules", "optimizers", "exams"},
     {"discovery", "recipe", "compatibility", "encoder_config", "backend", "splits", "hub_rows"},

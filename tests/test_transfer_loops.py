@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from tiny_checkpoints import write_tiny_checkpoint
 
 from xferlab.assemble import Experiment, assemble
@@ -66,7 +65,7 @@ def experiment_of(folder: Path, *words: str) -> Experiment:
 def by_hand(
     experiment: Experiment, rates: dict[str, float], learning: list[set[str]], accumulate: int = 1
 ) -> None:
-    """Train as the papers say: AdamW with a rate a block, on the blocks that learn in each epoch."""
+    """Train as the papers say: AdamW, a rate a block, on the blocks that learn in each epoch."""
     import tensorflow as tf
 
     model, network = experiment.model, experiment.model.network
@@ -83,12 +82,13 @@ def by_hand(
     for step in range(experiment.total_batches):
         (batch,) = experiment.batches.steps(step, step + 1)
         inputs, labels = batch_arrays(
-            experiment.encodings["train"], experiment.data.train.labels, batch, model.tokenizer.pad_id
+            experiment.encodings["train"],
+            experiment.data.train.labels,
+            batch,
+            model.tokenizer.pad_id,
         )
         variables = [
-            v
-            for v in network.trainable_variables
-            if block_of[id(v)] in learning[step // per_epoch]
+            v for v in network.trainable_variables if block_of[id(v)] in learning[step // per_epoch]
         ]
         with tf.GradientTape() as tape:
             logits = network({n: inputs[n] for n in names}, training=True)

@@ -63,7 +63,7 @@ class Experiment:
 def assemble(recipe: Recipe, data: TextData) -> Experiment:
     """Build model, tokens, batches, transfer, schedule, optimizer, loss and metrics, in order."""
     train = recipe.train
-    model = recipe.model.build(data.spec)
+    model = _built("model", recipe.model.build, data.spec)
     spec = dataclasses.replace(data.spec, emits=model.emits)
     refuse_misfits(recipe, spec)
     encodings = {
@@ -164,4 +164,5 @@ def _built(key: str, build: Any, *arguments: Any) -> Any:
     except ConfigError:
         raise
     except ValueError as e:
-        raise ConfigError(str(e), where=key, fix=f"change {key} or the length of the run") from e
+        length = " or the length of the run" if key in ("schedule", "transfer") else ""
+        raise ConfigError(str(e), where=key, fix=f"change {key}{length}") from e

@@ -45,7 +45,8 @@ def import_backend() -> None:
         import keras_hub
         import tensorflow  # noqa: F401 - named so that its libraries load in here
 
-    assert keras.backend.backend() == "tensorflow" and keras_hub
+    assert keras.backend.backend() == "tensorflow"
+    assert keras_hub.__version__
 
 
 @contextmanager

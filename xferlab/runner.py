@@ -73,7 +73,8 @@ def _run(recipe: Recipe, folder: Path) -> float | None:
     prepare_backend(recipe.train, recipe.seed)
     experiment = assemble(recipe, data)
     rates = planned_rates(experiment.learning_rate, experiment.budget.total_steps)
-    for line in [*inspect(experiment, recipe, rates), *summary_lines(experiment, rates)]:
+    notes = inspect(experiment, recipe, rates)
+    for line in [*summary_lines(experiment, rates), *(f"note       {note}" for note in notes)]:
         log.info("%s", line)
     write_json(
         folder / "run.json",

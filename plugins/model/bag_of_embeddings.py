@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xferlab import TaskSpec, TextModel, register
+from xferlab import Task, TaskSpec, TextModel, register
 
 
 @register("model", "bag_of_embeddings")
@@ -38,10 +38,13 @@ class BagOfEmbeddings:
         token_ids = keras.Input((None,), dtype="int32", name="token_ids")
         padding_mask = keras.Input((None,), dtype="int32", name="padding_mask")
         embed = keras.layers.Embedding(tokenizer.vocabulary_size, self.width, name="embedding")
-        mean = keras.layers.GlobalAveragePooling1D(name="mean")
+        vectors = embed(token_ids)
+        if spec.task is not Task.tagging:
+            pool = keras.layers.GlobalAveragePooling1D(name="mean")
+            vectors = pool(vectors, mask=padding_mask)
         drop = keras.layers.Dropout(self.dropout, name="head_dropout")
         head = keras.layers.Dense(spec.num_outputs, dtype="float32", name="head")
-        logits = head(drop(mean(embed(token_ids), mask=padding_mask)))
+        logits = head(drop(vectors))
         return TextModel(
             network=keras.Model({"token_ids": token_ids, "padding_mask": padding_mask}, logits),
             tokenizer=tokenizer,

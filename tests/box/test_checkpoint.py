@@ -95,7 +95,7 @@ def test_pretraining_is_reproducible(tmp_path):
     from xferlab.box.pretrain import Pretraining, pretrain
 
     plan = Pretraining(
-        documents=(640, 320), lr=(1e-3, 1e-3), sample=200, layers=1, width=32, feed_forward=32
+        documents=(64, 64), lr=(1e-3, 1e-3), sample=200, layers=1, width=32, feed_forward=32
     )
     for name in ("one", "two"):
         pretrain(plan, tmp_path / name)

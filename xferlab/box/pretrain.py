@@ -281,7 +281,8 @@ def pretrain(plan: Pretraining, folder: Path) -> dict[str, float]:
     backbone = build_backbone(plan, tokenizer.get_vocab_size())
     rows = [row.ids for row in tokenizer.encode_batch(texts)]
     table = backbone.token_embedding.embeddings
-    table.assign_add(word_vectors(rows, *table.shape, scale=plan.vector_scale))
+    pieces, width = table.shape
+    table.assign_add(word_vectors(rows, pieces, width, plan.vector_scale))
     objectives = Objectives(plan, backbone)
     for part in range(len(plan.documents)):
         result = train(plan, objectives, Batches(plan, part, tokenizer, texts))
