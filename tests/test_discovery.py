@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -114,9 +115,13 @@ def test_an_entry_point_adds_a_choice(tmp_path):
 
 def test_a_wheel_in_an_empty_folder_uses_that_folders_conf_and_plugins(mine, tmp_path):
     site = tmp_path / "site"
+    source = tmp_path / "source"  # a build leaves files in the folder it is given
+    shutil.copytree(
+        ROOT, source, ignore=shutil.ignore_patterns(".*", "build", "outputs", "*.egg-info")
+    )
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
     built = subprocess.run(
-        [*install, "--no-build-isolation", "--target", str(site), str(ROOT)],
+        [*install, "--no-build-isolation", "--target", str(site), str(source)],
         capture_output=True,
         text=True,
         cwd=tmp_path,

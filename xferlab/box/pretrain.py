@@ -260,9 +260,8 @@ def train(plan: Pretraining, objectives: Objectives, batches: Batches) -> dict[s
             words, found, pairs, matched = np.mean(history[-100:], axis=0)
             spent = time.monotonic() - started
             left = spent / (index + 1) * (batches.steps - index - 1)
-            line = (
-                f"step {index + 1}/{batches.steps}  masked words {words:.3f} ({found:.1%} right)  "
-            )
+            line = f"step {index + 1}/{batches.steps}  "
+            line += f"masked words {words:.3f} ({found:.1%} right)  "
             line += f"same review {pairs:.3f} ({matched:.1%})  {spent:.0f} s, {left:.0f} s to go\n"
             sys.stderr.write(line)
     means = map(float, np.mean(history[-100:], axis=0))
@@ -281,8 +280,8 @@ def pretrain(plan: Pretraining, folder: Path) -> dict[str, float]:
     backbone = build_backbone(plan, tokenizer.get_vocab_size())
     rows = [row.ids for row in tokenizer.encode_batch(texts)]
     table = backbone.token_embedding.embeddings
-    pieces, width = table.shape
-    table.assign_add(word_vectors(rows, pieces, width, plan.vector_scale))
+    vectors = word_vectors(rows, table.shape[0], table.shape[1], plan.vector_scale)
+    table.assign_add(vectors)
     objectives = Objectives(plan, backbone)
     for part in range(len(plan.documents)):
         result = train(plan, objectives, Batches(plan, part, tokenizer, texts))
