@@ -144,3 +144,16 @@ def test_a_wheel_in_an_empty_folder_uses_that_folders_conf_and_plugins(mine, tmp
         env=os.environ | {"PYTHONPATH": str(site)},
     )
     assert where.stdout.startswith(str(site))
+
+
+def test_describe_shows_a_preset_and_the_plugin_under_it(tmp_path):
+    out = xferlab("describe", "model=bert", cwd=tmp_path)
+    assert out.returncode == 0, out.stderr
+    assert 'checkpoint: "bundled:bert"' in out.stdout
+    assert "model.pooling" in out.stdout
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
+    command = f"{sys.executable} -m xferlab list | head -1"
+    out = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path)
+    assert out.stderr == ""

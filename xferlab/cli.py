@@ -19,6 +19,7 @@ from xferlab.config import CONFIG_MODULE, compose_config, preflight, publish
 from xferlab.contracts import GROUPS
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError, XferlabError, did_you_mean
+from xferlab.presets import name_of_plugin, preset_files, presets
 from xferlab.recipe import read
 from xferlab.registry import REGISTRY
 
@@ -51,12 +52,17 @@ def main(argv: list[str] | None = None) -> int:
         load_plugins(Path.cwd())
         report_broken_plugins()
         publish(Path.cwd(), Path(flags.config_dir) if flags.config_dir else None)
-        return show_help(flags, words) if flags.help else COMMANDS[command](flags, words)
+        code = show_help(flags, words) if flags.help else COMMANDS[command](flags, words)
+        sys.stdout.flush()
+        return code
     except XferlabError as e:
         if debug:
             traceback.print_exception(e)
         print(e, file=sys.stderr)
         return e.exit_code
+    except BrokenPipeError:  # the reader, e.g. ``head``, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -165,8 +171,6 @@ def show_help(flags: argparse.Namespace, words: list[str]) -> int:
 
 def show_list(flags: argparse.Namespace, words: list[str]) -> int:
     """Print one line a plugin and one a preset."""
-    from xferlab.presets import presets
-
     unknown = [word for word in words if word not in GROUPS]
     if unknown:
         raise _no_group(unknown[0])
@@ -181,10 +185,14 @@ def show_list(flags: argparse.Namespace, words: list[str]) -> int:
 
 
 def describe(flags: argparse.Namespace, words: list[str]) -> int:
-    """Print a plugin's docstring and its fields."""
+    """Print a preset's file, a plugin's docstring and its fields."""
     group, _, name = (words[0] if words else "").partition("=")
     if group not in GROUPS:
         raise _no_group(group)
+    preset = preset_files(group, Path.cwd()).get(name)
+    if preset:
+        print(f"{group}={name}  ({preset})\n\n{preset.read_text(encoding='utf-8').strip()}\n")
+        name = name_of_plugin(preset)
     entry = REGISTRY.get(group, name)
     print(f"{group}={name}  ({entry.origin})\n")
     print(textwrap.dedent(entry.cls.__doc__ or "").strip() + "\n")

@@ -5,14 +5,24 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+from omegaconf import OmegaConf
+
 
 def presets(group: str, workspace: Path) -> dict[str, str]:
     """Return the presets of a group by name, each with its file's first comment line."""
-    found: dict[str, str] = {}
-    for root in (_packaged(), workspace / "conf"):
-        for path in sorted((root / group).glob("*.y*ml")):
-            found[path.stem] = _first_comment(path)
-    return found
+    return {name: _first_comment(path) for name, path in preset_files(group, workspace).items()}
+
+
+def preset_files(group: str, workspace: Path) -> dict[str, Path]:
+    """Return the file of each preset of a group; one of the workspace hides a packaged one."""
+    roots = (_packaged(), workspace / "conf")
+    return {path.stem: path for root in roots for path in sorted((root / group).glob("*.y*ml"))}
+
+
+def name_of_plugin(path: Path) -> str:
+    """Return the plugin that a preset of its group starts from: its first default."""
+    defaults = OmegaConf.select(OmegaConf.load(path), "defaults", default=None) or [""]
+    return str(defaults[0]).partition("@")[0]
 
 
 def _packaged() -> Path:
