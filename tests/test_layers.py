@@ -13,7 +13,7 @@ import xferlab
 
 PACKAGE = Path(xferlab.__file__).parent
 ROWS = [
-    {"errors", "files", "words", "sampling", "task"},
+    {"errors", "files", "words", "sampling", "task", "signals", "randomness"},
     {
         "contracts",
         "typed",
@@ -24,14 +24,18 @@ ROWS = [
         "tables",
         "weights",
         "pictures",
+        "course",
+        "faults",
+        "lock",
+        "snapshots",
     },
     {"registry", "schema", "checkpoints", "batches", "labels", "range_test"},
     {"losses", "scores", "schedules", "optimizers", "exams"},
     {"discovery", "recipe", "compatibility", "encoder_config", "backend", "splits", "hub_rows"},
     {"config", "record", "evaluation", "tensor_names", "tokens", "rates", "loss_exam"},
-    {"encoders", "assemble", "sweep", "metric_exam", "data_rules"},
-    {"training"},
-    {"summary", "tracking", "progress", "plan_picture", "inspection"},
+    {"encoders", "assemble", "sweep", "metric_exam", "data_rules", "recovery"},
+    {"training", "prepare"},
+    {"summary", "tracking", "progress", "plan_picture", "inspection", "checkpointing"},
     {"runner", "finder"},
     {"cli"},
 ]

@@ -19,9 +19,13 @@ from xferlab.config import CONFIG_MODULE, compose_config, preflight, publish
 from xferlab.contracts import GROUPS
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError, XferlabError, did_you_mean
+from xferlab.faults import as_known
+from xferlab.lock import locked
 from xferlab.presets import name_of_plugin, preset_files, presets
 from xferlab.recipe import read
+from xferlab.recovery import refuse_changed, run_folder, stored_words
 from xferlab.registry import REGISTRY
+from xferlab.signals import Interrupted
 
 HELP = """\
 usage: python -m xferlab [OVERRIDES]          train one experiment
@@ -38,6 +42,9 @@ overrides:
 
 also: --cfg job --resolve  print the config      --config-dir DIR   another folder of configs
       --info searchpath    where configs are     --config-name NAME another conf/NAME.yaml
+      --recover            go on with the interrupted run of this config
+      --recover=FOLDER     go on with that run; its words need not be typed again
+      --force              replace the run in hydra.run.dir
       --debug              show the traceback of an error
 """
 
@@ -63,9 +70,17 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, e.g. ``head``, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Interrupted as e:
+        return e.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except OSError as e:
+        known = as_known(e)
+        if known is None or debug:
+            raise
+        print(known, file=sys.stderr)
+        return known.exit_code
 
 
 def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -83,7 +98,10 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("-p", "--package")
     parser.add_argument("-cd", "--config-dir")
     parser.add_argument("-cn", "--config-name", default="config")
+    parser.add_argument("--recover")
+    parser.add_argument("--force", action="store_true")
     known = [word for action in parser._actions for word in action.option_strings]
+    argv = ["--recover=" if word == "--recover" else word for word in argv]  # takes no next word
     try:
         flags, rest = parser.parse_known_args(argv)
     except argparse.ArgumentError as e:
@@ -108,7 +126,16 @@ def report_broken_plugins() -> None:
 
 def train(flags: argparse.Namespace, overrides: list[str]) -> int:
     """Check every job, then hand over to Hydra, which calls :func:`job` once a job."""
+    if flags.multirun and (flags.force or flags.recover is not None):
+        word = "--force" if flags.force else "--recover"
+        raise ConfigError(
+            f"{word} is for one run", where=word, fix="the same sweep again goes on by itself"
+        )
+    if flags.recover:
+        overrides = [*stored_words(Path(flags.recover)), *overrides]
     preflight(overrides, multirun=flags.multirun, config_name=flags.config_name)
+    if not (flags.multirun or flags.cfg or flags.info):
+        overrides = [*overrides, _run_dir(flags, overrides)]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # what is left to raise is a bug: show where
     sys.argv[1:] = [*_hydra_flags(flags), *overrides]
     _failures.clear()
@@ -119,6 +146,20 @@ def train(flags: argparse.Namespace, overrides: list[str]) -> int:
 
         return print_table(_folders[0].parent)
     return _exit_code(_failures[0]) if _failures else 0
+
+
+def _run_dir(flags: argparse.Namespace, overrides: list[str]) -> str:
+    """Return the override that names the folder to work in; nobody else is at work there."""
+    cfg = compose_config(overrides, flags.config_name)
+    recipe = read(cfg)
+    named = any(word.startswith("hydra.run.dir=") for word in overrides)
+    usual = Path(cfg.hydra.run.dir)
+    folder = run_folder(recipe, usual, named=named, recover=flags.recover, force=flags.force)
+    refuse_changed(folder, recipe)
+    with locked(folder):  # also: the folder can be made and written to
+        pass
+    quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
+    return f"hydra.run.dir='{quoted}'"
 
 
 def _hydra_flags(flags: argparse.Namespace) -> list[str]:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xferlab.assemble import Experiment, assemble
-from xferlab.backend import prepare_backend
 from xferlab.contracts import Budget
+from xferlab.course import Step
 from xferlab.errors import RunError
 from xferlab.files import write_whole
 from xferlab.inspection import inspect
@@ -32,13 +32,14 @@ from xferlab.pictures import (
     rate_words,
     save_picture,
 )
+from xferlab.prepare import prepare
 from xferlab.progress import ProgressBar
 from xferlab.range_test import FEWEST_STEPS, SPREAD, Finding, Span, found, until_too_high
 from xferlab.rates import clip_densely, scale_rates
-from xferlab.recipe import Recipe, fitted_to
+from xferlab.recipe import Recipe
 from xferlab.record import write_config
 from xferlab.schedules import tabulated
-from xferlab.training import Segment, Step, freeze, training_batches
+from xferlab.training import Segment, freeze, training_batches
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,11 +67,8 @@ def find_rate(recipe: Recipe, folder: Path, span: Span) -> Finding:
     """
     import numpy as np
 
-    data = recipe.data.build(recipe.seed)
-    if hasattr(recipe.model, "fetch"):
-        recipe.model.fetch()
-    prepare_backend(recipe.train, recipe.seed)
-    recipe = dataclasses.replace(fitted_to(recipe, data.spec.task), schedule=_Growing(span))
+    recipe, data = prepare(recipe)
+    recipe = dataclasses.replace(recipe, schedule=_Growing(span))
     experiment = assemble(recipe, data)
     inspect(experiment, recipe, np.asarray(span.rates))
     losses = until_too_high(_losses(experiment, span.steps))

@@ -8,28 +8,31 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from xferlab.training import Epoch, Step
+from xferlab.course import Epoch, Listener, Step
 
 log = logging.getLogger("xferlab")
 PLAIN_LINE_SECONDS = 20.0
 
 
-class ProgressBar:
+class ProgressBar(Listener):
     """A bar over the whole run in a terminal; elsewhere a line now and then.
 
     Args:
         total_batches: training batches of the whole run.
         epochs: epochs of the whole run.
+        done: training batches that an earlier attempt has done.
     """
 
-    def __init__(self, total_batches: int, epochs: int) -> None:
+    def __init__(self, total_batches: int, epochs: int, done: int = 0) -> None:
         self._total, self._epochs = total_batches, epochs
         self._told = time.monotonic()
         self._first: tuple[int, float] | None = None
         self._bar = _rich_bar() if sys.stderr.isatty() else None
         if self._bar is not None:
             self._bar.start()
-            self._task = self._bar.add_task("training", total=total_batches, loss=float("nan"))
+            self._task = self._bar.add_task(
+                "training", total=total_batches, completed=done, loss=float("nan")
+            )
 
     def on_step(self, step: Step) -> None:
         """Move the bar, or print a line if the last one is long ago."""

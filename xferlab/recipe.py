@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -30,8 +31,8 @@ METRICS_OF_TASK: dict[Task, dict[str, dict[str, str]]] = {
     Task.regression: {"pearson": {"name": "pearson"}, "spearman": {"name": "spearman"}},
     Task.tagging: {"entity_f1": {"name": "entity_f1"}},
 }
-# Keys that say where and under which name a run is kept, not what it computes.
-NOT_IDENTITY = ("hydra", "name")
+# Keys that say how a run is kept, not what it computes.
+NOT_IDENTITY = ("name", "train.checkpoint_every", "train.resume")
 
 
 def refuse_code(cfg: DictConfig) -> None:
@@ -155,15 +156,34 @@ def monitored(word: str, metrics: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def run_id(cfg: DictConfig) -> str:
-    """Return eight hexadecimal digits that name what a config computes.
+    """Return eight hexadecimal digits that name what a config computes: a hash of its identity."""
+    text = json.dumps(identity(_experiment(cfg)), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def identity(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a config computes, as flat ``key: value`` pairs.
 
     Values are normalised through the plugins' types, so ``1e-5`` equals ``0.00001`` and ``1``
-    given for a float equals ``1.0``. Where the run is kept and what it is called do not count.
+    given for a float equals ``1.0``. Where the run is kept, what it is called, how often it is
+    saved do not count.
     """
-    config = _experiment(cfg)
-    typed = {k: _normalised(k, v) for k, v in config.items() if k not in NOT_IDENTITY}
-    text = json.dumps(typed, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    typed = {key: _normalised(key, value) for key, value in config.items()}
+    flat = _flat(typed)
+    return {key: value for key, value in flat.items() if key not in NOT_IDENTITY}
+
+
+def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        path = f"{prefix}{key}"
+        whole = not isinstance(value, Mapping) or not value
+        flat |= {path: _plain_value(value)} if whole else _flat(value, f"{path}.")
+    return flat
+
+
+def _plain_value(value: Any) -> Any:
+    return value.value if isinstance(value, Enum) else value
 
 
 def _experiment(cfg: DictConfig) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from xferlab.contracts import TextData
-from xferlab.errors import XferlabError
+from xferlab.errors import ConfigError, XferlabError
 from xferlab.files import read_json, write_json, write_whole
 from xferlab.registry import REGISTRY
 
@@ -46,7 +46,7 @@ def write_status(folder: Path, status: str, **details: Any) -> None:
 
     Args:
         folder: the run's folder.
-        status: ``running``, ``finished``, ``failed`` or ``interrupted``.
+        status: ``running``, ``finished``, ``failed``, ``nan``, ``interrupted`` or ``preempted``.
         details: more to say, e.g. ``error``.
     """
     path = folder / "status.json"
@@ -106,6 +106,42 @@ def fingerprint(data: TextData) -> dict[str, str]:
             digest.update(repr((text, pair, plain)).encode())
         digests[name] = digest.hexdigest()
     return digests
+
+
+def refuse_other_data(folder: Path, digests: Mapping[str, str]) -> None:
+    """Raise ConfigError if an earlier attempt in ``folder`` read other rows."""
+    path = folder / "run.json"
+    before = read_json(path)["data"] if path.exists() else digests
+    changed = [name for name in before if digests.get(name) != before[name]]
+    if changed:
+        raise ConfigError(
+            f"the rows of {', '.join(changed)} are not those that this run was begun with",
+            where="data",
+            fix="put the old data back, or begin a new run",
+        )
+
+
+def made_on() -> dict[str, Any]:
+    """Return what the last bits of a result depend on: versions, processor, threads."""
+    import tensorflow as tf
+
+    return {
+        **{name: _version(name) for name in ("tensorflow", "keras", "numpy")},
+        "processor": _processor(),
+        "threads": os.environ.get("OMP_NUM_THREADS")
+        or tf.config.threading.get_intra_op_parallelism_threads()
+        or len(os.sched_getaffinity(0)),
+    }
+
+
+def _processor() -> str:
+    """Return the processor's model; ``platform.processor()`` is empty on Linux."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, platform.machine())
 
 
 def _version(name: str) -> str | None:

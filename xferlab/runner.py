@@ -7,24 +7,32 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from xferlab.assemble import Experiment, assemble
-from xferlab.backend import prepare_backend
-from xferlab.data_rules import inspect_data
+from xferlab.assemble import Experiment, assemble, length_of_run
+from xferlab.checkpointing import Checkpoints
+from xferlab.course import Diverged, Listener, Position
 from xferlab.errors import XferlabError
+from xferlab.faults import as_known
 from xferlab.files import read_json, write_json
 from xferlab.inspection import inspect
+from xferlab.lock import locked
 from xferlab.plan_picture import plan_picture
+from xferlab.prepare import prepare
 from xferlab.progress import ProgressBar, as_time, as_words
 from xferlab.rates import current_rate
-from xferlab.recipe import Recipe, fitted_to
+from xferlab.recipe import Recipe
 from xferlab.record import (
     fingerprint,
+    made_on,
     provenance,
-    read_status,
+    refuse_other_data,
     write_config,
     write_error,
     write_status,
 )
+from xferlab.recovery import Earlier, refuse_changed
+from xferlab.schema import TrainConfig, interval
+from xferlab.signals import Interrupted, StopRequest
+from xferlab.snapshots import delete_snapshots
 from xferlab.summary import parameter_rows, planned_rates, schedule_plan, summary_lines
 from xferlab.tracking import (
     BestKeeper,
@@ -42,40 +50,58 @@ log = logging.getLogger("xferlab")
 def run(recipe: Recipe, folder: Path) -> float | None:
     """Train ``recipe`` in ``folder`` and return the best monitored value.
 
-    A finished run of the same config in this folder is not done again.
+    What is there already is gone on with: a finished run of this config is not done again, an
+    interrupted one continues from its newest checkpoint.
+
+    Raises:
+        ConfigError: the folder holds another config's run, or a process that is at work.
+        Interrupted: a signal asked to stop; the state is saved.
     """
-    if read_status(folder)["status"] == "finished":
-        log.info("%s is finished already", _shown(folder))
-        return read_json(folder / "metrics.json")["best"]["value"]
-    write_status(folder, "running")
-    write_config(folder, recipe.config)
+    with locked(folder), StopRequest() as stop:
+        before = refuse_changed(folder, recipe)
+        if before and before.status == "finished" and not before.changed:
+            log.info("%s is finished already", _shown(folder))
+            delete_snapshots(folder / "checkpoints")
+            return read_json(folder / "metrics.json")["best"]["value"]
+        write_status(folder, "running")
+        try:
+            best = _run(recipe, folder, stop, before)
+        except Interrupted as e:
+            write_status(folder, e.status, error=str(e))
+            log.warning("%s; the same command with --recover goes on from here", e)
+            raise
+        except Exception as e:
+            known = as_known(e) or e
+            _write_failure(folder, known)
+            log.error("%s", known, exc_info=None if isinstance(known, XferlabError) else known)
+            raise known from e
+        write_status(folder, "finished")
+        delete_snapshots(folder / "checkpoints")
+        return best
+
+
+def _write_failure(folder: Path, error: Exception) -> None:
+    """Keep a failure beside the run, if there is still a folder and room in it."""
+    if not (folder / "status.json").exists():
+        return
+    status = "nan" if isinstance(error, Diverged) else "failed"
     try:
-        best = _run(recipe, folder)
-    except KeyboardInterrupt:
-        write_status(folder, "interrupted")
-        raise
-    except Exception as e:
-        write_error(folder, e)
-        write_status(folder, "failed", error=str(e).partition("\n")[0] or type(e).__name__)
-        log.error("%s", e, exc_info=None if isinstance(e, XferlabError) else e)
-        raise
-    write_status(folder, "finished")
-    return best
+        write_status(folder, status, error=str(error).partition("\n")[0] or type(error).__name__)
+        write_error(folder, error)
+    except OSError as e:
+        log.error("the failure could not be written down: %s", e)
 
 
-def _run(recipe: Recipe, folder: Path) -> float | None:
+def _run(recipe: Recipe, folder: Path, stop: StopRequest, before: Earlier | None) -> float | None:
     log.info("run        %s  %s", recipe.run_id, _shown(folder))
-    data = recipe.data.build(recipe.seed)  # before TensorFlow is imported: mistakes show at once
-    inspect_data(recipe.data, data)
-    recipe = fitted_to(recipe, data.spec.task)
-    if hasattr(recipe.model, "fetch"):
-        recipe.model.fetch()
-    prepare_backend(recipe.train, recipe.seed)
+    recipe, data = prepare(recipe)
+    refuse_other_data(folder, fingerprint(data))
     experiment = assemble(recipe, data)
     rates = planned_rates(experiment.learning_rate, experiment.budget.total_steps)
     notes = inspect(experiment, recipe, rates)
     for line in [*summary_lines(experiment, rates), *(f"note       {note}" for note in notes)]:
         log.info("%s", line)
+    write_config(folder, recipe.config)
     write_json(
         folder / "run.json",
         {
@@ -90,23 +116,36 @@ def _run(recipe: Recipe, folder: Path) -> float | None:
     )
     schedule = recipe.config["schedule"]["name"]
     picture = plan_picture(rates, experiment, schedule, folder / "plan.png")
-    return train_and_test(recipe, experiment, rates, picture, folder)
+    return train_and_test(recipe, experiment, rates, picture, folder, stop, before)
 
 
 def train_and_test(
-    recipe: Recipe, experiment: Experiment, rates: Any, plan: bytes, folder: Path
+    recipe: Recipe,
+    experiment: Experiment,
+    rates: Any,
+    plan: bytes,
+    folder: Path,
+    stop: StopRequest,
+    before: Earlier | None,
 ) -> float | None:
     """Fit, keep the best and the last weights, score the test split; return the best value."""
     network, checkpoints = experiment.model.network, folder / "checkpoints"
     best_file = checkpoints / "best.safetensors"
     best = BestKeeper(network, best_file, recipe.monitor, recipe.better, recipe.train)
     rate_of = partial(current_rate, experiment.optimizer, rates)
-    board = TensorBoardLog(folder / "tensorboard", rate_of, recipe.config)
-    board.show("plan", plan)
+    board = TensorBoardLog(folder / "tensorboard", rate_of)
     history = HistoryFile(folder / "history.csv", rate_of)
-    bar = ProgressBar(experiment.total_batches, experiment.budget.epochs)
+    listeners = [board, history, best, *_follower(recipe, experiment)]
+    every = interval(recipe.train.checkpoint_every)
+    saver = Checkpoints(folder, listeners, every, recipe.train.accumulate, made_on(), stop)
+    if saver.start.batch == 0:
+        board.begin(recipe.config, plan)
+    elif before and before.changed:
+        log.warning("note       %s", _longer(recipe, experiment, rates, saver.start, before))
+    bar = ProgressBar(experiment.total_batches, experiment.budget.epochs, saver.start.batch)
     try:
-        fit(experiment, [board, history, best, *_follower(recipe, experiment), bar])
+        with stop.held():
+            fit(experiment, [*listeners, bar], saver)
     finally:
         bar.close()
     save_weights(network, checkpoints / "last.safetensors")
@@ -128,7 +167,24 @@ def train_and_test(
     return best.best
 
 
-def _follower(recipe: Recipe, experiment: Experiment) -> list[RateFollower]:
+def _longer(
+    recipe: Recipe, experiment: Experiment, rates: Any, start: Position, before: Earlier
+) -> str:
+    """Say what going on for longer than planned does to the schedule."""
+    lengths = {key.removeprefix("train."): pair[0] for key, pair in before.changed.items()}
+    planned = TrainConfig(**{"accumulate": recipe.train.accumulate, **lengths})
+    _, budget = length_of_run(planned, experiment.batches.steps_per_epoch)
+    old = planned_rates(recipe.schedule.build(recipe.optimizer.lr, budget), budget.total_steps)
+    done = start.batch // recipe.train.accumulate
+    was = f"{old[done]:.3g}" if done < len(old) else "its end"
+    now = f"{rates[done]:.3g}" if done < len(rates) else "its end"
+    return (
+        f"{', '.join(before.changed)} changed since: the schedule is planned anew over"
+        f" {len(rates)} steps instead of {len(old)}; step {done + 1} has the rate {now}, not {was}"
+    )
+
+
+def _follower(recipe: Recipe, experiment: Experiment) -> list[Listener]:
     if not hasattr(recipe.schedule, "react"):
         return []
     return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -15,6 +16,44 @@ class Precision(Enum):
     float32 = "float32"
     mixed_float16 = "mixed_float16"
     mixed_bfloat16 = "mixed_bfloat16"
+
+
+class Resume(Enum):
+    """What to do where an earlier run of the same config was interrupted."""
+
+    never = "never"
+    auto = "auto"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """How often something is done: every so many optimizer steps, or seconds, or not at all."""
+
+    steps: int | None = None
+    seconds: float | None = None
+
+
+_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+
+
+def interval(text: str | None) -> Interval:
+    """Read an interval as people write it; raises ValueError.
+
+    >>> interval("500"), interval("5min"), interval(None)
+    (Interval(steps=500, seconds=None), Interval(steps=None, seconds=300.0), Interval(steps=None, \
+seconds=None))
+    """
+    if text is None:
+        return Interval()
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h)?", str(text))
+    number = float(found[1]) if found else 0.0
+    if found is None or number == 0 or (not found[2] and number != int(number)):
+        raise ValueError(
+            f"checkpoint_every is steps (500) or a time (30s, 5min, 1h) or null, got '{text}'"
+        )
+    if found[2]:
+        return Interval(seconds=number * _SECONDS[found[2]])
+    return Interval(steps=int(number))
 
 
 @dataclass(frozen=True)
@@ -34,6 +73,10 @@ class TrainConfig:
         patience: stop after this many epochs without a better monitored value, or None.
         restore_best: evaluate on the test split with the best epoch's weights, not the last's.
         deterministic: the same seed gives the same bits (same versions, processor, threads).
+        checkpoint_every: how often the run's whole state is saved, in optimizer steps (``500``) or
+            time (``5min``); null for only when it is asked to stop. By time it never costs more
+            than a fiftieth of the run.
+        resume: ``auto`` goes on with an interrupted run of the same config, if there is one.
     """
 
     epochs: int = 3
@@ -47,6 +90,8 @@ class TrainConfig:
     patience: int | None = None
     restore_best: bool = True
     deterministic: bool = True
+    checkpoint_every: str | None = "5min"
+    resume: Resume = Resume.never
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "eval_batch_size", "accumulate"):
@@ -56,6 +101,7 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1 or null, got {value}")
+        interval(self.checkpoint_every)
         if self.clip_norm is not None and self.clip_norm <= 0:
             raise ValueError(f"clip_norm must be above 0 or null, got {self.clip_norm}")
 

@@ -6,43 +6,77 @@ import csv
 import io
 import json
 import math
+import os
+import shutil
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from xferlab.files import write_whole
+from xferlab.course import Epoch, Listener, Step
+from xferlab.files import sync, write_whole
 from xferlab.schema import TrainConfig
-from xferlab.training import Epoch, Step
 from xferlab.weights import save_weights
 
 
-class TensorBoardLog:
+class TensorBoardLog(Listener):
     """Scalars of training and validation on one axis, the optimizer steps.
 
     ``tensorboard/train`` has the loss of every step, the learning rate and the epoch means;
     ``tensorboard/validation`` the same names over the validation split.
     """
 
-    def __init__(
-        self, folder: Path, rate_of: Callable[[int], float], config: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, folder: Path, rate_of: Callable[[int], float]) -> None:
+        import tensorflow as tf
+
+        self._scalar, self._rate_of, self._folder = tf.summary.scalar, rate_of, folder
+
+    @cached_property
+    def _train(self) -> Any:
+        return self._writer("train")
+
+    @cached_property
+    def _validation(self) -> Any:
+        return self._writer("validation")
+
+    def _writer(self, name: str) -> Any:
+        import tensorflow as tf
+
+        return tf.summary.create_file_writer(str(self._folder / name))
+
+    def begin(self, config: Mapping[str, Any], plan: bytes) -> None:
+        """Start an empty log with the config as text and the plan as a picture (PNG)."""
         import tensorflow as tf
         from omegaconf import OmegaConf
 
-        self._scalar, self._rate_of, self._folder = tf.summary.scalar, rate_of, folder
-        self._train = tf.summary.create_file_writer(str(folder / "train"))
-        self._validation = tf.summary.create_file_writer(str(folder / "validation"))
+        shutil.rmtree(self._folder, ignore_errors=True)
         with self._train.as_default():
             text = OmegaConf.to_yaml(OmegaConf.create(dict(config)))
             indented = "\n".join(f"    {line}" for line in text.splitlines())
             tf.summary.text("config", indented, step=0)
+            picture = tf.io.decode_png(plan, channels=3)[tf.newaxis]
+            tf.summary.image("plan", picture, step=0)
 
-    def show(self, tag: str, png: bytes) -> None:
-        """Put a picture on the Images page."""
-        import tensorflow as tf
+    def state(self) -> dict[str, Any]:
+        """Return how long each event file is, with everything so far on the disk."""
+        self._train.flush()
+        self._validation.flush()
+        files = {path: path.stat().st_size for path in self._event_files()}
+        for path in files:
+            sync(path)
+        return {str(path.relative_to(self._folder)): size for path, size in files.items()}
 
-        with self._train.as_default():
-            tf.summary.image(tag, tf.io.decode_png(png, channels=3)[tf.newaxis], step=0)
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take away what was written after the state was: it will be written again."""
+        for path in self._event_files():
+            size = state.get(str(path.relative_to(self._folder)), 0)
+            if size == 0:
+                path.unlink()
+            elif size < path.stat().st_size:
+                os.truncate(path, size)
+
+    def _event_files(self) -> list[Path]:
+        return sorted(self._folder.rglob("events.out.tfevents.*"))
 
     def on_step(self, step: Step) -> None:
         """Write the batch's loss and the rate it was trained with."""
@@ -60,10 +94,11 @@ class TensorBoardLog:
 
     def close(self, hyperparameters: Mapping[str, Any], final: Mapping[str, float]) -> None:
         """Fill the HParams page: this run's settings and its final scores."""
-        import tensorflow as tf
         from tensorboard.plugins.hparams import api
 
-        writer = tf.summary.create_file_writer(str(self._folder))
+        for unfinished in self._folder.glob("events.out.tfevents.*"):
+            unfinished.unlink()
+        writer = self._writer("")
         with writer.as_default():
             api.hparams(dict(hyperparameters), trial_id=str(self._folder.parent.name))
             for name, value in final.items():
@@ -92,15 +127,12 @@ def hyperparameters(config: Mapping[str, Any], prefix: str = "") -> dict[str, An
     return flat
 
 
-class HistoryFile:
+class HistoryFile(Listener):
     """``history.csv``: a line an epoch, the whole file replaced each time."""
 
     def __init__(self, path: Path, rate_of: Callable[[int], float]) -> None:
         self.rows: list[dict[str, float]] = []
         self._path, self._rate_of = path, rate_of
-
-    def on_step(self, step: Step) -> None:
-        """Do nothing: a line is an epoch."""
 
     def on_epoch(self, epoch: Epoch) -> None:
         """Add the epoch's line and write the file."""
@@ -110,14 +142,27 @@ class HistoryFile:
         row["learning_rate"] = self._rate_of(epoch.update)
         row["seconds"] = round(epoch.seconds, 3)
         self.rows.append(row)
+        self._write()
+
+    def state(self) -> dict[str, Any]:
+        """Return the lines so far."""
+        return {"rows": self.rows}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Put the file back to those lines."""
+        self.rows = list(state["rows"])
+        if self.rows:
+            self._write()
+
+    def _write(self) -> None:
         text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(row), lineterminator="\n")
+        writer = csv.DictWriter(text, fieldnames=list(self.rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         write_whole(self._path, text.getvalue())
 
 
-class BestKeeper:
+class BestKeeper(Listener):
     """Keeps the weights of the best epoch and says when patience is over.
 
     A value that is no number is never the best.
@@ -139,9 +184,6 @@ class BestKeeper:
         self._monitor, self._sign = monitor, 1.0 if better == "max" else -1.0
         self._patience, self._restore = train.patience, train.restore_best
 
-    def on_step(self, step: Step) -> None:
-        """Do nothing: an epoch's end is when scores are known."""
-
     def on_epoch(self, epoch: Epoch) -> bool:
         """Save the weights if this epoch is the best; True if patience is over."""
         value = monitored_value(epoch, self._monitor)
@@ -155,8 +197,18 @@ class BestKeeper:
         waited = epoch.epoch - (self.best_epoch or 0)
         return self._patience is not None and waited >= self._patience
 
+    def state(self) -> dict[str, Any]:
+        """Return the best value, its epoch and the scores at hand."""
+        scores = dict(self.validation)
+        return {"best": self.best, "best_epoch": self.best_epoch, "validation": scores}
 
-class RateFollower:
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Remember the best so far; its weights are in the file."""
+        self.best, self.best_epoch = state["best"], state["best_epoch"]
+        self.validation = state["validation"]
+
+
+class RateFollower(Listener):
     """Sets the rate that a schedule with ``react`` wants after each epoch."""
 
     def __init__(self, optimizer: Any, schedule: Any, peak: float, monitor: str, better: str):
@@ -164,14 +216,19 @@ class RateFollower:
         self._optimizer, self._schedule, self._peak = optimizer, schedule, peak
         self._monitor, self._better = monitor, better
 
-    def on_step(self, step: Step) -> None:
-        """Do nothing: it reacts to the scores of an epoch."""
-
     def on_epoch(self, epoch: Epoch) -> None:
         """Ask the schedule for the next epoch's rate."""
         self.values.append(monitored_value(epoch, self._monitor))
         rate = self._schedule.react(self._peak, self.values, self._better)
         self._optimizer.learning_rate = rate
+
+    def state(self) -> dict[str, Any]:
+        """Return the values so far; the rate itself is the optimizer's."""
+        return {"values": self.values}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Remember the values so far."""
+        self.values = list(state["values"])
 
 
 def monitored_value(epoch: Epoch, monitor: str) -> float:

@@ -7,16 +7,17 @@ learn, and its moments and schedule carry on from phase to phase.
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from xferlab.assemble import Experiment
 from xferlab.batches import Batch, batch_arrays
 from xferlab.contracts import Phase, TextModel, TransferPlan
-from xferlab.errors import RunError
+from xferlab.course import Diverged, Epoch, Listener, Position, Saver, Step
 from xferlab.evaluation import input_names
 from xferlab.rates import clip_densely, scale_rates
 
@@ -62,123 +63,156 @@ def segments(
         epoch += phase.epochs
 
 
-@dataclass(frozen=True)
-class Step:
-    """One training batch that was done.
-
-    Attributes:
-        batch: how many training batches are done, this one included.
-        update: how many optimizer steps are done.
-        loss: mean loss of this batch.
-    """
-
-    batch: int
-    update: int
-    loss: float
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One pass over the training split that was done, perhaps a cut one.
-
-    Attributes:
-        epoch: which, counted from 1.
-        update: how many optimizer steps are done.
-        train: mean loss and metrics over the epoch's training batches.
-        validation: loss and metrics over the whole validation split.
-        seconds: how long the epoch took, validation included.
-    """
-
-    epoch: int
-    update: int
-    train: Mapping[str, float]
-    validation: Mapping[str, float]
-    seconds: float
-
-
-class Listener(Protocol):
-    """Follows a run; everything that logs, prints or keeps weights is one."""
-
-    def on_step(self, step: Step) -> None: ...
-
-    def on_epoch(self, epoch: Epoch) -> bool | None:
-        """Note an epoch's end; True asks to stop the training."""
-
-
-def fit(experiment: Experiment, listeners: Sequence[Listener]) -> None:
-    """Train all phases; the listeners see every step and epoch, in their order."""
+def fit(experiment: Experiment, listeners: Sequence[Listener], saver: Saver | None = None) -> None:
+    """Train all phases from where ``saver`` stands; the listeners see every step and epoch."""
+    saver = saver or Saver()
     network, optimizer = experiment.model.network, experiment.optimizer
+    per_epoch, phases = experiment.batches.steps_per_epoch, experiment.plan.phases
     _thaw(experiment)
     optimizer.build(network.trainable_variables)
     clip_densely(optimizer)
     scale_rates(optimizer, experiment.model, experiment.plan.rates)
     network.stop_training = False
-    phase = None
-    for segment in segments(
-        experiment.plan.phases, experiment.batches.steps_per_epoch, experiment.total_batches
-    ):
+    teller, phase = Teller(experiment, listeners, saver), None
+    if saver.start.batch:
+        phase = phase_of(phases, (saver.start.batch - 1) // per_epoch)
+        _compile(experiment, phase)
+        _make_metrics(experiment)
+        saver.restore(network)
+        if teller.owes_scores:
+            teller.end_epoch(network, network.get_metrics_result())
+    for segment in segments(phases, per_epoch, experiment.total_batches, teller.batch):
+        if teller.stopped:
+            break
         if segment.phase != phase:
             phase = segment.phase
-            freeze(experiment.model, experiment.plan, experiment.plan.phases[phase])
-            network.compile(
-                optimizer=optimizer, loss=experiment.loss, metrics=experiment.train_metrics
-            )
+            _compile(experiment, phase)
         network.fit(
             training_batches(experiment, segment),
             initial_epoch=segment.epoch,
             epochs=segment.epoch + segment.epochs,
             steps_per_epoch=segment.batches,
-            callbacks=[_callback(experiment, segment, listeners)],
+            callbacks=[_callback(teller)],
             shuffle=False,  # the plan has done it
             verbose=0,
         )
-        if network.stop_training:
-            break
 
 
-def _callback(experiment: Experiment, segment: Segment, listeners: Sequence[Listener]) -> Any:
-    """Return the Keras callback that tells the listeners and runs the validation."""
+def phase_of(phases: Sequence[Phase], epoch: int) -> int:
+    """Return the index of the phase that an epoch, counted from 0, belongs to.
+
+    >>> [phase_of([Phase(1), Phase(2)], epoch) for epoch in range(3)]
+    [0, 1, 1]
+    """
+    ends = itertools.accumulate(phase.epochs for phase in phases)
+    return next(index for index, end in enumerate(ends) if epoch < end)
+
+
+def _compile(experiment: Experiment, phase: int) -> None:
+    """Apply a phase's freezing, which Keras does only here."""
+    freeze(experiment.model, experiment.plan, experiment.plan.phases[phase])
+    experiment.model.network.compile(
+        optimizer=experiment.optimizer, loss=experiment.loss, metrics=experiment.train_metrics
+    )
+
+
+def _make_metrics(experiment: Experiment) -> None:
+    """Make the running means' variables, which Keras does at the first batch only."""
+    first = Segment(phase=0, epoch=0, epochs=1, batches=1, start=0)
+    batch = next(iter(training_batches(experiment, first)))
+    network = experiment.model.network
+    network._symbolic_build(data_batch=batch)
+    network.optimizer.build(network.trainable_variables)  # the loss scale of mixed_float16
+
+
+class Teller:
+    """Counts batches, has epochs scored, tells the listeners and lets the saver save.
+
+    Attributes:
+        batch: training batches done.
+        stopped: a listener has asked to stop.
+    """
+
+    def __init__(self, experiment: Experiment, listeners: Sequence[Listener], saver: Saver) -> None:
+        self._experiment, self._listeners, self._saver = experiment, listeners, saver
+        self._accumulate = experiment.optimizer.gradient_accumulation_steps or 1
+        self._per_epoch = experiment.batches.steps_per_epoch
+        self._total = experiment.total_batches
+        start = saver.start
+        self.batch, self.stopped, self._scored = start.batch, start.stopped, start.scored
+        self._rows, self._loss_sum = start.rows, start.loss_sum
+        self._began = time.monotonic() - start.seconds
+        self._resumes = start.rows > 0
+
+    @property
+    def owes_scores(self) -> bool:
+        """Whether an epoch is trained to its end and not scored."""
+        ended = self.batch % self._per_epoch == 0 or self.batch == self._total
+        return self._rows > 0 and ended
+
+    @property
+    def position(self) -> Position:
+        """Where the run stands."""
+        seconds = time.monotonic() - self._began
+        return Position(self.batch, self._scored, self._rows, self._loss_sum, seconds, self.stopped)
+
+    def begin_epoch(self, network: Any, epoch: int) -> None:
+        """Start an epoch, counted from 0, or go on in the middle of it."""
+        self._batches = self._experiment.batches.epoch(epoch)
+        if self._resumes:
+            self._resumes = False
+            self._saver.restore(network)  # fit has just emptied the running means
+        elif self._rows == 0:
+            self._began = time.monotonic()
+
+    def end_step(self, network: Any, running_mean: float) -> None:
+        """Tell one batch; ``running_mean`` is the epoch's mean loss up to it, weighted by rows."""
+        trained = self._batches[self.batch % self._per_epoch]
+        self.batch += 1
+        before, self._rows = self._loss_sum, self._rows + len(trained.rows)
+        self._loss_sum = running_mean * self._rows
+        loss = (self._loss_sum - before) / len(trained.rows)
+        step = Step(self.batch, self.batch // self._accumulate, loss)
+        if not math.isfinite(loss):
+            raise _not_finite(step, trained)
+        for listener in self._listeners:
+            listener.on_step(step)
+        self._saver.after_step(network, self.position)
+
+    def end_epoch(self, network: Any, means: Mapping[str, Any]) -> None:
+        """Score the validation split and tell the epoch."""
+        train = {name: float(value) for name, value in means.items()}
+        with self._saver.scoring(network, self.position):
+            validation = self._experiment.evaluate("validation")
+        seconds = time.monotonic() - self._began
+        update = self.batch // self._accumulate
+        epoch = Epoch(self._scored + 1, update, train, validation, seconds)
+        self.stopped = any([listener.on_epoch(epoch) for listener in self._listeners])
+        self._scored, self._rows, self._loss_sum = epoch.epoch, 0, 0.0
+        self._saver.after_epoch(network, self.position)
+
+
+def _callback(teller: Teller) -> Any:
+    """Return the Keras callback that hears for ``teller``."""
     import keras
 
-    accumulate = experiment.optimizer.gradient_accumulation_steps or 1
-
-    class Telling(keras.callbacks.Callback):
-        done = segment.start
-
+    class Hearing(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            self.began, self.rows, self.total = time.monotonic(), 0, 0.0
-            self.batches = experiment.batches.epoch(epoch)
+            teller.begin_epoch(self.model, epoch)
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            trained = self.batches[self.done % len(self.batches)]
-            self.done += 1
-            loss = self._batch_loss(logs["loss"], len(trained.rows))
-            step = Step(self.done, self.done // accumulate, loss)
-            if not math.isfinite(loss):
-                raise _not_finite(step, trained)
-            for listener in listeners:
-                listener.on_step(step)
-
-        def _batch_loss(self, running_mean: float, rows: int) -> float:
-            """Undo the epoch's running mean, which Keras weights by rows."""
-            before, self.rows = self.total, self.rows + rows
-            self.total = running_mean * self.rows
-            return (self.total - before) / rows
+            teller.end_step(self.model, logs["loss"])
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            train = {name: float(value) for name, value in logs.items()}
-            validation = experiment.evaluate("validation")
-            seconds = time.monotonic() - self.began
-            ended = Epoch(epoch + 1, self.done // accumulate, train, validation, seconds)
-            stops = [listener.on_epoch(ended) for listener in listeners]
-            self.model.stop_training = any(stops)
+            teller.end_epoch(self.model, logs)
+            self.model.stop_training = teller.stopped
 
-    return Telling()
+    return Hearing()
 
 
-def _not_finite(step: Step, batch: Batch) -> RunError:
+def _not_finite(step: Step, batch: Batch) -> Diverged:
     rows = ", ".join(str(row) for row in batch.rows[:8])
-    return RunError(
+    return Diverged(
         f"the loss is {step.loss} at step {step.update} (training rows {rows}, ...)",
         where="loss",
         fix="lower optimizer.lr, keep train.clip_norm, or look at those rows",

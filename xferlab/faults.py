@@ -1,0 +1,41 @@
+"""What goes wrong around a run, not in it, told in three lines: disk, folder, memory."""
+
+from __future__ import annotations
+
+import errno
+
+from xferlab.errors import RunError
+
+GO_ON = "then the same command with --recover goes on"
+DISK = {
+    errno.ENOSPC: ("the disk is full", f"make room, {GO_ON}"),
+    errno.EDQUOT: ("the disk quota is used up", f"make room, {GO_ON}"),
+    errno.EFBIG: ("a file may not grow that large here", f"raise the limit, {GO_ON}"),
+    errno.EROFS: ("the folder can only be read", "choose another one: hydra.run.dir=FOLDER"),
+    errno.EACCES: ("permission denied", "choose another folder: hydra.run.dir=FOLDER"),
+    errno.EPERM: ("permission denied", "choose another folder: hydra.run.dir=FOLDER"),
+    errno.ENOENT: ("a file or folder of the run has vanished", "start the run again"),
+    errno.EIO: ("the disk cannot be read or written", f"look after it, {GO_ON}"),
+}
+
+
+def as_known(error: BaseException) -> RunError | None:
+    """Return what a person should read instead of ``error``, or None for an unknown one.
+
+    TensorFlow's errors are told by name and words, so that it need not be imported.
+    """
+    if isinstance(error, OSError) and error.errno in DISK:
+        what, fix = DISK[error.errno]
+        return RunError(what, where=str(error.filename or "the run's folder"), fix=fix)
+    text = str(error)
+    if "No space left on device" in text:
+        what, fix = DISK[errno.ENOSPC]
+        return RunError(what, where="the run's folder", fix=fix)
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return RunError(
+            f"out of memory: {text.partition(chr(10))[0] or 'no more to be had'}",
+            where="train.batch_size",
+            fix="train.batch_size=8 train.accumulate=2 takes half; data.max_length=128 or a"
+            " smaller model also helps",
+        )
+    return None

@@ -1,0 +1,87 @@
+"""Signals that ask a run to stop: heard between two steps, elsewhere at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+ASKS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+"""An interactive stop, an ordinary one, and what Slurm is told to send before its limit."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Somebody asked the run to stop.
+
+    Args:
+        number: the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"asked to stop by {signal.Signals(number).name}")
+        self.number = number
+
+    @property
+    def exit_code(self) -> int:
+        """What a shell reports for a process that this signal ended."""
+        return 128 + self.number
+
+    @property
+    def status(self) -> str:
+        """``preempted`` if a scheduler announced its limit, else ``interrupted``."""
+        return "preempted" if self.number == signal.SIGUSR1 else "interrupted"
+
+
+class StopRequest:
+    """Turns the signals of :data:`ASKS` into :class:`Interrupted` while it is entered.
+
+    Inside :meth:`held` a signal is only remembered; the body looks at :attr:`number` when it can
+    stop. A second SIGINT ends the process at once, whatever it is doing.
+
+    Attributes:
+        number: the signal that asked, or None.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._held = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopRequest:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {ask: signal.signal(ask, self._hear) for ask in ASKS}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for ask, handler in self._before.items():
+            signal.signal(ask, handler)
+
+    @contextmanager
+    def held(self, hold: bool = True) -> Iterator[None]:
+        """Remember a signal until the body is done; with ``hold=False`` hear it at once again."""
+        before, self._held = self._held, hold
+        try:
+            if not hold:
+                self.obey()
+            yield
+        finally:
+            self._held = before
+
+    def obey(self) -> None:
+        """Raise Interrupted if a signal has asked to stop."""
+        if self.number is not None:
+            raise Interrupted(self.number)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if self.number is not None:
+            if number == signal.SIGINT:
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
+            return
+        self.number = number
+        if not self._held:
+            self.obey()

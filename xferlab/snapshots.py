@@ -1,0 +1,106 @@
+"""Snapshots of a run: one folder each, written aside and renamed, checked by digests when read."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xferlab.files import read_json, sha256_of, sync, write_json
+
+if TYPE_CHECKING:
+    import numpy as np
+
+log = logging.getLogger("xferlab")
+ARRAYS, STATE, DIGESTS = "state.safetensors", "state.json", "sha256.json"
+KEPT = 2
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A whole snapshot, as its digests say.
+
+    Attributes:
+        folder: where it is.
+        state: what is no array, JSON data.
+    """
+
+    folder: Path
+    state: Mapping[str, Any]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Read the arrays, by name."""
+        from safetensors.numpy import load_file
+
+        return load_file(self.folder / ARRAYS)
+
+
+def write_snapshot(
+    checkpoints: Path, name: str, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]
+) -> None:
+    """Write the folder ``checkpoints/name`` whole, then delete all but the newest two.
+
+    Args:
+        checkpoints: where the run's snapshots are.
+        name: ``step-...``; names sort in the order of the run.
+        arrays: weights, slots and every other variable.
+        state: JSON data.
+    """
+    from safetensors.numpy import save_file
+
+    partial = checkpoints / f".partial-{name}"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    save_file(dict(arrays), partial / ARRAYS)
+    write_json(partial / STATE, state)
+    write_json(partial / DIGESTS, {part: sha256_of(partial / part) for part in (ARRAYS, STATE)})
+    sync(partial / ARRAYS)
+    sync(partial)
+    final = checkpoints / name
+    if final.exists():  # of the same step, left by an attempt that was damaged or is redone
+        shutil.rmtree(final)
+    os.rename(partial, final)
+    sync(checkpoints)
+    for old in _folders(checkpoints)[KEPT:]:
+        shutil.rmtree(old)
+
+
+def newest_snapshot(checkpoints: Path) -> Snapshot | None:
+    """Return the newest whole snapshot, or None; a damaged one is named and passed over."""
+    for partial in checkpoints.glob(".partial-*"):
+        shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
+    for snapshot in _readable(checkpoints):
+        return snapshot
+    return None
+
+
+def delete_snapshots(checkpoints: Path) -> None:
+    """Delete them all: the run is finished."""
+    for folder in _folders(checkpoints):
+        shutil.rmtree(folder)
+
+
+def latest_step(checkpoints: Path) -> str:
+    """Return the name of the newest snapshot, unread; "" where there is none."""
+    return next((folder.name for folder in _folders(checkpoints)), "")
+
+
+def _folders(checkpoints: Path) -> list[Path]:
+    """Return the snapshots' folders, the newest first."""
+    return sorted((p for p in checkpoints.glob("step-*") if p.is_dir()), reverse=True)
+
+
+def _readable(checkpoints: Path) -> Iterator[Snapshot]:
+    for folder in _folders(checkpoints):
+        try:
+            for part, digest in read_json(folder / DIGESTS).items():
+                if sha256_of(folder / part) != digest:
+                    raise ValueError(f"{part} is not what was written")
+            yield Snapshot(folder, read_json(folder / STATE))
+        except (OSError, ValueError, AttributeError) as e:
+            reason = str(e).partition("\n")[0]
+            log.warning("the checkpoint %s is damaged (%s) and passed over", folder.name, reason)
