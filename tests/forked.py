@@ -1,0 +1,111 @@
+"""Runs of the command line in forked processes, which can be killed, starved and signalled.
+
+TensorFlow is imported once and nothing of it started, so an attempt takes seconds.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+RUN = Path("outputs/run")
+
+
+def import_heavy() -> None:
+    """Import what takes long, and start nothing."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from xferlab.backend import import_backend
+
+    import_backend()
+    import sklearn.metrics
+    import transformers  # noqa: F401
+
+    assert sklearn.metrics
+
+
+def start(words: list[str], folder: Path, before: Callable[[], None] | None = None) -> int:
+    """Fork and run the words in ``folder``; return the process id.
+
+    Args:
+        words: of the command line; the run's folder is outputs/run.
+        folder: working directory; ``output.txt`` in it gets what is printed.
+        before: called in the new process, before anything else.
+    """
+    child = os.fork()
+    if child == 0:
+        code = 70
+        try:
+            code = _run(words, folder, before)
+        finally:
+            os._exit(code)
+    return child
+
+
+def ended(child: int) -> int:
+    """Wait for a process; return its exit code, or minus the signal that ended it."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def attempt(words: list[str], folder: Path, before: Callable[[], None] | None = None) -> int:
+    """Run the words in a process of their own and wait for it."""
+    return ended(start(words, folder, before))
+
+
+def _run(words: list[str], folder: Path, before: Callable[[], None] | None) -> int:
+    from xferlab.cli import main
+
+    with (folder / "output.txt").open("a", encoding="utf-8") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+    os.chdir(folder)
+    if before:
+        before()
+    named = any(word.startswith("--recover=") for word in words)
+    return main([*words] if named else [*words, f"hydra.run.dir={RUN}"])
+
+
+def result(folder: Path) -> dict[str, Any]:
+    """Return all that two runs of one config must have in common, bit for bit."""
+    run = folder / RUN
+    with (run / "history.csv").open() as stream:
+        rows = [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(stream)]
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics.pop("seconds")
+    logs = ("train", "validation", "")
+    return {
+        "status": json.loads((run / "status.json").read_text())["status"],
+        "history": rows,
+        "metrics": metrics,
+        "last": (run / "checkpoints" / "last.safetensors").read_bytes(),
+        "best": (run / "checkpoints" / "best.safetensors").read_bytes(),
+        "scalars": {name: scalars(run / "tensorboard" / name) for name in logs},
+        "checkpoints": sorted(p.name for p in (run / "checkpoints").iterdir()),
+    }
+
+
+def differing(folder: Path, wanted: dict[str, Any]) -> list[str]:
+    """Return the parts of :func:`result` in which the run in ``folder`` is not as wanted."""
+    try:
+        found = result(folder)
+    except OSError as e:
+        return [str(e)]
+    return [key for key in wanted if found[key] != wanted[key]]
+
+
+def scalars(folder: Path) -> list[tuple[str, int, bytes]]:
+    """Return every scalar event of a log folder, sorted: tag, step, value; doubles show."""
+    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    found = []
+    for path in sorted(folder.glob("events.out.tfevents.*")):
+        for record in RawEventFileLoader(str(path)).Load():
+            event = Event.FromString(record)
+            for value in event.summary.value:
+                if value.metadata.plugin_data.plugin_name in ("", "scalars"):
+                    found.append((value.tag, event.step, value.tensor.tensor_content))
+    return sorted(found)
