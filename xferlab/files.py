@@ -5,10 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+
+PARTIAL = ".partial-"
+"""How the names of files and folders begin that are not whole yet."""
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -27,7 +32,7 @@ def replace_whole(path: Path, write: Callable[[Path], None]) -> None:
     The temporary name keeps the suffixes of ``path``, because some writers choose the format by it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".partial-", suffix=f"-{path.name}", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=PARTIAL, suffix=f"-{path.name}", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -38,6 +43,12 @@ def replace_whole(path: Path, write: Callable[[Path], None]) -> None:
         sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def delete_partial(folder: Path) -> None:
+    """Delete what a killed process left half written, in ``folder`` and below it."""
+    for path in folder.rglob(f"{PARTIAL}*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def write_json(path: Path, value: Any) -> None:

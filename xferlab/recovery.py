@@ -12,12 +12,15 @@ import yaml
 from omegaconf import OmegaConf
 
 from xferlab.errors import ConfigError
+from xferlab.files import PARTIAL
 from xferlab.lock import is_locked
 from xferlab.recipe import Recipe, identity
 from xferlab.record import read_status
 from xferlab.snapshots import latest_step
 from xferlab.typed import plain
 
+BEGUN = {".lock", ".hydra", "train.log", "config.yaml"}
+"""What a run that was killed before it began may leave; such a folder is as good as empty."""
 LENGTH = ("train.epochs", "train.max_steps")
 """A run may go on with more of these than it was begun with."""
 
@@ -92,7 +95,7 @@ def run_folder(
             raise _nothing_to_recover(found, usual)
     if force:
         _clear(usual)
-    if usual.is_dir() and any(usual.iterdir()):
+    if _is_used(usual):
         raise ConfigError(
             f"this folder is not empty ({_content(usual)})",
             where=str(usual),
@@ -134,6 +137,11 @@ def stored_words(folder: Path) -> list[str]:
     return words
 
 
+def _is_used(folder: Path) -> bool:
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    return any(name not in BEGUN and not name.startswith(PARTIAL) for name in names)
+
+
 def _has_run(folder: Path) -> bool:
     return (folder / "status.json").exists() and (folder / "config.yaml").exists()
 
@@ -167,7 +175,7 @@ def _differences(changed: Mapping[str, tuple[Any, Any]]) -> str:
 
 def _clear(folder: Path) -> None:
     """Delete a run's folder; any other is left alone and refused."""
-    if not folder.is_dir() or not any(folder.iterdir()):
+    if not _is_used(folder):
         return
     if not (folder / "status.json").exists() and not (folder / ".hydra").exists():
         raise ConfigError(

@@ -12,7 +12,7 @@ from xferlab.checkpointing import Checkpoints
 from xferlab.course import Diverged, Listener, Position
 from xferlab.errors import XferlabError
 from xferlab.faults import as_known
-from xferlab.files import read_json, write_json
+from xferlab.files import delete_partial, read_json, write_json
 from xferlab.inspection import inspect
 from xferlab.lock import locked
 from xferlab.plan_picture import plan_picture
@@ -63,6 +63,8 @@ def run(recipe: Recipe, folder: Path) -> float | None:
             log.info("%s is finished already", _shown(folder))
             delete_snapshots(folder / "checkpoints")
             return read_json(folder / "metrics.json")["best"]["value"]
+        delete_partial(folder)
+        write_config(folder, recipe.config)
         write_status(folder, "running")
         try:
             best = _run(recipe, folder, stop, before)
@@ -101,7 +103,6 @@ def _run(recipe: Recipe, folder: Path, stop: StopRequest, before: Earlier | None
     notes = inspect(experiment, recipe, rates)
     for line in [*summary_lines(experiment, rates), *(f"note       {note}" for note in notes)]:
         log.info("%s", line)
-    write_config(folder, recipe.config)
     write_json(
         folder / "run.json",
         {

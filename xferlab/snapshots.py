@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xferlab.files import read_json, sha256_of, sync, write_json
+from xferlab.files import PARTIAL, read_json, sha256_of, sync, write_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +52,9 @@ def write_snapshot(
     """
     from safetensors.numpy import save_file
 
-    partial = checkpoints / f".partial-{name}"
+    if (checkpoints / name).exists():  # a signal right after a save: nothing has changed
+        return
+    partial = checkpoints / f"{PARTIAL}{name}"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     save_file(dict(arrays), partial / ARRAYS)
@@ -60,21 +62,24 @@ def write_snapshot(
     write_json(partial / DIGESTS, {part: sha256_of(partial / part) for part in (ARRAYS, STATE)})
     sync(partial / ARRAYS)
     sync(partial)
-    final = checkpoints / name
-    if final.exists():  # of the same step, left by an attempt that was damaged or is redone
-        shutil.rmtree(final)
-    os.rename(partial, final)
+    os.rename(partial, checkpoints / name)
     sync(checkpoints)
     for old in _folders(checkpoints)[KEPT:]:
         shutil.rmtree(old)
 
 
 def newest_snapshot(checkpoints: Path) -> Snapshot | None:
-    """Return the newest whole snapshot, or None; a damaged one is named and passed over."""
-    for partial in checkpoints.glob(".partial-*"):
-        shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
-    for snapshot in _readable(checkpoints):
-        return snapshot
+    """Return the newest whole snapshot, or None; a damaged one is named and deleted."""
+    folders = _folders(checkpoints)
+    for folder in folders:
+        try:
+            return _read(folder)
+        except (OSError, ValueError, AttributeError) as e:
+            reason = str(e).partition("\n")[0]
+            log.warning("note       the checkpoint %s is damaged: %s", folder.name, reason)
+            shutil.rmtree(folder)
+    if folders:
+        log.warning("note       no whole checkpoint is left: the run begins anew")
     return None
 
 
@@ -94,13 +99,9 @@ def _folders(checkpoints: Path) -> list[Path]:
     return sorted((p for p in checkpoints.glob("step-*") if p.is_dir()), reverse=True)
 
 
-def _readable(checkpoints: Path) -> Iterator[Snapshot]:
-    for folder in _folders(checkpoints):
-        try:
-            for part, digest in read_json(folder / DIGESTS).items():
-                if sha256_of(folder / part) != digest:
-                    raise ValueError(f"{part} is not what was written")
-            yield Snapshot(folder, read_json(folder / STATE))
-        except (OSError, ValueError, AttributeError) as e:
-            reason = str(e).partition("\n")[0]
-            log.warning("the checkpoint %s is damaged (%s) and passed over", folder.name, reason)
+def _read(folder: Path) -> Snapshot:
+    """Read a snapshot's state; raise OSError, ValueError or AttributeError if it is damaged."""
+    for part, digest in read_json(folder / DIGESTS).items():
+        if sha256_of(folder / part) != digest:
+            raise ValueError(f"{part} is not what was written")
+    return Snapshot(folder, read_json(folder / STATE))
