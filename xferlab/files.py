@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-
 PARTIAL = ".partial-"
 """How the names of files and folders begin that are not whole yet."""
 

@@ -181,7 +181,8 @@ class Teller:
 
     def end_epoch(self, network: Any, means: Mapping[str, Any]) -> None:
         """Score the validation split and tell the epoch."""
-        train = {name: float(value) for name, value in means.items()}
+        order = sorted(means, key=lambda name: (name != "loss", name))
+        train = {name: float(means[name]) for name in order}
         with self._saver.scoring(network, self.position):
             validation = self._experiment.evaluate("validation")
         seconds = time.monotonic() - self._began
@@ -189,6 +190,7 @@ class Teller:
         epoch = Epoch(self._scored + 1, update, train, validation, seconds)
         self.stopped = any([listener.on_epoch(epoch) for listener in self._listeners])
         self._scored, self._rows, self._loss_sum = epoch.epoch, 0, 0.0
+        self._resumes = False
         self._saver.after_epoch(network, self.position)
 
 
