@@ -172,17 +172,6 @@ def read_only(folder: Path, wanted: dict[str, Any]) -> Ending:
         return ending(folder, attempt(WORDS, folder))
 
 
-def read_only_on_the_way(folder: Path, wanted: dict[str, Any]) -> Ending:
-    with small_disk(folder, "100m"):
-        child = start(WORDS, folder)
-        when(folder, "epoch 1/2", child)
-        subprocess.run(["mount", "-o", "remount,ro,force", str(folder / "outputs")], check=False)
-        code = ended(child)
-        told, status = said(folder), status_of(folder)
-        remount(folder, "rw")
-        return Ending(code, told, status, ending(folder, code, wanted).after)
-
-
 def vanished(folder: Path, wanted: dict[str, Any]) -> Ending:
     child = start(WORDS, folder)
     when(folder, "epoch 1/2", child)
@@ -272,7 +261,6 @@ TROUBLES: dict[str, Callable[[Path, dict[str, Any]], Ending]] = {
     "SIGTERM while the results are written": in_the_results,
     "disk full": disk_full,
     "read-only folder": read_only,
-    "the disk turns read-only on the way": read_only_on_the_way,
     "the folder is deleted on the way": vanished,
     "out of memory in a step": out_of_memory,
     "a loss that is no number": not_a_number,
@@ -281,7 +269,7 @@ TROUBLES: dict[str, Callable[[Path, dict[str, Any]], Ending]] = {
     "the newest checkpoint is torn": torn("newest"),
     "both checkpoints are torn": torn("both"),
 }
-NEEDS_MOUNT = {"disk full", "read-only folder", "the disk turns read-only on the way"}
+NEEDS_MOUNT = {"disk full", "read-only folder"}
 
 
 def may_mount() -> bool:

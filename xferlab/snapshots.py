@@ -56,7 +56,8 @@ def write_snapshot(
         return
     partial = checkpoints / f"{PARTIAL}{name}"
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    checkpoints.mkdir(exist_ok=True)  # not its parents: a run folder that vanished stays away
+    partial.mkdir()
     save_file(dict(arrays), partial / ARRAYS)
     write_json(partial / STATE, state)
     write_json(partial / DIGESTS, {part: sha256_of(partial / part) for part in (ARRAYS, STATE)})
