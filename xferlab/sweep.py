@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from xferlab.errors import ConfigError
 from xferlab.files import read_json, write_whole
 from xferlab.record import read_status
+from xferlab.safety import read_config_data
 
 
 def sweep_rows(folder: Path) -> list[dict[str, Any]]:
@@ -45,8 +44,7 @@ def _order(value: Any) -> tuple[bool, float, str]:
 
 
 def _settings(job: Path) -> dict[str, Any]:
-    config = OmegaConf.to_container(OmegaConf.load(job / "config.yaml"))
-    return dict(_flat(config))
+    return dict(_flat(read_config_data(job / "config.yaml")))
 
 
 def _flat(node: Any, prefix: str = "") -> list[tuple[str, Any]]:
