@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from xferlab.contracts import GROUPS, Task
 from xferlab.errors import ConfigError, did_you_mean
 from xferlab.registry import REGISTRY, Registry
-from xferlab.safety import refuse_code
+from xferlab.safety import refuse_code, refuse_name
 from xferlab.schema import TrainConfig
 from xferlab.typed import build_typed, plain, translate
 
@@ -66,6 +66,7 @@ def read(cfg: DictConfig, registry: Registry = REGISTRY) -> Recipe:
         config = _experiment(cfg)
     except OmegaConfBaseException as e:
         raise translate(e) from e
+    refuse_name(config["name"])
     single = {g: registry.create(g, config[g]) for g in GROUPS if g != "metric"}
     metrics = _metrics(config["metric"], registry)
     if not isinstance(config["seed"], int) or config["seed"] < 0:
