@@ -1,7 +1,11 @@
-"""The attacks of whoever can only write a config: what is written, what is typed, what is said."""
+"""The attacks of whoever can only write data: what is written and typed, and what is answered."""
 
 from __future__ import annotations
 
+import json
+import os
+import pickle
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -228,5 +232,159 @@ CONFIG_ATTACKS = {
         "experiment=evil",
         "a config cannot set hydra.job.env_",
         preset("hydra: {job: {env_copy: [SECRET]}}"),
+    ),
+}
+
+
+class Evil:
+    """An object whose pickle leaves the mark when it is read."""
+
+    def __reduce__(self):
+        return Path.touch, (Path("marker"),)
+
+
+Change = Callable[[Path], object]
+
+
+def table(name: str, **changes: object) -> Change:
+    def change(folder: Path) -> None:
+        path = folder / name
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    return change
+
+
+def text(name: str, content: str | bytes) -> Change:
+    data = content.encode() if isinstance(content, str) else content
+    return lambda folder: (folder / name).write_bytes(data)
+
+
+def link(name: str, target: str) -> Change:
+    return both(
+        lambda folder: (folder / name).unlink(missing_ok=True),
+        lambda folder: (folder / name).symlink_to(target),
+    )
+
+
+def pipe(name: str) -> Change:
+    return both(
+        lambda folder: (folder / name).unlink(missing_ok=True),
+        lambda folder: os.mkfifo(folder / name),
+    )
+
+
+def both(*changes: Change) -> Change:
+    return lambda folder: [change(folder) for change in changes]
+
+
+def only(name: str, content: bytes) -> Change:
+    return both(lambda folder: (folder / "model.safetensors").unlink(), text(name, content))
+
+
+def header(content: str | dict, length: int | None = None) -> Change:
+    data = (content if isinstance(content, str) else json.dumps(content)).encode()
+    size = len(data) if length is None else length
+    return text("model.safetensors", size.to_bytes(8, "little") + data + bytes(64))
+
+
+def tensor(begin: int = 0, end: int = 64, shape: tuple[int, ...] = (16,)) -> dict[str, object]:
+    return {"dtype": "F32", "shape": shape, "data_offsets": [begin, end]}
+
+
+def index(name: str) -> Change:
+    weights = {"weight_map": {"x": name}}
+    return only("model.safetensors.index.json", json.dumps(weights).encode())
+
+
+OWN_CODE = "the checkpoint brings its own code"
+PICKLES = "only files that are never unpickled: "
+OUT = "is a link that leads out of the checkpoint"
+STRANGE = "is no ordinary file"
+DEEP = "[" * 100_000
+CHECKPOINT_ATTACKS: dict[str, tuple[str, Change]] = {
+    "code of its own for the model": (
+        OWN_CODE,
+        table("config.json", auto_map={"AutoModel": "evil.Model"}),
+    ),
+    "code of its own for the tokenizer": (
+        OWN_CODE,
+        table("tokenizer_config.json", auto_map={"AutoTokenizer": ["evil.T", None]}),
+    ),
+    "weights in a pickle of PyTorch": (
+        PICKLES + "pytorch_model.bin",
+        only("pytorch_model.bin", pickle.dumps(Evil())),
+    ),
+    "weights in a .pt": (PICKLES + "model.pt", only("model.pt", pickle.dumps(Evil()))),
+    "weights in a .pkl": (PICKLES + "model.pkl", only("model.pkl", pickle.dumps(Evil()))),
+    "weights of Keras, with a Lambda layer": (
+        PICKLES + "tf_model.h5",
+        only("tf_model.h5", b"Lambda"),
+    ),
+    "an archive of Keras, with a Lambda layer": (
+        PICKLES + "model.keras",
+        only("model.keras", b"PK Lambda"),
+    ),
+    "a vocabulary that is a link to another's file": (
+        OUT,
+        both(
+            lambda folder: (folder / "tokenizer.json").unlink(), link("vocab.txt", "../secret.txt")
+        ),
+    ),
+    "a config that is a link": (OUT, link("config.json", "/etc/hostname")),
+    "a chat template that is a link": (OUT, link("chat_template.jinja", "../secret.txt")),
+    "weights that are a device": (OUT, link("model.safetensors", "/dev/zero")),
+    "a pipe that never ends": (STRANGE, pipe("tokenizer_config.json")),
+    "an index that names a file above": (
+        "model.safetensors.index.json names a file outside the checkpoint",
+        index("../model.safetensors"),
+    ),
+    "an index that names a file anywhere": (
+        "names a file outside the checkpoint: '/etc/passwd'",
+        index("/etc/passwd"),
+    ),
+    "a config without a bottom": ("config.json cannot be read", text("config.json", DEEP)),
+    "tokenizer settings without a bottom": (
+        "tokenizer_config.json cannot be read",
+        text("tokenizer_config.json", DEEP),
+    ),
+    "a header without a bottom": ("its header is not JSON", header(DEEP)),
+    "a header longer than the file": ("its header says", header("{}", 2**62)),
+    "tensors that share bytes": (
+        "the tensors 'a' and 'b' share bytes",
+        header({"a": tensor(), "b": tensor()}),
+    ),
+    "a tensor after the end": ("after the end of the file", header({"a": tensor(0, 6400)})),
+    "a tensor before the beginning": ("starts before the data", header({"a": tensor(-64, 0)})),
+    "a tensor larger than its bytes": ("its shape", header({"a": tensor(shape=(2**40,))})),
+    "sizes that fill the memory": (
+        "more than 20,000,000,000",
+        table("config.json", hidden_size=10**9),
+    ),
+    "a size that is none": ("its hidden_size is", table("config.json", hidden_size="os.system")),
+    "a number that is none": ("its layer_norm_eps is", table("config.json", layer_norm_eps="x")),
+}
+
+ROWS = "text,label\nx,a\ny,b\n"
+OUTSIDE = "names a file outside as its own"
+
+
+def card(metadata: str) -> Change:
+    return both(text("train.csv", ROWS), text("README.md", f"---\n{metadata}\n---\n"))
+
+
+DATA_ATTACKS: dict[str, tuple[str, Change]] = {
+    "a loading script": (
+        "no code of a dataset is run",
+        both(text("rows.py", TOUCHES), text("train.csv", ROWS)),
+    ),
+    "rows in a pickle": ("No (supported) data files", text("train.pkl", pickle.dumps(Evil()))),
+    "a card that names a file above": (
+        OUTSIDE,
+        card('configs: [{config_name: default, data_files: "../secret.csv"}]'),
+    ),
+    "a file that is a link": (OUTSIDE, link("train.csv", "../secret.csv")),
+    "a card with a tag that calls": (
+        "could not determine a constructor",
+        card("configs: !!python/object/apply:pathlib.Path.touch [marker]"),
     ),
 }

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from attacks import CONFIG_ATTACKS
+from attacks import CHECKPOINT_ATTACKS, CONFIG_ATTACKS, DATA_ATTACKS, Evil
 from omegaconf import OmegaConf
+from tiny_checkpoints import write_tiny_checkpoint
 
 from xferlab import runner, sweep
+from xferlab.checkpoints import resolve
 from xferlab.cli import main
+from xferlab.encoder_config import read_encoder_config
 from xferlab.errors import ConfigError
+from xferlab.files import write_json
 from xferlab.record import write_config
 from xferlab.safety import LARGEST_FILE, read_config_data
+from xferlab.tokens import load_tokenizer
 
 HERE = Path(__file__).parent
 BOMB = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
@@ -161,3 +169,159 @@ def test_other_flags_of_hydra_are_refused(flag, tmp_path, monkeypatch, capsys):
 def test_a_run_is_called_by_a_plain_word(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert "name may not be" in answer(["check", f"name='{name}'"], capsys)
+
+
+def refused(what, *words) -> str:
+    """Return the three lines in which ``what(*words)`` ends."""
+    with pytest.raises(ConfigError) as caught:
+        what(*words)
+    assert len(str(caught.value).splitlines()) == 3
+    return caught.value.what
+
+
+@pytest.mark.parametrize("name", CHECKPOINT_ATTACKS)
+def test_a_checkpoint_that_is_more_than_data_is_refused(name, tmp_path, monkeypatch):
+    said, change = CHECKPOINT_ATTACKS[name]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nhunter2\n")
+    folder = write_tiny_checkpoint(tmp_path / "tiny")
+    change(folder)
+
+    def load() -> None:
+        read_encoder_config(resolve(str(folder)).config, str(folder))
+
+    told = refused(load)
+    assert said in told
+    assert "hunter2" not in told
+    assert not (tmp_path / "marker").exists()
+
+
+def test_pickles_and_links_would_have_done_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pickle.loads(pickle.dumps(Evil()))
+    assert (tmp_path / "marker").exists()
+    import transformers
+
+    (tmp_path / "secret.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nhunter2\n")
+    folder = write_tiny_checkpoint(tmp_path / "tiny")
+    CHECKPOINT_ATTACKS["a vocabulary that is a link to another's file"][1](folder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    assert "hunter2" in tokenizer.get_vocab()
+    assert "leads out" in refused(load_tokenizer, folder)  # a run's own folder goes this way
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"vocab_file": "../secret.txt", "tokenizer_file": "../secret.json"},
+        {"tokenizer_class": "os.system"},
+        {"chat_template": "{{ cycler.__init__.__globals__.os.system('touch marker') }}"},
+        {"name_or_path": "../other", "_name_or_path": "/etc"},
+    ],
+    ids=str,
+)
+def test_a_tokenizers_settings_read_and_run_nothing_else(settings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret.txt").write_text("hunter2\n")
+    plain = load_tokenizer(write_tiny_checkpoint(tmp_path / "plain"))
+    folder = write_tiny_checkpoint(tmp_path / "tiny")
+    write_json(folder / "tokenizer_config.json", {"tokenizer_class": "BertTokenizer", **settings})
+    (folder / "tokenizer.pkl").write_bytes(pickle.dumps(Evil()))
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Evil()))
+    found = load_tokenizer(folder)
+    assert found.encode(["a good film"], None, 16).token_ids.flat.tolist() == (
+        plain.encode(["a good film"], None, 16).token_ids.flat.tolist()
+    )
+    assert not (tmp_path / "marker").exists()
+
+
+@pytest.mark.parametrize("name", DATA_ATTACKS)
+def test_a_dataset_that_is_more_than_data_is_refused(name, tmp_path, monkeypatch):
+    import datasets
+
+    from xferlab.hub_rows import HubDataset
+
+    said, change = DATA_ATTACKS[name]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    (tmp_path / "secret.csv").write_text("text,label\nhunter2,a\nhunter2,b\n")
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    change(folder)
+    assert said in refused(HubDataset, str(folder), None, None)
+    assert not (tmp_path / "marker").exists()
+
+
+def test_arrow_metadata_is_not_unpickled(tmp_path, monkeypatch):
+    import pyarrow
+    import pyarrow.parquet
+
+    from xferlab.tables import read_table
+
+    monkeypatch.chdir(tmp_path)
+    metadata = {
+        b"ARROW:extension:name": b"arrow.py_extension_type",
+        b"ARROW:extension:metadata": pickle.dumps(Evil()),
+    }
+    schema = pyarrow.schema([pyarrow.field("text", pyarrow.string(), metadata=metadata)])
+    table = pyarrow.table([pyarrow.array(["x"])], schema=schema)
+    pyarrow.parquet.write_table(table, tmp_path / "rows.parquet")
+    assert read_table(str(tmp_path / "rows.parquet"), "data.train").columns == {"text": ["x"]}
+    assert not (tmp_path / "marker").exists()
+
+
+def test_a_strangers_sweep_cannot_speak_to_the_terminal(tmp_path, capsys):
+    for number, name in enumerate(["[link=file:///etc]x[/link]", "a\x1b[2Jb", "[/wrong]"]):
+        job = tmp_path / str(number)
+        write_config(job, {"name": name})
+        write_json(job / "status.json", {"status": "finished"})
+    sweep.print_table(tmp_path)
+    shown = capsys.readouterr().out
+    assert "[link=file:///etc]x[/link]" in shown
+    assert "a\\x1b[2Jb" in shown
+    assert "\x1b[2J" not in shown
+
+
+def test_a_strangers_sweep_reads_no_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("SECRET", "hunter2")
+    write_json(tmp_path / "1" / "status.json", {"status": "finished"})
+    (tmp_path / "1" / "config.yaml").write_text("name: ${oc.env:SECRET}\n")
+    assert OmegaConf.load(tmp_path / "1" / "config.yaml").name == "hunter2"
+    assert "holds an interpolation" in refused(sweep.print_table, tmp_path)
+    assert not (tmp_path / "results.csv").exists()
+
+
+def test_an_error_cannot_speak_to_the_terminal():
+    error = ConfigError("a\x1b]0;x\x07\nfix: rm -rf", where="\r\x9b2J", fix="\u202e")
+    lines = str(error).splitlines()
+    assert len(lines) == 3
+    assert all(line.isprintable() for line in lines)
+
+
+UNSAFE = {"pickle", "dill", "joblib", "marshal", "shelve", "torch"}
+CALLS = {"eval", "exec", "load_model", "read_pickle", "unsafe_load", "full_load", "unsafe_load_all"}
+
+
+@pytest.mark.parametrize("path", sorted(HERE.parent.glob("[xp]*/**/*.py")), ids=lambda p: p.stem)
+def test_nothing_here_unpickles_or_evaluates(path):
+    """Keras's own files (``.keras``, with their Lambda layers) are never opened either."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [getattr(node, "module", None) or "", *(a.name for a in node.names)]
+            assert not UNSAFE & {name.partition(".")[0] for name in names}
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            flags = {k.arg: getattr(k.value, "value", None) for k in node.keywords}
+            assert name not in CALLS
+            assert not flags.get("allow_pickle")
+            assert not flags.get("trust_remote_code")
+            assert flags.get("safe_mode") is not False
+
+
+def test_the_page_lists_every_attack_and_no_other():
+    page = (HERE.parent / "docs" / "safety.md").read_text()
+    rows = set(re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", page, re.MULTILINE))
+    tried = {(name, case.said) for name, case in CONFIG_ATTACKS.items()}
+    tried |= {(name, said) for name, (_, said) in SAVED.items()}
+    tried |= {(name, said) for name, (said, _) in (CHECKPOINT_ATTACKS | DATA_ATTACKS).items()}
+    assert {row for row in rows if row not in {("attack", "answer"), ("---", "---")}} == tried
