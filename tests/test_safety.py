@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from attacks import CHECKPOINT_ATTACKS, CONFIG_ATTACKS, DATA_ATTACKS, Evil
 from omegaconf import OmegaConf
 from tiny_checkpoints import write_tiny_checkpoint
@@ -63,6 +64,18 @@ def test_a_strangers_saved_config_is_plain_data_or_refused(text, said, tmp_path,
     assert "hunter2" not in str(caught.value)
     assert len(str(caught.value).splitlines()) == 3
     assert not (tmp_path / "marker").exists()
+
+
+def test_the_saved_payloads_are_live(tmp_path, monkeypatch):
+    monkeypatch.setenv("SECRET", "hunter2")
+    monkeypatch.chdir(tmp_path)
+    texts = {name: text for name, (text, _) in SAVED.items()}
+    assert OmegaConf.create(texts["an environment variable"]).name == "hunter2"
+    yaml.unsafe_load(texts["a tag that calls"])
+    assert (tmp_path / "marker").exists()
+    first, *levels = BOMB.splitlines()[:4]  # the whole of it would fill the memory
+    grown = OmegaConf.to_yaml(OmegaConf.create("\n".join([first, *levels])))
+    assert grown.count("x") == 9 + 9**2 + 9**3 + 9**4
 
 
 def test_a_saved_config_is_an_ordinary_file(tmp_path):
@@ -250,6 +263,21 @@ def test_a_dataset_that_is_more_than_data_is_refused(name, tmp_path, monkeypatch
     change(folder)
     assert said in refused(HubDataset, str(folder), None, None)
     assert not (tmp_path / "marker").exists()
+
+
+@pytest.mark.parametrize(
+    "file", ["/etc/passwd", "../secret.csv", "http://169.254.169.254/x", "zip://x::/etc/x.zip"]
+)
+def test_a_dataset_of_the_hub_has_files_of_the_hub_alone(file):
+    from types import SimpleNamespace
+
+    from xferlab.hub_rows import _refuse_outside
+
+    config = SimpleNamespace(data_files={"train": ["hf://datasets/org/name@1/a.csv"]})
+    builder = SimpleNamespace(config=config)
+    _refuse_outside(builder, "org/name", None)
+    config.data_files["test"] = [file]
+    assert "names a file outside" in refused(_refuse_outside, builder, "org/name", None)
 
 
 def test_arrow_metadata_is_not_unpickled(tmp_path, monkeypatch):
