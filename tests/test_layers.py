@@ -29,7 +29,7 @@ ROWS = [
         "lock",
         "snapshots",
     },
-    {"registry", "schema", "checkpoints", "batches", "labels", "range_test"},
+    {"registry", "schema", "safety", "checkpoints", "batches", "labels", "range_test"},
     {"losses", "scores", "schedules", "optimizers", "exams"},
     {"discovery", "recipe", "compatibility", "encoder_config", "backend", "splits", "hub_rows"},
     {"config", "record", "evaluation", "tensor_names", "tokens", "rates", "loss_exam"},

@@ -32,7 +32,7 @@ _TOKENIZERS = (
     ("spiece.model",),
     ("sentencepiece.bpe.model",),
 )
-_PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
+_PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.keras", "*.msgpack")
 _CONVERT = (
     "save it once with transformers (AutoModel.from_pretrained(FOLDER).save_pretrained(NEW)); "
     "many checkpoints of the Hub have a converted copy in a pull request: ORG/NAME@refs/pr/N"
@@ -86,12 +86,9 @@ def resolve(checkpoint: str, *, weights: bool = True) -> Checkpoint:
     """
     source, where = checkpoint.strip(), f"model.checkpoint={checkpoint}"
     folder, revision = _locate(source, where, weights)
+    refuse_tricks(folder, where)
     config = _read_table(folder / "config.json", where)
     _check_config(config, where)
-    if (folder / "tokenizer_config.json").is_file():
-        _refuse_code(
-            _read_table(folder / "tokenizer_config.json", where), "tokenizer_config.json", where
-        )
     _check_tokenizer(folder, where)
     files = _weight_files(folder, where) if weights or (folder / _WEIGHTS).is_file() else ()
     tensors = {name: tensor for path in files for name, tensor in _header(path, where).items()}
@@ -105,6 +102,31 @@ def resolve(checkpoint: str, *, weights: bool = True) -> Checkpoint:
         config=config,
         tensors=tensors,
     )
+
+
+def refuse_tricks(folder: Path, where: str) -> None:
+    """Raise ConfigError for what other libraries must not meet in a checkpoint's folder.
+
+    That is code for its tokenizer, a link that leads out of it (what it leads to would be copied
+    into the run), and what is neither file nor folder (reading a pipe waits for ever).
+    """
+    inside = folder.resolve()
+    blobs = inside.parent.parent / "blobs"  # the Hub's cache keeps there what its own links mean
+    for path in (*folder.glob("*"), *folder.glob("additional_chat_templates/*")):
+        real = path.resolve()
+        if not (real.is_relative_to(inside) or real.parent == blobs):
+            raise ConfigError(
+                f"'{path.name}' is a link that leads out of the checkpoint",
+                where=where,
+                fix="replace it by the file itself, if you know what it leads to",
+            )
+        if real.exists() and not (real.is_file() or real.is_dir()):
+            raise ConfigError(
+                f"'{path.name}' is no ordinary file", where=where, fix="take it out of the folder"
+            )
+    settings = folder / "tokenizer_config.json"
+    if settings.is_file():
+        _refuse_code(_read_table(settings, where), settings.name, where)
 
 
 def bundled_names() -> list[str]:
@@ -170,7 +192,7 @@ def _read_table(path: Path, where: str) -> dict[str, Any]:
             where=where,
             fix="give a folder that transformers' save_pretrained wrote",
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(
             f"{path.name} cannot be read: {error}", where=where, fix=f"mend or replace {path}"
         ) from error

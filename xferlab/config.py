@@ -9,10 +9,11 @@ from pathlib import Path
 from hydra import compose, initialize_config_module
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import Container, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from xferlab.contracts import GROUPS
@@ -20,6 +21,7 @@ from xferlab.errors import ConfigError
 from xferlab.overrides import jobs_of, refuse_sweep_words
 from xferlab.recipe import read, run_id
 from xferlab.registry import REGISTRY, Registry
+from xferlab.safety import refuse_code, refuse_hydra_keys, refuse_search_path
 from xferlab.schema import RootConfig
 from xferlab.typed import defaults_of, translate
 
@@ -78,9 +80,21 @@ def compose_config(overrides: Sequence[str], config_name: str = "config") -> Dic
     """Compose one config, ``hydra`` node included, without running anything."""
     try:
         with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
-            return compose(config_name, overrides=list(overrides), return_hydra_config=True)
+            refuse_search_path(_first_config(config_name), overrides)
+            cfg = compose(config_name, overrides=list(overrides), return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as e:
         raise explain(e) from e
+    refuse_code(cfg)
+    refuse_hydra_keys(cfg, overrides)
+    return cfg
+
+
+def _first_config(name: str) -> Container | None:
+    """Return the file that a config's name means, before anything is composed from it."""
+    for source in GlobalHydra.instance().config_loader().get_sources():
+        if source.is_config(name):
+            return source.load_config(name).config
+    return None
 
 
 def explain(e: Exception) -> ConfigError:

@@ -8,6 +8,8 @@ from typing import Any
 
 from xferlab.errors import ConfigError
 
+MOST_PARAMETERS = 20_000_000_000  # a config.json that asks for more would only fill the memory
+
 # The names that transformers gives to activations; the second word is ours.
 _ACTIVATIONS = {
     "gelu": "gelu",
@@ -82,42 +84,61 @@ def read_encoder_config(config: Mapping[str, Any], where: str) -> EncoderConfig:
         _size(config, "hidden_size", where),
         _size(config, "num_attention_heads", where),
     )
-    groups = config.get("num_hidden_groups", 1) if is_albert else layers
+    groups = _size(config, "num_hidden_groups", where, 1) if is_albert else layers
     if hidden_size % heads or layers % groups:
         raise _bad(
             f"{heads} heads do not divide {hidden_size}, or {groups} groups {layers} layers",
             where,
         )
-    offset = _padding_id(config) + 1 if is_roberta else 0
+    offset = _padding_id(config, where) + 1 if is_roberta else 0
     dropout = 0.0 if is_albert else 0.1
-    return EncoderConfig(
-        architecture=architecture,
-        vocabulary_size=_size(config, "vocab_size", where),
-        hidden_size=hidden_size,
-        embedding_size=config.get("embedding_size", 128) if is_albert else hidden_size,
-        layers=layers,
-        groups=groups,
-        inner_layers=config.get("inner_group_num", 1) if is_albert else 1,
-        heads=heads,
-        intermediate_size=_size(config, "intermediate_size", where),
-        positions=_size(config, "max_position_embeddings", where) - offset,
-        position_offset=offset,
-        segments=config.get("type_vocab_size", 2) if architecture in ("albert", "bert") else 0,
-        has_pooler=architecture in ("albert", "bert"),
-        activation=_activation(
-            config.get("hidden_act", "gelu_new" if is_albert else "gelu"), where
+    return _bounded(
+        EncoderConfig(
+            architecture=architecture,
+            vocabulary_size=_size(config, "vocab_size", where),
+            hidden_size=hidden_size,
+            embedding_size=_size(config, "embedding_size", where, 128)
+            if is_albert
+            else hidden_size,
+            layers=layers,
+            groups=groups,
+            inner_layers=_size(config, "inner_group_num", where, 1) if is_albert else 1,
+            heads=heads,
+            intermediate_size=_size(config, "intermediate_size", where),
+            positions=_size(config, "max_position_embeddings", where) - offset,
+            position_offset=offset,
+            segments=_size(config, "type_vocab_size", where, 2)
+            if architecture in ("albert", "bert")
+            else 0,
+            has_pooler=architecture in ("albert", "bert"),
+            activation=_activation(
+                config.get("hidden_act", "gelu_new" if is_albert else "gelu"), where
+            ),
+            epsilon=_number(config, "layer_norm_eps", 1e-12, where),
+            hidden_dropout=_number(config, "hidden_dropout_prob", dropout, where),
+            attention_dropout=_number(config, "attention_probs_dropout_prob", dropout, where),
+            initializer_range=_number(config, "initializer_range", 0.02, where),
         ),
-        epsilon=float(config.get("layer_norm_eps", 1e-12)),
-        hidden_dropout=float(config.get("hidden_dropout_prob", dropout)),
-        attention_dropout=float(config.get("attention_probs_dropout_prob", dropout)),
-        initializer_range=float(config.get("initializer_range", 0.02)),
+        where,
     )
 
 
-def _padding_id(config: Mapping[str, Any]) -> int:
+def _bounded(config: EncoderConfig, where: str) -> EncoderConfig:
+    """Return ``config`` unless its weights would not fit into any memory."""
+    tables = config.vocabulary_size + config.positions + config.segments
+    layer = config.hidden_size * (4 * config.hidden_size + 2 * config.intermediate_size)
+    most = tables * config.embedding_size + config.layers * config.inner_layers * layer
+    if most > MOST_PARAMETERS:
+        raise _bad(f"it has {most:,} parameters, more than {MOST_PARAMETERS:,}", where)
+    return config
+
+
+def _padding_id(config: Mapping[str, Any], where: str) -> int:
     """Return the id of padding; RoBERTa's positions start after it."""
     value = config.get("pad_token_id")
-    return 1 if value is None else int(value)
+    if value is not None and (not isinstance(value, int) or value < 0):
+        raise _bad(f"its pad_token_id is {value!r}", where)
+    return 1 if value is None else value
 
 
 def _in_words_of_bert(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,15 +163,22 @@ def _refuse_unknown_kinds(config: Mapping[str, Any], where: str) -> None:
         raise _bad("it is a decoder (is_decoder or add_cross_attention), not an encoder", where)
 
 
-def _size(config: Mapping[str, Any], key: str, where: str) -> int:
-    value = config.get(key)
+def _number(config: Mapping[str, Any], key: str, default: float, where: str) -> float:
+    value = config.get(key, default)
+    if not isinstance(value, int | float):
+        raise _bad(f"its {key} is {value!r}", where)
+    return float(value)
+
+
+def _size(config: Mapping[str, Any], key: str, where: str, default: int | None = None) -> int:
+    value = config.get(key, default)
     if not isinstance(value, int) or value < 1:
         raise _bad(f"it has no size '{key}'" if value is None else f"its {key} is {value!r}", where)
     return value
 
 
 def _activation(name: Any, where: str) -> str:
-    if name not in _ACTIVATIONS:
+    if not isinstance(name, str) or name not in _ACTIVATIONS:
         raise _bad(f"its activation '{name}' is not one of {', '.join(_ACTIVATIONS)}", where)
     return _ACTIVATIONS[name]
 

@@ -87,7 +87,7 @@ def download(
 def _parsed(path: Path, where: str) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ConfigError(
             "the checkpoint's config.json is not a JSON table",
             where=where,

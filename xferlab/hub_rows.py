@@ -44,6 +44,7 @@ class HubDataset:
         try:
             builder = datasets.load_dataset_builder(str(path), config, revision=revision)
             _check_revision(builder, repo_id, revision)
+            _refuse_outside(builder, repo_id, path if path.is_dir() else None)
             builder.download_and_prepare()
             self._splits = builder.as_dataset()
         except ConfigError:
@@ -110,6 +111,27 @@ def _check_revision(builder: Any, repo_id: str, revision: str | None) -> None:
             where="data.revision",
             fix=f"go online, or take what is in the cache: data.revision={builder.hash}",
         )
+
+
+def _refuse_outside(builder: Any, repo_id: str, folder: Path | None) -> None:
+    """Refuse a dataset whose card or links name files of this machine, or of anywhere, as its own.
+
+    Args:
+        builder: what the client made of the dataset.
+        repo_id: what was typed.
+        folder: the dataset's folder, or None for one of the Hub.
+    """
+    for file in (str(f) for files in (builder.config.data_files or {}).values() for f in files):
+        if folder is None:
+            inside = file.startswith("hf://datasets/")
+        else:
+            inside = "://" not in file and Path(file).resolve().is_relative_to(folder.resolve())
+        if not inside:
+            raise ConfigError(
+                f"'{repo_id}' names a file outside as its own: {file}",
+                where="data.id",
+                fix="do not use this dataset unless you know why; data=files reads your own files",
+            )
 
 
 def _explain(e: Exception, repo_id: str, config: str | None, revision: str | None) -> ConfigError:

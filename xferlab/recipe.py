@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -16,11 +16,10 @@ from omegaconf.errors import OmegaConfBaseException
 from xferlab.contracts import GROUPS, Task
 from xferlab.errors import ConfigError, did_you_mean
 from xferlab.registry import REGISTRY, Registry
+from xferlab.safety import refuse_code, refuse_name
 from xferlab.schema import TrainConfig
 from xferlab.typed import build_typed, plain, translate
 
-# Hydra instantiates these two itself and restricts them to hydra_plugins.* classes.
-HYDRA_OWN_TARGETS = ("hydra.sweeper", "hydra.launcher")
 # What is scored where no metric is chosen, by logged name; the first picks the best epoch.
 METRICS_OF_TASK: dict[Task, dict[str, dict[str, str]]] = {
     Task.one_label: {"accuracy": {"name": "accuracy"}},
@@ -33,33 +32,6 @@ METRICS_OF_TASK: dict[Task, dict[str, dict[str, str]]] = {
 }
 # Keys that say how a run is kept, not what it computes.
 NOT_IDENTITY = ("name", "train.checkpoint_every", "train.resume")
-
-
-def refuse_code(cfg: DictConfig) -> None:
-    """Raise ConfigError if the config names something to import or call.
-
-    Configs are data. Code enters only through a registered plugin, so ``_target_`` and
-    logging's ``()`` factories have no business anywhere in a config.
-    """
-    for key, path in _walk(plain(cfg, resolve=False)):
-        if key == "()" or (key == "_target_" and not path.startswith(HYDRA_OWN_TARGETS)):
-            raise ConfigError(
-                f"'{key}' is not allowed: a config cannot name code to run",
-                where=path,
-                fix="register a plugin and select it by name",
-            )
-
-
-def _walk(node: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    pairs: Any = ()
-    if isinstance(node, dict):
-        pairs = node.items()
-    elif isinstance(node, list):
-        pairs = enumerate(node)
-    for key, value in pairs:
-        path = f"{prefix}.{key}" if prefix else str(key)
-        yield str(key), path
-        yield from _walk(value, path)
 
 
 @dataclass(frozen=True)
@@ -95,6 +67,7 @@ def read(cfg: DictConfig, registry: Registry = REGISTRY) -> Recipe:
         config = _experiment(cfg)
     except OmegaConfBaseException as e:
         raise translate(e) from e
+    refuse_name(config["name"])
     single = {g: registry.create(g, config[g]) for g in GROUPS if g != "metric"}
     metrics = _metrics(config["metric"], registry)
     if not isinstance(config["seed"], int) or config["seed"] < 0:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -73,13 +74,24 @@ def read_header(path: Path) -> dict[str, Tensor]:
             )
         try:
             header = json.loads(stream.read(header_length))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError("its header is not JSON") from error
     if not isinstance(header, dict):
         raise ValueError("its header is not a table of tensors")
     header.pop("__metadata__", None)
     room = length - 8 - header_length
-    return {name: _tensor(path, 8 + header_length, room, name, row) for name, row in header.items()}
+    offset = 8 + header_length
+    tensors = {name: _tensor(path, offset, room, name, row) for name, row in header.items()}
+    _refuse_overlap(header)
+    return tensors
+
+
+def _refuse_overlap(header: dict[str, Any]) -> None:
+    """Raise ValueError if two tensors share bytes: a small file could stand for endless weights."""
+    spans = sorted((list(map(int, row["data_offsets"])), name) for name, row in header.items())
+    for ((_, stop), name), ((start, _), other) in pairwise(spans):
+        if start < stop:
+            raise ValueError(f"the tensors '{name}' and '{other}' share bytes")
 
 
 def _tensor(path: Path, offset: int, room: int, name: str, row: Any) -> Tensor:
@@ -90,8 +102,8 @@ def _tensor(path: Path, offset: int, room: int, name: str, row: Any) -> Tensor:
         raise ValueError(f"its entry of the tensor '{name}' cannot be read") from error
     if stop > room:
         raise ValueError(f"the tensor '{name}' ends {stop - room} bytes after the end of the file")
-    if start < 0:
-        raise ValueError(f"the tensor '{name}' starts before the data")
+    if not 0 <= start <= stop:
+        raise ValueError(f"the tensor '{name}' starts before the data or ends before its start")
     expected = math.prod(shape) * _SIZES.get(dtype, 0)
     if min(shape, default=0) < 0 or (dtype in _SIZES and stop - start != expected):
         raise ValueError(

@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from xferlab.errors import ConfigError
+from xferlab.errors import ConfigError, printable
 from xferlab.files import read_json, write_whole
 from xferlab.record import read_status
+from xferlab.safety import read_config_data
 
 
 def sweep_rows(folder: Path) -> list[dict[str, Any]]:
@@ -45,8 +44,7 @@ def _order(value: Any) -> tuple[bool, float, str]:
 
 
 def _settings(job: Path) -> dict[str, Any]:
-    config = OmegaConf.to_container(OmegaConf.load(job / "config.yaml"))
-    return dict(_flat(config))
+    return dict(_flat(read_config_data(job / "config.yaml")))
 
 
 def _flat(node: Any, prefix: str = "") -> list[tuple[str, Any]]:
@@ -75,15 +73,18 @@ def print_table(folder: Path) -> int:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text  # a plain str may hold markup, such as links
 
     rows = sweep_rows(folder)
     columns = list(dict.fromkeys(key for row in rows for key in row))
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for column in columns:
         number = any(isinstance(row.get(column), int | float) for row in rows)
-        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+        table.add_column(
+            Text(printable(column)), justify="right" if number else "left", no_wrap=True
+        )
     for row in rows:
-        table.add_row(*(_shown(row.get(column)) for column in columns))
+        table.add_row(*(Text(printable(_shown(row.get(column)))) for column in columns))
     terminal = Console()
     (terminal if terminal.is_terminal else Console(width=200)).print(table)
     print(f"{folder / 'results.csv'}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xferlab.batches import Ragged, row_lengths
+from xferlab.checkpoints import refuse_tricks
 from xferlab.contracts import Encoding, Split, Tokenizer
 from xferlab.errors import ConfigError
 from xferlab.files import replace_whole
@@ -51,12 +52,13 @@ def load_tokenizer(folder: Path) -> HubTokenizer:
     """Return the tokenizer of a Hugging Face folder; no code of the folder is run.
 
     Raises:
-        ConfigError: there is none, or only a slow one.
+        ConfigError: there is none, only a slow one, or the folder holds more than data.
     """
+    where = str(folder)
+    refuse_tricks(folder, where)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # else it misses PyTorch aloud
     import transformers
 
-    where = str(folder)
     fix = "the folder needs tokenizer.json (or vocab.txt) and tokenizer_config.json"
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(
@@ -65,7 +67,7 @@ def load_tokenizer(folder: Path) -> HubTokenizer:
     except Exception as e:
         what = str(e).strip().partition("\n")[0]
         raise ConfigError(f"no tokenizer could be loaded: {what}", where=where, fix=fix) from e
-    if not tokenizer.is_fast:
+    if not getattr(tokenizer, "is_fast", False):
         raise ConfigError("the tokenizer has no fast version", where=where, fix=fix)
     return HubTokenizer(tokenizer)
 

@@ -1,0 +1,390 @@
+"""The attacks of whoever can only write data: what is written and typed, and what is answered."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+CODE = "a config cannot name code to run"
+WRITES = "logging.FileHandler, filename: marker"
+MAKES = "'${oc.decode:\"{_target_: " + WRITES + "}\"}'"
+TOUCHES = "import pathlib, sys\npathlib.Path('marker').touch()\n"
+
+
+@dataclass(frozen=True)
+class ConfigAttack:
+    """One attack through Hydra.
+
+    Attributes:
+        typed: the words on the command line.
+        said: a part of the answer.
+        files: what the attacker wrote, by its path in the working directory.
+        leaves: the file that shows success; a leaked ``$SECRET`` in any file shows it too.
+    """
+
+    typed: str
+    said: str
+    files: dict[str, str] = field(default_factory=dict)
+    leaves: str = "marker"
+
+    def write(self, folder: Path, more: dict[str, str] | None = None) -> None:
+        """Make the working directory that the attacker prepared."""
+        for name, text in {**(more or {}), **self.files}.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        (folder / "conf").mkdir(parents=True, exist_ok=True)
+
+    def succeeded(self, folder: Path) -> bool:
+        """Tell whether the mark was left in ``folder``, or above it, or the secret written."""
+        marks = [*folder.glob(self.leaves.removeprefix("../")), *folder.parent.glob("marker")]
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        return bool(marks) or any("hunter2" in path.read_text("utf-8", "ignore") for path in files)
+
+
+def preset(text: str) -> dict[str, str]:
+    return {"conf/experiment/evil.yaml": f"# @package _global_\n{text}\n"}
+
+
+def first(text: str) -> dict[str, str]:
+    return {"conf/evil.yaml": f"defaults: [config, _self_]\nhydra: {text}\n"}
+
+
+def logs(handler: str = "class: logging.NullHandler", node: str = "job_logging", **more: str):
+    parts = {
+        "formatters": "{simple: {datefmt: x}, plain: {datefmt: x}}",
+        "root": "{level: INFO, handlers: [x]}",
+        **more,
+    }
+    lines = [f"{key}: {value}\n" for key, value in parts.items()]
+    text = "version: 1\ndisable_existing_loggers: false\n" + "".join(lines)
+    console = "console: {class: logging.StreamHandler}"
+    return {f"conf/hydra/{node}/evil.yaml": f"{text}handlers: {{{console}, x: {{{handler}}}}}\n"}
+
+
+CONFIG_ATTACKS = {
+    "a callback": ConfigAttack(
+        "experiment=evil", CODE, preset("hydra: {callbacks: {x: {_target_: " + WRITES + "}}}")
+    ),
+    "a callback, typed": ConfigAttack(
+        "+hydra.callbacks.x._target_=logging.FileHandler +hydra.callbacks.x.filename=marker", CODE
+    ),
+    "a callback that a resolver makes": ConfigAttack(
+        "experiment=evil",
+        "a config cannot set hydra.callbacks.x",
+        preset(f"hydra: {{callbacks: {{x: {MAKES}}}}}"),
+    ),
+    "a callback kept under another key": ConfigAttack(
+        "experiment=evil",
+        "a config cannot set hydra.callbacks.x",
+        preset(f"name: {MAKES}\nhydra: {{callbacks: {{x: '${{name}}'}}}}"),
+    ),
+    "a target inside the sweeper": ConfigAttack(
+        "-m seed=1 experiment=evil",
+        CODE,
+        preset("hydra: {sweeper: {params: {x: {_target_: " + WRITES + "}}}}"),
+    ),
+    "a target inside the launcher": ConfigAttack(
+        "-m seed=1 experiment=evil",
+        CODE,
+        {
+            "conf/hydra/launcher/evil.yaml": "x: {_target_: " + WRITES + "}\n"
+            "_target_: hydra._internal.core_plugins.basic_launcher.BasicLauncher\n",
+            **preset("defaults: [{override /hydra/launcher: evil}]"),
+        },
+    ),
+    "jobs that nobody typed": ConfigAttack(
+        "-m seed=1 experiment=evil",
+        "a config cannot set hydra.sweeper.params",
+        preset("hydra: {sweeper: {params: {hydra.sweep.dir: marker}}}"),
+    ),
+    "a sweep that nobody typed": ConfigAttack(
+        "--config-name evil",
+        "a config cannot set hydra.mode",
+        first("{mode: MULTIRUN, sweep: {dir: marker}}"),
+    ),
+    "a logging handler made by ()": ConfigAttack(
+        "hydra/job_logging=evil", CODE, logs(f"(): {WRITES}")
+    ),
+    "a logging handler of any module": ConfigAttack(
+        "hydra/job_logging=evil",
+        "hydra.job_logging.handlers.x.class may not be",
+        {**logs("class: strangers.Handler"), "strangers.py": TOUCHES},
+    ),
+    "a logging handler that a resolver makes": ConfigAttack(
+        "hydra/job_logging=evil",
+        "a config cannot set hydra.job_logging.handlers.x",
+        {
+            k: v.replace("x: {x}", "x: '${oc.decode:\"{class: " + WRITES + "}\"}'")
+            for k, v in logs("x").items()
+        },
+    ),
+    "a log file anywhere": ConfigAttack(
+        "hydra/job_logging=evil",
+        "hydra.job_logging.handlers.x.filename may not be",
+        logs(f"class: {WRITES}"),
+    ),
+    "a log file above the run's folder": ConfigAttack(
+        "hydra/job_logging=evil",
+        "hydra.job_logging.handlers.x.filename may not be",
+        logs("class: logging.FileHandler, filename: '${hydra.runtime.output_dir}/../marker'"),
+        leaves="outputs/*/marker",
+    ),
+    "a log stream that is any object": ConfigAttack(
+        "hydra/job_logging=evil",
+        "hydra.job_logging.handlers.x.stream may not be",
+        {
+            **logs("class: logging.StreamHandler, stream: 'ext://strangers.sys'"),
+            "strangers.py": TOUCHES,
+        },
+    ),
+    "a log level that is any object": ConfigAttack(
+        "hydra/job_logging=evil",
+        "hydra.job_logging.handlers.x.level may not be",
+        {
+            **logs("class: logging.NullHandler, level: 'ext://strangers.sys'"),
+            "strangers.py": TOUCHES,
+        },
+    ),
+    "a log format that is any object": ConfigAttack(
+        "hydra/job_logging=evil",
+        "hydra.job_logging.formatters.x.format may not be",
+        {
+            **logs(formatters="{simple: {}, plain: {}, x: {format: 'ext://strangers.sys'}}"),
+            "strangers.py": TOUCHES,
+        },
+    ),
+    "a logging formatter of any module": ConfigAttack(
+        "hydra/job_logging=evil",
+        "a config cannot set hydra.job_logging.formatters.x.class",
+        {
+            **logs(formatters="{simple: {}, plain: {}, x: {class: strangers.Formatter}}"),
+            "strangers.py": TOUCHES,
+        },
+    ),
+    "a logging filter made by ()": ConfigAttack(
+        "hydra/job_logging=evil", CODE, logs(filters="{x: {(): " + WRITES + "}}")
+    ),
+    "Hydra's own log anywhere": ConfigAttack(
+        "hydra/hydra_logging=evil",
+        "hydra.hydra_logging.handlers.x.filename may not be",
+        logs(f"class: {WRITES}", node="hydra_logging"),
+    ),
+    "a job's name that is a path": ConfigAttack(
+        "--config-name evil",
+        "hydra.job.name may not be",
+        first("{job: {name: ../../../marker}}"),
+        leaves="marker.log",
+    ),
+    "a search path that is imported, typed": ConfigAttack(
+        "hydra.searchpath=[pkg://strangers]",
+        "a config cannot set hydra.searchpath",
+        {"strangers/__init__.py": TOUCHES},
+    ),
+    "a search path that is imported": ConfigAttack(
+        "--config-name evil",
+        "a config cannot set hydra.searchpath",
+        {"strangers/__init__.py": TOUCHES, **first("{searchpath: ['pkg://strangers']}")},
+    ),
+    "the run's folder outside": ConfigAttack(
+        "--config-name evil",
+        "hydra.run.dir may not be '../marker'",
+        first("{run: {dir: ../marker}}"),
+        leaves="../marker",
+    ),
+    "the run's folder anywhere": ConfigAttack(
+        "--config-name evil",
+        "hydra.run.dir may not be",
+        first("{run: {dir: '${oc.env:HOME}/marker'}}"),
+    ),
+    "the run's folder above, by the clock": ConfigAttack(
+        "--config-name evil",
+        "hydra.run.dir may not be",
+        first("{run: {dir: '${now:.}${now:.}/marker'}}"),
+        leaves="../marker",
+    ),
+    "a sweep's folder outside": ConfigAttack(
+        "-m seed=1 --config-name evil",
+        "hydra.sweep.dir may not be '../marker'",
+        first("{sweep: {dir: ../marker}}"),
+        leaves="../marker",
+    ),
+    "a job's folder outside": ConfigAttack(
+        "-m seed=1 --config-name evil",
+        "hydra.sweep.subdir may not be '../../../marker'",
+        first("{sweep: {subdir: ../../../marker}}"),
+    ),
+    "the folder of what was typed": ConfigAttack(
+        "experiment=evil",
+        "hydra.output_subdir may not be",
+        preset("hydra: {output_subdir: ../../../marker}"),
+    ),
+    "environment for the job": ConfigAttack(
+        "experiment=evil",
+        "a config cannot set hydra.job.env_set.PLANTED",
+        preset("hydra: {job: {env_set: {PLANTED: marker}}}"),
+    ),
+    "environment into the record": ConfigAttack(
+        "experiment=evil",
+        "a config cannot set hydra.job.env_",
+        preset("hydra: {job: {env_copy: [SECRET]}}"),
+    ),
+}
+
+
+class Evil:
+    """An object whose pickle leaves the mark when it is read."""
+
+    def __reduce__(self):
+        return Path.touch, (Path("marker"),)
+
+
+Change = Callable[[Path], object]
+
+
+def table(name: str, **changes: object) -> Change:
+    def change(folder: Path) -> None:
+        path = folder / name
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    return change
+
+
+def text(name: str, content: str | bytes) -> Change:
+    data = content.encode() if isinstance(content, str) else content
+    return lambda folder: (folder / name).write_bytes(data)
+
+
+def link(name: str, target: str) -> Change:
+    return both(
+        lambda folder: (folder / name).unlink(missing_ok=True),
+        lambda folder: (folder / name).symlink_to(target),
+    )
+
+
+def pipe(name: str) -> Change:
+    return both(
+        lambda folder: (folder / name).unlink(missing_ok=True),
+        lambda folder: os.mkfifo(folder / name),
+    )
+
+
+def both(*changes: Change) -> Change:
+    return lambda folder: [change(folder) for change in changes]
+
+
+def only(name: str, content: bytes) -> Change:
+    return both(lambda folder: (folder / "model.safetensors").unlink(), text(name, content))
+
+
+def header(content: str | dict, length: int | None = None) -> Change:
+    data = (content if isinstance(content, str) else json.dumps(content)).encode()
+    size = len(data) if length is None else length
+    return text("model.safetensors", size.to_bytes(8, "little") + data + bytes(64))
+
+
+def tensor(begin: int = 0, end: int = 64, shape: tuple[int, ...] = (16,)) -> dict[str, object]:
+    return {"dtype": "F32", "shape": shape, "data_offsets": [begin, end]}
+
+
+def index(name: str) -> Change:
+    weights = {"weight_map": {"x": name}}
+    return only("model.safetensors.index.json", json.dumps(weights).encode())
+
+
+OWN_CODE = "the checkpoint brings its own code"
+PICKLES = "only files that are never unpickled: "
+OUT = "is a link that leads out of the checkpoint"
+STRANGE = "is no ordinary file"
+DEEP = "[" * 100_000
+CHECKPOINT_ATTACKS: dict[str, tuple[str, Change]] = {
+    "code of its own for the model": (
+        OWN_CODE,
+        table("config.json", auto_map={"AutoModel": "evil.Model"}),
+    ),
+    "code of its own for the tokenizer": (
+        OWN_CODE,
+        table("tokenizer_config.json", auto_map={"AutoTokenizer": ["evil.T", None]}),
+    ),
+    "weights in a pickle of PyTorch": (
+        PICKLES + "pytorch_model.bin",
+        only("pytorch_model.bin", pickle.dumps(Evil())),
+    ),
+    "weights in a .pt": (PICKLES + "model.pt", only("model.pt", pickle.dumps(Evil()))),
+    "weights in a .pkl": (PICKLES + "model.pkl", only("model.pkl", pickle.dumps(Evil()))),
+    "weights of Keras, with a Lambda layer": (
+        PICKLES + "tf_model.h5",
+        only("tf_model.h5", b"Lambda"),
+    ),
+    "an archive of Keras, with a Lambda layer": (
+        PICKLES + "model.keras",
+        only("model.keras", b"PK Lambda"),
+    ),
+    "a vocabulary that is a link to another's file": (
+        OUT,
+        both(
+            lambda folder: (folder / "tokenizer.json").unlink(), link("vocab.txt", "../secret.txt")
+        ),
+    ),
+    "a config that is a link": (OUT, link("config.json", "/etc/hostname")),
+    "a chat template that is a link": (OUT, link("chat_template.jinja", "../secret.txt")),
+    "weights that are a device": (OUT, link("model.safetensors", "/dev/zero")),
+    "a pipe that never ends": (STRANGE, pipe("tokenizer_config.json")),
+    "an index that names a file above": (
+        "model.safetensors.index.json names a file outside the checkpoint",
+        index("../model.safetensors"),
+    ),
+    "an index that names a file anywhere": (
+        "names a file outside the checkpoint: '/etc/passwd'",
+        index("/etc/passwd"),
+    ),
+    "a config without a bottom": ("config.json cannot be read", text("config.json", DEEP)),
+    "tokenizer settings without a bottom": (
+        "tokenizer_config.json cannot be read",
+        text("tokenizer_config.json", DEEP),
+    ),
+    "a header without a bottom": ("its header is not JSON", header(DEEP)),
+    "a header longer than the file": ("its header says", header("{}", 2**62)),
+    "tensors that share bytes": (
+        "the tensors 'a' and 'b' share bytes",
+        header({"a": tensor(), "b": tensor()}),
+    ),
+    "a tensor after the end": ("after the end of the file", header({"a": tensor(0, 6400)})),
+    "a tensor before the beginning": ("starts before the data", header({"a": tensor(-64, 0)})),
+    "a tensor larger than its bytes": ("its shape", header({"a": tensor(shape=(2**40,))})),
+    "sizes that fill the memory": (
+        "more than 20,000,000,000",
+        table("config.json", hidden_size=10**9),
+    ),
+    "a size that is none": ("its hidden_size is", table("config.json", hidden_size="os.system")),
+    "a number that is none": ("its layer_norm_eps is", table("config.json", layer_norm_eps="x")),
+}
+
+ROWS = "text,label\nx,a\ny,b\n"
+OUTSIDE = "names a file outside as its own"
+
+
+def card(metadata: str) -> Change:
+    return both(text("train.csv", ROWS), text("README.md", f"---\n{metadata}\n---\n"))
+
+
+DATA_ATTACKS: dict[str, tuple[str, Change]] = {
+    "a loading script": (
+        "no code of a dataset is run",
+        both(text("rows.py", TOUCHES), text("train.csv", ROWS)),
+    ),
+    "rows in a pickle": ("No (supported) data files", text("train.pkl", pickle.dumps(Evil()))),
+    "a card that names a file above": (
+        OUTSIDE,
+        card('configs: [{config_name: default, data_files: "../secret.csv"}]'),
+    ),
+    "a file that is a link": (OUTSIDE, link("train.csv", "../secret.csv")),
+    "a card with a tag that calls": (
+        "could not determine a constructor",
+        card("configs: !!python/object/apply:pathlib.Path.touch [marker]"),
+    ),
+}

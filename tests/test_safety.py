@@ -1,0 +1,355 @@
+"""Attacks by whoever can only write data: each was seen to succeed somewhere, none does here."""
+
+from __future__ import annotations
+
+import ast
+import os
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from attacks import CHECKPOINT_ATTACKS, CONFIG_ATTACKS, DATA_ATTACKS, Evil
+from omegaconf import OmegaConf
+from tiny_checkpoints import write_tiny_checkpoint
+
+from xferlab import runner, sweep
+from xferlab.checkpoints import resolve
+from xferlab.cli import main
+from xferlab.encoder_config import read_encoder_config
+from xferlab.errors import ConfigError
+from xferlab.files import write_json
+from xferlab.record import write_config
+from xferlab.safety import LARGEST_FILE, read_config_data
+from xferlab.tokens import load_tokenizer
+
+HERE = Path(__file__).parent
+BOMB = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9)
+)
+SAVED = {
+    "an environment variable": ("name: ${oc.env:SECRET}\n", "holds an interpolation"),
+    "an interpolation in a key": ("'${oc.env:SECRET}': 1\n", "holds an interpolation"),
+    "another key": ("a: 1\nb: ${a}\n", "holds an interpolation"),
+    "a tag that calls": (
+        "name: !!python/object/apply:os.system ['touch marker']\n",
+        "uses a tag: tag:yaml.org,2002:python/object/apply:os.system",
+    ),
+    "a tag that OmegaConf knows": (
+        "name: !!python/object/apply:pathlib.Path [x]\n",
+        "uses a tag",
+    ),
+    "aliases that grow": (BOMB, "uses an alias: *a0"),
+    "an alias to itself": ("a: &a [*a]\n", "uses an alias: *a"),
+    "depth": ("a: " + "[" * 5000 + "]" * 5000, "is deeper than 32 levels"),
+    "size": ("a: 1\n" + "#" * LARGEST_FILE, "has more than"),
+    "bytes": ("a: \x00", "is not YAML"),
+    "a list": ("- 1\n", "is not a table of keys"),
+    "a key twice": ("a: 1\na: 2\n", "is not YAML"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), SAVED.values(), ids=SAVED)
+def test_a_strangers_saved_config_is_plain_data_or_refused(text, said, tmp_path, monkeypatch):
+    monkeypatch.setenv("SECRET", "hunter2")
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        read_config_data(path)
+    assert said in caught.value.what
+    assert "hunter2" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 3
+    assert not (tmp_path / "marker").exists()
+
+
+def test_the_saved_payloads_are_live(tmp_path, monkeypatch):
+    monkeypatch.setenv("SECRET", "hunter2")
+    monkeypatch.chdir(tmp_path)
+    texts = {name: text for name, (text, _) in SAVED.items()}
+    assert OmegaConf.create(texts["an environment variable"]).name == "hunter2"
+    yaml.unsafe_load(texts["a tag that calls"])
+    assert (tmp_path / "marker").exists()
+    first, *levels = BOMB.splitlines()[:4]  # the whole of it would fill the memory
+    grown = OmegaConf.to_yaml(OmegaConf.create("\n".join([first, *levels])))
+    assert grown.count("x") == 9 + 9**2 + 9**3 + 9**4
+
+
+def test_a_saved_config_is_an_ordinary_file(tmp_path):
+    (tmp_path / "secret").write_text("a: 1\n")
+    (tmp_path / "link.yaml").symlink_to(tmp_path / "secret")
+    os.mkfifo(tmp_path / "pipe.yaml")  # reading it would wait for ever
+    for name, said in {
+        "link.yaml": "is not an ordinary file",
+        "pipe.yaml": "is not an ordinary file",
+        "none.yaml": "is not there",
+    }.items():
+        with pytest.raises(ConfigError, match=said):
+            read_config_data(tmp_path / name)
+
+
+def test_what_a_run_writes_is_read_back(tmp_path):
+    config = {
+        "seed": 1,
+        "name": None,
+        "optimizer": {"lr": 1e-5, "name": "adamw"},
+        "data": {"classes": ["a: b", "*x", "&y", "!z", "1e-5"], "same": [], "other": []},
+    }
+    write_config(tmp_path, config)
+    assert read_config_data(tmp_path / "config.yaml") == config
+    assert OmegaConf.to_container(OmegaConf.load(tmp_path / "config.yaml")) == config
+
+
+def answer(typed: list[str], capsys) -> str:
+    """Return the three lines that refuse ``typed``."""
+    code = main(typed)
+    told = capsys.readouterr()
+    assert code == 2, told
+    assert [line[:8] for line in told.err.splitlines()] == [" error: ", " where: ", "   fix: "]
+    return told.err
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory) -> set[str]:
+    """The attacks that succeed on plain Hydra, for a payload that does nothing proves nothing."""
+    out = subprocess.run(
+        [sys.executable, HERE / "plain_hydra.py", tmp_path_factory.mktemp("plain")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(out.stdout.splitlines())
+
+
+@pytest.mark.parametrize("name", CONFIG_ATTACKS)
+def test_a_config_that_is_more_than_data_is_refused(name, live, tmp_path, monkeypatch, capsys):
+    case, folder = CONFIG_ATTACKS[name], tmp_path / "work"
+    case.write(folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delitem(sys.modules, "strangers", raising=False)
+    monkeypatch.setenv("SECRET", "hunter2")
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setattr(runner, "run", lambda *_: (folder / os.getenv("PLANTED", "x")).touch())
+    monkeypatch.setattr(sweep, "print_table", lambda _: 0)
+    told = answer(case.typed.split(), capsys)
+    assert not case.succeeded(folder)
+    assert case.said in told
+    assert not (folder / "outputs").exists()
+    assert name in live
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "hydra.run.dir=/elsewhere/run",
+        "-m seed=1,2 hydra.sweep.dir=../sweep hydra.sweep.subdir=${hydra.job.num}",
+        "hydra/job_logging=disabled",
+        "hydra/job_logging=stdout hydra/hydra_logging=disabled",
+        "hydra.verbose=true",
+        "hydra.verbose=[hydra,xferlab]",
+        "hydra.output_subdir=null hydra.job.chdir=true hydra.job.name=mine",
+        "hydra.job_logging.root.level=DEBUG",
+        "name=second_try-1e-5+2",
+    ],
+)
+def test_what_a_person_may_say_to_hydra(typed, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", *typed.split()]) == 0, capsys.readouterr().err
+
+
+def test_folders_may_be_arranged_below_the_working_directory(tmp_path, monkeypatch, capsys):
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "mine.yaml").write_text(
+        "defaults: [config, _self_]\n"
+        "hydra: {run: {dir: 'runs/${now:%Y}/${now:%H-%M-%S}-${run_id:}'}, "
+        "sweep: {dir: './sweeps/${hydra.job.name}', subdir: '${hydra.job.num}_${run_id:}'}}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", "--config-name", "mine"]) == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--experimental-rerun=x.pickle", "--config-path=x", "--run"])
+def test_other_flags_of_hydra_are_refused(flag, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert "there is no flag" in answer([flag], capsys)
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "a\x1b]0;x", "[link=x]", "\\n", "x" * 101, ".h"])
+def test_a_run_is_called_by_a_plain_word(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert "name may not be" in answer(["check", f"name='{name}'"], capsys)
+
+
+def refused(what, *words) -> str:
+    """Return the three lines in which ``what(*words)`` ends."""
+    with pytest.raises(ConfigError) as caught:
+        what(*words)
+    assert len(str(caught.value).splitlines()) == 3
+    return caught.value.what
+
+
+@pytest.mark.parametrize("name", CHECKPOINT_ATTACKS)
+def test_a_checkpoint_that_is_more_than_data_is_refused(name, tmp_path, monkeypatch):
+    said, change = CHECKPOINT_ATTACKS[name]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nhunter2\n")
+    folder = write_tiny_checkpoint(tmp_path / "tiny")
+    change(folder)
+
+    def load() -> None:
+        read_encoder_config(resolve(str(folder)).config, str(folder))
+
+    told = refused(load)
+    assert said in told
+    assert "hunter2" not in told
+    assert not (tmp_path / "marker").exists()
+
+
+def test_pickles_and_links_would_have_done_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pickle.loads(pickle.dumps(Evil()))
+    assert (tmp_path / "marker").exists()
+    import transformers
+
+    (tmp_path / "secret.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nhunter2\n")
+    folder = write_tiny_checkpoint(tmp_path / "tiny")
+    CHECKPOINT_ATTACKS["a vocabulary that is a link to another's file"][1](folder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    assert "hunter2" in tokenizer.get_vocab()
+    assert "leads out" in refused(load_tokenizer, folder)  # a run's own folder goes this way
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"vocab_file": "../secret.txt", "tokenizer_file": "../secret.json"},
+        {"tokenizer_class": "os.system"},
+        {"chat_template": "{{ cycler.__init__.__globals__.os.system('touch marker') }}"},
+        {"name_or_path": "../other", "_name_or_path": "/etc"},
+    ],
+    ids=str,
+)
+def test_a_tokenizers_settings_read_and_run_nothing_else(settings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret.txt").write_text("hunter2\n")
+    plain = load_tokenizer(write_tiny_checkpoint(tmp_path / "plain"))
+    folder = write_tiny_checkpoint(tmp_path / "tiny")
+    write_json(folder / "tokenizer_config.json", {"tokenizer_class": "BertTokenizer", **settings})
+    (folder / "tokenizer.pkl").write_bytes(pickle.dumps(Evil()))
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Evil()))
+    found = load_tokenizer(folder)
+    assert found.encode(["a good film"], None, 16).token_ids.flat.tolist() == (
+        plain.encode(["a good film"], None, 16).token_ids.flat.tolist()
+    )
+    assert not (tmp_path / "marker").exists()
+
+
+@pytest.mark.parametrize("name", DATA_ATTACKS)
+def test_a_dataset_that_is_more_than_data_is_refused(name, tmp_path, monkeypatch):
+    import datasets
+
+    from xferlab.hub_rows import HubDataset
+
+    said, change = DATA_ATTACKS[name]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    (tmp_path / "secret.csv").write_text("text,label\nhunter2,a\nhunter2,b\n")
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    change(folder)
+    assert said in refused(HubDataset, str(folder), None, None)
+    assert not (tmp_path / "marker").exists()
+
+
+@pytest.mark.parametrize(
+    "file", ["/etc/passwd", "../secret.csv", "http://169.254.169.254/x", "zip://x::/etc/x.zip"]
+)
+def test_a_dataset_of_the_hub_has_files_of_the_hub_alone(file):
+    from types import SimpleNamespace
+
+    from xferlab.hub_rows import _refuse_outside
+
+    config = SimpleNamespace(data_files={"train": ["hf://datasets/org/name@1/a.csv"]})
+    builder = SimpleNamespace(config=config)
+    _refuse_outside(builder, "org/name", None)
+    config.data_files["test"] = [file]
+    assert "names a file outside" in refused(_refuse_outside, builder, "org/name", None)
+
+
+def test_arrow_metadata_is_not_unpickled(tmp_path, monkeypatch):
+    import pyarrow
+    import pyarrow.parquet
+
+    from xferlab.tables import read_table
+
+    monkeypatch.chdir(tmp_path)
+    metadata = {
+        b"ARROW:extension:name": b"arrow.py_extension_type",
+        b"ARROW:extension:metadata": pickle.dumps(Evil()),
+    }
+    schema = pyarrow.schema([pyarrow.field("text", pyarrow.string(), metadata=metadata)])
+    table = pyarrow.table([pyarrow.array(["x"])], schema=schema)
+    pyarrow.parquet.write_table(table, tmp_path / "rows.parquet")
+    assert read_table(str(tmp_path / "rows.parquet"), "data.train").columns == {"text": ["x"]}
+    assert not (tmp_path / "marker").exists()
+
+
+def test_a_strangers_sweep_cannot_speak_to_the_terminal(tmp_path, capsys):
+    for number, name in enumerate(["[link=file:///etc]x[/link]", "a\x1b[2Jb", "[/wrong]"]):
+        job = tmp_path / str(number)
+        write_config(job, {"name": name})
+        write_json(job / "status.json", {"status": "finished"})
+    sweep.print_table(tmp_path)
+    shown = capsys.readouterr().out
+    assert "[link=file:///etc]x[/link]" in shown
+    assert "a\\x1b[2Jb" in shown
+    assert "\x1b[2J" not in shown
+
+
+def test_a_strangers_sweep_reads_no_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("SECRET", "hunter2")
+    write_json(tmp_path / "1" / "status.json", {"status": "finished"})
+    (tmp_path / "1" / "config.yaml").write_text("name: ${oc.env:SECRET}\n")
+    assert OmegaConf.load(tmp_path / "1" / "config.yaml").name == "hunter2"
+    assert "holds an interpolation" in refused(sweep.print_table, tmp_path)
+    assert not (tmp_path / "results.csv").exists()
+
+
+def test_an_error_cannot_speak_to_the_terminal():
+    error = ConfigError("a\x1b]0;x\x07\nfix: rm -rf", where="\r\x9b2J", fix="\u202e")
+    lines = str(error).splitlines()
+    assert len(lines) == 3
+    assert all(line.isprintable() for line in lines)
+
+
+UNSAFE = {"pickle", "dill", "joblib", "marshal", "shelve", "torch"}
+CALLS = {"eval", "exec", "load_model", "read_pickle", "unsafe_load", "full_load", "unsafe_load_all"}
+
+
+@pytest.mark.parametrize("path", sorted(HERE.parent.glob("[xp]*/**/*.py")), ids=lambda p: p.stem)
+def test_nothing_here_unpickles_or_evaluates(path):
+    """Keras's own files (``.keras``, with their Lambda layers) are never opened either."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [getattr(node, "module", None) or "", *(a.name for a in node.names)]
+            assert not UNSAFE & {name.partition(".")[0] for name in names}
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            flags = {k.arg: getattr(k.value, "value", None) for k in node.keywords}
+            assert name not in CALLS
+            assert not flags.get("allow_pickle")
+            assert not flags.get("trust_remote_code")
+            assert flags.get("safe_mode") is not False
+
+
+def test_the_page_lists_every_attack_and_no_other():
+    page = (HERE.parent / "docs" / "safety.md").read_text()
+    rows = set(re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", page, re.MULTILINE))
+    tried = {(name, case.said) for name, case in CONFIG_ATTACKS.items()}
+    tried |= {(name, said) for name, (_, said) in SAVED.items()}
+    tried |= {(name, said) for name, (said, _) in (CHECKPOINT_ATTACKS | DATA_ATTACKS).items()}
+    assert {row for row in rows if row not in {("attack", "answer"), ("---", "---")}} == tried
