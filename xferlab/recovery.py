@@ -8,16 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-from omegaconf import OmegaConf
-
 from xferlab.errors import ConfigError
 from xferlab.files import PARTIAL
 from xferlab.lock import is_locked
 from xferlab.recipe import Recipe, identity
 from xferlab.record import read_status
+from xferlab.safety import read_config_data, read_saved_words
 from xferlab.snapshots import latest_step
-from xferlab.typed import plain
 
 BEGUN = {".lock", ".hydra", "train.log", "config.yaml"}
 """What a run that was killed before it began may leave; such a folder is as good as empty."""
@@ -52,18 +49,13 @@ class Earlier:
 
 def earlier(folder: Path, recipe: Recipe) -> Earlier:
     """Compare the run in ``folder`` with ``recipe``."""
-    there, here = identity(stored_config(folder)), identity(recipe.config)
+    there, here = identity(read_config_data(folder / "config.yaml")), identity(recipe.config)
     keys = sorted(there.keys() | here.keys())
     pairs = {key: (there.get(key), here.get(key)) for key in keys}
     changed = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
     status = read_status(folder)
     progress = (latest_step(folder / "checkpoints"), str(status.get("changed", "")))
     return Earlier(folder, status["status"], progress, changed)
-
-
-def stored_config(folder: Path) -> dict[str, Any]:
-    """Return a run's ``config.yaml``."""
-    return plain(OmegaConf.load(folder / "config.yaml"), resolve=False)
 
 
 def run_folder(
@@ -126,15 +118,7 @@ def stored_words(folder: Path) -> list[str]:
         raise ConfigError(
             "there is no run in this folder", where=f"--recover={folder}", fix="name a run's folder"
         )
-    words = [str(word) for word in yaml.safe_load(path.read_text(encoding="utf-8")) or []]
-    asking = [word for word in words if "${" in word]
-    if asking:
-        raise ConfigError(
-            f"this run was begun with '{asking[0]}', which asks whoever opens it",
-            where=str(path),
-            fix="type all words of the run again, with --recover and without =FOLDER",
-        )
-    return words
+    return read_saved_words(path)
 
 
 def _is_used(folder: Path) -> bool:

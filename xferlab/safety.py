@@ -77,15 +77,27 @@ def read_config_data(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: it is no plain, whole, bounded YAML table.
     """
-    text = _text_of(path)
-    try:
-        _refuse_tricks(text, path)
-        data = OmegaConf.to_container(OmegaConf.create(text))
-    except (yaml.YAMLError, OmegaConfBaseException, ValueError) as e:
-        raise _bad(path, f"is not YAML: {' '.join(str(e).split())[:200]}") from e
+    data = _read_saved(path)
     if not isinstance(data, dict):
         raise _bad(path, "is not a table of keys")
     return {str(key): value for key, value in data.items()}
+
+
+def read_saved_words(path: Path) -> list[str]:
+    """Return a saved ``overrides.yaml``, read like :func:`read_config_data`."""
+    data = _read_saved(path)
+    if not isinstance(data, list):
+        raise _bad(path, "is not a list of words")
+    return [str(word) for word in data]
+
+
+def _read_saved(path: Path) -> Any:
+    text = _text_of(path)
+    try:
+        _refuse_tricks(text, path)
+        return OmegaConf.to_container(OmegaConf.create(text))
+    except (yaml.YAMLError, OmegaConfBaseException, ValueError) as e:
+        raise _bad(path, f"is not YAML: {' '.join(str(e).split())[:200]}") from e
 
 
 def _text_of(path: Path) -> str:
