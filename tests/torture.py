@@ -64,7 +64,7 @@ def killed_attempt(words: list[str], folder: Path, seconds: float, rng: random.R
         operations = rng.randrange(1, 150)
         return attempt(words, folder, lambda: die_at(operations))
     child = start(words, folder)
-    time.sleep(rng.uniform(0, 1.1 * seconds))
+    time.sleep(rng.uniform(0, 0.8 * seconds))
     os.kill(child, signal.SIGKILL)  # it is not waited for yet, so this is surely the child
     return ended(child)
 

@@ -1,0 +1,257 @@
+"""What a resume stands on, without training: snapshots, locks, signals, the choice of a folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xferlab.config import compose_config, publish
+from xferlab.discovery import load_plugins
+from xferlab.errors import ConfigError
+from xferlab.faults import as_known
+from xferlab.files import write_json
+from xferlab.lock import is_locked, locked
+from xferlab.recipe import read
+from xferlab.record import write_config, write_status
+from xferlab.recovery import refuse_changed, run_folder
+from xferlab.schema import Interval, TrainConfig, interval
+from xferlab.signals import Interrupted, StopRequest
+from xferlab.snapshots import newest_snapshot, write_snapshot
+
+FILES = ("state.safetensors", "state.json", "sha256.json")
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> Path:
+    """Two snapshots, of steps 1 and 2."""
+    for step in (1, 2):
+        arrays = {"network 0000": np.full((3,), step, "float32"), "scalar": np.asarray(step)}
+        write_snapshot(tmp_path, f"step-{step}", arrays, {"step": step})
+    return tmp_path
+
+
+def test_a_snapshot_comes_back_as_it_was(checkpoints):
+    snapshot = newest_snapshot(checkpoints)
+    assert snapshot.state == {"step": 2}
+    assert snapshot.arrays()["network 0000"].tolist() == [2, 2, 2]
+    assert snapshot.arrays()["scalar"].shape == ()
+
+
+def test_the_newest_two_are_kept(checkpoints):
+    write_snapshot(checkpoints, "step-3", {"a": np.zeros(1)}, {})
+    assert sorted(p.name for p in checkpoints.iterdir()) == ["step-2", "step-3"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_snapshot_cut_at_any_byte_is_passed_over(checkpoints, name):
+    newest, keep = checkpoints / "step-2", checkpoints.parent / f"{checkpoints.name}-keep"
+    shutil.copytree(newest, keep)
+    newline = name == "sha256.json"  # the last byte, and nothing is lost with it
+    for size in range((keep / name).stat().st_size - newline):
+        shutil.copytree(keep, newest, dirs_exist_ok=True)
+        os.truncate(newest / name, size)
+        assert newest_snapshot(checkpoints).state == {"step": 1}, size
+
+
+@pytest.mark.parametrize("name", FILES[:2])
+def test_a_snapshot_with_any_flipped_byte_is_passed_over(checkpoints, name):
+    newest, keep = checkpoints / "step-2", checkpoints.parent / f"{checkpoints.name}-keep"
+    shutil.copytree(newest, keep)
+    whole = (keep / name).read_bytes()
+    for place in range(len(whole)):
+        shutil.copytree(keep, newest, dirs_exist_ok=True)
+        flipped = bytes([whole[place] ^ 1])
+        (newest / name).write_bytes(whole[:place] + flipped + whole[place + 1 :])
+        assert newest_snapshot(checkpoints).state == {"step": 1}, place
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_snapshot_without_one_of_its_files_is_passed_over(checkpoints, name, caplog):
+    (checkpoints / "step-2" / name).unlink()
+    assert newest_snapshot(checkpoints).state == {"step": 1}
+    assert "step-2 is damaged" in caplog.text
+
+
+def test_no_whole_snapshot_is_said_and_is_none(checkpoints, caplog):
+    for step in (1, 2):
+        (checkpoints / f"step-{step}" / "state.json").write_text("{")
+    assert newest_snapshot(checkpoints) is None
+    assert "the run begins anew" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("500", Interval(steps=500)),
+        ("30s", Interval(seconds=30)),
+        ("5min", Interval(seconds=300)),
+        ("1.5 h", Interval(seconds=5400)),
+        (None, Interval()),
+    ],
+)
+def test_an_interval_is_steps_or_time(text, expected):
+    assert interval(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "0", "5 minutes", "-3", "1.5", "0min", "often"])
+def test_anything_else_is_no_interval(text):
+    with pytest.raises(ValueError, match="checkpoint_every is steps"):
+        TrainConfig(checkpoint_every=text)
+
+
+def test_a_folder_has_one_process_at_a_time(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from xferlab.lock import locked\n"
+        f"with locked(Path({str(tmp_path)!r})): print('in', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout.readline() == "in\n"
+        assert is_locked(tmp_path)
+        with pytest.raises(ConfigError, match=f"process {holder.pid} "), locked(tmp_path):
+            pass
+        holder.kill()  # its lock dies with it
+    assert not is_locked(tmp_path)
+    with locked(tmp_path):
+        assert is_locked(tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_is_heard_at_once_unless_it_is_held(number):
+    before = signal.getsignal(number)
+    with StopRequest() as stop:
+        with pytest.raises(Interrupted) as told:  # noqa: PT012 - the second line must be reached
+            with stop.held():
+                os.kill(os.getpid(), number)
+                assert stop.number == number
+            stop.obey()
+        assert told.value.exit_code == 128 + number
+    assert signal.getsignal(number) == before
+    with pytest.raises(Interrupted), StopRequest():
+        os.kill(os.getpid(), number)
+
+
+def test_a_held_signal_is_heard_where_holding_is_lifted():
+    with StopRequest() as stop, stop.held():
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Interrupted), stop.held(False):
+            raise AssertionError("the body must not begin")
+
+
+def test_a_second_sigint_ends_the_process_at_once():
+    code = (
+        "import os, signal; from xferlab.signals import StopRequest\n"
+        "with StopRequest() as stop, stop.held():\n"
+        "    os.kill(os.getpid(), signal.SIGINT); os.kill(os.getpid(), signal.SIGINT)\n"
+        "    print('went on')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (-signal.SIGINT, "")
+
+
+@pytest.mark.parametrize(
+    ("error", "what"),
+    [
+        (OSError(28, "x", "file"), "the disk is full"),
+        (OSError(30, "x", "file"), "the folder can only be read"),
+        (MemoryError(), "out of memory"),
+        (RuntimeError("Failed to flush: No space left on device"), "the disk is full"),
+        (ValueError("something else"), None),
+    ],
+)
+def test_troubles_around_a_run_are_known(error, what):
+    known = as_known(error)
+    assert (what in known.what) if what else known is None
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch):
+    """Return a function that reads the recipe of some words."""
+    monkeypatch.chdir(tmp_path)
+    load_plugins(tmp_path)
+    publish(tmp_path)
+    return lambda *words: read(compose_config(words))
+
+
+def begun(folder: Path, recipe, status: str = "interrupted", step: str = "step-1") -> Path:
+    """Make a folder as a run of ``recipe`` leaves it."""
+    write_config(folder, recipe.config)
+    write_status(folder, status)
+    (folder / "checkpoints" / step).mkdir(parents=True)
+    return folder
+
+
+def chosen(recipe, recover="", named=False, force=False, usual="runs/new"):
+    return run_folder(recipe, Path(usual), named=named, recover=recover, force=force)
+
+
+def test_the_interrupted_run_of_the_same_config_that_got_furthest_goes_on(recipe):
+    same = recipe("optimizer.lr=1e-5")
+    begun(Path("runs/a"), same, step="step-3")
+    begun(Path("runs/b"), recipe("optimizer.lr=0.00001", "name=x"), step="step-9")
+    begun(Path("runs/c"), recipe("optimizer.lr=2e-5"), step="step-99")
+    begun(Path("runs/d"), same, status="finished", step="step-50")
+    assert chosen(same) == Path("runs/b")
+
+
+def test_how_a_run_is_saved_and_called_is_not_what_it_computes(recipe):
+    plain = recipe()
+    for words in (["train.checkpoint_every=7"], ["train.resume=auto"], ["name=x"]):
+        assert recipe(*words).run_id == plain.run_id
+    assert recipe("seed=1").run_id != plain.run_id
+
+
+def test_another_config_is_refused_with_the_keys_that_differ(recipe):
+    folder = begun(Path("runs/a"), recipe("optimizer.lr=1e-5"))
+    changed = recipe("optimizer.lr=2e-5", "train.batch_size=8")
+    for refusing in (lambda: chosen(changed), lambda: refuse_changed(folder, changed)):
+        with pytest.raises(ConfigError) as told:
+            refusing()
+        assert "optimizer.lr is 2e-05, was 1e-05" in told.value.what
+        assert "train.batch_size is 8, was 16" in told.value.what
+
+
+def test_more_epochs_go_on_and_fewer_are_refused(recipe):
+    folder = begun(Path("runs/a"), recipe("train.epochs=3"))
+    assert chosen(recipe("train.epochs=5")) == folder
+    assert refuse_changed(folder, recipe("train.epochs=5")).changed == {"train.epochs": (3, 5)}
+    with pytest.raises(ConfigError, match=r"train\.epochs is 2, was 3"):
+        chosen(recipe("train.epochs=2"))
+
+
+def test_without_an_interrupted_run_recover_is_refused_and_auto_begins(recipe):
+    with pytest.raises(ConfigError, match="there is no interrupted run"):
+        chosen(recipe())
+    assert chosen(recipe("train.resume=auto"), recover=None) == Path("runs/new")
+
+
+def test_a_folder_in_use_is_replaced_only_by_force(recipe):
+    folder = begun(Path("runs/a"), recipe(), status="finished")
+    with pytest.raises(ConfigError, match="not empty"):
+        chosen(recipe(), recover=None, usual="runs/a")
+    assert chosen(recipe(), recover=None, usual="runs/a", force=True) == folder
+    assert not folder.exists()
+
+
+def test_force_leaves_what_is_no_run(recipe):
+    Path("mine").mkdir()
+    write_json(Path("mine/thesis.json"), {})
+    with pytest.raises(ConfigError, match="holds something else"):
+        chosen(recipe(), recover=None, usual="mine", force=True)
+    assert Path("mine/thesis.json").exists()
+
+
+def test_what_a_start_that_was_killed_leaves_is_as_good_as_empty(recipe):
+    folder = Path("runs/a")
+    write_config(folder, recipe().config)
+    (folder / ".hydra").mkdir()
+    (folder / ".partial-status.json").touch()
+    assert chosen(recipe(), recover=None, usual="runs/a") == folder
