@@ -28,6 +28,8 @@ usage: python -m xferlab [OVERRIDES]          train one experiment
        python -m xferlab -m [OVERRIDES]       train a grid:  optimizer.lr=1e-5,3e-5,1e-4
        python -m xferlab list [GROUP]         plugins and presets, one line each
        python -m xferlab describe GROUP=NAME  a plugin's fields, types and defaults
+       python -m xferlab -m sweep=lr_seeds    a file of jobs; again: continues where it stopped
+       python -m xferlab report FOLDER...     a sweep's table, at any time
        python -m xferlab check [-m] [OVERRIDES]   compose and check, train nothing
        python -m xferlab find-lr [from=1e-7 to=1 steps=100] [OVERRIDES]   suggest a learning rate
 
@@ -35,6 +37,10 @@ overrides:
   loss=focal            choose a plugin         loss.gamma=2      set one of its fields
   metric=[accuracy,f1]  choose several          train.epochs=5    set a framework key
   experiment=NAME       a file of choices       debug=NAME        a quick look at the machinery
+
+sweeps (-m):
+  sweep.workers=2       jobs at once            sweep.gpus=[0,1]  one of these for each worker
+  sweep.fail_fast=true  stop at a failure       --dry-run         print the jobs, run none
 
 also: --cfg job --resolve  print the config      --config-dir DIR   another folder of configs
       --info searchpath    where configs are     --config-name NAME another conf/NAME.yaml
@@ -77,6 +83,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("-h", "--help", action="store_true")
     parser.add_argument("-m", "--multirun", action="store_true")
+    parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("-c", "--cfg", choices=["job", "hydra", "all"])
     parser.add_argument("-i", "--info", choices=["searchpath", "defaults", "defaults-tree"])
     parser.add_argument("-r", "--resolve", action="store_true")
@@ -108,17 +115,38 @@ def report_broken_plugins() -> None:
 
 def train(flags: argparse.Namespace, overrides: list[str]) -> int:
     """Check every job, then hand over to Hydra, which calls :func:`job` once a job."""
-    preflight(overrides, multirun=flags.multirun, config_name=flags.config_name)
+    if flags.multirun and not (flags.cfg or flags.info):
+        from xferlab.sweep.command import run_sweep
+
+        return run_sweep(
+            overrides,
+            lambda words: _run_hydra(flags, words),
+            config_name=flags.config_name,
+            dry_run=flags.dry_run,
+        )
+    if flags.dry_run:
+        raise ConfigError("--dry-run prints the jobs of a sweep", where="--dry-run", fix="add -m")
+    _check_jobs(flags, overrides)
+    _failures.clear()
+    _run_hydra(flags, overrides)
+    return _exit_code(_failures[0]) if _failures else 0
+
+
+def _check_jobs(flags: argparse.Namespace, overrides: list[str]) -> int:
+    """Compose and check the job, or every job of a sweep; return how many there are."""
+    if not flags.multirun:
+        preflight(overrides, flags.config_name)
+        return 1
+    from xferlab.sweep.plan import plan_sweep
+
+    return len(plan_sweep(overrides, flags.config_name).jobs)
+
+
+def _run_hydra(flags: argparse.Namespace, overrides: list[str]) -> None:
+    """Let Hydra run :func:`job`, or with ``-m`` its sweeper, on words that were checked."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # what is left to raise is a bug: show where
     sys.argv[1:] = [*_hydra_flags(flags), *overrides]
-    _failures.clear()
-    _folders.clear()
     job()
-    if flags.multirun and not (flags.cfg or flags.info):
-        from xferlab.sweep import print_table
-
-        return print_table(_folders[0].parent)
-    return _exit_code(_failures[0]) if _failures else 0
 
 
 def _hydra_flags(flags: argparse.Namespace) -> list[str]:
@@ -136,8 +164,6 @@ def _exit_code(error: Exception) -> int:
 
 _failures: list[Exception] = []
 """What the jobs of this process raised; each has told it already, in its own log too."""
-_folders: list[Path] = []
-"""Where the jobs of this process ran."""
 
 
 @hydra.main(config_path=f"pkg://{CONFIG_MODULE}", config_name="config", version_base="1.3")
@@ -148,12 +174,14 @@ def job(cfg: DictConfig) -> float | None:
     results; the truth about a job is its ``status.json``.
     """
     runtime = HydraConfig.get().runtime
+    folder = Path(runtime.output_dir)
     load_plugins(Path(runtime.cwd))
-    _folders.append(Path(runtime.output_dir))
     from xferlab.runner import run
+    from xferlab.sweep.frozen import JOB
+    from xferlab.worker import run_frozen
 
     try:
-        return run(read(cfg), _folders[-1])
+        return run_frozen(folder) if (folder / JOB).exists() else run(read(cfg), folder)
     except Exception as e:  # noqa: BLE001 - a plugin may raise anything
         _failures.append(e)
         return None
@@ -211,7 +239,7 @@ def _no_group(word: str) -> ConfigError:
 
 def check(flags: argparse.Namespace, overrides: list[str]) -> int:
     """Compose and check without training."""
-    count = preflight(overrides, multirun=flags.multirun, config_name=flags.config_name)
+    count = _check_jobs(flags, overrides)
     print(f"ok: {count} config{'s' if count != 1 else ''} checked")
     return 0
 
@@ -224,11 +252,19 @@ def find_lr(flags: argparse.Namespace, words: list[str]) -> int:
     if flags.multirun:
         raise ConfigError("a range test is one job", where="-m", fix="leave -m out")
     span, overrides = span_words(words)
-    preflight(overrides, multirun=False, config_name=flags.config_name)
+    preflight(overrides, flags.config_name)
     recipe = read(compose_config(overrides, flags.config_name))
     folder = Path(f"outputs/find_lr/{datetime.now():%Y-%m-%d_%H-%M-%S}-{recipe.run_id}")
     finding = find_rate(recipe, folder, span)
     print("\n".join([*finding.lines(overrides), f"kept in    {folder}"]))
+    return 0
+
+
+def report(flags: argparse.Namespace, words: list[str]) -> int:
+    """Print the table of sweeps and runs, half-finished ones too, and write it beside them."""
+    from xferlab.sweep.report import report_on
+
+    report_on([Path(word) for word in words])
     return 0
 
 
@@ -238,5 +274,6 @@ COMMANDS = {
     "list": show_list,
     "describe": describe,
     "find-lr": find_lr,
+    "report": report,
     "help": show_help,
 }

@@ -30,8 +30,10 @@ METRICS_OF_TASK: dict[Task, dict[str, dict[str, str]]] = {
     Task.regression: {"pearson": {"name": "pearson"}, "spearman": {"name": "spearman"}},
     Task.tagging: {"entity_f1": {"name": "entity_f1"}},
 }
-# Keys that say where and under which name a run is kept, not what it computes.
-NOT_IDENTITY = ("hydra", "name")
+# Keys of a composed config that are about running it, no part of the experiment.
+NOT_EXPERIMENT = ("hydra", "sweep")
+# Keys that say under which name a run is kept, not what it computes.
+NOT_IDENTITY = (*NOT_EXPERIMENT, "name")
 
 
 def refuse_code(cfg: DictConfig) -> None:
@@ -91,9 +93,18 @@ def read(cfg: DictConfig, registry: Registry = REGISTRY) -> Recipe:
     """Turn a composed config into plugin instances, or raise ConfigError."""
     refuse_code(cfg)
     try:
-        config = _experiment(cfg)
+        config = experiment_of(cfg)
     except OmegaConfBaseException as e:
         raise translate(e) from e
+    return read_plain(config, registry)
+
+
+def read_plain(config: Mapping[str, Any], registry: Registry = REGISTRY) -> Recipe:
+    """Turn an experiment that is resolved, plain data into plugin instances.
+
+    The data must have passed :func:`refuse_code`, or hold nothing but what a recipe's ``config``
+    held.
+    """
     single = {g: registry.create(g, config[g]) for g in GROUPS if g != "metric"}
     metrics = _metrics(config["metric"], registry)
     if not isinstance(config["seed"], int) or config["seed"] < 0:
@@ -112,7 +123,7 @@ def read(cfg: DictConfig, registry: Registry = REGISTRY) -> Recipe:
         monitor=monitor,
         better=better,
         config=config,
-        run_id=run_id(cfg),
+        run_id=_digest(config),
     )
 
 
@@ -160,16 +171,19 @@ def run_id(cfg: DictConfig) -> str:
     Values are normalised through the plugins' types, so ``1e-5`` equals ``0.00001`` and ``1``
     given for a float equals ``1.0``. Where the run is kept and what it is called do not count.
     """
-    config = _experiment(cfg)
+    return _digest(experiment_of(cfg))
+
+
+def _digest(config: Mapping[str, Any]) -> str:
     typed = {k: _normalised(k, v) for k, v in config.items() if k not in NOT_IDENTITY}
     text = json.dumps(typed, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def _experiment(cfg: DictConfig) -> dict[str, Any]:
-    """Return everything but Hydra's own node, resolved, as plain data."""
-    own = OmegaConf.masked_copy(cfg, [str(k) for k in cfg if k != "hydra"])
-    return plain(own, required=False)
+def experiment_of(cfg: DictConfig, *, resolve: bool = True) -> dict[str, Any]:
+    """Return everything but what is about running it, as plain data."""
+    own = OmegaConf.masked_copy(cfg, [str(k) for k in cfg if k not in NOT_EXPERIMENT])
+    return plain(own, resolve=resolve, required=False)
 
 
 def _normalised(key: str, node: Any) -> Any:
