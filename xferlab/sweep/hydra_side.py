@@ -54,9 +54,13 @@ class FrozenSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Launch the jobs that the last command asked for and that have not finished."""
-        jobs = [self.folder / run_id for run_id in read_json(self.folder / PLAN)["asked"]]
-        left = [job for job in jobs if state_of(job).status != FINISHED]
-        return self.launcher.launch([job_words(job) for job in left], 0)
+        return self.launcher.launch([job_words(job) for job in unfinished(self.folder)], 0)
+
+
+def unfinished(folder: Path) -> list[Path]:
+    """Return the folders of the jobs that the last command asked for and are not done."""
+    jobs = [folder / run_id for run_id in read_json(folder / PLAN)["asked"]]
+    return [job for job in jobs if state_of(job).status != FINISHED]
 
 
 def job_words(folder: Path) -> list[str]:

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from xferlab.files import read_json
 from xferlab.overrides import key_of
@@ -127,16 +128,16 @@ class JobTable:
         self._drawn = time.monotonic()
         self._live.update(self._table(running), refresh=True)
 
-    def _table(self, running: Sequence[Path]) -> Table:
+    def _table(self, running: Sequence[Path]) -> Group:
         lines = self._lines
-        table = Table(box=None, pad_edge=False, caption=self._caption(), caption_justify="left")
+        table = Table(box=None, pad_edge=False)
         for header in ("job", "", "epoch", "", "for"):
             table.add_column(header, style="dim" if header in ("job", "for") else None)
         for folder in running:
             epochs, score = _progress(folder)
             elapsed = as_time(time.monotonic() - lines.since[folder])
             table.add_row(folder.name, escape(lines.swept_words(folder)), epochs, score, elapsed)
-        return table
+        return Group(table, Text(self._caption()))
 
     def _caption(self) -> str:
         lines = self._lines
@@ -164,7 +165,7 @@ def _best_words(folder: Path) -> str:
 def _told_error(folder: Path, state: State) -> str:
     """Return a failure in three lines at most: a traceback's last one, the rest is in the log."""
     path = folder / "error.txt"
-    text = path.read_text(encoding="utf-8").strip() if path.exists() else ""
+    text = path.read_text(encoding="utf-8").strip("\n") if path.exists() else ""
     if not text.lstrip().startswith("error:"):
         text = f" error: {state.record.get('error') or text[-200:] or 'no word of it'}"
-    return text.rstrip()
+    return text
