@@ -155,6 +155,9 @@ def _printed_job(report: Report, job: JobResult) -> dict[str, str]:
         row.pop(name, None)
     row["seconds"] = as_time(job.seconds) if job.seconds is not None else None
     row["time"] = row.pop("seconds")
+    for name, value in row.items():
+        if isinstance(value, float) and name not in report.keys:
+            row[name] = f"{value:.4f}"
     return {key: shown(value) for key, value in row.items()}
 
 

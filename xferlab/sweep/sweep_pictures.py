@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 
 LINES = (BLUE, "#c8511b", "#2f8f5b", "#7b4fa3", "#b08900", "#5c6b78")
 """Colours of lines that are told apart; of more lines only the best one has a colour."""
+Column = tuple[list[float], list[tuple[float, str]]]
+"""Heights of the jobs on one axis, and what is written at which height."""
 MOST_CURVES = 300
+MOST_TICKS = 18
+"""Values that are written below an axis where they were tried; of more, round numbers."""
+PALE = "#b4bcc5"
 LOG_FROM = 20
 """An axis whose largest value is so many times the smallest is logarithmic."""
 
@@ -56,16 +61,21 @@ def _score(report: Report, scored: Sequence[JobResult], path: Path) -> bool:
     key = "optimizer.lr" if "optimizer.lr" in keys else keys[0]
     figure, axes = blank()
     lines = _lines_over(report, key)
+    best = report.best
+    chosen = _label(best.values, [k for k in best.values if k != key]) if best else ""
+    few = len(lines) <= len(LINES)
     for number, (label, points) in enumerate(lines.items()):
-        colour = LINES[number] if len(lines) <= len(LINES) else FAINT
-        _draw_line(axes, points, colour, label if 1 < len(lines) <= len(LINES) else "")
+        if few or label == chosen:
+            _draw_line(axes, points, LINES[number if few else 0], label)
+        else:
+            _draw_faint(axes, points)
     _scale(axes, sorted({float(job.setting(key)) for job in scored}), key)
     axes.set_ylabel(report.monitor)
     axes.grid(axis="y", color=GRID, linewidth=0.8)
-    if 1 < len(lines) <= len(LINES):
+    if len(lines) > 1:
         axes.legend(frameon=False, fontsize=9, labelcolor=INK)
-    best = report.best
     told = f"best {rate_words(float(best.values[key]), 3)}" if best and key in best.values else ""
+    told += "; a dot a seed, the band is their range" if report.over_seeds else ""
     put_title(axes, f"{report.monitor} by {key}", told)
     save_picture(figure, path)
     return True
@@ -77,7 +87,7 @@ def _lines_over(report: Report, key: str) -> dict[str, dict[float, list[float]]]
     others = [each for each in report.keys if each not in (key, SEED)]
     for job in report.jobs:
         if job.best is not None and job.state.status == FINISHED:
-            label = ", ".join(f"{_short(k)} {_as_words(job.setting(k))}" for k in others)
+            label = _label({k: job.setting(k) for k in others}, others)
             line = lines.setdefault(label, {})
             line.setdefault(float(job.setting(key)), []).append(job.best)
     return lines
@@ -94,14 +104,22 @@ def _draw_line(axes: Axes, points: Mapping[float, list[float]], colour: str, lab
     axes.plot(*zip(*dots, strict=True), "o", color=colour, markersize=4, zorder=4)
 
 
+def _draw_faint(axes: Axes, points: Mapping[float, list[float]]) -> None:
+    """Draw one line of too many to be told apart."""
+    xs = sorted(points)
+    means = [sum(points[x]) / len(points[x]) for x in xs]
+    axes.plot(xs, means, "o-", color=PALE, linewidth=0.9, markersize=3, zorder=2)
+
+
 def _scale(axes: Axes, values: Sequence[float], key: str) -> None:
     """Write the values that were tried below the axis, as they are typed."""
     from matplotlib.ticker import NullLocator
 
     if values[0] > 0 and (key == "optimizer.lr" or values[-1] / values[0] >= LOG_FROM):
         axes.set_xscale("log")
-    step = -(-len(values) // 9)
-    axes.set_xticks(values[::step], [rate_words(value, 3) for value in values[::step]])
+    if len(values) <= MOST_TICKS:
+        step = -(-len(values) // 9)
+        axes.set_xticks(values[::step], [rate_words(value, 3) for value in values[::step]])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel(key)
 
@@ -123,7 +141,7 @@ def _curves(report: Report, scored: Sequence[JobResult], path: Path) -> bool:
         chosen = job.folder in best
         axes.plot(
             *zip(*points, strict=True),
-            color=BLUE if chosen else "#b4bcc5",
+            color=BLUE if chosen else PALE,
             linewidth=1.8 if chosen else 0.9,
             marker="o",
             markersize=3.5 if chosen else 2,
@@ -133,8 +151,7 @@ def _curves(report: Report, scored: Sequence[JobResult], path: Path) -> bool:
     axes.set_ylabel(report.monitor)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y", color=GRID, linewidth=0.8)
-    values = report.best.values.items() if report.best else ()
-    told = ", ".join(f"{_short(k)} {_as_words(v)}" for k, v in values)
+    told = _label(report.best.values, list(report.best.values)) if report.best else ""
     put_title(
         axes, f"{report.monitor} of {counted(len(curves), 'job')}", f"blue: {told}" * bool(told)
     )
@@ -151,7 +168,7 @@ def _parallel(report: Report, scored: Sequence[JobResult], path: Path) -> bool:
         return False
     from matplotlib.colors import LinearSegmentedColormap
 
-    columns = [_column([job.setting(key) for job in scored]) for key in keys]
+    columns = [_spread(_column([job.setting(key) for job in scored]), scores) for key in keys]
     columns.append(_column(scores, most=5, spaced=False))
     figure, axes = blank(max(900, 150 * len(columns)))
     colours = LinearSegmentedColormap.from_list("", ["#d5dbe1", "#8fb4d6", BLUE, "#0d3c66"])
@@ -175,9 +192,7 @@ def _parallel(report: Report, scored: Sequence[JobResult], path: Path) -> bool:
     return True
 
 
-def _column(
-    values: Sequence[Any], most: int = 8, *, spaced: bool = True
-) -> tuple[list[float], list[tuple[float, str]]]:
+def _column(values: Sequence[Any], most: int = 8, *, spaced: bool = True) -> Column:
     """Return the height of each value, from 0 to 1, and what is written where on the axis.
 
     Few values, and words, stand at equal distances in their order; many numbers to scale.
@@ -191,7 +206,18 @@ def _column(
     return _to_scale([float(value) for value in values], most)
 
 
-def _to_scale(values: list[float], most: int) -> tuple[list[float], list[tuple[float, str]]]:
+def _spread(column: Column, scores: Sequence[float]) -> Column:
+    """Return a column with jobs of one value a little apart, by score, so that none hides."""
+    heights, marks = column
+    spread = list(heights)
+    for height in set(heights):
+        same = sorted((n for n, h in enumerate(heights) if h == height), key=lambda n: scores[n])
+        for place, number in enumerate(same):
+            spread[number] += 0.06 * (place / max(len(same) - 1, 1) - 0.5) if same[1:] else 0
+    return spread, marks
+
+
+def _to_scale(values: list[float], most: int) -> Column:
     import math
 
     low, high = min(values), max(values)
@@ -210,6 +236,10 @@ def _is_number(value: Any) -> bool:
 
 def _as_words(value: Any) -> str:
     return rate_words(value, 3) if isinstance(value, float) and value >= 0 else str(value)
+
+
+def _label(values: Mapping[str, Any], keys: Sequence[str]) -> str:
+    return ", ".join(f"{_short(key)} {_as_words(values[key])}" for key in keys)
 
 
 def _short(key: str) -> str:
