@@ -99,10 +99,11 @@ def test_a_finished_job_is_not_run_again():
     assert run(jobs).starts == [jobs[1].name]
 
 
-def test_a_job_that_another_process_has_is_waited_for():
+@pytest.mark.parametrize("status", ["running", "interrupted"])
+def test_a_job_that_another_process_has_is_waited_for(status):
     busy, free = jobs_of("seed=1,2")
     other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3)"])
-    write_status(busy, "running")
+    write_status(busy, status)
     record = read_status(busy) | {"process": other.pid}
     (busy / "status.json").write_text(json.dumps(record))
 

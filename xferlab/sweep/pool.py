@@ -17,7 +17,7 @@ from typing import Protocol
 
 from xferlab.errors import RunError
 from xferlab.record import write_error, write_status
-from xferlab.sweep.state import FINISHED, INTERRUPTED, QUEUED, RUNNING, State, state_of
+from xferlab.sweep.state import FINISHED, INTERRUPTED, QUEUED, RUNNING, State, is_leaving, state_of
 
 LOOK_SECONDS = 0.1
 STOPPING = (signal.SIGINT, signal.SIGTERM)
@@ -119,7 +119,7 @@ class Pool:
                 return
             folder = queue.popleft()
             state = state_of(folder)
-            if state.status == RUNNING:
+            if state.status == RUNNING or is_leaving(state):
                 self._watch.waiting(folder, state)
                 queue.append(folder)
             elif state.status != FINISHED:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from xferlab.record import read_status
 
 QUEUED, RUNNING, FINISHED, INTERRUPTED = "queued", "running", "finished", "interrupted"
+LEAVING_SECONDS = 60
 RESUMED = (INTERRUPTED, "preempted")
 """A job that stands so goes on where it was; every other unfinished one begins again."""
 
@@ -41,6 +43,14 @@ def state_of(folder: Path) -> State:
     if record["status"] == RUNNING and not _is_alive(record):
         return State(INTERRUPTED, record)  # killed before it could say so
     return State(record["status"], record)
+
+
+def is_leaving(state: State) -> bool:
+    """Return whether a job's process has just said that it was interrupted, and is not gone yet."""
+    if state.status not in RESUMED or state.record.get("process") in (None, os.getpid()):
+        return False
+    age = datetime.now(UTC) - datetime.fromisoformat(state.record["changed"])
+    return age.total_seconds() < LEAVING_SECONDS and _is_alive(state.record)
 
 
 def _is_alive(record: dict[str, Any]) -> bool:
