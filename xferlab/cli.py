@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import os
 import sys
-import textwrap
 import traceback
 from datetime import datetime
 from pathlib import Path
@@ -15,38 +13,17 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from xferlab.catalogue import describe, show_help, show_list
 from xferlab.config import CONFIG_MODULE, compose_config, preflight, publish
-from xferlab.contracts import GROUPS
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError, XferlabError, did_you_mean
 from xferlab.faults import as_known
 from xferlab.lock import locked
-from xferlab.presets import name_of_plugin, preset_files, presets
+from xferlab.overrides import as_word
 from xferlab.recipe import read
 from xferlab.recovery import refuse_changed, run_folder, stored_words
 from xferlab.registry import REGISTRY
 from xferlab.signals import Interrupted
-
-HELP = """\
-usage: python -m xferlab [OVERRIDES]          train one experiment
-       python -m xferlab -m [OVERRIDES]       train a grid:  optimizer.lr=1e-5,3e-5,1e-4
-       python -m xferlab list [GROUP]         plugins and presets, one line each
-       python -m xferlab describe GROUP=NAME  a plugin's fields, types and defaults
-       python -m xferlab check [-m] [OVERRIDES]   compose and check, train nothing
-       python -m xferlab find-lr [from=1e-7 to=1 steps=100] [OVERRIDES]   suggest a learning rate
-
-overrides:
-  loss=focal            choose a plugin         loss.gamma=2      set one of its fields
-  metric=[accuracy,f1]  choose several          train.epochs=5    set a framework key
-  experiment=NAME       a file of choices       debug=NAME        a quick look at the machinery
-
-also: --cfg job --resolve  print the config      --config-dir DIR   another folder of configs
-      --info searchpath    where configs are     --config-name NAME another conf/NAME.yaml
-      --recover            go on with the interrupted run of this config
-      --recover=FOLDER     go on with that run; its words need not be typed again
-      --force              replace the run in hydra.run.dir
-      --debug              show the traceback of an error
-"""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -92,6 +69,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("-h", "--help", action="store_true")
     parser.add_argument("-m", "--multirun", action="store_true")
+    parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("-c", "--cfg", choices=["job", "hydra", "all"])
     parser.add_argument("-i", "--info", choices=["searchpath", "defaults", "defaults-tree"])
     parser.add_argument("-r", "--resolve", action="store_true")
@@ -131,21 +109,46 @@ def train(flags: argparse.Namespace, overrides: list[str]) -> int:
         raise ConfigError(
             f"{word} is for one run", where=word, fix="the same sweep again goes on by itself"
         )
+    if flags.multirun and not (flags.cfg or flags.info):
+        from xferlab.sweep.command import run_sweep
+
+        return run_sweep(
+            overrides,
+            lambda words: _run_hydra(flags, words),
+            config_name=flags.config_name,
+            dry_run=flags.dry_run,
+        )
+    if flags.dry_run:
+        raise ConfigError("--dry-run prints the jobs of a sweep", where="--dry-run", fix="add -m")
+    if flags.recover and not overrides and (Path(flags.recover) / "job.json").exists():
+        from xferlab.worker import main as run_job
+
+        return run_job([flags.recover])
     if flags.recover:
         overrides = [*stored_words(Path(flags.recover)), *overrides]
-    preflight(overrides, multirun=flags.multirun, config_name=flags.config_name)
-    if not (flags.multirun or flags.cfg or flags.info):
+    _check_jobs(flags, overrides)
+    if not (flags.cfg or flags.info):
         overrides = [*overrides, _run_dir(flags, overrides)]
+    _failures.clear()
+    _run_hydra(flags, overrides)
+    return _exit_code(_failures[0]) if _failures else 0
+
+
+def _check_jobs(flags: argparse.Namespace, overrides: list[str]) -> int:
+    """Compose and check the job, or every job of a sweep; return how many there are."""
+    if not flags.multirun:
+        preflight(overrides, flags.config_name)
+        return 1
+    from xferlab.sweep.plan import plan_sweep
+
+    return len(plan_sweep(overrides, flags.config_name).jobs)
+
+
+def _run_hydra(flags: argparse.Namespace, overrides: list[str]) -> None:
+    """Let Hydra run :func:`job`, or with ``-m`` its sweeper, on words that were checked."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # what is left to raise is a bug: show where
     sys.argv[1:] = [*_hydra_flags(flags), *overrides]
-    _failures.clear()
-    _folders.clear()
     job()
-    if flags.multirun and not (flags.cfg or flags.info):
-        from xferlab.sweep import print_table
-
-        return print_table(_folders[0].parent)
-    return _exit_code(_failures[0]) if _failures else 0
 
 
 def _run_dir(flags: argparse.Namespace, overrides: list[str]) -> str:
@@ -158,8 +161,7 @@ def _run_dir(flags: argparse.Namespace, overrides: list[str]) -> str:
     refuse_changed(folder, recipe)
     with locked(folder):  # also: the folder can be made and written to
         pass
-    quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
-    return f"hydra.run.dir='{quoted}'"
+    return as_word("hydra.run.dir", str(folder))
 
 
 def _hydra_flags(flags: argparse.Namespace) -> list[str]:
@@ -177,8 +179,6 @@ def _exit_code(error: Exception) -> int:
 
 _failures: list[Exception] = []
 """What the jobs of this process raised; each has told it already, in its own log too."""
-_folders: list[Path] = []
-"""Where the jobs of this process ran."""
 
 
 @hydra.main(config_path=f"pkg://{CONFIG_MODULE}", config_name="config", version_base="1.3")
@@ -189,70 +189,22 @@ def job(cfg: DictConfig) -> float | None:
     results; the truth about a job is its ``status.json``.
     """
     runtime = HydraConfig.get().runtime
+    folder = Path(runtime.output_dir)
     load_plugins(Path(runtime.cwd))
-    _folders.append(Path(runtime.output_dir))
     from xferlab.runner import run
+    from xferlab.sweep.frozen import JOB
+    from xferlab.worker import run_frozen
 
     try:
-        return run(read(cfg), _folders[-1])
+        return run_frozen(folder) if (folder / JOB).exists() else run(read(cfg), folder)
     except Exception as e:  # noqa: BLE001 - a plugin may raise anything
         _failures.append(e)
         return None
 
 
-def show_help(flags: argparse.Namespace, words: list[str]) -> int:
-    """Print usage and the plugins that are installed right now."""
-    print(HELP)
-    print("plugins:")
-    for group in GROUPS:
-        print(textwrap.fill(f"  {group:<10} {', '.join(REGISTRY.names(group))}", 96,
-                            subsequent_indent=" " * 13))  # fmt: skip
-    return 0
-
-
-def show_list(flags: argparse.Namespace, words: list[str]) -> int:
-    """Print one line a plugin and one a preset."""
-    unknown = [word for word in words if word not in GROUPS]
-    if unknown:
-        raise _no_group(unknown[0])
-    for group in words or GROUPS:
-        rows = {e.name: e.summary for e in REGISTRY if e.group == group}
-        rows |= presets(group, Path.cwd())
-        for name in sorted(rows):
-            print(f"{group + '=' + name:<30} {rows[name]}")
-    for error in REGISTRY.broken:
-        print(f"broken: {error.where:<22} {error.what}")
-    return 0
-
-
-def describe(flags: argparse.Namespace, words: list[str]) -> int:
-    """Print a preset's file, a plugin's docstring and its fields."""
-    group, _, name = (words[0] if words else "").partition("=")
-    if group not in GROUPS:
-        raise _no_group(group)
-    preset = preset_files(group, Path.cwd()).get(name)
-    if preset:
-        print(f"{group}={name}  ({preset})\n\n{preset.read_text(encoding='utf-8').strip()}\n")
-        name = name_of_plugin(preset)
-    entry = REGISTRY.get(group, name)
-    print(f"{group}={name}  ({entry.origin})\n")
-    print(textwrap.dedent(entry.cls.__doc__ or "").strip() + "\n")
-    defaults = entry.defaults()
-    for f in dataclasses.fields(entry.cls):
-        value = "required" if defaults[f.name] == "???" else repr(defaults[f.name])
-        print(f"  {group}.{f.name:<20} {f.type!s:<22} {value}")
-    return 0
-
-
-def _no_group(word: str) -> ConfigError:
-    return ConfigError(
-        f"there is no plugin group '{word}'", where=word, fix=did_you_mean(word, GROUPS)
-    )
-
-
 def check(flags: argparse.Namespace, overrides: list[str]) -> int:
     """Compose and check without training."""
-    count = preflight(overrides, multirun=flags.multirun, config_name=flags.config_name)
+    count = _check_jobs(flags, overrides)
     print(f"ok: {count} config{'s' if count != 1 else ''} checked")
     return 0
 
@@ -265,11 +217,19 @@ def find_lr(flags: argparse.Namespace, words: list[str]) -> int:
     if flags.multirun:
         raise ConfigError("a range test is one job", where="-m", fix="leave -m out")
     span, overrides = span_words(words)
-    preflight(overrides, multirun=False, config_name=flags.config_name)
+    preflight(overrides, flags.config_name)
     recipe = read(compose_config(overrides, flags.config_name))
     folder = Path(f"outputs/find_lr/{datetime.now():%Y-%m-%d_%H-%M-%S}-{recipe.run_id}")
     finding = find_rate(recipe, folder, span)
     print("\n".join([*finding.lines(overrides), f"kept in    {folder}"]))
+    return 0
+
+
+def report(flags: argparse.Namespace, words: list[str]) -> int:
+    """Print the table of sweeps and runs, half-finished ones too, and write it beside them."""
+    from xferlab.sweep.report import report_on
+
+    report_on([Path(word) for word in words])
     return 0
 
 
@@ -279,5 +239,6 @@ COMMANDS = {
     "list": show_list,
     "describe": describe,
     "find-lr": find_lr,
+    "report": report,
     "help": show_help,
 }

@@ -18,12 +18,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from xferlab.contracts import GROUPS
 from xferlab.errors import ConfigError
-from xferlab.overrides import jobs_of, refuse_sweep_words
+from xferlab.overrides import refuse_sweep_words
 from xferlab.recipe import read, run_id
 from xferlab.registry import REGISTRY, Registry
 from xferlab.safety import refuse_code, refuse_hydra_keys, refuse_search_path
-from xferlab.schema import RootConfig
-from xferlab.typed import defaults_of, translate
+from xferlab.schema import RootConfig, SweepConfig
+from xferlab.typed import defaults_of, plain, translate
 
 CONFIG_MODULE = "xferlab.conf"
 
@@ -112,19 +112,14 @@ def explain(e: Exception) -> ConfigError:
     return ConfigError(what, fix="python -m xferlab --help shows what can be typed")
 
 
-def preflight(overrides: Sequence[str], *, multirun: bool, config_name: str = "config") -> int:
-    """Compose and check every job before anything starts; return how many there are."""
-    jobs = jobs_of(overrides) if multirun else [list(overrides)]
-    if not multirun:
-        refuse_sweep_words(overrides)
-    seen: dict[str, list[str]] = {}
-    for job in jobs:
-        recipe = read(compose_config(job, config_name))
-        if recipe.run_id in seen:
-            raise ConfigError(
-                f"two jobs are one experiment: {' '.join(seen[recipe.run_id])} and {' '.join(job)}",
-                where="--multirun",
-                fix="take one of the equal values out",
-            )
-        seen[recipe.run_id] = job
-    return len(jobs)
+def preflight(overrides: Sequence[str], config_name: str = "config") -> None:
+    """Compose and check one experiment before anything starts."""
+    refuse_sweep_words(overrides)
+    cfg = compose_config(overrides, config_name)
+    read(cfg)
+    if plain(cfg.sweep) != defaults_of(SweepConfig):
+        raise ConfigError(
+            "a sweep has several jobs, and this command runs one",
+            where="sweep",
+            fix="add -m to run them all",
+        )

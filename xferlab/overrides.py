@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 
 from xferlab.errors import ConfigError
-
-
-def jobs_of(overrides: Sequence[str]) -> list[list[str]]:
-    """Return the override list of every job of a sweep, in Hydra's order.
-
-    >>> jobs_of(["loss=focal", "loss.gamma=0,2"])
-    [['loss=focal', 'loss.gamma=0'], ['loss=focal', 'loss.gamma=2']]
-    """
-    jobs: list[list[str]] = [[]]
-    for override in parse_overrides(overrides):
-        values = axis_of(override)
-        jobs = [[*job, value] for job in jobs for value in values]
-    return jobs
 
 
 def axis_of(override: Override) -> list[str]:
@@ -36,6 +25,45 @@ def axis_of(override: Override) -> list[str]:
         )
     key = override.get_key_element()
     return [f"{key}={value}" for value in override.sweep_string_iterator()]
+
+
+def key_of(word: str) -> str:
+    """Return the key of an override word, without its mark.
+
+    >>> key_of("+experiment=frozen"), key_of("optimizer.lr=1e-5"), key_of("~loss")
+    ('experiment', 'optimizer.lr', 'loss')
+    """
+    return word.partition("=")[0].lstrip("+~")
+
+
+def as_word(key: str, value: Any) -> str:
+    """Return the override word that sets ``key`` to a plain value, quoted where it must be.
+
+    >>> as_word("optimizer.lr", 1e-5), as_word("name", "a, b"), as_word("seed", "1")
+    ('optimizer.lr=1e-05', "name='a, b'", "seed='1'")
+    """
+    return f"{key}={_as_text(value)}"
+
+
+def _as_text(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list):
+        return f"[{','.join(_as_text(each) for each in value)}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{key}:{_as_text(each)}' for key, each in value.items())}}}"
+    return _quoted(value) if isinstance(value, str) else repr(value)
+
+
+@functools.lru_cache(maxsize=1024)
+def _quoted(text: str) -> str:
+    """Return ``text``, in quotes unless Hydra reads it as itself without them."""
+    try:
+        if OverridesParser.create().parse_override(f"key={text}").value() == text:
+            return text
+    except (HydraException, ValueError):
+        pass
+    return QuotedString(text, Quote.single).with_quotes()
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:

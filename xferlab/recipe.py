@@ -30,6 +30,8 @@ METRICS_OF_TASK: dict[Task, dict[str, dict[str, str]]] = {
     Task.regression: {"pearson": {"name": "pearson"}, "spearman": {"name": "spearman"}},
     Task.tagging: {"entity_f1": {"name": "entity_f1"}},
 }
+# Keys of a composed config that are about running it, no part of the experiment.
+NOT_EXPERIMENT = ("hydra", "sweep")
 # Keys that say how a run is kept, not what it computes.
 NOT_IDENTITY = ("name", "train.checkpoint_every", "train.resume")
 
@@ -64,9 +66,18 @@ def read(cfg: DictConfig, registry: Registry = REGISTRY) -> Recipe:
     """Turn a composed config into plugin instances, or raise ConfigError."""
     refuse_code(cfg)
     try:
-        config = _experiment(cfg)
+        config = experiment_of(cfg)
     except OmegaConfBaseException as e:
         raise translate(e) from e
+    return read_plain(config, registry)
+
+
+def read_plain(config: Mapping[str, Any], registry: Registry = REGISTRY) -> Recipe:
+    """Turn an experiment that is resolved, plain data into plugin instances.
+
+    The data must have passed :func:`refuse_code`, or hold nothing but what a recipe's ``config``
+    held.
+    """
     refuse_name(config["name"])
     single = {g: registry.create(g, config[g]) for g in GROUPS if g != "metric"}
     metrics = _metrics(config["metric"], registry)
@@ -86,7 +97,7 @@ def read(cfg: DictConfig, registry: Registry = REGISTRY) -> Recipe:
         monitor=monitor,
         better=better,
         config=config,
-        run_id=run_id(cfg),
+        run_id=_digest(config),
     )
 
 
@@ -130,7 +141,11 @@ def monitored(word: str, metrics: Mapping[str, Any]) -> tuple[str, str]:
 
 def run_id(cfg: DictConfig) -> str:
     """Return eight hexadecimal digits that name what a config computes: a hash of its identity."""
-    text = json.dumps(identity(_experiment(cfg)), sort_keys=True, default=str)
+    return _digest(experiment_of(cfg))
+
+
+def _digest(config: Mapping[str, Any]) -> str:
+    text = json.dumps(identity(config), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
@@ -159,10 +174,10 @@ def _plain_value(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else value
 
 
-def _experiment(cfg: DictConfig) -> dict[str, Any]:
-    """Return everything but Hydra's own node, resolved, as plain data."""
-    own = OmegaConf.masked_copy(cfg, [str(k) for k in cfg if k != "hydra"])
-    return plain(own, required=False)
+def experiment_of(cfg: DictConfig, *, resolve: bool = True) -> dict[str, Any]:
+    """Return everything but what is about running it, as plain data."""
+    own = OmegaConf.masked_copy(cfg, [str(k) for k in cfg if k not in NOT_EXPERIMENT])
+    return plain(own, resolve=resolve, required=False)
 
 
 def _normalised(key: str, node: Any) -> Any:

@@ -106,6 +106,51 @@ class TrainConfig:
             raise ValueError(f"clip_norm must be above 0 or null, got {self.clip_norm}")
 
 
+Words = list[str]
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """Which jobs a sweep has beside the command line's axes, and how they are run here.
+
+    The parts ``grid``, ``zip``, ``list`` and ``random`` multiply with each other and with the
+    axes on the command line. No part of a job's own config.
+
+    Attributes:
+        workers: jobs at once; None is one, or one for each of ``gpus``.
+        gpus: devices to share out, one a worker, as ``CUDA_VISIBLE_DEVICES`` names them; one
+            that is named twice takes two jobs. Empty leaves the environment as it is.
+        threads: processor threads a job; None shares the cores out. Results are the same bits
+            only at the same number.
+        fail_fast: start no further job once one has failed.
+        grid: keys to lists of values; every combination is a job.
+        zip: keys to lists of equal length; the first values are a job, the second, ...
+        list: mappings of keys to values; each is a job.
+        random: ``count``, ``seed`` and ``draw``, a mapping of keys to ``{uniform: [low, high]}``,
+            ``{loguniform: [low, high]}`` or ``{choice: [...]}``.
+    """
+
+    workers: int | None = None
+    gpus: Words = field(default_factory=list)
+    threads: int | None = None
+    fail_fast: bool = False
+    grid: dict[str, Any] | None = None
+    zip: dict[str, Any] | None = None
+    list: Any = None
+    random: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1 or null, got {value}")
+        if self.gpus and (self.workers or 1) > len(self.gpus):
+            raise ValueError(
+                f"workers must be at most {len(self.gpus)}, one for each of sweep.gpus, got"
+                f" {self.workers}; name a device twice for two jobs on it"
+            )
+
+
 @dataclass
 class RootConfig:
     """Top level of a composed config; the seven plugin groups hang off it.
@@ -113,6 +158,7 @@ class RootConfig:
     Attributes:
         seed: seeds Python, NumPy, Keras, the split of data and the order of batches.
         name: a word for the run's folder and table, no part of the run's identity.
+        sweep: the jobs of ``-m`` beside the command line's axes, and how they are run.
     """
 
     seed: int = 0
@@ -125,3 +171,4 @@ class RootConfig:
     schedule: Any = None
     metric: dict[str, Any] = field(default_factory=dict)
     train: dict[str, Any] = field(default_factory=lambda: defaults_of(TrainConfig))
+    sweep: dict[str, Any] = field(default_factory=lambda: defaults_of(SweepConfig))

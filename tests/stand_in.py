@@ -1,0 +1,92 @@
+"""A job of no length that leaves what a run leaves, and a sweep of such jobs.
+
+``python stand_in.py job FOLDER`` is the job: what it does is told by its seed (see BEHAVIOUR).
+``python stand_in.py sweep WORDS`` is ``python -m xferlab -m WORDS`` with such jobs.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from xferlab.files import read_json, write_json, write_whole
+from xferlab.record import write_status
+
+FAILS, DIES, ENDS_SILENTLY, SLEEPS, NO_NUMBER = 101, 102, 103, 104, 105
+
+
+def job(folder: Path) -> None:
+    """Do what the seed says; the score is highest at a rate of 3e-5."""
+    write_status(folder, "running")
+    config = read_json(folder / "job.json")["config"]
+    seed, rate = config["seed"], float(config["optimizer"]["lr"])
+    if seed == FAILS:
+        write_whole(folder / "error.txt", " error: no such rows\n where: data\n   fix: add some\n")
+        write_status(folder, "failed", error="no such rows")
+        sys.exit(1)
+    if seed == NO_NUMBER:
+        write_status(folder, "nan", error="the loss is NaN at step 3")
+        sys.exit(1)
+    if seed == DIES:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if seed == ENDS_SILENTLY:
+        sys.exit(3)
+    if seed == SLEEPS:
+        signal.signal(
+            signal.SIGTERM, lambda *_: (write_status(folder, "interrupted"), os._exit(143))
+        )
+        signal.signal(
+            signal.SIGINT, lambda *_: (write_status(folder, "interrupted"), os._exit(130))
+        )
+        write_whole(folder / "asleep", "")
+        if not (folder / "slept").exists():
+            write_whole(folder / "slept", "")
+            time.sleep(60)
+    write_results(folder, 0.9 - abs(rate - 3e-5) * 1000 + seed / 1000)
+
+
+def write_results(folder: Path, score: float, epochs: int = 3) -> None:
+    """Write the scores of a finished run whose second epoch was the best."""
+    rows = [f"{e},{e * 10},0.5,{score - 0.01 * abs(e - 2)},1.5" for e in range(1, epochs + 1)]
+    text = "\n".join(["epoch,step,val_loss,val_accuracy,seconds", *rows])
+    write_whole(folder / "history.csv", text + "\n")
+    best = {"monitor": "val_accuracy", "value": score, "epoch": 2}
+    test = {"loss": 0.4, "accuracy": score - 0.02}
+    write_json(folder / "metrics.json", {"best": best, "test": test, "seconds": 1.5 * epochs})
+    write_status(folder, "finished")
+
+
+def command(folder: Path) -> list[str]:
+    """Return the command of a stand-in job."""
+    return [sys.executable, __file__, "job", str(folder)]
+
+
+def sweep(words: list[str], workers: int = 1) -> int:
+    """Run a sweep of stand-in jobs as the command line would, without Hydra's launcher."""
+    from xferlab.config import publish
+    from xferlab.discovery import load_plugins
+    from xferlab.sweep.command import run_sweep
+    from xferlab.sweep.hydra_side import folder_of, unfinished
+    from xferlab.sweep.pool import Pool
+    from xferlab.sweep.watching import watch_jobs
+
+    def launch(hydra_words: list[str]) -> None:
+        jobs = unfinished(folder_of([hydra_words[-1], "x=."]))
+        with watch_jobs(jobs, workers) as watch:
+            Pool(command, [{}] * workers, watch, fail_fast="sweep.fail_fast=true" in words).run(
+                jobs
+            )
+
+    load_plugins(Path.cwd())
+    publish(Path.cwd())
+    return run_sweep(words, launch)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "job":
+        job(Path(sys.argv[2]))
+    else:
+        sys.exit(sweep(sys.argv[2:]))

@@ -1,0 +1,291 @@
+"""Which jobs a command stands for, how they are frozen, and what the same command does again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import stand_in
+
+from xferlab.cli import main
+from xferlab.config import compose_config, publish
+from xferlab.discovery import load_plugins
+from xferlab.errors import ConfigError, RunError
+from xferlab.recipe import read
+from xferlab.record import write_status
+from xferlab.sweep.command import opening_line, run_sweep
+from xferlab.sweep.composing import Composer
+from xferlab.sweep.frozen import folder_for, freeze, frozen_recipe
+from xferlab.sweep.plan import plan_sweep
+from xferlab.sweep.state import State, state_of
+
+SIX = ["optimizer.lr=1e-5,2e-5,3e-5", "seed=0,1"]
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    load_plugins(tmp_path)
+    publish(tmp_path)
+    return tmp_path
+
+
+def ids(*words):
+    return [job.run_id for job in plan_sweep(words).jobs]
+
+
+def new_folder(name="one", words=SIX):
+    folder = Path("outputs/sweeps") / name
+    freeze(plan_sweep(words), folder, ["command"])
+    return folder
+
+
+@pytest.mark.parametrize(("name", "count"), [("lr", 5), ("lr_seeds", 15), ("bert_paper", 18)])
+def test_the_presets(name, count):
+    assert len(ids(f"sweep={name}")) == count
+
+
+def test_a_preset_is_the_same_jobs_as_its_words():
+    assert ids("sweep=lr") == ids("optimizer.lr=1e-5,2e-5,3e-5,5e-5,1e-4")
+
+
+def test_axes_of_the_command_line_multiply_with_the_file():
+    assert len(ids("sweep=lr", "seed=1,2", "loss=focal")) == 10
+
+
+def test_a_shape_can_be_typed():
+    assert len(ids("sweep.zip={seed: [1, 2], optimizer.lr: [1e-5, 3e-5]}")) == 2
+
+
+def test_a_choice_and_its_field_are_composed_together():
+    assert len(ids("loss=focal,class_balanced", "loss.gamma=2")) == 2
+
+
+def test_equal_values_are_one_job_however_they_are_written():
+    assert ids("optimizer.lr=1e-5,3e-5") == ids("optimizer.lr=0.00001,0.00003")
+
+
+def test_a_job_is_the_run_of_its_words_alone():
+    for job in plan_sweep(["sweep=lr", "seed=3", "sweep.workers=2", "name=x"]).jobs:
+        alone = read(compose_config(job.words))
+        assert (job.run_id, job.config) == (alone.run_id, alone.config)
+        assert "sweep" not in job.config
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["optimizer.lr=1e-5", "seed=3"],
+        ["loss=focal", "loss.gamma=2", "train.precision=mixed_bfloat16"],
+        ["experiment=frozen_encoder", "optimizer.lr=1", "train.epochs=7"],
+        ["data.limit.train=5", "data.limit={test: 4}"],
+        ["data.limit={train: 4}", "data.limit.train=5"],
+        ["optimizer={lr: 1e-3}", "optimizer.lr=1e-4"],
+        ["optimizer.lr=1e-4", "optimizer={lr: 1e-3}"],
+        ["train.epochs=4", "schedule.warmup=${train.epochs}"],
+        ["name='a b'", "metric=[accuracy,f1]", "metric.f1.average=micro"],
+        ["+data.limit.validation=9", "data.max_length=12"],
+    ],
+    ids=" ".join,
+)
+def test_setting_plain_values_afterwards_is_composing(words):
+    composed = outcome(lambda: Composer().recipe(words))
+    assert composed == outcome(lambda: read(compose_config(words)))
+
+
+def outcome(make):
+    try:
+        recipe = make()
+    except ConfigError as e:
+        return str(e)
+    return recipe.config, recipe.run_id
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["sweep=lr", "optimizer.lr=1"], "optimizer.lr is swept by the sweep's file already"),
+        (["sweep=lr,lr_seeds"], "names several values"),
+        (["sweep=lrr"], "did you mean 'lr'"),
+        (["sweep.wrokers=2"], "did you mean 'workers'"),
+        (["sweep.workers=0"], "workers must be at least 1"),
+        (["optimizer.lr=1e-5,0.00001"], "two jobs are one experiment"),
+        (["sweep.grid={optimizer.rl: [1]}"], "there is no key 'optimizer.rl'"),
+        (["sweep.grid={optimizer.lr: [high]}"], "optimizer.lr"),
+        (["sweep.grid={train.epochs: [0]}"], "epochs must be at least 1"),
+    ],
+    ids=str,
+)
+def test_mistakes_end_in_three_lines_before_anything_is_written(words, what, capsys):
+    assert main(["-m", *words]) == 2
+    told = capsys.readouterr().err
+    assert what in told
+    assert len(told.splitlines()) <= 3
+    assert not Path("outputs").exists()
+
+
+def test_a_sweep_without_m_is_refused(capsys):
+    assert main(["sweep=lr"]) == 2
+    assert "add -m to run them all" in capsys.readouterr().err
+    assert main(["--dry-run"]) == 2
+
+
+def test_equal_draws_are_one_job():
+    words = "sweep.random={count: 20, draw: {seed: {choice: [1, 2, 3]}}}"
+    assert len(ids(words)) == 3
+
+
+def test_a_dry_run_prints_the_jobs_and_writes_nothing(capsys):
+    assert main(["-m", *SIX, "--dry-run"]) == 0
+    told = capsys.readouterr()
+    assert len(told.out.splitlines()) == 6
+    assert "to run        optimizer.lr=2e-05 seed=1" in told.out
+    assert ": 6 jobs" in told.err
+    assert not Path("outputs").exists()
+
+
+def test_a_plan_is_whole_before_the_first_job_starts():
+    folder = new_folder()
+    record = json.loads((folder / "sweep.json").read_text())
+    assert [job["run_id"] for job in record["jobs"]] == record["asked"] == ids(*SIX)
+    assert record["swept"] == ["optimizer.lr", "seed"]
+    for job in plan_sweep(SIX).jobs:
+        frozen = frozen_recipe(folder / job.run_id)
+        assert (frozen.run_id, frozen.config) == (job.run_id, job.config)
+        assert state_of(folder / job.run_id) == State("queued")
+
+
+def test_a_yaml_file_that_changes_later_changes_no_job(workspace):
+    (workspace / "conf/experiment").mkdir(parents=True)
+    file = workspace / "conf/experiment/mine.yaml"
+    file.write_text("# @package _global_\ntrain: {epochs: 7}\n")
+    publish(workspace)
+    folder = new_folder(words=["experiment=mine", "seed=1,2"])
+    file.write_text("# @package _global_\ntrain: {epochs: 9}\n")
+    for job in folder.glob("*/job.json"):
+        assert frozen_recipe(job.parent).train.epochs == 7
+
+
+PLUGIN = '''
+from dataclasses import dataclass
+from typing import ClassVar
+from xferlab import Emits, LabelKind, Takes, register
+
+@register("loss", "{name}")
+@dataclass(frozen=True)
+class Mine:
+    """Mine."""
+    k: float = 1.0
+    takes: ClassVar[Takes] = Takes((Emits.logits,), (LabelKind.integer,))
+    def build(self, spec):
+        return {body}
+'''
+
+
+def test_a_plugin_that_changes_is_refused_and_planning_anew_takes_it(workspace):
+    file = workspace / "plugins/loss/frozen_loss.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(PLUGIN.format(name="frozen_loss", body="1"))
+    load_plugins(workspace)
+    publish(workspace)
+    plan = plan_sweep(["loss=frozen_loss", "seed=1,2"])
+    folder = Path("outputs/sweeps/one")
+    freeze(plan, folder, [])
+    done, left = (folder / job.run_id for job in plan.jobs)
+    stand_in.write_results(done, 0.5)
+    before = (done / "job.json").read_text()
+    file.write_text(PLUGIN.format(name="frozen_loss", body="2"))
+    with pytest.raises(RunError, match="the plugin loss=frozen_loss has changed since"):
+        frozen_recipe(left)
+    assert freeze(plan, folder, []) == ["loss=frozen_loss"]
+    assert frozen_recipe(left).run_id == left.name
+    assert (done / "job.json").read_text() == before
+    assert freeze(plan, folder, []) == []
+
+
+def test_the_same_command_finds_its_sweep():
+    assert folder_for(plan_sweep(SIX)) not in (Path("outputs/sweeps/one"),)
+    folder = new_folder()
+    assert folder_for(plan_sweep(SIX)) == folder
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["seed=1,0", "optimizer.lr=3e-5,2e-5,0.00001"],
+        ["optimizer.lr=1e-5,2e-5,3e-5,5e-5", "seed=0,1,2"],
+        ["optimizer.lr=3e-5", "sweep.workers=2"],
+    ],
+    ids=["reordered", "widened", "narrowed"],
+)
+def test_a_changed_grid_continues_the_sweep(words):
+    folder = new_folder()
+    assert folder_for(plan_sweep(words)) == folder
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["optimizer.lr=7e-5", "seed=0,1"],
+        [*SIX, "train.epochs=9"],
+        [*SIX, "name=another"],
+    ],
+    ids=["no job in common", "another experiment", "another name"],
+)
+def test_another_sweep_has_a_folder_of_its_own(words):
+    folder = new_folder()
+    assert folder_for(plan_sweep(words)) != folder
+
+
+def test_of_several_the_one_that_shares_most_is_continued():
+    new_folder("old", SIX)
+    new_folder("small", ["optimizer.lr=1e-5", "seed=0"])
+    assert folder_for(plan_sweep(SIX)).name == "old"
+    new_folder("new", SIX)
+    assert folder_for(plan_sweep(SIX)).name == "old"  # as many: by name, as times sort
+
+
+def test_a_folder_that_is_typed_is_taken():
+    new_folder()
+    words = [*SIX, "hydra.sweep.dir=elsewhere"]
+    assert folder_for(plan_sweep(words)) == Path("elsewhere")
+
+
+def test_widening_keeps_the_old_jobs_in_the_plan():
+    folder = new_folder()
+    freeze(plan_sweep(["optimizer.lr=3e-5,5e-5", "seed=0"]), folder, [])
+    record = json.loads((folder / "sweep.json").read_text())
+    assert len(record["jobs"]) == 7
+    assert len(record["asked"]) == 2
+
+
+def test_what_is_left_is_told():
+    folder = new_folder()
+    jobs = [folder / run_id for run_id in ids(*SIX)]
+    stand_in.write_results(jobs[0], 0.5)
+    stand_in.write_results(jobs[1], 0.5)
+    write_status(jobs[2], "interrupted")
+    write_status(jobs[3], "failed")
+    assert opening_line(folder, [state_of(job) for job in jobs]) == (
+        f"continuing {folder}: 2 finished, 1 to resume, 1 to run again, 2 to run"
+    )
+
+
+def test_a_killed_job_is_to_be_resumed_and_a_live_one_is_not():
+    folder = new_folder()
+    job = folder / ids(*SIX)[0]
+    write_status(job, "running")
+    assert state_of(job).status == "running"
+    record = json.loads((job / "status.json").read_text())
+    record["process"] = 2**22 + 1  # above the largest process id
+    (job / "status.json").write_text(json.dumps(record))
+    assert state_of(job).status == "interrupted"
+
+
+def test_a_sweep_that_is_done_starts_nothing(capsys):
+    assert stand_in.sweep(SIX) == 0
+    started = []
+    assert run_sweep(SIX, started.append) == 0
+    assert started == []
+    assert "6 finished; name=ANOTHER begins a new one" in capsys.readouterr().err

@@ -1,0 +1,275 @@
+"""Processes of a sweep: seats, failures, signals, and what is left when the parent is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import stand_in
+from rich.console import Console
+
+from xferlab.config import publish
+from xferlab.discovery import load_plugins
+from xferlab.record import read_status, write_status
+from xferlab.sweep.frozen import freeze
+from xferlab.sweep.hydra_side import cores, folder_of, job_words, seats
+from xferlab.sweep.plan import plan_sweep
+from xferlab.sweep.pool import Pool, settle
+from xferlab.sweep.state import state_of
+from xferlab.sweep.watching import JobLines, watch_jobs
+
+SWEEP = [sys.executable, stand_in.__file__, "sweep"]
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    load_plugins(tmp_path)
+    publish(tmp_path)
+
+
+class Seen:
+    """Writes down what a pool tells."""
+
+    def __init__(self):
+        self.starts, self.ends, self.most = [], {}, 0
+
+    def started(self, folder):
+        self.starts.append(folder.name)
+
+    def ended(self, folder, state, seconds):
+        self.ends[folder.name] = state.status
+
+    def waiting(self, folder, state):
+        self.ends[folder.name] = "waited for"
+
+    def look(self, running):
+        self.most = max(self.most, len(running))
+
+
+def jobs_of(*words):
+    plan = plan_sweep(words)
+    freeze(plan, Path("sweep"), [])
+    return [Path("sweep") / job.run_id for job in plan.jobs]
+
+
+def run(jobs, workers=1, command=stand_in.command, **settings):
+    seen = Seen()
+    Pool(command, [{} for _ in range(workers)], seen, **settings).run(jobs)
+    return seen
+
+
+def test_each_job_is_a_process_and_no_more_at_once_than_seats():
+    jobs = jobs_of("seed=1,2,3")
+    seen = run(jobs, workers=2)
+    assert seen.most == 2
+    assert set(seen.ends.values()) == {"finished"}
+    assert len({read_status(job)["process"] for job in jobs}) == 3
+
+
+def test_one_that_fails_takes_no_other_with_it():
+    seeds = f"{stand_in.FAILS},{stand_in.DIES},{stand_in.ENDS_SILENTLY},{stand_in.NO_NUMBER}"
+    failed, died, silent, no_number, fine = jobs_of(f"seed={seeds},1")
+    run([failed, died, silent, no_number, fine])
+    assert state_of(fine).status == "finished"
+    assert state_of(no_number).status == "nan"
+    assert "no such rows" in (failed / "error.txt").read_text()
+    assert read_status(died)["error"] == "the job was killed (SIGKILL)"
+    assert "dmesg" in (died / "error.txt").read_text()
+    assert read_status(silent)["error"] == "the job ended with code 3 and without a result"
+    assert all(state_of(job).failed for job in (failed, died, silent, no_number))
+
+
+def test_fail_fast_starts_no_further_job():
+    jobs = jobs_of(f"seed={stand_in.FAILS},1,2")
+    seen = run(jobs, fail_fast=True)
+    assert seen.starts == [jobs[0].name]
+    assert state_of(jobs[1]).status == "queued"
+
+
+def test_a_finished_job_is_not_run_again():
+    jobs = jobs_of("seed=1,2")
+    stand_in.write_results(jobs[0], 0.5)
+    assert run(jobs).starts == [jobs[1].name]
+
+
+@pytest.mark.parametrize("status", ["running", "interrupted"])
+def test_a_job_that_another_process_has_is_waited_for(status):
+    busy, free = jobs_of("seed=1,2")
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3)"])
+    write_status(busy, status)
+    record = read_status(busy) | {"process": other.pid}
+    (busy / "status.json").write_text(json.dumps(record))
+
+    class Reaping(Seen):
+        def look(self, running):
+            other.poll()
+
+    seen = Reaping()
+    Pool(stand_in.command, [{}], seen).run([busy, free])
+    assert seen.starts == [free.name, busy.name]
+    assert state_of(busy).status == "finished"
+
+
+def test_a_seat_is_an_environment():
+    def command(folder):
+        code = f"import os; open({str(folder / 'env')!r}, 'w').write(os.environ['DEVICE'])"
+        return [sys.executable, "-c", code]
+
+    jobs = jobs_of("seed=1,2")
+    Pool(command, [{"DEVICE": "0"}, {"DEVICE": "1"}], Seen()).run(jobs)
+    assert sorted((job / "env").read_text() for job in jobs) == ["0", "1"]
+
+
+def test_cores_and_gpus_are_shared_out():
+    assert seats(None, [], None) == [{}]
+    share = str(max(1, cores() // 2))
+    two = seats(None, ["0", "3"], None)
+    assert [seat["CUDA_VISIBLE_DEVICES"] for seat in two] == ["0", "3"]
+    assert {seat["TF_NUM_INTRAOP_THREADS"] for seat in two} == {share}
+    assert seats(3, [], 5)[2]["OMP_NUM_THREADS"] == "5"
+    assert "CUDA_VISIBLE_DEVICES" not in seats(3, [], 5)[0]
+
+
+def test_a_launcher_finds_the_folder_in_the_words_it_is_given(tmp_path):
+    for name in ("12345678", "1e234567", "abcdef01"):
+        folder = tmp_path / "a folder, with = signs" / name
+        assert folder_of(job_words(folder)) == folder
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "status"),
+    [
+        (0, "finished", "finished"),
+        (0, "running", "failed"),
+        (1, "failed", "failed"),
+        (1, "nan", "nan"),
+        (1, None, "failed"),
+        (130, None, "interrupted"),
+        (143, "running", "interrupted"),
+        (143, "interrupted", "interrupted"),
+        (-15, "running", "interrupted"),
+        (-9, "running", "failed"),
+        (-11, "running", "failed"),
+    ],
+)
+def test_how_a_job_ended(code, said, status, tmp_path):
+    if said:
+        write_status(tmp_path, said)
+    assert settle(tmp_path, code).status == status
+    assert read_status(tmp_path)["status"] == status
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_is_passed_on_and_the_sweep_ends_with_its_code(number, code):
+    words = [f"seed=1,{stand_in.SLEEPS},2"]
+    parent = subprocess.Popen([*SWEEP, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_for_file("outputs/sweeps/*/*/asleep")
+    parent.send_signal(number)
+    told, _ = parent.communicate(timeout=30)
+    assert parent.returncode == code
+    assert b"1 interrupted" in told
+    assert b"1 finished" in told
+    assert b"1 queued" in told
+
+
+def test_killed_with_the_third_job_running_the_same_command_does_the_rest():
+    words = [f"seed=1,2,{stand_in.SLEEPS},3,4,5"]
+    parent = subprocess.Popen([*SWEEP, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    (asleep,) = wait_for_file("outputs/sweeps/*/*/asleep")
+    job = int(read_status(asleep.parent)["process"])
+    parent.kill()
+    parent.communicate()
+    os.kill(job, signal.SIGKILL)  # the stand-in reads no lifeline; a worker ends by itself
+    again = subprocess.run([*SWEEP, *words], capture_output=True, text=True, timeout=60)
+    assert again.returncode == 0, again.stderr
+    assert "continuing outputs/sweeps/" in again.stderr
+    assert ": 2 finished, 1 to resume, 3 to run" in again.stderr
+    assert "6 jobs: 6 finished" in again.stdout
+    assert len(list(Path("outputs/sweeps").iterdir())) == 1
+    assert read_status(asleep.parent)["attempt"] == 2
+
+
+def test_failures_are_told_at_once_and_listed_at_the_end():
+    words = [f"seed={stand_in.FAILS},1"]
+    done = subprocess.run([*SWEEP, *words], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    at_once = lines.index(" error: no such rows")
+    assert lines[at_once + 1 : at_once + 3] == [" where: data", "   fix: add some"]
+    assert "2/2" in "\n".join(lines[at_once:])  # before the next job
+    assert "again: python -m xferlab.worker outputs/sweeps/" in done.stdout
+
+
+def test_a_worker_ends_when_its_owner_is_gone(tmp_path):
+    (job,) = jobs_of("data=files", "data.train=fifo")
+    code = (
+        "import sys, time, xferlab.runner, xferlab.worker as w\n"
+        "xferlab.runner.run = lambda *a: (print('on', flush=True), time.sleep(60))\n"
+        f"sys.exit(w.main([{str(job)!r}, '--tied']))"
+    )
+    worker = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert worker.stdout.readline() == b"on\n"
+    worker.stdin.close()
+    assert worker.wait(timeout=10) == 143
+
+
+def test_a_worker_keeps_its_refusal_in_the_jobs_folder():
+    (job,) = jobs_of("seed=1")
+    record = json.loads((job / "job.json").read_text())
+    record["plugins"]["loss=auto"] = "0" * 64
+    (job / "job.json").write_text(json.dumps(record))
+    done = subprocess.run(
+        [sys.executable, "-m", "xferlab.worker", str(job)], capture_output=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert state_of(job).status == "failed"
+    assert "the plugin loss=auto has changed" in (job / "error.txt").read_text()
+    assert "the plugin loss=auto has changed" in (job / "train.log").read_text()
+
+
+def test_lines_say_what_is_swept_and_how_long_it_takes(tmp_path):
+    jobs = jobs_of("optimizer.lr=1e-5,3e-5", "train.epochs=2")
+    console = Console(file=(tmp_path / "told").open("w"), width=200)
+    lines = JobLines(jobs, 1, console)
+    lines.started(jobs[0])
+    stand_in.write_results(jobs[0], 0.5)
+    lines.ended(jobs[0], state_of(jobs[0]), 30.0)
+    console.file.close()
+    assert (tmp_path / "told").read_text().splitlines() == [
+        f"   1/2  {jobs[0].name}  optimizer.lr=1e-05",
+        f"           {jobs[0].name}  finished after 30 s  val_accuracy 0.5000  (about 30 s left)",
+    ]
+
+
+def test_a_terminal_has_a_live_table(tmp_path):
+    jobs = jobs_of("optimizer.lr=1e-5,3e-5")
+    with (tmp_path / "told").open("w") as stream:
+        console = Console(file=stream, width=100, force_terminal=True)
+        with watch_jobs(jobs, 1, console) as watch:
+            watch.started(jobs[0])
+            stand_in.write_results(jobs[0], 0.5, epochs=2)
+            watch.look([jobs[0]])
+            watch.ended(jobs[0], state_of(jobs[0]), 12.0)
+            watch.look([])
+    told = (tmp_path / "told").read_text()
+    assert "2/3" in told
+    assert "val_accuracy 0.5000" in told
+    assert "1 of 2 done: 1 finished; about 12 s left" in told
+
+
+def wait_for_file(pattern):
+    for _ in range(300):
+        found = list(Path().glob(pattern))
+        if found:
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"{pattern} did not come")

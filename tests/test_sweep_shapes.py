@@ -1,0 +1,117 @@
+"""The parts of a sweep file: what jobs they stand for, and what is no part."""
+
+from __future__ import annotations
+
+import pytest
+
+from xferlab.errors import ConfigError
+from xferlab.overrides import as_word, parse_overrides
+from xferlab.schema import SweepConfig
+from xferlab.sweep.shapes import axes_of, product
+
+RATES = {"optimizer.lr": {"loguniform": [1e-6, 1e-3]}}
+
+
+def points(**parts):
+    return product(axes_of(SweepConfig(**parts)))
+
+
+def test_a_grid_is_every_combination_the_last_key_fastest():
+    assert points(grid={"a.b": [1, 2], "seed": [3, 4]}) == [
+        ["a.b=1", "seed=3"],
+        ["a.b=1", "seed=4"],
+        ["a.b=2", "seed=3"],
+        ["a.b=2", "seed=4"],
+    ]
+
+
+def test_zipped_keys_go_together():
+    assert points(zip={"a": [1, 2], "b": [3, 4]}) == [["a=1", "b=3"], ["a=2", "b=4"]]
+
+
+def test_a_list_is_its_jobs():
+    assert points(list=[{"a": 1}, {"b": 2, "a": 3}]) == [["a=1"], ["b=2", "a=3"]]
+
+
+def test_parts_multiply():
+    assert len(points(grid={"a": [1, 2]}, zip={"b": [1, 2], "c": [1, 2]}, list=[{"d": 1}])) == 4
+
+
+def test_no_part_is_one_job_without_words():
+    assert points() == [[]]
+
+
+def test_draws_are_within_bounds_short_and_the_same_each_time():
+    drawn = points(random={"count": 50, "draw": RATES})
+    assert drawn == points(random={"count": 50, "draw": RATES})
+    values = [float(words[0].partition("=")[2]) for words in drawn]
+    assert all(1e-6 <= value <= 1e-3 for value in values)
+    assert sum(value < 3.2e-5 for value in values) in range(15, 36)  # the middle of the logarithms
+    assert max(len(words[0]) for words in drawn) <= len("optimizer.lr=0.0001234")
+
+
+def test_more_draws_begin_with_the_same():
+    few = points(random={"count": 5, "draw": RATES})
+    assert points(random={"count": 9, "draw": RATES})[:5] == few
+    assert points(random={"count": 5, "seed": 1, "draw": RATES}) != few
+
+
+def test_a_key_is_drawn_alike_whatever_else_is_drawn():
+    both = points(random={"count": 3, "draw": {"seed": {"choice": [1, 2]}, **RATES}})
+    assert [words[1:] for words in both] == points(random={"count": 3, "draw": RATES})
+
+
+@pytest.mark.parametrize(
+    ("parts", "what"),
+    [
+        ({"grid": {"a": 1}}, "a list of values is needed, got 1"),
+        ({"grid": {"a": []}}, "a list of values is needed"),
+        ({"zip": {"a": [1], "b": [1, 2]}}, "equally many values: a has 1, b has 2"),
+        ({"list": {"a": 1}}, "a list of mappings"),
+        ({"list": [{}]}, "a list of mappings"),
+        ({"list": [3]}, "a list of mappings"),
+        ({"grid": {"a": [1]}, "zip": {"a": [2]}}, "a is swept twice"),
+        ({"random": {"cuont": 3}}, "did you mean 'count'"),
+        ({"random": {"draw": RATES}}, "count must be a whole number"),
+        ({"random": {"count": 0, "draw": RATES}}, "count must be a whole number"),
+        ({"random": {"count": 2.5, "draw": RATES}}, "count must be a whole number"),
+        ({"random": {"count": 3}}, "nothing is drawn"),
+        ({"random": {"count": 3, "draw": {"a": 1}}}, "'1' is no distribution"),
+        ({"random": {"count": 3, "draw": {"a": {"normal": [0, 1]}}}}, "is no distribution"),
+        ({"random": {"count": 3, "draw": {"a": {"uniform": [2, 1]}}}}, "a low and a high number"),
+        ({"random": {"count": 3, "draw": {"a": {"uniform": 1}}}}, "a low and a high number"),
+        ({"random": {"count": 3, "draw": {"a": {"uniform": ["x", 1]}}}}, "a low and a high"),
+        ({"random": {"count": 3, "draw": {"a": {"loguniform": [0, 1]}}}}, "above 0, got"),
+        ({"random": {"count": 3, "draw": {"a": {"choice": 1}}}}, "a list of values is needed"),
+    ],
+)
+def test_what_is_no_shape_is_refused_with_the_remedy(parts, what):
+    with pytest.raises(ConfigError) as told:
+        axes_of(SweepConfig(**parts))
+    assert what in str(told.value)
+    assert len(str(told.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    "value",
+    [1, 1.5, 1e-5, True, None, "bert", "a, b", "1", "true", "it's", "", "[x]", "${a}", "a=b",
+     "back\\", "interval(1,2)", [1, "a,b", None], {"x": 1.5, "y": "1"}, "é", " lead"],
+)  # fmt: skip
+def test_a_word_is_read_back_as_its_value(value):
+    (override,) = parse_overrides([as_word("key", value)])
+    assert not override.is_sweep_override()
+    assert override.value() == value
+    assert type(override.value()) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({"workers": 0}, "workers must be at least 1"),
+        ({"threads": 0}, "threads must be at least 1"),
+        ({"workers": 3, "gpus": ["0", "1"]}, "workers must be at most 2"),
+    ],
+)
+def test_bad_settings_are_refused(settings, what):
+    with pytest.raises(ValueError, match=what):
+        SweepConfig(**settings)

@@ -1,0 +1,1 @@
+"""Sweeps: which jobs, frozen before the first starts, run in processes, told in one table."""

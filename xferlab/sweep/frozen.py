@@ -1,0 +1,145 @@
+"""What a sweep keeps on disk before its first job starts, and how it is found again.
+
+``sweep.json`` names the jobs; each job's folder has a ``job.json`` with its resolved config and
+the digests of the plugin files that it uses. From then on no YAML file is read again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from xferlab.contracts import GROUPS
+from xferlab.errors import RunError
+from xferlab.files import read_json, sha256_of, write_json
+from xferlab.recipe import Recipe, read_plain
+from xferlab.registry import REGISTRY
+from xferlab.sweep.plan import Plan
+from xferlab.sweep.state import FINISHED, state_of
+
+PLAN, JOB = "sweep.json", "job.json"
+
+
+def folder_for(plan: Plan) -> Path:
+    """Return the folder of the sweep that ``plan`` continues, or else of a new one.
+
+    An earlier sweep beside the new one is continued if it has the same ``name`` and shares a
+    job with the plan; where several do, the one that shares most, then the newest.
+    """
+    explicit = any(word.startswith("hydra.sweep.dir=") for word in plan.words)
+    if explicit or (plan.folder / PLAN).exists():
+        return plan.folder
+    wanted = {job.run_id for job in plan.jobs}
+    shared = {
+        path.parent: len(wanted.intersection(known))
+        for path in sorted(plan.folder.parent.glob(f"*/{PLAN}"))
+        for name, known in [_name_and_jobs(path)]
+        if name == plan.name
+    }
+    best = max(shared, key=lambda folder: (shared[folder], folder.name), default=plan.folder)
+    return best if shared.get(best) else plan.folder
+
+
+def _name_and_jobs(path: Path) -> tuple[str | None, list[str]]:
+    record = read_json(path)
+    return record["name"], [job["run_id"] for job in record["jobs"]]
+
+
+def freeze(plan: Plan, folder: Path, command: Iterable[str]) -> list[str]:
+    """Write the plan and every job that has not finished; return the plugins that changed.
+
+    Jobs of earlier commands in this folder stay in its plan.
+    """
+    digests = _Digests()
+    changed = {name for job in plan.jobs for name in _freeze_job(job_record(job, digests), folder)}
+    earlier = read_json(folder / PLAN) if (folder / PLAN).exists() else {"jobs": [], "swept": []}
+    jobs = {job["run_id"]: job["words"] for job in earlier["jobs"]}
+    jobs |= {job.run_id: list(job.words) for job in plan.jobs}
+    record = {
+        "name": plan.name,
+        "planned": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": list(command),
+        "swept": list(dict.fromkeys([*earlier["swept"], *plan.swept])),
+        "asked": [job.run_id for job in plan.jobs],
+        "plugins": digests.seen,
+        "jobs": [{"run_id": run_id, "words": words} for run_id, words in jobs.items()],
+    }
+    write_json(folder / PLAN, record)
+    return sorted(changed)
+
+
+def job_record(job: Any, digests: _Digests) -> dict[str, Any]:
+    """Return the content of a job's ``job.json``."""
+    return {
+        "run_id": job.run_id,
+        "words": list(job.words),
+        "plugins": {name: digests.of(name) for name in plugins_of(job.config)},
+        "config": job.config,
+    }
+
+
+def _freeze_job(record: dict[str, Any], folder: Path) -> list[str]:
+    """Write ``job.json`` unless the job has finished; return the plugins that are not as before."""
+    job = folder / record["run_id"]
+    path = job / JOB
+    if not path.exists():
+        # Not synced: a plan is a plan once sweep.json is whole, and that is written after this.
+        job.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(record), encoding="utf-8")
+        return []
+    before = read_json(path)
+    if before == record or state_of(job).status == FINISHED:
+        return []
+    write_json(path, record)
+    return [name for name, sha in record["plugins"].items() if before["plugins"].get(name) != sha]
+
+
+class _Digests:
+    """SHA-256 of plugin files, each read once."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, str] = {}
+
+    def of(self, name: str) -> str:
+        if name not in self.seen:
+            self.seen[name] = plugin_digest(name)
+        return self.seen[name]
+
+
+def plugins_of(config: Mapping[str, Any]) -> list[str]:
+    """Return ``loss=focal`` and so on for every plugin that a config names."""
+    single = [f"{g}={config[g]['name']}" for g in GROUPS if g != "metric"]
+    return [*single, *(f"metric={node['name']}" for node in config["metric"].values())]
+
+
+def plugin_digest(name: str) -> str:
+    """Return the SHA-256 of the file that registers ``loss=focal``, as it is now."""
+    path = Path(_file_of(name))
+    return sha256_of(path) if path.is_file() else ""
+
+
+def _file_of(name: str) -> str:
+    group, _, word = name.partition("=")
+    return REGISTRY.get(group, word).origin.rpartition(":")[0]
+
+
+def frozen_recipe(folder: Path) -> Recipe:
+    """Return the recipe of a frozen job.
+
+    Raises:
+        ConfigError: a plugin refuses the config, which it did not when it was frozen.
+        RunError: a plugin's file has changed since then.
+    """
+    record = read_json(folder / JOB)
+    for name, digest in record["plugins"].items():
+        if plugin_digest(name) != digest:
+            raise RunError(
+                f"the plugin {name} has changed since this job was planned",
+                where=_file_of(name),
+                fix="type the sweep's command again to run the rest with the new one, or undo"
+                " the change",
+            )
+    return read_plain(record["config"])

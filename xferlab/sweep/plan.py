@@ -1,0 +1,138 @@
+"""The jobs of a sweep: every one composed and checked before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from xferlab.config import compose_config
+from xferlab.errors import ConfigError
+from xferlab.overrides import axis_of, key_of, parse_overrides
+from xferlab.recipe import refuse_code
+from xferlab.schema import SweepConfig
+from xferlab.sweep.composing import Composer
+from xferlab.sweep.shapes import Point, axes_of, product
+from xferlab.typed import build_typed, plain
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a sweep.
+
+    Attributes:
+        run_id: eight hexadecimal digits, the name of its folder.
+        words: the overrides that make this job.
+        config: the resolved experiment.
+    """
+
+    run_id: str
+    words: tuple[str, ...]
+    config: Mapping[str, Any] = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep as it was typed.
+
+    Attributes:
+        words: the overrides of the command.
+        jobs: what is to be run, in the order of the axes.
+        swept: the keys that differ by intent, in the order typed.
+        sweep: how the jobs are run here.
+        folder: where the config says that a new sweep is to be kept.
+        name: the experiment's ``name``; sweeps of other names are other sweeps.
+        hydra_words: what Hydra must be told to run the plan with the chosen launcher.
+    """
+
+    words: tuple[str, ...]
+    jobs: tuple[Job, ...]
+    swept: tuple[str, ...]
+    sweep: SweepConfig
+    folder: Path
+    name: str | None
+    hydra_words: tuple[str, ...]
+
+
+def plan_sweep(words: Sequence[str], config_name: str = "config") -> Plan:
+    """Expand a command into jobs, compose and check each, or raise ConfigError."""
+    settings, common, typed_axes = _sorted_words(words)
+    first = [*common, *(axis[0][0] for axis in typed_axes)]
+    master = compose_config([*settings, *first], config_name)
+    refuse_code(master)
+    sweep = build_typed(SweepConfig, plain(master.sweep), "sweep")
+    axes = _all_axes(axes_of(sweep), typed_axes, common)
+    composer, drawn = Composer(config_name), bool(sweep.random)
+    jobs: dict[str, Job] = {}
+    for point in product(axes):
+        recipe = composer.recipe([*common, *point])
+        twin = jobs.get(recipe.run_id)
+        if twin and not drawn:
+            raise _same_experiment(twin.words, (*common, *point))
+        if not twin:
+            jobs[recipe.run_id] = Job(recipe.run_id, (*common, *point), recipe.config)
+    chosen = [*settings, *next(iter(jobs.values())).words]
+    return Plan(
+        words=tuple(words),
+        jobs=tuple(jobs.values()),
+        swept=tuple(dict.fromkeys(key_of(word) for axis in axes for word in axis[0])),
+        sweep=sweep,
+        folder=Path(str(master.hydra.sweep.dir)),
+        name=master.name,
+        hydra_words=(*chosen, *_engine(chosen, str(master.hydra.launcher._target_))),
+    )
+
+
+def _sorted_words(words: Sequence[str]) -> tuple[list[str], list[str], list[list[Point]]]:
+    """Return the words about the sweep itself, those of every job, and the typed axes."""
+    settings: list[str] = []
+    common: list[str] = []
+    axes: list[list[Point]] = []
+    for word, override in zip(words, parse_overrides(words), strict=True):
+        key = override.key_or_group
+        own = key == "sweep" or key.startswith(("sweep.", "hydra.", "hydra/"))
+        if own and override.is_sweep_override():
+            raise ConfigError(
+                f"'{word}' names several values", where=key, fix=f"give {key} one value"
+            )
+        if own:
+            settings.append(word)
+        elif override.is_sweep_override():
+            axes.append([[value] for value in axis_of(override)])
+        else:
+            common.append(word)
+    return settings, common, axes
+
+
+def _all_axes(
+    filed: list[list[Point]], typed: list[list[Point]], common: Sequence[str]
+) -> list[list[Point]]:
+    """Return the axes of the sweep file and of the command line, if no key is set twice."""
+    keys = {key_of(word) for axis in filed for point in axis for word in point}
+    words = [*common, *(axis[0][0] for axis in typed)]
+    for word in words:
+        if key_of(word) in keys:
+            raise ConfigError(
+                f"{key_of(word)} is swept by the sweep's file already",
+                where=word,
+                fix="leave one of the two out",
+            )
+    return [*filed, *typed]
+
+
+def _engine(words: Sequence[str], launcher: str) -> list[str]:
+    """Return the words that choose our sweeper, and our launcher unless another was chosen."""
+    engine = ["hydra/sweeper=frozen"]
+    typed = any(key_of(word) == "hydra/launcher" for word in words)
+    if not typed and launcher.endswith(".BasicLauncher"):
+        engine.append("hydra/launcher=local")
+    return engine
+
+
+def _same_experiment(one: Sequence[str], other: Sequence[str]) -> ConfigError:
+    return ConfigError(
+        f"two jobs are one experiment: {' '.join(one)} and {' '.join(other)}",
+        where="--multirun",
+        fix="take one of the equal values out",
+    )

@@ -1,0 +1,161 @@
+"""What the jobs of a sweep left on disk, half-finished ones too; needs no TensorFlow."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xferlab.errors import ConfigError
+from xferlab.files import read_json
+from xferlab.overrides import key_of
+from xferlab.registry import REGISTRY
+from xferlab.safety import read_config_data
+from xferlab.sweep.frozen import JOB, PLAN
+from xferlab.sweep.state import State, state_of
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """How one job stands.
+
+    Attributes:
+        folder: where it is; its name is the run id in a sweep.
+        config: the resolved experiment.
+        words: the keys and values, as text, that made it.
+        state: its status, and its record.
+        monitor: the logged name that picks the best epoch, where it is known.
+        best: the monitored value of the best epoch, so far or in the end.
+        epoch: the best epoch, from 1.
+        step: the optimizer step at its end.
+        last: the monitored value of the last epoch.
+        test: scores of the test split.
+        seconds: time trained.
+        history: a row an epoch.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    words: Mapping[str, str]
+    state: State
+    monitor: str | None
+    best: float | None
+    epoch: int | None
+    step: int | None
+    last: float | None
+    test: Mapping[str, float]
+    seconds: float | None
+    history: Sequence[Mapping[str, float]]
+
+    def setting(self, key: str) -> Any:
+        """Return the value of a key such as ``optimizer.lr``, or of a group the name typed."""
+        node: Any = self.config
+        for part in key.split("."):
+            node = node.get(part) if isinstance(node, Mapping) else None
+        if isinstance(node, Mapping):
+            return self.words.get(key, node.get("name"))
+        return node
+
+
+def read_jobs(folders: Sequence[Path]) -> list[JobResult]:
+    """Return the jobs of all the sweeps, or single runs, in ``folders``.
+
+    Raises:
+        ConfigError: a folder has neither.
+    """
+    jobs = [job for folder in folders for job in _jobs_in(folder)]
+    monitors = [job.monitor for job in jobs if job.monitor]
+    common = max(set(monitors), key=monitors.count, default=None)
+    better = direction_of(common, jobs)
+    return [job if job.best is not None else _so_far(job, common, better) for job in jobs]
+
+
+def _jobs_in(folder: Path) -> list[JobResult]:
+    if (folder / PLAN).exists():
+        return [_read_job(folder / job["run_id"]) for job in read_json(folder / PLAN)["jobs"]]
+    if (folder / "status.json").exists():
+        return [_read_job(folder)]
+    runs = sorted(path.parent for path in folder.glob("*/status.json"))
+    if not runs:
+        raise ConfigError(
+            "there is no run in this folder",
+            where=str(folder),
+            fix="name the folder of a sweep or of a run; they are in outputs/sweeps and"
+            " outputs/runs",
+        )
+    return [_read_job(run) for run in runs]
+
+
+def _read_job(folder: Path) -> JobResult:
+    frozen = read_json(folder / JOB) if (folder / JOB).exists() else {"words": []}
+    path = folder / "config.yaml"
+    config = frozen.get("config") or (read_config_data(path) if path.exists() else {})
+    path = folder / "metrics.json"
+    metrics = read_json(path) if path.exists() else {}
+    best = metrics.get("best", {})
+    history = history_of(folder)
+    monitor, epoch = best.get("monitor"), best.get("epoch")
+    return JobResult(
+        folder=folder,
+        config=config,
+        words={key_of(word): word.partition("=")[2] for word in frozen["words"]},
+        state=state_of(folder),
+        monitor=monitor,
+        best=_number(best.get("value")),
+        epoch=epoch,
+        step=_step_of(epoch, history),
+        last=_number(history[-1].get(monitor)) if history else None,
+        test={name: value for name, value in metrics.get("test", {}).items()},
+        seconds=metrics.get("seconds") or sum(row.get("seconds", 0) for row in history) or None,
+        history=history,
+    )
+
+
+def history_of(folder: Path) -> list[dict[str, float]]:
+    """Return the rows of ``history.csv``, none where there is no such file yet."""
+    path = folder / "history.csv"
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    return [{key: float(text) for key, text in row.items() if text} for row in rows]
+
+
+def _so_far(job: JobResult, monitor: str | None, better: str) -> JobResult:
+    """Return a job that has no final scores with the best ones of its history."""
+    rows = [row for row in job.history if _number(row.get(monitor or "")) is not None]
+    if not monitor or not rows:
+        return job
+    best = (max if better == "max" else min)(rows, key=lambda row: row[monitor])
+    return JobResult(
+        **{
+            **job.__dict__,
+            "monitor": monitor,
+            "best": best[monitor],
+            "epoch": int(best["epoch"]),
+            "step": _step_of(int(best["epoch"]), job.history),
+            "last": rows[-1][monitor],
+        }
+    )
+
+
+def _step_of(epoch: int | None, history: Iterable[Mapping[str, float]]) -> int | None:
+    return next((int(row["step"]) for row in history if row.get("epoch") == epoch), None)
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def direction_of(monitor: str | None, jobs: Sequence[JobResult]) -> str:
+    """Return ``max`` or ``min``: which value of ``monitor`` is the better one."""
+    name = (monitor or "").removeprefix("val_")
+    for job in jobs:
+        node = job.config.get("metric", {}).get(name)
+        word = node["name"] if isinstance(node, Mapping) else name
+        if word in REGISTRY.names("metric"):
+            return str(REGISTRY.get("metric", word).cls.better)  # type: ignore[attr-defined]
+    return "min" if "loss" in name or "error" in name else "max"

@@ -1,0 +1,153 @@
+"""The jobs of a sweep side by side: what was swept, seeds together, the best setting."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xferlab.files import read_json
+from xferlab.sweep.frozen import PLAN
+from xferlab.sweep.results import JobResult, direction_of, read_jobs
+from xferlab.sweep.state import FINISHED
+
+SEED = "seed"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Jobs that differ in nothing but the seed.
+
+    Attributes:
+        values: the swept keys and their values, the seed aside.
+        jobs: its jobs, whatever their status.
+        best: mean and sample standard deviation over the finished jobs' best values; the
+            deviation is None for a single one.
+        test: the same for each test score.
+    """
+
+    values: Mapping[str, Any]
+    jobs: Sequence[JobResult]
+    best: tuple[float, float | None] | None
+    test: Mapping[str, tuple[float, float | None]]
+
+    @property
+    def finished(self) -> int:
+        """How many of its jobs have finished."""
+        return sum(job.state.status == FINISHED for job in self.jobs)
+
+
+@dataclass(frozen=True)
+class Report:
+    """A sweep, or several, as far as they are.
+
+    Attributes:
+        folders: what was read.
+        keys: the swept keys.
+        jobs: sorted by their values.
+        settings: the jobs grouped over their seeds.
+        monitor: the logged name that picks the best.
+        better: ``max`` or ``min``.
+        best: the best setting, if a job has finished.
+    """
+
+    folders: Sequence[Path]
+    keys: Sequence[str]
+    jobs: Sequence[JobResult]
+    settings: Sequence[Setting]
+    monitor: str
+    better: str
+    best: Setting | None
+
+    @property
+    def over_seeds(self) -> bool:
+        """Whether there is a setting of more than one job."""
+        return SEED in self.keys
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many jobs stand how."""
+        return Counter(job.state.status for job in self.jobs)
+
+
+def read_report(folders: Sequence[Path]) -> Report:
+    """Read what the jobs in ``folders`` left, or raise ConfigError."""
+    jobs = read_jobs(folders)
+    keys = swept_keys(folders, jobs)
+    jobs = in_order(jobs, keys)
+    settings = settings_of(jobs, keys)
+    monitors = Counter(job.monitor for job in jobs if job.monitor)
+    monitor = monitors.most_common(1)[0][0] if monitors else "score"
+    better = direction_of(monitor, jobs)
+    return Report(folders, keys, jobs, settings, monitor, better, best_setting(settings, better))
+
+
+def swept_keys(folders: Sequence[Path], jobs: Sequence[JobResult]) -> list[str]:
+    """Return the keys that the sweeps vary as typed, then others in which the jobs differ."""
+    plans = [read_json(f / PLAN)["swept"] for f in folders if (f / PLAN).exists()]
+    planned = list(dict.fromkeys(key for keys in plans for key in keys))
+    flat = [dict(_flat(job.config)) for job in jobs]
+    others = [key for key in dict.fromkeys(k for each in flat for k in each) if key != "name"]
+    differing = [key for key in others if len({repr(each.get(key)) for each in flat}) > 1]
+    # a choice from a group brings fields that others lack: the choice is what differs
+    implied = tuple(f"{key}." for key in planned)
+    return [*planned, *(key for key in differing if not f"{key}.".startswith(implied))]
+
+
+def _flat(node: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
+    if not isinstance(node, Mapping) or (not node and prefix):
+        yield prefix, node
+        return
+    for key, value in node.items():
+        yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
+
+
+def in_order(jobs: Sequence[JobResult], keys: Sequence[str]) -> list[JobResult]:
+    """Return the jobs sorted by their swept values, numbers as numbers."""
+    return sorted(jobs, key=lambda job: [_order(job.setting(key)) for key in keys])
+
+
+def _order(value: Any) -> tuple[bool, float, str]:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return (not number, float(value) if number else 0.0, "" if number else str(value))
+
+
+def settings_of(jobs: Sequence[JobResult], keys: Sequence[str]) -> list[Setting]:
+    """Return the jobs grouped over their seeds, in the jobs' order."""
+    others = [key for key in keys if key != SEED]
+    groups: dict[str, list[JobResult]] = {}
+    for job in jobs:
+        groups.setdefault(repr([job.setting(key) for key in others]), []).append(job)
+    return [_setting({key: group[0].setting(key) for key in others}, group)
+            for group in groups.values()]  # fmt: skip
+
+
+def _setting(values: Mapping[str, Any], jobs: Sequence[JobResult]) -> Setting:
+    done = [job for job in jobs if job.state.status == FINISHED and job.best is not None]
+    names = dict.fromkeys(name for job in done for name in job.test)
+    return Setting(
+        values=values,
+        jobs=jobs,
+        best=_mean_and_spread([job.best for job in done if job.best is not None]),
+        test={
+            name: spread
+            for name in names
+            if (spread := _mean_and_spread([job.test[name] for job in done if name in job.test]))
+        },
+    )
+
+
+def _mean_and_spread(values: Sequence[float]) -> tuple[float, float | None] | None:
+    if not values:
+        return None
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
+
+
+def best_setting(settings: Sequence[Setting], better: str) -> Setting | None:
+    """Return the setting with the best mean over its finished jobs; the first of equal ones."""
+    sign = 1 if better == "max" else -1
+    scored = [(setting.best[0] * sign, setting) for setting in settings if setting.best]
+    return max(scored, key=lambda pair: pair[0])[1] if scored else None

@@ -1,0 +1,160 @@
+"""The parts of a sweep file, ``grid``, ``zip``, ``list`` and ``random``, as lists of words."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from xferlab.errors import ConfigError, did_you_mean
+from xferlab.overrides import as_word, key_of
+from xferlab.schema import SweepConfig
+
+Point = list[str]
+"""Override words that are set together."""
+
+
+def axes_of(sweep: SweepConfig) -> list[list[Point]]:
+    """Return one list of points for each axis; the jobs are the product of the axes.
+
+    >>> axes_of(SweepConfig(grid={"seed": [1, 2]}, zip={"a": [3, 4], "b": [5, 6]}))
+    [[['seed=1'], ['seed=2']], [['a=3', 'b=5'], ['a=4', 'b=6']]]
+    """
+    axes = _grid(sweep.grid or {}) + _zip(sweep.zip or {})
+    axes += _list(sweep.list or []) + _random(sweep.random or {})
+    _refuse_a_key_of_two_axes(axes)
+    return axes
+
+
+def product(axes: Sequence[list[Point]]) -> list[Point]:
+    """Return the points of all combinations, the last axis fastest."""
+    return [list(itertools.chain(*points)) for points in itertools.product(*axes)]
+
+
+def _grid(part: Mapping[str, Any]) -> list[list[Point]]:
+    return [
+        [[as_word(key, value)] for value in _values(values, f"sweep.grid.{key}")]
+        for key, values in part.items()
+    ]
+
+
+def _zip(part: Mapping[str, Any]) -> list[list[Point]]:
+    columns = {key: _values(values, f"sweep.zip.{key}") for key, values in part.items()}
+    if len({len(values) for values in columns.values()}) > 1:
+        counts = ", ".join(f"{key} has {len(values)}" for key, values in columns.items())
+        raise ConfigError(
+            f"zipped keys must have equally many values: {counts}",
+            where="sweep.zip",
+            fix="give each key a value for every job, or use grid for all combinations",
+        )
+    rows = zip(*columns.values(), strict=True)
+    points = [[as_word(k, v) for k, v in zip(columns, row, strict=True)] for row in rows]
+    return [points] if points else []
+
+
+def _list(part: Any) -> list[list[Point]]:
+    if not isinstance(part, list) or not all(isinstance(job, dict) and job for job in part):
+        raise ConfigError(
+            "a list of jobs is a list of mappings from keys to values",
+            where="sweep.list",
+            fix="list: [{optimizer.lr: 1e-5, seed: 0}, {optimizer.lr: 3e-5, seed: 1}]",
+        )
+    points = [[as_word(key, value) for key, value in job.items()] for job in part]
+    return [points] if points else []
+
+
+def _random(part: Mapping[str, Any]) -> list[list[Point]]:
+    """Return ``count`` points; the first ones stay the same when ``count`` grows."""
+    if not part:
+        return []
+    known = ("count", "seed", "draw")
+    for word in part:
+        if word not in known:
+            raise ConfigError(
+                f"there is no key '{word}'", where="sweep.random", fix=did_you_mean(word, known)
+            )
+    count, seed, draw = part.get("count"), part.get("seed", 0), part.get("draw")
+    if not isinstance(count, int) or count < 1 or not isinstance(seed, int):
+        raise ConfigError(
+            f"count must be a whole number from 1 up and seed one, got {count} and {seed}",
+            where="sweep.random",
+            fix="random: {count: 20, seed: 0, draw: ...}",
+        )
+    if not isinstance(draw, Mapping) or not draw:
+        raise ConfigError(
+            "nothing is drawn",
+            where="sweep.random.draw",
+            fix="draw: {optimizer.lr: {loguniform: [1e-6, 1e-3]}}",
+        )
+    draws = {key: _distribution(key, how) for key, how in draw.items()}
+    points = []
+    for number in range(count):
+        chances = {key: random.Random(f"{seed}/{number}/{key}") for key in draws}
+        points.append([as_word(key, draws[key](chances[key])) for key in draws])
+    return [points]
+
+
+def _distribution(key: str, how: Any) -> Callable[[random.Random], Any]:
+    """Return a function that draws one value."""
+    where = f"sweep.random.draw.{key}"
+    kind, values = next(iter(how.items())) if isinstance(how, Mapping) and how else ("", None)
+    if kind not in DISTRIBUTIONS or len(how) != 1:
+        raise ConfigError(
+            f"'{how}' is no distribution",
+            where=where,
+            fix="{uniform: [low, high]}, {loguniform: [low, high]} or {choice: [...]}",
+        )
+    if kind == "choice":
+        choices = _values(values, where)
+        return lambda chance: chance.choice(choices)
+    if (
+        not isinstance(values, list)
+        or len(values) != 2
+        or not all(isinstance(v, int | float) and math.isfinite(v) for v in values)
+        or not values[0] < values[1]
+        or (kind == "loguniform" and values[0] <= 0)
+    ):
+        raise ConfigError(
+            f"{kind} needs a low and a high number{' above 0' * (kind == 'loguniform')},"
+            f" got {values}",
+            where=where,
+            fix=f"{{{kind}: [1e-6, 1e-3]}}",
+        )
+    low, high = values
+    return lambda chance: _rounded(DISTRIBUTIONS[kind](chance, low, high), low, high)
+
+
+DISTRIBUTIONS: dict[str, Any] = {
+    "uniform": lambda chance, low, high: chance.uniform(low, high),
+    "loguniform": lambda chance, low, high: math.exp(chance.uniform(math.log(low), math.log(high))),
+    "choice": None,
+}
+
+
+def _rounded(value: float, low: float, high: float) -> float:
+    """Return ``value`` with four significant digits: it is read and typed by people."""
+    return min(max(float(f"{value:.4g}"), low), high)
+
+
+def _values(values: Any, where: str) -> list[Any]:
+    if not isinstance(values, list) or not values:
+        raise ConfigError(
+            f"a list of values is needed, got {values!r}",
+            where=where,
+            fix="write [1e-5, 3e-5, 1e-4]",
+        )
+    return values
+
+
+def _refuse_a_key_of_two_axes(axes: list[list[Point]]) -> None:
+    seen: set[str] = set()
+    for axis in axes:
+        keys = {key_of(word) for point in axis for word in point}
+        if keys & seen:
+            key = sorted(keys & seen)[0]
+            raise ConfigError(
+                f"{key} is swept twice", where=f"sweep: {key}", fix="name it in one part only"
+            )
+        seen |= keys

@@ -1,0 +1,77 @@
+"""One frozen job of a sweep, in a process of its own: ``python -m xferlab.worker FOLDER``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from xferlab.discovery import load_plugins
+from xferlab.errors import XferlabError
+from xferlab.record import write_error, write_status
+from xferlab.signals import Interrupted, StopRequest
+from xferlab.sweep.frozen import frozen_recipe
+
+log = logging.getLogger("xferlab")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the job and return the exit code: 0 done, 1 failed, 2 refused, 130 or 143 stopped."""
+    parser = argparse.ArgumentParser(prog="python -m xferlab.worker", description=__doc__)
+    parser.add_argument("folder", type=Path, help="a job's folder, with its job.json")
+    parser.add_argument(
+        "--tied", action="store_true", help="stop when standard input closes: its owner is gone"
+    )
+    words = parser.parse_args(argv)
+    if words.tied:
+        threading.Thread(target=_stop_when_input_closes, daemon=True).start()
+    _log_to(words.folder / "train.log")
+    try:
+        with StopRequest():  # also where the shell had switched a signal off
+            run_frozen(words.folder)
+    except Interrupted as e:
+        return e.exit_code
+    except Exception as e:  # noqa: BLE001 - a plugin may raise anything; the run has told it
+        return e.exit_code if isinstance(e, XferlabError) else 1
+    return 0
+
+
+def run_frozen(folder: Path) -> float | None:
+    """Train the frozen job in ``folder``; a failure is told in its folder, and raised."""
+    load_plugins(Path.cwd())
+    try:
+        recipe = frozen_recipe(folder)
+    except XferlabError as e:
+        write_error(folder, e)
+        write_status(folder, "failed", error=e.what)
+        log.error("%s", e)
+        raise
+    from xferlab.runner import run
+
+    return run(recipe, folder)
+
+
+def _stop_when_input_closes() -> None:
+    """Wait for the end of standard input, which comes also when its owner is killed."""
+    while os.read(0, 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _log_to(path: Path) -> None:
+    """Write the log with times to ``path``, and plain to a terminal that watches."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    timed = logging.FileHandler(path, encoding="utf-8")
+    timed.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handlers: list[logging.Handler] = [timed]
+    if sys.stderr.isatty():
+        handlers.append(logging.StreamHandler())
+    logging.basicConfig(level=logging.INFO, handlers=handlers)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
