@@ -151,7 +151,7 @@ def test_half_precision_trains():
 def test_a_loss_that_is_no_number_stops_the_run_and_names_step_and_rows(capsys):
     assert main([*TINY, "optimizer.lr=1e30", "train.clip_norm=null", "train.epochs=3"]) == 1
     (folder,) = Path("outputs").glob("runs/*")
-    assert json.loads((folder / "status.json").read_text())["status"] == "failed"
+    assert json.loads((folder / "status.json").read_text())["status"] == "nan"
     assert "(training rows" in (folder / "error.txt").read_text()
 
 
