@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from hydra import compose, initialize_config_module
-from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException, MissingConfigException
-from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from xferlab.contracts import GROUPS
-from xferlab.errors import ConfigError
-from xferlab.overrides import jobs_of, refuse_sweep_words
-from xferlab.recipe import read, run_id
+from xferlab.diagnosis import MOST, blamed, examine, explain, located
+from xferlab.errors import ConfigError, XferlabError, raise_together
+from xferlab.folders import LocalConf, YamlFolder
+from xferlab.origins import TYPED
+from xferlab.overrides import jobs_of, parse_overrides, refuse_sweep_words
+from xferlab.recipe import Recipe, read, run_id
 from xferlab.registry import REGISTRY, Registry
 from xferlab.schema import RootConfig
-from xferlab.typed import defaults_of, translate
+from xferlab.typed import defaults_of
 
 CONFIG_MODULE = "xferlab.conf"
 
@@ -47,8 +48,9 @@ def publish(workspace: Path, config_dir: Path | None = None) -> None:
     folders = [f for f in (workspace / "conf", config_dir) if f is not None and f.is_dir()]
     for folder in folders:
         _refuse_shadowing(folder, REGISTRY)
-    _LocalConf.folders = tuple(folder.resolve() for folder in folders)
-    Plugins.instance().register(_LocalConf)
+    LocalConf.folders = tuple(folder.resolve() for folder in folders)
+    Plugins.instance().register(LocalConf)
+    Plugins.instance().register(YamlFolder)
 
 
 def _refuse_shadowing(conf: Path, registry: Registry) -> None:
@@ -64,38 +66,57 @@ def _refuse_shadowing(conf: Path, registry: Registry) -> None:
                 )
 
 
-class _LocalConf(SearchPathPlugin):
-    """Puts the user's config folders in front of the packaged ones, for this process only."""
-
-    folders: tuple[Path, ...] = ()
-
-    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        for folder in self.folders:
-            search_path.prepend("workspace", f"file://{folder}", anchor="main")
-
-
 def compose_config(overrides: Sequence[str], config_name: str = "config") -> DictConfig:
     """Compose one config, ``hydra`` node included, without running anything."""
+    _refuse_two(overrides)
+    with _hydra():
+        try:
+            with warnings.catch_warnings(action="ignore"):  # what they are about is an error here
+                return compose(config_name, overrides=list(overrides), return_hydra_config=True)
+        except Exception as e:
+            raise explain(e, overrides, config_name) from e
+
+
+def _refuse_two(overrides: Sequence[str]) -> None:
+    """Raise ConfigError for a list where one plugin is chosen: Hydra would mix their fields."""
+    for override in parse_overrides(overrides):
+        group, value = override.key_or_group, override.value()
+        if group in GROUPS and group != "metric" and isinstance(value, list) and len(value) > 1:
+            raise ConfigError(
+                f"{group} takes one plugin, got {len(value)}",
+                where=f"{group} ({TYPED})",
+                fix=f"-m {group}={','.join(map(str, value))}  runs a job for each",
+            )
+
+
+def _read(cfg: DictConfig, overrides: Sequence[str], config_name: str) -> Recipe:
+    """Check a composed config; a mistake says which file it came from."""
     try:
-        with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
-            return compose(config_name, overrides=list(overrides), return_hydra_config=True)
-    except (HydraException, OmegaConfBaseException) as e:
-        raise explain(e) from e
+        recipe = read(cfg)
+        _check_folders(cfg)
+        return recipe
+    except XferlabError as e:
+        with _hydra():
+            located(e, overrides, config_name, composed=True)
+        raise
 
 
-def explain(e: Exception) -> ConfigError:
-    """Rewrite Hydra's or OmegaConf's message: the key, and the next thing to type."""
-    missing = getattr(e, "missing_cfg_file", None) or ""
-    group, _, name = missing.rpartition("/")
-    if isinstance(e, MissingConfigException) and group:
-        return REGISTRY.unknown(group, name, known=list(e.options or []))
-    cause = e.__cause__ if isinstance(e.__cause__, OmegaConfBaseException) else e
-    if isinstance(cause, OmegaConfBaseException):
-        typed = re.match(r"Could not override '([^']+)'", str(e))
-        groups = (*GROUPS, "experiment", "debug")
-        return translate(cause, groups=groups, typed=typed[1] if typed else "")
-    what = str(e).partition("\n")[0]
-    return ConfigError(what, fix="python -m xferlab --help shows what can be typed")
+def _check_folders(cfg: DictConfig) -> None:
+    """Raise ConfigError if the name of a run's folder cannot be worked out."""
+    for path in ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"):
+        try:
+            OmegaConf.select(cfg, path)
+        except InterpolationToMissingValueError:
+            pass  # the number of a job: known when it starts
+        except OmegaConfBaseException as e:
+            what = f"{path} cannot be worked out: {str(e).partition(chr(10))[0]}"
+            raise ConfigError(what, where=path, fix=f"{path}=outputs/mine") from e
+
+
+@contextmanager
+def _hydra() -> Iterator[None]:
+    with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
+        yield
 
 
 def preflight(overrides: Sequence[str], *, multirun: bool, config_name: str = "config") -> int:
@@ -104,13 +125,29 @@ def preflight(overrides: Sequence[str], *, multirun: bool, config_name: str = "c
     if not multirun:
         refuse_sweep_words(overrides)
     seen: dict[str, list[str]] = {}
+    mistakes: list[XferlabError] = []
+    wrong: set[str] = set()
     for job in jobs:
-        recipe = read(compose_config(job, config_name))
+        if len(mistakes) >= MOST or wrong.intersection(job):
+            continue  # it would be told again
+        recipe, found = examine(
+            job,
+            lambda words: compose_config(words, config_name),
+            lambda cfg, words: _read(cfg, words, config_name),
+        )
+        mistakes += found
+        wrong |= blamed(job, found)
+        if found or recipe is None:
+            continue
         if recipe.run_id in seen:
-            raise ConfigError(
-                f"two jobs are one experiment: {' '.join(seen[recipe.run_id])} and {' '.join(job)}",
-                where="--multirun",
-                fix="take one of the equal values out",
+            mistakes.append(
+                ConfigError(
+                    f"two jobs are one experiment: {' '.join(seen[recipe.run_id])}"
+                    f" and {' '.join(job)}",
+                    where="--multirun",
+                    fix="take one of the equal values out",
+                )
             )
         seen[recipe.run_id] = job
+    raise_together(mistakes)
     return len(jobs)
