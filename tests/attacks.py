@@ -89,12 +89,11 @@ CONFIG_ATTACKS = {
         preset("hydra: {sweeper: {params: {x: {_target_: " + WRITES + "}}}}"),
     ),
     "a target inside the launcher": ConfigAttack(
-        "-m seed=1 experiment=evil",
+        "-m seed=1 hydra/launcher=evil",
         CODE,
         {
             "conf/hydra/launcher/evil.yaml": "x: {_target_: " + WRITES + "}\n"
             "_target_: hydra._internal.core_plugins.basic_launcher.BasicLauncher\n",
-            **preset("defaults: [{override /hydra/launcher: evil}]"),
         },
     ),
     "jobs that nobody typed": ConfigAttack(

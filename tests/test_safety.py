@@ -16,7 +16,7 @@ from attacks import CHECKPOINT_ATTACKS, CONFIG_ATTACKS, DATA_ATTACKS, Evil
 from omegaconf import OmegaConf
 from tiny_checkpoints import write_tiny_checkpoint
 
-from xferlab import runner, sweep
+from xferlab import runner
 from xferlab.checkpoints import resolve
 from xferlab.cli import main
 from xferlab.encoder_config import read_encoder_config
@@ -24,6 +24,7 @@ from xferlab.errors import ConfigError
 from xferlab.files import write_json
 from xferlab.record import write_config
 from xferlab.safety import LARGEST_FILE, read_config_data
+from xferlab.sweep.report import report_on
 from xferlab.tokens import load_tokenizer
 
 HERE = Path(__file__).parent
@@ -104,11 +105,12 @@ def test_what_a_run_writes_is_read_back(tmp_path):
 
 
 def answer(typed: list[str], capsys) -> str:
-    """Return the three lines that refuse ``typed``."""
+    """Return what refuses ``typed``: three lines a mistake."""
     code = main(typed)
     told = capsys.readouterr()
     assert code == 2, told
-    assert [line[:8] for line in told.err.splitlines()] == [" error: ", " where: ", "   fix: "]
+    for mistake in told.err.split("\n\n"):
+        assert [line[:8] for line in mistake.splitlines()] == [" error: ", " where: ", "   fix: "]
     return told.err
 
 
@@ -134,7 +136,6 @@ def test_a_config_that_is_more_than_data_is_refused(name, live, tmp_path, monkey
     monkeypatch.setenv("SECRET", "hunter2")
     monkeypatch.setenv("HOME", str(folder))
     monkeypatch.setattr(runner, "run", lambda *_: (folder / os.getenv("PLANTED", "x")).touch())
-    monkeypatch.setattr(sweep, "print_table", lambda _: 0)
     told = answer(case.typed.split(), capsys)
     assert not case.succeeded(folder)
     assert case.said in told
@@ -301,9 +302,9 @@ def test_arrow_metadata_is_not_unpickled(tmp_path, monkeypatch):
 def test_a_strangers_sweep_cannot_speak_to_the_terminal(tmp_path, capsys):
     for number, name in enumerate(["[link=file:///etc]x[/link]", "a\x1b[2Jb", "[/wrong]"]):
         job = tmp_path / str(number)
-        write_config(job, {"name": name})
+        write_config(job, {"loss": {"name": name}})
         write_json(job / "status.json", {"status": "finished"})
-    sweep.print_table(tmp_path)
+    report_on([tmp_path])
     shown = capsys.readouterr().out
     assert "[link=file:///etc]x[/link]" in shown
     assert "a\\x1b[2Jb" in shown
@@ -315,7 +316,7 @@ def test_a_strangers_sweep_reads_no_environment(tmp_path, monkeypatch):
     write_json(tmp_path / "1" / "status.json", {"status": "finished"})
     (tmp_path / "1" / "config.yaml").write_text("name: ${oc.env:SECRET}\n")
     assert OmegaConf.load(tmp_path / "1" / "config.yaml").name == "hunter2"
-    assert "holds an interpolation" in refused(sweep.print_table, tmp_path)
+    assert "holds an interpolation" in refused(report_on, [tmp_path])
     assert not (tmp_path / "results.csv").exists()
 
 

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from hydra import compose, initialize_config_module
-from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException, MissingConfigException
-from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import Container, DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from xferlab.contracts import GROUPS
-from xferlab.errors import ConfigError
-from xferlab.overrides import refuse_sweep_words
-from xferlab.recipe import read, run_id
+from xferlab.diagnosis import examine, explain, located
+from xferlab.errors import ConfigError, XferlabError, raise_together
+from xferlab.folders import LocalConf, YamlFolder
+from xferlab.origins import TYPED
+from xferlab.overrides import parse_overrides, refuse_sweep_words
+from xferlab.recipe import Recipe, read, run_id
 from xferlab.registry import REGISTRY, Registry
 from xferlab.safety import refuse_code, refuse_hydra_keys, refuse_search_path
 from xferlab.schema import RootConfig, SweepConfig
-from xferlab.typed import defaults_of, plain, translate
+from xferlab.typed import defaults_of, plain
 
 CONFIG_MODULE = "xferlab.conf"
 
@@ -49,8 +50,9 @@ def publish(workspace: Path, config_dir: Path | None = None) -> None:
     folders = [f for f in (workspace / "conf", config_dir) if f is not None and f.is_dir()]
     for folder in folders:
         _refuse_shadowing(folder, REGISTRY)
-    _LocalConf.folders = tuple(folder.resolve() for folder in folders)
-    Plugins.instance().register(_LocalConf)
+    LocalConf.folders = tuple(folder.resolve() for folder in folders)
+    Plugins.instance().register(LocalConf)
+    Plugins.instance().register(YamlFolder)
 
 
 def _refuse_shadowing(conf: Path, registry: Registry) -> None:
@@ -66,24 +68,16 @@ def _refuse_shadowing(conf: Path, registry: Registry) -> None:
                 )
 
 
-class _LocalConf(SearchPathPlugin):
-    """Puts the user's config folders in front of the packaged ones, for this process only."""
-
-    folders: tuple[Path, ...] = ()
-
-    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        for folder in self.folders:
-            search_path.prepend("workspace", f"file://{folder}", anchor="main")
-
-
 def compose_config(overrides: Sequence[str], config_name: str = "config") -> DictConfig:
     """Compose one config, ``hydra`` node included, without running anything."""
-    try:
-        with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
+    _refuse_two(overrides)
+    with _hydra():
+        try:
             refuse_search_path(_first_config(config_name), overrides)
-            cfg = compose(config_name, overrides=list(overrides), return_hydra_config=True)
-    except (HydraException, OmegaConfBaseException) as e:
-        raise explain(e) from e
+            with warnings.catch_warnings(action="ignore"):  # what they are about is an error here
+                cfg = compose(config_name, overrides=list(overrides), return_hydra_config=True)
+        except Exception as e:
+            raise explain(e, overrides, config_name) from e
     refuse_code(cfg)
     refuse_hydra_keys(cfg, overrides)
     return cfg
@@ -97,29 +91,65 @@ def _first_config(name: str) -> Container | None:
     return None
 
 
-def explain(e: Exception) -> ConfigError:
-    """Rewrite Hydra's or OmegaConf's message: the key, and the next thing to type."""
-    missing = getattr(e, "missing_cfg_file", None) or ""
-    group, _, name = missing.rpartition("/")
-    if isinstance(e, MissingConfigException) and group:
-        return REGISTRY.unknown(group, name, known=list(e.options or []))
-    cause = e.__cause__ if isinstance(e.__cause__, OmegaConfBaseException) else e
-    if isinstance(cause, OmegaConfBaseException):
-        typed = re.match(r"Could not override '([^']+)'", str(e))
-        groups = (*GROUPS, "experiment", "debug")
-        return translate(cause, groups=groups, typed=typed[1] if typed else "")
-    what = str(e).partition("\n")[0]
-    return ConfigError(what, fix="python -m xferlab --help shows what can be typed")
+def _refuse_two(overrides: Sequence[str]) -> None:
+    """Raise ConfigError for a list where one plugin is chosen: Hydra would mix their fields."""
+    for override in parse_overrides(overrides):
+        group, value = override.key_or_group, override.value()
+        if group in GROUPS and group != "metric" and isinstance(value, list) and len(value) > 1:
+            raise ConfigError(
+                f"{group} takes one plugin, got {len(value)}",
+                where=f"{group} ({TYPED})",
+                fix=f"-m {group}={','.join(map(str, value))}  runs a job for each",
+            )
+
+
+def _read(cfg: DictConfig, overrides: Sequence[str], config_name: str) -> Recipe:
+    """Check a composed config; a mistake says which file it came from."""
+    try:
+        recipe = read(cfg)
+        _check_folders(cfg)
+        return recipe
+    except XferlabError as e:
+        with _hydra():
+            located(e, overrides, config_name, composed=True)
+        raise
+
+
+def _check_folders(cfg: DictConfig) -> None:
+    """Raise ConfigError if the name of a run's folder cannot be worked out."""
+    for path in ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"):
+        try:
+            OmegaConf.select(cfg, path)
+        except InterpolationToMissingValueError:
+            pass  # the number of a job: known when it starts
+        except OmegaConfBaseException as e:
+            what = f"{path} cannot be worked out: {str(e).partition(chr(10))[0]}"
+            raise ConfigError(what, where=path, fix=f"{path}=outputs/mine") from e
+
+
+@contextmanager
+def _hydra() -> Iterator[None]:
+    with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
+        yield
 
 
 def preflight(overrides: Sequence[str], config_name: str = "config") -> None:
-    """Compose and check one experiment before anything starts."""
+    """Compose and check one experiment before anything starts; every mistake is told."""
     refuse_sweep_words(overrides)
-    cfg = compose_config(overrides, config_name)
-    read(cfg)
+    _, mistakes = examine(
+        overrides,
+        lambda words: compose_config(words, config_name),
+        lambda cfg, words: _read_one(cfg, words, config_name),
+    )
+    raise_together(mistakes)
+
+
+def _read_one(cfg: DictConfig, overrides: Sequence[str], config_name: str) -> Recipe:
+    """Check a config that one run is made of."""
     if plain(cfg.sweep) != defaults_of(SweepConfig):
         raise ConfigError(
             "a sweep has several jobs, and this command runs one",
             where="sweep",
             fix="add -m to run them all",
         )
+    return _read(cfg, overrides, config_name)

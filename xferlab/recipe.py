@@ -5,20 +5,28 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from xferlab.contracts import GROUPS, Task
-from xferlab.errors import ConfigError, did_you_mean
+from xferlab.errors import (
+    ConfigError,
+    UnknownKey,
+    XferlabError,
+    did_you_mean,
+    kept_in,
+    raise_together,
+)
 from xferlab.registry import REGISTRY, Registry
 from xferlab.safety import refuse_code, refuse_name
-from xferlab.schema import TrainConfig
-from xferlab.typed import build_typed, plain, translate
+from xferlab.schema import RootConfig, TrainConfig
+from xferlab.typed import build_typed, plain
 
 # What is scored where no metric is chosen, by logged name; the first picks the best epoch.
 METRICS_OF_TASK: dict[Task, dict[str, dict[str, str]]] = {
@@ -34,6 +42,7 @@ METRICS_OF_TASK: dict[Task, dict[str, dict[str, str]]] = {
 NOT_EXPERIMENT = ("hydra", "sweep")
 # Keys that say how a run is kept, not what it computes.
 NOT_IDENTITY = ("name", "train.checkpoint_every", "train.resume")
+LARGEST_SEED = 2**32  # what NumPy and Keras take
 
 
 @dataclass(frozen=True)
@@ -63,13 +72,9 @@ class Recipe:
 
 
 def read(cfg: DictConfig, registry: Registry = REGISTRY) -> Recipe:
-    """Turn a composed config into plugin instances, or raise ConfigError."""
+    """Turn a composed config into plugin instances, or raise ConfigError with every mistake."""
     refuse_code(cfg)
-    try:
-        config = experiment_of(cfg)
-    except OmegaConfBaseException as e:
-        raise translate(e) from e
-    return read_plain(config, registry)
+    return _read(experiment_of(cfg), list(_unknown_words(cfg)), registry)
 
 
 def read_plain(config: Mapping[str, Any], registry: Registry = REGISTRY) -> Recipe:
@@ -78,27 +83,59 @@ def read_plain(config: Mapping[str, Any], registry: Registry = REGISTRY) -> Reci
     The data must have passed :func:`refuse_code`, or hold nothing but what a recipe's ``config``
     held.
     """
-    refuse_name(config["name"])
-    single = {g: registry.create(g, config[g]) for g in GROUPS if g != "metric"}
-    metrics = _metrics(config["metric"], registry)
-    if not isinstance(config["seed"], int) or config["seed"] < 0:
-        raise ConfigError(
-            f"seed must be a whole number from 0 up, got {config['seed']}",
-            where="seed",
-            fix="seed=1",
-        )
-    train = build_typed(TrainConfig, config["train"], "train")
-    monitor, better = monitored(train.monitor, metrics or _every_default(registry))
-    return Recipe(
-        **single,
-        metrics=metrics,
-        train=train,
-        seed=config["seed"],
-        monitor=monitor,
-        better=better,
-        config=config,
-        run_id=_digest(config),
-    )
+    return _read(config, [], registry)
+
+
+def _read(config: Mapping[str, Any], mistakes: list[XferlabError], registry: Registry) -> Recipe:
+    parts: dict[str, Any] = {}
+    for group in GROUPS:
+        with kept_in(mistakes):
+            if group == "metric":
+                parts["metrics"] = _metrics(config.get("metric"), registry)
+            else:
+                parts[group] = registry.create(group, config.get(group))
+    with kept_in(mistakes):
+        parts["train"] = build_typed(TrainConfig, config.get("train"), "train")
+    with kept_in(mistakes):
+        _check_own(config)
+    train = config.get("train")
+    word = train.get("monitor", "auto") if isinstance(train, Mapping) else None
+    if "metrics" in parts and isinstance(word, str):
+        with kept_in(mistakes):
+            metrics = parts["metrics"] or _every_default(registry)
+            parts["monitor"], parts["better"] = monitored(word, metrics)
+    raise_together(mistakes)
+    return Recipe(**parts, seed=config["seed"], config=config, run_id=_digest(config))
+
+
+def _check_own(config: Mapping[str, Any]) -> None:
+    """Raise ConfigError unless ``seed`` and ``name`` are what :class:`RootConfig` says."""
+    mistakes: list[XferlabError] = []
+    seed, name = config.get("seed"), config.get("name")
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < LARGEST_SEED:
+        what = f"seed must be a whole number from 0 up, below {LARGEST_SEED}, got {seed!r}"
+        mistakes.append(ConfigError(what, where="seed", fix="seed=1"))
+    if name is not None and not isinstance(name, str | int | float):
+        what = f"name must be a word, got {name!r}"
+        mistakes.append(ConfigError(what, where="name", fix="name=first_try"))
+    else:
+        with kept_in(mistakes):
+            refuse_name(name)
+    raise_together(mistakes)
+
+
+def _unknown_words(cfg: DictConfig) -> Iterator[ConfigError]:
+    """Yield a mistake for each top-level word that nothing reads; one of a file, most often.
+
+    A word of the user's own is none if another value refers to it: ``optimizer.lr=${my_lr}``.
+    """
+    data = plain(cfg, resolve=False)
+    text = repr(data)
+    known = {*RootConfig.__dataclass_fields__, *NOT_EXPERIMENT}
+    for word in (word for word in data if word not in known):
+        if not re.search(rf"\$\{{\.*{re.escape(str(word))}\b", text):
+            fix = did_you_mean(str(word), RootConfig.__dataclass_fields__)
+            yield UnknownKey(f"there is no key '{word}'", where=str(word), fix=fix)
 
 
 def fitted_to(recipe: Recipe, task: Task, registry: Registry = REGISTRY) -> Recipe:
@@ -110,8 +147,17 @@ def fitted_to(recipe: Recipe, task: Task, registry: Registry = REGISTRY) -> Reci
     return dataclasses.replace(recipe, metrics=metrics, monitor=monitor, better=better)
 
 
-def _metrics(nodes: Mapping[str, Any], registry: Registry) -> dict[str, Any]:
-    return {n: registry.create("metric", node, f"metric.{n}") for n, node in nodes.items()}
+def _metrics(nodes: Any, registry: Registry) -> dict[str, Any]:
+    if not isinstance(nodes, Mapping):
+        what = f"metric must hold one metric a name, got {nodes!r}"
+        raise ConfigError(what, where="metric", fix="metric=[accuracy,f1] chooses several")
+    metrics: dict[str, Any] = {}
+    mistakes: list[XferlabError] = []
+    for name, node in nodes.items():
+        with kept_in(mistakes):
+            metrics[name] = registry.create("metric", node, f"metric.{name}")
+    raise_together(mistakes)
+    return metrics
 
 
 def _every_default(registry: Registry) -> dict[str, Any]:
@@ -141,12 +187,29 @@ def monitored(word: str, metrics: Mapping[str, Any]) -> tuple[str, str]:
 
 def run_id(cfg: DictConfig) -> str:
     """Return eight hexadecimal digits that name what a config computes: a hash of its identity."""
-    return _digest(experiment_of(cfg))
+    if _hashing:
+        raise ValueError("run_id is a hash of this very value")
+    _hashing.append(True)
+    try:
+        return _digest(experiment_of(cfg, without=(*NOT_EXPERIMENT, "name")))
+    finally:
+        _hashing.pop()
+
+
+_hashing: list[bool] = []
+"""Not empty while a config is resolved for its hash: a value of it may not ask for the hash."""
 
 
 def _digest(config: Mapping[str, Any]) -> str:
-    text = json.dumps(identity(config), sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    text = json.dumps(_with_text_keys(identity(config)), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
+def _with_text_keys(node: Any) -> Any:
+    """Return plain data whose keys can be sorted: a mapping may have 1 beside "one"."""
+    if isinstance(node, dict):
+        return {str(key): _with_text_keys(value) for key, value in node.items()}
+    return [_with_text_keys(value) for value in node] if isinstance(node, list) else node
 
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,10 +237,41 @@ def _plain_value(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else value
 
 
-def experiment_of(cfg: DictConfig, *, resolve: bool = True) -> dict[str, Any]:
-    """Return everything but what is about running it, as plain data."""
-    own = OmegaConf.masked_copy(cfg, [str(k) for k in cfg if k not in NOT_EXPERIMENT])
-    return plain(own, resolve=resolve, required=False)
+def experiment_of(
+    cfg: DictConfig, *, resolve: bool = True, without: Sequence[str] = NOT_EXPERIMENT
+) -> dict[str, Any]:
+    """Return everything but what is about running it, as plain data.
+
+    Raises:
+        ConfigError: values that refer to what is not there, or to themselves; all together.
+    """
+    own = OmegaConf.masked_copy(cfg, cast("list[str]", [k for k in cfg if k not in without]))
+    try:
+        return plain(own, resolve=resolve, required=False)
+    except (OmegaConfBaseException, RecursionError) as e:
+        raise_together(list(_broken_references(own)))
+        raise ConfigError("a value refers to itself", where="${...}", fix="give it a value") from e
+
+
+def _broken_references(node: Any, prefix: str = "") -> Iterator[ConfigError]:
+    """Yield a mistake for each value whose ``${...}`` cannot be resolved."""
+    for key in range(len(node)) if OmegaConf.is_list(node) else list(node):
+        path = f"{prefix}.{key}" if prefix else str(key)
+        refers = OmegaConf.is_interpolation(node, key)
+        try:
+            value = None if OmegaConf.is_missing(node, key) else node[key]
+            if refers and OmegaConf.is_config(value):
+                plain(value)
+        except (OmegaConfBaseException, RecursionError) as e:
+            written = cast("Any", plain(node, resolve=False))[key]
+            what = f"{path}: {written} cannot be resolved"
+            why = str(e).partition("\n")[0] if isinstance(e, OmegaConfBaseException) else ""
+            why = why or "it refers to itself"
+            fix = f"write a value, or the key of one, as in  {path}: ${{train.epochs}}"
+            yield ConfigError(f"{what}: {why}", where=path, fix=fix)
+            continue
+        if OmegaConf.is_config(value) and not refers:
+            yield from _broken_references(value, path)
 
 
 def _normalised(key: str, node: Any) -> Any:

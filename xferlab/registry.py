@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -53,6 +54,16 @@ class Registry:
     def __iter__(self) -> Iterator[Entry]:
         return iter(sorted(self._entries.values(), key=lambda e: (e.group, e.name)))
 
+    @contextmanager
+    def undone_on_error(self) -> Iterator[None]:
+        """Take back what was registered in the block if it raises."""
+        kept = dict(self._entries)
+        try:
+            yield
+        except BaseException:
+            self._entries = kept
+            raise
+
     def names(self, group: str) -> list[str]:
         """Return the registered names of a group, sorted."""
         return [e.name for e in self if e.group == group]
@@ -90,9 +101,9 @@ class Registry:
         except KeyError:
             raise self.unknown(group, name) from None
 
-    def unknown(self, group: str, name: str, known: list[str] | None = None) -> ConfigError:
+    def unknown(self, group: str, name: str, fix: str = "") -> ConfigError:
         """Return the error for a name that is not there, naming broken files that may hold it."""
-        fix = did_you_mean(name, known or self.names(group))
+        fix = fix or did_you_mean(name, self.names(group))
         if self.broken:
             more = f" and {len(self.broken) - 1} more" if len(self.broken) > 1 else ""
             fix += f" (or mend {self.broken[0].where}{more}, which may bring it)"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import glob
 import io
 import json
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xferlab.errors import ConfigError
+from xferlab.errors import ConfigError, nearest
 
 Columns = dict[str, list[Any]]
 
@@ -56,7 +55,7 @@ class Table:
 
 def missing_column(name: str, known: Iterable[str], source: str, key: str) -> ConfigError:
     """Return the error for a column that ``source`` does not have."""
-    have, near = ", ".join(known), _nearest(name, known)
+    have, near = ", ".join(known), nearest(name, known)
     return ConfigError(
         f"{source} has no column '{name}'; its columns are: {have}",
         where=key,
@@ -122,13 +121,8 @@ def _nearest_file(path: Path) -> str:
     names = [p.name for p in folder.iterdir() if not p.name.startswith(".")]
     here = "here" if folder == Path() else f"in {folder}"
     shown = ", ".join(sorted(names)[:8]) + (", ..." if len(names) > 8 else "")
-    near = _nearest(name, names)
+    near = nearest(name, names)
     return f"did you mean {folder / near}?" if near else f"{here} there are: {shown or 'no files'}"
-
-
-def _nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that is close to ``word``, if one is."""
-    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)), None)
 
 
 def _read_file(path: Path, key: str, separator: str) -> Columns:

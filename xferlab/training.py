@@ -120,9 +120,7 @@ def _make_metrics(experiment: Experiment) -> None:
     """Make the running means' variables, which Keras does at the first batch only."""
     first = Segment(phase=0, epoch=0, epochs=1, batches=1, start=0)
     batch = next(iter(training_batches(experiment, first)))
-    network = experiment.model.network
-    network._symbolic_build(data_batch=batch)
-    network.optimizer.build(network.trainable_variables)  # the loss scale of mixed_float16
+    experiment.model.network._symbolic_build(data_batch=batch)  # the loss scale of float16, too
 
 
 class Teller:

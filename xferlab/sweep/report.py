@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from xferlab.errors import ConfigError
+from xferlab.errors import ConfigError, printable
 from xferlab.files import write_json, write_whole
 from xferlab.pictures import rate_words
 from xferlab.progress import as_time
@@ -200,9 +200,11 @@ def _table(rows: Sequence[Mapping[str, str]]) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for column in _columns(rows):
         number = any((row.get(column) or "x")[0].isdigit() for row in rows) and column != "run"
-        table.add_column(escape(column), justify="right" if number else "left", no_wrap=True)
+        table.add_column(
+            escape(printable(column)), justify="right" if number else "left", no_wrap=True
+        )
     for row in rows:
-        table.add_row(*(escape(row.get(column, "")) for column in _columns(rows)))
+        table.add_row(*(escape(printable(row.get(column, ""))) for column in _columns(rows)))
     return table
 
 

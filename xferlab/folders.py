@@ -1,0 +1,193 @@
+"""The user's folders of YAML files, as Hydra reads them; each mistake with its file and line."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.plugins.config_source import ConfigResult
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from xferlab.errors import ConfigError
+
+LARGEST = 100_000  # values of a file, aliases written out; more is a mistake or an attack
+REMEDIES = {  # of what PyYAML says, by a piece of it
+    "'\\t'": "indent with blanks, not with a tab",
+    "while scanning a quoted scalar": "close the quote",
+    "mapping values are not allowed": "write one  key: value  a line; quote a value that has ': '",
+    "duplicate key": "keep one of them",
+    "could not determine a constructor": "leave the !tag out: a config is plain data",
+    "undefined alias": "write the value itself, or define it before with  &name",
+    "expected ',' or": "close the bracket",
+}
+
+
+class YamlFolder(FileConfigSource):
+    """A folder of the user's; Hydra's own reader lets Python's errors through."""
+
+    @staticmethod
+    def scheme() -> str:
+        return "yaml"
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        path = Path(self.path) / self._normalize_file_name(config_path)
+        check_yaml(path)
+        try:
+            return super().load_config(config_path)
+        except ValueError as e:
+            fix = "write  # @package _global_  or leave the line out"
+            raise ConfigError(str(e), where=f"{shown(path)}:1", fix=fix) from e
+
+
+class LocalConf(SearchPathPlugin):
+    """Puts the user's config folders in front of the packaged ones, for this process only."""
+
+    folders: tuple[Path, ...] = ()
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for folder in self.folders:
+            search_path.prepend("workspace", f"{YamlFolder.scheme()}://{folder}", anchor="main")
+
+
+def find(config_path: str) -> Path | None:
+    """Return the file that Hydra takes for ``experiment/mine``, the user's before the packaged."""
+    spec = importlib.util.find_spec("xferlab.conf")
+    packaged = spec.submodule_search_locations if spec else None
+    for folder in (*reversed(LocalConf.folders), *map(Path, packaged or ())):
+        path = folder / f"{config_path}.yaml"
+        if path.is_file():
+            return path
+    return None
+
+
+def shown(path: Path) -> str:
+    """Return a path as the user would type it: relative where it is below the working folder."""
+    here = os.path.relpath(path)
+    return str(path) if here.startswith(os.pardir) else here
+
+
+def check_yaml(path: Path) -> None:
+    """Raise ConfigError unless ``path`` is a mapping in YAML that a config can hold."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if root is None:
+            return
+        if not isinstance(root, yaml.MappingNode):
+            raise _mistake(path, 1, "the file holds no  key: value  lines", "write  key: value")
+        if _size(root, {}) > LARGEST:
+            what = f"its aliases (*name) stand for more than {LARGEST} values"
+            raise _mistake(path, 1, what, "write the values that are needed")
+        _check_defaults(path, root)
+        OmegaConf.load(path)
+    except UnicodeDecodeError as e:
+        line = path.read_bytes().count(b"\n", 0, e.start) + 1
+        raise _mistake(path, line, "the file is not UTF-8", "save it as UTF-8") from e
+    except yaml.MarkedYAMLError as e:
+        raise _bad_yaml(path, e) from e
+    except yaml.reader.ReaderError as e:
+        line = text.count("\n", 0, e.position) + 1
+        what = f"there is a sign that YAML does not allow: {chr(int(e.character))!r}"
+        raise _mistake(path, line, what, "take it out") from e
+    except RecursionError as e:
+        raise _mistake(path, 1, "the file is nested too deeply", "write it flatter") from e
+    except OSError as e:
+        raise _mistake(path, 0, f"it cannot be read: {e.strerror or e}", "mend the file") from e
+    except (OmegaConfBaseException, ValueError, TypeError) as e:
+        what = str(e).partition("\n")[0]
+        raise _mistake(path, 0, f"a config cannot hold this: {what}", "use plain values") from e
+
+
+def _bad_yaml(path: Path, e: yaml.MarkedYAMLError) -> ConfigError:
+    """Return the error for what PyYAML cannot read; the line where it began, if it says so."""
+    opened = e.context_mark if "quoted scalar" in str(e.context) else None
+    mark = opened or e.problem_mark or e.context_mark
+    told = " ".join(str(e.problem or e.context).split())
+    whole = f"{e.context or ''} {told}"
+    fix = next((r for word, r in REMEDIES.items() if word in whole), "correct the YAML there")
+    return _mistake(path, mark.line + 1 if mark else 0, f"this is no YAML: {told}", fix)
+
+
+def _mistake(path: Path, line: int, what: str, fix: str) -> ConfigError:
+    return ConfigError(what, where=f"{shown(path)}:{line}" if line else shown(path), fix=fix)
+
+
+def _size(node: yaml.Node, known: dict[int, int]) -> int:
+    """Return how many values a node has with all aliases written out; endless ones are LARGEST."""
+    if id(node) in known:
+        return known[id(node)]
+    known[id(node)] = LARGEST + 1  # until it is counted: an alias inside of what it names
+    known[id(node)] = 1 + sum(_size(child, known) for child in _children(node))
+    return known[id(node)]
+
+
+def _children(node: Any) -> Iterator[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from (key, value)
+    elif isinstance(node, yaml.SequenceNode):
+        yield from node.value
+
+
+def _check_defaults(path: Path, root: yaml.MappingNode) -> None:
+    """Raise ConfigError for a defaults list of another shape than Hydra's."""
+    node = value_of(root, ("defaults",))
+    if node is None:
+        return
+    fix = "write  defaults: [loss: focal, _self_]  or one  - loss: focal  a line"
+    if not isinstance(node, yaml.SequenceNode):
+        raise _mistake(path, node.start_mark.line + 1, "defaults must be a list", fix)
+    for item in node.value:
+        line = item.start_mark.line + 1
+        if isinstance(item, yaml.ScalarNode):
+            good = bool(item.value) and item.tag.endswith(":str")
+        else:
+            good = isinstance(item, yaml.MappingNode) and _is_choice(item)
+        if not good:
+            raise _mistake(path, line, "an entry of defaults must be  group: name", fix)
+
+
+def _is_choice(item: yaml.MappingNode) -> bool:
+    if len(item.value) != 1:
+        return False
+    key, value = item.value[0]
+    names = value.value if isinstance(value, yaml.SequenceNode) else [value]
+    kinds = ("str", "null") if names == [value] else ("str",)
+    plain = all(isinstance(n, yaml.ScalarNode) and n.tag.endswith(kinds) for n in (key, *names))
+    return plain and bool(key.value.removeprefix("override ").strip())
+
+
+def value_of(root: yaml.Node | None, keys: Sequence[str]) -> yaml.Node | None:
+    """Return the node under a path of keys, the last of equal ones; None if it is not there."""
+    node = root
+    for name in keys:
+        children = node.value if isinstance(node, yaml.MappingNode) else ()
+        node = next((v for k, v in reversed(children) if k.value == name), None)
+    return node
+
+
+def nodes_of(path: Path) -> yaml.Node | None:
+    """Return a YAML file as nodes that know their lines; None if it cannot be read."""
+    try:
+        return yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        return None
+
+
+def defaults_of_file(path: Path) -> list[tuple[str, int]]:
+    """Return every name in a file's defaults list, ``group: name`` as both, with its line."""
+    found, open_ = [], [value_of(nodes_of(path), ("defaults",))]
+    while open_:
+        node = open_.pop(0)
+        if isinstance(node, yaml.ScalarNode):
+            found.append((node.value, node.start_mark.line + 1))
+        open_[:0] = list(_children(node))
+    return found
