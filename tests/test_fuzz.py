@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 from hydra.core.config_store import ConfigStore
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from xferlab import discovery
@@ -43,6 +43,7 @@ def examples(count: int):
         deadline=None,
         database=None,
         derandomize=True,
+        phases=[Phase.generate],  # shrinking megabytes takes minutes
         suppress_health_check=list(HealthCheck),
     )
 

@@ -6,6 +6,7 @@ import csv
 import glob
 import io
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -95,10 +96,10 @@ def read_table(pattern: str, key: str, separator: str = "") -> Table:
 
 def find_files(pattern: str, key: str) -> list[Path]:
     """Return the file that is named so, or those a glob finds, sorted; ConfigError if none."""
-    path = Path(pattern).expanduser()
-    if path.is_file():
+    path = Path(os.path.expanduser(pattern))  # os.path: a name that cannot be is one that is not
+    if os.path.isfile(path):
         return [path]
-    if path.is_dir():
+    if os.path.isdir(path):
         kinds = sorted({p.suffix for p in path.iterdir() if p.suffix in SUFFIXES})
         raise ConfigError(
             f"{pattern} is a folder",
@@ -106,7 +107,7 @@ def find_files(pattern: str, key: str) -> list[Path]:
             fix=f"{key}='{pattern.rstrip('/')}/*{kinds[0] if kinds else '.csv'}'",
         )
     found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))
-    files = [p for p in found if p.is_file()]
+    files = [p for p in found if os.path.isfile(p)]
     if files:
         return files
     what = "no file fits" if glob.has_magic(pattern) else "there is no file"
@@ -116,7 +117,7 @@ def find_files(pattern: str, key: str) -> list[Path]:
 def _nearest_file(path: Path) -> str:
     """Return the remedy for a missing file: the nearest name in the last folder that exists."""
     folder, name = path.parent, path.name
-    while not folder.is_dir() and folder != folder.parent:
+    while not os.path.isdir(folder) and folder != folder.parent:
         folder, name = folder.parent, folder.name
     names = [p.name for p in folder.iterdir() if not p.name.startswith(".")]
     here = "here" if folder == Path() else f"in {folder}"
@@ -250,6 +251,8 @@ def _read_json(path: Path) -> Columns:
             rows = json.loads(text)
         except json.JSONDecodeError as e:
             raise _bad_json(path, e.lineno, e.msg) from e
+        except RecursionError as e:
+            raise _bad_json(path, 1, "it is nested too deeply") from e
         numbered = list(enumerate(rows, 1))
     else:
         numbered = []
@@ -259,6 +262,8 @@ def _read_json(path: Path) -> Columns:
                     numbered.append((number, json.loads(line)))
                 except json.JSONDecodeError as e:
                     raise _bad_json(path, number, f"{e.msg} at column {e.colno}") from e
+                except RecursionError as e:
+                    raise _bad_json(path, number, "it is nested too deeply") from e
     names: dict[str, None] = {}
     for number, row in numbered:
         if not isinstance(row, dict):
