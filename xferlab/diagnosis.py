@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import MissingConfigException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from xferlab.contracts import GROUPS
 from xferlab.errors import ConfigError, UnknownKey, XferlabError, did_you_mean, kept_in
-from xferlab.folders import defaults_of_file, find, shown
+from xferlab.folders import defaults_of_file, files_in, find, shown
 from xferlab.origins import CHOICES, TYPED, Word, layers_of, origin, origin_of_choice
 from xferlab.recipe import Recipe
 from xferlab.registry import REGISTRY
@@ -160,17 +159,15 @@ def _remedy(message: str) -> str:
 def _missing(e: MissingConfigException, words: Sequence[str], config_name: str) -> ConfigError:
     """Return the error for a plugin, preset or primary config that is not there."""
     group, _, name = (e.missing_cfg_file or "").rpartition("/")
-    repository = GlobalHydra.instance().config_loader()
-    if not group:
-        files = repository.get_group_options("")
-        fix = did_you_mean(name, [k for k in files if k != "root" and not k.startswith("_")])
-        if name == config_name:
-            what = f"there is no config file named '{name}'"
-            return ConfigError(what, where=f"--config-name {name}", fix=fix)
-        group = ""
-    known = {g: repository.get_group_options(g) for g in dict.fromkeys((group, *CHOICES))}
+    if not group and name == config_name:
+        what = f"there is no config file named '{name}'"
+        return ConfigError(
+            what, where=f"--config-name {name}", fix=did_you_mean(name, files_in(""))
+        )
+    known = {g: [*REGISTRY.names(g), *files_in(g)] for g in CHOICES}
+    known.setdefault(group, list(e.options or []))
     error = REGISTRY.unknown(group or "file", name, better_name(group, name, known))
-    other = find(f"{group}/{name}.yml".removesuffix(".yaml"))
+    other = find(f"{group}/{name}", ".yml")
     if other:
         error.fix = f"rename {shown(other)} to {name}.yaml"
     place = origin_of_choice(group, name, words, config_name)

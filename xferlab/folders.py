@@ -57,15 +57,29 @@ class LocalConf(SearchPathPlugin):
             search_path.prepend("workspace", f"{YamlFolder.scheme()}://{folder}", anchor="main")
 
 
-def find(config_path: str) -> Path | None:
-    """Return the file that Hydra takes for ``experiment/mine``, the user's before the packaged."""
+def _folders() -> list[Path]:
+    """Return where configs are looked for, in order: the user's before the packaged."""
     spec = importlib.util.find_spec("xferlab.conf")
     packaged = spec.submodule_search_locations if spec else None
-    for folder in (*reversed(LocalConf.folders), *map(Path, packaged or ())):
-        path = folder / f"{config_path}.yaml"
-        if path.is_file():
-            return path
-    return None
+    return [*reversed(LocalConf.folders), *map(Path, packaged or ())]
+
+
+def find(config_path: str, suffix: str = ".yaml") -> Path | None:
+    """Return the file that Hydra takes for ``experiment/mine``."""
+    paths = (folder / f"{config_path}{suffix}" for folder in _folders())
+    return next((path for path in paths if _is_file(path)), None)
+
+
+def files_in(group: str) -> list[str]:
+    """Return the names of a group's files, ``""`` for the primary configs."""
+    return sorted({path.stem for folder in _folders() for path in (folder / group).glob("*.yaml")})
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
 
 
 def shown(path: Path) -> str:
