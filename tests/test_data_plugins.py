@@ -125,7 +125,7 @@ def test_another_seed_holds_back_other_rows(train):
         ({"max_length": 1}, "max_length must be at least 8", "data.max_length", "describe"),
         ({"limit": {"dev": 5}}, "limit has no split 'dev'", "data.limit", "describe"),
         ({"limit": {"train": "x"}}, "'x'", "data.limit.train", "type"),
-        ({"task": "tags"}, "Invalid value 'tags'", "data.task", "type"),
+        ({"task": "tags"}, "got 'tags'", "data.task", "tagging"),
         (
             {"task": "regression"},
             "have a label that is no number, e.g. 'a'",

@@ -187,6 +187,8 @@ def test_killed_with_the_third_job_running_the_same_command_does_the_rest():
     parent.kill()
     parent.communicate()
     os.kill(job, signal.SIGKILL)  # the stand-in reads no lifeline; a worker ends by itself
+    while Path(f"/proc/{job}").exists():  # until its new parent has buried it
+        time.sleep(0.05)
     again = subprocess.run([*SWEEP, *words], capture_output=True, text=True, timeout=60)
     assert again.returncode == 0, again.stderr
     assert "continuing outputs/sweeps/" in again.stderr

@@ -146,7 +146,8 @@ def preflight(overrides: Sequence[str], config_name: str = "config") -> None:
 
 def _read_one(cfg: DictConfig, overrides: Sequence[str], config_name: str) -> Recipe:
     """Check a config that one run is made of."""
-    if plain(cfg.sweep) != defaults_of(SweepConfig):
+    sweep = OmegaConf.select(cfg, "sweep")  # a user's own config.yaml may leave it out
+    if sweep is not None and plain(sweep) != defaults_of(SweepConfig):
         raise ConfigError(
             "a sweep has several jobs, and this command runs one",
             where="sweep",

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from xferlab.config import compose_config
 from xferlab.errors import ConfigError
 from xferlab.overrides import axis_of, key_of, parse_overrides
@@ -61,7 +63,8 @@ def plan_sweep(words: Sequence[str], config_name: str = "config") -> Plan:
     first = [*common, *(axis[0][0] for axis in typed_axes)]
     master = compose_config([*settings, *first], config_name)
     refuse_code(master)
-    sweep = build_typed(SweepConfig, plain(master.sweep), "sweep")
+    settings_node = OmegaConf.select(master, "sweep")
+    sweep = build_typed(SweepConfig, plain(settings_node) if settings_node else {}, "sweep")
     axes = _all_axes(axes_of(sweep), typed_axes, common)
     composer, drawn = Composer(config_name), bool(sweep.random)
     jobs: dict[str, Job] = {}
@@ -79,7 +82,7 @@ def plan_sweep(words: Sequence[str], config_name: str = "config") -> Plan:
         swept=tuple(dict.fromkeys(key_of(word) for axis in axes for word in axis[0])),
         sweep=sweep,
         folder=Path(str(master.hydra.sweep.dir)),
-        name=master.name,
+        name=OmegaConf.select(master, "name"),
         hydra_words=(*chosen, *_engine(chosen, str(master.hydra.launcher._target_))),
     )
 
