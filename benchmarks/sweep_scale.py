@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from xferlab.config import publish
+from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
 from xferlab.sweep.command import run_sweep
 from xferlab.sweep.frozen import folder_for, freeze

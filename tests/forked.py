@@ -18,7 +18,7 @@ RUN = Path("outputs/run")
 def import_heavy() -> None:
     """Import what takes long, and start nothing."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    from xferlab.backend import import_backend
+    from xferlab.training.backend import import_backend
 
     import_backend()
     import sklearn.metrics

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from xferlab.files import read_json, write_json, write_whole
-from xferlab.record import write_status
+from xferlab.runs.record import write_status
 
 FAILS, DIES, ENDS_SILENTLY, SLEEPS, NO_NUMBER = 101, 102, 103, 104, 105
 
@@ -66,7 +66,7 @@ def command(folder: Path) -> list[str]:
 
 def sweep(words: list[str], workers: int = 1) -> int:
     """Run a sweep of stand-in jobs as the command line would, without Hydra's launcher."""
-    from xferlab.config import publish
+    from xferlab.config.compose import publish
     from xferlab.discovery import load_plugins
     from xferlab.sweep.command import run_sweep
     from xferlab.sweep.hydra_side import folder_of, unfinished

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xferlab.batches import (
+from xferlab.contracts import Encoding
+from xferlab.text.batches import (
     Batch,
     BatchPlan,
     Ragged,
@@ -18,9 +19,8 @@ from xferlab.batches import (
     padded_length,
     row_lengths,
 )
-from xferlab.contracts import Encoding
-from xferlab.sampling import permutation, stratified_sample
-from xferlab.tables import read_table
+from xferlab.text.sampling import permutation, stratified_sample
+from xferlab.text.tables import read_table
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 plans = st.builds(

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from tiny_checkpoints import ARCHITECTURES, write_tiny_checkpoint
 
-from xferlab import checkpoints
-from xferlab.checkpoints import resolve
 from xferlab.errors import ConfigError
+from xferlab.pretrained import checkpoints
+from xferlab.pretrained.checkpoints import resolve
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_without_weights_architecture_and_tokenizer_are_enough(tiny):
 
 def test_nothing_heavy_is_imported_for_a_folder(tiny):
     code = (
-        "import sys; from xferlab.checkpoints import resolve; resolve(sys.argv[1]);"
+        "import sys; from xferlab.pretrained.checkpoints import resolve; resolve(sys.argv[1]);"
         "heavy = {'numpy', 'keras', 'tensorflow', 'transformers', 'huggingface_hub', 'datasets'};"
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -17,18 +17,18 @@ from omegaconf import OmegaConf
 from tiny_checkpoints import write_tiny_checkpoint
 
 from xferlab import runner
-from xferlab.assemble import assemble
 from xferlab.cli import main
+from xferlab.config.recipe import Recipe, fitted_to, monitored
+from xferlab.config.schema import TrainConfig
 from xferlab.contracts import GROUPS
-from xferlab.data_rules import inspect_data
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError, PluginError
-from xferlab.inspection import inspect
-from xferlab.recipe import Recipe, fitted_to, monitored
+from xferlab.exams.data_rules import inspect_data
+from xferlab.exams.inspection import inspect
 from xferlab.registry import REGISTRY
-from xferlab.schema import TrainConfig
-from xferlab.summary import planned_rates
-from xferlab.training import fit
+from xferlab.training.assemble import assemble
+from xferlab.training.fit import fit
+from xferlab.training.summary import planned_rates
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "combinations.md"
 ROW = re.compile(r"^\| `(.+?)` \| (.+?) \|(?: (.+?) \|)?$", re.MULTILINE)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hub_server import HubServer
 
-from xferlab.config import compose_config, publish
+from xferlab.config.compose import compose_config, publish
 from xferlab.contracts import Task
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError

@@ -17,9 +17,9 @@ from tiny_checkpoints import (
     write_weights,
 )
 
-from xferlab.checkpoints import resolve
-from xferlab.encoders import Encoder, load_encoder
 from xferlab.errors import ConfigError
+from xferlab.pretrained.checkpoints import resolve
+from xferlab.pretrained.encoders import Encoder, load_encoder
 
 # float32 sums of 16 to 32 terms in another order, two layers deep
 ROUND_OFF = 2e-5

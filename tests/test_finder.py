@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from xferlab.config import compose_config, publish
+from xferlab.config.compose import compose_config, publish
+from xferlab.config.recipe import Recipe, read
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError, RunError
-from xferlab.finder import find_rate
-from xferlab.range_test import Span, found, smooth, span_words, until_too_high
-from xferlab.recipe import Recipe, read
+from xferlab.finding.finder import find_rate
+from xferlab.finding.range_test import Span, found, smooth, span_words, until_too_high
 
 RATES = Span(1e-6, 1.0, 121).rates  # 20 steps a decade
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -161,9 +161,9 @@ def sgd_by_hand(chosen: Recipe, rates: list[float], accumulate: int) -> list[flo
     """Return the losses of plain gradient steps, written out with TensorFlow alone."""
     import tensorflow as tf
 
-    from xferlab.assemble import assemble
-    from xferlab.backend import prepare_backend
-    from xferlab.training import Segment, training_batches
+    from xferlab.training.assemble import assemble
+    from xferlab.training.backend import prepare_backend
+    from xferlab.training.fit import Segment, training_batches
 
     prepare_backend(chosen.train, chosen.seed)
     experiment = assemble(chosen, chosen.data.build(chosen.seed))
@@ -206,7 +206,7 @@ def test_the_losses_are_those_of_plain_gradient_steps(workspace, accumulate):
 
 
 def test_blocks_that_the_first_phase_freezes_stand_still(workspace, monkeypatch):
-    import xferlab.finder as finder
+    import xferlab.finding.finder as finder
 
     seen = []
     compose = finder.assemble

@@ -25,11 +25,11 @@ from hypothesis import strategies as st
 
 from xferlab import discovery
 from xferlab.cli import main
-from xferlab.config import compose_config, publish
+from xferlab.config.compose import compose_config, publish
+from xferlab.config.recipe import read
 from xferlab.contracts import GROUPS
 from xferlab.discovery import load_plugins
 from xferlab.errors import XferlabError
-from xferlab.recipe import read
 from xferlab.registry import REGISTRY
 
 HANG = 20  # seconds; an example takes a tenth of one

@@ -12,16 +12,16 @@ import pytest
 from test_combinations import recipe_of
 
 from xferlab import Budget, ConfigError, Emits, Phase, Task, TaskSpec, TransferPlan
-from xferlab.assemble import assemble
 from xferlab.compatibility import fits
-from xferlab.data_rules import inspect_data
+from xferlab.config.recipe import fitted_to
 from xferlab.discovery import load_plugins
-from xferlab.inspection import _schedule_lie, inspect
-from xferlab.loss_exam import question_loss
-from xferlab.metric_exam import question_metric
-from xferlab.recipe import fitted_to
+from xferlab.exams.data_rules import inspect_data
+from xferlab.exams.inspection import _schedule_lie, inspect
+from xferlab.exams.loss_exam import question_loss
+from xferlab.exams.metric_exam import question_metric
 from xferlab.registry import REGISTRY
-from xferlab.summary import planned_rates
+from xferlab.training.assemble import assemble
+from xferlab.training.summary import planned_rates
 
 load_plugins(Path("/nonexistent"))
 # The settings under which an honest loss or metric is oddest.

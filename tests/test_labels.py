@@ -8,9 +8,9 @@ import pytest
 
 from xferlab.contracts import Task
 from xferlab.errors import ConfigError
-from xferlab.labels import Rows, TaskChoice
-from xferlab.splits import check_fields, text_data
-from xferlab.tables import read_table
+from xferlab.text.labels import Rows, TaskChoice
+from xferlab.text.splits import check_fields, text_data
+from xferlab.text.tables import read_table
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 

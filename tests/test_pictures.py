@@ -10,7 +10,7 @@ import pytest
 
 from xferlab.contracts import Budget, Phase, TextModel, TransferPlan
 from xferlab.pictures import as_png_bytes, blank, rate_words, save_picture
-from xferlab.plan_picture import (
+from xferlab.training.plan_picture import (
     block_words,
     phase_spans,
     phase_words,

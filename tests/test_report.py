@@ -14,10 +14,10 @@ import pytest
 import stand_in
 
 from xferlab.cli import main
-from xferlab.config import publish
+from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
-from xferlab.record import write_status
+from xferlab.runs.record import write_status
 from xferlab.sweep.frozen import freeze
 from xferlab.sweep.plan import plan_sweep
 from xferlab.sweep.report import read_report, shown, write_report

@@ -17,15 +17,15 @@ from omegaconf import OmegaConf
 from tiny_checkpoints import write_tiny_checkpoint
 
 from xferlab import runner
-from xferlab.checkpoints import resolve
 from xferlab.cli import main
-from xferlab.encoder_config import read_encoder_config
+from xferlab.config.safety import LARGEST_FILE, read_config_data
 from xferlab.errors import ConfigError
 from xferlab.files import write_json
-from xferlab.record import write_config
-from xferlab.safety import LARGEST_FILE, read_config_data
+from xferlab.pretrained.checkpoints import resolve
+from xferlab.pretrained.encoder_config import read_encoder_config
+from xferlab.runs.record import write_config
 from xferlab.sweep.report import report_on
-from xferlab.tokens import load_tokenizer
+from xferlab.text.tokens import load_tokenizer
 
 HERE = Path(__file__).parent
 BOMB = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
@@ -253,7 +253,7 @@ def test_a_tokenizers_settings_read_and_run_nothing_else(settings, tmp_path, mon
 def test_a_dataset_that_is_more_than_data_is_refused(name, tmp_path, monkeypatch):
     import datasets
 
-    from xferlab.hub_rows import HubDataset
+    from xferlab.text.hub_rows import HubDataset
 
     said, change = DATA_ATTACKS[name]
     monkeypatch.chdir(tmp_path)
@@ -272,7 +272,7 @@ def test_a_dataset_that_is_more_than_data_is_refused(name, tmp_path, monkeypatch
 def test_a_dataset_of_the_hub_has_files_of_the_hub_alone(file):
     from types import SimpleNamespace
 
-    from xferlab.hub_rows import _refuse_outside
+    from xferlab.text.hub_rows import _refuse_outside
 
     config = SimpleNamespace(data_files={"train": ["hf://datasets/org/name@1/a.csv"]})
     builder = SimpleNamespace(config=config)
@@ -285,7 +285,7 @@ def test_arrow_metadata_is_not_unpickled(tmp_path, monkeypatch):
     import pyarrow
     import pyarrow.parquet
 
-    from xferlab.tables import read_table
+    from xferlab.text.tables import read_table
 
     monkeypatch.chdir(tmp_path)
     metadata = {

@@ -12,18 +12,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xferlab.config import compose_config, publish
+from xferlab.config.compose import compose_config, publish
+from xferlab.config.recipe import read
+from xferlab.config.schema import Interval, TrainConfig, interval
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
-from xferlab.faults import as_known
 from xferlab.files import write_json
-from xferlab.lock import is_locked, locked
-from xferlab.recipe import read
-from xferlab.record import write_config, write_status
-from xferlab.recovery import refuse_changed, run_folder
-from xferlab.schema import Interval, TrainConfig, interval
-from xferlab.signals import Interrupted, StopRequest
-from xferlab.snapshots import newest_snapshot, write_snapshot
+from xferlab.runs.faults import as_known
+from xferlab.runs.lock import is_locked, locked
+from xferlab.runs.record import write_config, write_status
+from xferlab.runs.recovery import refuse_changed, run_folder
+from xferlab.runs.signals import Interrupted, StopRequest
+from xferlab.runs.snapshots import newest_snapshot, write_snapshot
 
 FILES = ("state.safetensors", "state.json", "sha256.json")
 
@@ -108,7 +108,7 @@ def test_anything_else_is_no_interval(text):
 
 def test_a_folder_has_one_process_at_a_time(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from xferlab.lock import locked\n"
+        "import sys; from pathlib import Path; from xferlab.runs.lock import locked\n"
         f"with locked(Path({str(tmp_path)!r})): print('in', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
@@ -148,7 +148,7 @@ def test_a_held_signal_is_heard_where_holding_is_lifted():
 
 def test_a_second_sigint_ends_the_process_at_once():
     code = (
-        "import os, signal; from xferlab.signals import StopRequest\n"
+        "import os, signal; from xferlab.runs.signals import StopRequest\n"
         "with StopRequest() as stop, stop.held():\n"
         "    os.kill(os.getpid(), signal.SIGINT); os.kill(os.getpid(), signal.SIGINT)\n"
         "    print('went on')"

@@ -9,11 +9,11 @@ import pytest
 import stand_in
 
 from xferlab.cli import main
-from xferlab.config import compose_config, publish
+from xferlab.config.compose import compose_config, publish
+from xferlab.config.recipe import read
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError, RunError
-from xferlab.recipe import read
-from xferlab.record import write_status
+from xferlab.runs.record import write_status
 from xferlab.sweep.command import opening_line, run_sweep
 from xferlab.sweep.composing import Composer
 from xferlab.sweep.frozen import folder_for, freeze, frozen_recipe

@@ -14,9 +14,9 @@ import pytest
 import stand_in
 from rich.console import Console
 
-from xferlab.config import publish
+from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
-from xferlab.record import read_status, write_status
+from xferlab.runs.record import read_status, write_status
 from xferlab.sweep.frozen import freeze
 from xferlab.sweep.hydra_side import cores, folder_of, job_words, seats
 from xferlab.sweep.plan import plan_sweep

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from xferlab.config.overrides import as_word, parse_overrides
+from xferlab.config.schema import SweepConfig
 from xferlab.errors import ConfigError
-from xferlab.overrides import as_word, parse_overrides
-from xferlab.schema import SweepConfig
 from xferlab.sweep.shapes import axes_of, product
 
 RATES = {"optimizer.lr": {"loguniform": [1e-6, 1e-3]}}

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from tiny_checkpoints import write_tiny_checkpoint
 
-from xferlab.assemble import Experiment, assemble
-from xferlab.backend import prepare_backend
-from xferlab.batches import batch_arrays
-from xferlab.config import compose_config, publish
+from xferlab.config.compose import compose_config, publish
+from xferlab.config.recipe import fitted_to, read
 from xferlab.discovery import load_plugins
-from xferlab.evaluation import input_names
-from xferlab.recipe import fitted_to, read
-from xferlab.training import fit
+from xferlab.text.batches import batch_arrays
+from xferlab.training.assemble import Experiment, assemble
+from xferlab.training.backend import prepare_backend
+from xferlab.training.evaluation import input_names
+from xferlab.training.fit import fit
 
 LR, DECAY, STEPS = 1e-3, 0.1, 10
 EPSILON = 1e-3  # so large that gradients that are rounding alone (a key's bias) move nothing

@@ -124,17 +124,17 @@ def ask_at(target: str, attribute: str, call: int) -> Callable[[], None]:
 
 
 def in_validation(folder: Path, wanted: dict[str, Any]) -> Ending:
-    before = ask_at("xferlab.assemble:Experiment", "evaluate", 1)
+    before = ask_at("xferlab.training.assemble:Experiment", "evaluate", 1)
     return ending(folder, attempt(WORDS, folder, before), wanted)
 
 
 def in_a_save(folder: Path, wanted: dict[str, Any]) -> Ending:
-    before = ask_at("xferlab.snapshots", "sha256_of", 3)
+    before = ask_at("xferlab.runs.snapshots", "sha256_of", 3)
     return ending(folder, attempt(WORDS, folder, before), wanted)
 
 
 def in_the_results(folder: Path, wanted: dict[str, Any]) -> Ending:
-    before = ask_at("xferlab.tracking:TensorBoardLog", "close", 1)
+    before = ask_at("xferlab.training.tracking:TensorBoardLog", "close", 1)
     return ending(folder, attempt(WORDS, folder, before), wanted)
 
 
@@ -240,7 +240,7 @@ def newest(folder: Path) -> Path:
 def seal(checkpoint: Path) -> None:
     """Write a checkpoint's digests anew."""
     from xferlab.files import sha256_of, write_json
-    from xferlab.snapshots import ARRAYS, DIGESTS, STATE
+    from xferlab.runs.snapshots import ARRAYS, DIGESTS, STATE
 
     digests = {part: sha256_of(checkpoint / part) for part in (ARRAYS, STATE)}
     write_json(checkpoint / DIGESTS, digests)

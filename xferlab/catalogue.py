@@ -7,9 +7,9 @@ import dataclasses
 import textwrap
 from pathlib import Path
 
+from xferlab.config.presets import name_of_plugin, preset_files, presets
 from xferlab.contracts import GROUPS
 from xferlab.errors import ConfigError, did_you_mean
-from xferlab.presets import name_of_plugin, preset_files, presets
 from xferlab.registry import REGISTRY
 
 HELP = """\

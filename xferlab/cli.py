@@ -14,16 +14,16 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from xferlab.catalogue import describe, show_help, show_list
-from xferlab.config import CONFIG_MODULE, compose_config, preflight, publish
+from xferlab.config.compose import CONFIG_MODULE, compose_config, preflight, publish
+from xferlab.config.overrides import as_word
+from xferlab.config.recipe import read
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError, XferlabError, did_you_mean
-from xferlab.faults import as_known
-from xferlab.lock import locked
-from xferlab.overrides import as_word
-from xferlab.recipe import read
-from xferlab.recovery import refuse_changed, run_folder, stored_words
 from xferlab.registry import REGISTRY
-from xferlab.signals import Interrupted
+from xferlab.runs.faults import as_known
+from xferlab.runs.lock import locked
+from xferlab.runs.recovery import refuse_changed, run_folder, stored_words
+from xferlab.runs.signals import Interrupted
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -211,8 +211,8 @@ def check(flags: argparse.Namespace, overrides: list[str]) -> int:
 
 def find_lr(flags: argparse.Namespace, words: list[str]) -> int:
     """Train a few steps at a growing rate, and suggest a peak for the schedule."""
-    from xferlab.finder import find_rate
-    from xferlab.range_test import span_words
+    from xferlab.finding.finder import find_rate
+    from xferlab.finding.range_test import span_words
 
     if flags.multirun:
         raise ConfigError("a range test is one job", where="-m", fix="leave -m out")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from xferlab.backend import prepare_backend
+from xferlab.config.recipe import Recipe, fitted_to
 from xferlab.contracts import TextData
-from xferlab.data_rules import inspect_data
-from xferlab.recipe import Recipe, fitted_to
+from xferlab.exams.data_rules import inspect_data
+from xferlab.training.backend import prepare_backend
 
 
 def prepare(recipe: Recipe) -> tuple[Recipe, TextData]:

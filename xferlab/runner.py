@@ -7,20 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from xferlab.assemble import Experiment, assemble, length_of_run
-from xferlab.checkpointing import Checkpoints
-from xferlab.course import Diverged, Listener, Position
+from xferlab.config.recipe import Recipe
+from xferlab.config.schema import TrainConfig, interval
 from xferlab.errors import XferlabError
-from xferlab.faults import as_known
+from xferlab.exams.inspection import inspect
 from xferlab.files import delete_partial, read_json, write_json
-from xferlab.inspection import inspect
-from xferlab.lock import locked
-from xferlab.plan_picture import plan_picture
 from xferlab.prepare import prepare
-from xferlab.progress import ProgressBar, as_time, as_words
-from xferlab.rates import current_rate
-from xferlab.recipe import Recipe
-from xferlab.record import (
+from xferlab.runs.faults import as_known
+from xferlab.runs.lock import locked
+from xferlab.runs.record import (
     fingerprint,
     made_on,
     provenance,
@@ -29,20 +24,25 @@ from xferlab.record import (
     write_error,
     write_status,
 )
-from xferlab.recovery import Earlier, refuse_changed
-from xferlab.schema import TrainConfig, interval
-from xferlab.signals import Interrupted, StopRequest
-from xferlab.snapshots import delete_snapshots
-from xferlab.summary import parameter_rows, planned_rates, schedule_plan, summary_lines
-from xferlab.tracking import (
+from xferlab.runs.recovery import Earlier, refuse_changed
+from xferlab.runs.signals import Interrupted, StopRequest
+from xferlab.runs.snapshots import delete_snapshots
+from xferlab.training.assemble import Experiment, assemble, length_of_run
+from xferlab.training.checkpointing import Checkpoints
+from xferlab.training.course import Diverged, Listener, Position
+from xferlab.training.fit import fit
+from xferlab.training.plan_picture import plan_picture
+from xferlab.training.progress import ProgressBar, as_time, as_words
+from xferlab.training.rates import current_rate
+from xferlab.training.summary import parameter_rows, planned_rates, schedule_plan, summary_lines
+from xferlab.training.tracking import (
     BestKeeper,
     HistoryFile,
     RateFollower,
     TensorBoardLog,
     hyperparameters,
 )
-from xferlab.training import fit
-from xferlab.weights import load_weights, save_weights
+from xferlab.training.weights import load_weights, save_weights
 
 log = logging.getLogger("xferlab")
 

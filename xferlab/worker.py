@@ -12,8 +12,8 @@ from pathlib import Path
 
 from xferlab.discovery import load_plugins
 from xferlab.errors import XferlabError
-from xferlab.record import write_error, write_status
-from xferlab.signals import Interrupted, StopRequest
+from xferlab.runs.record import write_error, write_status
+from xferlab.runs.signals import Interrupted, StopRequest
 from xferlab.sweep.frozen import frozen_recipe
 
 log = logging.getLogger("xferlab")

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from xferlab import TextData, register
-from xferlab.labels import Rows, TaskChoice
-from xferlab.splits import check_fields, no_limit, text_data
-from xferlab.tables import find_files, read_table
+from xferlab.text.labels import Rows, TaskChoice
+from xferlab.text.splits import check_fields, no_limit, text_data
+from xferlab.text.tables import find_files, read_table
 
 
 @register("data", "files")

@@ -6,9 +6,9 @@ import logging
 from dataclasses import dataclass, field
 
 from xferlab import TextData, register
-from xferlab.hub_rows import HubDataset
-from xferlab.labels import TaskChoice
-from xferlab.splits import check_fields, no_limit, text_data
+from xferlab.text.hub_rows import HubDataset
+from xferlab.text.labels import TaskChoice
+from xferlab.text.splits import check_fields, no_limit, text_data
 
 log = logging.getLogger(__name__)
 

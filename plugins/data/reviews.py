@@ -7,9 +7,9 @@ from pathlib import Path
 
 import xferlab
 from xferlab import TextData, register
-from xferlab.labels import Rows
-from xferlab.splits import SPLITS, check_fields, no_limit, text_data
-from xferlab.tables import read_table
+from xferlab.text.labels import Rows
+from xferlab.text.splits import SPLITS, check_fields, no_limit, text_data
+from xferlab.text.tables import read_table
 
 
 @register("data", "reviews")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xferlab import Emits, LabelKind, Takes, TaskSpec, register
-from xferlab.losses import of_difference
+from xferlab.kit.losses import of_difference
 
 
 @register("loss", "huber")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xferlab import Emits, LabelKind, Takes, Task, TaskSpec, register
-from xferlab.scores import split_score
+from xferlab.kit.scores import split_score
 
 
 @register("metric", "auc")

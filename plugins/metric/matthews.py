@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xferlab import Emits, LabelKind, Takes, TaskSpec, register
-from xferlab.scores import count, split_score
+from xferlab.kit.scores import count, split_score
 
 
 @register("metric", "matthews")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xferlab import Emits, LabelKind, Takes, TaskSpec, register
-from xferlab.scores import correlation, split_score
+from xferlab.kit.scores import correlation, split_score
 
 
 @register("metric", "pearson")

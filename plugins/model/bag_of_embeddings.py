@@ -25,14 +25,14 @@ class BagOfEmbeddings:
     dropout: float = 0.1
 
     def fetch(self):
-        from xferlab.checkpoints import resolve
+        from xferlab.pretrained.checkpoints import resolve
 
         return resolve(self.checkpoint, weights=False)
 
     def build(self, spec: TaskSpec) -> TextModel:
         import keras
 
-        from xferlab.tokens import load_tokenizer
+        from xferlab.text.tokens import load_tokenizer
 
         tokenizer = load_tokenizer(self.fetch().folder)
         token_ids = keras.Input((None,), dtype="int32", name="token_ids")

@@ -39,15 +39,15 @@ class Encoder:
             raise ValueError(f"dropout must be from 0 to below 1, got {self.dropout}")
 
     def fetch(self):
-        from xferlab.checkpoints import resolve
+        from xferlab.pretrained.checkpoints import resolve
 
         return resolve(self.checkpoint, weights=self.pretrained)
 
     def build(self, spec: TaskSpec) -> TextModel:
         import keras
 
-        from xferlab.encoders import load_encoder
-        from xferlab.tokens import load_tokenizer
+        from xferlab.pretrained.encoders import load_encoder
+        from xferlab.text.tokens import load_tokenizer
 
         checkpoint = self.fetch()
         encoder = load_encoder(checkpoint, pretrained=self.pretrained)

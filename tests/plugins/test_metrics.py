@@ -8,8 +8,8 @@ import scipy.stats
 import sklearn.metrics as reference
 
 from xferlab import ConfigError, Emits, LabelKind, Task, TaskSpec
+from xferlab.kit.scores import Average
 from xferlab.registry import REGISTRY
-from xferlab.scores import Average
 
 BIO = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 

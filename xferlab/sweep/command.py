@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from xferlab.overrides import as_word, key_of
+from xferlab.config.overrides import as_word, key_of
 from xferlab.sweep.frozen import PLAN, folder_for, freeze
 from xferlab.sweep.hydra_side import publish_sweeper
 from xferlab.sweep.plan import Job, Plan, plan_sweep

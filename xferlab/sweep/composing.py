@@ -6,10 +6,10 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from xferlab.config import compose_config
+from xferlab.config.compose import compose_config
+from xferlab.config.overrides import key_of, parse_overrides
+from xferlab.config.recipe import Recipe, experiment_of, read, read_plain
 from xferlab.errors import ConfigError
-from xferlab.overrides import key_of, parse_overrides
-from xferlab.recipe import Recipe, experiment_of, read, read_plain
 
 PLAIN = (bool, int, float, str, type(None))
 

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from xferlab.config.recipe import Recipe, read_plain
 from xferlab.contracts import GROUPS
 from xferlab.errors import RunError
 from xferlab.files import read_json, sha256_of, write_json
-from xferlab.recipe import Recipe, read_plain
 from xferlab.registry import REGISTRY
 from xferlab.sweep.plan import Plan
 from xferlab.sweep.state import FINISHED, state_of

@@ -18,9 +18,9 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from xferlab.config.overrides import as_word, parse_overrides
+from xferlab.config.schema import SweepConfig
 from xferlab.files import read_json
-from xferlab.overrides import as_word, parse_overrides
-from xferlab.schema import SweepConfig
 from xferlab.sweep.frozen import PLAN
 from xferlab.sweep.pool import Pool, worker_command
 from xferlab.sweep.state import FINISHED, state_of

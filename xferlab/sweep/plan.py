@@ -9,11 +9,11 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from xferlab.config import compose_config
+from xferlab.config.compose import compose_config
+from xferlab.config.overrides import axis_of, key_of, parse_overrides
+from xferlab.config.recipe import refuse_code
+from xferlab.config.schema import SweepConfig
 from xferlab.errors import ConfigError
-from xferlab.overrides import axis_of, key_of, parse_overrides
-from xferlab.recipe import refuse_code
-from xferlab.schema import SweepConfig
 from xferlab.sweep.composing import Composer
 from xferlab.sweep.shapes import Point, axes_of, product
 from xferlab.typed import build_typed, plain

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Protocol
 
 from xferlab.errors import RunError
-from xferlab.record import write_error, write_status
+from xferlab.runs.record import write_error, write_status
 from xferlab.sweep.state import FINISHED, INTERRUPTED, QUEUED, RUNNING, State, is_leaving, state_of
 
 LOOK_SECONDS = 0.1

@@ -17,11 +17,11 @@ from rich.table import Table
 from xferlab.errors import ConfigError, printable
 from xferlab.files import write_json, write_whole
 from xferlab.pictures import rate_words
-from xferlab.progress import as_time
 from xferlab.sweep.frozen import JOB
 from xferlab.sweep.results import JobResult
 from xferlab.sweep.settings import Report, Setting, read_report
 from xferlab.sweep.sweep_pictures import draw_pictures
+from xferlab.training.progress import as_time
 
 LONGEST_TABLE = 60
 """Rows that are printed; a longer table is written, and its best rows are shown."""

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xferlab.config.overrides import key_of
+from xferlab.config.safety import read_config_data
 from xferlab.errors import ConfigError
 from xferlab.files import read_json
-from xferlab.overrides import key_of
 from xferlab.registry import REGISTRY
-from xferlab.safety import read_config_data
 from xferlab.sweep.frozen import JOB, PLAN
 from xferlab.sweep.state import State, state_of
 

@@ -8,9 +8,9 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from xferlab.config.overrides import as_word, key_of
+from xferlab.config.schema import SweepConfig
 from xferlab.errors import ConfigError, did_you_mean
-from xferlab.overrides import as_word, key_of
-from xferlab.schema import SweepConfig
 
 Point = list[str]
 """Override words that are set together."""

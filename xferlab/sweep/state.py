@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from xferlab.record import read_status
+from xferlab.runs.record import read_status
 
 QUEUED, RUNNING, FINISHED, INTERRUPTED = "queued", "running", "finished", "interrupted"
 LEAVING_SECONDS = 60

@@ -15,13 +15,13 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from xferlab.config.overrides import key_of
 from xferlab.files import read_json
-from xferlab.overrides import key_of
-from xferlab.progress import as_time
 from xferlab.sweep.frozen import JOB, PLAN
 from xferlab.sweep.pool import Watch
 from xferlab.sweep.results import history_of
 from xferlab.sweep.state import FINISHED, State
+from xferlab.training.progress import as_time
 
 REDRAW_SECONDS = 1.0
 

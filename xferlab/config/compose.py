@@ -1,0 +1,156 @@
+"""The bridge to Hydra: publish plugins, compose, translate its errors, check every job."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from hydra import compose, initialize_config_module
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
+from omegaconf import Container, DictConfig, OmegaConf
+from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
+
+from xferlab.config.diagnosis import examine, explain, located
+from xferlab.config.folders import LocalConf, YamlFolder
+from xferlab.config.origins import TYPED
+from xferlab.config.overrides import parse_overrides, refuse_sweep_words
+from xferlab.config.recipe import Recipe, read, run_id
+from xferlab.config.safety import refuse_code, refuse_hydra_keys, refuse_search_path
+from xferlab.config.schema import RootConfig, SweepConfig
+from xferlab.contracts import GROUPS
+from xferlab.errors import ConfigError, XferlabError, raise_together
+from xferlab.registry import REGISTRY, Registry
+from xferlab.typed import defaults_of, plain
+
+CONFIG_MODULE = "xferlab.conf"
+
+
+def publish(workspace: Path, config_dir: Path | None = None) -> None:
+    """Offer every plugin's defaults, ``workspace/conf`` and ``config_dir`` to Hydra.
+
+    Only plain data goes into Hydra's store: it is pickled into sweep workers, which cannot
+    import types that live in a plugin file. Types are checked by :func:`read`.
+    """
+    store = ConfigStore.instance()
+    store.store(name="root", node=defaults_of(RootConfig), provider="xferlab")
+    for entry in REGISTRY:
+        store.store(
+            group=entry.group,
+            name=entry.name,
+            node=entry.defaults(),
+            package=f"metric.{entry.name}" if entry.group == "metric" else None,
+            provider=entry.origin,
+        )
+    if not OmegaConf.has_resolver("run_id"):
+        OmegaConf.register_new_resolver("run_id", lambda _root_: run_id(_root_))
+    folders = [f for f in (workspace / "conf", config_dir) if f is not None and f.is_dir()]
+    for folder in folders:
+        _refuse_shadowing(folder, REGISTRY)
+    LocalConf.folders = tuple(folder.resolve() for folder in folders)
+    Plugins.instance().register(LocalConf)
+    Plugins.instance().register(YamlFolder)
+
+
+def _refuse_shadowing(conf: Path, registry: Registry) -> None:
+    """A preset may not take a plugin's name: Hydra would recurse or drop the types."""
+    for entry in registry:
+        for suffix in (".yaml", ".yml"):
+            preset = conf / entry.group / f"{entry.name}{suffix}"
+            if preset.exists():
+                raise ConfigError(
+                    f"{entry.group}={entry.name} is already a plugin",
+                    where=str(preset),
+                    fix=f"rename the file and begin it with  defaults: [{entry.name}]",
+                )
+
+
+def compose_config(overrides: Sequence[str], config_name: str = "config") -> DictConfig:
+    """Compose one config, ``hydra`` node included, without running anything."""
+    _refuse_two(overrides)
+    with _hydra():
+        try:
+            refuse_search_path(_first_config(config_name), overrides)
+            with warnings.catch_warnings(action="ignore"):  # what they are about is an error here
+                cfg = compose(config_name, overrides=list(overrides), return_hydra_config=True)
+        except Exception as e:
+            raise explain(e, overrides, config_name) from e
+    refuse_code(cfg)
+    refuse_hydra_keys(cfg, overrides)
+    return cfg
+
+
+def _first_config(name: str) -> Container | None:
+    """Return the file that a config's name means, before anything is composed from it."""
+    for source in GlobalHydra.instance().config_loader().get_sources():
+        if source.is_config(name):
+            return source.load_config(name).config
+    return None
+
+
+def _refuse_two(overrides: Sequence[str]) -> None:
+    """Raise ConfigError for a list where one plugin is chosen: Hydra would mix their fields."""
+    for override in parse_overrides(overrides):
+        group, value = override.key_or_group, override.value()
+        if group in GROUPS and group != "metric" and isinstance(value, list) and len(value) > 1:
+            raise ConfigError(
+                f"{group} takes one plugin, got {len(value)}",
+                where=f"{group} ({TYPED})",
+                fix=f"-m {group}={','.join(map(str, value))}  runs a job for each",
+            )
+
+
+def _read(cfg: DictConfig, overrides: Sequence[str], config_name: str) -> Recipe:
+    """Check a composed config; a mistake says which file it came from."""
+    try:
+        recipe = read(cfg)
+        _check_folders(cfg)
+        return recipe
+    except XferlabError as e:
+        with _hydra():
+            located(e, overrides, config_name, composed=True)
+        raise
+
+
+def _check_folders(cfg: DictConfig) -> None:
+    """Raise ConfigError if the name of a run's folder cannot be worked out."""
+    for path in ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"):
+        try:
+            OmegaConf.select(cfg, path)
+        except InterpolationToMissingValueError:
+            pass  # the number of a job: known when it starts
+        except OmegaConfBaseException as e:
+            what = f"{path} cannot be worked out: {str(e).partition(chr(10))[0]}"
+            raise ConfigError(what, where=path, fix=f"{path}=outputs/mine") from e
+
+
+@contextmanager
+def _hydra() -> Iterator[None]:
+    with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
+        yield
+
+
+def preflight(overrides: Sequence[str], config_name: str = "config") -> None:
+    """Compose and check one experiment before anything starts; every mistake is told."""
+    refuse_sweep_words(overrides)
+    _, mistakes = examine(
+        overrides,
+        lambda words: compose_config(words, config_name),
+        lambda cfg, words: _read_one(cfg, words, config_name),
+    )
+    raise_together(mistakes)
+
+
+def _read_one(cfg: DictConfig, overrides: Sequence[str], config_name: str) -> Recipe:
+    """Check a config that one run is made of."""
+    sweep = OmegaConf.select(cfg, "sweep")  # a user's own config.yaml may leave it out
+    if sweep is not None and plain(sweep) != defaults_of(SweepConfig):
+        raise ConfigError(
+            "a sweep has several jobs, and this command runs one",
+            where="sweep",
+            fix="add -m to run them all",
+        )
+    return _read(cfg, overrides, config_name)

@@ -1,0 +1,296 @@
+"""From a composed config to checked plugin instances: the one door every config goes through."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from xferlab.config.safety import refuse_code, refuse_name
+from xferlab.config.schema import RootConfig, TrainConfig
+from xferlab.contracts import GROUPS, Task
+from xferlab.errors import (
+    ConfigError,
+    UnknownKey,
+    XferlabError,
+    did_you_mean,
+    kept_in,
+    raise_together,
+)
+from xferlab.registry import REGISTRY, Registry
+from xferlab.typed import build_typed, plain
+
+# What is scored where no metric is chosen, by logged name; the first picks the best epoch.
+METRICS_OF_TASK: dict[Task, dict[str, dict[str, str]]] = {
+    Task.one_label: {"accuracy": {"name": "accuracy"}},
+    Task.multi_label: {
+        "micro_f1": {"name": "f1", "average": "micro"},
+        "macro_f1": {"name": "f1", "average": "macro"},
+    },
+    Task.regression: {"pearson": {"name": "pearson"}, "spearman": {"name": "spearman"}},
+    Task.tagging: {"entity_f1": {"name": "entity_f1"}},
+}
+# Keys of a composed config that are about running it, no part of the experiment.
+NOT_EXPERIMENT = ("hydra", "sweep")
+# Keys that say how a run is kept, not what it computes.
+NOT_IDENTITY = ("name", "train.checkpoint_every", "train.resume")
+LARGEST_SEED = 2**32  # what NumPy and Keras take
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A checked config: plugin instances, no Keras object yet.
+
+    Attributes:
+        monitor: logged name of the value that picks the best epoch.
+        better: ``max`` or ``min``, for that value.
+        config: the same as plain, resolved data, for the record.
+        run_id: eight hexadecimal digits that name what this run computes.
+    """
+
+    data: Any
+    model: Any
+    transfer: Any
+    loss: Any
+    optimizer: Any
+    schedule: Any
+    metrics: Mapping[str, Any]
+    train: TrainConfig
+    seed: int
+    monitor: str
+    better: str
+    config: Mapping[str, Any]
+    run_id: str
+
+
+def read(cfg: DictConfig, registry: Registry = REGISTRY) -> Recipe:
+    """Turn a composed config into plugin instances, or raise ConfigError with every mistake."""
+    refuse_code(cfg)
+    return _read(experiment_of(cfg), list(_unknown_words(cfg)), registry)
+
+
+def read_plain(config: Mapping[str, Any], registry: Registry = REGISTRY) -> Recipe:
+    """Turn an experiment that is resolved, plain data into plugin instances.
+
+    The data must have passed :func:`refuse_code`, or hold nothing but what a recipe's ``config``
+    held.
+    """
+    return _read(config, [], registry)
+
+
+def _read(config: Mapping[str, Any], mistakes: list[XferlabError], registry: Registry) -> Recipe:
+    parts: dict[str, Any] = {}
+    for group in GROUPS:
+        with kept_in(mistakes):
+            if group == "metric":
+                parts["metrics"] = _metrics(config.get("metric"), registry)
+            else:
+                parts[group] = registry.create(group, config.get(group))
+    with kept_in(mistakes):
+        parts["train"] = build_typed(TrainConfig, config.get("train"), "train")
+    with kept_in(mistakes):
+        _check_own(config)
+    train = config.get("train")
+    word = train.get("monitor", "auto") if isinstance(train, Mapping) else None
+    if "metrics" in parts and isinstance(word, str):
+        with kept_in(mistakes):
+            metrics = parts["metrics"] or _every_default(registry)
+            parts["monitor"], parts["better"] = monitored(word, metrics)
+    raise_together(mistakes)
+    return Recipe(**parts, seed=config["seed"], config=config, run_id=_digest(config))
+
+
+def _check_own(config: Mapping[str, Any]) -> None:
+    """Raise ConfigError unless ``seed`` and ``name`` are what :class:`RootConfig` says."""
+    mistakes: list[XferlabError] = []
+    seed, name = config.get("seed"), config.get("name")
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < LARGEST_SEED:
+        what = f"seed must be a whole number from 0 up, below {LARGEST_SEED}, got {seed!r}"
+        mistakes.append(ConfigError(what, where="seed", fix="seed=1"))
+    if name is not None and not isinstance(name, str | int | float):
+        what = f"name must be a word, got {name!r}"
+        mistakes.append(ConfigError(what, where="name", fix="name=first_try"))
+    else:
+        with kept_in(mistakes):
+            refuse_name(name)
+    raise_together(mistakes)
+
+
+def _unknown_words(cfg: DictConfig) -> Iterator[ConfigError]:
+    """Yield a mistake for each top-level word that nothing reads; one of a file, most often.
+
+    A word of the user's own is none if another value refers to it: ``optimizer.lr=${my_lr}``.
+    """
+    data = plain(cfg, resolve=False)
+    text = repr(data)
+    known = {*RootConfig.__dataclass_fields__, *NOT_EXPERIMENT}
+    for word in (word for word in data if word not in known):
+        if not re.search(rf"\$\{{\.*{re.escape(str(word))}\b", text):
+            fix = did_you_mean(str(word), RootConfig.__dataclass_fields__)
+            yield UnknownKey(f"there is no key '{word}'", where=str(word), fix=fix)
+
+
+def fitted_to(recipe: Recipe, task: Task, registry: Registry = REGISTRY) -> Recipe:
+    """Return the recipe with the task's own metrics, where none was chosen."""
+    if recipe.metrics:
+        return recipe
+    metrics = _metrics(METRICS_OF_TASK[task], registry)
+    monitor, better = monitored(recipe.train.monitor, metrics)
+    return dataclasses.replace(recipe, metrics=metrics, monitor=monitor, better=better)
+
+
+def _metrics(nodes: Any, registry: Registry) -> dict[str, Any]:
+    if not isinstance(nodes, Mapping):
+        what = f"metric must hold one metric a name, got {nodes!r}"
+        raise ConfigError(what, where="metric", fix="metric=[accuracy,f1] chooses several")
+    metrics: dict[str, Any] = {}
+    mistakes: list[XferlabError] = []
+    for name, node in nodes.items():
+        with kept_in(mistakes):
+            metrics[name] = registry.create("metric", node, f"metric.{name}")
+    raise_together(mistakes)
+    return metrics
+
+
+def _every_default(registry: Registry) -> dict[str, Any]:
+    """Return the default metrics of all tasks: which one it is, only the data says."""
+    nodes = {name: node for own in METRICS_OF_TASK.values() for name, node in own.items()}
+    return _metrics(nodes, registry)
+
+
+def monitored(word: str, metrics: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the logged name that picks the best epoch, and whether more of it is better.
+
+    Both spellings are understood: Keras's ``val_accuracy`` and ``val/accuracy``.
+    """
+    directions = {name: metric.better for name, metric in metrics.items()} | {"loss": "min"}
+    known = {f"val_{name}": better for name, better in directions.items()} | directions
+    name = word.replace("/", "_")
+    if name == "auto":
+        name = f"val_{next(iter(metrics), 'loss')}"
+    if name not in known:
+        raise ConfigError(
+            f"nothing logged is called '{word}'",
+            where="train.monitor",
+            fix=did_you_mean(name, known),
+        )
+    return name, known[name]
+
+
+def run_id(cfg: DictConfig) -> str:
+    """Return eight hexadecimal digits that name what a config computes: a hash of its identity."""
+    if _hashing:
+        raise ValueError("run_id is a hash of this very value")
+    _hashing.append(True)
+    try:
+        return _digest(experiment_of(cfg, without=(*NOT_EXPERIMENT, "name")))
+    finally:
+        _hashing.pop()
+
+
+_hashing: list[bool] = []
+"""Not empty while a config is resolved for its hash: a value of it may not ask for the hash."""
+
+
+def _digest(config: Mapping[str, Any]) -> str:
+    text = json.dumps(_with_text_keys(identity(config)), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
+def _with_text_keys(node: Any) -> Any:
+    """Return plain data whose keys can be sorted: a mapping may have 1 beside "one"."""
+    if isinstance(node, dict):
+        return {str(key): _with_text_keys(value) for key, value in node.items()}
+    return [_with_text_keys(value) for value in node] if isinstance(node, list) else node
+
+
+def identity(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a config computes, as flat ``key: value`` pairs.
+
+    Values are normalised through the plugins' types, so ``1e-5`` equals ``0.00001`` and ``1``
+    given for a float equals ``1.0``. Where the run is kept, what it is called, how often it is
+    saved do not count.
+    """
+    typed = {key: _normalised(key, value) for key, value in config.items()}
+    flat = _flat(typed)
+    return {key: value for key, value in flat.items() if key not in NOT_IDENTITY}
+
+
+def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        path = f"{prefix}{key}"
+        whole = not isinstance(value, Mapping) or not value
+        flat |= {path: _plain_value(value)} if whole else _flat(value, f"{path}.")
+    return flat
+
+
+def _plain_value(value: Any) -> Any:
+    return value.value if isinstance(value, Enum) else value
+
+
+def experiment_of(
+    cfg: DictConfig, *, resolve: bool = True, without: Sequence[str] = NOT_EXPERIMENT
+) -> dict[str, Any]:
+    """Return everything but what is about running it, as plain data.
+
+    Raises:
+        ConfigError: values that refer to what is not there, or to themselves; all together.
+    """
+    own = OmegaConf.masked_copy(cfg, cast("list[str]", [k for k in cfg if k not in without]))
+    try:
+        return plain(own, resolve=resolve, required=False)
+    except (OmegaConfBaseException, RecursionError) as e:
+        raise_together(list(_broken_references(own)))
+        raise ConfigError("a value refers to itself", where="${...}", fix="give it a value") from e
+
+
+def _broken_references(node: Any, prefix: str = "") -> Iterator[ConfigError]:
+    """Yield a mistake for each value whose ``${...}`` cannot be resolved."""
+    for key in range(len(node)) if OmegaConf.is_list(node) else list(node):
+        path = f"{prefix}.{key}" if prefix else str(key)
+        refers = OmegaConf.is_interpolation(node, key)
+        try:
+            value = None if OmegaConf.is_missing(node, key) else node[key]
+            if refers and OmegaConf.is_config(value):
+                plain(value)
+        except (OmegaConfBaseException, RecursionError) as e:
+            written = cast("Any", plain(node, resolve=False))[key]
+            what = f"{path}: {written} cannot be resolved"
+            why = str(e).partition("\n")[0] if isinstance(e, OmegaConfBaseException) else ""
+            why = why or "it refers to itself"
+            fix = f"write a value, or the key of one, as in  {path}: ${{train.epochs}}"
+            yield ConfigError(f"{what}: {why}", where=path, fix=fix)
+            continue
+        if OmegaConf.is_config(value) and not refers:
+            yield from _broken_references(value, path)
+
+
+def _normalised(key: str, node: Any) -> Any:
+    """Return ``node`` as the fields' types would read it; unknown shapes stay as they are."""
+    try:
+        if key == "metric":
+            return {name: _normalised_plugin("metric", n) for name, n in node.items()}
+        if key in GROUPS:
+            return _normalised_plugin(key, node)
+        if key == "train":
+            return _fields(build_typed(TrainConfig, node, key))
+    except ConfigError:
+        pass  # a wrong value is reported by read(), not here
+    return node
+
+
+def _normalised_plugin(group: str, node: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": node["name"], **_fields(REGISTRY.create(group, node))}
+
+
+def _fields(instance: Any) -> dict[str, Any]:
+    return {key: getattr(instance, key) for key in instance.__dataclass_fields__}

@@ -1,0 +1,97 @@
+"""The nearest right key or plugin, looked for in all groups and in other tools' words."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from xferlab.config.schema import TrainConfig
+from xferlab.config.words import answer, our_name, our_word
+from xferlab.errors import NONE, UnknownKey, did_you_mean, nearest
+from xferlab.registry import Registry
+
+
+def better_key(error: UnknownKey, registry: Registry) -> str:
+    """Return the remedy for a key that is not there; ``error.fix`` if nothing better is known.
+
+    In this order: another tool's word, a field of that name (of another plugin of the same
+    group first), a near name beside it, a near name elsewhere.
+    """
+    key = error.where
+    ours, told = our_word(key), answer(key)
+    if ours:
+        return f"xferlab's word for it is {ours}"
+    if told:
+        return told
+    head, _, field = key.rpartition(".")
+    group, places = head.partition(".")[0], _places(registry)
+    if field in places:
+        return _have_it(group, field, places[field])
+    if error.fix.startswith("did you mean"):
+        return error.fix
+    for entry in registry:
+        if entry.name in (field, group):
+            return _elsewhere(entry.group, entry.name)
+    if error.fix.endswith(NONE) and group == "metric":
+        return "choose the metric first: metric=[f1] metric.f1.average=macro"
+    if error.fix.endswith(NONE):
+        return f"{head} holds one value: {head}=VALUE"
+    near = nearest(field, places, cutoff=0.75)
+    return _have_it(group, near, places[near]) if near else error.fix
+
+
+def _places(registry: Registry) -> dict[str, list[str]]:
+    """Return where each field is: ``train``, or ``GROUP=NAME`` of the plugins that have it."""
+    places: dict[str, list[str]] = {}
+    for f in dataclasses.fields(TrainConfig):
+        places.setdefault(f.name, []).append("train")
+    for entry in registry:
+        for f in dataclasses.fields(entry.cls):
+            places.setdefault(f.name, []).append(f"{entry.group}={entry.name}")
+    return places
+
+
+def _have_it(group: str, field: str, places: list[str]) -> str:
+    """Say how to set a field: one of the same group's plugins has it, or else another group's."""
+    beside = [place for place in places if place.startswith(f"{group}=")]
+    if "train" in places and not beside:
+        return f"did you mean train.{field}?"
+    owners = beside or places
+    first = owners[0].partition("=")[0]
+    key = f"metric.NAME.{field}" if first == "metric" else f"{first}.{field}"
+    same = [place for place in owners if place.startswith(f"{first}=")]
+    listed = ", ".join(same[:3]) + (" and others" if len(same) > 3 else "")
+    return f"{key} is a field of {listed}: choose one of these"
+
+
+def better_name(group: str, name: str, known: Mapping[str, Sequence[str]]) -> str:
+    """Return the remedy for a plugin or preset that is not there.
+
+    Args:
+        group: where it was looked for.
+        name: what was looked for.
+        known: the names that exist, plugins and presets, by group.
+    """
+    here, ours = list(known.get(group, ())), our_name(name)
+    if ours in here:
+        return f"xferlab's word for it is {_choice(group, str(ours))}"
+    if nearest(name, here):
+        return did_you_mean(name, here)
+    for other, names in known.items():
+        found = name if name in names else ours
+        if other != group and found in names:
+            return _elsewhere(other, str(found))
+    for other, names in known.items():
+        near = nearest(name, names, cutoff=0.8)
+        if other != group and near:
+            return f"did you mean {_choice(other, near)}?"
+    return did_you_mean(name, here)
+
+
+def _choice(group: str, name: str) -> str:
+    return f"{group}=[{name}]" if group == "metric" else f"{group}={name}"
+
+
+def _elsewhere(group: str, name: str) -> str:
+    article = "an" if group[0] in "aeiou" else "a"
+    return f"'{name}' is {article} {group}: {_choice(group, name)}"

@@ -1,0 +1,1 @@
+"""Questions to plugins and data before the first step: are they what they say they are?"""

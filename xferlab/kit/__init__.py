@@ -1,0 +1,1 @@
+"""Parts that plugins are made of: what losses, metrics, schedules and optimizers share."""

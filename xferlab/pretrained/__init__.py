@@ -1,0 +1,1 @@
+"""Pretrained encoders: found, checked, and put together from their checkpoints."""

@@ -1,0 +1,179 @@
+"""Which run folder a command works in: a new one, an interrupted one, or one to be replaced."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xferlab.config.recipe import Recipe, identity
+from xferlab.config.safety import read_config_data, read_saved_words
+from xferlab.errors import ConfigError
+from xferlab.files import PARTIAL
+from xferlab.runs.lock import is_locked
+from xferlab.runs.record import read_status
+from xferlab.runs.snapshots import latest_step
+
+BEGUN = {".lock", ".hydra", "train.log", "config.yaml"}
+"""What a run that was killed before it began may leave; such a folder is as good as empty."""
+LENGTH = ("train.epochs", "train.max_steps")
+"""A run may go on with more of these than it was begun with."""
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A run that was begun before, seen from a config that may go on with it.
+
+    Attributes:
+        folder: where it is.
+        status: of its ``status.json``.
+        progress: its newest checkpoint, then when it was last heard of; sorts by how far it got.
+        changed: key -> (value there, value here), where the two configs differ.
+    """
+
+    folder: Path
+    status: str
+    progress: tuple[str, str]
+    changed: Mapping[str, tuple[Any, Any]]
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether this config may continue it: nothing differs but a greater length."""
+        return all(
+            key in LENGTH and None not in values and values[1] > values[0]
+            for key, values in self.changed.items()
+        )
+
+
+def earlier(folder: Path, recipe: Recipe) -> Earlier:
+    """Compare the run in ``folder`` with ``recipe``."""
+    there, here = identity(read_config_data(folder / "config.yaml")), identity(recipe.config)
+    keys = sorted(there.keys() | here.keys())
+    pairs = {key: (there.get(key), here.get(key)) for key in keys}
+    changed = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+    status = read_status(folder)
+    progress = (latest_step(folder / "checkpoints"), str(status.get("changed", "")))
+    return Earlier(folder, status["status"], progress, changed)
+
+
+def run_folder(
+    recipe: Recipe, usual: Path, *, named: bool, recover: str | None, force: bool
+) -> Path:
+    """Return the folder that this command works in.
+
+    Args:
+        recipe: the config.
+        usual: ``hydra.run.dir``, where a new run would go.
+        named: the user named that folder, so no other is looked at.
+        recover: a folder to go on in, "" to look for one beside ``usual``, None for a new run
+            (unless ``train.resume=auto`` finds one).
+        force: replace what is in ``usual``.
+
+    Raises:
+        ConfigError: nothing to go on with, or another config, or a folder that is not empty.
+    """
+    if recover:
+        return Path(recover)  # which the runner compares
+    auto = recipe.train.resume.value == "auto"
+    if recover is not None or auto:
+        folders = [usual] if named else sorted(usual.parent.glob("*"))
+        found = [earlier(folder, recipe) for folder in folders if _has_run(folder)]
+        same = [one for one in found if one.goes_on]
+        if same:
+            return _best(same).folder
+        if not auto:
+            raise _nothing_to_recover(found, usual)
+    if force:
+        _clear(usual)
+    if _is_used(usual):
+        raise ConfigError(
+            f"this folder is not empty ({_content(usual)})",
+            where=str(usual),
+            fix="--recover goes on with the run in it, --force replaces it, or choose another"
+            " hydra.run.dir",
+        )
+    return usual
+
+
+def refuse_changed(folder: Path, recipe: Recipe) -> Earlier | None:
+    """Return the earlier run in ``folder``, None if there is none; refuse another config's."""
+    if not _has_run(folder):
+        return None
+    before = earlier(folder, recipe)
+    if before.goes_on:
+        return before
+    raise ConfigError(
+        f"the run in this folder has another config: {_differences(before.changed)}",
+        where=str(folder),
+        fix="type the same words as then (more train.epochs may be asked for), or begin a new run",
+    )
+
+
+def stored_words(folder: Path) -> list[str]:
+    """Return the overrides that the run in ``folder`` was begun with."""
+    path = folder / ".hydra" / "overrides.yaml"
+    if not path.exists():
+        raise ConfigError(
+            "there is no run in this folder", where=f"--recover={folder}", fix="name a run's folder"
+        )
+    return read_saved_words(path)
+
+
+def _is_used(folder: Path) -> bool:
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    return any(name not in BEGUN and not name.startswith(PARTIAL) for name in names)
+
+
+def _has_run(folder: Path) -> bool:
+    return (folder / "status.json").exists() and (folder / "config.yaml").exists()
+
+
+def _best(runs: list[Earlier]) -> Earlier:
+    """Return the unfinished run that got furthest; if all are finished, the last of those."""
+    unfinished = [run for run in runs if run.status != "finished"]
+    return max(unfinished or runs, key=lambda run: (not run.changed, run.progress))
+
+
+def _nothing_to_recover(found: list[Earlier], usual: Path) -> ConfigError:
+    fix = "leave --recover out to begin a new run (train.resume=auto goes on only if it can)"
+    unfinished = [run for run in found if run.status != "finished"]
+    if not unfinished:
+        return ConfigError(
+            "there is no interrupted run to go on with", where=str(usual.parent), fix=fix
+        )
+    near = min(unfinished, key=lambda run: len(run.changed))
+    return ConfigError(
+        f"no interrupted run has this config; the nearest differs: {_differences(near.changed)}",
+        where=str(near.folder),
+        fix=f"type the same words as then, or {fix}",
+    )
+
+
+def _differences(changed: Mapping[str, tuple[Any, Any]]) -> str:
+    shown = [f"{key} is {here}, was {there}" for key, (there, here) in list(changed.items())[:5]]
+    more = len(changed) - len(shown)
+    return "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
+
+
+def _clear(folder: Path) -> None:
+    """Delete a run's folder; any other is left alone and refused."""
+    if not _is_used(folder):
+        return
+    if not (folder / "status.json").exists() and not (folder / ".hydra").exists():
+        raise ConfigError(
+            "--force replaces a run, and this folder holds something else",
+            where=str(folder),
+            fix="empty it yourself, or choose another hydra.run.dir",
+        )
+    if is_locked(folder):
+        raise ConfigError(
+            "another process is at work in this run's folder", where=str(folder), fix="stop it"
+        )
+    shutil.rmtree(folder)
+
+
+def _content(folder: Path) -> str:
+    status = read_status(folder)["status"]
+    return "no run" if status == "unknown" else f"a run: {status}"

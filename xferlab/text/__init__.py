@@ -1,0 +1,1 @@
+"""Rows, labels, tokens and the order of batches."""

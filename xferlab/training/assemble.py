@@ -1,0 +1,168 @@
+"""From a checked recipe to Keras objects, in the one order their needs allow."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from xferlab.compatibility import refuse_misfit
+from xferlab.config.recipe import Recipe
+from xferlab.config.schema import TrainConfig
+from xferlab.contracts import Budget, Encoding, TaskSpec, TextData, TextModel, TransferPlan
+from xferlab.errors import ConfigError
+from xferlab.text.batches import BatchPlan, row_lengths
+from xferlab.text.tokens import encode_cached
+from xferlab.training.evaluation import Forward, scores
+from xferlab.training.rates import per_update
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything ``compile`` and ``fit`` need; holds live Keras objects.
+
+    Attributes:
+        data: texts and labels by split.
+        encodings: token ids by split.
+        spec: the task, with the model's ``emits``.
+        model: network, tokenizer and blocks.
+        batches: the order of the training batches.
+        total_batches: training batches of the whole run.
+        budget: the same in optimizer steps.
+        plan: phases and rates of the transfer strategy.
+        learning_rate: what the schedule built, a float or a Keras schedule.
+        optimizer: not yet built on any variable.
+        loss: of labels and outputs.
+        train_metrics: Keras metrics followed on the training batches.
+        metrics: every metric, for whole splits, by logged name.
+        forward: the network without dropout.
+    """
+
+    data: TextData
+    encodings: Mapping[str, Encoding]
+    spec: TaskSpec
+    model: TextModel
+    batches: BatchPlan
+    total_batches: int
+    budget: Budget
+    plan: TransferPlan
+    learning_rate: Any
+    optimizer: Any
+    loss: Any
+    train_metrics: list[Any]
+    metrics: Mapping[str, Any]
+    forward: Forward
+
+    def evaluate(self, split: str) -> dict[str, float]:
+        """Return the loss and every metric over a whole split."""
+        labels, outputs = self.forward(self.encodings[split], self.data.splits[split].labels)
+        return scores(self.loss, self.metrics, labels, outputs)
+
+
+def assemble(recipe: Recipe, data: TextData) -> Experiment:
+    """Build model, tokens, batches, transfer, schedule, optimizer, loss and metrics, in order."""
+    train = recipe.train
+    model = _built("model", recipe.model.build, data.spec)
+    spec = dataclasses.replace(data.spec, emits=model.emits)
+    refuse_misfits(recipe, spec)
+    encodings = {
+        name: encode_cached(model.tokenizer, split, spec.max_length)
+        for name, split in data.splits.items()
+    }
+    batches = BatchPlan(row_lengths(encodings["train"]), train.batch_size, recipe.seed)
+    total_batches, budget = length_of_run(train, batches.steps_per_epoch)
+    plan = _apply(recipe, model, budget)
+    learning_rate = _built("schedule", recipe.schedule.build, recipe.optimizer.lr, budget)
+    return Experiment(
+        data=data,
+        encodings=encodings,
+        spec=spec,
+        model=model,
+        batches=batches,
+        total_batches=total_batches,
+        budget=budget,
+        plan=plan,
+        learning_rate=learning_rate,
+        optimizer=_optimizer(recipe, learning_rate),
+        loss=_built("loss", recipe.loss.build, spec),
+        train_metrics=[m for m in _metrics(recipe, spec).values() if hasattr(m, "update_state")],
+        metrics=_metrics(recipe, spec),
+        forward=Forward(model.network, model.tokenizer.pad_id, train.eval_batch_size),
+    )
+
+
+def refuse_misfits(recipe: Recipe, spec: TaskSpec) -> None:
+    """Raise ConfigError if the loss or a metric does not take what it would be given."""
+    refuse_misfit("loss", "loss", recipe.loss, spec)
+    for name, metric in recipe.metrics.items():
+        refuse_misfit(f"metric.{name}", "metric", metric, spec)
+
+
+def length_of_run(train: TrainConfig, steps_per_epoch: int) -> tuple[int, Budget]:
+    """Return the batches of the run, and its budget in optimizer steps.
+
+    >>> length_of_run(TrainConfig(epochs=3), steps_per_epoch=10)
+    (30, Budget(epochs=3, steps_per_epoch=10, total_steps=30))
+    >>> length_of_run(TrainConfig(max_steps=7, accumulate=2), steps_per_epoch=10)
+    (14, Budget(epochs=2, steps_per_epoch=5, total_steps=7))
+    """
+    total = train.epochs * steps_per_epoch
+    if train.max_steps is not None:
+        total = train.max_steps * train.accumulate
+    if total < train.accumulate:
+        raise ConfigError(
+            f"the run has {total} batches, fewer than one optimizer step takes",
+            where="train.accumulate",
+            fix=f"train.accumulate={total}, or train.batch_size smaller",
+        )
+    epochs = -(-total // steps_per_epoch)  # ceil: the last epoch may be cut short
+    updates = max(1, steps_per_epoch // train.accumulate)
+    return total, Budget(epochs, updates, total // train.accumulate)
+
+
+def _apply(recipe: Recipe, model: TextModel, budget: Budget) -> TransferPlan:
+    plan = _built("transfer", recipe.transfer.apply, model, budget)
+    if sum(phase.epochs for phase in plan.phases) != budget.epochs:
+        raise ConfigError(
+            f"the phases of the transfer strategy are {[p.epochs for p in plan.phases]} epochs long"
+            f" and the run has {budget.epochs}",
+            where="transfer",
+            fix="change train.epochs or the strategy's own lengths",
+        )
+    named = {block for phase in plan.phases for block in phase.frozen} | set(plan.rates)
+    for block in sorted(named - set(model.blocks)):
+        raise ConfigError(
+            f"the transfer strategy names a block '{block}' that the model does not have",
+            where="transfer",
+            fix=f"its blocks are: {', '.join(model.blocks)}",
+        )
+    return plan
+
+
+def _optimizer(recipe: Recipe, learning_rate: Any) -> Any:
+    """Build the optimizer and give it the run's clipping and accumulation."""
+    learning_rate = per_update(learning_rate, recipe.train.accumulate)
+    optimizer = _built("optimizer", recipe.optimizer.build, learning_rate)
+    optimizer.global_clipnorm = recipe.train.clip_norm
+    if recipe.train.accumulate > 1:
+        optimizer.gradient_accumulation_steps = recipe.train.accumulate
+    return optimizer
+
+
+def _metrics(recipe: Recipe, spec: TaskSpec) -> dict[str, Any]:
+    return {
+        name: _built(f"metric.{name}", metric.build, spec)
+        for name, metric in recipe.metrics.items()
+    }
+
+
+def _built(key: str, build: Any, *arguments: Any) -> Any:
+    """Call a plugin's method; a ValueError is the user's to mend and says where."""
+    try:
+        return build(*arguments)
+    except ConfigError:
+        raise
+    except ValueError as e:
+        length = " or the length of the run" if key in ("schedule", "transfer") else ""
+        raise ConfigError(str(e), where=key, fix=f"change {key}{length}") from e

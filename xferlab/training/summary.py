@@ -1,0 +1,108 @@
+"""What is printed and stored before training: the weights, what learns, the planned rates."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from xferlab.text.batches import measure_padding
+from xferlab.training.assemble import Experiment
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def planned_rates(learning_rate: Any, total_steps: int) -> np.ndarray:
+    """Return the learning rate of every optimizer step of the run, float32 (total_steps,)."""
+    import numpy as np
+    import tensorflow as tf
+
+    if not callable(learning_rate):
+        return np.full(total_steps, float(learning_rate), dtype="float32")
+    steps = tf.range(total_steps, dtype=tf.int64)
+    rate = tf.function(lambda k: tf.cast(learning_rate(k), tf.float32))
+    return tf.map_fn(rate, steps, fn_output_signature=tf.float32).numpy()
+
+
+def schedule_plan(experiment: Experiment, rates: np.ndarray) -> dict[str, Any]:
+    """Return the run's planned length and the rates at the steps that matter."""
+    last = len(rates) - 1
+    peak = int(rates.argmax())
+    marks = {"first": 0, "peak": peak, "middle": last // 2, "last": last}
+    return {
+        "epochs": experiment.budget.epochs,
+        "batches": experiment.total_batches,
+        "steps": experiment.budget.total_steps,
+        "learning_rate": {
+            name: {"step": step + 1, "rate": float(rates[step])} for name, step in marks.items()
+        },
+    }
+
+
+def parameter_rows(experiment: Experiment) -> list[dict[str, Any]]:
+    """Return, a row a block: its parameters, the phases it learns in, its share of the rate."""
+    model, plan = experiment.model, experiment.plan
+    rows = []
+    for block, layers in model.blocks.items():
+        variables = [w for layer in layers for w in model.network.get_layer(layer).weights]
+        learns = [
+            str(i)
+            for i, phase in enumerate(plan.phases, start=1)
+            if block not in phase.frozen and any(w.trainable for w in variables)
+        ]
+        rows.append(
+            {
+                "block": block,
+                "parameters": _count(variables),
+                "trainable": _count([w for w in variables if w.trainable]) if learns else 0,
+                "learns": "every phase" if len(learns) == len(plan.phases) else
+                f"phase {', '.join(learns)}" if learns else "frozen",
+                "rate": plan.rates.get(block, 1.0) if learns else 0.0,
+            }
+        )  # fmt: skip
+    return rows
+
+
+def summary_lines(experiment: Experiment, rates: np.ndarray) -> list[str]:
+    """Return the lines that the log shows before the first step."""
+    spec, splits = experiment.spec, experiment.data.splits
+    classes = f", classes {', '.join(spec.class_names[:8])}" if spec.class_names else ""
+    more = f" and {spec.num_classes - 8} more" if spec.num_classes > 8 else ""
+    lines = [
+        f"task       {spec.task.value}{classes}{more}",
+        "rows       " + ", ".join(f"{name} {len(split)}" for name, split in splits.items()),
+        f"tokens     {_token_line(experiment)}",
+        f"weights    {experiment.model.origin.get('line', 'freshly initialised')}",
+    ]
+    plan = schedule_plan(experiment, rates)
+    points = "  ".join(
+        f"{name} {mark['rate']:.3g} (step {mark['step']})"
+        for name, mark in plan["learning_rate"].items()
+    )
+    rows = experiment.batches.batch_size * (experiment.optimizer.gradient_accumulation_steps or 1)
+    lines += [
+        f"length     {plan['epochs']} epochs, {plan['steps']} steps of {rows} rows",
+        f"rate       {points}",
+        f"{'block':<14} {'parameters':>12} {'trainable':>12}  {'learns':<14} rate",
+    ]
+    for row in parameter_rows(experiment):
+        lines.append(
+            f"{row['block']:<14} {row['parameters']:>12,} {row['trainable']:>12,}"
+            f"  {row['learns']:<14} x{row['rate']:.3g}"
+        )
+    return lines
+
+
+def _count(variables: list[Any]) -> int:
+    return sum(math.prod(variable.shape) for variable in variables)
+
+
+def _token_line(experiment: Experiment) -> str:
+    """Return how long the rows are and how much of what is computed is padding."""
+    lengths = experiment.batches.lengths
+    cut = getattr(experiment.encodings["train"], "cut", 0)
+    shortened = f", {cut} cut" if cut else ""
+    return (
+        f"mean {lengths.mean():.0f}, longest {lengths.max()} of at most"
+        f" {experiment.spec.max_length} a row{shortened}; {measure_padding(experiment.batches)}"
+    )
