@@ -36,7 +36,7 @@ def set_up() -> None:
         return
     print(f"setting up {ENVIRONMENT.name} (a few minutes, once) ...", file=sys.stderr, flush=True)
     venv.create(ENVIRONMENT, with_pip=True)
-    install = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    install = [str(PYTHON), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
     subprocess.check_call([*install, "--requirement", str(PINS[0])])
     subprocess.check_call([*install, "--no-deps", "--editable", str(ROOT)])
     done.write_text(digest)

@@ -38,8 +38,8 @@ TASKS = {
     "wnut17": (
         ["data.text=tokens", "data.label=tags"],
         {"entity_f1": "entity_f1"},
-        200,
-        5e-5,
+        600,
+        1e-4,
     ),
 }
 
@@ -80,7 +80,7 @@ def run(
         model = ["model=encoder", f"model.checkpoint={options.checkpoint}"]
         length = [f"train.max_steps={steps}", f"optimizer.lr={rate}", "train.batch_size=16"]
         command = [sys.executable, "-m", "xferlab", "-m", f"seed={options.seeds}", "data=files"]
-        command += [*files, *model, *length, "train.restore_best=false", *words]
+        command += [*files, *model, *length, "train.restore_best=false", "sweep.threads=1", *words]
         subprocess.run(
             [*command, f"hydra.sweep.dir={folder}"], check=True, stdout=subprocess.DEVNULL
         )
