@@ -20,10 +20,10 @@ from typing import Any
 
 from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
+from xferlab.report.command import print_report, read_report, report_on, write_report
 from xferlab.sweep.command import run_sweep
 from xferlab.sweep.frozen import folder_for, freeze
 from xferlab.sweep.plan import plan_sweep
-from xferlab.sweep.report import print_report, read_report, write_report
 
 
 def main(count: int) -> None:
@@ -45,7 +45,10 @@ def main(count: int) -> None:
     report = step("report: read", lambda: read_report([folder]))
     step("report: write, pictures too", lambda: write_report(report))
     step("report: print", lambda: silently(lambda: print_report(report)))
-    step("the same command again, all done", lambda: silently(lambda: run_sweep(words, print)))
+    step(
+        "the same command again, all done",
+        lambda: silently(lambda: run_sweep(words, print, lambda folder: report_on([folder]))),
+    )
     print(f"\n{len(plan.jobs)} distinct jobs")
 
 
@@ -68,6 +71,11 @@ def pretend(job: Path) -> None:
     (job / "metrics.json").write_text(json.dumps(metrics))
     (job / "status.json").write_text(json.dumps({"status": "finished"}))
     (job / "history.csv").write_text("\n".join(["epoch,step,val_loss,val_accuracy,seconds", *rows]))
+
+
+def again(words: list[str]) -> None:
+    """Type the sweep's command again."""
+    run_sweep(words, print, lambda folder: report_on([folder]))
 
 
 def silently(work: Callable[[], Any]) -> Any:

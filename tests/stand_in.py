@@ -68,6 +68,7 @@ def sweep(words: list[str], workers: int = 1) -> int:
     """Run a sweep of stand-in jobs as the command line would, without Hydra's launcher."""
     from xferlab.config.compose import publish
     from xferlab.discovery import load_plugins
+    from xferlab.report.command import report_on
     from xferlab.sweep.command import run_sweep
     from xferlab.sweep.hydra_side import folder_of, unfinished
     from xferlab.sweep.pool import Pool
@@ -82,7 +83,7 @@ def sweep(words: list[str], workers: int = 1) -> int:
 
     load_plugins(Path.cwd())
     publish(Path.cwd())
-    return run_sweep(words, launch)
+    return run_sweep(words, launch, lambda folder: report_on([folder]))
 
 
 if __name__ == "__main__":

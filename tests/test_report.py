@@ -17,10 +17,11 @@ from xferlab.cli import main
 from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
+from xferlab.report.command import read_report, write_report
+from xferlab.report.tables import shown
 from xferlab.runs.record import write_status
 from xferlab.sweep.frozen import freeze
 from xferlab.sweep.plan import plan_sweep
-from xferlab.sweep.report import read_report, shown, write_report
 
 NINE = ["optimizer.lr=1e-5,3e-5,1e-4", "seed=0,1,2"]
 

@@ -23,8 +23,8 @@ from xferlab.errors import ConfigError
 from xferlab.files import write_json
 from xferlab.pretrained.checkpoints import resolve
 from xferlab.pretrained.encoder_config import read_encoder_config
+from xferlab.report.command import report_on
 from xferlab.runs.record import write_config
-from xferlab.sweep.report import report_on
 from xferlab.text.tokens import load_tokenizer
 
 HERE = Path(__file__).parent

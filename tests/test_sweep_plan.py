@@ -286,6 +286,8 @@ def test_a_killed_job_is_to_be_resumed_and_a_live_one_is_not():
 def test_a_sweep_that_is_done_starts_nothing(capsys):
     assert stand_in.sweep(SIX) == 0
     started = []
-    assert run_sweep(SIX, started.append) == 0
+    told: list[Path] = []
+    assert run_sweep(SIX, started.append, told.append) == 0
+    assert len(told) == 1
     assert started == []
     assert "6 finished; name=ANOTHER begins a new one" in capsys.readouterr().err

@@ -110,11 +110,13 @@ def train(flags: argparse.Namespace, overrides: list[str]) -> int:
             f"{word} is for one run", where=word, fix="the same sweep again goes on by itself"
         )
     if flags.multirun and not (flags.cfg or flags.info):
+        from xferlab.report.command import report_on
         from xferlab.sweep.command import run_sweep
 
         return run_sweep(
             overrides,
             lambda words: _run_hydra(flags, words),
+            lambda folder: report_on([folder]),
             config_name=flags.config_name,
             dry_run=flags.dry_run,
         )
@@ -227,7 +229,7 @@ def find_lr(flags: argparse.Namespace, words: list[str]) -> int:
 
 def report(flags: argparse.Namespace, words: list[str]) -> int:
     """Print the table of sweeps and runs, half-finished ones too, and write it beside them."""
-    from xferlab.sweep.report import report_on
+    from xferlab.report.command import report_on
 
     report_on([Path(word) for word in words])
     return 0

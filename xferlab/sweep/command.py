@@ -13,13 +13,13 @@ from xferlab.sweep.frozen import PLAN, folder_for, freeze
 from xferlab.sweep.hydra_side import publish_sweeper
 from xferlab.sweep.plan import Job, Plan, plan_sweep
 from xferlab.sweep.pool import SweepStopped
-from xferlab.sweep.report import report_on
 from xferlab.sweep.state import FINISHED, QUEUED, RESUMED, RUNNING, State, state_of
 
 
 def run_sweep(
     words: Sequence[str],
     launch: Callable[[list[str]], None],
+    tell: Callable[[Path], object],
     *,
     config_name: str = "config",
     dry_run: bool = False,
@@ -29,6 +29,7 @@ def run_sweep(
     Args:
         words: the overrides as typed.
         launch: runs Hydra on the overrides it is given.
+        tell: reports on the sweep in a folder.
         config_name: the config to start from.
         dry_run: print the jobs and how they stand; write and run nothing.
 
@@ -53,9 +54,8 @@ def run_sweep(
             launch([*plan.hydra_words, as_word("hydra.sweep.dir", os.path.abspath(folder))])
         except SweepStopped as e:
             code = 128 + e.number
-    report = report_on([folder])
-    asked = {job.run_id for job in plan.jobs}
-    done = [job.state.status == FINISHED for job in report.jobs if job.folder.name in asked]
+    tell(folder)
+    done = [state_of(folder / job.run_id).status == FINISHED for job in plan.jobs]
     return code or int(not all(done))
 
 

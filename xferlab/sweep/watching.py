@@ -17,9 +17,9 @@ from rich.text import Text
 
 from xferlab.config.overrides import key_of
 from xferlab.files import read_json
+from xferlab.runs.history import history_of
 from xferlab.sweep.frozen import JOB, PLAN
 from xferlab.sweep.pool import Watch
-from xferlab.sweep.results import history_of
 from xferlab.sweep.state import FINISHED, State
 from xferlab.training.progress import as_time
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from xferlab.config.safety import read_config_data
 from xferlab.errors import ConfigError
 from xferlab.files import read_json
 from xferlab.registry import REGISTRY
+from xferlab.runs.history import history_of
 from xferlab.sweep.frozen import JOB, PLAN
 from xferlab.sweep.state import State, state_of
 
@@ -112,16 +112,6 @@ def _read_job(folder: Path) -> JobResult:
         seconds=metrics.get("seconds") or sum(row.get("seconds", 0) for row in history) or None,
         history=history,
     )
-
-
-def history_of(folder: Path) -> list[dict[str, float]]:
-    """Return the rows of ``history.csv``, none where there is no such file yet."""
-    path = folder / "history.csv"
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    return [{key: float(text) for key, text in row.items() if text} for row in rows]
 
 
 def _so_far(job: JobResult, monitor: str | None, better: str) -> JobResult:

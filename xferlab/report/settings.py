@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from xferlab.files import read_json
+from xferlab.report.results import JobResult, direction_of, read_jobs
 from xferlab.sweep.frozen import PLAN
-from xferlab.sweep.results import JobResult, direction_of, read_jobs
 from xferlab.sweep.state import FINISHED
 
 SEED = "seed"

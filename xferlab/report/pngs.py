@@ -17,8 +17,8 @@ from xferlab.pictures import (
     rate_words,
     save_picture,
 )
-from xferlab.sweep.results import JobResult
-from xferlab.sweep.settings import SEED, Report
+from xferlab.report.results import JobResult
+from xferlab.report.settings import SEED, Report
 from xferlab.sweep.state import FINISHED
 
 if TYPE_CHECKING:

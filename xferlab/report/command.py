@@ -1,0 +1,113 @@
+"""``report``: one table for a sweep, printed, and written as CSV, JSON, Markdown and pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from xferlab.errors import ConfigError, printable
+from xferlab.files import write_json, write_whole
+from xferlab.report.markdown import as_markdown
+from xferlab.report.pngs import draw_pictures
+from xferlab.report.results import JobResult
+from xferlab.report.settings import Report, read_report
+from xferlab.report.tables import (
+    closing_lines,
+    columns_of,
+    counted_states,
+    job_rows,
+    printed_job,
+    printed_setting,
+    setting_row,
+)
+
+LONGEST_TABLE = 60
+"""Rows that are printed; a longer table is written, and its best rows are shown."""
+
+
+def report_on(folders: Sequence[Path]) -> Report:
+    """Print the report and write it, or raise ConfigError."""
+    missing = [str(folder) for folder in folders if not folder.is_dir()]
+    if missing or not folders:
+        raise ConfigError(
+            "there is no such folder" if missing else "no folder is named",
+            where=" ".join(["report", *missing]),
+            fix="python -m xferlab report outputs/sweeps/NAME",
+        )
+    report = read_report(folders)
+    print_report(report)
+    target = write_report(report)
+    print(f"kept in    {target}/: summary.md, results.csv, results.json, pictures")
+    return report
+
+
+def write_report(report: Report) -> Path:
+    """Write the tables and pictures; return where: into the sweep, or for several beside them."""
+    target = report.folders[0]
+    if len(report.folders) > 1:
+        target = Path("outputs/reports") / f"{datetime.now(UTC):%Y-%m-%d_%H-%M-%S}"
+    rows = job_rows(report)
+    write_whole(target / "results.csv", _as_csv(rows))
+    write_json(
+        target / "results.json",
+        {
+            "sweeps": [str(folder) for folder in report.folders],
+            "monitor": report.monitor,
+            "better": report.better,
+            "best": setting_row(report, report.best) if report.best else None,
+            "settings": [setting_row(report, setting) for setting in report.settings],
+            "jobs": rows,
+        },
+    )
+    pictures = draw_pictures(report, target)
+    write_whole(target / "summary.md", as_markdown(report, pictures))
+    return target
+
+
+def print_report(report: Report) -> None:
+    """Print the table, and under it seeds together, the best setting and what failed."""
+    console = Console(soft_wrap=False)
+    if not console.is_terminal:
+        console = Console(width=200)
+    print(f"\nsweep      {', '.join(str(f) for f in report.folders)}  {counted_states(report)}")
+    jobs: Sequence[JobResult] = report.jobs
+    if len(jobs) > LONGEST_TABLE:
+        sign = -1 if report.better == "max" else 1
+        scored = [job for job in jobs if job.best is not None]
+        jobs = sorted(scored, key=lambda job: sign * (job.best or 0.0))[:LONGEST_TABLE]
+        print(f"the best {len(jobs)} of {len(report.jobs)} jobs; all are in results.csv")
+    console.print(_table([printed_job(report, job) for job in jobs]))
+    if report.over_seeds and len(report.settings) <= LONGEST_TABLE:
+        console.print(_table([printed_setting(report, each) for each in report.settings]))
+    for line in closing_lines(report):
+        print(line)
+
+
+def _table(rows: Sequence[Mapping[str, str]]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for column in columns_of(rows):
+        number = any((row.get(column) or "x")[0].isdigit() for row in rows) and column != "run"
+        table.add_column(
+            escape(printable(column)), justify="right" if number else "left", no_wrap=True
+        )
+    for row in rows:
+        table.add_row(*(escape(printable(row.get(column, ""))) for column in columns_of(rows)))
+    return table
+
+
+def _as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    writer = csv.DictWriter(text, fieldnames=columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

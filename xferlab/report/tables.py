@@ -1,0 +1,125 @@
+"""Rows of a report: a job's, a setting's, and how their values are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from xferlab.pictures import rate_words
+from xferlab.report.results import JobResult
+from xferlab.report.settings import Report, Setting
+from xferlab.sweep.frozen import JOB
+from xferlab.training.progress import as_time
+
+
+def job_rows(report: Report) -> list[dict[str, Any]]:
+    """Return a row a job: its id, what was swept, status, scores, where the best was, time."""
+    return [_job_row(report, job) for job in report.jobs]
+
+
+def _job_row(report: Report, job: JobResult) -> dict[str, Any]:
+    sweep = {"sweep": str(job.folder.parent)} if len(report.folders) > 1 else {}
+    return {
+        "run": job.folder.name,
+        **sweep,
+        **{key: job.setting(key) for key in report.keys},
+        "status": job.state.status,
+        report.monitor: job.best,
+        "best epoch": job.epoch,
+        "best step": job.step,
+        f"last {report.monitor}": job.last,
+        **{f"test {name}": value for name, value in job.test.items()},
+        "seconds": job.seconds,
+        "error": job.state.record.get("error"),
+    }
+
+
+def setting_row(report: Report, setting: Setting) -> dict[str, Any]:
+    """Return a setting's values, its number of jobs, and mean and spread of each score."""
+    scores = {report.monitor: setting.best} | {f"test {k}": v for k, v in setting.test.items()}
+    row = {**setting.values, "jobs": len(setting.jobs), "finished": setting.finished}
+    for name, spread in scores.items():
+        row[name] = spread[0] if spread else None
+        row[f"{name} sd"] = spread[1] if spread else None
+    return row
+
+
+def counted_states(report: Report) -> str:
+    """Return ``6 jobs: 5 finished, 1 failed``."""
+    counts = ", ".join(f"{count} {word}" for word, count in report.counts.most_common())
+    return f"{len(report.jobs)} job{'s' * (len(report.jobs) != 1)}: {counts}"
+
+
+def closing_lines(report: Report) -> list[str]:
+    """Return the best setting, and each failed job with its error and what runs it again."""
+    lines = [f"best       {best_words(report)}"] if report.best else []
+    for job in report.jobs:
+        if job.state.failed:
+            lines += [
+                f"failed     {job.folder.name}  {job.state.record.get('error', '')}",
+                f"           log: {job.folder / 'train.log'}",
+            ]
+            if (job.folder / JOB).exists():
+                lines.append(f"           again: python -m xferlab.worker {job.folder}")
+    return lines
+
+
+def best_words(report: Report) -> str:
+    """Return the best setting and its scores in one line."""
+    assert report.best is not None
+    values = [f"{key}={shown(value)}" for key, value in report.best.values.items()]
+    scores = {report.monitor: report.best.best} | {
+        f"test {name}": spread for name, spread in report.best.test.items() if name != "loss"
+    }
+    told = ", ".join(f"{name} {spread_words(spread)}" for name, spread in scores.items())
+    seeds = f"  ({report.best.finished} seeds)" if report.over_seeds else ""
+    return f"{' '.join(values)}  {told}{seeds}".strip()
+
+
+def printed_job(report: Report, job: JobResult) -> dict[str, str]:
+    """Return a job's row as it is printed."""
+    row = _job_row(report, job)
+    for name in ("best step", "test loss", "error"):  # in the files
+        row.pop(name, None)
+    row["seconds"] = as_time(job.seconds) if job.seconds is not None else None
+    row["time"] = row.pop("seconds")
+    for name, value in row.items():
+        if isinstance(value, float) and name not in report.keys:
+            row[name] = f"{value:.4f}"
+    return {key: shown(value) for key, value in row.items()}
+
+
+def printed_setting(report: Report, setting: Setting) -> dict[str, str]:
+    """Return a setting's row as it is printed."""
+    row = {key: shown(value) for key, value in setting.values.items()}
+    row["seeds"] = f"{setting.finished}/{len(setting.jobs)}"
+    row[report.monitor] = spread_words(setting.best)
+    named = {f"test {name}": spread_words(v) for name, v in setting.test.items() if name != "loss"}
+    return row | named | {"": "best" if setting is report.best else ""}
+
+
+def shown(value: Any) -> str:
+    """Return a value as a table shows it: a rate as it is typed, a score with four digits."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return rate_words(value, 4) if 0 < abs(value) < 0.1 else f"{value:.4g}"
+    return str(value)
+
+
+def spread_words(spread: tuple[float, float | None] | None) -> str:
+    """Return mean and sample standard deviation.
+
+    >>> spread_words((0.9, 0.012)), spread_words((0.9, None)), spread_words(None)
+    ('0.9000 ± 0.0120', '0.9000', '')
+    """
+    if spread is None:
+        return ""
+    mean, deviation = spread
+    return f"{mean:.4f}" if deviation is None else f"{mean:.4f} ± {deviation:.4f}"
+
+
+def columns_of(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the columns that any row fills, in their order."""
+    columns = dict.fromkeys(key for row in rows for key in row)
+    return [key for key in columns if any(row.get(key) not in (None, "") for row in rows)]
