@@ -10,6 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from xferlab.cli import main
+from xferlab.runs.predictions import read_predictions
 
 TINY = ["debug=tiny", "optimizer.lr=1e-3"]
 
@@ -58,6 +59,10 @@ def test_a_run_leaves_everything_that_its_folder_promises():
     assert metrics["best"]["monitor"] == "val_accuracy"
     assert set(metrics["test"]) == {"loss", "accuracy"}
     assert OmegaConf.load(folder / "config.yaml").optimizer.lr == 1e-3
+    kept = read_predictions(folder, "test")
+    assert kept.rows == record["task"]["rows"]["test"]
+    right = (kept.outputs.argmax(-1) == kept.labels).mean()
+    assert metrics["test"]["accuracy"] == pytest.approx(right)  # the same weights, the same rows
 
 
 def test_tensorboard_has_train_and_validation_on_one_axis_of_steps():

@@ -15,6 +15,7 @@ from xferlab.files import delete_partial, read_json, write_json
 from xferlab.prepare import prepare
 from xferlab.runs.faults import as_known
 from xferlab.runs.lock import locked
+from xferlab.runs.predictions import keep_predictions
 from xferlab.runs.record import (
     fingerprint,
     made_on,
@@ -157,7 +158,7 @@ def train_and_test(
         "best": {"monitor": recipe.monitor, "value": best.best, "epoch": best.best_epoch},
         "weights": "best" if restored else "last",
         "validation": dict(best.validation),
-        **({"test": experiment.evaluate("test")} if "test" in experiment.encodings else {}),
+        **_last_split(experiment, folder),
         "seconds": round(sum(row["seconds"] for row in history.rows), 3),
     }
     write_json(folder / "metrics.json", metrics)
@@ -166,6 +167,14 @@ def train_and_test(
     board.close(hyperparameters(recipe.config), final)
     _tell(metrics, folder)
     return best.best
+
+
+def _last_split(experiment: Experiment, folder: Path) -> dict[str, dict[str, float]]:
+    """Keep the outputs of the test rows, or else of the validation rows; return test's scores."""
+    split = "test" if "test" in experiment.encodings else "validation"
+    labels, outputs = experiment.outputs(split)
+    keep_predictions(folder, split, labels, outputs)
+    return {split: experiment.scores(labels, outputs)} if split == "test" else {}
 
 
 def _longer(

@@ -56,7 +56,14 @@ class Experiment:
 
     def evaluate(self, split: str) -> dict[str, float]:
         """Return the loss and every metric over a whole split."""
-        labels, outputs = self.forward(self.encodings[split], self.data.splits[split].labels)
+        return self.scores(*self.outputs(split))
+
+    def outputs(self, split: str) -> tuple[Any, Any]:
+        """Return labels and float32 outputs of a whole split, in the order of its rows."""
+        return self.forward(self.encodings[split], self.data.splits[split].labels)
+
+    def scores(self, labels: Any, outputs: Any) -> dict[str, float]:
+        """Return the loss and every metric of labels and outputs of a whole split."""
         return scores(self.loss, self.metrics, labels, outputs)
 
 
