@@ -12,8 +12,9 @@ import sys
 import time
 from pathlib import Path
 
-from xferlab.files import read_json, write_json, write_whole
+from xferlab.files import write_json, write_whole
 from xferlab.runs.record import write_status
+from xferlab.sweep.frozen import read_job
 
 FAILS, DIES, ENDS_SILENTLY, SLEEPS, NO_NUMBER = 101, 102, 103, 104, 105
 
@@ -21,7 +22,7 @@ FAILS, DIES, ENDS_SILENTLY, SLEEPS, NO_NUMBER = 101, 102, 103, 104, 105
 def job(folder: Path) -> None:
     """Do what the seed says; the score is highest at a rate of 3e-5."""
     write_status(folder, "running")
-    config = read_json(folder / "job.json")["config"]
+    config = read_job(folder)["config"]
     seed, rate = config["seed"], float(config["optimizer"]["lr"])
     if seed == FAILS:
         write_whole(folder / "error.txt", " error: no such rows\n where: data\n   fix: add some\n")

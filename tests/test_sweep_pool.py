@@ -16,12 +16,13 @@ from rich.console import Console
 
 from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
+from xferlab.runs.lock import locked
 from xferlab.runs.record import read_status, write_status
 from xferlab.sweep.frozen import freeze
 from xferlab.sweep.hydra_side import cores, folder_of, job_words, seats
 from xferlab.sweep.plan import plan_sweep
 from xferlab.sweep.pool import Pool, settle
-from xferlab.sweep.state import state_of
+from xferlab.sweep.state import is_leaving, state_of
 from xferlab.sweep.watching import JobLines, watch_jobs
 
 SWEEP = [sys.executable, stand_in.__file__, "sweep"]
@@ -115,6 +116,28 @@ def test_a_job_that_another_process_has_is_waited_for(status):
     Pool(stand_in.command, [{}], seen).run([busy, free])
     assert seen.starts == [free.name, busy.name]
     assert state_of(busy).status == "finished"
+
+
+@pytest.mark.parametrize("status", ["running", "interrupted"])
+def test_a_process_id_that_is_used_again_is_not_the_job(tmp_path, status):
+    with locked(tmp_path):
+        write_status(tmp_path, status)
+        assert state_of(tmp_path).status == status
+    record = read_status(tmp_path) | {"process": os.getppid()}  # alive, and no job
+    (tmp_path / "status.json").write_text(json.dumps(record))
+    assert state_of(tmp_path).status == "interrupted"
+    assert not is_leaving(state_of(tmp_path))
+    with locked(tmp_path):
+        assert state_of(tmp_path).status == status
+        assert is_leaving(state_of(tmp_path)) == (status == "interrupted")
+
+
+def test_a_process_of_another_machine_is_taken_to_be_alive(tmp_path):
+    with locked(tmp_path):
+        write_status(tmp_path, "running")
+    record = read_status(tmp_path) | {"host": "elsewhere"}
+    (tmp_path / "status.json").write_text(json.dumps(record))
+    assert state_of(tmp_path).status == "running"
 
 
 def test_a_seat_is_an_environment():

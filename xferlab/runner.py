@@ -11,7 +11,7 @@ from xferlab.config.recipe import Recipe
 from xferlab.config.schema import TrainConfig, interval
 from xferlab.errors import XferlabError
 from xferlab.exams.inspection import inspect
-from xferlab.files import delete_partial, read_json, write_json
+from xferlab.files import delete_partial, write_json
 from xferlab.prepare import prepare
 from xferlab.runs.faults import as_known
 from xferlab.runs.lock import locked
@@ -20,6 +20,7 @@ from xferlab.runs.record import (
     fingerprint,
     made_on,
     provenance,
+    read_metrics,
     refuse_other_data,
     write_config,
     write_error,
@@ -63,7 +64,7 @@ def run(recipe: Recipe, folder: Path) -> float | None:
         if before and before.status == "finished" and not before.changed:
             log.info("%s is finished already", _shown(folder))
             delete_snapshots(folder / "checkpoints")
-            return read_json(folder / "metrics.json")["best"]["value"]
+            return read_metrics(folder)["best"]["value"]
         delete_partial(folder)
         write_config(folder, recipe.config)
         write_status(folder, "running")

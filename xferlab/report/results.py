@@ -11,10 +11,10 @@ from typing import Any
 from xferlab.config.overrides import key_of
 from xferlab.config.safety import read_config_data
 from xferlab.errors import ConfigError
-from xferlab.files import read_json
 from xferlab.registry import REGISTRY
 from xferlab.runs.history import history_of
-from xferlab.sweep.frozen import JOB, PLAN
+from xferlab.runs.record import read_metrics
+from xferlab.sweep.frozen import JOB, PLAN, read_job, read_plan
 from xferlab.sweep.state import State, state_of
 
 
@@ -75,7 +75,7 @@ def read_jobs(folders: Sequence[Path]) -> list[JobResult]:
 
 def _jobs_in(folder: Path) -> list[JobResult]:
     if (folder / PLAN).exists():
-        return [_read_job(folder / job["run_id"]) for job in read_json(folder / PLAN)["jobs"]]
+        return [_read_job(folder / job["run_id"]) for job in read_plan(folder)["jobs"]]
     if (folder / "status.json").exists():
         return [_read_job(folder)]
     runs = sorted(path.parent for path in folder.glob("*/status.json"))
@@ -90,11 +90,10 @@ def _jobs_in(folder: Path) -> list[JobResult]:
 
 
 def _read_job(folder: Path) -> JobResult:
-    frozen = read_json(folder / JOB) if (folder / JOB).exists() else {"words": []}
+    frozen = read_job(folder) if (folder / JOB).exists() else {"words": []}
     path = folder / "config.yaml"
     config = frozen.get("config") or (read_config_data(path) if path.exists() else {})
-    path = folder / "metrics.json"
-    metrics = read_json(path) if path.exists() else {}
+    metrics = read_metrics(folder) if (folder / "metrics.json").exists() else {}
     best = metrics.get("best", {})
     history = history_of(folder)
     monitor, epoch = best.get("monitor"), best.get("epoch")

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xferlab.files import read_json
 from xferlab.report.results import JobResult, direction_of, read_jobs
-from xferlab.sweep.frozen import PLAN
+from xferlab.sweep.frozen import PLAN, read_plan
 from xferlab.sweep.state import FINISHED
 
 SEED = "seed"
@@ -87,7 +86,7 @@ def read_report(folders: Sequence[Path]) -> Report:
 
 def swept_keys(folders: Sequence[Path], jobs: Sequence[JobResult]) -> list[str]:
     """Return the keys that the sweeps vary as typed, then others in which the jobs differ."""
-    plans = [read_json(f / PLAN)["swept"] for f in folders if (f / PLAN).exists()]
+    plans = [read_plan(f)["swept"] for f in folders if (f / PLAN).exists()]
     planned = list(dict.fromkeys(key for keys in plans for key in keys))
     flat = [dict(_flat(job.config)) for job in jobs]
     others = [key for key in dict.fromkeys(k for each in flat for k in each) if key != "name"]

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
+
+from xferlab.records import damaged, read_text
 
 
 def history_of(folder: Path) -> list[dict[str, float]]:
-    """Return the rows of ``history.csv``, none where there is no such file yet."""
+    """Return the rows of ``history.csv``, none where there is no such file yet.
+
+    Raises:
+        ConfigError: it is no table of numbers.
+    """
     path = folder / "history.csv"
     if not path.exists():
         return []
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    return [{key: float(text) for key, text in row.items() if text} for row in rows]
+    try:
+        rows = list(csv.DictReader(io.StringIO(read_text(path), newline="")))
+        return [{key: float(text) for key, text in row.items() if text} for row in rows]
+    except (OSError, ValueError, TypeError, csv.Error) as e:
+        raise damaged(path, f"{path.name} is damaged: {e}") from None

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import logging
 import os
 import socket
+import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from xferlab.errors import ConfigError
 
+log = logging.getLogger("xferlab")
 NAME = ".lock"
+PATIENCE_SECONDS = 1.0
+"""Whoever only looks (:func:`is_locked`) holds the lock for a moment."""
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What a file system answers that has none, e.g. Lustre mounted without ``flock``."""
 
 
 @contextmanager
@@ -23,29 +33,57 @@ def locked(folder: Path) -> Iterator[None]:
         OSError: the folder cannot be written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / NAME).open("a+", encoding="utf-8") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            stream.seek(0)
+    with _opened(folder / NAME, os.O_RDWR | os.O_CREAT) as stream:
+        if not _taken(stream):
             raise ConfigError(
-                f"another process is at work in this run's folder ({stream.read().strip()})",
+                f"another process is at work in this run's folder ({stream.read(200).strip()})",
                 where=str(folder),
                 fix="wait for it or stop it, or choose another folder: hydra.run.dir=FOLDER",
-            ) from None
+            )
         stream.truncate(0)
         stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         stream.flush()
         yield
 
 
-def is_locked(folder: Path) -> bool:
-    """Return whether a living process holds ``folder``; it is not made and not changed."""
+def is_locked(folder: Path) -> bool | None:
+    """Return whether a living process holds ``folder``; it is not made and not changed.
+
+    Returns:
+        None where a lock cannot tell: nobody ever held it, or there are no locks here.
+    """
     try:
-        with (folder / NAME).open(encoding="utf-8") as stream:
+        with _opened(folder / NAME, os.O_RDONLY) as stream:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
     except BlockingIOError:
         return True
+    except OSError:
+        return None
     return False
+
+
+def _opened(path: Path, how: int) -> TextIO:
+    """Open an ordinary file; in a stranger's folder it may be a link, or a pipe to wait for."""
+    handle = os.open(path, how | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "no ordinary file", str(path))
+    return os.fdopen(handle, "r+" if how & os.O_RDWR else "r", encoding="utf-8", errors="replace")
+
+
+def _taken(stream: TextIO) -> bool:
+    """Return whether this process has the lock now, or the file system has none."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.05)
+        except OSError as e:
+            if e.errno not in NO_LOCKS:
+                raise
+            log.warning("note       no locks on this file system: let no second process work here")
+            return True

@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import re
 import socket
 import subprocess
 import sys
@@ -19,7 +20,8 @@ from omegaconf import OmegaConf
 
 from xferlab.contracts import TextData
 from xferlab.errors import ConfigError, XferlabError
-from xferlab.files import read_json, write_json, write_whole
+from xferlab.files import write_json, write_whole
+from xferlab.records import read_record
 from xferlab.registry import REGISTRY
 
 PACKAGES = (
@@ -34,6 +36,44 @@ PACKAGES = (
     "omegaconf",
     "numpy",
 )
+
+RUN_ID = re.compile("[0-9a-f]{8}")
+STATUS = {
+    "status": re.compile("[a-z_ -]{1,30}"),
+    "attempt?": int,
+    "process?": range(1, 2**31),
+    "host?": str,
+    "started?": str,
+    "changed?": str,
+    "error?": str,
+}
+SCORES = {"*": (float, None)}
+METRICS = {
+    "best": {"monitor": str, "value": (float, None), "epoch": (int, None)},
+    "weights?": re.compile("best|last"),
+    "validation?": SCORES,
+    "test?": SCORES,
+    "seconds?": float,
+}
+RUN = {
+    "run_id": RUN_ID,
+    "command?": [str],
+    "versions?": {"*": (str, None)},
+    "commit?": (str, None),
+    "plugins?": {"*": str},
+    "task": {
+        "task": str,
+        "class_names": [str],
+        "class_counts": [int],
+        "rows": {"*": int},
+        "max_length": int,
+        "pairs": bool,
+        "emits": str,
+    },
+    "data": {"*": str},
+    "checkpoint": dict,
+}
+"""What a run's three JSON files hold, as far as it is read again; see ``records.Shape``."""
 
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
@@ -50,7 +90,7 @@ def write_status(folder: Path, status: str, **details: Any) -> None:
         details: more to say, e.g. ``error``.
     """
     path = folder / "status.json"
-    before = read_json(path) if path.exists() else {}
+    before = read_record(path, STATUS) if path.exists() else {}
     now = datetime.now(UTC).isoformat(timespec="seconds")
     record = {
         "status": status,
@@ -67,7 +107,17 @@ def write_status(folder: Path, status: str, **details: Any) -> None:
 def read_status(folder: Path) -> dict[str, Any]:
     """Return the content of ``status.json``; ``{"status": "unknown"}`` where there is none."""
     path = folder / "status.json"
-    return read_json(path) if path.exists() else {"status": "unknown"}
+    return read_record(path, STATUS) if path.exists() else {"status": "unknown"}
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """Return the content of ``metrics.json``: the best value, and the scores by split."""
+    return read_record(folder / "metrics.json", METRICS)
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Return the content of ``run.json``: what made the run, its task, its data's digests."""
+    return read_record(folder / "run.json", RUN)
 
 
 def write_error(folder: Path, error: BaseException) -> None:
@@ -81,7 +131,7 @@ def provenance(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what made a run: command, versions, commit, machine and the plugins' files."""
     return {
         "command": [Path(sys.executable).name, "-m", "xferlab", *sys.argv[1:]],
-        "versions": {
+        "versions?": {
             "python": platform.python_version(),
             **{name: _version(name) for name in PACKAGES},
         },
@@ -110,8 +160,7 @@ def fingerprint(data: TextData) -> dict[str, str]:
 
 def refuse_other_data(folder: Path, digests: Mapping[str, str]) -> None:
     """Raise ConfigError if an earlier attempt in ``folder`` read other rows."""
-    path = folder / "run.json"
-    before = read_json(path)["data"] if path.exists() else digests
+    before = read_run(folder)["data"] if (folder / "run.json").exists() else digests
     changed = [name for name in before if digests.get(name) != before[name]]
     if changed:
         raise ConfigError(

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xferlab.files import PARTIAL, read_json, sha256_of, sync, write_json
+from xferlab.errors import XferlabError
+from xferlab.files import PARTIAL, sha256_of, sync, write_json
+from xferlab.records import Shape, read_record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,13 +71,18 @@ def write_snapshot(
         shutil.rmtree(old)
 
 
-def newest_snapshot(checkpoints: Path) -> Snapshot | None:
-    """Return the newest whole snapshot, or None; a damaged one is named and deleted."""
+def newest_snapshot(checkpoints: Path, shape: Shape = dict) -> Snapshot | None:
+    """Return the newest whole snapshot, or None; a damaged one is named and deleted.
+
+    Args:
+        checkpoints: where the run's snapshots are.
+        shape: what a state must hold, see ``records.Shape``.
+    """
     folders = _folders(checkpoints)
     for folder in folders:
         try:
-            return _read(folder)
-        except (OSError, ValueError, AttributeError) as e:
+            return _read(folder, shape)
+        except (OSError, ValueError, XferlabError) as e:
             reason = str(e).partition("\n")[0]
             log.warning("note       the checkpoint %s is damaged: %s", folder.name, reason)
             shutil.rmtree(folder)
@@ -100,9 +107,10 @@ def _folders(checkpoints: Path) -> list[Path]:
     return sorted((p for p in checkpoints.glob("step-*") if p.is_dir()), reverse=True)
 
 
-def _read(folder: Path) -> Snapshot:
-    """Read a snapshot's state; raise OSError, ValueError or AttributeError if it is damaged."""
-    for part, digest in read_json(folder / DIGESTS).items():
-        if sha256_of(folder / part) != digest:
+def _read(folder: Path, shape: Shape) -> Snapshot:
+    """Read a snapshot's state; raise OSError, ValueError or XferlabError if it is damaged."""
+    digests = read_record(folder / DIGESTS, {ARRAYS: str, STATE: str})
+    for part in (ARRAYS, STATE):
+        if sha256_of(folder / part) != digests[part]:
             raise ValueError(f"{part} is not what was written")
-    return Snapshot(folder, read_json(folder / STATE))
+    return Snapshot(folder, read_record(folder / STATE, shape))

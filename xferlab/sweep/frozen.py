@@ -15,12 +15,33 @@ from typing import Any
 from xferlab.config.recipe import Recipe, read_plain
 from xferlab.contracts import GROUPS
 from xferlab.errors import RunError
-from xferlab.files import read_json, sha256_of, write_json
+from xferlab.files import sha256_of, write_json
+from xferlab.records import read_record
 from xferlab.registry import REGISTRY
+from xferlab.runs.record import RUN_ID
 from xferlab.sweep.plan import Plan
 from xferlab.sweep.state import FINISHED, state_of
 
 PLAN, JOB = "sweep.json", "job.json"
+LARGEST_PLAN = 64_000_000  # bytes; ten thousand jobs have about three million
+PLAN_SHAPE = {
+    "name?": (str, None),
+    "swept": [str],
+    "asked": [RUN_ID],
+    "jobs": [{"run_id": RUN_ID, "words": [str]}],
+}
+JOB_SHAPE = {"words": [str], "plugins": {"*": str}, "config": dict}
+"""What the two files hold, as far as it is read again; see ``records.Shape``."""
+
+
+def read_plan(folder: Path) -> dict[str, Any]:
+    """Return the content of a sweep's ``sweep.json``."""
+    return read_record(folder / PLAN, PLAN_SHAPE, largest=LARGEST_PLAN)
+
+
+def read_job(folder: Path) -> dict[str, Any]:
+    """Return the content of a job's ``job.json``."""
+    return read_record(folder / JOB, JOB_SHAPE)
 
 
 def folder_for(plan: Plan) -> Path:
@@ -44,8 +65,8 @@ def folder_for(plan: Plan) -> Path:
 
 
 def _name_and_jobs(path: Path) -> tuple[str | None, list[str]]:
-    record = read_json(path)
-    return record["name"], [job["run_id"] for job in record["jobs"]]
+    record = read_plan(path.parent)
+    return record.get("name"), [job["run_id"] for job in record["jobs"]]
 
 
 def freeze(plan: Plan, folder: Path, command: Iterable[str]) -> list[str]:
@@ -55,7 +76,7 @@ def freeze(plan: Plan, folder: Path, command: Iterable[str]) -> list[str]:
     """
     digests = _Digests()
     changed = {name for job in plan.jobs for name in _freeze_job(job_record(job, digests), folder)}
-    earlier = read_json(folder / PLAN) if (folder / PLAN).exists() else {"jobs": [], "swept": []}
+    earlier = read_plan(folder) if (folder / PLAN).exists() else {"jobs": [], "swept": []}
     jobs = {job["run_id"]: job["words"] for job in earlier["jobs"]}
     jobs |= {job.run_id: list(job.words) for job in plan.jobs}
     record = {
@@ -90,7 +111,7 @@ def _freeze_job(record: dict[str, Any], folder: Path) -> list[str]:
         job.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(record), encoding="utf-8")
         return []
-    before = read_json(path)
+    before = read_job(job)
     if before == record or state_of(job).status == FINISHED:
         return []
     write_json(path, record)
@@ -133,7 +154,7 @@ def frozen_recipe(folder: Path) -> Recipe:
         ConfigError: a plugin refuses the config, which it did not when it was frozen.
         RunError: a plugin's file has changed since then.
     """
-    record = read_json(folder / JOB)
+    record = read_job(folder)
     for name, digest in record["plugins"].items():
         if plugin_digest(name) != digest:
             raise RunError(

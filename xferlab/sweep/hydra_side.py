@@ -20,8 +20,7 @@ from omegaconf import DictConfig
 
 from xferlab.config.overrides import as_word, parse_overrides
 from xferlab.config.schema import SweepConfig
-from xferlab.files import read_json
-from xferlab.sweep.frozen import PLAN
+from xferlab.sweep.frozen import read_plan
 from xferlab.sweep.pool import Pool, worker_command
 from xferlab.sweep.state import FINISHED, state_of
 from xferlab.sweep.watching import watch_jobs
@@ -59,7 +58,7 @@ class FrozenSweeper(Sweeper):
 
 def unfinished(folder: Path) -> list[Path]:
     """Return the folders of the jobs that the last command asked for and are not done."""
-    jobs = [folder / run_id for run_id in read_json(folder / PLAN)["asked"]]
+    jobs = [folder / run_id for run_id in read_plan(folder)["asked"]]
     return [job for job in jobs if state_of(job).status != FINISHED]
 
 

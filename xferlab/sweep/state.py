@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from xferlab.runs.lock import is_locked
 from xferlab.runs.record import read_status
 
 QUEUED, RUNNING, FINISHED, INTERRUPTED = "queued", "running", "finished", "interrupted"
@@ -24,10 +26,12 @@ class State:
     Attributes:
         status: ``queued``, or a word of ``status.json``; ``running`` only while its process is.
         record: the content of ``status.json``.
+        folder: of the job.
     """
 
     status: str
     record: dict[str, Any] = field(default_factory=dict)
+    folder: Path = Path()
 
     @property
     def failed(self) -> bool:
@@ -38,27 +42,45 @@ class State:
 def state_of(folder: Path) -> State:
     """Return how the job in ``folder`` stands; nothing is written."""
     if not (folder / "status.json").exists():
-        return State(QUEUED)
+        return State(QUEUED, folder=folder)
     record = read_status(folder)
-    if record["status"] == RUNNING and not _is_alive(record):
-        return State(INTERRUPTED, record)  # killed before it could say so
-    return State(record["status"], record)
+    if record["status"] == RUNNING and not _is_alive(folder, record):
+        return State(INTERRUPTED, record, folder)  # killed before it could say so
+    return State(record["status"], record, folder)
 
 
 def is_leaving(state: State) -> bool:
     """Return whether a job's process has just said that it was interrupted, and is not gone yet."""
     if state.status not in RESUMED or state.record.get("process") in (None, os.getpid()):
         return False
-    age = datetime.now(UTC) - datetime.fromisoformat(state.record["changed"])
-    return age.total_seconds() < LEAVING_SECONDS and _is_alive(state.record)
+    return _age(state.record) < LEAVING_SECONDS and _is_alive(state.folder, state.record)
 
 
-def _is_alive(record: dict[str, Any]) -> bool:
-    """Return whether the process is there; that of another machine is taken to be."""
-    if record["host"] != socket.gethostname():
-        return True
+def _age(record: dict[str, Any]) -> float:
+    """Return the seconds since a status was written; without end where it does not say."""
     try:
-        os.kill(record["process"], 0)
+        changed = datetime.fromisoformat(record["changed"])
+        return (datetime.now(UTC) - changed).total_seconds()
+    except (KeyError, ValueError, TypeError):
+        return math.inf
+
+
+def _is_alive(folder: Path, record: dict[str, Any]) -> bool:
+    """Return whether the job's process is there; that of another machine is taken to be.
+
+    On this one the folder's lock is the truth, where there is one: process ids are used again.
+    """
+    if record.get("host") != socket.gethostname():
+        return "host" in record
+    held = is_locked(folder)
+    return _has_process(record.get("process")) if held is None else held
+
+
+def _has_process(number: int | None) -> bool:
+    if number is None:
+        return False
+    try:
+        os.kill(number, 0)
     except ProcessLookupError:
         return False
     except PermissionError:

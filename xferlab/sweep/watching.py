@@ -16,9 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from xferlab.config.overrides import key_of
-from xferlab.files import read_json
 from xferlab.runs.history import history_of
-from xferlab.sweep.frozen import JOB, PLAN
+from xferlab.runs.record import read_metrics
+from xferlab.sweep.frozen import read_job, read_plan
 from xferlab.sweep.pool import Watch
 from xferlab.sweep.state import FINISHED, State
 from xferlab.training.progress import as_time
@@ -56,7 +56,7 @@ class JobLines:
         self.since: dict[Path, float] = {}
         self._waiting: set[Path] = set()
         sweep = folders[0].parent if folders else Path()
-        self._swept = set(read_json(sweep / PLAN)["swept"]) if folders else set()
+        self._swept = set(read_plan(sweep)["swept"]) if folders else set()
 
     def started(self, folder: Path) -> None:
         """Name the job and what is swept in it."""
@@ -89,7 +89,7 @@ class JobLines:
 
     def swept_words(self, folder: Path) -> str:
         """Return the words of a job whose keys are swept."""
-        words = read_json(folder / JOB)["words"]
+        words = read_job(folder)["words"]
         return " ".join(word for word in words if key_of(word) in self._swept)
 
     def seconds_left(self) -> float | None:
@@ -150,15 +150,15 @@ class JobTable:
 def _progress(folder: Path) -> tuple[str, str]:
     """Return the epochs done of all, and the last validation score, as far as they are written."""
     rows = history_of(folder)
-    total = read_json(folder / JOB)["config"]["train"]["epochs"]
+    total = read_job(folder)["config"]["train"]["epochs"]
     last = rows[-1] if rows else {}
     names = [name for name in last if name.startswith("val_") and name != "val_loss"]
     return f"{len(rows)}/{total}", f"{names[0]} {last[names[0]]:.4f}" if names else ""
 
 
 def _best_words(folder: Path) -> str:
-    path = folder / "metrics.json"
-    best: dict[str, Any] = read_json(path)["best"] if path.exists() else {}
+    scored = (folder / "metrics.json").exists()
+    best: dict[str, Any] = read_metrics(folder)["best"] if scored else {}
     return f"{best['monitor']} {best['value']:.4f}" if best.get("value") is not None else ""
 
 

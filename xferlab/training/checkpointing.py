@@ -25,6 +25,30 @@ COST_SHARE = 1 / 50
 """What saving may cost of a run's time, unless steps were asked for."""
 BYTES_A_SECOND = 5e8
 """A guess at the speed of saving, until the first save has been timed."""
+STATE_SHAPE = {
+    "position": {
+        "batch": range(2**62),
+        "scored": range(2**62),
+        "rows": range(2**62),
+        "loss_sum": float,
+        "seconds": float,
+        "stopped": bool,
+    },
+    "listeners": {
+        "TensorBoardLog?": {"*": range(2**62)},
+        "HistoryFile?": {"rows": [{"*": float}]},
+        "BestKeeper?": {
+            "best": (float, None),
+            "best_epoch": (int, None),
+            "validation": {"*": float},
+        },
+        "RateFollower?": {"values": [float]},
+        "*": dict,
+    },
+    "random": {"python": list, "numpy": list, "keras": [int]},
+    "made_on": dict,
+}
+"""What is no array in a snapshot, see ``records.Shape``."""
 
 
 class Checkpoints(Saver):
@@ -51,7 +75,7 @@ class Checkpoints(Saver):
         self._folder, self._listeners, self._stop = folder, listeners, stop
         self._interval, self._accumulate, self._made_on = interval, accumulate, made_on
         self._saved_at, self._cost = time.monotonic(), 0.0
-        self._snapshot = newest_snapshot(folder / "checkpoints")
+        self._snapshot = newest_snapshot(folder / "checkpoints", STATE_SHAPE)
         if self._snapshot is not None:
             self.start = Position(**self._snapshot.state["position"])
             self._remind(self._snapshot)
