@@ -31,7 +31,7 @@ class State:
 
     status: str
     record: dict[str, Any] = field(default_factory=dict)
-    folder: Path = Path()
+    folder: Path = field(default=Path(), compare=False)
 
     @property
     def failed(self) -> bool:
