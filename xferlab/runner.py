@@ -14,6 +14,7 @@ from xferlab.exams.inspection import inspect
 from xferlab.files import delete_partial, write_json
 from xferlab.prepare import prepare
 from xferlab.runs.faults import as_known
+from xferlab.runs.heartbeat import beating
 from xferlab.runs.lock import locked
 from xferlab.runs.predictions import keep_predictions
 from xferlab.runs.record import (
@@ -59,7 +60,7 @@ def run(recipe: Recipe, folder: Path) -> float | None:
         ConfigError: the folder holds another config's run, or a process that is at work.
         Interrupted: a signal asked to stop; the state is saved.
     """
-    with locked(folder), StopRequest() as stop:
+    with locked(folder), beating(folder), StopRequest() as stop:
         before = refuse_changed(folder, recipe)
         if before and before.status == "finished" and not before.changed:
             log.info("%s is finished already", _shown(folder))

@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-ASKS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-"""An interactive stop, an ordinary one, and what Slurm is told to send before its limit."""
+LIMITS = (signal.SIGUSR1, signal.SIGUSR2)
+"""What a scheduler is told to send before its limit; submitit tells Slurm to send the second."""
+ASKS = (signal.SIGINT, signal.SIGTERM, *LIMITS)
+"""An interactive stop, an ordinary one, and a scheduler's."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -33,7 +35,7 @@ class Interrupted(KeyboardInterrupt):
     @property
     def status(self) -> str:
         """``preempted`` if a scheduler announced its limit, else ``interrupted``."""
-        return "preempted" if self.number == signal.SIGUSR1 else "interrupted"
+        return "preempted" if self.number in LIMITS else "interrupted"
 
 
 class StopRequest:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from xferlab.runs.heartbeat import SILENT_SECONDS, seconds_silent
 from xferlab.runs.lock import is_locked
 from xferlab.runs.record import read_status
 
@@ -66,12 +67,13 @@ def _age(record: dict[str, Any]) -> float:
 
 
 def _is_alive(folder: Path, record: dict[str, Any]) -> bool:
-    """Return whether the job's process is there; that of another machine is taken to be.
+    """Return whether the job's process is there; that of another machine if it was heard of.
 
     On this one the folder's lock is the truth, where there is one: process ids are used again.
     """
     if record.get("host") != socket.gethostname():
-        return "host" in record
+        silent = seconds_silent(folder)
+        return "host" in record and silent is not None and silent < SILENT_SECONDS
     held = is_locked(folder)
     return _has_process(record.get("process")) if held is None else held
 
