@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xferlab import Emits, LabelKind, Takes, Task, TaskSpec, register
-from xferlab.kit.scores import split_score
+from xferlab.kit.resampling import WeightedScore, weighted_areas
 
 
 @register("metric", "auc")
@@ -28,17 +28,18 @@ class Auc:
     def build(self, spec: TaskSpec):
         import numpy as np
 
-        def score(labels, outputs):
+        def prepare(labels, outputs):
             if spec.task is not Task.multi_label:
                 labels = labels[:, None] == np.arange(spec.num_classes)
                 outputs = _comparable(outputs, spec)
             if spec.task is not Task.multi_label and spec.num_classes == 2:
                 labels, outputs = labels[:, 1:], outputs[:, 1:] - outputs[:, :1]
-            areas = [_area(labels[:, i] > 0.5, outputs[:, i]) for i in range(labels.shape[1])]
-            areas = [area for area in areas if area is not None]
-            return np.mean(areas) if areas else float("nan")
+            each = [
+                weighted_areas(labels[:, i] > 0.5, outputs[:, i]) for i in range(labels.shape[1])
+            ]
+            return lambda weights: _mean_of_known(np.stack([area(weights) for area in each], 1))
 
-        return split_score(score, spec)
+        return WeightedScore(prepare, spec)
 
 
 def _comparable(outputs, spec: TaskSpec):
@@ -48,12 +49,10 @@ def _comparable(outputs, spec: TaskSpec):
     return log_softmax(outputs, axis=-1) if spec.emits is Emits.logits else outputs
 
 
-def _area(positive, values):
-    """Return the area for one class from the ranks of its rows (Mann & Whitney 1947)."""
-    from scipy.stats import rankdata
+def _mean_of_known(areas):
+    """Return the mean over the classes that have an area; NaN if none has."""
+    import numpy as np
 
-    n = positive.sum()
-    rest = len(positive) - n
-    if n == 0 or rest == 0:
-        return None
-    return (rankdata(values)[positive].sum() - n * (n + 1) / 2) / (n * rest)
+    known = ~np.isnan(areas)
+    total, classes = np.where(known, areas, 0).sum(1), known.sum(1)
+    return np.divide(total, classes, out=np.full(len(areas), np.nan), where=classes > 0)

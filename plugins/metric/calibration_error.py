@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xferlab import Emits, LabelKind, Takes, TaskSpec, register
-from xferlab.kit.scores import split_score
+from xferlab.kit.resampling import one_hot, sum_score
 
 
 @register("metric", "calibration_error")
@@ -35,13 +35,17 @@ class CalibrationError:
 
     def build(self, spec: TaskSpec):
         import numpy as np
+        from scipy.sparse import hstack
         from scipy.special import softmax
 
-        def score(labels, outputs):
+        def parts(labels, outputs):
             sure = outputs if spec.emits is Emits.probabilities else softmax(outputs, axis=-1)
             gap = (outputs.argmax(-1) == labels) - sure.max(-1)
             # a bin holds its upper edge: (0, 1/15], (1/15, 2/15], ...
             bins = np.clip(np.ceil(sure.max(-1) * self.bins) - 1, 0, self.bins - 1).astype(int)
-            return np.abs(np.bincount(bins, weights=gap)).sum() / len(labels)
+            return hstack([one_hot(bins, self.bins, gap), np.ones((len(labels), 1))]).tocsr()
 
-        return split_score(score, spec)
+        def score(sums):
+            return np.abs(sums[:, :-1]).sum(1) / sums[:, -1]
+
+        return sum_score(parts, score, spec)

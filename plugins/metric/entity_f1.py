@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 from xferlab import ConfigError, Emits, LabelKind, Takes, TaskSpec, register
+from xferlab.kit.entities import spans, strange_tag
+from xferlab.kit.resampling import WeightedScore
 
 
 @register("metric", "entity_f1")
@@ -27,44 +28,30 @@ class EntityF1:
         import numpy as np
 
         names = spec.class_names
-        for name in names:
-            if name != "O" and name[:2] not in ("B-", "I-"):
-                raise ConfigError(
-                    f"the tag '{name}' is not O, B-<type> or I-<type>",
-                    where="metric.entity_f1",
-                    fix="use metric=accuracy or metric=f1, which count tokens",
-                )
+        strange = strange_tag(names)
+        if strange is not None:
+            raise ConfigError(
+                f"the tag '{strange}' is not O, B-<type> or I-<type>",
+                where="metric.entity_f1",
+                fix="use metric=accuracy or metric=f1, which count tokens",
+            )
 
-        def entities(tags) -> set[tuple[int, int, int, str]]:
-            return {
-                (row, *span)
-                for row, row_tags in enumerate(tags)
-                for span in spans(names[tag] for tag in row_tags)
-            }
+        def entities(tags) -> set[tuple[int, int, str]]:
+            return set(spans(names[tag] for tag in tags))
 
-        def score(labels, outputs) -> float:
-            labels, outputs = np.asarray(labels), np.asarray(outputs)
-            labelled = labels >= 0
-            if np.isnan(outputs[labelled]).any() or not labelled.any():
-                return float("nan")
-            predicted = outputs.argmax(-1)
-            found = entities(p[keep] for p, keep in zip(predicted, labelled, strict=True))
-            wanted = entities(row[keep] for row, keep in zip(labels, labelled, strict=True))
-            return 2 * len(found & wanted) / max(len(found) + len(wanted), 1)
+        def prepare(labels, outputs):
+            predicted, labelled = outputs.argmax(-1), labels >= 0
+            both = []
+            for row, keep in enumerate(labelled):
+                found, wanted = entities(predicted[row][keep]), entities(labels[row][keep])
+                both.append((2 * len(found & wanted), len(found) + len(wanted)))
+            own = np.array(both, "float64")
+            return lambda weights: _ratio(*(weights @ own).T)
 
-        return score
+        return WeightedScore(prepare, spec)
 
 
-def spans(tags: Iterable[str]) -> Iterator[tuple[int, int, str]]:
-    """Yield the start, the end (not included) and the type of each entity.
+def _ratio(above, below):
+    import numpy as np
 
-    >>> list(spans(["B-PER", "I-PER", "O", "I-LOC", "B-LOC"]))
-    [(0, 2, 'PER'), (3, 4, 'LOC'), (4, 5, 'LOC')]
-    """
-    start, kind = 0, ""
-    for i, tag in enumerate([*tags, "O"]):
-        if kind and tag != f"I-{kind}":
-            yield start, i, kind
-            kind = ""
-        if not kind and tag != "O":
-            start, kind = i, tag[2:]
+    return above / np.maximum(below, 1.0)

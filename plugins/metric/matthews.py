@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xferlab import Emits, LabelKind, Takes, TaskSpec, register
-from xferlab.kit.scores import count, split_score
+from xferlab.kit.scores import count_score
 
 
 @register("metric", "matthews")
@@ -27,10 +27,10 @@ class Matthews:
     def build(self, spec: TaskSpec):
         import numpy as np
 
-        def score(labels, outputs):
-            c = count(labels, outputs, spec)
-            together = c.hits.sum() * c.rows - c.predicted @ c.actual
-            apart = (c.rows**2 - c.predicted @ c.predicted) * (c.rows**2 - c.actual @ c.actual)
-            return together / np.sqrt(apart) if apart > 0 else 0.0
+        def score(c):
+            rows = c.actual.sum(1)
+            together = c.hits.sum(1) * rows - (c.predicted * c.actual).sum(1)
+            apart = (rows**2 - (c.predicted**2).sum(1)) * (rows**2 - (c.actual**2).sum(1))
+            return np.divide(together, np.sqrt(apart), out=np.zeros(len(rows)), where=apart > 0)
 
-        return split_score(score, spec)
+        return count_score(score, spec)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xferlab import Emits, LabelKind, Takes, TaskSpec, register
-from xferlab.kit.scores import correlation, split_score
+from xferlab.kit.resampling import WeightedScore, weighted_correlation
 
 
 @register("metric", "pearson")
@@ -21,7 +21,8 @@ class Pearson:
     better: ClassVar[str] = "max"
 
     def build(self, spec: TaskSpec):
-        def score(labels, values):
-            return correlation(labels, values.reshape(-1))
+        def prepare(labels, values):
+            wanted, found = labels.astype("float64"), values.reshape(-1)
+            return lambda weights: weighted_correlation(weights, wanted, found)
 
-        return split_score(score, spec)
+        return WeightedScore(prepare, spec)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xferlab import Emits, LabelKind, Takes, TaskSpec, register
-from xferlab.kit.scores import correlation, split_score
+from xferlab.kit.resampling import WeightedScore, weighted_correlation, weighted_ranks
 
 
 @register("metric", "spearman")
@@ -21,9 +21,8 @@ class Spearman:
     better: ClassVar[str] = "max"
 
     def build(self, spec: TaskSpec):
-        from scipy.stats import rankdata
+        def prepare(labels, values):
+            wanted, found = weighted_ranks(labels), weighted_ranks(values.reshape(-1))
+            return lambda weights: weighted_correlation(weights, wanted(weights), found(weights))
 
-        def score(labels, values):
-            return correlation(rankdata(labels), rankdata(values))
-
-        return split_score(score, spec)
+        return WeightedScore(prepare, spec)

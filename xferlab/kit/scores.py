@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import Emits, LabelKind, Task, TaskSpec
+from xferlab.kit.resampling import Weighted, WeightedScore, one_hot, sum_score
 
 if TYPE_CHECKING:
     import keras
@@ -29,21 +30,49 @@ def mean_score(
     import keras
     from keras import ops
 
+    def parts(labels: Any, outputs: Any) -> tuple[Any, Any]:
+        """Return values, and 1 where one counts, else 0; None where all do."""
+        labels, outputs = ops.convert_to_tensor(labels), ops.cast(outputs, "float32")
+        values = ops.cast(score(labels, outputs), "float32")
+        broken = ops.any(ops.isnan(outputs), axis=-1)
+        values = ops.where(broken, float("nan"), values)
+        if ignore is None:
+            return values, None
+        counts = ops.not_equal(labels, ignore)
+        return ops.where(counts, values, 0.0), ops.cast(counts, "float32")
+
     class MeanScore(keras.metrics.Mean):
         def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-            labels = ops.convert_to_tensor(y_true)
-            outputs = ops.cast(y_pred, "float32")
-            values = ops.cast(score(labels, outputs), "float32")
-            broken = ops.any(ops.isnan(outputs), axis=-1)
-            values = ops.where(broken, float("nan"), values)
-            if ignore is not None:
-                counts = ops.not_equal(labels, ignore)
-                values = ops.where(counts, values, 0.0)
-                counts = ops.cast(counts, "float32")
+            values, counts = parts(y_true, y_pred)
+            if counts is not None:
                 sample_weight = counts if sample_weight is None else sample_weight * counts
             super().update_state(values, sample_weight=sample_weight)
 
+        def resampled(self, labels: Any, outputs: Any) -> Weighted:
+            return weighted_mean(*parts(labels, outputs))
+
     return MeanScore(name=name)
+
+
+def weighted_mean(values: Any, counts: Any = None) -> Weighted:
+    """Return the mean of what is drawn as a function of row weights.
+
+    Args:
+        values: (rows, ...), summed within a row.
+        counts: how much each counts, of the same shape; by default 1.
+    """
+    import numpy as np
+
+    values = np.asarray(values, "float64")
+    counts = np.ones_like(values) if counts is None else np.asarray(counts, "float64")
+    rows = len(values)
+    own = np.stack([(values * counts).reshape(rows, -1).sum(1), counts.reshape(rows, -1).sum(1)], 1)
+
+    def means(weights: Any) -> Any:
+        above, below = (weights @ own).T
+        return np.divide(above, below, out=np.zeros(len(weights)), where=below > 0)
+
+    return means
 
 
 class Average(Enum):
@@ -57,19 +86,17 @@ class Average(Enum):
 
 @dataclass(frozen=True)
 class Counts:
-    """What a confusion matrix says about each class, float64 (classes,).
+    """What a confusion matrix says about each class, float64 (resamples, classes).
 
     Attributes:
         hits: rows of the class that were predicted to be of it.
         predicted: rows that were predicted to be of the class.
         actual: rows of the class.
-        rows: number of rows, a float.
     """
 
     hits: np.ndarray
     predicted: np.ndarray
     actual: np.ndarray
-    rows: float
 
 
 def split_score(score: Callable[[Any, Any], float], spec: TaskSpec) -> Callable[[Any, Any], float]:
@@ -103,21 +130,38 @@ def decisions(outputs: Any, spec: TaskSpec) -> Any:
     return outputs.argmax(axis=-1)
 
 
-def count(labels: Any, outputs: Any, spec: TaskSpec) -> Counts:
-    """Return each class's hits, predictions and rows."""
+def count_score(value: Callable[[Counts], Any], spec: TaskSpec) -> WeightedScore:
+    """Return the score of a split that is a function of each class's counts.
+
+    Args:
+        value: of the counts of resamples, the scores (resamples,).
+        spec: the task.
+    """
     import numpy as np
 
-    found, wanted = decisions(outputs, spec), np.asarray(labels)
-    if spec.task is not Task.multi_label:
-        classes = np.arange(spec.num_classes)
-        found, wanted = found[:, None] == classes, wanted[:, None] == classes
-    found, wanted = found.astype("float64"), wanted.astype("float64")
-    return Counts((found * wanted).sum(0), found.sum(0), wanted.sum(0), float(len(found)))
+    def of_sums(sums: Any) -> Any:
+        return value(Counts(*np.split(sums, 3, axis=1)))
+
+    return sum_score(lambda labels, outputs: _counted(labels, outputs, spec), of_sums, spec)
+
+
+def _counted(labels: Any, outputs: Any, spec: TaskSpec) -> Any:
+    """Return what each row adds to hits, predictions and rows of each class, (rows, 3 classes)."""
+    from scipy.sparse import csr_array, hstack
+
+    found = decisions(outputs, spec)
+    if spec.task is Task.multi_label:
+        wanted, found = (csr_array(a.astype("float64")) for a in (labels, found))
+        hits = found * wanted
+    else:
+        wanted, found = (one_hot(a.astype("int64"), spec.num_classes) for a in (labels, found))
+        hits = found * wanted
+    return csr_array(hstack([hits, found, wanted]))
 
 
 def ratio_score(
     ratio: Callable[[Counts], tuple[Any, Any]], spec: TaskSpec, average: Average
-) -> Callable[[Any, Any], float]:
+) -> WeightedScore:
     """Return the score of a split that is a ratio for each class: precision, recall or F1.
 
     As in scikit-learn, a ratio with nothing below the line is 0, and a class that is neither
@@ -134,29 +178,17 @@ def ratio_score(
     if average is Average.binary and (spec.num_classes != 2 or spec.task is Task.multi_label):
         raise ValueError(f"average=binary needs two classes, one a row; {spec.num_classes} given")
 
-    def score(labels: Any, outputs: Any) -> float:
-        counts = count(labels, outputs, spec)
+    def score(counts: Counts) -> Any:
         above, below = ratio(counts)
         if average is Average.micro:
-            return above.sum() / max(below.sum(), 1.0)
+            return above.sum(1) / np.maximum(below.sum(1), 1.0)
         each = above / np.maximum(below, 1.0)
         if average is Average.binary:
-            return each[1]
+            return each[:, 1]
         weights = counts.actual
         if average is Average.macro:
             present = counts.predicted + counts.actual > 0
             weights = np.where(present | (spec.task is Task.multi_label), 1.0, 0.0)
-        return (each * weights).sum() / max(weights.sum(), 1.0)
+        return (each * weights).sum(1) / np.maximum(weights.sum(1), 1.0)
 
-    return split_score(score, spec)
-
-
-def correlation(labels: Any, values: Any) -> float:
-    """Return Pearson's r; 0 if all values are one (nothing learnt), NaN if all labels are."""
-    import numpy as np
-
-    if len(labels) < 2 or np.ptp(labels) == 0:
-        return float("nan")
-    if np.ptp(values) == 0:
-        return 0.0
-    return float(np.corrcoef(labels, values)[0, 1])
+    return count_score(score, spec)

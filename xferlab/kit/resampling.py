@@ -1,0 +1,173 @@
+"""Scores of weighted rows: what lets a thousand resamples of a split cost little more than one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from xferlab.contracts import LabelKind, TaskSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Weighted = Callable[[Any], Any]
+"""Of row weights, float64 (resamples, rows), how often each row is drawn; scores (resamples,)."""
+
+
+class WeightedScore:
+    """A metric of a whole split that can also be asked for resamples of its rows.
+
+    Called with labels and outputs, as any function metric, it gives every row the weight 1. The
+    score is NaN where there is none: no row, or an output that is not a number.
+
+    Args:
+        prepare: of labels (rows, ...) and float64 outputs (rows, ...), the score of weights.
+        spec: the task.
+    """
+
+    def __init__(self, prepare: Callable[[Any, Any], Weighted], spec: TaskSpec) -> None:
+        self._prepare, self._spec = prepare, spec
+
+    def __call__(self, labels: Any, outputs: Any) -> float:
+        """Return the score of all rows."""
+        import numpy as np
+
+        return float(self.resampled(labels, outputs)(np.ones((1, len(labels))))[0])
+
+    def resampled(self, labels: Any, outputs: Any) -> Weighted:
+        """Return the function of row weights that scores resamples of these rows."""
+        import numpy as np
+
+        labels, outputs = np.asarray(labels), np.asarray(outputs, "float64")
+        counted = outputs
+        if self._spec.label_kind is LabelKind.tags:
+            counted = outputs[labels >= 0]
+        if not len(counted) or np.isnan(counted).any():
+            return lambda weights: np.full(len(weights), np.nan)
+        return self._prepare(labels, outputs)
+
+
+def sum_score(
+    parts: Callable[[Any, Any], Any], value: Callable[[Any], Any], spec: TaskSpec
+) -> WeightedScore:
+    """Return the score that is a function of sums over rows, or over labelled tokens.
+
+    Args:
+        parts: of labels (units,) and float64 outputs (units, num_outputs), what each unit adds,
+            an array or a sparse array (units, k).
+        value: of sums (resamples, k), the scores (resamples,).
+        spec: the task; tags are flattened to the labelled tokens, a resample draws whole rows.
+    """
+
+    def prepare(labels: Any, outputs: Any) -> Weighted:
+        if spec.label_kind is LabelKind.tags:
+            labelled = labels >= 0
+            own = rows_by_token(labelled) @ parts(labels[labelled], outputs[labelled])
+        else:
+            own = parts(labels, outputs)
+        return lambda weights: value(weights @ own)
+
+    return WeightedScore(prepare, spec)
+
+
+def rows_by_token(labelled: np.ndarray) -> Any:
+    """Return the sparse array (rows, tokens) that sums the labelled tokens of each row."""
+    import numpy as np
+    from scipy.sparse import csr_array
+
+    row_of = np.nonzero(labelled)[0]
+    shape = (len(labelled), len(row_of))
+    return csr_array((np.ones(len(row_of)), (row_of, np.arange(len(row_of)))), shape=shape)
+
+
+def one_hot(classes: np.ndarray, width: int, values: Any = 1.0) -> Any:
+    """Return a sparse array (units, width) with ``values`` at each unit's class."""
+    import numpy as np
+    from scipy.sparse import csr_array
+
+    units = np.arange(len(classes))
+    filled = np.broadcast_to(np.asarray(values, "float64"), classes.shape)
+    return csr_array((filled, (units, classes)), shape=(len(classes), width))
+
+
+def weighted_areas(positive: np.ndarray, values: np.ndarray) -> Weighted:
+    """Return the area under the ROC curve as a function of row weights; NaN where there is none.
+
+    Mann & Whitney 1947: the share of pairs, one positive and one not, in the right order; a pair
+    of equal values counts half.
+
+    Args:
+        positive: bool (rows,).
+        values: float (rows,), higher for what is more likely positive.
+    """
+    import numpy as np
+
+    order = np.argsort(values, kind="stable")
+    is_positive = positive[order].astype("float64")
+    begins = _group_starts(values[order])
+
+    def areas(weights: Any) -> Any:
+        drawn = weights[:, order]
+        right = np.add.reduceat(drawn * is_positive, begins, axis=1)
+        wrong = np.add.reduceat(drawn * (1 - is_positive), begins, axis=1)
+        above = (right * (np.cumsum(wrong, axis=1) - wrong / 2)).sum(axis=1)
+        pairs = right.sum(axis=1) * wrong.sum(axis=1)
+        return np.divide(above, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
+
+    return areas
+
+
+def weighted_ranks(values: np.ndarray) -> Weighted:
+    """Return the ranks of rows as a function of their weights, (resamples, rows) each.
+
+    A row of weight w stands for w equal ones; ties share their mean rank.
+    """
+    import numpy as np
+
+    order = np.argsort(values, kind="stable")
+    begins = _group_starts(values[order])
+    group = np.empty(len(values), dtype="int64")
+    group[order] = np.repeat(np.arange(len(begins)), np.diff([*begins, len(values)]))
+
+    def ranks(weights: Any) -> Any:
+        together = np.add.reduceat(weights[:, order], begins, axis=1)
+        return (np.cumsum(together, axis=1) - together / 2 + 0.5)[:, group]
+
+    return ranks
+
+
+def weighted_correlation(weights: Any, labels: Any, values: Any) -> Any:
+    """Return Pearson's r of each resample, (resamples,).
+
+    0 if all values of one are the same, NaN if all its labels are.
+
+    Args:
+        weights: float64 (resamples, rows).
+        labels: float64 (rows,) or (resamples, rows).
+        values: likewise.
+    """
+    import numpy as np
+
+    total = weights.sum(axis=1, keepdims=True)
+    x, y = (a - (weights * a).sum(axis=1, keepdims=True) / total for a in (labels, values))
+    xx, yy, xy = ((weights * pair).sum(axis=1) for pair in (x * x, y * y, x * y))
+    flat_x, flat_y = (_is_flat(weights, a) for a in (labels, values))
+    both = ~flat_x & ~flat_y
+    r = np.divide(xy, np.sqrt(xx * yy), out=np.zeros(len(weights)), where=both)
+    return np.where(flat_x, np.nan, r)
+
+
+def _is_flat(weights: Any, values: Any) -> Any:
+    """Return whether all drawn values of a resample are the same, bool (resamples,)."""
+    import numpy as np
+
+    drawn = weights > 0
+    top = np.where(drawn, values, -np.inf).max(axis=1)
+    return top == np.where(drawn, values, np.inf).min(axis=1)
+
+
+def _group_starts(ordered: np.ndarray) -> np.ndarray:
+    """Return where each run of equal values begins."""
+    import numpy as np
+
+    return np.concatenate([[0], np.nonzero(np.diff(ordered))[0] + 1])
