@@ -18,7 +18,8 @@ PACKAGE = Path(xferlab.__file__).parent
 ORDER = [
     "errors", "files", "records", "task", "typed", "contracts", "registry", "discovery",
     "compatibility", "pictures", "config", "pretrained", "text", "kit", "runs", "training",
-    "exams", "prepare", "finding", "runner", "sweep", "report", "worker", "catalogue", "cli",
+    "analysis", "exams", "prepare", "finding", "runner", "sweep", "report", "worker", "catalogue",
+    "cli",
 ]  # fmt: skip
 RANK = {name: rank for rank, name in enumerate(ORDER)}
 HEAVY = {"tensorflow", "keras", "keras_hub", "transformers", "datasets", "torch", "jax"}

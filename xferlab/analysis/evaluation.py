@@ -1,0 +1,171 @@
+"""Everything about one split in one object, and as files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from xferlab.analysis.answers import Answers
+from xferlab.analysis.bootstrap import LEVEL, SAMPLES, SEED, Score, score_with_intervals
+from xferlab.analysis.calibration import Calibration, Residuals, calibration_of, residuals_of
+from xferlab.analysis.classes import Report, class_report
+from xferlab.analysis.confusion import Confusion, LabelCounts, confusion_of
+from xferlab.analysis.drawing import calibration_picture, confusion_picture, residuals_picture
+from xferlab.analysis.escaping import csv_text
+from xferlab.analysis.mistakes import NUMBER, Mistakes, mistakes_of
+from xferlab.contracts import Task
+from xferlab.pictures import as_png_bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Scores of one split, and what stands behind them.
+
+    Attributes:
+        name: of the split, or of the data.
+        answers: labels and outputs.
+        scores: the loss and every metric, with intervals.
+        samples: resamples that the intervals are made of; 0 for none.
+        shown_mistakes: how many mistakes are listed.
+    """
+
+    name: str
+    answers: Answers
+    scores: Mapping[str, Score]
+    samples: int = SAMPLES
+    shown_mistakes: int = NUMBER
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether there are values in place of classes."""
+        return self.answers.spec.task is Task.regression
+
+    @cached_property
+    def report(self) -> Report:
+        """Scores by class."""
+        return class_report(self.answers)
+
+    @cached_property
+    def confusion(self) -> Confusion | LabelCounts:
+        """Which class was taken for which."""
+        return confusion_of(self.answers)
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """How true the probabilities are."""
+        return calibration_of(self.answers)
+
+    @cached_property
+    def residuals(self) -> Residuals:
+        """A regression's values beside its labels."""
+        return residuals_of(self.answers)
+
+    @cached_property
+    def mistakes(self) -> Mistakes:
+        """The surest mistakes."""
+        return mistakes_of(self.answers, self.shown_mistakes)
+
+    def record(self, **more: Any) -> dict[str, Any]:
+        """Return the scores as plain data, for ``metrics.json``."""
+        found: dict[str, Any] = {"name": self.name, "rows": len(self.answers), **more}
+        found["scores"] = {
+            name: {"value": s.value, "low": s.low, "high": s.high}
+            for name, s in self.scores.items()
+        }
+        if not self.is_regression:
+            found["expected_calibration_error"] = self.calibration.error
+        if self.samples:
+            found["interval"] = {
+                "method": "percentile bootstrap over rows",
+                "level": LEVEL,
+                "samples": self.samples,
+                "seed": SEED,
+            }
+        return found
+
+    def pictures(self, title: str) -> dict[str, bytes]:
+        """Return the pictures as PNG files, by name."""
+        if self.is_regression:
+            return {"residuals.png": as_png_bytes(residuals_picture(self.residuals, title))}
+        return {
+            "confusion.png": as_png_bytes(confusion_picture(self.confusion, title)),
+            "calibration.png": as_png_bytes(calibration_picture(self.calibration, title)),
+        }
+
+    def files(self, record: Mapping[str, Any]) -> dict[str, str]:
+        """Return every other file's text, by name."""
+        found = {
+            "mistakes.csv": self.mistakes.csv(),
+            "mistakes.md": self.mistakes.markdown(),
+            "predictions.csv": csv_text(self._predictions()),
+            "metrics.json": json.dumps(record, indent=2, ensure_ascii=False) + "\n",
+        }
+        if self.is_regression:
+            return found | {"residuals.csv": self.residuals.csv()}
+        return found | {
+            "report.txt": self.report.text(),
+            "report.csv": self.report.csv(),
+            "confusion.csv": self.confusion.csv(),
+            "calibration.csv": self.calibration.csv(),
+        }
+
+    def _predictions(self) -> Iterator[tuple[Any, ...]]:
+        """Yield a header and a line a row; a line a word for tagging."""
+        answers, task = self.answers, self.answers.spec.task
+        names = answers.spec.class_names
+        if task is Task.tagging:
+            yield from self._tags()
+            return
+        if task is Task.regression:
+            yield ("row", "true", "predicted")
+            for i, (label, value) in enumerate(zip(answers.labels, answers.predicted, strict=True)):
+                yield i + 1, float(label), float(value)
+            return
+        several = task is Task.multi_label
+        yield ("row", "true", "predicted", *(f"p_{name}" for name in names))
+        for i, p in enumerate(answers.probabilities):
+            pair = (answers.labels[i], answers.predicted[i])
+            told = (
+                "|".join(n for n, there in zip(names, one, strict=True) if there > 0.5)
+                if several
+                else names[one]
+                for one in pair
+            )
+            yield (i + 1, *told, *p.tolist())
+
+    def _tags(self) -> Iterator[tuple[Any, ...]]:
+        answers = self.answers
+        yield ("row", "word", "text", "true", "predicted", "probability")
+        sure = answers.probabilities.max(axis=-1)
+        for i, words in enumerate(answers.texts):
+            tags = zip(words, *answers.tags(i), strict=False)
+            for place, (word, wanted, found) in enumerate(tags):
+                if answers.labels[i, place] >= 0:
+                    yield i + 1, place + 1, word, wanted, found, float(sure[i, place])
+
+
+def evaluation_of(
+    name: str,
+    answers: Answers,
+    loss: Any,
+    metrics: Mapping[str, Any],
+    samples: int = SAMPLES,
+    shown_mistakes: int = NUMBER,
+    progress: Callable[[int], None] | None = None,
+) -> Evaluation:
+    """Score a split, and keep what stands behind the scores.
+
+    Args:
+        name: of the split, or of the data.
+        answers: labels and outputs.
+        loss: Keras loss.
+        metrics: as the metric plugins built them, by logged name.
+        samples: resamples for the intervals; 0 for none.
+        shown_mistakes: how many mistakes to list.
+        progress: told how many resamples are done, now and then.
+    """
+    scores = score_with_intervals(loss, metrics, answers.labels, answers.outputs, samples, progress)
+    return Evaluation(name, answers, scores, samples, shown_mistakes)
