@@ -1,0 +1,317 @@
+"""Reports, confusion, calibration, mistakes: against scikit-learn, by hand, with odd texts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import struct
+
+import numpy as np
+import pytest
+import sklearn.metrics as reference
+from scipy.special import expit, softmax
+
+from xferlab import Emits, Split, Task, TaskSpec
+from xferlab.analysis.answers import answers
+from xferlab.analysis.bootstrap import Score
+from xferlab.analysis.calibration import calibration_of, wilson
+from xferlab.analysis.classes import class_report
+from xferlab.analysis.confusion import confusion_of
+from xferlab.analysis.escaping import csv_text, markdown
+from xferlab.analysis.evaluation import Evaluation
+from xferlab.analysis.mistakes import marked, mistakes_of
+
+TAGS = ("O", "B-person", "I-person", "B-place", "I-place")
+HOSTILE = '=cmd|"/c calc"!A1 <script>alert(1)</script> [x](javascript:y) | \x1b[2J\r\nnext'
+
+
+def one_label(classes: int = 4, rows: int = 300, seed: int = 0, texts=None):
+    """Return answers of a task with one label a row; the last class is neither there nor told."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, classes - 1, rows).astype("int32")
+    logits = random.normal(size=(rows, classes)).astype("float32")
+    logits[np.arange(rows), labels] += 1
+    logits[:, -1] = -9
+    spec = TaskSpec(Task.one_label, tuple(f"c{i}" for i in range(classes)), 9, 9)
+    texts = texts or [f"text {i}" for i in range(rows)]
+    return answers(spec, Split(texts, labels), logits, softmax(logits, -1))
+
+
+def several_labels(classes: int = 5, rows: int = 300):
+    random = np.random.default_rng(1)
+    labels = (random.random((rows, classes)) < 0.3).astype("float32")
+    logits = (2 * labels - 1 + random.normal(size=labels.shape)).astype("float32")
+    spec = TaskSpec(Task.multi_label, tuple(f"c{i}" for i in range(classes)), 9, 9)
+    return answers(spec, Split([f"text {i}" for i in range(rows)], labels), logits, expit(logits))
+
+
+def tagged(wanted, found, sureness=None):
+    """Return answers of sentences whose words are w0, w1, ...; found None is a word cut off."""
+    labels = [np.array([TAGS.index(t) for t in row], "int32") for row in wanted]
+    outputs = []
+    for i, row in enumerate(found):
+        out = np.full((len(row), len(TAGS)), np.nan, "float32")
+        for j, tag in enumerate(row):
+            if tag is not None:
+                out[j] = np.eye(len(TAGS))[TAGS.index(tag)] * (sureness or [4] * len(found))[i]
+        outputs.append(out)
+    texts = [[f"w{j}" for j in range(len(row))] for row in wanted]
+    spec = TaskSpec(Task.tagging, TAGS, 9, 9)
+    return answers(spec, Split(texts, labels), outputs, [softmax(o, -1) for o in outputs])
+
+
+def values(rows: int = 200):
+    random = np.random.default_rng(2)
+    labels = random.integers(0, 6, rows).astype("float32")
+    found = (labels + random.normal(size=rows)).astype("float32")[:, None]
+    spec = TaskSpec(Task.regression, (), 9, 9, has_pairs=True, emits=Emits.values)
+    pairs = [f"pair {i}" for i in range(rows)]
+    return answers(spec, Split([f"text {i}" for i in range(rows)], labels, pairs), found, found)
+
+
+def table(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+# report
+
+
+def test_the_report_of_one_label_is_scikit_learns():
+    found = one_label()
+    report = class_report(found)
+    expected = reference.classification_report(
+        found.labels, found.predicted, output_dict=True, zero_division=0
+    )
+    for line in report.classes:
+        there = expected[line.name.removeprefix("c")]
+        assert (line.precision, line.recall, line.f1, line.support) == pytest.approx(
+            (there["precision"], there["recall"], there["f1-score"], there["support"])
+        )
+    macro, weighted = (expected[f"{name} avg"]["f1-score"] for name in ("macro", "weighted"))
+    shown = {line.name: line.f1 for line in report.means}
+    assert list(shown.values()) == pytest.approx([expected["accuracy"], macro, weighted])
+    assert report.absent == ("c3",)
+    assert "neither there nor predicted: c3" in report.text()
+
+
+def test_the_report_of_several_labels_is_scikit_learns():
+    found = several_labels()
+    report = class_report(found)
+    expected = reference.classification_report(
+        found.labels, found.predicted, output_dict=True, zero_division=0
+    )
+    for name, line in zip("01234", report.classes, strict=True):
+        assert line.f1 == pytest.approx(expected[name]["f1-score"])
+    assert [line.f1 for line in report.means] == pytest.approx(
+        [expected[f"{name} avg"]["f1-score"] for name in ("micro", "macro", "weighted")]
+    )
+
+
+def test_the_report_of_tags_counts_whole_entities():
+    # place: 1 of 2 right, 1 told; person: right ends and type once, once one word too short
+    wanted = [["B-person", "I-person", "O", "B-place"], ["B-person", "I-person", "B-place", "O"]]
+    found = [["B-person", "I-person", "O", "B-place"], ["B-person", "O", "O", "O"]]
+    report = class_report(tagged(wanted, found))
+    lines = {line.name: (line.precision, line.recall, line.support) for line in report.classes}
+    assert lines == {"person": (0.5, 0.5, 2), "place": (1.0, 0.5, 2)}
+    assert [line.f1 for line in report.means] == pytest.approx([4 / 7, 7 / 12, 7 / 12])
+    assert report.unit == "entities"
+
+
+def test_the_report_as_csv_has_every_line():
+    report = class_report(one_label())
+    rows = table(report.csv())
+    assert [row["class"] for row in rows if row["kind"] == "class"] == ["c0", "c1", "c2"]
+    assert float(rows[0]["f1"]) == pytest.approx(report.classes[0].f1, rel=1e-5)
+
+
+# confusion
+
+
+def test_confusion_is_scikit_learns():
+    found = one_label()
+    confusion = confusion_of(found)
+    expected = reference.confusion_matrix(found.labels, found.predicted, labels=range(4))
+    assert (confusion.counts == expected).all()
+    cells = {(r["true"], r["predicted"]): int(r["count"]) for r in table(confusion.csv())}
+    assert cells[("c0", "c1")] == expected[0, 1]
+    assert sum(cells.values()) == 300
+    assert confusion.shares[:3].sum(axis=1) == pytest.approx([1, 1, 1])
+
+
+def test_several_labels_have_a_table_of_two_by_two_each():
+    found = several_labels()
+    expected = reference.multilabel_confusion_matrix(found.labels, found.predicted)
+    for row, matrix in zip(table(confusion_of(found).csv()), expected, strict=True):
+        names = ("true_negative", "false_positive", "false_negative", "true_positive")
+        assert [int(row[name]) for name in names] == matrix.reshape(-1).tolist()
+
+
+def test_confusion_of_tags_is_of_the_words_by_type_without_those_cut_off():
+    found = tagged([["B-person", "I-person", "O", "O"]], [["I-person", "B-place", "O", None]])
+    confusion = confusion_of(found)
+    assert confusion.names == ("O", "person", "place")
+    assert confusion.counts.tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 0]]
+
+
+# calibration
+
+
+def test_the_calibration_error_is_the_metrics_own():
+    from pathlib import Path
+
+    from xferlab.discovery import load_plugins
+    from xferlab.registry import REGISTRY
+
+    load_plugins(Path("/nonexistent"))
+    found = one_label()
+    metric = REGISTRY.create("metric", {"name": "calibration_error"}).build(found.spec)
+    assert calibration_of(found).error == pytest.approx(metric(found.labels, found.outputs))
+
+
+def test_calibration_bins_by_hand():
+    spec = TaskSpec(Task.one_label, ("a", "b"), 9, 9)
+    p = np.array([[0.95, 0.05], [0.95, 0.05], [0.4, 0.6], [0.45, 0.55]], "float32")
+    found = answers(spec, Split(list("wxyz"), np.array([0, 1, 1, 1])), np.log(p), p)
+    calibration = calibration_of(found, bins=2)
+    assert calibration.count.tolist() == [0, 4]
+    assert calibration.confidence[1] == pytest.approx(0.7625)
+    assert calibration.share[1] == 0.75
+    assert calibration.error == pytest.approx(0.0125)
+    assert len(table(calibration.csv())) == 1
+
+
+def test_wilsons_interval():
+    low, high = wilson(np.array([0.8]), np.array([10.0]))  # 8 of 10
+    assert (low[0], high[0]) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+
+
+def test_a_regression_is_told_by_tenths():
+    rows = table(Evaluation("test", values(), {}).residuals.csv())
+    assert [int(row["rows"]) for row in rows] == [20] * 10
+
+
+# mistakes
+
+
+def test_the_surest_mistakes_come_first_with_their_row_counted_from_1():
+    found = one_label()
+    mistakes = mistakes_of(found, 5)
+    sure = [row[4] for row in mistakes.rows]
+    assert sure == sorted(sure, reverse=True)
+    wrong = found.labels != found.predicted
+    assert sure[0] == pytest.approx(found.probabilities.max(1)[wrong].max())
+    for number, text, true, predicted, *_ in mistakes.rows:
+        row = number - 1
+        assert text == f"text {row}"
+        assert (true, predicted) == (f"c{found.labels[row]}", f"c{found.predicted[row]}")
+        assert wrong[row]
+    assert mistakes.total == wrong.sum()
+
+
+def test_a_mistake_of_several_labels_names_the_surest_label():
+    spec = TaskSpec(Task.multi_label, ("a", "b", "c"), 9, 9)
+    p = np.array([[0.9, 0.2, 0.4], [0.1, 0.8, 0.1]], "float32")
+    labels = np.array([[0, 0, 1], [0, 1, 0]], "float32")
+    found = answers(spec, Split(["x", "y"], labels), np.log(p / (1 - p)), p)
+    assert [row[:6] for row in mistakes_of(found).rows] == [(1, "x", "c", "a", "a", "wrong")]
+
+
+def test_the_largest_errors_of_a_regression_come_first():
+    found = values()
+    first = mistakes_of(found, 1).rows[0]
+    assert abs(first[-1]) == pytest.approx(np.abs(found.predicted - found.labels).max())
+    assert first[2] == f"pair {first[0] - 1}"
+
+
+def test_sentences_with_wrong_tags_are_marked_the_surest_first():
+    wanted = [["O", "B-place"], ["B-person", "O"], ["O", "O"]]
+    found = tagged(wanted, [["O", "O"], ["B-place", "O"], ["O", "O"]], sureness=[3, 6, 6])
+    mistakes = mistakes_of(found)
+    assert [row[:2] for row in mistakes.rows] == [
+        (2, "⟦w0: person → place⟧ w1"), (1, "w0 ⟦w1: place → nothing⟧")
+    ]  # fmt: skip
+    assert mistakes.total == 2
+
+
+def test_entities_that_overlap_are_told_together():
+    words = ["in", "New", "York", "City", "Hall"]
+    wanted = ["O", "B-place", "I-place", "I-place", "O"]
+    found = ["O", "O", "B-place", "B-person", "I-person"]
+    told = 'in ⟦New York City Hall: place "New York City" → place "York", person "City Hall"⟧'
+    assert marked(words, wanted, found) == told
+
+
+def test_tags_that_are_not_bio_are_marked_a_word_at_a_time():
+    assert marked(["a", "b"], ["NN", "VB"], ["NN", "NN"]) == "a ⟦b: VB → NN⟧"
+
+
+# texts of strangers
+
+
+def test_texts_cannot_speak_to_a_terminal_a_spreadsheet_or_a_page():
+    evaluation = Evaluation("test", one_label(texts=[HOSTILE] * 300), {"loss": Score(1.0)})
+    files = evaluation.files(evaluation.record())
+    for name, text in files.items():
+        assert "\x1b" not in text, name
+    assert all(row["text"].startswith("'=cmd") for row in table(files["mistakes.csv"]))
+    shown = files["mistakes.md"]
+    assert "<script>" not in shown
+    assert "](javascript" not in shown.replace("\\](", "")
+    lines = [line for line in shown.splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in lines} == {7}  # six columns: no cell adds one
+
+
+@pytest.mark.parametrize("cell", ["=1", "+1", "-1", "@x", " =1", "\n=1"])
+def test_no_cell_is_a_formula(cell):
+    assert csv_text([[cell]]).startswith("'")
+    assert csv_text([[f"\t{cell}"]]).startswith("\\x09")
+
+
+def test_numbers_are_no_formulas():
+    assert csv_text([[-1, -0.5]]) == "-1,-0.5\n"
+
+
+def test_markdown_shows_a_text_as_it_is():
+    text = "a*b*_c_ `d` <i> & ~~e~~ $f$ http://g www.h i@j \\ |"
+    assert markdown(text) == (
+        "a\\*b\\*\\_c\\_ \\`d\\` &lt;i&gt; &amp; &#126;&#126;e&#126;&#126; &#36;f&#36;"
+        " http&#58;//g www&#46;h i&#64;j \\\\ &#124;"
+    )
+
+
+# pictures
+
+
+def size_of(png: bytes) -> tuple[int, int]:
+    assert png[:8] == b"\x89PNG\r\n\x1a\n"
+    return struct.unpack(">II", png[16:24])
+
+
+@pytest.mark.parametrize("classes", [2, 28, 120])
+def test_pictures_of_few_and_many_classes_have_a_size_to_look_at(classes):
+    evaluation = Evaluation("test", one_label(max(classes, 3)), {})
+    for name, png in evaluation.pictures("a title with $x_1 in it").items():
+        width, height = size_of(png)
+        assert 400 <= width <= 1700, name
+        assert 300 <= height <= 1700, name
+
+
+def test_every_task_has_its_files():
+    kinds = {"report.txt", "report.csv", "confusion.csv", "calibration.csv"}
+    usual = {"metrics.json", "mistakes.csv", "mistakes.md", "predictions.csv"}
+    tags = tagged([["B-person", "O"]], [["O", "O"]])
+    for found in (one_label(), several_labels(), tags):
+        evaluation = Evaluation("test", found, {"loss": Score(1.0, 0.5, 1.5)})
+        assert evaluation.files(evaluation.record()).keys() == kinds | usual
+    evaluation = Evaluation("test", values(), {"loss": Score(1.0)})
+    assert evaluation.files(evaluation.record()).keys() == usual | {"residuals.csv"}
+    assert evaluation.pictures("x").keys() == {"residuals.png"}
+
+
+def test_predictions_of_tags_leave_out_words_that_were_cut_off():
+    evaluation = Evaluation("test", tagged([["B-person", "O"]], [["O", None]]), {})
+    rows = table(evaluation.files({})["predictions.csv"])
+    assert [(r["row"], r["word"], r["true"], r["predicted"]) for r in rows] == [
+        ("1", "1", "B-person", "O")
+    ]
