@@ -16,10 +16,10 @@ import xferlab
 PACKAGE = Path(xferlab.__file__).parent
 # From the ground up: a package, or a module beside the packages, imports only from earlier ones.
 ORDER = [
-    "errors", "files", "records", "task", "typed", "contracts", "registry", "discovery",
+    "errors", "flags", "files", "records", "task", "typed", "contracts", "registry", "discovery",
     "compatibility", "pictures", "config", "pretrained", "text", "kit", "runs", "training",
-    "analysis", "exams", "prepare", "finding", "runner", "sweep", "report", "worker", "catalogue",
-    "cli",
+    "analysis", "exams", "inference", "prepare", "finding", "runner", "sweep", "report", "worker",
+    "catalogue", "cli",
 ]  # fmt: skip
 RANK = {name: rank for rank, name in enumerate(ORDER)}
 HEAVY = {"tensorflow", "keras", "keras_hub", "transformers", "datasets", "torch", "jax"}
@@ -90,6 +90,8 @@ def test_nothing_heavy_is_imported_at_module_level(path):
         ["check", "loss=crs"],
         ["-m", "sweep=lr", "--dry-run"],
         ["report"],
+        ["predict", "--help"],
+        ["predict", "no/such/run", "a text"],
     ],
     ids=" ".join,
 )

@@ -3,6 +3,8 @@
 Everything a plugin may import from the framework is named here; all of it is light.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from xferlab.contracts import (
     Budget,
     Emits,
@@ -19,6 +21,9 @@ from xferlab.contracts import (
 )
 from xferlab.errors import ConfigError, PluginError
 from xferlab.registry import register
+
+if TYPE_CHECKING:
+    from xferlab.inference.run import load_run as load
 
 __version__ = "0.1.0"
 
@@ -37,5 +42,15 @@ __all__ = [
     "TextData",
     "TextModel",
     "TransferPlan",
+    "load",
     "register",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import ``load`` when it is asked for: a plugin needs only what is light."""
+    if name != "load":
+        raise AttributeError(f"module 'xferlab' has no attribute '{name}'")
+    from xferlab.inference.run import load_run
+
+    return load_run

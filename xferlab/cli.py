@@ -29,16 +29,14 @@ from xferlab.runs.signals import Interrupted
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return the exit code: 0 done, 1 run failed, 2 config or plugin."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    command = argv.pop(0) if argv and argv[0] in COMMANDS else "train"
+    command = argv.pop(0) if argv and argv[0] in (*COMMANDS, *RUN_COMMANDS) else "train"
     debug = "--debug" in argv
     try:
-        flags, words = parse([word for word in argv if word != "--debug"])
-        load_plugins(Path.cwd())
-        report_broken_plugins()
-        publish(Path.cwd(), Path(flags.config_dir) if flags.config_dir else None)
-        code = show_help(flags, words) if flags.help else COMMANDS[command](flags, words)
+        code = _obey(command, [word for word in argv if word != "--debug"])
         sys.stdout.flush()
         return code
+    except SystemExit as e:  # argparse has printed a command's help
+        return int(e.code or 0)
     except XferlabError as e:
         if debug:
             traceback.print_exception(e)
@@ -58,6 +56,20 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(known, file=sys.stderr)
         return known.exit_code
+
+
+def _obey(command: str, argv: list[str]) -> int:
+    """Run one command; those on finished runs read their own flags."""
+    if command in RUN_COMMANDS:
+        load_plugins(Path.cwd())
+        report_broken_plugins()
+        publish(Path.cwd())
+        return RUN_COMMANDS[command](argv)
+    flags, words = parse(argv)
+    load_plugins(Path.cwd())
+    report_broken_plugins()
+    publish(Path.cwd(), Path(flags.config_dir) if flags.config_dir else None)
+    return show_help(flags, words) if flags.help else COMMANDS[command](flags, words)
 
 
 def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -235,6 +247,13 @@ def report(flags: argparse.Namespace, words: list[str]) -> int:
     return 0
 
 
+def predict(argv: list[str]) -> int:
+    """Say what a run thinks of texts."""
+    from xferlab.inference.command import predict as obey
+
+    return obey(argv)
+
+
 COMMANDS = {
     "train": train,
     "check": check,
@@ -244,3 +263,6 @@ COMMANDS = {
     "report": report,
     "help": show_help,
 }
+
+RUN_COMMANDS = {"predict": predict}
+"""Commands on finished runs: given the words as typed, which an xferlab.flags.FlagParser reads."""

@@ -18,6 +18,8 @@ from xferlab.task import Task as Task
 from xferlab.task import TaskSpec as TaskSpec
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import keras
     import numpy as np
 
@@ -96,6 +98,8 @@ class TextModel:
             freshly initialised part. Transfer strategies speak of blocks.
         emits: what the outputs mean.
         origin: where the weights come from, for the log and ``run.json``.
+        files: what the run keeps in its folder ``model``, so that ``restore`` needs nothing else:
+            a file to copy, or its content, by plain file name. Weights are kept by the framework.
     """
 
     network: keras.Model
@@ -103,6 +107,7 @@ class TextModel:
     blocks: Mapping[str, tuple[str, ...]]
     emits: Emits = Emits.logits
     origin: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, Path | bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -160,7 +165,10 @@ class Model(Protocol):
     """Builds an uncompiled network of ``spec.num_outputs`` outputs and its tokenizer.
 
     It may also have ``fetch()``, called before TensorFlow is imported: what cannot be had is then
-    said in a second.
+    said in a second. And it may have ``restore(spec, folder) -> TextModel``: the same network and
+    tokenizer from nothing but the ``files`` that its ``build`` named, which lie in ``folder``;
+    the trained weights are assigned afterwards. Without it a run is loaded through ``build``,
+    which then has to work without network and checkpoint.
     """
 
     def build(self, spec: TaskSpec) -> TextModel: ...

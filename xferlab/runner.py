@@ -11,14 +11,16 @@ from xferlab.config.recipe import Recipe
 from xferlab.config.schema import TrainConfig, interval
 from xferlab.errors import XferlabError
 from xferlab.exams.inspection import inspect
-from xferlab.files import delete_partial, write_json
+from xferlab.files import delete_partial, sha256_of, write_json
 from xferlab.prepare import prepare
 from xferlab.runs.faults import as_known
 from xferlab.runs.heartbeat import beating
 from xferlab.runs.lock import locked
 from xferlab.runs.predictions import keep_predictions
 from xferlab.runs.record import (
+    FORMAT,
     fingerprint,
+    keep_files,
     made_on,
     provenance,
     read_metrics,
@@ -109,11 +111,13 @@ def _run(recipe: Recipe, folder: Path, stop: StopRequest, before: Earlier | None
     write_json(
         folder / "run.json",
         {
+            "format": FORMAT,
             "run_id": recipe.run_id,
             **provenance(recipe.config),
             "task": _task(experiment),
             "data": fingerprint(data),
             "checkpoint": dict(experiment.model.origin),
+            "model": keep_files(folder / "model", experiment.model.files),
             "plan": schedule_plan(experiment, rates),
             "blocks": parameter_rows(experiment),
         },
@@ -159,6 +163,9 @@ def train_and_test(
     metrics: dict[str, Any] = {
         "best": {"monitor": recipe.monitor, "value": best.best, "epoch": best.best_epoch},
         "weights": "best" if restored else "last",
+        "sha256": {
+            path.name: sha256_of(path) for path in sorted(checkpoints.glob("*.safetensors"))
+        },
         "validation": dict(best.validation),
         **_last_split(experiment, folder),
         "seconds": round(sum(row["seconds"] for row in history.rows), 3),

@@ -30,11 +30,15 @@ class BagOfEmbeddings:
         return resolve(self.checkpoint, weights=False)
 
     def build(self, spec: TaskSpec) -> TextModel:
+        return self.restore(spec, self.fetch().folder)
+
+    def restore(self, spec: TaskSpec, folder) -> TextModel:
         import keras
 
+        from xferlab.pretrained.kept import tokenizer_files
         from xferlab.text.tokens import load_tokenizer
 
-        tokenizer = load_tokenizer(self.fetch().folder)
+        tokenizer = load_tokenizer(folder)
         token_ids = keras.Input((None,), dtype="int32", name="token_ids")
         padding_mask = keras.Input((None,), dtype="int32", name="padding_mask")
         embed = keras.layers.Embedding(tokenizer.vocabulary_size, self.width, name="embedding")
@@ -50,4 +54,5 @@ class BagOfEmbeddings:
             tokenizer=tokenizer,
             blocks={"embeddings": ("embedding",), "head": ("head",)},
             emits=spec.head_emits,
+            files=tokenizer_files(folder),
         )

@@ -44,13 +44,23 @@ class Encoder:
         return resolve(self.checkpoint, weights=self.pretrained)
 
     def build(self, spec: TaskSpec) -> TextModel:
-        import keras
-
         from xferlab.pretrained.encoders import load_encoder
-        from xferlab.text.tokens import load_tokenizer
 
         checkpoint = self.fetch()
         encoder = load_encoder(checkpoint, pretrained=self.pretrained)
+        return self._with_head(checkpoint, encoder, spec)
+
+    def restore(self, spec: TaskSpec, folder) -> TextModel:
+        from xferlab.pretrained.kept import kept_encoder
+
+        return self._with_head(*kept_encoder(folder), spec)
+
+    def _with_head(self, checkpoint, encoder, spec: TaskSpec) -> TextModel:
+        import keras
+
+        from xferlab.pretrained.kept import files_of, origin_of
+        from xferlab.text.tokens import load_tokenizer
+
         if spec.max_length > encoder.max_length:
             raise ConfigError(
                 f"data.max_length={spec.max_length} is more than this encoder's"
@@ -76,23 +86,9 @@ class Encoder:
             tokenizer=load_tokenizer(checkpoint.folder),
             blocks={**blocks, "head": (*new_layers, "head")},
             emits=spec.head_emits,
-            origin=self._origin(checkpoint, network, (*new_layers, "head")),
+            origin=origin_of(checkpoint, network, (*new_layers, "head"), self.pretrained),
+            files=files_of(checkpoint, encoder),
         )
-
-    def _origin(self, checkpoint, network, new_layers) -> dict:
-        """Return what came from the checkpoint and what is new, for the log and ``run.json``."""
-        new = sum(network.get_layer(name).count_params() for name in new_layers)
-        kept = network.count_params() - new if self.pretrained else 0
-        line = f"{kept:,} parameters from {checkpoint.source}"
-        if not self.pretrained:
-            line = f"random (the architecture of {checkpoint.source})"
-        return {
-            "line": f"{line}; new: {new:,} in {' and '.join(new_layers)}",
-            **checkpoint.record(),
-            "pretrained": self.pretrained,
-            "from_checkpoint": kept,
-            "new": new,
-        }
 
     def _pooled(self, encoder, task: Task):
         """Return the vectors the head reads and the names of layers that are new for it."""

@@ -50,7 +50,11 @@ class Encoder:
 
 
 def load_encoder(
-    checkpoint: Checkpoint, *, pretrained: bool = True, dropout: float | None = None
+    checkpoint: Checkpoint,
+    *,
+    pretrained: bool = True,
+    dropout: float | None = None,
+    pooler: bool = True,
 ) -> Encoder:
     """Return the encoder of a checkpoint.
 
@@ -58,6 +62,7 @@ def load_encoder(
         checkpoint: what ``resolve`` gave.
         pretrained: False gives the same architecture with weights drawn from Keras' seed.
         dropout: rate of every dropout layer, attention included; None takes the checkpoint's.
+        pooler: False leaves the architecture's pooler out.
 
     Raises:
         ConfigError: a weight is missing or misshapen, or the architecture is not known.
@@ -66,6 +71,8 @@ def load_encoder(
     config = read_encoder_config(checkpoint.config, where)
     if dropout is not None:
         config = replace(config, hidden_dropout=dropout, attention_dropout=dropout)
+    if not pooler:
+        config = replace(config, has_pooler=False)
     names = TensorNames(config, checkpoint.tensors, where)
     if config.has_pooler and (pretrained or checkpoint.tensors) and not names.has_pooler:
         config = replace(config, has_pooler=False)

@@ -20,10 +20,12 @@ from omegaconf import OmegaConf
 
 from xferlab.contracts import TextData
 from xferlab.errors import ConfigError, XferlabError
-from xferlab.files import write_json, write_whole
+from xferlab.files import sha256_of, write_json, write_whole
 from xferlab.records import read_record
-from xferlab.registry import REGISTRY
+from xferlab.registry import REGISTRY, Entry
 
+FORMAT = 1
+"""Of a run's folder, in its ``run.json``; raise it when what reads an older one must know."""
 PACKAGES = (
     "xferlab",
     "tensorflow",
@@ -145,6 +147,20 @@ def provenance(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def keep_files(folder: Path, files: Mapping[str, Path | bytes]) -> dict[str, str]:
+    """Write a model's files into ``folder`` and return the SHA-256 of each, by name."""
+    folder.mkdir(exist_ok=True)
+    for name, content in files.items():
+        if Path(name).name != name:
+            raise ConfigError(
+                f"the model wants to keep a file named '{name}'",
+                where="model",
+                fix="TextModel.files has plain file names",
+            )
+        write_whole(folder / name, content if isinstance(content, bytes) else content.read_bytes())
+    return {name: sha256_of(folder / name) for name in sorted(files)}
+
+
 def fingerprint(data: TextData) -> dict[str, str]:
     """Return a SHA-256 of each split's texts and labels, in order."""
     digests = {}
@@ -217,6 +233,19 @@ def _git(folder: Path, *words: str) -> str:
 
 
 def _plugin_origins(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return where each plugin of a config comes from: file and line, or distribution too."""
+    return {f"{e.group}={e.name}": _from(e) for e in _chosen(config)}
+
+
+def _chosen(config: Mapping[str, Any]) -> list[Entry]:
     chosen = {(g, n["name"]) for g, n in config.items() if isinstance(n, dict) and "name" in n}
     chosen |= {("metric", name) for name in config["metric"]}
-    return {f"{e.group}={e.name}": e.origin for e in REGISTRY if (e.group, e.name) in chosen}
+    return [entry for entry in REGISTRY if (entry.group, entry.name) in chosen]
+
+
+def _from(entry: Entry) -> str:
+    package = entry.cls.__module__.partition(".")[0]
+    for point in importlib.metadata.entry_points(group="xferlab.plugins"):
+        if point.module.partition(".")[0] == package and point.dist is not None:
+            return f"{entry.origin} ({point.dist.name} {point.dist.version})"
+    return entry.origin

@@ -170,12 +170,24 @@ def batch_arrays(
     if encoding.word_ids is None:
         return inputs, np.asarray(labels)[batch.rows]
     words, _ = _padded(encoding.word_ids, batch, -1)
-    before = np.concatenate([np.full((len(words), 1), -1), words[:, :-1]], axis=1)
-    begins = (words >= 0) & (words != before)
+    begins = begins_word(words)
     tags = np.full(words.shape, -1, dtype="int32")
     for i, row in enumerate(batch.rows):
         tags[i, begins[i]] = labels[row][words[i, begins[i]]]
     return inputs, tags
+
+
+def begins_word(words: np.ndarray) -> np.ndarray:
+    """Return where a word's first token stands: bool, shaped like ``words``.
+
+    Args:
+        words: the word of each token, -1 for none, int32 (..., length).
+    """
+    import numpy as np
+
+    before = np.roll(words, 1, axis=-1)
+    before[..., :1] = -1
+    return (words >= 0) & (words != before)
 
 
 def _padded(

@@ -111,10 +111,10 @@ def find_files(pattern: str, key: str) -> list[Path]:
     if files:
         return files
     what = "no file fits" if glob.has_magic(pattern) else "there is no file"
-    raise ConfigError(f"{what} {pattern}", where=key, fix=_nearest_file(path))
+    raise ConfigError(f"{what} {pattern}", where=key, fix=nearest_file(path))
 
 
-def _nearest_file(path: Path) -> str:
+def nearest_file(path: Path) -> str:
     """Return the remedy for a missing file: the nearest name in the last folder that exists."""
     folder, name = path.parent, path.name
     while not os.path.isdir(folder) and folder != folder.parent:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import Encoding
@@ -24,6 +24,17 @@ class Forward:
             lambda inputs: network(inputs, training=False), reduce_retracing=True
         )
 
+    def batches(
+        self, encoding: Encoding, labels: Any
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield row numbers, labels and float32 outputs of each batch, long rows first."""
+        import numpy as np
+
+        for batch in evaluation_batches(encoding, self._batch_size):
+            inputs, y = batch_arrays(encoding, labels, batch, self._pad_id)
+            out = self._call({name: inputs[name] for name in self.names})
+            yield batch.rows, y, np.asarray(out, dtype="float32")
+
     def __call__(self, encoding: Encoding, labels: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return labels and float32 outputs, one row each, in the order of the rows.
 
@@ -32,13 +43,8 @@ class Forward:
         """
         import numpy as np
 
-        wanted, found, rows = [], [], []
-        for batch in evaluation_batches(encoding, self._batch_size):
-            inputs, y = batch_arrays(encoding, labels, batch, self._pad_id)
-            out = self._call({name: inputs[name] for name in self.names})
-            wanted.append(y)
-            found.append(np.asarray(out, dtype="float32"))
-            rows.append(batch.rows)
+        parts = list(self.batches(encoding, labels))
+        rows, wanted, found = ([part[i] for part in parts] for i in range(3))
         order = np.argsort(np.concatenate(rows), kind="stable")
         if found[0].ndim == 3:
             longest = max(part.shape[1] for part in found)

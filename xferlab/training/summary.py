@@ -33,6 +33,7 @@ def schedule_plan(experiment: Experiment, rates: np.ndarray) -> dict[str, Any]:
         "epochs": experiment.budget.epochs,
         "batches": experiment.total_batches,
         "steps": experiment.budget.total_steps,
+        "steps_per_epoch": experiment.budget.steps_per_epoch,
         "learning_rate": {
             name: {"step": step + 1, "rate": float(rates[step])} for name, step in marks.items()
         },

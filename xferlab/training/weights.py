@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
-from xferlab.errors import XferlabError
+from xferlab.errors import ConfigError
 from xferlab.files import replace_whole
+from xferlab.pretrained.safetensors_file import Tensor, read_header
 
 
 def save_weights(network: Any, path: Path) -> None:
@@ -22,22 +24,58 @@ def save_weights(network: Any, path: Path) -> None:
     replace_whole(path, lambda temporary: save_file(arrays, temporary))
 
 
+def read_weights_header(path: Path) -> dict[str, Tensor]:
+    """Return where each weight lies in a file of :func:`save_weights`, by name.
+
+    Raises:
+        ConfigError: the file is not there, or not whole.
+    """
+    try:
+        return read_header(path)
+    except FileNotFoundError:
+        what = f"the weights are not there: {path.name}"
+    except (OSError, ValueError) as e:
+        what = f"the weights in {path.name} are torn or damaged: {e}"
+    raise ConfigError(what, where=str(path), fix="copy the whole run folder again")
+
+
 def load_weights(network: Any, path: Path) -> None:
-    """Assign the weights that :func:`save_weights` wrote; the network must be the same one."""
+    """Assign the weights that :func:`save_weights` wrote; the network must be the same one.
+
+    Raises:
+        ConfigError: the file is damaged, or its names, order or shapes are another network's.
+    """
     from safetensors.numpy import load_file
 
-    arrays, variables = load_file(path), _named(network)
-    if arrays.keys() != variables.keys():
-        odd = sorted(arrays.keys() ^ variables.keys())[0]
-        raise XferlabError(
-            f"these weights are of another network: '{odd}' is only in one of the two",
+    tensors, variables = read_weights_header(path), _named(network)
+    there = {_stable(name): tensor.shape for name, tensor in tensors.items()}
+    here = {_stable(name): tuple(variable.shape) for name, variable in variables.items()}
+    odd = sorted(name for name in there.keys() | here.keys() if there.get(name) != here.get(name))
+    if odd:
+        sides = [f"{_shape(where.get(odd[0]))} {whose}" for where, whose in
+                 ((there, "in the file"), (here, "in the network"))]  # fmt: skip
+        raise ConfigError(
+            f"these weights are of another network: '{odd[0]}' is {' and '.join(sides)}",
             where=str(path),
-            fix="use the config of the run that wrote them",
+            fix="use the config and the plugins of the run that wrote them",
         )
+    arrays = {_stable(name): array for name, array in load_file(path).items()}
     for name, variable in variables.items():
-        variable.assign(arrays[name])
+        variable.assign(arrays[_stable(name)])
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    return "missing" if shape is None else "x".join(map(str, shape)) or "a number"
 
 
 def _named(network: Any) -> dict[str, Any]:
-    """Return variables by position and path; Keras numbers unnamed layers differently each time."""
+    """Return variables by position and path."""
     return {f"{i:04d} {v.path}": v for i, v in enumerate(network.weights)}
+
+
+def _stable(name: str) -> str:
+    """Return a weight's name without the numbers that Keras gives to unnamed layers.
+
+    They differ in each process. What is left, with the position, still names a weight.
+    """
+    return re.sub(r"_\d+(?=/)", "", name)

@@ -1,0 +1,77 @@
+"""Small finished runs of several kinds, trained for real, each moved and without its checkpoint."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from pathlib import Path
+
+from tiny_checkpoints import write_tiny_checkpoint
+
+from xferlab.cli import main
+
+GOOD = ["good", "great", "fine"]
+BAD = ["bad", "poor"]
+LENGTH = [
+    "train.epochs=8",
+    "train.batch_size=8",
+    "optimizer.lr=1e-2",
+    "train.checkpoint_every=null",
+]
+
+
+def write_rows(folder: Path) -> dict[str, list[dict]]:
+    """Write rows of every kind of task, and return them by the kind's name."""
+    plain = [
+        {"text": f"the {word} film was {word} {i % 7 * 'and '}", "label": label}
+        for i in range(8)
+        for label, words in (("pos", GOOD), ("neg", BAD))
+        for word in words
+    ]
+    rows = {
+        "plain": plain,
+        "pairs": [row | {"other": "it is not"[: 2 + i]} for i, row in enumerate(plain[:32])],
+        "values": [row | {"label": 0.5 + len(row["text"]) / 10} for row in plain[:32]],
+        "several": [row | {"label": ["film", row["label"]]} for row in plain[:32]],
+        "tags": [
+            {
+                "text": row["text"].split(),
+                "label": ["B-X" if w in (*GOOD, *BAD) else "O" for w in row["text"].split()],
+            }
+            for row in plain[:32]
+        ],
+    }
+    for kind, table in rows.items():
+        text = "\n".join(map(json.dumps, table))
+        (folder / f"{kind}.jsonl").write_text(text + "\n")
+    with (folder / "plain.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, ["text", "label"])
+        writer.writeheader()
+        writer.writerows(plain)
+    return rows
+
+
+def train(folder: Path, kind: str, *words: str) -> Path:
+    """Train in ``folder`` on rows of a kind, test split included; return where the run is."""
+    run = folder / f"run-{kind}"
+    here = Path.cwd()
+    os.chdir(folder)
+    try:
+        data = [f"data.{split}={kind}.jsonl" for split in ("train", "validation", "test")]
+        data += ["data=files", "data.max_length=32", *["data.pair=other"] * (kind == "pairs")]
+        assert main([*data, *LENGTH, *words, f"hydra.run.dir={run}"]) == 0
+    finally:
+        os.chdir(here)
+    return run
+
+
+def moved(run: Path, folder: Path) -> Path:
+    """Copy a run to another place, as to another machine."""
+    return Path(shutil.copytree(run, folder))
+
+
+def checkpoint(folder: Path, architecture: str = "bert", **options: object) -> Path:
+    """Write a tiny checkpoint to train from."""
+    return write_tiny_checkpoint(folder, architecture, **options)

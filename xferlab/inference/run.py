@@ -1,0 +1,256 @@
+"""A finished run in Python: ``run = xferlab.load(folder); run.predict(["a text"])``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xferlab.config.recipe import Recipe, fitted_to, read_plain
+from xferlab.contracts import Encoding, Split, Task, TaskSpec, TextModel
+from xferlab.discovery import load_plugins
+from xferlab.errors import ConfigError
+from xferlab.inference.folder import RunFolder, read_folder
+from xferlab.inference.lora import fold_additions
+from xferlab.inference.predictions import Predictions, probabilities_of
+from xferlab.registry import REGISTRY
+from xferlab.text.batches import begins_word
+from xferlab.training.backend import import_backend
+from xferlab.training.evaluation import Forward
+from xferlab.training.weights import load_weights
+
+if TYPE_CHECKING:
+    pass
+
+
+def load_run(folder: str | Path) -> Run:
+    """Return the finished run in ``folder``; TensorFlow is imported when its model is asked for.
+
+    Raises:
+        ConfigError: there is none, or a file of it is missing, damaged or of another version, or
+            the plugins of its model are not installed.
+    """
+    load_plugins(Path.cwd())
+    run = Run(read_folder(Path(folder)))
+    for group in ("model", "transfer"):
+        run.plugin(group)
+    return run
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Run:
+    """A finished run: its record, and its network with the trained weights.
+
+    Attributes:
+        content: what its folder says.
+    """
+
+    content: RunFolder
+
+    def __repr__(self) -> str:
+        classes = f", {self.spec.num_classes} classes" if self.spec.class_names else ""
+        return f"<run {self.record.get('run_id')}: {self.spec.task.value}{classes}, {self.folder}>"
+
+    @property
+    def folder(self) -> Path:
+        """Where the run is."""
+        return self.content.folder
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """Its ``run.json``."""
+        return self.content.record
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """Its resolved config, plain data."""
+        return self.content.config
+
+    @property
+    def spec(self) -> TaskSpec:
+        """The task as the training data said it, and what the model emits."""
+        return self.content.spec
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """Every plugin of the run, its task's own metrics where none was chosen.
+
+        Raises:
+            ConfigError: one of them is not installed here.
+        """
+        for group in ("data", "model", "transfer", "loss", "optimizer", "schedule"):
+            self.plugin(group)
+        return fitted_to(read_plain(self.config), self.spec.task)
+
+    def plugin(self, group: str) -> Any:
+        """Return the run's plugin of a group, made from its config.
+
+        Raises:
+            ConfigError: it is not installed here; the text says where it was at training.
+        """
+        node = self.config.get(group)
+        name = node.get("name") if isinstance(node, Mapping) else None
+        if isinstance(name, str) and name not in REGISTRY.names(group):
+            origins = self.record.get("plugins")
+            origin = origins.get(f"{group}={name}") if isinstance(origins, Mapping) else None
+            raise REGISTRY.unknown(
+                group,
+                name,
+                fix=f"bring the plugin: it came from {origin or 'an unknown file'} at training",
+            )
+        return REGISTRY.create(group, node)
+
+    @cached_property
+    def model(self) -> TextModel:
+        """The network with its trained weights, and its tokenizer; built at the first use.
+
+        What ``transfer=lora`` added is folded into the weights, so that the network is a plain one.
+
+        Raises:
+            ConfigError: the weights are not those of the config's network.
+        """
+        import_backend()
+        plugin = self.plugin("model")
+        with _precision(self.config):
+            if hasattr(plugin, "restore"):
+                model = plugin.restore(self.spec, self.folder / "model")
+            else:
+                model = plugin.build(self.spec)
+            self._apply_transfer(model)
+            load_weights(model.network, self.content.weights)
+            fold_additions(model.network)
+        origin = self.record.get("checkpoint")
+        return dataclasses.replace(model, origin=origin if isinstance(origin, Mapping) else {})
+
+    def outputs(self, texts: Sequence[Any], pairs: Sequence[str] | None = None) -> Any:
+        """Return what the network says about each row, raw, in the order of the rows.
+
+        Args:
+            texts: strings; for tagging, lists of words or strings, cut at blanks.
+            pairs: the second text of each row, where the run was trained on pairs.
+
+        Returns:
+            float32 (rows, num_outputs): logits, probabilities or values as ``spec.emits`` says. For
+            tagging a list of float32 (words, num_outputs), one array a row: a word has the outputs
+            of its first token, as in training, NaN where it has none (longer than ``max_length``).
+
+        Raises:
+            ConfigError: rows that the run cannot take.
+        """
+        import numpy as np
+
+        rows = checked_rows(self.spec, texts, pairs)
+        tagging = self.spec.task is Task.tagging
+        if not len(rows):
+            return [] if tagging else np.zeros((0, self.spec.num_outputs), dtype="float32")
+        encoding = self.model.tokenizer.encode(rows.texts, rows.pairs, self.spec.max_length)
+        words_of = encoding.word_ids or ()
+        empty = np.zeros(len(rows), dtype="int8")
+        if not tagging:
+            return self._forward(encoding, empty)[1]
+        found = [np.full((len(t), self.spec.num_outputs), np.nan, "float32") for t in rows.texts]
+        tokens = Encoding(encoding.token_ids, encoding.segment_ids)
+        for batch, _, out in self._forward.batches(tokens, empty):
+            for row, values in zip(batch, out, strict=True):
+                words = np.asarray(words_of[row])
+                first = np.flatnonzero(begins_word(words))
+                found[row][words[first]] = values[first]
+        return found
+
+    def probabilities(self, texts: Sequence[Any], pairs: Sequence[str] | None = None) -> Any:
+        """Return the probability of each class, shaped like :meth:`outputs`.
+
+        Softmax of logits, sigmoid for several labels; a regression's values as they are.
+        """
+        return probabilities_of(self.spec, self.outputs(texts, pairs))
+
+    def predict(self, texts: Sequence[Any], pairs: Sequence[str] | None = None) -> Predictions:
+        """Return labels and probabilities of texts, by the names of the classes."""
+        rows = checked_rows(self.spec, texts, pairs)
+        return Predictions(self.spec, rows.texts, rows.pairs, self.probabilities(texts, pairs))
+
+    @cached_property
+    def _forward(self) -> Forward:
+        train = self.config.get("train")
+        size = train.get("eval_batch_size") if isinstance(train, Mapping) else None
+        model = self.model
+        return Forward(model.network, model.tokenizer.pad_id, size if isinstance(size, int) else 64)
+
+    def _apply_transfer(self, model: TextModel) -> None:
+        """Change the network as the transfer strategy did before the weights were trained."""
+        try:
+            self.plugin("transfer").apply(model, self.content.budget)
+        except ValueError as e:
+            raise ConfigError(
+                f"the transfer strategy does not fit the run's network: {e}",
+                where=f"{self.folder}/config.yaml: transfer",
+                fix="use the plugins of the run that wrote it",
+            ) from e
+
+
+def checked_rows(spec: TaskSpec, texts: Sequence[Any], pairs: Sequence[str] | None) -> Split:
+    """Return rows as the tokenizer takes them, without labels.
+
+    Raises:
+        ConfigError: one string instead of a list, rows that are no text, pairs too many or too few.
+    """
+    for name, column in (("texts", texts), ("pairs", pairs)):
+        if isinstance(column, str):
+            raise ConfigError(f"{name} is one string", where=name, fix=f"give a list: [{name}]")
+    if spec.has_pairs != (pairs is not None):
+        raise ConfigError(
+            "this run was trained on pairs of texts" if spec.has_pairs
+            else "this run was trained on single texts, without pairs",
+            where="pairs",
+            fix="give as many pairs as texts" if spec.has_pairs else "leave pairs out",
+        )  # fmt: skip
+    if pairs is not None and len(pairs) != len(texts):
+        raise ConfigError(
+            f"there are {len(texts)} texts and {len(pairs)} pairs",
+            where="pairs",
+            fix="give one of each a row",
+        )
+    rows = []
+    for number, text in enumerate(texts, 1):
+        problem = row_problem(spec, text, None if pairs is None else pairs[number - 1])
+        if problem:
+            raise ConfigError(
+                f"row {number} {problem}", where="texts", fix="mend it or leave it out"
+            )
+        rows.append(text)
+    if spec.task is Task.tagging:
+        rows = [text.split() if isinstance(text, str) else list(text) for text in rows]
+    return Split(rows, None, pairs)
+
+
+def row_problem(spec: TaskSpec, text: Any, pair: Any = None) -> str:
+    """Return what keeps a row from being asked about; "" if nothing does."""
+    parts = [text] if pair is None else [text, pair]
+    if spec.task is Task.tagging and isinstance(text, list | tuple):
+        parts = [*text, *parts[1:]]
+    for part in parts:
+        if not isinstance(part, str):
+            return "has no text" if part is None else f"is no text but {type(part).__name__}"
+        try:
+            part.encode()
+        except UnicodeEncodeError:
+            return "is not Unicode (UTF-8)"
+    return ""
+
+
+@contextmanager
+def _precision(config: Mapping[str, Any]) -> Iterator[None]:
+    """Build layers in the precision of the training, and leave Keras's own as it was."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    train = config.get("train")
+    policy = train.get("precision") if isinstance(train, Mapping) else None
+    keras.config.set_dtype_policy(str(policy or "float32"))
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
