@@ -152,6 +152,11 @@ def change(path, **values):
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
+def spoil_task(folder, **values):
+    task = json.loads((folder / "run.json").read_text())["task"]
+    change(folder / "run.json", task=task | values)
+
+
 def flip(path):
     data = bytearray(path.read_bytes())
     data[-3] ^= 1
@@ -181,7 +186,7 @@ BAD_FOLDERS = {
         lambda f: (f / "model/pytorch_model.bin").write_bytes(b""), "does not know the file model/"
     ),
     "a link that leads out": (lambda f: outside(f / "model/vocab.txt"), "leads out of the run's"),
-    "broken JSON": (lambda f: (f / "run.json").write_text("{"), "run.json is damaged: it is not JSON"),
+    "broken JSON": (lambda f: (f / "run.json").write_text("{"), "it is not JSON"),
     "deep JSON": (lambda f: (f / "run.json").write_text("[" * 100_000), "it is too deep"),
     "a list": (lambda f: (f / "run.json").write_text("[]"), "it is a list, not a table"),
     "an older format": (
@@ -190,10 +195,10 @@ BAD_FOLDERS = {
     "a newer format": (
         lambda f: change(f / "run.json", format=2), "a newer xferlab wrote this run's folder"
     ),
-    "a format that is none": (lambda f: change(f / "run.json", format="x"), "format is 'x', not a whole number"),
+    "a format that is none": (lambda f: change(f / "run.json", format="x"), "format is 'x'"),
     "no task": (lambda f: change(f / "run.json", task={}), "it has no 'task.task'"),
     "another task": (
-        lambda f: change(f / "run.json", task={"task": "poetry"}), "task.task is 'poetry', not like"
+        lambda f: spoil_task(f, task="poetry"), "task.task is 'poetry', not like"
     ),
     "interrupted": (
         lambda f: change(f / "status.json", status="interrupted"), "has not finished .interrupted"
