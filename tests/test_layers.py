@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import subprocess
 import sys
@@ -30,12 +31,14 @@ def sources(root: Path) -> list[Path]:
     return sorted(p for p in root.rglob("*.py") if not p.name.startswith("_"))
 
 
+@functools.cache
 def modules() -> dict[str, Path]:
     """Return every module but those that made what is in the box, by its dotted name."""
     named = {".".join(p.relative_to(PACKAGE).with_suffix("").parts): p for p in sources(PACKAGE)}
     return {name: path for name, path in named.items() if not name.startswith("box.")}
 
 
+@functools.cache
 def imports_of(path: Path) -> set[str]:
     nodes = list(ast.walk(ast.parse(path.read_text())))
     found = {n.module for n in nodes if isinstance(n, ast.ImportFrom) and n.module}
