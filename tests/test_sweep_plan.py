@@ -10,12 +10,13 @@ import stand_in
 
 from xferlab.cli import main
 from xferlab.config.compose import compose_config, publish
+from xferlab.config.overrides import parse_overrides
 from xferlab.config.recipe import read
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError, RunError
 from xferlab.runs.record import write_status
 from xferlab.sweep.command import opening_line, run_sweep
-from xferlab.sweep.composing import Composer
+from xferlab.sweep.composing import Composer, split_words
 from xferlab.sweep.frozen import folder_for, freeze, frozen_recipe
 from xferlab.sweep.plan import plan_sweep
 from xferlab.sweep.state import State, state_of
@@ -92,6 +93,29 @@ def test_a_job_is_the_run_of_its_words_alone():
 def test_setting_plain_values_afterwards_is_composing(words):
     composed = outcome(lambda: Composer().recipe(words))
     assert composed == outcome(lambda: read(compose_config(words)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0", "1", "-3", "+3", "10_0", "1.", "1.5", "-.5", ".5", "1e5", "1e-05", "1E5", "1.e+3", "00",
+     "01", "0x1", "1e", "1e-5 ", " 1", "1_000.5", "inf", "-inf", "nan", "1.5.2", "--1"],
+)  # fmt: skip
+@pytest.mark.parametrize("key", ["seed", "a.b", "a.b.c_1", "hydra.x"])
+def test_a_number_is_read_as_hydras_parser_reads_it(key, text):
+    word = f"{key}={text}"
+    (override,) = parse_overrides([word])
+    others, values = split_words([word])
+    if isinstance(override.value(), int | float) and key != "hydra.x":
+        assert repr(values) == repr({key: override.value()})
+    else:
+        assert others or isinstance(values[key], str)
+
+
+def test_jobs_that_share_a_composition_do_not_share_values():
+    composer = Composer()
+    one, two = (composer.recipe([f"optimizer.lr={rate}"]) for rate in (1e-5, 3e-5))
+    assert (one.config["optimizer"]["lr"], two.config["optimizer"]["lr"]) == (1e-5, 3e-5)
+    assert composer.recipe([]).config["optimizer"]["lr"] not in (1e-5, 3e-5)
 
 
 def outcome(make):

@@ -68,19 +68,21 @@ def _quoted(text: str) -> str:
 
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:
     """Parse override words, or raise ConfigError for one that is no ``key=value``."""
-    parser = OverridesParser.create()
-    parsed = []
-    for word in overrides:
-        try:
-            parsed += parser.parse_overrides([word])
-        except HydraException as e:
-            raise ConfigError(
-                f"'{word}' cannot be read as key=value",
-                where=word,
-                fix="python -m xferlab --help lists the commands; quote values with blanks or"
-                " commas: 'key=\"a, b\"'",
-            ) from e
-    return parsed
+    return [_parsed(word) for word in overrides]
+
+
+@functools.lru_cache(maxsize=4096)
+def _parsed(word: str) -> Override:
+    """Parse one word: the jobs of a sweep repeat most of theirs."""
+    try:
+        return OverridesParser.create().parse_override(word)
+    except HydraException as e:
+        raise ConfigError(
+            f"'{word}' cannot be read as key=value",
+            where=word,
+            fix="python -m xferlab --help lists the commands; quote values with blanks or"
+            " commas: 'key=\"a, b\"'",
+        ) from e
 
 
 def refuse_sweep_words(overrides: Sequence[str]) -> None:

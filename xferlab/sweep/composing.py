@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +12,10 @@ from xferlab.config.recipe import Recipe, experiment_of, read, read_plain
 from xferlab.errors import ConfigError
 
 PLAIN = (bool, int, float, str, type(None))
+_NUMBER = re.compile(
+    r"(seed|[a-z]\w*(?:\.\w+)+)=([+-]?(?:0|[1-9]\d*)(\.\d*)?(e[+-]?\d+)?)", re.ASCII
+)
+"""A word that sets a number, as Hydra's grammar has it; most words of large sweeps are such."""
 
 
 class Composer:
@@ -61,23 +65,39 @@ def split_words(words: list[str]) -> tuple[list[str], dict[str, Any]]:
     """
     others: list[str] = []
     values: dict[str, Any] = {}
-    for word, override in zip(words, parse_overrides(words), strict=True):
-        key = override.key_or_group
-        plain = (
-            override.is_add() is override.is_delete() is override.is_force_add() is False
-            and override.package is None
-            and ("." in key or key in ("seed", "name"))
-            and not key.startswith("hydra.")
-        )
-        value = override.value() if plain else None
-        if plain and isinstance(value, PLAIN) and "$" not in str(value):
-            values[key] = value
+    for word in words:
+        plain = _number_set_by(word) or _value_set_by(word)
+        if plain:
+            values[plain[0]] = plain[1]
         else:
             others.append(word)
     touched = [key_of(word) for word in others if not _is_choice(word)]
     for key in [key for key in values if any(_overlap(key, other) for other in touched)]:
         del values[key]
     return [w for w in words if w.partition("=")[0] not in values], values
+
+
+def _number_set_by(word: str) -> tuple[str, int | float] | None:
+    """Return key and value of ``optimizer.lr=1e-5``, as Hydra's parser does, fifty times faster."""
+    found = _NUMBER.fullmatch(word)
+    if found is None or word.startswith("hydra."):
+        return None
+    key, text, point, exponent = found.groups()
+    return key, float(text) if point or exponent else int(text)
+
+
+def _value_set_by(word: str) -> tuple[str, Any] | None:
+    """Return key and value of a word that does nothing but set a plain value."""
+    (override,) = parse_overrides([word])
+    key = override.key_or_group
+    plain = (
+        override.is_add() is override.is_delete() is override.is_force_add() is False
+        and override.package is None
+        and ("." in key or key in ("seed", "name"))
+        and not key.startswith("hydra.")
+    )
+    value = override.value() if plain else None
+    return (key, value) if plain and isinstance(value, PLAIN) and "$" not in str(value) else None
 
 
 def _is_choice(word: str) -> bool:
@@ -92,14 +112,19 @@ def _overlap(key: str, other: str) -> bool:
 
 
 def with_values(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return ``base`` with values set, or None if one of the keys is no plain value there."""
-    config = copy.deepcopy(dict(base))
+    """Return ``base`` with values set, or None if one of the keys is no plain value there.
+
+    Tables that no value is set in are shared with ``base``.
+    """
+    config = dict(base)
     for key, value in values.items():
         *parents, last = key.split(".")
         node: Any = config
         for parent in parents:
-            node = node.get(parent) if isinstance(node, dict) else None
-        if not isinstance(node, dict) or not isinstance(node.get(last, {}), PLAIN):
+            if not isinstance(node.get(parent), dict):
+                return None
+            node[parent] = node = dict(node[parent])
+        if not isinstance(node.get(last, {}), PLAIN):
             return None
         node[last] = value
     return config
