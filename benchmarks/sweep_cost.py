@@ -1,9 +1,9 @@
-"""What a sweep costs beside separate commands: ``python benchmarks/sweep_cost.py [FOLDER]``.
+"""What a sweep costs beside separate commands: ``python benchmarks/sweep_cost.py FOLDER [WAY...]``.
 
 12 rates x 3 seeds on the bundled BERT, a few rows: two workers run all of it; one worker and
 separate commands run a sample, which is scaled up to all. Every job has one thread, so whatever
 way it was run, its history, its scores and its weights must be the same bits: that is checked too.
-Finished steps are not done again in the same folder.
+A way (``two``, ``one``, ``separate``) that was measured in the folder is not measured again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import os
 import resource
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,44 +21,45 @@ from typing import Any
 
 RATES = "1e-5,2e-5,5e-5,1e-4,2e-4,3e-4,5e-4,1e-3,2e-3,3e-3,5e-3,1e-2"
 SEEDS = "0,1,2"
-SAMPLE = ["3e-4", "1e-3"]
+SAMPLE = "3e-4"
 ROWS = ["data.limit.train=320", "data.limit.validation=200", "data.limit.test=200"]
 COMMON = [*ROWS, "train.epochs=3"]
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1"
 )
 JOBS = len(RATES.split(",")) * len(SEEDS.split(","))
-SAMPLED = len(SAMPLE) * len(SEEDS.split(","))
+SAMPLED = len(SEEDS.split(","))
 
 
-def main(folder: Path) -> None:
-    """Measure the three ways, print the table and compare the results."""
+def main(folder: Path, ways: list[str]) -> None:
+    """Measure the ways named; once all three are, print the table and compare the results."""
     folder.mkdir(parents=True, exist_ok=True)
     os.chdir(folder)
-    print(f"{JOBS} jobs; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores at the start\n")
-    print("| way | jobs run | minutes | processor minutes |\n|---|---|---|---|")
-    rates = ",".join(SAMPLE)
-    row("one sweep, two workers", JOBS, lambda: sweep("two", RATES, workers=2))
-    row("one sweep, one worker", SAMPLED, lambda: sweep("one", rates, workers=1))
-    row("separate commands", SAMPLED, separate)
-    print(f"\nload {os.getloadavg()[0]:.1f} at the end")
-    ways = [results(Path(name)) for name in ("one", "two", "separate")]
-    for run_id in ways[0]:
-        assert ways[0][run_id] == ways[1][run_id] == ways[2][run_id], f"{run_id} differs"
-    print(f"history, scores and weights of {len(ways[0])} jobs are the same bits in all three")
+    for way in ways or WAYS:
+        if not Path(f"{way}.json").exists():
+            measure(way)
+    if not all(Path(f"{way}.json").exists() for way in WAYS):
+        return
+    print(f"{JOBS} jobs\n\n| way | jobs run | minutes | processor minutes | load |\n"
+          "|---|---|---|---|---|")  # fmt: skip
+    for way, (name, count, _) in WAYS.items():
+        wall, processor, *load = json.loads(Path(f"{way}.json").read_text())
+        told = f"{count}" if count == JOBS else f"{count}, scaled to {JOBS}"
+        minutes = [f"{seconds / 60 * JOBS / count:.1f}" for seconds in (wall, processor)]
+        loads = " to ".join(f"{each:.0f}" for each in load)
+        print(f"| {name} | {told} | {minutes[0]} | {minutes[1]} | {loads} |")
+    kept = [results(Path(way)) for way in WAYS]
+    for run_id in kept[-1]:
+        assert kept[0][run_id] == kept[1][run_id] == kept[2][run_id], f"{run_id} differs"
+    print(f"\nhistory, scores and weights of {len(kept[-1])} jobs are the same bits in all three")
 
 
-def row(way: str, count: int, work: Callable[[], None]) -> None:
-    """Do ``work`` and print wall and processor minutes, scaled up to all jobs."""
-    known = Path(f"{way}.json")
-    if not known.exists():
-        started, before = time.monotonic(), processor_seconds()
-        work()
-        spent = [time.monotonic() - started, processor_seconds() - before]
-        known.write_text(json.dumps(spent))
-    wall, processor = (seconds / 60 * JOBS / count for seconds in json.loads(known.read_text()))
-    told = f"{count}" if count == JOBS else f"{count}, scaled to {JOBS}"
-    print(f"| {way} | {told} | {wall:.1f} | {processor:.1f} |", flush=True)
+def measure(way: str) -> None:
+    """Run a way and keep its wall and processor seconds and the machine's load around it."""
+    load, started, before = os.getloadavg()[0], time.monotonic(), processor_seconds()
+    WAYS[way][2]()
+    spent = [time.monotonic() - started, processor_seconds() - before]
+    Path(f"{way}.json").write_text(json.dumps([*spent, load, os.getloadavg()[0]]))
 
 
 def sweep(name: str, rates: str, workers: int) -> None:
@@ -73,15 +73,26 @@ def sweep(name: str, rates: str, workers: int) -> None:
 
 def separate() -> None:
     """Run a command a job, one after another."""
-    for rate in SAMPLE:
-        for seed in SEEDS.split(","):
-            words = [f"optimizer.lr={rate}", f"seed={seed}", *COMMON]
-            subprocess.run(
-                [sys.executable, "-m", "xferlab", *words, f"hydra.run.dir=separate/{rate}-{seed}"],
-                check=True,
-                stderr=subprocess.DEVNULL,
-                env={**os.environ, **ONE_THREAD},
-            )
+    for seed in SEEDS.split(","):
+        words = [
+            f"optimizer.lr={SAMPLE}",
+            f"seed={seed}",
+            *COMMON,
+            f"hydra.run.dir=separate/{seed}",
+        ]
+        subprocess.run(
+            [sys.executable, "-m", "xferlab", *words],
+            check=True,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **ONE_THREAD},
+        )
+
+
+WAYS: dict[str, tuple[str, int, Callable[[], None]]] = {
+    "two": ("one sweep, two workers", JOBS, lambda: sweep("two", RATES, workers=2)),
+    "one": ("one sweep, one worker", SAMPLED, lambda: sweep("one", SAMPLE, workers=1)),
+    "separate": ("separate commands", SAMPLED, separate),
+}
 
 
 def processor_seconds() -> float:
@@ -108,8 +119,4 @@ def computed(job: Path) -> tuple[Any, ...]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        main(Path(sys.argv[1]))
-    else:
-        with tempfile.TemporaryDirectory() as workspace:
-            main(Path(workspace))
+    main(Path(sys.argv[1]), sys.argv[2:])

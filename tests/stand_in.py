@@ -16,7 +16,7 @@ from xferlab.files import write_json, write_whole
 from xferlab.runs.record import write_status
 from xferlab.sweep.frozen import read_job
 
-FAILS, DIES, ENDS_SILENTLY, SLEEPS, NO_NUMBER = 101, 102, 103, 104, 105
+FAILS, DIES, ENDS_SILENTLY, SLEEPS, NO_NUMBER, HANGS = 101, 102, 103, 104, 105, 106
 
 
 def job(folder: Path) -> None:
@@ -35,6 +35,11 @@ def job(folder: Path) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if seed == ENDS_SILENTLY:
         sys.exit(3)
+    if seed == HANGS:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        write_whole(folder / "asleep", "")
+        while True:
+            time.sleep(0.1)
     if seed == SLEEPS:
         signal.signal(
             signal.SIGTERM, lambda *_: (write_status(folder, "interrupted"), os._exit(143))

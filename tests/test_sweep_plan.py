@@ -228,6 +228,38 @@ def test_a_plugin_that_changes_is_refused_and_planning_anew_takes_it(workspace):
     assert freeze(plan, folder, []) == []
 
 
+def test_what_was_begun_with_another_plugin_is_not_gone_on_with(workspace):
+    file = workspace / "plugins/loss/begun_loss.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(PLUGIN.format(name="begun_loss", body="1"))
+    load_plugins(workspace)
+    publish(workspace)
+    plan, folder = plan_sweep(["loss=begun_loss", "seed=1,2"]), Path("outputs/sweeps/one")
+    freeze(plan, folder, [])
+    stopped, at_work = (folder / job.run_id for job in plan.jobs)
+    for job, status in ((stopped, "interrupted"), (at_work, "running")):
+        write_status(job, status)
+        (job / "checkpoints/step-00000003-00001").mkdir(parents=True)
+    before = (at_work / "job.json").read_text()
+    assert freeze(plan, folder, []) == []
+    assert len(list(folder.glob("*/checkpoints/step-*"))) == 2
+    file.write_text(PLUGIN.format(name="begun_loss", body="2"))
+    assert freeze(plan, folder, []) == ["loss=begun_loss"]
+    assert list(folder.glob("*/checkpoints/step-*")) == [
+        at_work / "checkpoints/step-00000003-00001"
+    ]
+    assert (at_work / "job.json").read_text() == before
+
+
+def test_a_plan_that_was_torn_before_it_was_whole_is_made_anew():
+    plan = plan_sweep(SIX)
+    torn = Path("mine") / plan.jobs[1].run_id / "job.json"
+    torn.parent.mkdir(parents=True)
+    torn.write_text('{"run_id": "12')
+    freeze(plan, Path("mine"), [])
+    assert frozen_recipe(torn.parent).run_id == plan.jobs[1].run_id
+
+
 def test_the_same_command_finds_its_sweep():
     assert folder_for(plan_sweep(SIX)) not in (Path("outputs/sweeps/one"),)
     folder = new_folder()
@@ -291,8 +323,10 @@ def test_what_is_left_is_told():
     stand_in.write_results(jobs[1], 0.5)
     write_status(jobs[2], "interrupted")
     write_status(jobs[3], "failed")
+    write_status(jobs[4], "failed")
+    (jobs[4] / "checkpoints/step-00000003-00001").mkdir(parents=True)  # goes on from there
     assert opening_line(folder, [state_of(job) for job in jobs]) == (
-        f"continuing {folder}: 2 finished, 1 to resume, 1 to run again, 2 to run"
+        f"continuing {folder}: 2 finished, 2 to resume, 1 to run again, 1 to run"
     )
 
 

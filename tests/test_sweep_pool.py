@@ -21,7 +21,7 @@ from xferlab.runs.record import read_status, write_status
 from xferlab.sweep.frozen import freeze
 from xferlab.sweep.hydra_side import cores, folder_of, job_words, seats
 from xferlab.sweep.plan import plan_sweep
-from xferlab.sweep.pool import Pool, settle
+from xferlab.sweep.pool import SAY_WHERE, Pool, settle
 from xferlab.sweep.state import is_leaving, state_of
 from xferlab.sweep.watching import JobLines, watch_jobs
 
@@ -92,6 +92,60 @@ def test_fail_fast_starts_no_further_job():
     seen = run(jobs, fail_fast=True)
     assert seen.starts == [jobs[0].name]
     assert state_of(jobs[1]).status == "queued"
+
+
+def test_a_job_that_hangs_is_asked_where_it_is_and_ended_and_the_others_go_on(monkeypatch):
+    monkeypatch.setattr("xferlab.sweep.pool.LEAVING_SECONDS", 0.5)
+    hanging, fine = jobs_of("seed=1,2")
+
+    def command(folder):
+        if folder == fine:
+            stand_in.write_results(fine, 0.5)
+            return ["true"]
+        asked = f"touch {folder}/asked"
+        return ["sh", "-c", f"trap '{asked}' USR2; trap '' TERM; while :; do sleep 0.1; done"]
+
+    seen = run([hanging, fine], command=command, time_limit=5.0)
+    assert seen.ends == {hanging.name: "failed", fine.name: "finished"}
+    assert read_status(hanging)["error"] == "the job took longer than sweep.time_limit, 5 s"
+    assert (hanging / "asked").exists()
+
+
+def test_a_worker_says_where_it_hangs(tmp_path):
+    (job,) = jobs_of("data=files", "data.train=fifo")
+    code = (
+        "import sys, time, xferlab.runner, xferlab.worker as w\n"
+        "def stuck(*a): print('on', flush=True); time.sleep(60)\n"
+        f"xferlab.runner.run = stuck; sys.exit(w.main([{str(job)!r}]))"
+    )
+    pipe = subprocess.PIPE
+    worker = subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stderr=pipe)
+    assert worker.stdout.readline() == b"on\n"
+    worker.send_signal(SAY_WHERE)
+    worker.terminate()
+    assert b"in stuck" in worker.communicate(timeout=30)[1]
+    assert worker.returncode == 143
+
+
+def test_what_a_job_could_not_say_is_in_its_log_too(tmp_path):
+    (tmp_path / "train.log").write_text("its own words\n")
+    settle(tmp_path, -9)
+    told = (tmp_path / "train.log").read_text()
+    assert told.startswith("its own words\n")
+    assert "ERROR  error: the job was killed (SIGKILL)" in told
+
+
+def test_a_job_that_is_made_to_end_by_a_second_signal_is_interrupted():
+    words = [f"seed={stand_in.HANGS},2"]
+    parent = subprocess.Popen([*SWEEP, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    (asleep,) = wait_for_file("outputs/sweeps/*/*/asleep")
+    parent.send_signal(signal.SIGINT)
+    time.sleep(1)  # a process hears two equal signals at once as one
+    parent.send_signal(signal.SIGINT)
+    _, told = parent.communicate(timeout=60)
+    assert parent.returncode == 130
+    assert state_of(asleep.parent).status == "interrupted"
+    assert b"the same command goes on" in told
 
 
 def test_a_finished_job_is_not_run_again():

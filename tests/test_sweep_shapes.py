@@ -109,6 +109,8 @@ def test_a_word_is_read_back_as_its_value(value):
     [
         ({"workers": 0}, "workers must be at least 1"),
         ({"threads": 0}, "threads must be at least 1"),
+        ({"time_limit": "30"}, "time_limit is a time"),
+        ({"time_limit": "0s"}, "time_limit is a time"),
         ({"workers": 3, "gpus": ["0", "1"]}, "workers must be at most 2"),
     ],
 )

@@ -71,13 +71,14 @@ def run(recipe: Recipe, folder: Path) -> float | None:
         delete_partial(folder)
         write_config(folder, recipe.config)
         write_status(folder, "running")
+        (folder / "error.txt").unlink(missing_ok=True)
         try:
             best = _run(recipe, folder, stop, before)
         except Interrupted as e:
             write_status(folder, e.status, error=str(e))
             log.warning("%s; the same command with --recover goes on from here", e)
             raise
-        except Exception as e:
+        except (Exception, SystemExit) as e:
             known = as_known(e) or e
             _write_failure(folder, known)
             log.error("%s", known, exc_info=None if isinstance(known, XferlabError) else known)
@@ -87,13 +88,14 @@ def run(recipe: Recipe, folder: Path) -> float | None:
         return best
 
 
-def _write_failure(folder: Path, error: Exception) -> None:
+def _write_failure(folder: Path, error: BaseException) -> None:
     """Keep a failure beside the run, if there is still a folder and room in it."""
     if not (folder / "status.json").exists():
         return
     status = "nan" if isinstance(error, Diverged) else "failed"
+    what = error.what if isinstance(error, XferlabError) else str(error).partition("\n")[0]
     try:
-        write_status(folder, status, error=str(error).partition("\n")[0] or type(error).__name__)
+        write_status(folder, status, error=what or type(error).__name__)
         write_error(folder, error)
     except OSError as e:
         log.error("the failure could not be written down: %s", e)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import logging
 import os
 import signal
@@ -15,6 +16,7 @@ from xferlab.errors import XferlabError
 from xferlab.runs.record import write_error, write_status
 from xferlab.runs.signals import Interrupted, StopRequest
 from xferlab.sweep.frozen import frozen_recipe
+from xferlab.sweep.pool import SAY_WHERE
 
 log = logging.getLogger("xferlab")
 
@@ -27,6 +29,7 @@ def main(argv: list[str] | None = None) -> int:
         "--tied", action="store_true", help="stop when standard input closes: its owner is gone"
     )
     words = parser.parse_args(argv)
+    faulthandler.register(SAY_WHERE, file=2)
     if words.tied:
         threading.Thread(target=_stop_when_input_closes, daemon=True).start()
     _log_to(words.folder / "train.log")

@@ -33,6 +33,7 @@ class Interval:
     seconds: float | None = None
 
 
+_TIME = re.compile(r"(?=.*[1-9])\d+(?:\.\d+)? ?(?:s|min|h)")
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 
@@ -123,6 +124,8 @@ class SweepConfig:
         threads: processor threads a job; None shares the cores out. Results are the same bits
             only at the same number.
         fail_fast: start no further job once one has failed.
+        time_limit: a job that takes longer (``30min``, ``2h``) is ended and has failed; null for
+            none.
         grid: keys to lists of values; every combination is a job.
         zip: keys to lists of equal length; the first values are a job, the second, ...
         list: mappings of keys to values; each is a job.
@@ -134,6 +137,7 @@ class SweepConfig:
     gpus: Words = field(default_factory=list)
     threads: int | None = None
     fail_fast: bool = False
+    time_limit: str | None = None
     grid: dict[str, Any] | None = None
     zip: dict[str, Any] | None = None
     list: Any = None
@@ -144,11 +148,20 @@ class SweepConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1 or null, got {value}")
+        if self.time_limit is not None and not _TIME.fullmatch(self.time_limit):
+            raise ValueError(
+                f"time_limit is a time (30s, 5min, 1h) or null, got '{self.time_limit}'"
+            )
         if self.gpus and (self.workers or 1) > len(self.gpus):
             raise ValueError(
                 f"workers must be at most {len(self.gpus)}, one for each of sweep.gpus, got"
                 f" {self.workers}; name a device twice for two jobs on it"
             )
+
+    @property
+    def limit_seconds(self) -> float | None:
+        """``time_limit`` in seconds."""
+        return interval(self.time_limit).seconds
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import traceback
 
 from xferlab.errors import RunError
 
@@ -27,6 +28,13 @@ def as_known(error: BaseException) -> RunError | None:
     if isinstance(error, OSError) and error.errno in DISK:
         what, fix = DISK[error.errno]
         return RunError(what, where=str(error.filename or "the run's folder"), fix=fix)
+    if isinstance(error, SystemExit):
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        return RunError(
+            f"sys.exit({error.code!r}) was called within the run",
+            where=f"{last.filename}:{last.lineno}",
+            fix="raise an error there, or return",
+        )
     text = str(error)
     if "No space left on device" in text:
         what, fix = DISK[errno.ENOSPC]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from xferlab.config.overrides import as_word, key_of
+from xferlab.runs.snapshots import latest_step
 from xferlab.sweep.frozen import PLAN, folder_for, freeze
 from xferlab.sweep.hydra_side import publish_sweeper
 from xferlab.sweep.plan import Job, Plan, plan_sweep
@@ -55,6 +56,8 @@ def run_sweep(
         except SweepStopped as e:
             code = 128 + e.number
     tell(folder)
+    if code:
+        print("stopped    the same command goes on", file=sys.stderr)
     done = [state_of(folder / job.run_id).status == FINISHED for job in plan.jobs]
     return code or int(not all(done))
 
@@ -73,7 +76,8 @@ TO_DO = ("finished", "running elsewhere", "to resume", "to run again", "to run")
 
 
 def _left_to_do(state: State) -> str:
-    if state.status in RESUMED:
+    snapshots = state.folder / "checkpoints"
+    if state.status in RESUMED or (state.status == "failed" and latest_step(snapshots)):
         return "to resume"
     words = {FINISHED: "finished", RUNNING: "running elsewhere", QUEUED: "to run"}
     return words.get(state.status, "to run again")

@@ -19,8 +19,9 @@ from xferlab.files import sha256_of, write_json
 from xferlab.records import read_record
 from xferlab.registry import REGISTRY
 from xferlab.runs.record import RUN_ID
+from xferlab.runs.snapshots import delete_snapshots
 from xferlab.sweep.plan import Plan
-from xferlab.sweep.state import FINISHED, state_of
+from xferlab.sweep.state import FINISHED, RUNNING, state_of
 
 PLAN, JOB = "sweep.json", "job.json"
 LARGEST_PLAN = 64_000_000  # bytes; ten thousand jobs have about three million
@@ -74,10 +75,15 @@ def freeze(plan: Plan, folder: Path, command: Iterable[str]) -> list[str]:
 
     Jobs of earlier commands in this folder stay in its plan.
     """
-    digests = _Digests()
-    changed = {name for job in plan.jobs for name in _freeze_job(job_record(job, digests), folder)}
+    digests, changed = _Digests(), set()
     earlier = read_plan(folder) if (folder / PLAN).exists() else {"jobs": [], "swept": []}
     jobs = {job["run_id"]: job["words"] for job in earlier["jobs"]}
+    for job in plan.jobs:
+        record = job_record(job, digests)
+        if job.run_id in jobs:
+            changed.update(_freeze_again(record, folder / job.run_id))
+        else:
+            _freeze_job(record, folder / job.run_id)
     jobs |= {job.run_id: list(job.words) for job in plan.jobs}
     record = {
         "name": plan.name,
@@ -102,20 +108,29 @@ def job_record(job: Any, digests: _Digests) -> dict[str, Any]:
     }
 
 
-def _freeze_job(record: dict[str, Any], folder: Path) -> list[str]:
-    """Write ``job.json`` unless the job has finished; return the plugins that are not as before."""
-    job = folder / record["run_id"]
-    path = job / JOB
-    if not path.exists():
-        # Not synced: a plan is a plan once sweep.json is whole, and that is written after this.
-        job.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(record), encoding="utf-8")
-        return []
+def _freeze_job(record: dict[str, Any], job: Path) -> None:
+    """Write a new job's ``job.json``.
+
+    It is not synced: a job is one once ``sweep.json`` names it, and that is written after this.
+    """
+    job.mkdir(parents=True, exist_ok=True)
+    (job / JOB).write_text(json.dumps(record), encoding="utf-8")
+
+
+def _freeze_again(record: dict[str, Any], job: Path) -> list[str]:
+    """Freeze a job of an earlier command as it is now; return the plugins that have changed.
+
+    One that is done, or at work, stays as it is. What was trained with other plugins is not gone
+    on with: the result would be neither's.
+    """
     before = read_job(job)
-    if before == record or state_of(job).status == FINISHED:
+    if before == record or state_of(job).status in (FINISHED, RUNNING):
         return []
-    write_json(path, record)
-    return [name for name, sha in record["plugins"].items() if before["plugins"].get(name) != sha]
+    write_json(job / JOB, record)
+    changed = [n for n, sha in record["plugins"].items() if before["plugins"].get(n) != sha]
+    if changed:
+        delete_snapshots(job / "checkpoints")
+    return changed
 
 
 class _Digests:

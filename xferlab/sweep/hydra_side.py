@@ -93,7 +93,13 @@ class LocalLauncher(Launcher):
         folders = [folder_of(words) for words in job_overrides]
         places = seats(self.sweep.workers, self.sweep.gpus, self.sweep.threads)
         with watch_jobs(folders, len(places)) as watch:
-            Pool(worker_command, places, watch, fail_fast=self.sweep.fail_fast).run(folders)
+            Pool(
+                worker_command,
+                places,
+                watch,
+                fail_fast=self.sweep.fail_fast,
+                time_limit=self.sweep.limit_seconds,
+            ).run(folders)
         return [JobReturn(status=JobStatus.COMPLETED, working_dir=str(f)) for f in folders]
 
 

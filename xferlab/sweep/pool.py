@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -11,16 +12,30 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
+from xferlab.config.folders import shown
 from xferlab.errors import RunError
 from xferlab.runs.record import write_error, write_status
-from xferlab.sweep.state import FINISHED, INTERRUPTED, QUEUED, RUNNING, State, is_leaving, state_of
+from xferlab.sweep.state import (
+    FINISHED,
+    INTERRUPTED,
+    LEAVING_SECONDS,
+    QUEUED,
+    RUNNING,
+    State,
+    is_leaving,
+    state_of,
+)
+from xferlab.training.progress import as_time
 
 LOOK_SECONDS = 0.1
 STOPPING = (signal.SIGINT, signal.SIGTERM)
+SAY_WHERE = signal.SIGUSR2
+"""Has a worker print where each of its threads is, into its ``output.txt``."""
 Command = Callable[[Path], list[str]]
 
 
@@ -58,6 +73,7 @@ class _Running:
     process: subprocess.Popen[bytes]
     seat: Mapping[str, str]
     since: float = field(default_factory=time.monotonic)
+    late: bool = False
 
 
 def worker_command(folder: Path) -> list[str]:
@@ -74,6 +90,7 @@ class Pool:
         seats: environment variables of each place that a job can have; as many jobs run at once.
         watch: is told what happens.
         fail_fast: start no further job once one has failed.
+        time_limit: seconds after which a job is asked to end, and has failed; None for no limit.
     """
 
     def __init__(
@@ -83,8 +100,10 @@ class Pool:
         watch: Watch,
         *,
         fail_fast: bool = False,
+        time_limit: float | None = None,
     ) -> None:
         self._command, self._watch, self._fail_fast = command, watch, fail_fast
+        self._time_limit = math.inf if time_limit is None else time_limit
         self._free = list(seats)
         self._running: list[_Running] = []
         self._stopped: list[int] = []
@@ -102,6 +121,7 @@ class Pool:
                     self._fill_seats(queue)
                     self._watch.look([each.folder for each in self._running])
                     time.sleep(LOOK_SECONDS)
+                    self._end_late_ones()
                     if any(self._collect()) and self._fail_fast:
                         queue.clear()
                     if self._stopped:
@@ -146,9 +166,21 @@ class Pool:
             self._free.append(each.seat)
             if each.process.stdin:
                 each.process.stdin.close()
-            state = settle(each.folder, each.process.returncode)
+            limit = self._time_limit if each.late else None
+            state = settle(each.folder, each.process.returncode, bool(self._stopped), limit)
             self._watch.ended(each.folder, state, time.monotonic() - each.since)
             yield state.failed
+
+    def _end_late_ones(self) -> None:
+        """Ask jobs that are over the limit where they are, then to end; kill those that do not."""
+        for each in self._running:
+            over = time.monotonic() - each.since - self._time_limit
+            if over > LEAVING_SECONDS:
+                each.process.kill()
+            elif over > 0 and not each.late:
+                each.late = True
+                each.process.send_signal(SAY_WHERE)
+                each.process.terminate()
 
     @contextmanager
     def _signals_passed_on(self) -> Iterator[None]:
@@ -166,34 +198,51 @@ class Pool:
             each.process.send_signal(number if len(self._stopped) == 1 else signal.SIGKILL)
 
 
-def settle(folder: Path, code: int) -> State:
+def settle(folder: Path, code: int, asked: bool = False, limit: float | None = None) -> State:
     """Return how a job ended, after writing down what it could not write itself.
 
     Args:
         folder: the job's folder.
         code: the exit code of its process; below 0 the signal that killed it.
+        asked: the sweep was asked to stop.
+        limit: the seconds that it had, if it was ended for taking longer.
     """
     state = state_of(folder)
     said = state.record.get("status", QUEUED)
-    if said not in (QUEUED, RUNNING) and (code or said == FINISHED):
+    if limit is not None and said != FINISHED:
+        _write_down(folder, _too_long(folder, limit))
+    elif said not in (QUEUED, RUNNING) and (code or said == FINISHED):
         return state
-    if -code in STOPPING or code - 128 in STOPPING:
+    elif -code in STOPPING or code - 128 in STOPPING or (asked and -code == signal.SIGKILL):
         write_status(folder, INTERRUPTED)
     else:
-        error = _untold(folder, code)
-        write_error(folder, error)
-        write_status(folder, "failed", error=error.what)
+        _write_down(folder, _untold(folder, code))
     return state_of(folder)
+
+
+def _write_down(folder: Path, error: RunError) -> None:
+    """Keep a failure where the job would have: its ``error.txt``, its log, its status."""
+    write_error(folder, error)
+    with (folder / "train.log").open("a", encoding="utf-8") as log:
+        log.write(f"{datetime.now():%Y-%m-%d %H:%M:%S,%f} ERROR {error}\n")
+    write_status(folder, "failed", error=error.what)
+
+
+def _too_long(folder: Path, limit: float) -> RunError:
+    return RunError(
+        f"the job took longer than sweep.time_limit, {as_time(limit)}",
+        where=shown(folder),
+        fix=f"raise the limit, or see at the end of {shown(folder / 'output.txt')} where it was",
+    )
 
 
 def _untold(folder: Path, code: int) -> RunError:
     """Return the error of a job that ended without a word."""
+    fix = f"the last it said is in {shown(folder / 'output.txt')}"
     if code == -signal.SIGKILL:
         what, fix = "the job was killed (SIGKILL)", "see whether memory ran out: dmesg | tail"
     elif code < 0:
         what = f"the job was killed by {signal.Signals(-code).name}"
-        fix = f"the last it said is in {folder / 'output.txt'}"
     else:
         what = f"the job ended with code {code} and without a result"
-        fix = f"the last it said is in {folder / 'output.txt'}"
-    return RunError(what, where=str(folder), fix=fix)
+    return RunError(what, where=shown(folder), fix=fix)

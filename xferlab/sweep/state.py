@@ -17,7 +17,7 @@ from xferlab.runs.record import read_status
 QUEUED, RUNNING, FINISHED, INTERRUPTED = "queued", "running", "finished", "interrupted"
 LEAVING_SECONDS = 60
 RESUMED = (INTERRUPTED, "preempted")
-"""A job that stands so goes on where it was; every other unfinished one begins again."""
+"""A job that stands so was stopped from outside, and goes on where it was."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from xferlab.config.folders import shown
 from xferlab.config.overrides import key_of
 from xferlab.runs.history import history_of
 from xferlab.runs.record import read_metrics
@@ -75,7 +76,7 @@ class JobLines:
         self._say(head)
         if state.failed:
             self._say(_told_error(folder, state))
-            self._say(f"   log: {folder / 'train.log'}")
+            self._say(f"   log: {shown(folder / 'train.log')}")
 
     def waiting(self, folder: Path, state: State) -> None:
         """Say once that the job is at work elsewhere."""
