@@ -25,15 +25,15 @@ def xferlab(*words: str) -> list[str]:
     return [sys.executable, "-m", "xferlab", *words]
 
 
-def third_job_half_done() -> Path:
+def third_job_half_done(parent: subprocess.Popen) -> Path:
     """Return the folder of the third job once it has trained a few epochs."""
-    for _ in range(6000):
+    while parent.poll() is None:
         for job in Path("six").glob("*/history.csv"):
             third = "seed=2" in (job.parent / "job.json").read_text()
             if third and job.read_text().count("\n") > 4:
                 return job.parent
         time.sleep(0.05)
-    raise AssertionError("the third job did not come")
+    raise AssertionError(parent.communicate())
 
 
 def scores(run: Path) -> list[dict[str, str]]:
@@ -46,7 +46,7 @@ def scores(run: Path) -> list[dict[str, str]]:
 def test_the_same_command_skips_resumes_and_runs(victim, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     parent = subprocess.Popen(xferlab(*SIX), stderr=subprocess.PIPE, text=True)
-    job = third_job_half_done()
+    job = third_job_half_done(parent)
     worker = int(read_status(job)["process"])
     os.kill(parent.pid if victim == "parent" else worker, signal.SIGKILL)
     if victim == "worker":  # told at once; then the others are stopped too
@@ -60,8 +60,7 @@ def test_the_same_command_skips_resumes_and_runs(victim, tmp_path, monkeypatch):
     assert latest_step(job / "checkpoints")
     assert len(scores(job)) < 30
     done = subprocess.run(xferlab(*SIX), capture_output=True, text=True)
-    print(done.stderr, done.stdout)
-    assert done.returncode == 0
+    assert done.returncode == 0, done.stderr
     left = {"parent": "1 to resume, 3 to run", "worker": "2 to resume, 2 to run"}[victim]
     assert f"continuing six: 2 finished, {left}" in done.stderr
     assert "6 jobs: 6 finished" in done.stdout

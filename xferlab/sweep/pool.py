@@ -73,7 +73,7 @@ class _Running:
     process: subprocess.Popen[bytes]
     seat: Mapping[str, str]
     since: float = field(default_factory=time.monotonic)
-    late: bool = False
+    told: int = 0  # signals, because it is late
 
 
 def worker_command(folder: Path) -> list[str]:
@@ -166,21 +166,24 @@ class Pool:
             self._free.append(each.seat)
             if each.process.stdin:
                 each.process.stdin.close()
-            limit = self._time_limit if each.late else None
+            limit = self._time_limit if each.told else None
             state = settle(each.folder, each.process.returncode, bool(self._stopped), limit)
             self._watch.ended(each.folder, state, time.monotonic() - each.since)
             yield state.failed
 
     def _end_late_ones(self) -> None:
-        """Ask jobs that are over the limit where they are, then to end; kill those that do not."""
+        """Ask jobs that are over the limit where they are, then to end; kill those that do not.
+
+        A second lies between: of two signals at once the kernel gives one to a thread that
+        Python does not listen in.
+        """
         for each in self._running:
             over = time.monotonic() - each.since - self._time_limit
             if over > LEAVING_SECONDS:
                 each.process.kill()
-            elif over > 0 and not each.late:
-                each.late = True
-                each.process.send_signal(SAY_WHERE)
-                each.process.terminate()
+            elif each.told < 2 and over > each.told:
+                each.process.send_signal((SAY_WHERE, signal.SIGTERM)[each.told])
+                each.told += 1
 
     @contextmanager
     def _signals_passed_on(self) -> Iterator[None]:
