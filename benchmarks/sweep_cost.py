@@ -1,9 +1,10 @@
-"""What a sweep costs beside separate commands: ``python benchmarks/sweep_cost.py FOLDER [WAY...]``.
+"""What a sweep costs beside separate commands: ``sweep_cost.py FOLDER [WAY...] [--short]``.
 
 12 rates x 3 seeds on the bundled BERT, a few rows: two workers run all of it; one worker and
 separate commands run a sample, which is scaled up to all. Every job has one thread, so whatever
 way it was run, its history, its scores and its weights must be the same bits: that is checked too.
 A way (``two``, ``one``, ``separate``) that was measured in the folder is not measured again.
+With ``--short`` two workers run no more than the sample, too.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1"
 )
 JOBS = len(RATES.split(",")) * len(SEEDS.split(","))
+SHORT = "--short" in sys.argv
 SAMPLED = len(SEEDS.split(","))
 
 
@@ -89,7 +91,11 @@ def separate() -> None:
 
 
 WAYS: dict[str, tuple[str, int, Callable[[], None]]] = {
-    "two": ("one sweep, two workers", JOBS, lambda: sweep("two", RATES, workers=2)),
+    "two": (
+        "one sweep, two workers",
+        SAMPLED if SHORT else JOBS,
+        lambda: sweep("two", SAMPLE if SHORT else RATES, workers=2),
+    ),
     "one": ("one sweep, one worker", SAMPLED, lambda: sweep("one", SAMPLE, workers=1)),
     "separate": ("separate commands", SAMPLED, separate),
 }
@@ -119,4 +125,4 @@ def computed(job: Path) -> tuple[Any, ...]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    main(Path(sys.argv[1]), [word for word in sys.argv[2:] if word != "--short"])
