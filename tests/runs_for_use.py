@@ -8,6 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
 from tiny_checkpoints import write_tiny_checkpoint
 
 from xferlab.cli import main
@@ -67,11 +68,35 @@ def train(folder: Path, kind: str, *words: str) -> Path:
     return run
 
 
-def moved(run: Path, folder: Path) -> Path:
-    """Copy a run to another place, as to another machine."""
-    return Path(shutil.copytree(run, folder))
+KINDS: dict[str, tuple[str | None, list[str]]] = {
+    "plain": ("bert", ["model.pooling=mean", "transfer=lora", "transfer.targets=[query,feed*]"]),
+    "tags": ("roberta", []),
+    "values": ("bert", []),  # a checkpoint that lacks the pooler of its architecture
+    "several": (None, []),
+    "pairs": (None, []),
+}
 
 
-def checkpoint(folder: Path, architecture: str = "bert", **options: object) -> Path:
-    """Write a tiny checkpoint to train from."""
-    return write_tiny_checkpoint(folder, architecture, **options)
+@pytest.fixture(scope="session")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict]]:
+    """Return the rows that the runs were trained on, by the kind of task."""
+    return write_rows(tmp_path_factory.mktemp("rows"))
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return finished runs by kind, moved away from where they were trained, which is gone."""
+    there, home = tmp_path_factory.mktemp("there"), tmp_path_factory.mktemp("home")
+    write_rows(there)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XFERLAB_CACHE", str(there / "cache"))
+        for kind, (architecture, words) in KINDS.items():
+            model = ["model=bag_of_embeddings", "model.width=8"]
+            if architecture:
+                folder = there / kind
+                write_tiny_checkpoint(folder, architecture, pooler=kind != "values")
+                model = ["model=encoder", f"model.checkpoint={folder}"]
+            train(there, kind, *model, *words)
+            shutil.copytree(there / f"run-{kind}", home / kind)
+    shutil.rmtree(there)
+    return {kind: home / kind for kind in KINDS}

@@ -8,48 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs_for_use import checkpoint, train, write_rows
+from runs_for_use import KINDS
 
 import xferlab
 from xferlab.errors import ConfigError
 from xferlab.training.evaluation import scores
-
-KINDS = {
-    "plain": ("bert", ["model.pooling=mean", "transfer=lora", "transfer.targets=[query,feed*]"]),
-    "tags": ("roberta", []),
-    "values": ("bert", []),  # a checkpoint that lacks the pooler of its architecture
-    "several": (None, []),
-    "pairs": (None, []),
-}
-
-
-@pytest.fixture(scope="module")
-def rows(tmp_path_factory):
-    return write_rows(tmp_path_factory.mktemp("rows"))
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    return tmp_path_factory.mktemp("home")
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory, home):
-    """Return finished runs by kind, moved away from where they were trained, which is gone."""
-    there = tmp_path_factory.mktemp("there")
-    patch = pytest.MonkeyPatch()
-    patch.setenv("XFERLAB_CACHE", str(there / "cache"))
-    write_rows(there)
-    for kind, (architecture, words) in KINDS.items():
-        model = ["model=bag_of_embeddings", "model.width=8"]
-        if architecture:
-            folder = checkpoint(there / kind, architecture, pooler=kind != "values")
-            model = ["model=encoder", f"model.checkpoint={folder}"]
-        train(there, kind, *model, *words)
-        shutil.copytree(there / f"run-{kind}", home / kind)
-    shutil.rmtree(there)
-    patch.undo()
-    return {kind: home / kind for kind in KINDS}
 
 
 def columns(rows):

@@ -228,12 +228,14 @@ def checked_rows(spec: TaskSpec, texts: Sequence[Any], pairs: Sequence[str] | No
 
 def row_problem(spec: TaskSpec, text: Any, pair: Any = None) -> str:
     """Return what keeps a row from being asked about; "" if nothing does."""
-    parts = [text] if pair is None else [text, pair]
+    parts = [text, pair] if spec.has_pairs else [text]
     if spec.task is Task.tagging and isinstance(text, list | tuple):
         parts = [*text, *parts[1:]]
     for part in parts:
         if not isinstance(part, str):
-            return "has no text" if part is None else f"is no text but {type(part).__name__}"
+            second = "second " * (part is pair and part is not text)
+            is_none = part is None or part != part
+            return f"has no {second}text" if is_none else f"is no text but {type(part).__name__}"
         try:
             part.encode()
         except UnicodeEncodeError:

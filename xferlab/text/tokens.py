@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,6 @@ log = logging.getLogger(__name__)
 
 CHUNK = 2000
 """Rows that are tokenised in one go, in parallel."""
-
 PATIENCE_SECONDS = 5.0
 """How long tokenising may take before it says how far it is, and says it again."""
 
@@ -87,12 +87,11 @@ class HubTokenizer:
     def __init__(self, tokenizer: Any) -> None:
         import tokenizers
 
-        self._tokenizer = tokenizer
-        self._engine = tokenizer.backend_tokenizer
-        self._engine.no_padding()
-        self._engine.no_truncation()
-        rules = self._engine.to_str()
-        self._word_rules = _with_leading_blanks(rules)
+        self._tokenizer, engine = tokenizer, tokenizer.backend_tokenizer
+        engine.no_padding()
+        engine.no_truncation()
+        rules = engine.to_str()
+        self._rules, self._word_rules = rules, _with_leading_blanks(rules)
         self.pad_id = tokenizer.pad_token_id or 0
         self.vocabulary_size = len(tokenizer)
         text = f"{tokenizers.__version__}\n{self.pad_id}\n{rules}"
@@ -111,7 +110,7 @@ class HubTokenizer:
         import numpy as np
 
         are_words = bool(len(texts)) and not isinstance(texts[0], str)
-        engine = self._engine_for(are_words, max_length)
+        engine = _cutting_engine(self._word_rules if are_words else self._rules, max_length)
         # the fast one leaves out where tokens come from
         encode = engine.encode_batch if are_words else engine.encode_batch_fast
         sizes: list[int] = []
@@ -131,8 +130,8 @@ class HubTokenizer:
             cut += sum(len(row) >= max_length and bool(row.overflowing) for row in done)
             if time.monotonic() - reported > PATIENCE_SECONDS:
                 reported = time.monotonic()
-                rate = len(sizes) / (reported - started)
-                log.info("tokenised %d of %d rows, %d a second", len(sizes), len(texts), rate)
+                told = len(sizes), len(texts), len(sizes) / (reported - started)
+                log.info("tokenised %d of %d rows, %d a second", *told)
         lengths = np.array(sizes, dtype="int32")
         return CountedEncoding(
             token_ids=Ragged(_joined(ids), lengths),
@@ -149,14 +148,15 @@ class HubTokenizer:
         """Write the tokenizer's files into a folder, for :func:`load_tokenizer`."""
         self._tokenizer.save_pretrained(str(folder))
 
-    def _engine_for(self, are_words: bool, max_length: int) -> Any:
-        """Return an engine that cuts at ``max_length``; ours alone, so threads do not meet."""
-        import tokenizers
 
-        rules = self._word_rules if are_words else self._engine.to_str()
-        engine = tokenizers.Tokenizer.from_str(rules)
-        engine.enable_truncation(max_length, strategy="longest_first")
-        return engine
+@lru_cache(maxsize=4)
+def _cutting_engine(rules: str, max_length: int) -> Any:
+    """Return an engine that cuts at ``max_length``; nobody changes it, so threads may share it."""
+    import tokenizers
+
+    engine = tokenizers.Tokenizer.from_str(rules)
+    engine.enable_truncation(max_length, strategy="longest_first")
+    return engine
 
 
 def _with_leading_blanks(rules: str) -> str:
