@@ -111,6 +111,29 @@ def test_no_heavy_import_without_training(args, tmp_path):
     assert out.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["model=bert", "data.max_length=129"], "is more than this model's 128 positions"),
+        (["loss=huber"], "loss=huber takes real labels"),
+        (["metric=[pearson]"], "metric=pearson takes real labels"),
+        (["data=files", "data.train=none.csv"], "there is no file none.csv"),
+    ],
+)
+def test_a_mistake_is_told_before_tensorflow_is_loaded(words, told, tmp_path):
+    code = (
+        "import sys\n"
+        "from xferlab.cli import main\n"
+        f"code = main({words!r})\n"
+        f"print(code, sorted({HEAVY!r} & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert told in done.stderr
+    assert done.stdout.splitlines()[-1] == "2 []"
+
+
 def test_configs_never_name_code_to_run():
     for path in sources(PACKAGE):
         names = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from xferlab.contracts import Emits, LabelKind, TaskSpec
@@ -39,6 +40,24 @@ def refuse_misfit(
         where=key,
         fix=f"choose {group}={' or '.join(others)}" if others else f"write a {group} plugin for it",
     )
+
+
+def refuse_other_labels(
+    key: str, group: str, plugin: Any, spec: TaskSpec, registry: Registry = REGISTRY
+) -> None:
+    """Raise ConfigError if the labels alone rule ``plugin`` out, so before there is a model.
+
+    Args:
+        key: as for :func:`refuse_misfit`.
+        group: likewise.
+        plugin: likewise.
+        spec: the task as the data says it; a head without activation is supposed.
+        registry: as for :func:`refuse_misfit`.
+    """
+    supposed = replace(spec, emits=spec.head_emits)
+    _check_declarations(group, plugin, supposed, registry)
+    if spec.label_kind not in plugin.takes.labels:
+        refuse_misfit(key, group, plugin, supposed, registry)
 
 
 def fits(plugin: Any, spec: TaskSpec) -> bool:

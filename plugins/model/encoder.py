@@ -43,6 +43,13 @@ class Encoder:
 
         return resolve(self.checkpoint, weights=self.pretrained)
 
+    def longest(self) -> int:
+        from xferlab.pretrained.encoder_config import read_encoder_config
+
+        checkpoint = self.fetch()
+        where = f"model.checkpoint={checkpoint.source}"
+        return read_encoder_config(checkpoint.config, where).positions
+
     def build(self, spec: TaskSpec) -> TextModel:
         from xferlab.pretrained.encoders import load_encoder
 
@@ -63,7 +70,7 @@ class Encoder:
 
         if spec.max_length > encoder.max_length:
             raise ConfigError(
-                f"data.max_length={spec.max_length} is more than this encoder's"
+                f"data.max_length={spec.max_length} is more than this model's"
                 f" {encoder.max_length} positions",
                 where="data.max_length",
                 fix=f"data.max_length={encoder.max_length} or less",
