@@ -65,6 +65,7 @@ def test_one_file_adds_a_typed_choice(mine, tmp_path):
 def test_a_broken_file_is_named_and_others_go_on(mine, tmp_path):
     broken = mine.with_name("broken.py")
     broken.write_text("x = 1\nimport no_such_module\n")
+    broken = broken.relative_to(tmp_path)
     out = xferlab("check", "loss=mine", cwd=tmp_path)
     assert out.returncode == 0
     assert f"{broken}:2" in out.stderr

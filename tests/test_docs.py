@@ -1,7 +1,11 @@
-"""The documentation is executed: commands run, printed blocks match."""
+"""The documentation is executed: commands run, printed blocks match.
+
+``$ cat FILE`` in a printed session is a file that the page's later commands find.
+"""
 
 from __future__ import annotations
 
+import copy
 import re
 import shlex
 from pathlib import Path
@@ -9,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from xferlab.cli import main
+from xferlab.discovery import load_plugins
+from xferlab.registry import REGISTRY
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -16,14 +22,18 @@ BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 TYPED = re.compile(r"python3? (?:-m xferlab|start\.py) ([^`\n#]*)")
 
 
-def blocks() -> list[tuple[str, str, str]]:
-    """Return (page, command, output) of every printed session whose output is shown."""
+def blocks() -> list[tuple[str, str, str, dict[str, str]]]:
+    """Return page, command, output and files of every printed session whose output is shown."""
     found = []
     for page in PAGES:
+        files: dict[str, str] = {}
         for block in BLOCK.findall(page.read_text()):
             for session in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
                 command, _, output = session.partition("\n")
-                found.append((page.name, command.strip(), output.rstrip()))
+                if command.startswith("cat "):
+                    files[command.removeprefix("cat ")] = output
+                else:
+                    found.append((page.name, command.strip(), output.rstrip(), dict(files)))
     return found
 
 
@@ -38,15 +48,31 @@ def commands() -> list[tuple[str, str]]:
     return sorted(set(found))
 
 
-@pytest.mark.parametrize(("page", "command", "output"), blocks(), ids=lambda v: v[:60])
-def test_a_printed_session_is_what_is_printed(page, command, output, tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    """Work in an empty folder; what its plugins register or break is forgotten afterwards."""
     monkeypatch.chdir(tmp_path)
-    words = shlex.split(command.removeprefix("python -m xferlab"))
-    main(words)
+    load_plugins(tmp_path)  # the built-in ones stay
+    kept = {name: copy.copy(value) for name, value in vars(REGISTRY).items()}
+    yield tmp_path
+    vars(REGISTRY).update(kept)
+
+
+@pytest.mark.parametrize(
+    ("page", "command", "output", "files"),
+    blocks(),
+    ids=lambda value: value[:60] if isinstance(value, str) else "",
+)
+def test_a_printed_session_is_what_is_printed(page, command, output, files, workspace, capsys):
+    for name, content in files.items():
+        (workspace / name).parent.mkdir(parents=True, exist_ok=True)
+        (workspace / name).write_text(content)
+    code = main(shlex.split(command.removeprefix("python -m xferlab")))
     told = capsys.readouterr()
     shown = [line.rstrip() for line in (told.out + told.err).splitlines()]
     for line in output.splitlines():
         assert line.rstrip() in shown
+    assert code == (2 if " error: " in output else 0)
 
 
 @pytest.mark.parametrize(("page", "words"), commands(), ids=lambda v: v[:80])

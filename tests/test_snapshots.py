@@ -15,12 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from xferlab import worker
+from xferlab.cli import main
 from xferlab.config.compose import compose_config, publish
 from xferlab.config.recipe import read
 from xferlab.config.schema import Interval, TrainConfig, interval
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
-from xferlab.files import write_json
+from xferlab.files import write_json, write_whole
 from xferlab.runs.faults import as_known
 from xferlab.runs.lock import is_locked, locked
 from xferlab.runs.record import write_config, write_status
@@ -143,13 +145,28 @@ def test_where_there_is_no_lock_nothing_is_told(tmp_path):
     assert is_locked(tmp_path) is None
 
 
-def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
+@pytest.mark.parametrize("place", [".lock", "train.log", "checkpoints", "tensorboard/train/x"])
+def test_a_run_folder_with_a_link_is_not_worked_in(tmp_path, place):
     (tmp_path / "mine").write_text("precious")
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / ".lock").symlink_to(tmp_path / "mine")
-    with pytest.raises(OSError, match="symbolic links"), locked(tmp_path / "run"):
+    (tmp_path / "run" / place).parent.mkdir(parents=True)
+    (tmp_path / "run" / place).symlink_to(tmp_path / "mine")
+    with pytest.raises(ConfigError, match=f"holds a link, {place}"), locked(tmp_path / "run"):
         pass
     assert (tmp_path / "mine").read_text() == "precious"
+
+
+@pytest.mark.parametrize("command", ["recover", "job"])
+def test_a_strangers_log_that_is_a_link_is_not_written_to(recipe, tmp_path, capsys, command):
+    run, mine = tmp_path / "theirs", tmp_path / "mine"
+    mine.write_text("precious")
+    write_config(run, recipe().config)
+    write_status(run, "interrupted")
+    write_whole(run / ".hydra" / "overrides.yaml", "[]\n")
+    (run / "train.log").symlink_to(mine)
+    code = main(["--recover=theirs"]) if command == "recover" else worker.main([str(run)])
+    assert code == 2
+    assert "this run's folder holds a link, train.log" in capsys.readouterr().err
+    assert mine.read_text() == "precious"
 
 
 def test_a_file_system_without_locks_is_told_and_used(tmp_path, monkeypatch, caplog):

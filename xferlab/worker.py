@@ -13,6 +13,7 @@ from pathlib import Path
 
 from xferlab.discovery import load_plugins
 from xferlab.errors import XferlabError
+from xferlab.runs.lock import refuse_links
 from xferlab.runs.record import write_error, write_status
 from xferlab.runs.signals import Interrupted, StopRequest
 from xferlab.sweep.frozen import frozen_recipe
@@ -32,6 +33,11 @@ def main(argv: list[str] | None = None) -> int:
     faulthandler.register(SAY_WHERE, file=2)
     if words.tied:
         threading.Thread(target=_stop_when_input_closes, daemon=True).start()
+    try:
+        refuse_links(words.folder)
+    except XferlabError as e:
+        print(e, file=sys.stderr)
+        return e.exit_code
     _log_to(words.folder / "train.log")
     try:
         with StopRequest():  # also where the shell had switched a signal off

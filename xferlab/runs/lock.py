@@ -29,9 +29,10 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold ``folder``, made where needed, for the time of the body.
 
     Raises:
-        ConfigError: another process holds it.
+        ConfigError: another process holds it, or it holds a link.
         OSError: the folder cannot be written to.
     """
+    refuse_links(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with _opened(folder / NAME, os.O_RDWR | os.O_CREAT) as stream:
         if not _taken(stream):
@@ -44,6 +45,19 @@ def locked(folder: Path) -> Iterator[None]:
         stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         stream.flush()
         yield
+
+
+def refuse_links(folder: Path) -> None:
+    """Raise ConfigError if there is a link in ``folder``: writing there would write elsewhere."""
+    for where, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(where, name)
+            if path.is_symlink():
+                raise ConfigError(
+                    f"this run's folder holds a link, {path.relative_to(folder)}",
+                    where=str(folder),
+                    fix="put the thing itself there, or choose another hydra.run.dir",
+                )
 
 
 def is_locked(folder: Path) -> bool | None:
