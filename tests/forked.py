@@ -16,15 +16,29 @@ RUN = Path("outputs/run")
 
 
 def import_heavy() -> None:
-    """Import what takes long, and start nothing."""
+    """Import what takes long, once for all attempts, and start nothing of TensorFlow.
+
+    transformers imports a tokenizer's class, and what that needs, when it is first asked for; Hydra
+    builds its grammar then.
+    """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from xferlab.config.compose import compose_config, publish
+    from xferlab.discovery import load_plugins
+    from xferlab.pretrained.checkpoints import resolve
+    from xferlab.text.tokens import load_tokenizer
     from xferlab.training.backend import import_backend
 
     import_backend()
     import sklearn.metrics
-    import transformers  # noqa: F401
 
-    assert sklearn.metrics
+    import xferlab.report.command
+    import xferlab.runner
+
+    assert (sklearn.metrics, xferlab.runner, xferlab.report.command)
+    load_tokenizer(resolve("bundled:bert", weights=False).folder)
+    load_plugins(Path("/nonexistent"))
+    publish(Path("/nonexistent"))
+    compose_config(["debug=tiny", "optimizer.lr=1e-3"])
 
 
 def start(words: list[str], folder: Path, before: Callable[[], None] | None = None) -> int:
