@@ -50,6 +50,7 @@ class TensorBoardLog(Listener):
         from omegaconf import OmegaConf
 
         shutil.rmtree(self._folder, ignore_errors=True)
+        self._fill_hparams(hyperparameters(config), {})  # so that an unfinished run has a row too
         with self._train.as_default():
             text = OmegaConf.to_yaml(OmegaConf.create(dict(config)))
             indented = "\n".join(f"    {line}" for line in text.splitlines())
@@ -94,17 +95,22 @@ class TensorBoardLog(Listener):
 
     def close(self, hyperparameters: Mapping[str, Any], final: Mapping[str, float]) -> None:
         """Fill the HParams page: this run's settings and its final scores."""
-        from tensorboard.plugins.hparams import api
-
         for unfinished in self._folder.glob("events.out.tfevents.*"):
             unfinished.unlink()
+        self._fill_hparams(hyperparameters, final)
+        self._train.close()
+        self._validation.close()
+
+    def _fill_hparams(self, settings: Mapping[str, Any], scores: Mapping[str, float]) -> None:
+        """Write this run's row of the HParams page."""
+        from tensorboard.plugins.hparams import api
+
         writer = self._writer("")
         with writer.as_default():
-            api.hparams(dict(hyperparameters), trial_id=str(self._folder.parent.name))
-            for name, value in final.items():
+            api.hparams(dict(settings), trial_id=str(self._folder.parent.name))
+            for name, value in scores.items():
                 self._scalar(name, value, step=0)
-        for each in (writer, self._train, self._validation):
-            each.close()
+        writer.close()
 
 
 def hyperparameters(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
