@@ -120,8 +120,8 @@ def computed(job: Path) -> tuple[Any, ...]:
             {k: v for k, v in line.items() if k != "seconds"} for line in csv.DictReader(stream)
         ]
     metrics = json.loads((job / "metrics.json").read_text())
-    metrics.pop("seconds")
-    return history, metrics, (job / "checkpoints" / "last.safetensors").read_bytes()
+    scores = [metrics[part] for part in ("best", "validation", "test")]
+    return history, scores, (job / "checkpoints" / "last.safetensors").read_bytes()
 
 
 if __name__ == "__main__":

@@ -79,3 +79,19 @@ def test_a_printed_session_is_what_is_printed(page, command, output, files, work
 def test_a_command_that_is_shown_can_be_typed(page, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["check", *shlex.split(words)]) == 0, capsys.readouterr().err
+
+
+def test_the_file_of_jobs_that_is_shown_can_be_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "sweeps.md").read_text()
+    (shown,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    file = tmp_path / "conf" / "sweep" / "mine.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(shown)
+    assert main(["-m", "sweep=mine", "--dry-run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 * 2 * 2 * 20
+    assert "here to 2 x 2 x 2 x 20 jobs" in page
+    for word in ("optimizer.lr=3e-05", "epochs=4 train.batch_size=32", "loss=focal loss.gamma=2",
+                 "optimizer.weight_decay=", "schedule.warmup=0.1"):  # fmt: skip
+        assert any(word in line for line in lines)
