@@ -20,7 +20,9 @@ from typing import Any
 
 from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
-from xferlab.report.command import print_report, read_report, report_on, write_report
+from xferlab.report.command import print_report, report_on, write_report
+from xferlab.report.comparison import compare
+from xferlab.report.settings import read_report
 from xferlab.sweep.command import run_sweep
 from xferlab.sweep.frozen import folder_for, freeze
 from xferlab.sweep.plan import plan_sweep
@@ -43,7 +45,8 @@ def main(count: int) -> None:
     step("(pretend that all have run)", lambda: [pretend(folder / j.run_id) for j in plan.jobs])
     step("find the earlier sweep", lambda: folder_for(plan))
     report = step("report: read", lambda: read_report([folder]))
-    step("report: write, pictures too", lambda: write_report(report))
+    parts = [(report, compare(report))]
+    step("report: write, pictures too", lambda: write_report(parts, pictures=True))
     step("report: print", lambda: silently(lambda: print_report(report)))
     step(
         "the same command again, all done",

@@ -17,7 +17,8 @@ from xferlab.cli import main
 from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
-from xferlab.report.command import read_report, write_report
+from xferlab.report.command import write_report
+from xferlab.report.settings import read_report
 from xferlab.report.tables import shown
 from xferlab.runs.record import write_status
 from xferlab.sweep.frozen import freeze
@@ -58,7 +59,7 @@ def rows_of(folder):
 
 def test_every_job_is_a_row_sorted_by_its_values():
     folder = made_up("one", NINE, by_rate)
-    write_report(read_report([folder]))
+    write_report([(read_report([folder]), None)], pictures=True)
     rows = rows_of(folder)
     assert [(row["optimizer.lr"], row["seed"]) for row in rows[:4]] == [
         ("1e-05", "0"),
@@ -139,8 +140,9 @@ def test_a_running_job_shows_its_best_so_far_and_counts_in_no_mean():
 def test_nothing_has_begun():
     report = read_report([made_up("one", NINE, lambda config: None)])
     assert report.best is None
-    write_report(report)
-    assert json.loads((Path("outputs/sweeps/one") / "results.json").read_text())["best"] is None
+    write_report([(report, None)])
+    (group,) = json.loads((Path("outputs/sweeps/one") / "results.json").read_text())["groups"]
+    assert group["best"] is None
 
 
 def test_a_choice_from_a_group_is_one_column():
@@ -201,11 +203,11 @@ def test_a_folder_without_runs_is_refused(words, what, capsys):
 
 def test_pictures_are_drawn_where_there_is_something_to_see():
     folder = made_up("one", NINE, by_rate)
-    write_report(read_report([folder]))
+    write_report([(read_report([folder]), None)], pictures=True)
     assert {path.name for path in folder.glob("*.png")} == {"score.png", "curves.png"}
     words = [*NINE, "optimizer.weight_decay=0,0.1", "loss=focal,cross_entropy"]
     folder = made_up("two", words, by_rate)
-    write_report(read_report([folder]))
+    write_report([(read_report([folder]), None)], pictures=True)
     assert len(list(folder.glob("*.png"))) == 3
     assert "![parallel](parallel.png)" in (folder / "summary.md").read_text()
 
@@ -218,7 +220,7 @@ def test_pictures_of_odd_sweeps_can_be_drawn():
         ("lists", ["optimizer.no_decay=[a],[b]", "seed=1,2"], lambda config: 0.5),
         ("words", ["train.patience=null,3", "optimizer.lr=1e-5,3e-5"], by_epochs),
     ]:
-        write_report(read_report([made_up(name, words, score)]))
+        write_report([(read_report([made_up(name, words, score)]), None)], pictures=True)
 
 
 def by_epochs(config):
@@ -253,5 +255,5 @@ def test_values_are_shown_as_they_are_typed():
 def test_a_moved_sweep_is_reported_where_it_is():
     folder = made_up("one", NINE, by_rate)
     shutil.move(folder, "moved")
-    write_report(read_report([Path("moved")]))
+    write_report([(read_report([Path("moved")]), None)])
     assert len(rows_of(Path("moved"))) == 9

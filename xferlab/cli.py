@@ -128,7 +128,7 @@ def train(flags: argparse.Namespace, overrides: list[str]) -> int:
         return run_sweep(
             overrides,
             lambda words: _run_hydra(flags, words),
-            lambda folder: report_on([folder]),
+            lambda folder: report_on([folder], pictures=True),
             config_name=flags.config_name,
             dry_run=flags.dry_run,
         )

@@ -16,10 +16,13 @@ from rich.table import Table
 
 from xferlab.errors import ConfigError, printable
 from xferlab.files import write_json, write_whole
+from xferlab.report.comparison import compare
+from xferlab.report.differences import difference_lines, difference_rows
 from xferlab.report.markdown import as_markdown
+from xferlab.report.page import Part, page
 from xferlab.report.pngs import draw_pictures
 from xferlab.report.results import JobResult
-from xferlab.report.settings import Report, read_report
+from xferlab.report.settings import Report, read_reports
 from xferlab.report.tables import (
     closing_lines,
     columns_of,
@@ -28,14 +31,20 @@ from xferlab.report.tables import (
     printed_job,
     printed_setting,
     setting_row,
+    task_of,
 )
 
 LONGEST_TABLE = 60
 """Rows that are printed; a longer table is written, and its best rows are shown."""
 
 
-def report_on(folders: Sequence[Path]) -> Report:
-    """Print the report and write it, or raise ConfigError."""
+def report_on(folders: Sequence[Path], *, pictures: bool = False) -> list[Report]:
+    """Print the report and write it, or raise ConfigError.
+
+    Args:
+        folders: sweeps and runs.
+        pictures: draw PNG files too, which takes a while; the page has its own charts.
+    """
     missing = [str(folder) for folder in folders if not folder.is_dir()]
     if missing or not folders:
         raise ConfigError(
@@ -43,33 +52,42 @@ def report_on(folders: Sequence[Path]) -> Report:
             where=" ".join(["report", *missing]),
             fix="python -m xferlab report outputs/sweeps/NAME",
         )
-    report = read_report(folders)
-    print_report(report)
-    target = write_report(report)
-    print(f"kept in    {target}/: summary.md, results.csv, results.json, pictures")
-    return report
+    parts = [(report, compare(report)) for report in read_reports(folders)]
+    for report, comparison in parts:
+        print_report(report)
+        for line in difference_lines(comparison, report.better):
+            print(line)
+    target = write_report(parts, pictures=pictures)
+    print(f"kept in    {target}/: report.html, summary.md, results.csv, results.json")
+    return [report for report, _ in parts]
 
 
-def write_report(report: Report) -> Path:
-    """Write the tables and pictures; return where: into the sweep, or for several beside them."""
-    target = report.folders[0]
-    if len(report.folders) > 1:
+def write_report(parts: Sequence[Part], *, pictures: bool = False) -> Path:
+    """Write page, tables and pictures; return where: into the sweep, or for several beside them."""
+    folders = parts[0][0].folders
+    target = folders[0]
+    if len(folders) > 1:
         target = Path("outputs/reports") / f"{datetime.now(UTC):%Y-%m-%d_%H-%M-%S}"
-    rows = job_rows(report)
-    write_whole(target / "results.csv", _as_csv(rows))
-    write_json(
-        target / "results.json",
+    rows = [job_rows(report) for report, _ in parts]
+    write_whole(target / "results.csv", _as_csv([row for each in rows for row in each]))
+    groups = [
         {
-            "sweeps": [str(folder) for folder in report.folders],
+            "task": task_of(report),
             "monitor": report.monitor,
             "better": report.better,
             "best": setting_row(report, report.best) if report.best else None,
             "settings": [setting_row(report, setting) for setting in report.settings],
-            "jobs": rows,
-        },
+            "differences": difference_rows(comparison),
+            "jobs": own,
+        }
+        for (report, comparison), own in zip(parts, rows, strict=True)
+    ]
+    write_json(
+        target / "results.json", {"sweeps": [str(each) for each in folders], "groups": groups}
     )
-    pictures = draw_pictures(report, target)
-    write_whole(target / "summary.md", as_markdown(report, pictures))
+    drawn = draw_pictures(parts[0][0], target) if pictures else []
+    write_whole(target / "summary.md", as_markdown(parts, drawn))
+    write_whole(target / "report.html", page(parts))
     return target
 
 

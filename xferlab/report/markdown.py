@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from xferlab.errors import printable
+from xferlab.report.comparison import Comparison, test_words
+from xferlab.report.cost import cost_words
+from xferlab.report.differences import difference_row
+from xferlab.report.failures import failures_of
 from xferlab.report.settings import Report
 from xferlab.report.tables import (
     best_words,
@@ -12,27 +18,64 @@ from xferlab.report.tables import (
     counted_states,
     printed_job,
     printed_setting,
+    task_of,
 )
 
+_MARKUP = re.compile(r"([\\`*\[\]<>|~$&]|(?<!\w)_|_(?!\w))")
 
-def as_markdown(report: Report, pictures: Sequence[Path]) -> str:
-    """Return the summary."""
-    parts = [f"# {', '.join(folder.name for folder in report.folders)}", counted_states(report)]
+
+def plain(words: object) -> str:
+    r"""Return a text as Markdown that says the same and does nothing.
+
+    >>> plain("a|b <script> [x](y) val_loss")
+    'a\\|b \\<script\\> \\[x\\](y) val_loss'
+    """
+    return _MARKUP.sub(r"\\\1", printable(str(words))).replace("://", ":&#47;/")
+
+
+def as_markdown(parts: Sequence[tuple[Report, Comparison | None]], pictures: Sequence[Path]) -> str:
+    """Return the summary: a part for each task and monitored score, then the pictures."""
+    names = ", ".join(plain(folder.name or folder) for folder in parts[0][0].folders)
+    told = [f"# {names}"]
+    for report, comparison in parts:
+        if len(parts) > 1:
+            told.append(f"# {plain(task_of(report) or 'jobs')}: {plain(report.monitor)}")
+        told += _part(report, comparison)
+    told += [f"![{path.stem}]({path.name})" for path in pictures]
+    return "\n\n".join(told) + "\n"
+
+
+def _part(report: Report, comparison: Comparison | None) -> list[str]:
+    parts = [plain(counted_states(report))]
     if report.best:
-        parts.append(f"**Best:** {best_words(report)}")
+        parts.append(f"**Best:** {plain(best_words(report))}")
+    parts.append(f"**Cost:** {plain(cost_words(report.jobs))}")
     if report.over_seeds:
         parts += ["## Over seeds", "Mean and sample standard deviation over finished jobs."]
-        parts.append(_markdown_table([printed_setting(report, each) for each in report.settings]))
-    parts += ["## Jobs", _markdown_table([printed_job(report, job) for job in report.jobs])]
-    errors = [f"- `{job.folder.name}`: {job.state.record.get('error')}"
-              for job in report.jobs if job.state.failed]  # fmt: skip
-    parts += ["## Failed", "\n".join(errors)] if errors else []
-    parts += [f"![{path.stem}]({path.name})" for path in pictures]
-    return "\n\n".join(parts) + "\n"
+        parts.append(_table([printed_setting(report, each) for each in report.settings]))
+    if comparison and (comparison.others or comparison.note):
+        parts += ["## Beside the best", *_differences(comparison, report.better)]
+    parts += ["## Jobs", _table([printed_job(report, job) for job in report.jobs])]
+    errors = [_failure(each.job.folder.name, each.lines, each.again)
+              for each in failures_of(report)]  # fmt: skip
+    return parts + (["## Failed", *errors] if errors else [])
 
 
-def _markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
+def _differences(comparison: Comparison, better: str) -> list[str]:
+    told = [plain(line) for line in (test_words(comparison), comparison.note) if line]
+    if comparison.others:
+        told.append(_table([difference_row(each, better) for each in comparison.others]))
+    return told
+
+
+def _failure(name: str, lines: Sequence[str], again: str) -> str:
+    """Return a failure as indented code, in which nothing is obeyed."""
+    block = "\n".join(f"    {line}" for line in [*lines, f" again: {again}"])
+    return f"{plain(name)}:\n\n{block}"
+
+
+def _table(rows: Sequence[Mapping[str, str]]) -> str:
     columns = columns_of(rows)
-    cells = [[str(row.get(c, "")).replace("|", "\\|") for c in columns] for row in rows]
-    lines = [columns, ["---"] * len(columns), *cells]
+    lines = [[plain(row.get(column, "")) for column in columns] for row in rows]
+    lines = [[plain(column) for column in columns], ["---"] * len(columns), *lines]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -17,6 +17,7 @@ from xferlab.pictures import (
     rate_words,
     save_picture,
 )
+from xferlab.report.charts import is_number, numeric_keys
 from xferlab.report.results import JobResult
 from xferlab.report.settings import SEED, Report
 from xferlab.sweep.state import FINISHED
@@ -45,12 +46,6 @@ def draw_pictures(report: Report, folder: Path) -> list[Path]:
         if scored and draw(report, scored, path):
             drawn.append(path)
     return drawn
-
-
-def numeric_keys(report: Report) -> list[str]:
-    """Return the swept keys, seed aside, that have several values, all numbers."""
-    values = {key: [job.setting(key) for job in report.jobs] for key in report.keys if key != SEED}
-    return [k for k, each in values.items() if all(map(_is_number, each)) and len(set(each)) > 1]
 
 
 def _score(report: Report, scored: Sequence[JobResult], path: Path) -> bool:
@@ -197,7 +192,7 @@ def _column(values: Sequence[Any], most: int = 8, *, spaced: bool = True) -> Col
 
     Few values, and words, stand at equal distances in their order; many numbers to scale.
     """
-    numbers = all(map(_is_number, values))
+    numbers = all(map(is_number, values))
     distinct = sorted(set(values)) if numbers else sorted({_as_words(v) for v in values})
     if not numbers or (spaced and len(distinct) <= most):
         place = {value: n / max(len(distinct) - 1, 1) for n, value in enumerate(distinct)}
@@ -228,10 +223,6 @@ def _to_scale(values: list[float], most: int) -> Column:
     return [(to(value) - to(low)) / span for value in values], [
         (mark, _as_words(back(to(low) + mark * span))) for mark in marks
     ]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _as_words(value: Any) -> str:

@@ -13,7 +13,7 @@ from xferlab.config.safety import read_config_data
 from xferlab.errors import ConfigError
 from xferlab.registry import REGISTRY
 from xferlab.runs.history import history_of
-from xferlab.runs.record import read_metrics
+from xferlab.runs.record import read_metrics, read_run
 from xferlab.sweep.frozen import JOB, PLAN, read_job, read_plan
 from xferlab.sweep.state import State, state_of
 
@@ -33,6 +33,10 @@ class JobResult:
         step: the optimizer step at its end.
         last: the monitored value of the last epoch.
         test: scores of the test split.
+        validation: scores of the validation split by the same weights.
+        task: what ``run.json`` says of the task (``task``, ``emits``, ``class_names``, ``rows``),
+            or None where the run has not got that far.
+        digests: SHA-256 of each split's rows.
         seconds: time trained.
         history: a row an epoch.
     """
@@ -47,6 +51,9 @@ class JobResult:
     step: int | None
     last: float | None
     test: Mapping[str, float]
+    validation: Mapping[str, float]
+    task: Mapping[str, Any] | None
+    digests: Mapping[str, str]
     seconds: float | None
     history: Sequence[Mapping[str, float]]
 
@@ -66,11 +73,7 @@ def read_jobs(folders: Sequence[Path]) -> list[JobResult]:
     Raises:
         ConfigError: a folder has neither.
     """
-    jobs = [job for folder in folders for job in _jobs_in(folder)]
-    monitors = [job.monitor for job in jobs if job.monitor]
-    common = max(set(monitors), key=monitors.count, default=None)
-    better = direction_of(common, jobs)
-    return [job if job.best is not None else _so_far(job, common, better) for job in jobs]
+    return [job for folder in folders for job in _jobs_in(folder)]
 
 
 def _jobs_in(folder: Path) -> list[JobResult]:
@@ -94,6 +97,7 @@ def _read_job(folder: Path) -> JobResult:
     path = folder / "config.yaml"
     config = frozen.get("config") or (read_config_data(path) if path.exists() else {})
     metrics = read_metrics(folder) if (folder / "metrics.json").exists() else {}
+    made = read_run(folder) if (folder / "run.json").exists() else {}
     best = metrics.get("best", {})
     history = history_of(folder)
     monitor, epoch = best.get("monitor"), best.get("epoch")
@@ -107,14 +111,19 @@ def _read_job(folder: Path) -> JobResult:
         epoch=epoch,
         step=_step_of(epoch, history),
         last=_number(history[-1].get(monitor)) if history else None,
-        test={name: value for name, value in metrics.get("test", {}).items()},
+        test=_numbers(metrics.get("test", {})),
+        validation=_numbers(metrics.get("validation", {})),
+        task=made.get("task"),
+        digests=made.get("data", {}),
         seconds=metrics.get("seconds") or sum(row.get("seconds", 0) for row in history) or None,
         history=history,
     )
 
 
-def _so_far(job: JobResult, monitor: str | None, better: str) -> JobResult:
+def so_far(job: JobResult, monitor: str | None, better: str) -> JobResult:
     """Return a job that has no final scores with the best ones of its history."""
+    if job.best is not None:
+        return job
     rows = [row for row in job.history if _number(row.get(monitor or "")) is not None]
     if not monitor or not rows:
         return job
@@ -133,6 +142,10 @@ def _so_far(job: JobResult, monitor: str | None, better: str) -> JobResult:
 
 def _step_of(epoch: int | None, history: Iterable[Mapping[str, float]]) -> int | None:
     return next((int(row["step"]) for row in history if row.get("epoch") == epoch), None)
+
+
+def _numbers(scores: Mapping[str, Any]) -> dict[str, float]:
+    return {name: value for name, value in scores.items() if _number(value) is not None}
 
 
 def _number(value: Any) -> float | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xferlab.report.results import JobResult, direction_of, read_jobs
+from xferlab.report.results import JobResult, direction_of, read_jobs, so_far
 from xferlab.sweep.frozen import PLAN, read_plan
 from xferlab.sweep.state import FINISHED
 
@@ -72,16 +72,55 @@ class Report:
         return Counter(job.state.status for job in self.jobs)
 
 
-def read_report(folders: Sequence[Path]) -> Report:
-    """Read what the jobs in ``folders`` left, or raise ConfigError."""
+def read_reports(folders: Sequence[Path]) -> list[Report]:
+    """Return a report for each task and monitored score among the jobs, the largest first.
+
+    Raises:
+        ConfigError: a folder has no run, or holds a file that xferlab did not write.
+    """
     jobs = read_jobs(folders)
+    kinds = _kinds(jobs)
+    groups = [[job for job, kind in zip(jobs, kinds, strict=True) if kind == each]
+              for each, _ in Counter(kinds).most_common()]  # fmt: skip
+    return [report_of(folders, group) for group in groups]
+
+
+def read_report(folders: Sequence[Path]) -> Report:
+    """Return the report of the task and score that most jobs have, or raise ConfigError."""
+    return read_reports(folders)[0]
+
+
+Kind = tuple[str | None, str | None]
+
+
+def _kinds(jobs: Sequence[JobResult]) -> list[Kind]:
+    """Return each job's task and monitored score; one that has not got so far goes by its data."""
+    known: dict[Any, Counter[Kind]] = {}
+    for job in jobs:
+        if job.monitor:
+            for data in (job.setting("data"), None):
+                known.setdefault(data, Counter())[_kind(job)] += 1
+    return [
+        _kind(job) if job.monitor or not known
+        else known.get(job.setting("data"), known[None]).most_common(1)[0][0]
+        for job in jobs
+    ]  # fmt: skip
+
+
+def _kind(job: JobResult) -> Kind:
+    return (job.task["task"] if job.task and job.monitor else None, job.monitor)
+
+
+def report_of(folders: Sequence[Path], jobs: Sequence[JobResult]) -> Report:
+    """Return the report of jobs of one task and monitored score."""
+    monitor = next((job.monitor for job in jobs if job.monitor), None)
+    better = direction_of(monitor, jobs)
+    jobs = [so_far(job, monitor, better) for job in jobs]
     keys = swept_keys(folders, jobs)
     jobs = in_order(jobs, keys)
     settings = settings_of(jobs, keys)
-    monitors = Counter(job.monitor for job in jobs if job.monitor)
-    monitor = monitors.most_common(1)[0][0] if monitors else "score"
-    better = direction_of(monitor, jobs)
-    return Report(folders, keys, jobs, settings, monitor, better, best_setting(settings, better))
+    best = best_setting(settings, better)
+    return Report(folders, keys, jobs, settings, monitor or "score", better, best)
 
 
 def swept_keys(folders: Sequence[Path], jobs: Sequence[JobResult]) -> list[str]:

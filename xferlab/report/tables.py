@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from xferlab.errors import printable
 from xferlab.pictures import rate_words
+from xferlab.report.failures import failures_of
 from xferlab.report.results import JobResult
 from xferlab.report.settings import Report, Setting
-from xferlab.sweep.frozen import JOB
 from xferlab.training.progress import as_time
 
 
@@ -50,18 +51,22 @@ def counted_states(report: Report) -> str:
     return f"{len(report.jobs)} job{'s' * (len(report.jobs) != 1)}: {counts}"
 
 
+def task_of(report: Report) -> str | None:
+    """Return what a row asks for, if a job has got far enough to say."""
+    return next((job.task["task"] for job in report.jobs if job.task), None)
+
+
 def closing_lines(report: Report) -> list[str]:
     """Return the best setting, and each failed job with its error and what runs it again."""
     lines = [f"best       {best_words(report)}"] if report.best else []
-    for job in report.jobs:
-        if job.state.failed:
-            lines += [
-                f"failed     {job.folder.name}  {job.state.record.get('error', '')}",
-                f"           log: {job.folder / 'train.log'}",
-            ]
-            if (job.folder / JOB).exists():
-                lines.append(f"           again: python -m xferlab.worker {job.folder}")
-    return lines
+    for failure in failures_of(report):
+        folder = failure.job.folder
+        lines += [
+            f"failed     {folder.name}  {failure.job.state.record.get('error', '')}",
+            f"           log: {folder / 'train.log'}",
+            f"           again: {failure.again}",
+        ]
+    return [printable(line) for line in lines]
 
 
 def best_words(report: Report) -> str:
@@ -107,6 +112,15 @@ def shown(value: Any) -> str:
     return str(value)
 
 
+def label_of(values: Mapping[str, Any]) -> str:
+    """Return values beside the last part of their keys, which is enough there.
+
+    >>> label_of({"optimizer.lr": 3e-05, "loss": "focal"})
+    'lr 3e-5, loss focal'
+    """
+    return ", ".join(f"{key.rpartition('.')[2]} {shown(value)}" for key, value in values.items())
+
+
 def spread_words(spread: tuple[float, float | None] | None) -> str:
     """Return mean and sample standard deviation.
 
@@ -123,3 +137,21 @@ def columns_of(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the columns that any row fills, in their order."""
     columns = dict.fromkeys(key for row in rows for key in row)
     return [key for key in columns if any(row.get(key) not in (None, "") for row in rows)]
+
+
+def signed(value: float) -> str:
+    """Return a difference with its sign.
+
+    >>> signed(0.0125), signed(-0.5), signed(0.0)
+    ('+0.0125', '-0.5000', '0.0000')
+    """
+    return f"{value:+.4f}" if round(value, 4) else "0.0000"
+
+
+def p_words(value: float) -> str:
+    """Return a p value as papers write it.
+
+    >>> p_words(0.2345), p_words(0.00004)
+    ('0.234', '< 0.001')
+    """
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"

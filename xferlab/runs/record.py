@@ -133,7 +133,7 @@ def provenance(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what made a run: command, versions, commit, machine and the plugins' files."""
     return {
         "command": [Path(sys.executable).name, "-m", "xferlab", *sys.argv[1:]],
-        "versions?": {
+        "versions": {
             "python": platform.python_version(),
             **{name: _version(name) for name in PACKAGES},
         },

@@ -1,0 +1,61 @@
+"""A comparison as lines, as rows of JSON and as rows of a table."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from xferlab.errors import printable
+from xferlab.report.comparison import Compared, Comparison, in_words, test_words
+from xferlab.report.tables import label_of, p_words, signed
+
+MOST_LINES = 10
+
+
+def difference_lines(comparison: Comparison | None, better: str) -> list[str]:
+    """Return what a terminal shows: how it was tested, and a line for each other setting."""
+    if comparison is None:
+        return []
+    told = [f"test       {line}" for line in (test_words(comparison), comparison.note) if line]
+    for each in comparison.others[:MOST_LINES]:
+        row = difference_row(each, better)
+        told.append(
+            f"           {row['setting'] or 'the other'}: best less this {row['difference']}"
+            f" ({row['95 % interval']}), p {row['p']}: {row['what it means']}"
+        )
+    return [printable(line) for line in told]
+
+
+def difference_row(each: Compared, better: str) -> dict[str, str]:
+    """Return a comparison as a row of texts."""
+    found = each.difference
+    return {
+        "setting": label_of(each.setting.values),
+        "runs": f"{found.runs[0]} and {found.runs[1]}",
+        "rows": f"{found.rows:,}" if found.rows else "",
+        "difference": signed(found.mean),
+        "95 % interval": f"{signed(found.low)} to {signed(found.high)}",
+        "p": p_words(each.p),
+        "what it means": in_words(each, better),
+    }
+
+
+def difference_rows(comparison: Comparison | None) -> list[dict[str, Any]]:
+    """Return every comparison for programs."""
+    if comparison is None:
+        return []
+    return [
+        {
+            **each.setting.values,
+            "split": comparison.split,
+            "score": comparison.score,
+            **{key: _finite(value) for key, value in asdict(each.difference).items()},
+            "p_holm": each.p,
+            "note": comparison.note,
+        }
+        for each in comparison.others
+    ]
+
+
+def _finite(value: Any) -> Any:
+    return None if value == float("inf") else value

@@ -1,0 +1,50 @@
+"""What failed: its three lines, its log, and the command that runs it again."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+from xferlab.errors import printable
+from xferlab.records import read_text
+from xferlab.report.results import JobResult
+from xferlab.report.settings import Report
+from xferlab.sweep.frozen import JOB
+
+LONGEST = 2000  # characters of an error
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job that failed.
+
+    Attributes:
+        job: the job.
+        lines: what, where, fix; of an error nobody foresaw the end of its traceback.
+        again: the command that runs it again, or nothing where none is known.
+    """
+
+    job: JobResult
+    lines: list[str]
+    again: str
+
+
+def failures_of(report: Report) -> list[Failure]:
+    """Return the jobs that failed, with nothing in a line that a terminal would obey."""
+    return [Failure(job, _lines(job), _again(job)) for job in report.jobs if job.state.failed]
+
+
+def _lines(job: JobResult) -> list[str]:
+    try:
+        text = read_text(job.folder / "error.txt").strip("\n")
+    except (OSError, ValueError):
+        text = ""
+    if not text.lstrip().startswith("error:"):
+        text = f" error: {job.state.record.get('error') or text[-200:] or 'no word of it'}"
+    return [printable(line) for line in text[:LONGEST].splitlines()[:9]]
+
+
+def _again(job: JobResult) -> str:
+    if (job.folder / JOB).exists():
+        return f"python -m xferlab.worker {shlex.quote(printable(str(job.folder)))}"
+    return f"python -m xferlab --recover={shlex.quote(printable(str(job.folder)))}"
