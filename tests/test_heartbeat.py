@@ -7,17 +7,17 @@ import time
 
 import pytest
 
-from xferlab.files import read_json, write_json
+from xferlab.files import write_json
 from xferlab.runs.heartbeat import SILENT_SECONDS, beating, seconds_silent
 from xferlab.runs.lock import NAME, locked
-from xferlab.runs.record import write_status
+from xferlab.runs.record import read_status, write_status
 from xferlab.sweep.state import is_leaving, state_of
 
 
 def of_another_machine(folder, status="running", silent=0.0):
     """Leave what a job of another machine leaves; it was last heard of ``silent`` seconds ago."""
     write_status(folder, status)
-    record = read_json(folder / "status.json") | {"host": "elsewhere", "process": 1}
+    record = read_status(folder) | {"host": "elsewhere", "process": 1}
     write_json(folder / "status.json", record)
     (folder / NAME).touch()
     heard = time.time() - silent

@@ -31,6 +31,14 @@ _FOLDER = rf"(?![/~])(?!.*\.\.)(?:{_CLOCK}|\$\{{run_id:\}}|{_HYDRAS_TEXT}|[\w./=
 _LOG_FILE = r"\$\{hydra\.runtime\.output_dir\}/(?:\w|\$\{hydra\.job\.name\})[\w-]*\.log"
 # logging imports what follows ``ext://``, wherever it stands
 _LOG_TEXT = r"(?!\w+://)(?:(?!\$\{)[^\x00-\x1f])*"
+# of our launchers and of others: none that is a command, or a path to one
+_LAUNCHER_KEYS = (
+    "auth|num_cpus|num_gpus|max_retries|partition|account|qos|constraint|timeout_min"
+    "|signal_delay_s|max_num_timeout|cpus_per_task|gpus_per_node|mem_gb|n_jobs|tasks_per_node|nodes"
+    "|array_parallelism"
+)
+# Slurm reads several options from one line: no blanks
+_LAUNCHER_WORD = r"[\w.,:/@=+*&|()\[\]-]*"
 _LOG = r"hydra\.(?:job|hydra)_logging\."
 _HYDRA_KEYS = [
     (re.compile(key), re.compile(value))
@@ -43,7 +51,8 @@ _HYDRA_KEYS = [
         r"hydra\.(overrides|help|hydra_help)\..*": r"(?s:.*)",
         r"hydra\.runtime\.(version|version_base|cwd|(config_sources|choices)\..*)": r"(?s:.*)",
         r"hydra\.(launcher|sweeper)\._target_": _HYDRA_CLASS.pattern,
-        r"hydra\.launcher\.(?!setup\b|python\b|srun_args\b|additional_parameters\b).*": _TEXT,
+        rf"hydra\.launcher\.({_LAUNCHER_KEYS})": _LAUNCHER_WORD,
+        r"hydra\.launcher\.address": "auto",  # what a cluster answers is unpickled
         r"hydra\.sweeper\.(?!params\b).*": _TEXT,
         rf"{_LOG}(version|disable_existing_loggers)": _WORD,
         rf"{_LOG}formatters\.[^.]+\.(format|datefmt)": _LOG_TEXT,

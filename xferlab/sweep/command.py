@@ -12,6 +12,7 @@ from xferlab.config.overrides import as_word, key_of
 from xferlab.runs.snapshots import latest_step
 from xferlab.sweep.frozen import PLAN, folder_for, freeze
 from xferlab.sweep.hydra_side import publish_sweeper
+from xferlab.sweep.launchers import offer_engines
 from xferlab.sweep.plan import Job, Plan, plan_sweep
 from xferlab.sweep.pool import SweepStopped
 from xferlab.sweep.state import FINISHED, QUEUED, RESUMED, RUNNING, State, state_of
@@ -51,6 +52,7 @@ def run_sweep(
     code = 0
     if any(state.status != FINISHED for state in states.values()):
         publish_sweeper()
+        offer_engines()
         try:
             launch([*plan.hydra_words, as_word("hydra.sweep.dir", os.path.abspath(folder))])
         except SweepStopped as e:

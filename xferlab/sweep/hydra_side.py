@@ -14,6 +14,7 @@ from typing import Any
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.plugin import Plugin
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -33,8 +34,13 @@ every Hydra program of the environment, so ours are known by that name in this p
 
 def publish_sweeper() -> None:
     """Offer ``hydra/sweeper=frozen`` and ``hydra/launcher=local`` to this process alone."""
+    offer(FrozenSweeper, LocalLauncher)
+
+
+def offer(*classes: type[Plugin]) -> None:
+    """Let Hydra find sweepers and launchers under :data:`NAMESPACE`."""
     plugins = Plugins.instance()
-    for plugin in (FrozenSweeper, LocalLauncher):
+    for plugin in classes:
         plugins.register(plugin)
         plugins.class_name_to_class[f"{NAMESPACE}.{plugin.__name__}"] = plugin
 

@@ -15,6 +15,7 @@ from xferlab.config.recipe import refuse_code
 from xferlab.config.schema import SweepConfig
 from xferlab.errors import ConfigError
 from xferlab.sweep.composing import Composer
+from xferlab.sweep.engine_settings import settings_of
 from xferlab.sweep.shapes import Point, axes_of, product
 from xferlab.typed import build_typed, plain
 
@@ -63,6 +64,7 @@ def plan_sweep(words: Sequence[str], config_name: str = "config") -> Plan:
     first = [*common, *(axis[0][0] for axis in typed_axes)]
     master = compose_config([*settings, *first], config_name)
     refuse_code(master)
+    settings_of(plain(master.hydra.launcher))
     settings_node = OmegaConf.select(master, "sweep")
     sweep = build_typed(SweepConfig, plain(settings_node) if settings_node else {}, "sweep")
     axes = _all_axes(axes_of(sweep), typed_axes, common)

@@ -1,0 +1,31 @@
+"""``python -m xferlab -m WORDS`` with stand-in jobs, on whatever ``hydra/launcher`` names.
+
+The launcher, its engine and the command line are the real ones; a job trains nothing but behaves as
+one: it holds its lock, is heard of, and ends when its standard input closes.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import stand_in
+
+from xferlab import worker
+from xferlab.cli import main
+from xferlab.runs.heartbeat import beating
+from xferlab.runs.lock import locked
+from xferlab.sweep import launchers
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--job":
+        folder = Path(sys.argv[2])
+        threading.Thread(target=worker._stop_when_input_closes, daemon=True).start()
+        with locked(folder), beating(folder):
+            stand_in.job(folder)
+    else:
+        launchers.COMMAND = (str(Path(__file__).resolve()), "--job")
+        sys.exit(main(["-m", *sys.argv[1:]]))

@@ -1,0 +1,92 @@
+"""Sweeps on a real Slurm of one node: killed, cancelled, requeued."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+
+import pytest
+import slurm
+from conftest import Sweep, counted, kill, kill_job
+
+from xferlab.runs.record import read_status
+
+WHY = slurm.missing() or (
+    None if importlib.util.find_spec("submitit") else "pip install 'xferlab[slurm]'"
+)
+pytestmark = [pytest.mark.cluster, pytest.mark.skipif(WHY is not None, reason=str(WHY))]
+ENGINE = ["hydra/launcher=submitit_slurm", "sweep.workers=1", "hydra.launcher.partition=debug"]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("slurm")
+    for parent in folder.parents[:3]:
+        parent.chmod(0o755)  # the database's daemon is another user
+    running = slurm.Slurm(folder)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def sweep(cluster, tmp_path):
+    yield Sweep(tmp_path, ENGINE, {"SLURM_CONF": cluster.environment["SLURM_CONF"]})
+    subprocess.run(["scancel", "-u", "root"], env=cluster.environment, check=False)
+
+
+def test_killed_and_cancelled_in_the_third_job_the_same_command_does_the_rest(sweep, cluster):
+    parent = sweep.start()
+    third = sweep.third_job()
+    kill(parent)
+    subprocess.run(["scancel", "-u", "root"], env=cluster.environment, check=True)
+    sweep.wait(lambda: read_status(third)["status"] == "interrupted")
+    again = sweep.again()
+    assert counted(again.stderr) == "2 finished, 1 to resume, 3 to run"
+    assert again.returncode == 0, again.stderr
+    assert sweep.statuses() == ["finished"] * 6
+    assert read_status(third)["attempt"] == 2
+
+
+def test_jobs_go_on_when_the_command_is_killed_and_are_not_queued_twice(sweep):
+    parent = sweep.start()
+    third = sweep.third_job()
+    kill(parent)
+    kill_job(third)  # so that the rest follows at once
+    sweep.wait(lambda: read_status(third)["status"] == "failed")
+    sweep.wait(lambda: sweep.statuses().count("finished") >= 3)
+    again = sweep.again()
+    assert again.returncode == 0, again.stderr
+    assert sweep.statuses() == ["finished"] * 6
+    attempts = [
+        read_status(s.parent)["attempt"] for s in sweep.folder.glob("outputs/*/*/*/job.json")
+    ]
+    assert sorted(attempts) == [1, 1, 1, 1, 1, 2]
+
+
+def test_a_killed_job_is_told_at_once_and_takes_no_other_with_it(sweep):
+    parent = sweep.start()
+    kill_job(sweep.third_job())
+    assert parent.wait(timeout=240) == 1
+    told = (sweep.folder / "told").read_text()
+    assert " error: the job was killed (SIGKILL)" in told
+    assert told.index("SIGKILL") < told.rindex("finished after")
+    again = sweep.again()
+    assert counted(again.stderr) == "5 finished, 1 to run again"
+    assert again.returncode == 0
+
+
+def test_a_job_that_is_preempted_is_queued_again_and_goes_on(sweep, cluster):
+    parent = sweep.start()
+    third = sweep.third_job()
+    ids = subprocess.run(
+        ["squeue", "-h", "-t", "R", "-o", "%A"],
+        env=cluster.environment, capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    subprocess.run(["scancel", "--signal=USR2", *ids], env=cluster.environment, check=True)
+    sweep.wait(lambda: read_status(third)["status"] in ("preempted", "interrupted"))
+    assert parent.wait(timeout=400) == 0
+    assert sweep.statuses() == ["finished"] * 6
+    assert read_status(third)["attempt"] == 2
