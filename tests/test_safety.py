@@ -155,11 +155,39 @@ def test_a_config_that_is_more_than_data_is_refused(name, live, tmp_path, monkey
         "hydra.output_subdir=null hydra.job.chdir=true hydra.job.name=mine",
         "hydra.job_logging.root.level=DEBUG",
         "name=second_try-1e-5+2",
+        "-m seed=1,2 hydra/launcher=submitit_slurm hydra.launcher.partition=gpu",
+        "-m seed=1,2 hydra/launcher=ray hydra.launcher.address=head.lab:6379",
     ],
 )
 def test_what_a_person_may_say_to_hydra(typed, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["check", *typed.split()]) == 0, capsys.readouterr().err
+
+
+LAUNCHERS = {  # Slurm reads a script, and what Ray's head answers is unpickled
+    "setup: [touch marker]": "a config cannot set hydra.launcher.setup.0",
+    "python: touch marker;": "a config cannot set hydra.launcher.python",
+    "srun_args: ['--prolog=x']": "a config cannot set hydra.launcher.srun_args.0",
+    "additional_parameters: {wrap: x}": "a config cannot set hydra.launcher.additional_parameters",
+    "submitit_folder: /elsewhere": "a config cannot set hydra.launcher.submitit_folder",
+    "partition: 'a --output=/elsewhere'": "hydra.launcher.partition may not be",
+    'account: "a\\ntouch marker"': "hydra.launcher.account may not be",
+    "address: 'elsewhere:6379'": "hydra.launcher.address may not be",
+}
+
+
+@pytest.mark.parametrize(("line", "said"), LAUNCHERS.items(), ids=LAUNCHERS)
+def test_a_file_says_to_a_launcher_where_jobs_run_and_no_more(
+    line, said, tmp_path, monkeypatch, capsys
+):
+    target = "_target_: hydra_plugins.xferlab.SlurmLauncher\n"
+    path = tmp_path / "conf" / "hydra" / "launcher" / "mine.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(f"{target}{line}\n")
+    monkeypatch.chdir(tmp_path)
+    assert said in answer(["check", "-m", "seed=1,2", "hydra/launcher=mine"], capsys)
+    path.write_text(f"{target}partition: gpu-2\nmem_gb: 8\nconstraint: a&b\n")
+    assert main(["check", "-m", "seed=1,2", "hydra/launcher=mine"]) == 0
 
 
 def test_folders_may_be_arranged_below_the_working_directory(tmp_path, monkeypatch, capsys):

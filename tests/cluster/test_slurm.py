@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 import slurm
@@ -19,16 +21,15 @@ ENGINE = ["hydra/launcher=submitit_slurm", "sweep.workers=1", "hydra.launcher.pa
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("slurm")
-    for parent in folder.parents[:3]:
-        parent.chmod(0o755)  # the database's daemon is another user
-    running = slurm.Slurm(folder)
-    try:
-        running.start()
-        yield running
-    finally:
-        running.stop()
+def cluster():
+    # not pytest's folder, which no other user may enter, as the database's daemon must
+    with tempfile.TemporaryDirectory() as folder:
+        running = slurm.Slurm(Path(folder))
+        try:
+            running.start()
+            yield running
+        finally:
+            running.stop()
 
 
 @pytest.fixture
