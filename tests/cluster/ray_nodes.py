@@ -1,7 +1,8 @@
 """A Ray cluster of two nodes on loopback, for tests: ``python tests/cluster/ray_nodes.py``.
 
 Jobs run on the second node. It prints the address of its head, obeys lines on its standard input
-(``lose`` adds a third node, then ends the second as a power cut would) and ends when that closes. ``RAY_AUTH_MODE`` is taken from the environment.
+(``lose`` adds a third node, then ends the second as a power cut would) and ends when that closes.
+``RAY_AUTH_MODE`` is taken from the environment.
 """
 
 from __future__ import annotations
