@@ -11,9 +11,7 @@ from xferlab.pretrained.encoder_config import EncoderConfig
 from xferlab.pretrained.safetensors_file import Tensor, read_tensor
 
 _ANCHOR = "embeddings.word_embeddings.weight"
-_MODEL = {
-    "xlm-roberta": "roberta"
-}  # the prefix of models with a head; the others use their own name
+_MODEL = {"xlm-roberta": "roberta"}
 
 _BERT = {
     "self_attention_layer/query": "attention.self.query",
@@ -50,7 +48,7 @@ _LAYER = {
     "albert": "encoder.albert_layer_groups.{group}.albert_layers.{inner}",
     "distilbert": "transformer.layer.{group}",
 }
-_OUTSIDE = {
+OUTSIDE = {
     "token_embedding": "embeddings.word_embeddings",
     "position_embedding": "embeddings.position_embeddings",
     "segment_embedding": "embeddings.token_type_embeddings",
@@ -58,13 +56,36 @@ _OUTSIDE = {
     "embedding_projection": "encoder.embedding_hidden_mapping_in",
 }
 # The last word of a tensor's name by that of our weight's; old checkpoints have the second.
-_ENDINGS = {
+ENDINGS = {
     "kernel": ("weight",),
     "bias": ("bias",),
     "embeddings": ("weight",),
     "gamma": ("weight", "gamma"),
     "beta": ("bias", "beta"),
 }
+
+
+def prefix_of(config: EncoderConfig) -> str:
+    """Return what stands before the encoder's names in a model with a head, like ``bert.``."""
+    return _MODEL.get(config.architecture, config.architecture) + "."
+
+
+def stem_of(config: EncoderConfig, layer: str, part: str) -> str:
+    """Return the name of the tensors of a layer's part, without prefix and last word.
+
+    Args:
+        config: whose tensors.
+        layer: our name of the layer, like ``transformer_layer_0``.
+        part: the path of the part inside it, like ``feedforward_layer_norm``; may be empty.
+    """
+    if layer == "pooler":
+        return "pooler" if config.architecture == "albert" else "pooler.dense"
+    if layer in OUTSIDE:
+        return OUTSIDE[layer]
+    group, inner = divmod(int(layer.rpartition("_")[2]), config.inner_layers)
+    stem = _LAYER.get(config.architecture, "encoder.layer.{group}")
+    parts = _INSIDE.get(config.architecture, _BERT)
+    return f"{stem.format(group=group, inner=inner)}.{parts[part]}"
 
 
 class TensorNames:
@@ -78,11 +99,7 @@ class TensorNames:
     @property
     def has_pooler(self) -> bool:
         """Whether the checkpoint has the pooler of its architecture."""
-        return f"{self._prefix}{self._pooler}.weight" in self._tensors
-
-    @property
-    def _pooler(self) -> str:
-        return "pooler" if self.config.architecture == "albert" else "pooler.dense"
+        return f"{self._prefix}{stem_of(self.config, 'pooler', '')}.weight" in self._tensors
 
     def tensor(self, layer: str, weight: str) -> Tensor:
         """Return the tensor of a layer's weight.
@@ -95,7 +112,8 @@ class TensorNames:
             ConfigError: the checkpoint does not have it.
         """
         part, _, ending = weight.rpartition("/")
-        candidates = [f"{self._stem(layer, part)}.{word}" for word in _ENDINGS[ending]]
+        stem = stem_of(self.config, layer, part)
+        candidates = [f"{stem}.{word}" for word in ENDINGS[ending]]
         for name in candidates:
             if self._prefix + name in self._tensors:
                 return self._tensors[self._prefix + name]
@@ -108,23 +126,12 @@ class TensorNames:
 
     def segment_table(self) -> Tensor | None:
         """Return the table of segments, or None where the checkpoint has none."""
-        return self._tensors.get(f"{self._prefix}{_OUTSIDE['segment_embedding']}.weight")
-
-    def _stem(self, layer: str, part: str) -> str:
-        if layer == "pooler":
-            return self._pooler
-        if layer in _OUTSIDE:
-            return _OUTSIDE[layer]
-        group, inner = divmod(int(layer.rpartition("_")[2]), self.config.inner_layers)
-        architecture = self.config.architecture
-        stem = _LAYER.get(architecture, "encoder.layer.{group}").format(group=group, inner=inner)
-        return f"{stem}.{_INSIDE.get(architecture, _BERT)[part]}"
+        return self._tensors.get(f"{self._prefix}{OUTSIDE['segment_embedding']}.weight")
 
     def _find_prefix(self) -> str:
         """Return what stands before the encoder's names: nothing, ``bert.``, or what there is."""
         found = {name.removesuffix(_ANCHOR) for name in self._tensors if name.endswith(_ANCHOR)}
-        usual = _MODEL.get(self.config.architecture, self.config.architecture) + "."
-        for prefix in ("", usual):
+        for prefix in ("", prefix_of(self.config)):
             if prefix in found or not found:
                 return prefix
         if len(found) == 1:
@@ -151,7 +158,7 @@ def _value(names: TensorNames, layer: str, weight: str, shape: tuple[int, ...]) 
     """Return a tensor in the shape of our weight."""
     tensor = names.tensor(layer, weight)
     offset = names.config.position_offset if layer == "position_embedding" else 0
-    stored = _stored_shape(weight, shape, offset)
+    stored = stored_shape(weight, shape, offset)
     if tensor.shape != stored:
         raise ConfigError(
             f"the checkpoint's tensor for {layer}/{weight} has the shape {tensor.shape}, "
@@ -167,7 +174,7 @@ def _value(names: TensorNames, layer: str, weight: str, shape: tuple[int, ...]) 
     return array.reshape(shape)
 
 
-def _stored_shape(weight: str, shape: tuple[int, ...], offset: int) -> tuple[int, ...]:
+def stored_shape(weight: str, shape: tuple[int, ...], offset: int) -> tuple[int, ...]:
     """Return PyTorch's shape of the weight: dense kernels ``(out, in)``, heads not split."""
     if weight.endswith("kernel"):
         axes_in = 2 if "attention_output" in weight else 1

@@ -91,7 +91,7 @@ class HubTokenizer:
         engine.no_padding()
         engine.no_truncation()
         rules = engine.to_str()
-        self._rules, self._word_rules = rules, _with_leading_blanks(rules)
+        self._rules, self._word_rules = rules, with_leading_blanks(rules)
         self.pad_id = tokenizer.pad_token_id or 0
         self.vocabulary_size = len(tokenizer)
         text = f"{tokenizers.__version__}\n{self.pad_id}\n{rules}"
@@ -159,7 +159,7 @@ def _cutting_engine(rules: str, max_length: int) -> Any:
     return engine
 
 
-def _with_leading_blanks(rules: str) -> str:
+def with_leading_blanks(rules: str) -> str:
     """Return a tokenizer's rules changed so that each word of a list begins with a blank.
 
     Byte-level tokenizers (RoBERTa) tell " word" from "word"; in running text it is the first.

@@ -1,0 +1,49 @@
+"""The tokenizer's files of an export: what transformers makes of a text is what the run made."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from xferlab.contracts import Task, TaskSpec, TextModel
+from xferlab.errors import ConfigError
+from xferlab.export.folder import write_plain
+from xferlab.export.serving import TOKENIZER_NAMES
+from xferlab.files import read_json
+from xferlab.text.tokens import with_leading_blanks
+
+
+def write_tokenizer(model: TextModel, spec: TaskSpec, folder: Path) -> None:
+    """Write the files that ``AutoTokenizer.from_pretrained(folder)`` reads.
+
+    It cuts at the run's ``max_length`` when it is asked for ``truncation=True``, gives the arrays
+    that the network takes and no others, and in tagging it begins a word with a blank as the
+    run did, where the tokenizer tells " word" from "word".
+
+    Raises:
+        ConfigError: the run's tokenizer has no such files.
+    """
+    save = getattr(model.tokenizer, "save", None)
+    if save is None:
+        raise ConfigError(
+            f"the tokenizer of this run ({type(model.tokenizer).__name__}) cannot be written down",
+            where="model",
+            fix="give it a method save(folder), which writes transformers' files",
+        )
+    save(folder)
+    settings = read_json(folder / "tokenizer_config.json")
+    settings["model_max_length"] = spec.max_length
+    inputs = model.network.input
+    settings["model_input_names"] = [
+        TOKENIZER_NAMES[name]
+        for name in ("token_ids", "segment_ids", "padding_mask")
+        if name in inputs
+    ]
+    if spec.task is Task.tagging:
+        path = folder / "tokenizer.json"
+        rules = path.read_text(encoding="utf-8")
+        changed = json.loads(with_leading_blanks(rules))
+        if changed != json.loads(rules):
+            write_plain(folder, path.name, changed)
+            settings["add_prefix_space"] = True
+    write_plain(folder, "tokenizer_config.json", settings)
