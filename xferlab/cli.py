@@ -247,6 +247,13 @@ def report(flags: argparse.Namespace, words: list[str]) -> int:
     return 0
 
 
+def export(argv: list[str]) -> int:
+    """Write a finished run in a format of others, such as transformers' or ONNX."""
+    from xferlab.export.command import export as obey
+
+    return obey(argv)
+
+
 def predict(argv: list[str]) -> int:
     """Say what a run thinks of texts."""
     from xferlab.inference.command import predict as obey
@@ -264,5 +271,5 @@ COMMANDS = {
     "help": show_help,
 }
 
-RUN_COMMANDS = {"predict": predict}
+RUN_COMMANDS = {"export": export, "predict": predict}
 """Commands on finished runs: given the words as typed, which an xferlab.flags.FlagParser reads."""

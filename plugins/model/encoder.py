@@ -25,7 +25,8 @@ class Encoder:
             with an optional ``@revision``.
         pretrained: False trains the same architecture from random weights.
         pooling: ``first`` takes the first token's vector, through the checkpoint's own pooler
-            where it has one, else through a new dense layer; ``mean`` averages all tokens.
+            where it has one, else through a new dense layer like that of transformers' own class
+            for the architecture; ``mean`` averages all tokens.
         dropout: share of the pooled vector dropped before the head, 0 to below 1.
     """
 
@@ -109,10 +110,11 @@ class Encoder:
             return keras.layers.GlobalAveragePooling1D(name="head_mean")(tokens, mask=mask), ()
         if encoder.pooled_output is not None:
             return encoder.pooled_output, ()
+        name, activation = encoder.first_token_dense
         dense = keras.layers.Dense(
             encoder.hidden_size,
-            activation="tanh",
+            activation=activation,
             kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.02),
-            name="head_dense",
+            name=name,
         )
-        return dense(tokens[:, 0, :]), ("head_dense",)
+        return dense(tokens[:, 0, :]), (name,)

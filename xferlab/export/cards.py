@@ -126,14 +126,18 @@ def _labels(spec: TaskSpec) -> list[str]:
 
 
 def _scores(run: Run) -> list[str]:
-    splits = [name for name in ("validation", "test") if isinstance(run.metrics.get(name), dict)]
+    splits = [
+        name for name in ("validation", "test") if isinstance(run.content.metrics.get(name), dict)
+    ]
     rows = [
         f"| {split} | {_plain(name)} | {value:.4f} |"
         for split in splits
-        for name, value in run.metrics[split].items()
+        for name, value in run.content.metrics[split].items()
         if isinstance(value, int | float)
     ]
-    return ["## Scores", "", "| split | score | value |", "|---|---|---|", *rows, ""] if rows else []
+    return (
+        ["## Scores", "", "| split | score | value |", "|---|---|---|", *rows, ""] if rows else []
+    )
 
 
 def _made(run: Run) -> list[str]:

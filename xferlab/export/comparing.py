@@ -80,7 +80,9 @@ def compare(run: Run, answer: Answer, folder: Path, rows: Split, source: str) ->
     encoding = Encoding(theirs.token_ids, theirs.segment_ids)
     largest, scale = 0.0, 1.0
     for batch in evaluation_batches(encoding, 64):
-        arrays, _ = batch_arrays(encoding, np.zeros(len(rows), "int8"), batch, model.tokenizer.pad_id)
+        arrays, _ = batch_arrays(
+            encoding, np.zeros(len(rows), "int8"), batch, model.tokenizer.pad_id
+        )
         inputs = {name: arrays[name] for name in model.network.input}
         expected = _said(model.network, spec, inputs)
         found = np.asarray(answer(inputs), dtype="float32")

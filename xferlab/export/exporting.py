@@ -84,5 +84,3 @@ def _record(run: Run, name: str, comparison: Comparison) -> dict[str, Any]:
             **{package: importlib.metadata.version(package) for package in packages},
         },
     }
-
-

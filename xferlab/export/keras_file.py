@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from xferlab.inference.run import Run
 
 FILE = "model.keras"
-_USE = '''import keras
+_USE = """import keras
 import keras_hub  # its layers are found by name
 import numpy as np
 from transformers import AutoTokenizer
@@ -27,13 +27,15 @@ network = keras.saving.load_model("FOLDER/model.keras")
 found = tokenizer(TEXTS, truncation=True, padding=True, return_tensors="np")
 ours = {"input_ids": "token_ids", "attention_mask": "padding_mask", "token_type_ids": "segment_ids"}
 outputs = network({ours[name]: array.astype("int32") for name, array in found.items()})
-'''
+"""
 
 
 def write(run: Run, folder: Path) -> None:
     """Write the network; no Lambda, no code, no optimizer is in it."""
     run.model.network.save(folder / FILE)
-    write_graph_card(run, folder, _USE, "outputs: raw, logits of each class or a regression's value")
+    write_graph_card(
+        run, folder, _USE, "outputs: raw, logits of each class or a regression's value"
+    )
 
 
 def read(folder: Path, spec: TaskSpec) -> Answer:

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from xferlab.inference.run import Run
 
 FILE = "model.tflite"
-_USE = '''from ai_edge_litert.interpreter import Interpreter  # pip install ai-edge-litert
+_USE = """from ai_edge_litert.interpreter import Interpreter  # pip install ai-edge-litert
 from transformers import AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained("FOLDER")
 serve = Interpreter("FOLDER/model.tflite").get_signature_runner("serving_default")
 found = tokenizer(TEXTS, truncation=True, padding=True, return_tensors="np")
 outputs = serve(**{name: array.astype("int32") for name, array in found.items()})
-'''
+"""
 
 
 def write(run: Run, folder: Path) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FILE = "model.onnx"
 OPSET = 18
 """Of the operators; the newest that tf2onnx 1.17 writes."""
-_USE = '''import onnxruntime
+_USE = """import onnxruntime
 from transformers import AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained("FOLDER")
@@ -26,7 +26,7 @@ session = onnxruntime.InferenceSession("FOLDER/model.onnx")
 found = tokenizer(TEXTS, truncation=True, padding=True, return_tensors="np")
 names = [output.name for output in session.get_outputs()]
 outputs = dict(zip(names, session.run(names, dict(found))))
-'''
+"""
 
 
 def write(run: Run, folder: Path) -> None:
@@ -43,7 +43,9 @@ def write(run: Run, folder: Path) -> None:
         custom_op_handlers={"Erfc": (_erfc, [])},
     )
     for value in (*model.graph.input, *model.graph.output):
-        for axis, name in zip(value.type.tensor_type.shape.dim, ("batch", "sequence"), strict=False):
+        for axis, name in zip(
+            value.type.tensor_type.shape.dim, ("batch", "sequence"), strict=False
+        ):
             if axis.dim_param:
                 axis.dim_param = name
     onnx.checker.check_model(model)
@@ -66,9 +68,7 @@ def read(folder: Path, spec: TaskSpec) -> Answer:
     """Return what the file computes in onnxruntime, on the processor."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(
-        str(folder / FILE), providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(str(folder / FILE), providers=["CPUExecutionProvider"])
 
     def answer(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         return session.run([result_name(spec)], tokenizer_arrays(inputs, "int64"))[0]

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
     from xferlab.inference.run import Run
 
-_USE = '''import tensorflow as tf
+_USE = """import tensorflow as tf
 from transformers import AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained("FOLDER")
 serve = tf.saved_model.load("FOLDER").signatures["serving_default"]
 found = tokenizer(TEXTS, truncation=True, padding=True, return_tensors="np")
 outputs = serve(**{name: tf.constant(array, "int64") for name, array in found.items()})
-'''
+"""
 
 
 def write(run: Run, folder: Path) -> None:

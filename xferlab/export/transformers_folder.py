@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import Task, TaskSpec
 from xferlab.errors import ConfigError
-from xferlab.export.folder import write_plain
 from xferlab.export.cards import model_card
+from xferlab.export.folder import write_plain
 from xferlab.export.serving import Answer
 from xferlab.inference.predictions import probabilities_of
 from xferlab.pretrained.checkpoints import resolve

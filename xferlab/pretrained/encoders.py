@@ -15,6 +15,7 @@ from typing import Any
 
 from xferlab.pretrained.checkpoints import Checkpoint
 from xferlab.pretrained.encoder_config import EncoderConfig, read_encoder_config
+from xferlab.pretrained.heads import first_token_dense
 from xferlab.pretrained.tensor_names import TensorNames, assign_weights
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ class Encoder:
         hidden_size: width of the outputs.
         vocabulary_size: token ids are smaller than this.
         max_length: tokens that a text may have, special ones included.
+        first_token_dense: name and activation of the dense layer that a head on the first token
+            has in transformers' own class, for where there is no pooler.
         from_checkpoint: parameters that came from the checkpoint; 0 is a fresh encoder.
     """
 
@@ -46,6 +49,7 @@ class Encoder:
     hidden_size: int
     vocabulary_size: int
     max_length: int
+    first_token_dense: tuple[str, str]
     from_checkpoint: int
 
 
@@ -90,6 +94,7 @@ def load_encoder(
         hidden_size=config.hidden_size,
         vocabulary_size=config.vocabulary_size,
         max_length=config.positions,
+        first_token_dense=first_token_dense(config.architecture),
         from_checkpoint=loaded,
     )
 

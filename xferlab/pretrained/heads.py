@@ -1,4 +1,4 @@
-"""The heads that transformers' models have, by architecture, so that a trained one can be theirs."""
+"""The heads of transformers' own models, by architecture, so that a trained head can be theirs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def class_name(architecture: str, tagging: bool) -> str:
 
 
 def head_names(config: EncoderConfig, tagging: bool) -> tuple[str, str]:
-    """Return the stems of the tensors of a head: the dense layer's, ``""`` if none, the output's."""
+    """Return the stems of a head's tensors: the dense layer's (``""``: none), the output's."""
     if tagging:
         return "", "classifier"
     if "roberta" in config.architecture:
