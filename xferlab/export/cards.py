@@ -85,9 +85,9 @@ def write_graph_card(run: Run, folder: Path, use: str, outputs: str | None = Non
 
 def _body(run: Run, use: str, notes: list[str]) -> list[str]:
     spec, record = run.spec, run.record
-    title = f"{_plain(run.config['data'].get('name'))}: {_TASKS[spec.task]}"
+    task = _TASKS[spec.task]
     return [
-        f"# {title}",
+        f"# {task[0].upper()}{task[1:]}, from {_code(_base(run))}",
         "",
         f"Fine-tuned from {_code(_base(run))} with xferlab"
         f" {_plain(_of(record, 'versions').get('xferlab'))}, run {_code(record.get('run_id'))}.",
@@ -153,9 +153,9 @@ def _made(run: Run) -> list[str]:
         f"- weights: SHA-256 {_code(run.content.digest)}",
     ]
     for group in ("transfer", "loss", "optimizer", "schedule"):
-        node = dict(run.config.get(group) or {})
-        values = ", ".join(f"{_plain(k)}={_plain(v)}" for k, v in node.items() if k != "name")
-        lines.append(f"- {group}: {_code(node.get('name'))}" + (f" ({values})" if values else ""))
+        node = _of(run.config, group)
+        words = [str(node.get("name")), *(f"{k}={v}" for k, v in node.items() if k != "name")]
+        lines.append(f"- {group}: {_code(' '.join(words))}")
     return ["## How it was made", "", *lines, ""]
 
 
@@ -173,7 +173,7 @@ def _licence(source: str) -> str | None:
 
 def _base(run: Run) -> str:
     """Return the checkpoint as it may be shown: the Hub's id, or a folder's last name alone."""
-    origin: Mapping[str, Any] = run.model.origin
+    origin = _of(run.record, "checkpoint")
     source = str(origin.get("source") or "random weights")
     if origin.get("revision") or source.startswith("bundled:"):
         return printable(source.partition("@")[0])

@@ -13,7 +13,7 @@ from xferlab.export.serving import Answer
 from xferlab.inference.predictions import probabilities_of
 from xferlab.inference.run import Run
 from xferlab.text.batches import batch_arrays, evaluation_batches
-from xferlab.text.tokens import load_tokenizer
+from xferlab.text.tokens import HubTokenizer, load_tokenizer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -162,7 +162,7 @@ def made_up_texts(run: Run, count: int = MOST_TEXTS) -> Split:
     import numpy as np
 
     spec, tokenizer = run.spec, run.model.tokenizer
-    if not hasattr(tokenizer, "decode"):
+    if not isinstance(tokenizer, HubTokenizer):
         raise ConfigError(
             "no texts can be made up with this run's tokenizer", where="--texts",
             fix="--texts FILE, one text a line",

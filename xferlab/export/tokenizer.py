@@ -9,7 +9,6 @@ from xferlab.contracts import Task, TaskSpec, TextModel
 from xferlab.errors import ConfigError
 from xferlab.export.folder import write_plain
 from xferlab.export.serving import TOKENIZER_NAMES
-from xferlab.files import read_json
 from xferlab.text.tokens import with_leading_blanks
 
 
@@ -31,7 +30,7 @@ def write_tokenizer(model: TextModel, spec: TaskSpec, folder: Path) -> None:
             fix="give it a method save(folder), which writes transformers' files",
         )
     save(folder)
-    settings = read_json(folder / "tokenizer_config.json")
+    settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
     settings["model_max_length"] = spec.max_length
     inputs = model.network.input
     settings["model_input_names"] = [
