@@ -340,7 +340,10 @@ def test_what_was_there_stays_until_the_new_folder_is_whole(tmp_path):
     assert os.listdir(folder) == ["old"]
     with written_whole(folder) as new:
         (new / "whole").write_text("new")
+        (new / "whole").chmod(0o600)
     assert os.listdir(folder) == ["whole"]
+    (tmp_path / "plain").write_text("")
+    assert (folder / "whole").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_every_format_says_what_it_is():

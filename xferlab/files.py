@@ -37,7 +37,7 @@ def replace_whole(path: Path, write: Callable[[Path], None]) -> None:
     try:
         write(temporary)
         sync(temporary)
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(0o666 & ~umask())
         temporary.replace(path)
         sync(path.parent)
     finally:
@@ -61,7 +61,8 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _umask() -> int:
+def umask() -> int:
+    """Return the bits that new files of this process do not get."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -13,6 +13,7 @@ from xferlab.export.folder import RECORD, refuse_taken, write_plain, written_who
 from xferlab.export.formats import FORMATS, refuse_missing
 from xferlab.export.tokenizer import write_tokenizer
 from xferlab.inference.run import Run
+from xferlab.training.backend import quiet_stderr
 
 VERSION = 1
 """Of ``export.json``."""
@@ -46,9 +47,11 @@ def export_run(
     rows = rows or made_up_texts(run)
     exact = in_full_precision(run)
     with written_whole(folder) as new:
-        chosen.write(exact, new)
+        with quiet_stderr():  # converters talk a lot; what they say of a failure is shown
+            chosen.write(exact, new)
+            answer = chosen.read(new, run.spec)
         write_tokenizer(exact.model, run.spec, new)
-        comparison = compare(run, chosen.read(new, run.spec), new, rows, source)
+        comparison = compare(run, answer, new, rows, source)
         write_plain(new, RECORD, _record(run, name, comparison))
     return comparison
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from xferlab.errors import ConfigError
-from xferlab.files import PARTIAL, sync
+from xferlab.files import PARTIAL, sync, umask
 
 RECORD = "export.json"
 
@@ -53,6 +53,8 @@ def written_whole(folder: Path) -> Iterator[Path]:
         new.mkdir()
         yield new
         for path in (*new.rglob("*"), new):
+            if path.is_file():  # some writers keep their files from everyone else
+                path.chmod(0o666 & ~umask())
             sync(path)
         if folder.exists():
             folder.rename(old)
