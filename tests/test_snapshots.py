@@ -29,6 +29,8 @@ from xferlab.runs.record import write_config, write_status
 from xferlab.runs.recovery import refuse_changed, run_folder
 from xferlab.runs.signals import Interrupted, StopRequest
 from xferlab.runs.snapshots import newest_snapshot, write_snapshot
+from xferlab.training.checkpointing import Checkpoints
+from xferlab.training.course import Position
 
 FILES = ("state.safetensors", "state.json", "sha256.json")
 
@@ -109,6 +111,21 @@ def test_an_interval_is_steps_or_time(text, expected):
 def test_anything_else_is_no_interval(text):
     with pytest.raises(ValueError, match="checkpoint_every is steps"):
         TrainConfig(checkpoint_every=text)
+
+
+@pytest.mark.parametrize("every", [None, "5min", "500"])
+def test_without_an_interval_an_epoch_s_end_is_saved_only_when_asked(tmp_path, monkeypatch, every):
+    saves = []
+    monkeypatch.setattr(Checkpoints, "_save", lambda *_: saves.append(1))
+    monkeypatch.setattr(Checkpoints, "_cost_of", lambda *_: 0.0)
+    with StopRequest() as stop:
+        saver = Checkpoints(tmp_path, [], interval(every), 1, {}, stop)
+        saver.after_epoch(None, Position())
+        assert len(saves) == (every is not None)
+        stop.number = signal.SIGTERM
+        with pytest.raises(Interrupted):
+            saver.after_epoch(None, Position())
+        assert len(saves) == 1 + (every is not None)
 
 
 def test_a_folder_has_one_process_at_a_time(tmp_path):

@@ -118,9 +118,10 @@ class Checkpoints(Saver):
         self._stop.obey()
 
     def after_epoch(self, network: Any, position: Position) -> None:
-        """Save unless the epoch was so short that saving would cost too much of it."""
+        """Save unless it is never wanted, or the epoch so short that it would cost too much."""
         asked = self._stop.number is not None
-        if asked or self._waited() >= self._cost_of(network) / COST_SHARE:
+        wanted = self._interval != Interval()
+        if asked or (wanted and self._waited() >= self._cost_of(network) / COST_SHARE):
             self._save(network, position)
         self._stop.obey()
 
