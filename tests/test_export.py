@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs_for_use import checkpoint, train, write_rows
+from runs_for_use import train, write_rows
 from tiny_checkpoints import ARCHITECTURES, tiny_tensors, write_tiny_checkpoint
 
 import xferlab
@@ -198,7 +198,7 @@ def home(tmp_path_factory):
     write_rows(there)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XFERLAB_CACHE", str(there / "cache"))
-        folder = checkpoint(there / "tiny", "distilbert")
+        folder = write_tiny_checkpoint(there / "tiny", "distilbert")
         model = ["model=encoder", f"model.checkpoint={folder}", "train.epochs=1"]
         train(there, "plain", *model)
         train(there, "pairs", "model=bag_of_embeddings", "model.width=8", "train.epochs=1")
