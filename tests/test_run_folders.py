@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs_for_use import KINDS
+from runs_for_use import KINDS, train, write_rows
 
 import xferlab
+from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
+from xferlab.registry import REGISTRY
 from xferlab.training.evaluation import scores
 
 
@@ -218,3 +220,68 @@ def test_a_run_that_is_at_work_is_told_from_one_that_was_cut_off(bad):
         xferlab.load(bad)
     with locked(bad), pytest.raises(ConfigError, match="still at work"):
         xferlab.load(bad)
+
+
+@pytest.fixture(scope="module")
+def second(runs, tmp_path_factory):
+    """Return a run of another task that started from the first one's weights, which is gone."""
+    there = tmp_path_factory.mktemp("second")
+    write_rows(there)
+    first = shutil.copytree(runs["plain"], there / "first")
+    run = train(there, "values", "model=from_run", f"model.run={first}", "optimizer.lr=1e-30")
+    shutil.rmtree(first)
+    return run
+
+
+def test_a_run_starts_from_an_earlier_ones_weights_with_a_fresh_head(runs, second):
+    first = xferlab.load(runs["plain"])
+    run = xferlab.load(second)
+    record = run.record["checkpoint"]
+    assert record["sha256"] == {first.content.weights.name: first.content.digest}
+    assert record["before"] == first.record["checkpoint"]
+    old, new = first.model.network, run.model.network
+    for block in list(first.model.blocks)[:-1]:
+        for layer in first.model.blocks[block]:
+            for a, b in zip(
+                old.get_layer(layer).weights, new.get_layer(layer).weights, strict=True
+            ):
+                np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-6)
+    assert new.get_layer("head").kernel.shape == (16, 1)
+    assert run.outputs(["the good film"]).shape == (1, 1)
+
+
+def test_the_run_id_knows_the_weights_not_the_place(runs, tmp_path):
+    from xferlab.config.recipe import identity
+
+    copy = shutil.copytree(runs["plain"], tmp_path / "copy")
+
+    def key(folder):
+        return identity({"model": {"name": "from_run", "run": str(folder)}})["model.run"]
+
+    assert key(copy) == key(runs["plain"]) == xferlab.load(copy).content.digest
+    assert key(runs["tags"]) != key(copy)
+    assert key(tmp_path / "no") == str(tmp_path / "no")
+
+
+def test_a_head_is_kept_where_the_classes_are_the_same(runs, second):
+    from xferlab.inference.continuing import continued
+
+    run, other = xferlab.load(runs["plain"]), xferlab.load(second)
+    kept = continued(run, run.spec, keep_head=True)
+    fresh = continued(run, run.spec, keep_head=False)
+    head = run.model.network.get_layer("head").kernel.numpy()
+    assert (kept.network.get_layer("head").kernel.numpy() == head).all()
+    assert (fresh.network.get_layer("head").kernel.numpy() != head).any()
+    assert continued(other, other.spec, keep_head=True).files.keys() >= {"from_run.json"}
+    with pytest.raises(ConfigError, match="one_label of neg, pos, not regression of a number"):
+        continued(run, other.spec, keep_head=True)
+
+
+def test_a_run_to_start_from_that_is_not_there_is_told_before_tensorflow(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    load_plugins(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        REGISTRY.create("model", {"name": "from_run", "run": "no"}).fetch()
+    assert str(caught.value).startswith(
+        " error: there is no folder no\n where: model.run=no (RUN)\n"
+    )

@@ -1,7 +1,8 @@
 """The promises between the framework and a plugin; nothing heavy is imported here.
 
 A plugin is a frozen dataclass registered under ``(group, name)`` with one method, listed in
-:data:`GROUPS`. Each method's arguments say all that the plugin may know.
+:data:`GROUPS`. Each method's arguments say all that the plugin may know. Its fields make the run
+id; one whose field is a place may say with ``identity() -> dict`` what there is at that place.
 """
 
 from __future__ import annotations

@@ -289,7 +289,9 @@ def _normalised(key: str, node: Any) -> Any:
 
 
 def _normalised_plugin(group: str, node: Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": node["name"], **_fields(REGISTRY.create(group, node))}
+    plugin = REGISTRY.create(group, node)
+    own = plugin.identity() if hasattr(plugin, "identity") else _fields(plugin)
+    return {"name": node["name"], **own}
 
 
 def _fields(instance: Any) -> dict[str, Any]:

@@ -1,0 +1,44 @@
+"""An earlier run's network to go on from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xferlab import TaskSpec, TextModel, register
+
+
+@register("model", "from_run")
+@dataclass(frozen=True)
+class FromRun:
+    """The trained network of an earlier run below a freshly initialised head.
+
+    Intermediate-task transfer (Phang et al. 2018, STILTs): train on a large related task, then on
+    the small one. It is a new run: going on with an interrupted one is ``--recover``.
+
+    Attributes:
+        run: folder of the finished run; of any task.
+        keep_head: start from its head too; the classes must be the same, in the same order.
+    """
+
+    run: str
+    keep_head: bool = False
+
+    def identity(self) -> dict:
+        from xferlab.inference.continuing import identity_of
+
+        return {"run": identity_of(self.run), "keep_head": self.keep_head}
+
+    def fetch(self):
+        from xferlab.inference.continuing import earlier_run
+
+        return earlier_run(self.run)
+
+    def build(self, spec: TaskSpec) -> TextModel:
+        from xferlab.inference.continuing import continued
+
+        return continued(self.fetch(), spec, keep_head=self.keep_head)
+
+    def restore(self, spec: TaskSpec, folder) -> TextModel:
+        from xferlab.inference.continuing import restored
+
+        return restored(spec, folder)
