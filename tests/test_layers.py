@@ -19,8 +19,8 @@ PACKAGE = Path(xferlab.__file__).parent
 ORDER = [
     "errors", "flags", "files", "records", "task", "typed", "contracts", "registry", "discovery",
     "compatibility", "pictures", "config", "pretrained", "text", "kit", "runs", "training",
-    "analysis", "exams", "inference", "export", "prepare", "finding", "runner", "sweep", "report",
-    "worker", "catalogue", "cli",
+    "analysis", "exams", "inference", "evaluate", "export", "prepare", "finding", "runner", "sweep",
+    "report", "worker", "catalogue", "cli",
 ]  # fmt: skip
 RANK = {name: rank for rank, name in enumerate(ORDER)}
 HEAVY = {"tensorflow", "keras", "keras_hub", "transformers", "datasets", "torch", "jax"}
@@ -96,6 +96,8 @@ def test_nothing_heavy_is_imported_at_module_level(path):
         ["predict", "--help"],
         ["export", "--help"],
         ["export", "no/such/run", "--to", "onnx"],
+        ["evaluate", "--help"],
+        ["evaluate", "no/such/run", "data=files"],
         ["predict", "no/such/run", "a text"],
     ],
     ids=" ".join,

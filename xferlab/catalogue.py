@@ -19,6 +19,7 @@ usage: python -m xferlab [OVERRIDES]          train one experiment
        python -m xferlab describe GROUP=NAME  a plugin's fields, types and defaults
        python -m xferlab -m sweep=lr_seeds    a file of jobs; again: continues where it stopped
        python -m xferlab report FOLDER...     a sweep's table, at any time
+       python -m xferlab evaluate RUN [WORDS]   scores of a finished run, on any rows
        python -m xferlab predict RUN "a text"      what a finished run says; --help for more
        python -m xferlab export RUN --to onnx      a finished run in a format of others; --help too
        python -m xferlab check [-m] [OVERRIDES]   compose and check, train nothing

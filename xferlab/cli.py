@@ -261,6 +261,13 @@ def predict(argv: list[str]) -> int:
     return obey(argv)
 
 
+def evaluate(argv: list[str]) -> int:
+    """Score a finished run on its own rows or on others."""
+    from xferlab.evaluate.command import evaluate as obey
+
+    return obey(argv)
+
+
 COMMANDS = {
     "train": train,
     "check": check,
@@ -271,5 +278,5 @@ COMMANDS = {
     "help": show_help,
 }
 
-RUN_COMMANDS = {"export": export, "predict": predict}
+RUN_COMMANDS = {"evaluate": evaluate, "export": export, "predict": predict}
 """Commands on finished runs: given the words as typed, which an xferlab.flags.FlagParser reads."""

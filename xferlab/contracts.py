@@ -157,7 +157,12 @@ class TransferPlan:
 
 
 class Data(Protocol):
-    """Loads and splits text; makes no batches and knows no tokenizer."""
+    """Loads and splits text; makes no batches and knows no tokenizer.
+
+    It may also have ``read(split, spec, seed) -> Split | None``: the rows of one split, labelled by
+    the class names of an earlier run's task, without looking at the other splits; None where it
+    has none of its own. It is what an evaluation on new rows asks.
+    """
 
     def build(self, seed: int) -> TextData: ...
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from xferlab import TextData, register
+from xferlab import Split, TaskSpec, TextData, register
 from xferlab.text.labels import Rows, TaskChoice
-from xferlab.text.splits import check_fields, no_limit, text_data
+from xferlab.text.splits import check_fields, known_split, no_limit, text_data
 from xferlab.text.tables import find_files, read_table
 
 
@@ -69,6 +69,21 @@ class Files:
             label_separator=self.label_separator,
             validation_share=self.validation_share,
             limit=self.limit,
+        )
+
+    def read(self, split: str, spec: TaskSpec, seed: int) -> Split | None:
+        """Return the rows of one split's file, labelled by the names of a known task."""
+        path = {"train": self.train, "validation": self.validation, "test": self.test}[split]
+        if not path:
+            return None
+        return known_split(
+            split,
+            self._rows(path, split),
+            spec,
+            label_separator=self.label_separator,
+            suggested_names=self.class_names or _names_beside(find_files(path, f"data.{split}")[0]),
+            most=self.limit.get(split),
+            seed=seed,
         )
 
     def _rows(self, path: str, split: str) -> Rows:

@@ -17,10 +17,11 @@ from xferlab.analysis.drawing import calibration_picture, confusion_picture, res
 from xferlab.analysis.escaping import csv_text
 from xferlab.analysis.mistakes import NUMBER, Mistakes, mistakes_of
 from xferlab.contracts import Task
+from xferlab.errors import printable
 from xferlab.pictures import as_png_bytes
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
     """Scores of one split, and what stands behind them.
 
@@ -37,6 +38,21 @@ class Evaluation:
     scores: Mapping[str, Score]
     samples: int = SAMPLES
     shown_mistakes: int = NUMBER
+
+    def __repr__(self) -> str:
+        return f"{self.name}, {len(self.answers):,} rows\n\n{self.table()}"
+
+    def table(self) -> str:
+        """Return the scores and their intervals as text."""
+        rows = [("metric", "value", f"{LEVEL:.0%} interval" if self.samples else "")]
+        for name, score in self.scores.items():
+            known = score.low is not None
+            ends = f"{score.low:.4f} to {score.high:.4f}" if known else "-" * bool(self.samples)
+            rows.append((printable(name), f"{score.value:.4f}", ends))
+        if not self.is_regression:
+            rows.append(("calibration error", f"{self.calibration.error:.4f}", ""))
+        width = max(len(name) for name, _, _ in rows)
+        return "\n".join(f"{n:<{width}}  {v:>10}   {e}".rstrip() for n, v, e in rows)
 
     @property
     def is_regression(self) -> bool:

@@ -9,6 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xferlab.analysis.answers import answers
+from xferlab.analysis.bootstrap import SAMPLES
+from xferlab.analysis.evaluation import Evaluation, evaluation_of
+from xferlab.analysis.mistakes import NUMBER
 from xferlab.config.recipe import Recipe, fitted_to, read_plain
 from xferlab.contracts import Encoding, Split, Task, TaskSpec, TextModel
 from xferlab.discovery import load_plugins
@@ -18,6 +22,8 @@ from xferlab.inference.lora import fold_additions
 from xferlab.inference.predictions import Predictions, probabilities_of
 from xferlab.registry import REGISTRY
 from xferlab.text.batches import begins_word
+from xferlab.text.labels import Rows
+from xferlab.text.splits import known_split
 from xferlab.training.backend import import_backend
 from xferlab.training.evaluation import Forward
 from xferlab.training.weights import load_weights
@@ -171,6 +177,39 @@ class Run:
         """Return labels and probabilities of texts, by the names of the classes."""
         rows = checked_rows(self.spec, texts, pairs)
         return Predictions(self.spec, rows.texts, rows.pairs, self.probabilities(texts, pairs))
+
+    def evaluate(
+        self, texts: Sequence[Any], labels: Sequence[Any], pairs: Sequence[str] | None = None
+    ) -> Evaluation:
+        """Return scores of texts whose labels are known, with intervals and what is behind them.
+
+        Args:
+            texts: strings; for tagging, lists of words.
+            labels: a class name a row; a list of names; a number; for tagging a list of tags.
+            pairs: the second text of each row, where the run was trained on pairs.
+
+        Raises:
+            ConfigError: rows that the run cannot take, or a label that is none of its classes.
+        """
+        rows = known_split("texts", Rows(texts, labels, pairs), self.spec)
+        return self.evaluation(rows, "texts")
+
+    def evaluation(
+        self, rows: Split, name: str, samples: int = SAMPLES, mistakes: int = NUMBER
+    ) -> Evaluation:
+        """Return scores of rows that are labelled by positions in the run's class names.
+
+        Args:
+            rows: texts and labels.
+            name: what they are called.
+            samples: resamples for the intervals; 0 for none.
+            mistakes: how many of the surest mistakes to list.
+        """
+        outputs = self.outputs(rows.texts, rows.pairs)
+        given = answers(self.spec, rows, outputs, probabilities_of(self.spec, outputs))
+        loss = self.recipe.loss.build(self.spec)
+        metrics = {name: m.build(self.spec) for name, m in self.recipe.metrics.items()}
+        return evaluation_of(name, given, loss, metrics, samples, mistakes)
 
     @cached_property
     def _forward(self) -> Forward:

@@ -103,15 +103,17 @@ def weighted_areas(positive: np.ndarray, values: np.ndarray) -> Weighted:
     import numpy as np
 
     order = np.argsort(values, kind="stable")
-    is_positive = positive[order].astype("float64")
-    begins = _group_starts(values[order])
+    right, wrong = order[positive[order]], order[~positive[order]]
+    first, last = (
+        np.searchsorted(values[wrong], values[right], side) for side in ("left", "right")
+    )
 
     def areas(weights: Any) -> Any:
-        drawn = weights[:, order]
-        right = np.add.reduceat(drawn * is_positive, begins, axis=1)
-        wrong = np.add.reduceat(drawn * (1 - is_positive), begins, axis=1)
-        above = (right * (np.cumsum(wrong, axis=1) - wrong / 2)).sum(axis=1)
-        pairs = right.sum(axis=1) * wrong.sum(axis=1)
+        below = np.zeros((len(weights), len(wrong) + 1))
+        np.cumsum(weights[:, wrong], axis=1, out=below[:, 1:])
+        drawn = weights[:, right]
+        above = (drawn * (below[:, first] + below[:, last])).sum(axis=1) / 2
+        pairs = drawn.sum(axis=1) * below[:, -1]
         return np.divide(above, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
 
     return areas

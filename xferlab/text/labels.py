@@ -11,7 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import Split, Task
-from xferlab.errors import ConfigError
+from xferlab.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     pass
@@ -46,7 +46,7 @@ class Rows:
     texts: Sequence[Any]
     labels: Sequence[Any]
     pairs: Sequence[Any] | None = None
-    place: Callable[[int], str] = "row {}".format
+    place: Callable[[int], str] = lambda row: f"row {row + 1}"
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -227,14 +227,54 @@ def label_codes(split: str, rows: Rows, values: Sequence[Any], code: dict[str, i
         return [[code[n] for n in v] if isinstance(v, list) else code[v] for v in values]
     except KeyError:
         pass
+    _, what, where = _unknown_label(split, rows, values, code)
+    fix = "correct it, or name every class: data.class_names=[...]"
+    raise ConfigError(what, where=where, fix=fix)
+
+
+def _unknown_label(
+    split: str, rows: Rows, values: Sequence[Any], code: dict[str, int]
+) -> tuple[str, str, str]:
+    """Return the first label that is not in ``code``, what is wrong with it, and where it is."""
     unknown = _flat(values) - set(code)
     first = next(i for i, v in enumerate(values) if _flat([v]) & unknown)
     label = sorted(_flat([values[first]]) & unknown)[0]
     known = ", ".join(list(code)[:12]) + (", ..." if len(code) > 12 else "")
+    return label, f"{split} has a label '{label}' that is none of: {known}", rows.place(first)
+
+
+def known_codes(
+    split: str, rows: Rows, values: Sequence[Any], names: Sequence[str], suggested: Sequence[str]
+) -> list[Any]:
+    """Return values with every label replaced by its position in ``names``, found by its name.
+
+    Args:
+        split: what the rows are called in messages.
+        rows: where the values are from.
+        values: labels, of :func:`label_values`.
+        names: the classes of a task that is known already.
+        suggested: names that come with the rows, if they do: numbers are positions among these;
+            without them numbers that are no names are positions in ``names``.
+
+    Raises:
+        ConfigError: a label is none of the names.
+    """
+    code = {name: i for i, name in enumerate(names)}
+    found, order = _flat(values), suggested or names
+    if not found <= code.keys() and found <= {str(i) for i in range(len(order))}:
+        values = [
+            [order[int(v)] for v in value] if isinstance(value, list) else order[int(value)]
+            for value in values
+        ]
+        if not suggested:
+            log.info("labels of %s are positions: 0 is %s", split, names[0])
+    if _flat(values) <= code.keys():
+        return label_codes(split, rows, values, code)
+    label, what, where = _unknown_label(split, rows, values, code)
+    near = nearest(label, names)
+    fix = f"did you mean '{near}'? " if near else ""
     raise ConfigError(
-        f"{split} has a label '{label}' that is none of: {known}",
-        where=rows.place(first),
-        fix="correct it, or name every class: data.class_names=[...]",
+        what, where=where, fix=f"{fix}the run has no other class: leave such rows out"
     )
 
 

@@ -15,6 +15,7 @@ from xferlab.text.labels import (
     class_counts,
     infer_task,
     is_missing,
+    known_codes,
     label_array,
     label_codes,
     label_values,
@@ -124,6 +125,47 @@ def _labelled(
         texts = [words_of(text) for text in rows.texts] if task is Task.tagging else rows.texts
         ready[name] = Split(texts, label_array(codes, task, len(names)), rows.pairs)
     return names, ready
+
+
+def known_split(
+    name: str,
+    rows: Rows,
+    spec: TaskSpec,
+    *,
+    label_separator: str = "|",
+    suggested_names: Sequence[str] = (),
+    most: int | None = None,
+    seed: int = 0,
+) -> Split:
+    """Return checked rows, labelled by the names of a task that is known already.
+
+    Args:
+        name: what the rows are called in messages; for ``most`` the split that they stand for.
+        rows: as a file gives them.
+        spec: the task; its class names decide, whatever order the rows come in.
+        label_separator: what stands between the labels of a multi-label string.
+        suggested_names: names that come with the rows, in the order that numbers mean.
+        most: draw a sample of so many rows with ``seed``.
+        seed: seeds what is drawn.
+
+    Raises:
+        ConfigError: a text or label is missing, malformed or unknown, or pairs are.
+    """
+    if spec.has_pairs != (rows.pairs is not None):
+        raise ConfigError(
+            f"the run was trained on {'pairs of texts' if spec.has_pairs else 'single texts'},"
+            f" and these rows are {'single texts' if spec.has_pairs else 'pairs'}",
+            where="data.pair",
+            fix="data.pair=COLUMN" if spec.has_pairs else "data.pair=null",
+        )
+    _check_texts(name, rows, spec.task)
+    values = label_values(name, rows, spec.task, label_separator)
+    if spec.task is not Task.regression:
+        values = known_codes(name, rows, values, spec.class_names, suggested_names)
+    tagging = spec.task is Task.tagging
+    texts = [words_of(text) for text in rows.texts] if tagging else rows.texts
+    split = Split(texts, label_array(values, spec.task, spec.num_classes), rows.pairs)
+    return _limited(split, most, seed, SPLITS.index(name) if name in SPLITS else 0)
 
 
 def _limited(split: Split, most: int | None, seed: int, order: int) -> Split:

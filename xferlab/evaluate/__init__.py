@@ -1,0 +1,1 @@
+"""``python -m xferlab evaluate``: a finished run on any rows: scores, and what is behind."""

@@ -1,0 +1,85 @@
+"""``python -m xferlab evaluate RUN``: from the words to the table and the files."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from xferlab.analysis.bootstrap import SAMPLES
+from xferlab.analysis.evaluation import Evaluation
+from xferlab.analysis.mistakes import NUMBER
+from xferlab.evaluate.keeping import keep
+from xferlab.evaluate.rows import Chosen, choose_rows
+from xferlab.flags import FlagParser
+from xferlab.inference.run import Run, load_run
+
+ABOUT = "Score a finished run on its own test rows, or on any others."
+EXAMPLES = """\
+rows:
+  (none)                          the run's own test split, or validation if it has no test
+  split=validation                another of its own splits
+  data.test=new.csv               a file with the columns that the run was trained with
+  data=files data.test=new.csv data.label=stars
+                                  any data, also where the run's own is gone
+
+Labels are found by their names, whatever order a file has them in. The scores are printed, each
+with the interval in which it would lie on 95 of 100 other draws of such rows; the rest is in
+RUN/evaluations/NAME (report, confusion, calibration, mistakes, predictions) and in TensorBoard.
+"""
+
+
+def evaluate(argv: list[str]) -> int:
+    """Score a run, print the scores and keep what stands behind them."""
+    parser = FlagParser("evaluate", ABOUT, EXAMPLES)
+    parser.add_argument("run", metavar="RUN", type=Path, help="the folder of a finished run")
+    parser.add_argument("words", metavar="OVERRIDE", nargs="*", help="which rows; see below")
+    for name, usual, what in (
+        ("--samples", SAMPLES, "resamples for the intervals; 0 for none"),
+        ("--mistakes", NUMBER, "how many of the surest mistakes to list"),
+    ):
+        told = f"{what} (default {usual:,})"
+        parser.add_argument(name, type=_count, default=usual, metavar="N", help=told)
+    flags = parser.read(argv)
+    _show_notes()
+    run = load_run(flags.run)
+    chosen = choose_rows(run, flags.words)
+    evaluation = run.evaluation(chosen.rows, chosen.name, flags.samples, flags.mistakes)
+    record = evaluation.record(
+        split=chosen.split,
+        own_rows=chosen.own,
+        data=chosen.digest,
+        run_id=run.record.get("run_id"),
+        weights=run.content.digest,
+    )
+    folder = keep(evaluation, run.folder, record)
+    print("\n".join(lines(run, chosen, evaluation, folder)))
+    sys.stdout.flush()
+    return 0
+
+
+def _show_notes() -> None:
+    """Show on the terminal what reading and tokenising have to say, as a training does."""
+    log = logging.getLogger("xferlab")
+    log.setLevel(logging.INFO)
+    if not log.handlers and not logging.getLogger().handlers:
+        log.addHandler(logging.StreamHandler())
+
+
+def _count(word: str) -> int:
+    if not word.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 up, got '{word}'")
+    return int(word)
+
+
+def lines(run: Run, chosen: Chosen, evaluation: Evaluation, folder: Path) -> list[str]:
+    """Return what a person wants to see first, and where the rest is."""
+    told = [f"{run.folder}  {evaluation.name}, {len(evaluation.answers):,} rows", ""]
+    told += evaluation.table().splitlines()
+    if chosen.name == chosen.split and not chosen.own:
+        told += ["", f"note       the rows of {chosen.split} are not those of the training:"
+                 " these scores are not metrics.json's"]  # fmt: skip
+    kinds = "residuals" if evaluation.is_regression else "report, confusion, calibration"
+    told += ["", f"kept in    {folder}  ({kinds}, mistakes, predictions)"]
+    return [*told, f"look at it tensorboard --logdir {run.folder}"]
