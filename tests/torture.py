@@ -1,6 +1,6 @@
 """Kills a run again and again, lets it go on, and compares it with one that was left alone.
 
-    python tests/torture.py --kills 200 [--seed 0] [--scenarios head_first,plateau,accumulate]
+    python tests/torture.py --kills 200 [--seed 0] [--scenarios head_first,plateau] [--workers 2]
 
 Each attempt is a process of its own that ends by SIGKILL: at a random moment, or at a random one
 of its own file operations, so also between a rename and the next write.
@@ -9,6 +9,7 @@ of its own file operations, so also between a rename and the next write.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import random
 import shutil
@@ -87,7 +88,7 @@ def torture(
         war = folder / f"war{number}"
         war.mkdir()
         own = 0
-        for _ in range(KILLS_A_RUN):
+        for _ in range(min(KILLS_A_RUN, kills - died)):
             every = f"train.checkpoint_every={rng.choice((1, 1, 2, 3, 5, '5min'))}"
             if killed_attempt([*words, every], war, seconds, rng) != -signal.SIGKILL:
                 break
@@ -105,26 +106,36 @@ def torture(
     return died, bad
 
 
+def torture_scenario(name: str, folder: Path, kills: int, seed: int) -> tuple[int, list[str]]:
+    """Torture one scenario, telling how it goes; as :func:`torture`."""
+    print(f"{name}: {' '.join(SCENARIOS[name])}", flush=True)
+    rng = random.Random(f"{seed} {name}")
+
+    def tell(line: str) -> None:
+        print(f"{name}: {line}", flush=True)
+
+    return torture([*TINY, *SCENARIOS[name]], folder, kills, rng, tell)
+
+
 def main() -> int:
     """Torture every scenario in turn; exit code 1 if any run differs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scenarios", default=",".join(SCENARIOS))
+    parser.add_argument("--workers", type=int, default=2, help="scenarios at once")
     options = parser.parse_args()
     import_heavy()
     names = options.scenarios.split(",")
-    total, bad = 0, []
     folder = Path(tempfile.mkdtemp(prefix="torture-"))
-    for index, name in enumerate(names):
-        rng = random.Random(options.seed * 1000 + index)
-        share = -(-options.kills // len(names))
-        print(f"{name}: {' '.join(SCENARIOS[name])}", flush=True)
-        words = [*TINY, *SCENARIOS[name]]
-        died, different = torture(
-            words, folder / name, share, rng, lambda line: print(line, flush=True)
-        )
-        total, bad = total + died, bad + different
+    share = -(-options.kills // len(names))
+    tasks = [(name, folder / name, share, options.seed) for name in names]
+    # forks: what was imported above is there in each
+    with multiprocessing.get_context("fork").Pool(
+        options.workers
+    ) as pool:  # the imports are shared
+        ends = pool.starmap(torture_scenario, tasks, chunksize=1)
+    total, bad = sum(died for died, _ in ends), [line for _, lines in ends for line in lines]
     print(f"{total} kills, {len(bad)} runs differ", *bad, sep="\n")
     if not bad:
         shutil.rmtree(folder)
