@@ -23,10 +23,11 @@ from xferlab.config.schema import Interval, TrainConfig, interval
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
 from xferlab.files import write_json, write_whole
+from xferlab.runner import _longer
 from xferlab.runs.faults import as_known
 from xferlab.runs.lock import is_locked, locked
 from xferlab.runs.record import write_config, write_status
-from xferlab.runs.recovery import refuse_changed, run_folder
+from xferlab.runs.recovery import Earlier, refuse_changed, run_folder
 from xferlab.runs.signals import Interrupted, StopRequest
 from xferlab.runs.snapshots import newest_snapshot, write_snapshot
 from xferlab.training.checkpointing import Checkpoints
@@ -327,3 +328,13 @@ def test_what_a_start_that_was_killed_leaves_is_as_good_as_empty(recipe):
     (folder / ".hydra").mkdir()
     (folder / ".partial-status.json").touch()
     assert chosen(recipe(), recover=None, usual="runs/a") == folder
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [("finished", "that run had finished"), ("interrupted", "no checkpoint is left")],
+)
+def test_more_epochs_without_a_checkpoint_are_told_to_begin_anew(recipe, status, why):
+    before = Earlier(Path("x"), status, ("", ""), {"train.epochs": (3, 4)})
+    told = _longer(recipe("train.epochs=4"), None, None, Position(), before)
+    assert told == f"train.epochs changed since, and {why}: all is trained anew"

@@ -150,7 +150,7 @@ def train_and_test(
     saver = Checkpoints(folder, listeners, every, recipe.train.accumulate, made_on(), stop)
     if saver.start.batch == 0:
         board.begin(recipe.config, plan)
-    elif before and before.changed:
+    if before and before.changed:
         log.warning("note       %s", _longer(recipe, experiment, rates, saver.start, before))
     bar = ProgressBar(experiment.total_batches, experiment.budget.epochs, saver.start.batch)
     try:
@@ -191,7 +191,10 @@ def _last_split(experiment: Experiment, folder: Path) -> dict[str, dict[str, flo
 def _longer(
     recipe: Recipe, experiment: Experiment, rates: Any, start: Position, before: Earlier
 ) -> str:
-    """Say what going on for longer than planned does to the schedule."""
+    """Say what going on for longer than planned does to the schedule, or that it begins anew."""
+    if start.batch == 0:
+        why = "that run had finished" if before.status == "finished" else "no checkpoint is left"
+        return f"{', '.join(before.changed)} changed since, and {why}: all is trained anew"
     lengths = {key.removeprefix("train."): pair[0] for key, pair in before.changed.items()}
     planned = TrainConfig(**{"accumulate": recipe.train.accumulate, **lengths})
     _, budget = length_of_run(planned, experiment.batches.steps_per_epoch)
