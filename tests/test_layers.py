@@ -23,7 +23,8 @@ ORDER = [
     "report", "worker", "catalogue", "cli",
 ]  # fmt: skip
 RANK = {name: rank for rank, name in enumerate(ORDER)}
-HEAVY = {"tensorflow", "keras", "keras_hub", "transformers", "datasets", "torch", "jax"}
+HEAVY = {"tensorflow", "keras", "keras_hub", "transformers", "datasets", "torch", "jax",
+         "optuna", "sqlalchemy"}  # fmt: skip
 LONGEST_FUNCTION, LONGEST_MODULE, LONGEST_PLUGIN = 60, 300, 120
 
 
@@ -92,6 +93,7 @@ def test_nothing_heavy_is_imported_at_module_level(path):
         ["check"],
         ["check", "loss=crs"],
         ["-m", "sweep=lr", "--dry-run"],
+        ["-m", "sweep=search", "--dry-run"],
         ["report"],
         ["predict", "--help"],
         ["export", "--help"],

@@ -155,7 +155,7 @@ def _check_jobs(flags: argparse.Namespace, overrides: list[str]) -> int:
         return 1
     from xferlab.sweep.plan import plan_sweep
 
-    return len(plan_sweep(overrides, flags.config_name).jobs)
+    return plan_sweep(overrides, flags.config_name).checked
 
 
 def _run_hydra(flags: argparse.Namespace, overrides: list[str]) -> None:

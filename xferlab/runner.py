@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from xferlab.runs.faults import as_known
 from xferlab.runs.heartbeat import beating
 from xferlab.runs.lock import locked
 from xferlab.runs.predictions import keep_predictions
+from xferlab.runs.pruning import Pruned, forget_pruning
 from xferlab.runs.record import (
     FORMAT,
     fingerprint,
@@ -38,6 +40,7 @@ from xferlab.training.course import Diverged, Listener, Position
 from xferlab.training.fit import fit
 from xferlab.training.plan_picture import plan_picture
 from xferlab.training.progress import ProgressBar, as_time, as_words
+from xferlab.training.pruning import PruningRequest
 from xferlab.training.rates import current_rate
 from xferlab.training.summary import parameter_rows, planned_rates, schedule_plan, summary_lines
 from xferlab.training.tracking import (
@@ -58,6 +61,8 @@ def run(recipe: Recipe, folder: Path) -> float | None:
     What is there already is gone on with: a finished run of this config is not done again, an
     interrupted one continues from its newest checkpoint.
 
+    A run that a search has asked to end keeps its best weights and history, and no test scores.
+
     Raises:
         ConfigError: the folder holds another config's run, or a process that is at work.
         Interrupted: a signal asked to stop; the state is saved.
@@ -69,11 +74,17 @@ def run(recipe: Recipe, folder: Path) -> float | None:
             delete_snapshots(folder / "checkpoints")
             return read_metrics(folder)["best"]["value"]
         delete_partial(folder)
+        if before and before.status == "pruned":
+            forget_pruning(folder)
         write_config(folder, recipe.config)
         write_status(folder, "running")
         (folder / "error.txt").unlink(missing_ok=True)
+        status, best = "finished", None
         try:
             best = _run(recipe, folder, stop, before)
+        except Pruned as e:
+            status = "pruned"
+            log.info("pruned     %s", e)
         except Interrupted as e:
             write_status(folder, e.status, error=str(e))
             log.warning("%s; the same command with --recover goes on from here", e)
@@ -83,7 +94,7 @@ def run(recipe: Recipe, folder: Path) -> float | None:
             _write_failure(folder, known)
             log.error("%s", known, exc_info=None if isinstance(known, XferlabError) else known)
             raise known from e
-        write_status(folder, "finished")
+        write_status(folder, status)
         delete_snapshots(folder / "checkpoints")
         return best
 
@@ -120,6 +131,7 @@ def _run(recipe: Recipe, folder: Path, stop: StopRequest, before: Earlier | None
             "data": fingerprint(data),
             "checkpoint": dict(experiment.model.origin),
             "model": keep_files(folder / "model", experiment.model.files),
+            "monitor": recipe.monitor,
             "plan": schedule_plan(experiment, rates),
             "blocks": parameter_rows(experiment),
         },
@@ -155,29 +167,49 @@ def train_and_test(
     bar = ProgressBar(experiment.total_batches, experiment.budget.epochs, saver.start.batch)
     try:
         with stop.held():
-            fit(experiment, [*listeners, bar], saver)
+            fit(experiment, [*listeners, bar, PruningRequest(folder)], saver)
+    except Pruned:
+        _write_metrics(recipe, best, history, board, folder, weights="best")
+        raise
     finally:
         bar.close()
     save_weights(network, checkpoints / "last.safetensors")
     restored = recipe.train.restore_best and best.best_epoch is not None
     if restored:
         load_weights(network, best_file)
+    test, weights = _last_split(experiment, folder), "best" if restored else "last"
+    metrics = _write_metrics(recipe, best, history, board, folder, weights=weights, **test)
+    _tell(metrics, folder)
+    return best.best
+
+
+def _write_metrics(
+    recipe: Recipe,
+    best: BestKeeper,
+    history: HistoryFile,
+    board: TensorBoardLog,
+    folder: Path,
+    *,
+    weights: str,
+    **scores: Mapping[str, float],
+) -> dict[str, Any]:
+    """Write the final scores as ``metrics.json`` and to TensorBoard, and return them."""
     metrics: dict[str, Any] = {
         "best": {"monitor": recipe.monitor, "value": best.best, "epoch": best.best_epoch},
-        "weights": "best" if restored else "last",
+        "weights": weights,
         "sha256": {
-            path.name: sha256_of(path) for path in sorted(checkpoints.glob("*.safetensors"))
+            path.name: sha256_of(path)
+            for path in sorted((folder / "checkpoints").glob("*.safetensors"))
         },
         "validation": dict(best.validation),
-        **_last_split(experiment, folder),
+        **scores,
         "seconds": round(sum(row["seconds"] for row in history.rows), 3),
     }
     write_json(folder / "metrics.json", metrics)
     scored = [split for split in ("validation", "test") if split in metrics]
     final = {f"{s}/{name}": value for s in scored for name, value in metrics[s].items()}
     board.close(hyperparameters(recipe.config), final)
-    _tell(metrics, folder)
-    return best.best
+    return metrics
 
 
 def _last_split(experiment: Experiment, folder: Path) -> dict[str, dict[str, float]]:

@@ -130,7 +130,9 @@ class SweepConfig:
         zip: keys to lists of equal length; the first values are a job, the second, ...
         list: mappings of keys to values; each is a job.
         random: ``count``, ``seed`` and ``draw``, a mapping of keys to ``{uniform: [low, high]}``,
-            ``{loguniform: [low, high]}`` or ``{choice: [...]}``.
+            ``{loguniform: [low, high]}``, ``{int: [low, high]}`` or ``{choice: [...]}``.
+        search: jobs that are chosen one by one by how the earlier ones did: ``draw`` as above,
+            ``trials``, ``sampler``, ``pruner``, ``seed``, ``storage``; see ``docs/search.md``.
     """
 
     workers: int | None = None
@@ -142,6 +144,7 @@ class SweepConfig:
     zip: dict[str, Any] | None = None
     list: Any = None
     random: dict[str, Any] | None = None
+    search: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         for name in ("workers", "threads"):

@@ -48,6 +48,7 @@ STATUS = {
     "started?": str,
     "changed?": str,
     "error?": str,
+    "signal?": range(1, 65),
 }
 SCORES = {"*": (float, None)}
 METRICS = {
@@ -74,6 +75,7 @@ RUN = {
     },
     "data": {"*": str},
     "checkpoint": dict,
+    "monitor?": str,
 }
 """What a run's three JSON files hold, as far as it is read again; see ``records.Shape``."""
 
@@ -88,7 +90,8 @@ def write_status(folder: Path, status: str, **details: Any) -> None:
 
     Args:
         folder: the run's folder.
-        status: ``running``, ``finished``, ``failed``, ``nan``, ``interrupted`` or ``preempted``.
+        status: ``running``, ``finished``, ``failed``, ``nan``, ``pruned``, ``interrupted`` or
+            ``preempted``.
         details: more to say, e.g. ``error``.
     """
     path = folder / "status.json"

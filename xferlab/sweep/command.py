@@ -9,12 +9,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from xferlab.config.overrides import as_word, key_of
+from xferlab.errors import ConfigError
 from xferlab.runs.snapshots import latest_step
-from xferlab.sweep.frozen import PLAN, folder_for, freeze
+from xferlab.sweep.frozen import PLAN, SEARCH, folder_for, freeze
 from xferlab.sweep.hydra_side import publish_sweeper
 from xferlab.sweep.launchers import offer_engines
 from xferlab.sweep.plan import Job, Plan, plan_sweep
 from xferlab.sweep.pool import SweepStopped
+from xferlab.sweep.search_command import run_search
 from xferlab.sweep.state import FINISHED, QUEUED, RESUMED, RUNNING, State, state_of
 
 
@@ -39,7 +41,10 @@ def run_sweep(
         0 all asked for have finished, 1 one failed, 130 or 143 stopped by a signal.
     """
     plan = plan_sweep(words, config_name)
+    if plan.search:
+        return run_search(plan, launch, tell, dry_run=dry_run)
     folder = folder_for(plan)
+    _refuse_search(folder)
     states = {job.run_id: state_of(folder / job.run_id) for job in plan.jobs}
     print(opening_line(folder, list(states.values())), file=sys.stderr)
     if dry_run:
@@ -62,6 +67,13 @@ def run_sweep(
         print("stopped    the same command goes on", file=sys.stderr)
     done = [state_of(folder / job.run_id).status == FINISHED for job in plan.jobs]
     return code or int(not all(done))
+
+
+def _refuse_search(folder: Path) -> None:
+    if (folder / SEARCH).exists():
+        raise ConfigError(
+            "this folder holds a search", where=str(folder), fix="name another hydra.sweep.dir"
+        )
 
 
 def opening_line(folder: Path, states: Sequence[State]) -> str:

@@ -16,7 +16,7 @@ from xferlab.runs.record import write_error, write_status
 from xferlab.sweep.engines import Engine
 from xferlab.sweep.pool import STOPPING, SweepStopped, Watch
 from xferlab.sweep.state import (
-    FINISHED,
+    DONE,
     INTERRUPTED,
     QUEUED,
     RESUMED,
@@ -98,7 +98,7 @@ class Follower:
             if state.status == RUNNING or is_leaving(state):
                 self._watch.waiting(folder, state)
                 queue.append(folder)
-            elif state.status != FINISHED:
+            elif state.status not in DONE:
                 ready.append(folder)
         if ready:
             self._away |= {folder: _Away(_written(folder)) for folder in ready}
@@ -113,7 +113,7 @@ class Follower:
         for folder, job in list(self._away.items()):
             new = _written(folder) != job.before
             state = state_of(folder) if new else State(QUEUED, folder=folder)
-            if state.status in (RUNNING, FINISHED) or state.failed:
+            if state.status in (RUNNING, *DONE) or state.failed:
                 self._tell_start(folder, job)
             if state.status == RUNNING:
                 running.append(folder)
@@ -123,7 +123,7 @@ class Follower:
 
     def _has_ended(self, state: State, job: _Away) -> bool:
         """Return whether this is a job's last word, or none will come."""
-        if state.status == FINISHED or state.failed or state.status == "pruned":
+        if state.status in DONE or state.failed:
             return True
         if job.over is None:  # interrupted ones may be queued again, and go on
             return False

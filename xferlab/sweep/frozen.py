@@ -23,7 +23,7 @@ from xferlab.runs.snapshots import delete_snapshots
 from xferlab.sweep.plan import Plan
 from xferlab.sweep.state import FINISHED, RUNNING, state_of
 
-PLAN, JOB = "sweep.json", "job.json"
+PLAN, JOB, SEARCH = "sweep.json", "job.json", "search.json"
 LARGEST_PLAN = 64_000_000  # bytes; ten thousand jobs have about three million
 PLAN_SHAPE = {
     "name?": (str, None),
@@ -59,7 +59,7 @@ def folder_for(plan: Plan) -> Path:
         path.parent: len(wanted.intersection(known))
         for path in sorted(plan.folder.parent.glob(f"*/{PLAN}"))
         for name, known in [_name_and_jobs(path)]
-        if name == plan.name
+        if name == plan.name and not (path.parent / SEARCH).exists()
     }
     best = max(shared, key=lambda folder: (shared[folder], folder.name), default=plan.folder)
     return best if shared.get(best) else plan.folder
@@ -75,13 +75,13 @@ def freeze(plan: Plan, folder: Path, command: Iterable[str]) -> list[str]:
 
     Jobs of earlier commands in this folder stay in its plan.
     """
-    digests, changed = _Digests(), set()
+    digests, changed = Digests(), set()
     earlier = read_plan(folder) if (folder / PLAN).exists() else {"jobs": [], "swept": []}
     jobs = {job["run_id"]: job["words"] for job in earlier["jobs"]}
     for job in plan.jobs:
         record = job_record(job, digests)
         if job.run_id in jobs:
-            changed.update(_freeze_again(record, folder / job.run_id))
+            changed.update(freeze_again(record, folder / job.run_id))
         else:
             _freeze_job(record, folder / job.run_id)
     jobs |= {job.run_id: list(job.words) for job in plan.jobs}
@@ -98,7 +98,7 @@ def freeze(plan: Plan, folder: Path, command: Iterable[str]) -> list[str]:
     return sorted(changed)
 
 
-def job_record(job: Any, digests: _Digests) -> dict[str, Any]:
+def job_record(job: Any, digests: Digests) -> dict[str, Any]:
     """Return the content of a job's ``job.json``."""
     return {
         "run_id": job.run_id,
@@ -117,7 +117,7 @@ def _freeze_job(record: dict[str, Any], job: Path) -> None:
     (job / JOB).write_text(json.dumps(record), encoding="utf-8")
 
 
-def _freeze_again(record: dict[str, Any], job: Path) -> list[str]:
+def freeze_again(record: dict[str, Any], job: Path) -> list[str]:
     """Freeze a job of an earlier command as it is now; return the plugins that have changed.
 
     One that is done, or at work, stays as it is. What was trained with other plugins is not gone
@@ -133,7 +133,7 @@ def _freeze_again(record: dict[str, Any], job: Path) -> list[str]:
     return changed
 
 
-class _Digests:
+class Digests:
     """SHA-256 of plugin files, each read once."""
 
     def __init__(self) -> None:

@@ -21,9 +21,11 @@ from omegaconf import DictConfig
 
 from xferlab.config.overrides import as_word, parse_overrides
 from xferlab.config.schema import SweepConfig
-from xferlab.sweep.frozen import read_plan
-from xferlab.sweep.pool import Pool, worker_command
-from xferlab.sweep.state import FINISHED, state_of
+from xferlab.sweep.frozen import PLAN, read_plan
+from xferlab.sweep.pool import Pool, Watch, worker_command
+from xferlab.sweep.search import Search
+from xferlab.sweep.search_run import run_here, run_rounds
+from xferlab.sweep.state import DONE, state_of
 from xferlab.sweep.watching import watch_jobs
 from xferlab.typed import build_typed, plain
 
@@ -32,8 +34,13 @@ NAMESPACE = "hydra_plugins.xferlab"
 every Hydra program of the environment, so ours are known by that name in this process alone."""
 
 
-def publish_sweeper() -> None:
-    """Offer ``hydra/sweeper=frozen`` and ``hydra/launcher=local`` to this process alone."""
+def publish_sweeper(search: Search | None = None) -> None:
+    """Offer ``hydra/sweeper=frozen`` and ``hydra/launcher=local`` to this process alone.
+
+    Args:
+        search: what finds the jobs; None for those of the sweep's plan.
+    """
+    FrozenSweeper.search = search
     offer(FrozenSweeper, LocalLauncher)
 
 
@@ -46,26 +53,40 @@ def offer(*classes: type[Plugin]) -> None:
 
 
 class FrozenSweeper(Sweeper):
-    """Hands the unfinished jobs of ``hydra.sweep.dir``'s plan to the launcher."""
+    """Hands the unfinished jobs of ``hydra.sweep.dir``'s plan to the launcher, or a search's.
+
+    Attributes:
+        search: what finds the jobs, if that is not the plan.
+    """
+
+    search: Search | None = None
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         """Remember where the plan is and make the launcher."""
         self.folder = Path(config.hydra.sweep.dir).resolve()
+        self.sweep_settings = build_typed(SweepConfig, plain(config.sweep), "sweep")
         self.launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
     def sweep(self, arguments: list[str]) -> Any:
         """Launch the jobs that the last command asked for and that have not finished."""
-        return self.launcher.launch([job_words(job) for job in unfinished(self.folder)], 0)
+        if self.search is None:
+            return self._launch(unfinished(self.folder))
+        if isinstance(self.launcher, LocalLauncher):
+            return self.launcher.run_search(self.search)
+        run_rounds(self.search, self._launch, self.sweep_settings.workers or 1)
+
+    def _launch(self, jobs: Sequence[Path]) -> Any:
+        return self.launcher.launch([job_words(job) for job in jobs], 0)
 
 
 def unfinished(folder: Path) -> list[Path]:
     """Return the folders of the jobs that the last command asked for and are not done."""
     jobs = [folder / run_id for run_id in read_plan(folder)["asked"]]
-    return [job for job in jobs if state_of(job).status != FINISHED]
+    return [job for job in jobs if state_of(job).status not in DONE]
 
 
 def job_words(folder: Path) -> list[str]:
@@ -97,16 +118,28 @@ class LocalLauncher(Launcher):
     ) -> Sequence[JobReturn]:
         """Run the jobs and return where; what each gave, or its failure, is in its folder."""
         folders = [folder_of(words) for words in job_overrides]
-        places = seats(self.sweep.workers, self.sweep.gpus, self.sweep.threads)
+        places = self._places()
         with watch_jobs(folders, len(places)) as watch:
-            Pool(
-                worker_command,
-                places,
-                watch,
-                fail_fast=self.sweep.fail_fast,
-                time_limit=self.sweep.limit_seconds,
-            ).run(folders)
+            self._pool(watch).run(folders)
         return [JobReturn(status=JobStatus.COMPLETED, working_dir=str(f)) for f in folders]
+
+    def run_search(self, search: Search) -> None:
+        """Run the jobs of a search as it finds them."""
+        places = len(self._places())
+        with watch_jobs([search.folder / PLAN], places, total=search.left) as watch:
+            run_here(search, self._pool, places, watch)
+
+    def _places(self) -> list[dict[str, str]]:
+        return seats(self.sweep.workers, self.sweep.gpus, self.sweep.threads)
+
+    def _pool(self, watch: Watch) -> Pool:
+        return Pool(
+            worker_command,
+            self._places(),
+            watch,
+            fail_fast=self.sweep.fail_fast,
+            time_limit=self.sweep.limit_seconds,
+        )
 
 
 def seats(

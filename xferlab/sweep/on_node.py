@@ -17,7 +17,7 @@ from typing import Any
 from xferlab.runs.record import write_status
 from xferlab.runs.signals import LIMITS
 from xferlab.sweep.pool import settle
-from xferlab.sweep.state import FINISHED, RUNNING, is_leaving, state_of
+from xferlab.sweep.state import DONE, RUNNING, is_leaving, state_of
 
 LOOK_SECONDS = 0.2
 WAIT_SECONDS = 2.0
@@ -50,7 +50,7 @@ class JobOnNode:
         job = Path(folder)
         while (state := state_of(job)).status == RUNNING or is_leaving(state):
             time.sleep(WAIT_SECONDS)  # for the last of an attempt that lost its engine
-        if state.status == FINISHED:
+        if state.status in DONE:
             return 0
         with self._signals_passed_on():
             self._process = self._start(job)

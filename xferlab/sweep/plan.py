@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from xferlab.config.compose import compose_config
 from xferlab.config.overrides import axis_of, key_of, parse_overrides
@@ -16,6 +17,7 @@ from xferlab.config.schema import SweepConfig
 from xferlab.errors import ConfigError
 from xferlab.sweep.composing import Composer
 from xferlab.sweep.engine_settings import settings_of
+from xferlab.sweep.search_plan import SearchPlan, plan_search
 from xferlab.sweep.shapes import Point, axes_of, product
 from xferlab.typed import build_typed, plain
 
@@ -47,6 +49,7 @@ class Plan:
         folder: where the config says that a new sweep is to be kept.
         name: the experiment's ``name``; sweeps of other names are other sweeps.
         hydra_words: what Hydra must be told to run the plan with the chosen launcher.
+        search: how further jobs are found, if this is a search; it has no ``jobs`` of its own.
     """
 
     words: tuple[str, ...]
@@ -56,6 +59,12 @@ class Plan:
     folder: Path
     name: str | None
     hydra_words: tuple[str, ...]
+    search: SearchPlan | None = None
+
+    @property
+    def checked(self) -> int:
+        """How many configs were composed and checked."""
+        return self.search.checked if self.search else len(self.jobs)
 
 
 def plan_sweep(words: Sequence[str], config_name: str = "config") -> Plan:
@@ -65,10 +74,46 @@ def plan_sweep(words: Sequence[str], config_name: str = "config") -> Plan:
     master = compose_config([*settings, *first], config_name)
     refuse_code(master)
     settings_of(plain(master.hydra.launcher))
-    settings_node = OmegaConf.select(master, "sweep")
-    sweep = build_typed(SweepConfig, plain(settings_node) if settings_node else {}, "sweep")
+    sweep = _sweep_of(master)
     axes = _all_axes(axes_of(sweep), typed_axes, common)
-    composer, drawn = Composer(config_name), bool(sweep.random)
+    composer = Composer(config_name)
+    jobs: dict[str, Job] = {}
+    search = None
+    if sweep.search is None:
+        jobs = _jobs(axes, common, composer, drawn=bool(sweep.random))
+        chosen = [*settings, *next(iter(jobs.values())).words]
+        swept = [key_of(word) for axis in axes for word in axis[0]]
+    else:
+        search = plan_search(sweep.search, common, axes, composer)
+        chosen, swept = [*settings, *search.first_words], [draw.key for draw in search.draws]
+    return Plan(
+        words=tuple(words),
+        jobs=tuple(jobs.values()),
+        swept=tuple(dict.fromkeys(swept)),
+        sweep=sweep,
+        folder=Path(str(master.hydra.sweep.dir)),
+        name=OmegaConf.select(master, "name"),
+        hydra_words=(*chosen, *_engine(chosen, str(master.hydra.launcher._target_))),
+        search=search,
+    )
+
+
+def _sweep_of(master: DictConfig) -> SweepConfig:
+    """Return the config's ``sweep``, checked."""
+    node = OmegaConf.select(master, "sweep")
+    try:
+        given = plain(node) if node else {}
+    except OmegaConfBaseException as e:
+        key = str(e.full_key)
+        what = f"{key} cannot be resolved: {str(e).partition(chr(10))[0]}"
+        raise ConfigError(what, where=key, fix="set what it refers to, or give a value") from e
+    return build_typed(SweepConfig, given, "sweep")
+
+
+def _jobs(
+    axes: list[list[Point]], common: Sequence[str], composer: Composer, *, drawn: bool
+) -> dict[str, Job]:
+    """Return the job of every combination by its run id; only what is drawn may meet twice."""
     jobs: dict[str, Job] = {}
     for point in product(axes):
         recipe = composer.recipe([*common, *point])
@@ -77,16 +122,7 @@ def plan_sweep(words: Sequence[str], config_name: str = "config") -> Plan:
             raise _same_experiment(twin.words, (*common, *point))
         if not twin:
             jobs[recipe.run_id] = Job(recipe.run_id, (*common, *point), recipe.config)
-    chosen = [*settings, *next(iter(jobs.values())).words]
-    return Plan(
-        words=tuple(words),
-        jobs=tuple(jobs.values()),
-        swept=tuple(dict.fromkeys(key_of(word) for axis in axes for word in axis[0])),
-        sweep=sweep,
-        folder=Path(str(master.hydra.sweep.dir)),
-        name=OmegaConf.select(master, "name"),
-        hydra_words=(*chosen, *_engine(chosen, str(master.hydra.launcher._target_))),
-    )
+    return jobs
 
 
 def _sorted_words(words: Sequence[str]) -> tuple[list[str], list[str], list[list[Point]]]:

@@ -21,7 +21,7 @@ from xferlab.config.folders import shown
 from xferlab.errors import RunError
 from xferlab.runs.record import write_error, write_status
 from xferlab.sweep.state import (
-    FINISHED,
+    DONE,
     INTERRUPTED,
     LEAVING_SECONDS,
     QUEUED,
@@ -111,10 +111,12 @@ class Pool:
     def run(self, folders: Sequence[Path]) -> None:
         """Run the jobs that have not finished; how each ended is in its ``status.json``.
 
+        A deque is not copied: whoever is told of the jobs may add further ones to it.
+
         Raises:
             SweepStopped: SIGINT or SIGTERM came; it was passed on and the jobs have ended.
         """
-        queue = deque(folders)
+        queue = folders if isinstance(folders, deque) else deque(folders)
         with self._signals_passed_on():
             try:
                 while queue or self._running:
@@ -132,6 +134,11 @@ class Pool:
         if self._stopped:
             raise SweepStopped(self._stopped[0])
 
+    @property
+    def stopping(self) -> bool:
+        """Whether a signal came: no further job starts."""
+        return bool(self._stopped)
+
     def _fill_seats(self, queue: deque[Path]) -> None:
         """Start jobs while there are seats; one that another process has goes to the back."""
         for _ in range(len(queue)):
@@ -142,7 +149,7 @@ class Pool:
             if state.status == RUNNING or is_leaving(state):
                 self._watch.waiting(folder, state)
                 queue.append(folder)
-            elif state.status != FINISHED:
+            elif state.status not in DONE:
                 self._start(folder)
 
     def _start(self, folder: Path) -> None:
@@ -212,23 +219,24 @@ def settle(folder: Path, code: int, asked: bool = False, limit: float | None = N
     """
     state = state_of(folder)
     said = state.record.get("status", QUEUED)
-    if limit is not None and said != FINISHED:
+    if limit is not None and said not in DONE:
         _write_down(folder, _too_long(folder, limit))
-    elif said not in (QUEUED, RUNNING) and (code or said == FINISHED):
+    elif said not in (QUEUED, RUNNING) and (code or said in DONE):
         return state
     elif -code in STOPPING or code - 128 in STOPPING or (asked and -code == signal.SIGKILL):
         write_status(folder, INTERRUPTED)
     else:
-        _write_down(folder, _untold(folder, code))
+        killed = {"signal": -code} if code < 0 else {}
+        _write_down(folder, _untold(folder, code), **killed)
     return state_of(folder)
 
 
-def _write_down(folder: Path, error: RunError) -> None:
+def _write_down(folder: Path, error: RunError, **details: int) -> None:
     """Keep a failure where the job would have: its ``error.txt``, its log, its status."""
     write_error(folder, error)
     with (folder / "train.log").open("a", encoding="utf-8") as log:
         log.write(f"{datetime.now():%Y-%m-%d %H:%M:%S,%f} ERROR {error}\n")
-    write_status(folder, "failed", error=error.what)
+    write_status(folder, "failed", error=error.what, **details)
 
 
 def _too_long(folder: Path, limit: float) -> RunError:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xferlab.config.overrides import as_word, key_of
 from xferlab.config.schema import SweepConfig
 from xferlab.errors import ConfigError, did_you_mean
+from xferlab.sweep.draws import read_draws, values_of
 
 Point = list[str]
 """Override words that are set together."""
@@ -35,13 +35,13 @@ def product(axes: Sequence[list[Point]]) -> list[Point]:
 
 def _grid(part: Mapping[str, Any]) -> list[list[Point]]:
     return [
-        [[as_word(key, value)] for value in _values(values, f"sweep.grid.{key}")]
+        [[as_word(key, value)] for value in values_of(values, f"sweep.grid.{key}")]
         for key, values in part.items()
     ]
 
 
 def _zip(part: Mapping[str, Any]) -> list[list[Point]]:
-    columns = {key: _values(values, f"sweep.zip.{key}") for key, values in part.items()}
+    columns = {key: values_of(values, f"sweep.zip.{key}") for key, values in part.items()}
     if len({len(values) for values in columns.values()}) > 1:
         counts = ", ".join(f"{key} has {len(values)}" for key, values in columns.items())
         raise ConfigError(
@@ -82,70 +82,12 @@ def _random(part: Mapping[str, Any]) -> list[list[Point]]:
             where="sweep.random",
             fix="random: {count: 20, seed: 0, draw: ...}",
         )
-    if not isinstance(draw, Mapping) or not draw:
-        raise ConfigError(
-            "nothing is drawn",
-            where="sweep.random.draw",
-            fix="draw: {optimizer.lr: {loguniform: [1e-6, 1e-3]}}",
-        )
-    draws = {key: _distribution(key, how) for key, how in draw.items()}
+    draws = read_draws(draw, "sweep.random.draw")
     points = []
     for number in range(count):
-        chances = {key: random.Random(f"{seed}/{number}/{key}") for key in draws}
-        points.append([as_word(key, draws[key](chances[key])) for key in draws])
+        chances = {each.key: random.Random(f"{seed}/{number}/{each.key}") for each in draws}
+        points.append([each.word(each.sample(chances[each.key])) for each in draws])
     return [points]
-
-
-def _distribution(key: str, how: Any) -> Callable[[random.Random], Any]:
-    """Return a function that draws one value."""
-    where = f"sweep.random.draw.{key}"
-    kind, values = next(iter(how.items())) if isinstance(how, Mapping) and how else ("", None)
-    if kind not in DISTRIBUTIONS or len(how) != 1:
-        raise ConfigError(
-            f"'{how}' is no distribution",
-            where=where,
-            fix="{uniform: [low, high]}, {loguniform: [low, high]} or {choice: [...]}",
-        )
-    if kind == "choice":
-        choices = _values(values, where)
-        return lambda chance: chance.choice(choices)
-    if (
-        not isinstance(values, list)
-        or len(values) != 2
-        or not all(isinstance(v, int | float) and math.isfinite(v) for v in values)
-        or not values[0] < values[1]
-        or (kind == "loguniform" and values[0] <= 0)
-    ):
-        raise ConfigError(
-            f"{kind} needs a low and a high number{' above 0' * (kind == 'loguniform')},"
-            f" got {values}",
-            where=where,
-            fix=f"{{{kind}: [1e-6, 1e-3]}}",
-        )
-    low, high = values
-    return lambda chance: _rounded(DISTRIBUTIONS[kind](chance, low, high), low, high)
-
-
-DISTRIBUTIONS: dict[str, Any] = {
-    "uniform": lambda chance, low, high: chance.uniform(low, high),
-    "loguniform": lambda chance, low, high: math.exp(chance.uniform(math.log(low), math.log(high))),
-    "choice": None,
-}
-
-
-def _rounded(value: float, low: float, high: float) -> float:
-    """Return ``value`` with four significant digits: it is read and typed by people."""
-    return min(max(float(f"{value:.4g}"), low), high)
-
-
-def _values(values: Any, where: str) -> list[Any]:
-    if not isinstance(values, list) or not values:
-        raise ConfigError(
-            f"a list of values is needed, got {values!r}",
-            where=where,
-            fix="write [1e-5, 3e-5, 1e-4]",
-        )
-    return values
 
 
 def _refuse_a_key_of_two_axes(axes: list[list[Point]]) -> None:

@@ -15,6 +15,9 @@ from xferlab.runs.lock import is_locked
 from xferlab.runs.record import read_status
 
 QUEUED, RUNNING, FINISHED, INTERRUPTED = "queued", "running", "finished", "interrupted"
+PRUNED = "pruned"
+DONE = (FINISHED, PRUNED)
+"""A job that stands so is not run again."""
 LEAVING_SECONDS = 60
 RESUMED = (INTERRUPTED, "preempted")
 """A job that stands so was stopped from outside, and goes on where it was."""
@@ -36,8 +39,8 @@ class State:
 
     @property
     def failed(self) -> bool:
-        """Whether it ended and was neither finished nor stopped from outside."""
-        return self.status not in (QUEUED, RUNNING, FINISHED, "pruned", *RESUMED)
+        """Whether it ended and was neither finished, pruned nor stopped from outside."""
+        return self.status not in (QUEUED, RUNNING, *DONE, *RESUMED)
 
 
 def state_of(folder: Path) -> State:

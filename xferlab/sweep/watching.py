@@ -21,7 +21,7 @@ from xferlab.runs.history import history_of
 from xferlab.runs.record import read_metrics
 from xferlab.sweep.frozen import read_job, read_plan
 from xferlab.sweep.pool import Watch
-from xferlab.sweep.state import FINISHED, State
+from xferlab.sweep.state import DONE, State
 from xferlab.training.progress import as_time
 
 REDRAW_SECONDS = 1.0
@@ -29,17 +29,23 @@ REDRAW_SECONDS = 1.0
 
 @contextmanager
 def watch_jobs(
-    folders: Sequence[Path], seats: int, console: Console | None = None
+    folders: Sequence[Path],
+    seats: int,
+    console: Console | None = None,
+    *,
+    total: int | None = None,
 ) -> Iterator[Watch]:
     """Tell on ``console``, by default standard error, how the jobs get on.
 
     Args:
-        folders: the jobs that will run, all of one sweep.
+        folders: the jobs that will run, all of one sweep, or one of them.
         seats: how many run at once, for the time that is left.
         console: where to write.
+        total: how many jobs will run, where that is not the number of ``folders``.
     """
     console = console or Console(stderr=True, soft_wrap=True)
     lines = JobLines(folders, seats, console)
+    lines.total = len(folders) if total is None else total
     if not console.is_terminal:
         yield lines
         return
@@ -70,7 +76,7 @@ class JobLines:
         self.ends[state.status] += 1
         self.seconds.append(seconds)
         head = f"           {folder.name}  {state.status} after {as_time(seconds)}"
-        if state.status == FINISHED:
+        if state.status in DONE:
             self._say(f"{head}  {_best_words(folder)}{self._left_words()}")
             return
         self._say(head)
@@ -98,7 +104,7 @@ class JobLines:
         if not self.seconds:
             return None
         mean = sum(self.seconds) / len(self.seconds)
-        left = self.total - len(self.seconds)
+        left = max(self.total - len(self.seconds), 0)  # a job that was tried again counts twice
         return mean * left / min(self.seats, max(left, 1))
 
     def _left_words(self) -> str:

@@ -1,0 +1,38 @@
+"""A search with jobs of no length: ``python search_stand_in.py WORDS``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import search_job
+
+
+def command(folder: Path) -> list[str]:
+    """Return the command of a stand-in job."""
+    return [sys.executable, "-I", "-S", search_job.__file__, str(folder)]
+
+
+def search(words: list[str], workers: int = 1) -> int:
+    """Run a search as the command line would, without Hydra's launcher."""
+    from xferlab.config.compose import publish
+    from xferlab.discovery import load_plugins
+    from xferlab.report.command import report_on
+    from xferlab.sweep.command import run_sweep
+    from xferlab.sweep.hydra_side import FrozenSweeper
+    from xferlab.sweep.pool import Pool
+    from xferlab.sweep.search_run import run_here
+    from xferlab.sweep.watching import watch_jobs
+
+    def launch(hydra_words: list[str]) -> None:
+        found = FrozenSweeper.search
+        with watch_jobs([found.folder / "sweep.json"], workers, total=found.left) as watch:
+            run_here(found, lambda each: Pool(command, [{}] * workers, each), workers, watch)
+
+    load_plugins(Path.cwd())
+    publish(Path.cwd())
+    return run_sweep(words, launch, lambda folder: report_on([folder]))
+
+
+if __name__ == "__main__":
+    sys.exit(search(sys.argv[1:]))

@@ -1,0 +1,226 @@
+"""``-m`` with a ``search`` part, from the words to the table."""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from xferlab.config.overrides import as_word, key_of
+from xferlab.errors import ConfigError
+from xferlab.files import write_json
+from xferlab.pictures import rate_words
+from xferlab.records import read_record
+from xferlab.runs.lock import is_locked, locked
+from xferlab.sweep.draws import Draw
+from xferlab.sweep.frozen import PLAN, SEARCH, read_job, read_plan
+from xferlab.sweep.hydra_side import publish_sweeper
+from xferlab.sweep.launchers import offer_engines
+from xferlab.sweep.plan import Plan
+from xferlab.sweep.pool import SweepStopped
+from xferlab.sweep.search import Search
+from xferlab.sweep.search_plan import Pruner, SearchPlan, masked
+from xferlab.sweep.state import DONE, QUEUED, RESUMED, state_of
+from xferlab.sweep.trials import Trials, refuse_no_optuna
+
+SHAPE = {"search": str, "name": (str, None), "study": str, "storage": (str, None)}
+"""What ``search.json`` holds, as far as it is read again; see ``records.Shape``."""
+
+
+def run_search(
+    plan: Plan,
+    launch: Callable[[list[str]], None],
+    tell: Callable[[Path], object],
+    *,
+    dry_run: bool = False,
+) -> int:
+    """Begin or continue the search of a plan, and print its table.
+
+    Args:
+        plan: a plan with a ``search``.
+        launch: runs Hydra on the overrides it is given.
+        tell: reports on the sweep in a folder.
+        dry_run: say what would be searched and how its jobs stand; write and run nothing.
+
+    Returns:
+        0 as many jobs as asked for have finished or were pruned, 1 one failed, 130 or 143 stopped
+        by a signal.
+    """
+    assert plan.search is not None
+    folder = search_folder(plan)
+    print(opening_line(plan.search, folder), file=sys.stderr)
+    if dry_run:
+        print("\n".join([*search_lines(plan.search), *job_lines(folder)]))
+        return 0
+    refuse_no_optuna()
+    code = 0
+    with _alone_in(folder):
+        search = begin(plan, folder)
+        publish_sweeper(search)
+        offer_engines()
+        try:
+            if search.left:
+                launch([*plan.hydra_words, as_word("hydra.sweep.dir", os.path.abspath(folder))])
+        except SweepStopped as e:
+            code = 128 + e.number
+        finally:
+            publish_sweeper()
+    tell(folder)
+    if code:
+        print("stopped    the same command goes on", file=sys.stderr)
+    if search.trouble:
+        raise search.trouble
+    done = [state_of(folder / run_id).status in DONE for run_id in search.run_ids]
+    return code or int(not all(done))
+
+
+def search_folder(plan: Plan) -> Path:
+    """Return the folder of the search that ``plan`` continues, or else of a new one.
+
+    Raises:
+        ConfigError: the folder that was named holds something else.
+    """
+    assert plan.search is not None
+    wanted = {"search": plan.search.search_id, "name": plan.name}
+    explicit = any(word.startswith("hydra.sweep.dir=") for word in plan.words)
+    if explicit and (plan.folder / PLAN).exists():
+        path = plan.folder / SEARCH
+        if not path.exists() or not _is_of(path, wanted):
+            raise ConfigError(
+                "this folder holds another sweep"
+                + (": another space, seed, sampler or pruner" if path.exists() else ""),
+                where=str(plan.folder),
+                fix="name another hydra.sweep.dir, or type the words that it was begun with",
+            )
+    if explicit:
+        return plan.folder
+    found = [p.parent for p in sorted(plan.folder.parent.glob(f"*/{SEARCH}"))
+             if _is_of(p, wanted)]  # fmt: skip
+    return found[-1] if found else plan.folder
+
+
+def _is_of(path: Path, wanted: dict[str, Any]) -> bool:
+    record = read_record(path, SHAPE)
+    return {key: record.get(key) for key in wanted} == wanted
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold the search's folder: one process asks and tells."""
+    if is_locked(folder):
+        raise ConfigError(
+            "another process is at work on this search",
+            where=str(folder),
+            fix="wait for it or stop it; sweep.workers=2 runs two jobs at once",
+        )
+    with locked(folder):
+        yield
+
+
+def begin(plan: Plan, folder: Path) -> Search:
+    """Write down what is searched, open the study, and take up what is open."""
+    assert plan.search is not None
+    settings, path = plan.search.settings, folder / SEARCH
+    storage = masked(settings.storage) if settings.storage else None
+    new = {"study": f"xferlab-{uuid.uuid4().hex[:12]}"}
+    before = read_record(path, SHAPE) if path.exists() else new
+    if before.get("storage", storage) != storage:
+        raise ConfigError(
+            f"the trials of this search are in {before['storage'] or 'its own folder'}",
+            where="sweep.search.storage",
+            fix=f"sweep.search.storage={before['storage'] or 'null'}, or name=ANOTHER for a new"
+            " search",
+        )
+    record = {
+        "search": plan.search.search_id,
+        "name": plan.name,
+        "study": before["study"],
+        "storage": storage,
+        "trials": settings.trials,
+        "sampler": settings.sampler.value,
+        "pruner": settings.pruner.value,
+        "seed": settings.seed,
+        "draw": settings.draw,
+    }
+    write_json(path, record)
+    if not (folder / PLAN).exists():
+        _write_plan(plan, folder)
+    url = settings.storage or f"sqlite:///{(folder / 'search.db').resolve()}"
+    trials = Trials(plan.search, url, before["study"])
+    return Search(plan.search, folder, trials, url, _note, fail_fast=plan.sweep.fail_fast)
+
+
+def _write_plan(plan: Plan, folder: Path) -> None:
+    record: dict[str, Any] = {
+        "name": plan.name,
+        "planned": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": [masked(word) for word in sys.argv],
+        "swept": list(plan.swept),
+        "asked": [],
+        "plugins": {},
+        "jobs": [],
+    }
+    write_json(folder / PLAN, record)
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def opening_line(search: SearchPlan, folder: Path) -> str:
+    """Return what is begun or continued, and what of it is left to do."""
+    trials = search.settings.trials
+    if not (folder / SEARCH).exists():
+        return f"search     {folder}: {trials} trial{'s' * (trials != 1)}"
+    states = [state_of(job).status for job in _jobs(folder)]
+    counts = Counter("to resume" if status in RESUMED else status for status in states)
+    counts["to come"] = counts.pop(QUEUED, 0) + max(0, trials - len(states))
+    told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    return f"continuing {folder}: {told}"
+
+
+def search_lines(search: SearchPlan) -> list[str]:
+    """Return what is drawn, from what, and how."""
+    settings = search.settings
+    ends = f"poor ones ended by {settings.pruner.value} after {settings.min_epochs} epoch"
+    ends += "s" * (settings.min_epochs != 1)
+    if settings.pruner is Pruner.none:
+        ends = "none ended early"
+    width = max(len(draw.key) for draw in search.draws)
+    return [
+        f"{settings.trials} trials by {settings.sampler.value} (seed {settings.seed}), {ends};"
+        f" best {search.monitor}",
+        *(f"{draw.key:<{width}}  {_range_words(draw)}" for draw in search.draws),
+    ]
+
+
+def _range_words(draw: Draw) -> str:
+    if draw.choices:
+        return "one of " + ", ".join(draw.word(each).partition("=")[2] for each in draw.choices)
+    return f"{draw.kind} from {_number(draw.low)} to {_number(draw.high)}"
+
+
+def _number(value: float) -> str:
+    return rate_words(value, 4) if 0 < abs(value) < 0.1 else f"{value:g}"
+
+
+def job_lines(folder: Path) -> list[str]:
+    """Return a line for each job that a search has had so far."""
+    swept = set(read_plan(folder)["swept"]) if (folder / PLAN).exists() else set()
+    return [
+        f"{job.name}  {state_of(job).status:<12}  "
+        + " ".join(word for word in read_job(job)["words"] if key_of(word) in swept)
+        for job in _jobs(folder)
+    ]
+
+
+def _jobs(folder: Path) -> list[Path]:
+    """Return the folders of a search's jobs so far."""
+    asked = read_plan(folder)["asked"] if (folder / PLAN).exists() else []
+    return [folder / run_id for run_id in asked]
