@@ -20,6 +20,7 @@ from xferlab.sweep.composing import Composer, split_words
 from xferlab.sweep.frozen import folder_for, freeze, frozen_recipe
 from xferlab.sweep.plan import plan_sweep
 from xferlab.sweep.state import State, state_of
+from xferlab.worker import run_frozen
 
 SIX = ["optimizer.lr=1e-5,2e-5,3e-5", "seed=0,1"]
 
@@ -349,3 +350,17 @@ def test_a_sweep_that_is_done_starts_nothing(capsys):
     assert len(told) == 1
     assert started == []
     assert "6 finished; name=ANOTHER begins a new one" in capsys.readouterr().err
+
+
+def test_a_finished_job_stays_finished_when_it_is_asked_for_after_a_plugin_has_changed():
+    job = new_folder() / ids(*SIX)[0]
+    record = json.loads((job / "job.json").read_text())
+    record["plugins"] = dict.fromkeys(record["plugins"], "another digest")
+    (job / "job.json").write_text(json.dumps(record))
+    with pytest.raises(RunError, match="has changed"):
+        run_frozen(job)
+    assert state_of(job).status == "failed"
+    write_status(job, "finished")
+    with pytest.raises(RunError, match="has changed"):
+        run_frozen(job)
+    assert state_of(job).status == "finished"

@@ -18,6 +18,7 @@ from xferlab.runs.record import write_error, write_status
 from xferlab.runs.signals import Interrupted, StopRequest
 from xferlab.sweep.frozen import frozen_recipe
 from xferlab.sweep.pool import SAY_WHERE
+from xferlab.sweep.state import FINISHED, state_of
 
 log = logging.getLogger("xferlab")
 
@@ -55,8 +56,9 @@ def run_frozen(folder: Path) -> float | None:
     try:
         recipe = frozen_recipe(folder)
     except XferlabError as e:
-        write_error(folder, e)
-        write_status(folder, "failed", error=e.what)
+        if state_of(folder).status != FINISHED:  # what is done stays done
+            write_error(folder, e)
+            write_status(folder, "failed", error=e.what)
         log.error("%s", e)
         raise
     from xferlab.runner import run
