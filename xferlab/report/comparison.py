@@ -211,7 +211,7 @@ def in_words(compared: Compared, better: str) -> str:
     if difference.over == ROWS:
         who, less = "these networks", "; what another seed would give is not known"
     else:
-        who, less = "the settings", ""
+        who, less = "the settings", "" if compared.is_real else "; more seeds may tell"
     if difference.over == SEEDS:
         less = "; on other rows it may differ"
     if compared.is_real:

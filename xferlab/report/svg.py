@@ -14,7 +14,7 @@ from xferlab.pictures import rate_words
 from xferlab.report.escaping import text
 
 WIDTH, HEIGHT = 460, 280
-LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 40
+LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 44
 COLOURS = 6
 MOST_POINTS = 80
 """Points of a line; a longer one is thinned."""
