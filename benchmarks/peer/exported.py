@@ -113,13 +113,13 @@ def pipeline_answers(folder: Path, rows: list[dict]) -> list[np.ndarray]:
     """Returns the scores of `pipeline`, a text at a time, in the order of the classes."""
     from transformers import pipeline
 
-    classify = pipeline("text-classification", model=str(folder), top_k=None)
+    classify = pipeline("text-classification", model=str(folder))
     places, answers = classify.model.config.label2id, []
     for row in rows:
         given = row["text"]
         if "pair" in row:
             given = {"text": row["text"], "text_pair": row["pair"]}
-        found = classify(given, truncation=True)
+        found = classify(given, top_k=None, truncation=True)
         scores = np.zeros(len(places))
         for one in found:
             scores[places[one["label"]]] = one["score"]
@@ -132,7 +132,7 @@ def pipeline_spans(folder: Path, rows: list[dict]) -> list[list[tuple[str, int, 
     from transformers import pipeline
 
     tag = pipeline("token-classification", model=str(folder), aggregation_strategy="first")
-    found = (tag(row["words"], is_split_into_words=True) for row in rows)
+    found = (tag(row["words"], is_split_into_words=True)[0] for row in rows)
     return [[(f["entity_group"], f["start"], f["end"]) for f in spans] for spans in found]
 
 

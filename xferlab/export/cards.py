@@ -30,8 +30,8 @@ _TASKS = {
 _MOST_NAMES = 50
 _CLASSIFY = """from transformers import pipeline
 
-classify = pipeline("text-classification", model="FOLDER", top_k=None)
-print(classify({text}, truncation=True))
+classify = pipeline("text-classification", model="FOLDER")
+print(classify({text}, top_k=None, truncation=True))
 """
 _TAG = """from transformers import pipeline
 
