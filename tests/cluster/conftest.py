@@ -35,7 +35,7 @@ class Sweep:
     def again(self) -> subprocess.CompletedProcess:
         return subprocess.run(
             [*SWEEP, *self.words], cwd=self.folder, env=self.environment, check=False,
-            capture_output=True, text=True, timeout=400,
+            capture_output=True, text=True, timeout=900,
         )  # fmt: skip
 
     def third_job(self) -> Path:
@@ -43,7 +43,7 @@ class Sweep:
         found = self.wait(lambda: list(self.folder.glob("outputs/sweeps/*/*/asleep")))
         return found[0].parent
 
-    def wait(self, until, seconds=240):
+    def wait(self, until, seconds=600):
         for _ in range(seconds * 5):
             if value := until():
                 return value

@@ -54,7 +54,7 @@ def test_a_killed_job_is_told_and_a_lost_node_s_job_is_done_elsewhere(sweep, clu
     parent = sweep.start()
     third = sweep.third_job()
     kill_job(third)
-    assert parent.wait(timeout=300) == 1
+    assert parent.wait(timeout=900) == 1
     assert " error: the job was killed (SIGKILL)" in (sweep.folder / "told").read_text()
     (third / "slept").unlink()  # it sleeps again
     (third / "asleep").unlink()
@@ -63,7 +63,7 @@ def test_a_killed_job_is_told_and_a_lost_node_s_job_is_done_elsewhere(sweep, clu
     cluster.stdin.write("lose\n")
     cluster.stdin.flush()
     assert cluster.stdout.readline() == "lost\n"
-    assert parent.wait(timeout=300) == 0, (sweep.folder / "told").read_text()
+    assert parent.wait(timeout=900) == 0, (sweep.folder / "told").read_text()
     assert counted((sweep.folder / "told").read_text()) == "5 finished, 1 to run again"
     assert sweep.statuses() == ["finished"] * 6
     assert read_status(third)["attempt"] == 3  # killed, lost, done
