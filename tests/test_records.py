@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
+import xferlab
 from xferlab.config.compose import compose_config, publish
 from xferlab.config.recipe import read
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
 from xferlab.files import write_json
+from xferlab.pretrained.kept import kept_encoder
 from xferlab.records import LARGEST_FILE, MOST_VALUES, read_record
 from xferlab.report.command import report_on
 from xferlab.runs.record import read_status, write_config
@@ -133,6 +136,13 @@ def test_a_damaged_run_is_not_gone_on_with(tmp_path):
     assert earlier(tmp_path, recipe).goes_on
     write_json(tmp_path / "status.json", {"status": ["interrupted"]})
     assert "status.json is damaged: status is a list" in refused(earlier, tmp_path, recipe)
+
+
+def test_what_a_run_keeps_of_its_encoder_is_read_so_too(tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(Path(xferlab.__file__).parent / "box" / "bert", model)
+    (model / "encoder.json").write_text("[" * 100_000)
+    assert "encoder.json is damaged: it is too deep" in refused(kept_encoder, model)
 
 
 def refused(call, *args, **more) -> str:

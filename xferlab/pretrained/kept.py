@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from xferlab.errors import ConfigError
 from xferlab.pretrained.checkpoints import Checkpoint, resolve
 from xferlab.pretrained.encoders import Encoder, load_encoder
 from xferlab.pretrained.hub import TOKENIZER_FILES
+from xferlab.records import read_record
 
 SHAPE = "encoder.json"
 """What ``config.json`` does not say: a checkpoint may lack the pooler of its architecture."""
@@ -38,13 +38,8 @@ def kept_encoder(folder: Path) -> tuple[Checkpoint, Encoder]:
         ConfigError: a file is missing or is not what was written.
     """
     checkpoint = resolve(str(folder), weights=False)
-    try:
-        pooler = json.loads((folder / SHAPE).read_text(encoding="utf-8"))["pooler"]
-    except (OSError, ValueError, TypeError, KeyError) as e:
-        raise ConfigError(
-            f"{SHAPE} cannot be read: {e}", where=str(folder), fix="copy the run folder again"
-        ) from e
-    return checkpoint, load_encoder(checkpoint, pretrained=False, pooler=pooler is True)
+    pooler = read_record(folder / SHAPE, {"pooler": bool})["pooler"]
+    return checkpoint, load_encoder(checkpoint, pretrained=False, pooler=pooler)
 
 
 def origin_of(
