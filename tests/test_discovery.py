@@ -62,6 +62,15 @@ def test_one_file_adds_a_typed_choice(mine, tmp_path):
     assert "loss.k" in out.stderr
 
 
+def test_an_error_that_cannot_even_say_itself_is_named(mine, tmp_path):
+    said = "class E(Exception):\n    def __str__(self): raise E()\nraise E()\n"
+    mine.with_name("mute.py").write_text(said)
+    out = xferlab("check", "loss=mine", cwd=tmp_path)
+    assert out.returncode == 0
+    assert "could not be loaded: E: (what it says cannot be shown)" in out.stderr
+    assert "where: plugins/loss/mute.py:3" in out.stderr
+
+
 def test_a_broken_file_is_named_and_others_go_on(mine, tmp_path):
     broken = mine.with_name("broken.py")
     broken.write_text("x = 1\nimport no_such_module\n")
@@ -78,7 +87,7 @@ def test_a_broken_file_is_named_and_others_go_on(mine, tmp_path):
 
 def test_a_syntax_error_is_named_with_its_line(mine, tmp_path):
     mine.write_text("x = 1\ny = (\n")
-    assert f"{mine}:2" in xferlab("check", cwd=tmp_path).stderr
+    assert "where: plugins/loss/mine.py:2" in xferlab("check", cwd=tmp_path).stderr
 
 
 def test_a_plugin_that_breaks_the_contract_says_which_word_is_missing(mine, tmp_path):
