@@ -38,8 +38,8 @@ TASKS = {
     "wnut17": (
         ["data.text=tokens", "data.label=tags"],
         {"entity_f1": "entity_f1"},
-        600,
-        1e-4,
+        300,
+        2e-4,
     ),
 }
 
