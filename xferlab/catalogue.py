@@ -13,17 +13,19 @@ from xferlab.errors import ConfigError, did_you_mean
 from xferlab.registry import REGISTRY
 
 HELP = """\
-usage: python -m xferlab [OVERRIDES]          train one experiment
-       python -m xferlab -m [OVERRIDES]       train a grid:  optimizer.lr=1e-5,3e-5,1e-4
-       python -m xferlab list [GROUP]         plugins and presets, one line each
-       python -m xferlab describe GROUP=NAME  a plugin's fields, types and defaults
-       python -m xferlab -m sweep=lr_seeds    a file of jobs; again: continues where it stopped
-       python -m xferlab report FOLDER...     a sweep's table, at any time
-       python -m xferlab evaluate RUN [WORDS]   scores of a finished run, on any rows
-       python -m xferlab predict RUN "a text"      what a finished run says; --help for more
-       python -m xferlab export RUN --to onnx      a finished run in a format of others; --help too
-       python -m xferlab check [-m] [OVERRIDES]   compose and check, train nothing
-       python -m xferlab find-lr [from=1e-7 to=1 steps=100] [OVERRIDES]   suggest a learning rate
+usage: python -m xferlab [OVERRIDES]           train one experiment
+       python -m xferlab -m [OVERRIDES]        train a grid:  optimizer.lr=1e-5,3e-5,1e-4
+       python -m xferlab -m sweep=lr_seeds     a file of jobs; again: continues where it stopped
+       python -m xferlab check [-m] [WORDS]    compose and check, train nothing
+       python -m xferlab find-lr [OVERRIDES]   suggest a learning rate (from=1e-7 to=1 steps=100)
+       python -m xferlab list [GROUP]          plugins and presets, one line each
+       python -m xferlab describe GROUP=NAME   a plugin's fields, types and defaults
+
+       python -m xferlab report FOLDER...      runs and sweeps side by side, at any time
+       python -m xferlab evaluate RUN [WORDS]  scores of a finished run, on any rows
+       python -m xferlab predict RUN "a text"  what a finished run says of texts and files
+       python -m xferlab export RUN --to onnx  a finished run in a format of others
+                                               (the last three: --help says more)
 
 overrides:
   loss=focal            choose a plugin         loss.gamma=2      set one of its fields

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xferlab.analysis.answers import answers
 from xferlab.analysis.bootstrap import SAMPLES
@@ -27,9 +27,6 @@ from xferlab.text.splits import known_split
 from xferlab.training.backend import import_backend
 from xferlab.training.evaluation import Forward
 from xferlab.training.weights import load_weights
-
-if TYPE_CHECKING:
-    pass
 
 
 def load_run(folder: str | Path) -> Run:
