@@ -49,8 +49,9 @@ def export_run(
     with written_whole(folder) as new:
         with quiet_stderr():  # converters talk a lot; what they say of a failure is shown
             chosen.write(exact, new)
-            answer = chosen.read(new, run.spec)
         write_tokenizer(exact.model, run.spec, new)
+        with quiet_stderr():
+            answer = chosen.read(new, run.spec)
         comparison = compare(run, answer, new, rows, source)
         write_plain(new, RECORD, _record(run, name, comparison))
     return comparison
