@@ -40,7 +40,7 @@ from xferlab.training.fit import fit
 from xferlab.training.summary import planned_rates
 
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-STEPS = {"sst2": 40, "mrpc": 40, "stsb": 40, "goemotions": 60, "wnut17": 150}
+STEPS = {"sst2": 40, "mrpc": 40, "stsb": 40, "goemotions": 60, "wnut17": 100}
 CHUNK = 50
 
 

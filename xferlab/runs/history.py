@@ -19,7 +19,10 @@ def history_of(folder: Path) -> list[dict[str, float]]:
     if not path.exists():
         return []
     try:
-        rows = list(csv.DictReader(io.StringIO(read_text(path), newline="")))
+        table = csv.DictReader(io.StringIO(read_text(path), newline=""))
+        rows = list(table)
+        if "epoch" not in (table.fieldnames or ["epoch"]):
+            raise ValueError("it has no column 'epoch'")
         return [{key: float(text) for key, text in row.items() if text} for row in rows]
     except (OSError, ValueError, TypeError, csv.Error) as e:
         raise damaged(path, f"{path.name} is damaged: {e}") from None

@@ -34,7 +34,7 @@ from xferlab.training.progress import as_time
 
 LOOK_SECONDS = 0.1
 STOPPING = (signal.SIGINT, signal.SIGTERM)
-SAY_WHERE = signal.SIGUSR2
+SAY_WHERE = signal.SIGQUIT
 """Has a worker print where each of its threads is, into its ``output.txt``."""
 Command = Callable[[Path], list[str]]
 
