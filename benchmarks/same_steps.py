@@ -5,9 +5,9 @@
 ``--data`` holds the folders sst2, mrpc, stsb, goemotions and wnut17; ``--peer`` is the Python of
 an environment with PyTorch and transformers (``benchmarks/peer/README.md``). A fresh head is drawn
 and written, with the encoder, as a folder that transformers loads; ``peer/same_steps.py`` trains it
-on the batches written beside it. Seeds and dropout are out of the way, so the two must agree to
-rounding, where ``parity.py`` compares spreads. Of several labels each counts as predicted from a
-probability of 0.1 on, since so few steps reach 0.5 for none. Prints a table in Markdown.
+on the batches written beside it. Seeds and dropout are out of the way, so the two must agree
+step by step, where ``parity.py`` compares spreads. Of several labels each counts as predicted from
+a probability of 0.1 on, since so few steps bring none to 0.5. Prints a table in Markdown.
 """
 
 from __future__ import annotations
