@@ -95,11 +95,11 @@ def compare(task: str, checkpoint: Path, options: argparse.Namespace) -> None:
     subprocess.run([str(options.peer), str(peer), str(folder)], check=True)
     theirs = np.load(folder / "answers.npz")
     apart = np.abs(np.array(losses.values) - theirs["losses"]).max()
+    here, there = score(experiment, ours), score(experiment, theirs["outputs"])
     for name in TASKS[task][1].values():
-        here, there = (score(experiment, outputs)[name] for outputs in (ours, theirs["outputs"]))
         first, last = losses.values[0], losses.values[-1]
         print(f"| {task}, {len(losses.values)} | {first:.4f} to {last:.4f} | {apart:.1e}"
-              f" | {name} | {there:.4f} | {here:.4f} |", flush=True)  # fmt: skip
+              f" | {name} | {there[name]:.4f} | {here[name]:.4f} |", flush=True)  # fmt: skip
 
 
 def begun(task: str, checkpoint: Path, options: argparse.Namespace) -> tuple[Recipe, Experiment]:

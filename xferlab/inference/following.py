@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from xferlab.text.streams import Stream
-from xferlab.training.progress import PLAIN_LINE_SECONDS, as_time
+from xferlab.training.progress import PLAIN_LINE_SECONDS, as_time, bar
 
 
 class Following:
@@ -69,24 +69,6 @@ class Following:
 
 
 def _bar() -> Any:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import TaskProgressColumn
 
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[rows]:,} rows"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
+    return bar(TaskProgressColumn(), "{task.fields[rows]:,} rows")

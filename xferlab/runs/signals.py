@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -14,6 +14,19 @@ LIMITS = (signal.SIGUSR1, signal.SIGUSR2)
 """What a scheduler is told to send before its limit; submitit tells Slurm to send the second."""
 ASKS = (signal.SIGINT, signal.SIGTERM, *LIMITS)
 """An interactive stop, an ordinary one, and a scheduler's."""
+
+
+@contextmanager
+def handled(
+    numbers: Sequence[int], handler: Callable[[int, FrameType | None], None]
+) -> Iterator[None]:
+    """Have ``handler`` hear these signals in the block, and put back what heard them before."""
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 class Interrupted(KeyboardInterrupt):

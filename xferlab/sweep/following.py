@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
 from xferlab.errors import RunError
 from xferlab.runs.record import write_error, write_status
+from xferlab.runs.signals import handled
 from xferlab.sweep.engines import Engine
 from xferlab.sweep.pool import STOPPING, SweepStopped, Watch
 from xferlab.sweep.state import (
@@ -22,7 +21,7 @@ from xferlab.sweep.state import (
     RESUMED,
     RUNNING,
     State,
-    is_leaving,
+    is_taken,
     state_of,
 )
 
@@ -69,7 +68,7 @@ class Follower:
         Raises:
             SweepStopped: SIGINT or SIGTERM came; the jobs were taken back.
         """
-        with self._signals_heard():
+        with handled(STOPPING, self._hear):
             for folder in self._engine.adopted(folders):
                 self._away[folder] = _Away(before=-1)
             queue = deque(folder for folder in folders if folder not in self._away)
@@ -95,7 +94,7 @@ class Follower:
                 break
             folder = queue.popleft()
             state = state_of(folder)
-            if state.status == RUNNING or is_leaving(state):
+            if is_taken(state):
                 self._watch.waiting(folder, state)
                 queue.append(folder)
             elif state.status not in DONE:
@@ -172,15 +171,6 @@ class Follower:
             self._engine.cancel(held if self._stopped else [f for f in held if f not in begun])
             self._until = time.monotonic() + PARTING_SECONDS
         return self._until if self._stopped else float("inf")
-
-    @contextmanager
-    def _signals_heard(self) -> Iterator[None]:
-        before = {number: signal.signal(number, self._hear) for number in STOPPING}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         """Remember a signal; a second one leaves at once."""

@@ -11,6 +11,7 @@ import os
 import shutil
 import socket
 import subprocess
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -81,9 +82,9 @@ class EngineLauncher(Launcher):
     def reach(self) -> None:
         """Raise ConfigError unless the engine answers."""
 
+    @abstractmethod
     def engine(self, folder: Path) -> Engine:
         """Return the engine for the jobs of the sweep in ``folder``."""
-        raise NotImplementedError
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int

@@ -8,16 +8,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from xferlab.runs.record import write_status
-from xferlab.runs.signals import LIMITS
+from xferlab.runs.signals import LIMITS, handled
 from xferlab.sweep.pool import settle
-from xferlab.sweep.state import DONE, RUNNING, is_leaving, state_of
+from xferlab.sweep.state import DONE, is_taken, state_of
 
 LOOK_SECONDS = 0.2
 WAIT_SECONDS = 2.0
@@ -48,11 +47,12 @@ class JobOnNode:
     def __call__(self, folder: str) -> int:
         """Run the job and return the exit code of its process."""
         job = Path(folder)
-        while (state := state_of(job)).status == RUNNING or is_leaving(state):
+        while is_taken(state := state_of(job)):
             time.sleep(WAIT_SECONDS)  # for the last of an attempt that lost its engine
         if state.status in DONE:
             return 0
-        with self._signals_passed_on():
+        hears = threading.current_thread() is threading.main_thread()
+        with handled(PASSED_ON if hears else (), self._pass_on):
             self._process = self._start(job)
             try:
                 while self._process.poll() is None:
@@ -98,18 +98,8 @@ class JobOnNode:
                 pass
         return self._process.wait() if self._process.poll() is None else self._process.returncode
 
-    @contextmanager
-    def _signals_passed_on(self) -> Iterator[None]:
-        """Hand a scheduler's signals to the job, which saves and ends; its end is waited for."""
-        main = threading.current_thread() is threading.main_thread()
-        before = {n: signal.signal(n, self._pass_on) for n in PASSED_ON} if main else {}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        """Hand a scheduler's signal to the job, which saves and ends; its end is waited for."""
         if self._process and self._process.returncode is None:
             self._process.send_signal(number)
 

@@ -10,7 +10,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Protocol
 from xferlab.config.folders import shown
 from xferlab.errors import RunError
 from xferlab.runs.record import write_error, write_status
+from xferlab.runs.signals import handled
 from xferlab.sweep.state import (
     DONE,
     INTERRUPTED,
@@ -27,7 +27,7 @@ from xferlab.sweep.state import (
     QUEUED,
     RUNNING,
     State,
-    is_leaving,
+    is_taken,
     state_of,
 )
 from xferlab.training.progress import as_time
@@ -117,7 +117,7 @@ class Pool:
             SweepStopped: SIGINT or SIGTERM came; it was passed on and the jobs have ended.
         """
         queue = folders if isinstance(folders, deque) else deque(folders)
-        with self._signals_passed_on():
+        with handled(STOPPING, self._pass_on):
             try:
                 while queue or self._running:
                     self._fill_seats(queue)
@@ -146,7 +146,7 @@ class Pool:
                 return
             folder = queue.popleft()
             state = state_of(folder)
-            if state.status == RUNNING or is_leaving(state):
+            if is_taken(state):
                 self._watch.waiting(folder, state)
                 queue.append(folder)
             elif state.status not in DONE:
@@ -191,15 +191,6 @@ class Pool:
             elif each.told < 2 and over > each.told:
                 each.process.send_signal((SAY_WHERE, signal.SIGTERM)[each.told])
                 each.told += 1
-
-    @contextmanager
-    def _signals_passed_on(self) -> Iterator[None]:
-        before = {number: signal.signal(number, self._pass_on) for number in STOPPING}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
         """Ask the jobs to end; at the second time make them."""

@@ -53,6 +53,11 @@ def state_of(folder: Path) -> State:
     return State(record["status"], record, folder)
 
 
+def is_taken(state: State) -> bool:
+    """Return whether another process has the job, or has only just let go of it."""
+    return state.status == RUNNING or is_leaving(state)
+
+
 def is_leaving(state: State) -> bool:
     """Return whether a job's process has just said that it was interrupted, and is not gone yet."""
     if state.status not in RESUMED or state.record.get("process") in (None, os.getpid()):

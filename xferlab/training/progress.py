@@ -79,11 +79,16 @@ class ProgressBar(Listener):
         return (now - first_time) / (batch - first_batch) * (self._total - batch)
 
 
-def _rich_bar() -> Any:
+def bar(counted: Any, told: str) -> Any:
+    """Return a bar on standard error that goes when it is stopped, a ``rich.progress.Progress``.
+
+    Args:
+        counted: the column that says how much is done.
+        told: a format of the task and its fields, written beside it.
+    """
     from rich.console import Console
-    from rich.progress import (  # fmt: skip
+    from rich.progress import (
         BarColumn,
-        MofNCompleteColumn,
         Progress,
         TextColumn,
         TimeElapsedColumn,
@@ -93,14 +98,20 @@ def _rich_bar() -> Any:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]:.4f}"),
+        counted,
+        TextColumn(told),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
     )
+
+
+def _rich_bar() -> Any:
+    from rich.progress import MofNCompleteColumn
+
+    return bar(MofNCompleteColumn(), "loss {task.fields[loss]:.4f}")
 
 
 def as_words(values: Mapping[str, float]) -> str:
