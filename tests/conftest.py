@@ -3,8 +3,28 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+import absl.logging
+import pytest
+from isolation import forgetting_plugins
 from runs_for_use import rows, runs  # noqa: F401 - fixtures: several finished runs
+
+from xferlab.discovery import load_plugins
+
+# Hydra closes all log handlers when it sets its own up, and absl's closes what it writes to
+# unless that is Python's own: pytest's capture would be closed in the midst of a test.
+absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
+
+
+@pytest.fixture(autouse=True, scope="module")
+def only_built_in_plugins() -> Iterator[None]:
+    """Let no file of tests see another's plugins."""
+    load_plugins(Path("/nonexistent"))
+    with forgetting_plugins():
+        yield

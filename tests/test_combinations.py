@@ -16,12 +16,10 @@ import pytest
 from omegaconf import OmegaConf
 from tiny_checkpoints import write_tiny_checkpoint
 
-from xferlab import runner
 from xferlab.cli import main
 from xferlab.config.recipe import Recipe, fitted_to, monitored
 from xferlab.config.schema import TrainConfig
 from xferlab.contracts import GROUPS
-from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError, PluginError
 from xferlab.exams.data_rules import inspect_data
 from xferlab.exams.inspection import inspect
@@ -60,7 +58,6 @@ class Steps:
 def built_in(tmp_path_factory):
     import tensorflow as tf
 
-    load_plugins(Path("/nonexistent"))
     patch = pytest.MonkeyPatch()
     patch.setenv("XFERLAB_CACHE", str(tmp_path_factory.mktemp("tokens")))
     tf.config.run_functions_eagerly(True)  # two steps are not worth a trace
@@ -204,12 +201,8 @@ class ByName:
 '''
 
 
-@pytest.mark.skipif(
-    "inspect(" not in Path(runner.__file__).read_text(), reason="the runner does not inspect yet"
-)
 def test_a_run_with_a_lying_plugin_ends_before_the_first_step(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(REGISTRY, "_entries", dict(REGISTRY._entries))
     file = tmp_path / "plugins" / "loss" / "by_name.py"
     file.parent.mkdir(parents=True)
     file.write_text(LIAR)

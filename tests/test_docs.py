@@ -5,16 +5,14 @@
 
 from __future__ import annotations
 
-import copy
 import re
 import shlex
 from pathlib import Path
 
 import pytest
+from isolation import forgetting_plugins
 
 from xferlab.cli import main
-from xferlab.discovery import load_plugins
-from xferlab.registry import REGISTRY
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -52,10 +50,8 @@ def commands() -> list[tuple[str, str]]:
 def workspace(tmp_path, monkeypatch):
     """Work in an empty folder; what its plugins register or break is forgotten afterwards."""
     monkeypatch.chdir(tmp_path)
-    load_plugins(tmp_path)  # the built-in ones stay
-    kept = {name: copy.copy(value) for name, value in vars(REGISTRY).items()}
-    yield tmp_path
-    vars(REGISTRY).update(kept)
+    with forgetting_plugins():
+        yield tmp_path
 
 
 @pytest.mark.parametrize(

@@ -6,24 +6,21 @@ The form that is marked slow has ten times the examples: ``pytest -m slow tests/
 from __future__ import annotations
 
 import contextlib
-import copy
 import io
 import json
 import os
 import shutil
 import signal
 import string
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hydra.core.config_store import ConfigStore
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from isolation import forgetting_plugins
 
-from xferlab import discovery
 from xferlab.cli import main
 from xferlab.config.compose import compose_config, publish
 from xferlab.config.recipe import read
@@ -53,9 +50,6 @@ def examples(count: int):
 def workspace(files: dict[str, bytes]) -> Iterator[Path]:
     """Make ``files`` the working directory, and take back what was registered in the block."""
     here, folder = Path.cwd(), Path(tempfile.mkdtemp())
-    kept = copy.copy(REGISTRY.__dict__) | {k: copy.copy(v) for k, v in REGISTRY.__dict__.items()}
-    store, loaded = ConfigStore.instance(), set(discovery._loaded)
-    nodes, modules = copy.deepcopy(store.repo), set(sys.modules)
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
@@ -65,18 +59,12 @@ def workspace(files: dict[str, bytes]) -> Iterator[Path]:
     signal.setitimer(signal.ITIMER_PROF, HANG)
     signal.alarm(SLEEP)
     try:
-        yield folder
+        with forgetting_plugins():
+            yield folder
     finally:
         signal.alarm(0)
         signal.setitimer(signal.ITIMER_PROF, 0)
         os.chdir(here)
-        REGISTRY.__dict__.update(kept)
-        store.repo = nodes
-        discovery._loaded.clear()
-        discovery._loaded.update(loaded)
-        for name in set(sys.modules) - modules:
-            if name.startswith("xferlab_plugins."):
-                del sys.modules[name]
         shutil.rmtree(folder)
 
 
