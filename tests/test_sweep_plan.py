@@ -128,6 +128,24 @@ def outcome(make):
 
 
 @pytest.mark.parametrize(
+    ("content", "key"),
+    [
+        ("grid:\n  optimizer.rl: [1]", "optimizer.rl"),
+        ("zip:\n  loss: [focl]", "loss=focl"),
+        ("list:\n  - optimizer.lr: high", "optimizer.lr"),
+        ("fail_fast: false\nworkers: many", "sweep.workers"),
+        ("grid:\n  _target_: [os.system]", "sweep.grid._target_"),
+    ],
+)
+def test_a_mistake_in_a_sweeps_file_is_said_to_be_there(content, key, capsys):
+    Path("conf/sweep").mkdir(parents=True)
+    Path("conf/sweep/mine.yaml").write_text(content)
+    assert main(["-m", "sweep=mine"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[1] == f" where: {key} (conf/sweep/mine.yaml:2)"
+
+
+@pytest.mark.parametrize(
     ("words", "what"),
     [
         (["sweep=lr", "optimizer.lr=1"], "optimizer.lr is swept by the sweep's file already"),

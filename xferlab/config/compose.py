@@ -78,8 +78,12 @@ def compose_config(overrides: Sequence[str], config_name: str = "config") -> Dic
                 cfg = compose(config_name, overrides=list(overrides), return_hydra_config=True)
         except Exception as e:
             raise explain(e, overrides, config_name) from e
-    refuse_code(cfg)
-    refuse_hydra_keys(cfg, overrides)
+        try:
+            refuse_code(cfg)
+            refuse_hydra_keys(cfg, overrides)
+        except XferlabError as e:
+            located(e, overrides, config_name, composed=True)
+            raise
     return cfg
 
 

@@ -26,7 +26,7 @@ REMEDIES = {  # of what PyYAML says, by a piece of it
     "duplicate key": "keep one of them",
     "could not determine a constructor": "leave the !tag out: a config is plain data",
     "undefined alias": "write the value itself, or define it before with  &name",
-    "expected ',' or": "close the bracket",
+    "expected ',' or": "close the bracket, or put a value with brackets in it into quotes",
 }
 
 
@@ -186,6 +186,18 @@ def value_of(root: yaml.Node | None, keys: Sequence[str]) -> yaml.Node | None:
         children = node.value if isinstance(node, yaml.MappingNode) else ()
         node = next((v for k, v in reversed(children) if k.value == name), None)
     return node
+
+
+def line_of_key(path: Path, key: str) -> int:
+    """Return the line where a YAML file has ``key``, at whatever depth; 0 if it has not."""
+    open_ = [nodes_of(path)]
+    while open_:
+        node = open_.pop(0)
+        for name, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if name.value == key:
+                return int(name.start_mark.line) + 1
+        open_.extend(_children(node))
+    return 0
 
 
 def nodes_of(path: Path) -> yaml.Node | None:

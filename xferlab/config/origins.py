@@ -66,7 +66,7 @@ def origin(where: str, words: Sequence[str], layers: Iterable[ResultDefault]) ->
 
 def _sets(word: Word, where: str) -> bool:
     """Return whether a word gives a key its value, or a value below it; a choice gives none."""
-    if word.key in CHOICES and not word.value.startswith("{"):
+    if word.key in (*CHOICES, "sweep") and not word.value.startswith("{"):
         return False
     return f"{where}.".startswith(f"{word.key}.") or word.key.startswith(f"{where}.")
 

@@ -6,12 +6,9 @@ import shlex
 from dataclasses import dataclass
 
 from xferlab.errors import printable
-from xferlab.records import read_text
 from xferlab.report.results import JobResult
 from xferlab.report.settings import Report
 from xferlab.sweep.frozen import JOB
-
-LONGEST = 2000  # characters of an error
 
 
 @dataclass(frozen=True)
@@ -31,17 +28,11 @@ class Failure:
 
 def failures_of(report: Report) -> list[Failure]:
     """Return the jobs that failed, with nothing in a line that a terminal would obey."""
-    return [Failure(job, _lines(job), _again(job)) for job in report.jobs if job.state.failed]
-
-
-def _lines(job: JobResult) -> list[str]:
-    try:
-        text = read_text(job.folder / "error.txt").strip("\n")
-    except (OSError, ValueError):
-        text = ""
-    if not text.lstrip().startswith("error:"):
-        text = f" error: {job.state.record.get('error') or text[-200:] or 'no word of it'}"
-    return [printable(line) for line in text[:LONGEST].splitlines()[:9]]
+    return [
+        Failure(job, job.state.error_lines(), _again(job))
+        for job in report.jobs
+        if job.state.failed
+    ]
 
 
 def _again(job: JobResult) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from xferlab.config.compose import compose_config
+from xferlab.config.folders import find, line_of_key, shown
+from xferlab.config.origins import TYPED, Word
 from xferlab.config.overrides import axis_of, key_of, parse_overrides
-from xferlab.config.recipe import refuse_code
 from xferlab.config.schema import SweepConfig
-from xferlab.errors import ConfigError
+from xferlab.errors import ConfigError, XferlabError
 from xferlab.sweep.composing import Composer
 from xferlab.sweep.engine_settings import settings_of
 from xferlab.sweep.search_plan import SearchPlan, plan_search
@@ -72,20 +74,20 @@ def plan_sweep(words: Sequence[str], config_name: str = "config") -> Plan:
     settings, common, typed_axes = _sorted_words(words)
     first = [*common, *(axis[0][0] for axis in typed_axes)]
     master = compose_config([*settings, *first], config_name)
-    refuse_code(master)
     settings_of(plain(master.hydra.launcher))
-    sweep = _sweep_of(master)
-    axes = _all_axes(axes_of(sweep), typed_axes, common)
-    composer = Composer(config_name)
     jobs: dict[str, Job] = {}
     search = None
-    if sweep.search is None:
-        jobs = _jobs(axes, common, composer, drawn=bool(sweep.random))
-        chosen = [*settings, *next(iter(jobs.values())).words]
-        swept = [key_of(word) for axis in axes for word in axis[0]]
-    else:
-        search = plan_search(sweep.search, common, axes, composer)
-        chosen, swept = [*settings, *search.first_words], [draw.key for draw in search.draws]
+    with _blaming_file(settings):
+        sweep = _sweep_of(master)
+        axes = _all_axes(axes_of(sweep), typed_axes, common)
+        composer = Composer(config_name)
+        if sweep.search is None:
+            jobs = _jobs(axes, common, composer, drawn=bool(sweep.random))
+            chosen = [*settings, *next(iter(jobs.values())).words]
+            swept = [key_of(word) for axis in axes for word in axis[0]]
+        else:
+            search = plan_search(sweep.search, common, axes, composer)
+            chosen, swept = [*settings, *search.first_words], [draw.key for draw in search.draws]
     return Plan(
         words=tuple(words),
         jobs=tuple(jobs.values()),
@@ -96,6 +98,24 @@ def plan_sweep(words: Sequence[str], config_name: str = "config") -> Plan:
         hydra_words=(*chosen, *_engine(chosen, str(master.hydra.launcher._target_))),
         search=search,
     )
+
+
+@contextmanager
+def _blaming_file(settings: Sequence[str]) -> Iterator[None]:
+    """Say of a mistake in what a sweep's file sweeps that it is there, since nobody typed it."""
+    try:
+        yield
+    except XferlabError as e:
+        chosen = [Word.of(word) for word in settings]
+        names = [name for word in chosen if word.key == "sweep" for name in word.names]
+        files = [find(f"sweep/{name}") for name in names]
+        for mistake in e.each:
+            key = mistake.where.removesuffix(f" ({TYPED})")
+            for path in filter(None, files):
+                line = line_of_key(path, key.partition("=")[0].removeprefix("sweep."))
+                if line:
+                    mistake.where = f"{key} ({shown(path)}:{line})"
+        raise
 
 
 def _sweep_of(master: DictConfig) -> SweepConfig:

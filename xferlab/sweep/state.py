@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from xferlab.errors import printable
+from xferlab.records import read_text
 from xferlab.runs.heartbeat import SILENT_SECONDS, seconds_silent
 from xferlab.runs.lock import is_locked
 from xferlab.runs.record import read_status
@@ -19,6 +21,7 @@ PRUNED = "pruned"
 DONE = (FINISHED, PRUNED)
 """A job that stands so is not run again."""
 LEAVING_SECONDS = 60
+LONGEST_ERROR = 2000  # characters
 RESUMED = (INTERRUPTED, "preempted")
 """A job that stands so was stopped from outside, and goes on where it was."""
 
@@ -41,6 +44,19 @@ class State:
     def failed(self) -> bool:
         """Whether it ended and was neither finished, pruned nor stopped from outside."""
         return self.status not in (QUEUED, RUNNING, *DONE, *RESUMED)
+
+    def error_lines(self) -> list[str]:
+        """Return what ``error.txt`` says, nine lines at most, nothing a terminal would obey.
+
+        Of a traceback it is the last words; the rest is in the log.
+        """
+        try:
+            text = read_text(self.folder / "error.txt").strip("\n")
+        except (OSError, ValueError):
+            text = ""
+        if not text.lstrip().startswith("error:"):
+            text = f" error: {self.record.get('error') or text[-200:] or 'no word of it'}"
+        return [printable(line) for line in text[:LONGEST_ERROR].splitlines()[:9]]
 
 
 def state_of(folder: Path) -> State:

@@ -81,7 +81,7 @@ class JobLines:
             return
         self._say(head)
         if state.failed:
-            self._say(_told_error(folder, state))
+            self._say("\n".join(state.error_lines()))
             self._say(f"   log: {shown(folder / 'train.log')}")
 
     def waiting(self, folder: Path, state: State) -> None:
@@ -167,12 +167,3 @@ def _best_words(folder: Path) -> str:
     scored = (folder / "metrics.json").exists()
     best: dict[str, Any] = read_metrics(folder)["best"] if scored else {}
     return f"{best['monitor']} {best['value']:.4f}" if best.get("value") is not None else ""
-
-
-def _told_error(folder: Path, state: State) -> str:
-    """Return a failure in three lines at most: a traceback's last one, the rest is in the log."""
-    path = folder / "error.txt"
-    text = path.read_text(encoding="utf-8").strip("\n") if path.exists() else ""
-    if not text.lstrip().startswith("error:"):
-        text = f" error: {state.record.get('error') or text[-200:] or 'no word of it'}"
-    return text
