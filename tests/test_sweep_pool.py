@@ -94,6 +94,15 @@ def test_fail_fast_starts_no_further_job():
     assert state_of(jobs[1]).status == "queued"
 
 
+HANGS = """
+import signal, sys, time
+signal.signal(signal.SIGQUIT, lambda *_: open(sys.argv[1], "w").close())
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+while True:
+    time.sleep(0.1)
+"""
+
+
 def test_a_job_that_hangs_is_asked_where_it_is_and_ended_and_the_others_go_on(monkeypatch):
     monkeypatch.setattr("xferlab.sweep.pool.LEAVING_SECONDS", 2.0)
     hanging, fine = jobs_of("seed=1,2")
@@ -102,8 +111,7 @@ def test_a_job_that_hangs_is_asked_where_it_is_and_ended_and_the_others_go_on(mo
         if folder == fine:
             stand_in.write_results(fine, 0.5)
             return ["true"]
-        asked = f"touch {folder}/asked"
-        return ["sh", "-c", f"trap '{asked}' QUIT; trap '' TERM; while :; do sleep 0.1; done"]
+        return [sys.executable, "-c", HANGS, f"{folder}/asked"]
 
     seen = run([hanging, fine], command=command, time_limit=5.0)
     assert seen.ends == {hanging.name: "failed", fine.name: "finished"}
