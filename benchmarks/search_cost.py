@@ -148,7 +148,8 @@ def train_search(folder: Path, typed: list[str]) -> tuple[float, int, float]:
     """Run a search as a user does; return its best value, its epochs and its trained seconds."""
     words = [*typed, f"hydra.sweep.dir={folder}"]
     subprocess.run([sys.executable, "-m", "xferlab", "-m", *words], check=True)
-    jobs = json.loads((folder / "results.json").read_text())["jobs"]
+    groups = json.loads((folder / "results.json").read_text())["groups"]
+    jobs = [job for group in groups for job in group["jobs"]]
     done = [results(folder / job["run"]) for job in jobs]
     finished = [job["val_accuracy"] for job in jobs if job["status"] == FINISHED]
     epochs = sum(len(rows) for _, rows in done)
