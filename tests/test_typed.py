@@ -1,0 +1,59 @@
+"""Values that need no conversion are taken as they are: the same as OmegaConf would give."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xferlab import typed
+from xferlab.config.schema import TrainConfig
+from xferlab.registry import REGISTRY
+
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=8),
+    st.sampled_from(["auto", "first", "macro", "???", "${seed}", "1", "1e-5", "true", "null"]),
+    st.lists(st.one_of(st.integers(), st.text(max_size=3), st.just("${a}")), max_size=3),
+    st.dictionaries(st.sampled_from(["train", "test", "a"]), st.one_of(st.none(), st.integers(),
+                    st.text(max_size=3)), max_size=2),
+)  # fmt: skip
+
+
+def schemas():
+    return [TrainConfig, *(entry.cls for entry in REGISTRY)]
+
+
+def outcome(cls, given):
+    mistakes = []
+    try:
+        values = typed._typed_values(cls, given, "key", mistakes)
+    except typed.OmegaConfBaseException as e:
+        return str(e)
+    shown = {name: (type(value), repr(value)) for name, value in values.items()}
+    return shown, [str(mistake) for mistake in mistakes]
+
+
+def test_defaults_are_what_omegaconf_says():
+    for cls in schemas():
+        assert typed._defaults(cls) == typed.plain(typed.OmegaConf.structured(typed._twin(cls)))
+
+
+def test_nearly_all_plugins_are_read_without_omegaconf(monkeypatch):
+    monkeypatch.setattr(typed, "_schema", None)
+    required = {"train": "a", "id": "a", "checkpoint": "a", "run": "a"}
+    for cls in schemas():
+        given = {name: value for name, value in required.items() if name in typed._hints(cls)}
+        if cls is not TrainConfig:
+            typed._typed_values(cls, given, "key", [])
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@given(data=st.data())
+def test_any_value_of_any_field_is_read_as_by_omegaconf(data):
+    cls = data.draw(st.sampled_from(schemas()))
+    names = [*typed._hints(cls), "unknown"]
+    given = data.draw(st.dictionaries(st.sampled_from(names), VALUES, max_size=4))
+    with pytest.MonkeyPatch.context() as patch:
+        ours = outcome(cls, given)
+        patch.setattr(typed, "is_of_type", lambda value, hint: False)
+        assert ours == outcome(cls, given)
