@@ -16,9 +16,9 @@ from xferlab.errors import printable
 
 FORMULA = ("=", "+", "-", "@")
 """How a cell begins that a spreadsheet would compute (OWASP, CSV injection)."""
-_MARKUP = re.compile(r"([\\`*_\[\]])|([|~$@]|:(?=//)|(?<=www)\.)", re.IGNORECASE)
-"""Signs that a backslash takes the meaning from everywhere, and those that must be written as a
-number: a table's bar, strike-through, a formula, what makes an address a link."""
+_MARKUP = re.compile(r"([\\`*#\[\]]|(?<!\w)_|_(?!\w))|([|~$@]|:(?=//)|(?<=www)\.)", re.IGNORECASE)
+"""Signs that a backslash takes the meaning from everywhere (a ``_`` within a word has none), and
+those that must be written as a number: a table's bar, strike-through, a formula, an address."""
 
 
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:
@@ -43,13 +43,13 @@ def csv_cell(value: Any) -> Any:
     return f"'{shown}" if shown.lstrip().startswith(FORMULA) else shown
 
 
-def markdown(text: str) -> str:
-    """Return a text that a table in Markdown, and the HTML made of it, shows as it is.
+def markdown(text: object) -> str:
+    """Return a text as Markdown that says the same, in a table too and as HTML, and does nothing.
 
-    >>> print(markdown("<b>*a*</b> | [x](y) http://z"))
-    &lt;b&gt;\\*a\\*&lt;/b&gt; &#124; \\[x\\](y) http&#58;//z
+    >>> print(markdown("<b>*a*</b> | [x](y) http://z val_loss"))
+    &lt;b&gt;\\*a\\*&lt;/b&gt; &#124; \\[x\\](y) http&#58;//z val_loss
     """
-    shown = html.escape(printable(text), quote=False)
+    shown = html.escape(printable(str(text)), quote=False)
     return _MARKUP.sub(lambda m: f"\\{m[1]}" if m[1] else f"&#{ord(m[2])};", shown)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
+from xferlab.analysis.escaping import markdown
 from xferlab.contracts import Emits, Task, TaskSpec
 from xferlab.errors import printable
 
@@ -90,7 +91,7 @@ def _body(run: Run, use: str, notes: list[str]) -> list[str]:
         f"# {task[0].upper()}{task[1:]}, from {_code(_base(run))}",
         "",
         f"Fine-tuned from {_code(_base(run))} with xferlab"
-        f" {_plain(_of(record, 'versions').get('xferlab'))}, run {_code(record.get('run_id'))}.",
+        f" {markdown(_of(record, 'versions').get('xferlab'))}, run {_code(record.get('run_id'))}.",
         "",
         "```python",
         use.rstrip("\n"),
@@ -130,7 +131,7 @@ def _scores(run: Run) -> list[str]:
         name for name in ("validation", "test") if isinstance(run.content.metrics.get(name), dict)
     ]
     rows = [
-        f"| {split} | {_plain(name)} | {value:.4f} |"
+        f"| {split} | {markdown(name)} | {value:.4f} |"
         for split in splits
         for name, value in run.content.metrics[split].items()
         if isinstance(value, int | float)
@@ -145,7 +146,7 @@ def _made(run: Run) -> list[str]:
     names = [str(data[key]) for key in ("path", "dataset", "train") if data.get(key)]
     files = f" ({', '.join(_code(PurePath(name).name) for name in names)})" if names else ""
     rows = _of(_of(run.record, "task"), "rows")
-    counts = ", ".join(f"{rows[name]} {_plain(name)}" for name in rows)
+    counts = ", ".join(f"{rows[name]} {markdown(name)}" for name in rows)
     lines = [
         f"- data: {_code(data.get('name'))}{files}; rows: {counts}",
         f"- at most {spec.max_length} tokens; longer texts are cut",
@@ -183,12 +184,6 @@ def _base(run: Run) -> str:
 def _of(table: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = table.get(key)
     return value if isinstance(value, Mapping) else {}
-
-
-def _plain(value: Any) -> str:
-    """Return a name from a run's folder as text that Markdown leaves alone, on one line."""
-    shown = printable(str(value))
-    return "".join(f"\\{letter}" if letter in "\\`*_[]<>|#" else letter for letter in shown)
 
 
 def _code(value: Any) -> str:

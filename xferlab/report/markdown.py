@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from xferlab.errors import printable
+from xferlab.analysis.escaping import markdown, markdown_table
 from xferlab.report.comparison import Comparison, test_words
 from xferlab.report.cost import cost_words
 from xferlab.report.differences import difference_row
@@ -21,35 +20,24 @@ from xferlab.report.tables import (
     task_of,
 )
 
-_MARKUP = re.compile(r"([\\`*\[\]<>|~$&]|(?<!\w)_|_(?!\w))")
-
-
-def plain(words: object) -> str:
-    r"""Return a text as Markdown that says the same and does nothing.
-
-    >>> plain("a|b <script> [x](y) val_loss")
-    'a\\|b \\<script\\> \\[x\\](y) val_loss'
-    """
-    return _MARKUP.sub(r"\\\1", printable(str(words))).replace("://", ":&#47;/")
-
 
 def as_markdown(parts: Sequence[tuple[Report, Comparison | None]], pictures: Sequence[Path]) -> str:
     """Return the summary: a part for each task and monitored score, then the pictures."""
-    names = ", ".join(plain(folder.name or folder) for folder in parts[0][0].folders)
+    names = ", ".join(markdown(folder.name or folder) for folder in parts[0][0].folders)
     told = [f"# {names}"]
     for report, comparison in parts:
         if len(parts) > 1:
-            told.append(f"# {plain(task_of(report) or 'jobs')}: {plain(report.monitor)}")
+            told.append(f"# {markdown(task_of(report) or 'jobs')}: {markdown(report.monitor)}")
         told += _part(report, comparison)
     told += [f"![{path.stem}]({path.name})" for path in pictures]
     return "\n\n".join(told) + "\n"
 
 
 def _part(report: Report, comparison: Comparison | None) -> list[str]:
-    parts = [plain(counted_states(report))]
+    parts = [markdown(counted_states(report))]
     if report.best:
-        parts.append(f"**Best:** {plain(best_words(report))}")
-    parts.append(f"**Cost:** {plain(cost_words(report.jobs))}")
+        parts.append(f"**Best:** {markdown(best_words(report))}")
+    parts.append(f"**Cost:** {markdown(cost_words(report.jobs))}")
     if report.over_seeds:
         parts += ["## Over seeds", "Mean and sample standard deviation over finished jobs."]
         parts.append(_table([printed_setting(report, each) for each in report.settings]))
@@ -62,7 +50,7 @@ def _part(report: Report, comparison: Comparison | None) -> list[str]:
 
 
 def _differences(comparison: Comparison, better: str) -> list[str]:
-    told = [plain(line) for line in (test_words(comparison), comparison.note) if line]
+    told = [markdown(line) for line in (test_words(comparison), comparison.note) if line]
     if comparison.others:
         told.append(_table([difference_row(each, better) for each in comparison.others]))
     return told
@@ -71,11 +59,10 @@ def _differences(comparison: Comparison, better: str) -> list[str]:
 def _failure(name: str, lines: Sequence[str], again: str) -> str:
     """Return a failure as indented code, in which nothing is obeyed."""
     block = "\n".join(f"    {line}" for line in [*lines, f" again: {again}"])
-    return f"{plain(name)}:\n\n{block}"
+    return f"{markdown(name)}:\n\n{block}"
 
 
 def _table(rows: Sequence[Mapping[str, str]]) -> str:
     columns = columns_of(rows)
-    lines = [[plain(row.get(column, "")) for column in columns] for row in rows]
-    lines = [[plain(column) for column in columns], ["---"] * len(columns), *lines]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    lines = [[markdown(row.get(column, "")) for column in columns] for row in rows]
+    return markdown_table([markdown(column) for column in columns], lines).rstrip("\n")
