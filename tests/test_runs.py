@@ -128,6 +128,22 @@ def test_head_first_trains_the_body_only_in_the_second_phase():
     assert blocks["embeddings"] == "phase 2"
 
 
+def test_the_table_of_blocks_tells_what_decays():
+    folder = train("optimizer.no_decay=[bias,gamma,beta,pooler]")
+    blocks = {row["block"]: row for row in _record(folder)["blocks"]}
+    assert blocks["head"]["decayed"] == 2 * 128
+    assert blocks["head"]["trainable"] == 2 * 128 + 2
+    assert blocks["pooler"]["decayed"] == 0
+
+
+def test_a_name_that_no_decay_cannot_find_is_an_error(capsys):
+    words = ["debug=tiny", "optimizer.no_decay=[LayerNorm.weight]"]
+    assert main(words) == 2
+    assert "no variable or layer of the network is called 'LayerNorm.weight'" in (
+        capsys.readouterr().err
+    )
+
+
 def test_accumulation_counts_optimizer_steps():
     folder = train("train.accumulate=2", "train.batch_size=8")
     assert _record(folder)["plan"]["steps"] == 8

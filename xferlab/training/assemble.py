@@ -11,11 +11,12 @@ from xferlab.compatibility import refuse_misfit
 from xferlab.config.recipe import Recipe
 from xferlab.config.schema import TrainConfig
 from xferlab.contracts import Budget, Encoding, TaskSpec, TextData, TextModel, TransferPlan
-from xferlab.errors import ConfigError
+from xferlab.errors import ConfigError, did_you_mean
 from xferlab.text.batches import BatchPlan, row_lengths
 from xferlab.text.tokens import encode_cached
 from xferlab.training.evaluation import Forward, scores
 from xferlab.training.rates import per_update
+from xferlab.typed import defaults_of
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def assemble(recipe: Recipe, data: TextData) -> Experiment:
         budget=budget,
         plan=plan,
         learning_rate=learning_rate,
-        optimizer=_optimizer(recipe, learning_rate),
+        optimizer=_optimizer(recipe, learning_rate, model.network),
         loss=_built("loss", recipe.loss.build, spec),
         train_metrics=[m for m in _metrics(recipe, spec).values() if hasattr(m, "update_state")],
         metrics=_metrics(recipe, spec),
@@ -147,14 +148,28 @@ def _apply(recipe: Recipe, model: TextModel, budget: Budget) -> TransferPlan:
     return plan
 
 
-def _optimizer(recipe: Recipe, learning_rate: Any) -> Any:
+def _optimizer(recipe: Recipe, learning_rate: Any, network: Any) -> Any:
     """Build the optimizer and give it the run's clipping and accumulation."""
+    _refuse_idle_names(recipe.optimizer, network)
     learning_rate = per_update(learning_rate, recipe.train.accumulate)
     optimizer = _built("optimizer", recipe.optimizer.build, learning_rate)
     optimizer.global_clipnorm = recipe.train.clip_norm
     if recipe.train.accumulate > 1:
         optimizer.gradient_accumulation_steps = recipe.train.accumulate
     return optimizer
+
+
+def _refuse_idle_names(plugin: Any, network: Any) -> None:
+    """Raise ConfigError for a name in ``no_decay``, none of its defaults, that spares nothing."""
+    usual = defaults_of(type(plugin)).get("no_decay", ())
+    known = {part for weight in network.weights for part in weight.path.split("/")}
+    for name in getattr(plugin, "no_decay", ()):
+        if name not in known and name not in usual:
+            raise ConfigError(
+                f"no variable or layer of the network is called '{name}'",
+                where="optimizer.no_decay",
+                fix=did_you_mean(name, known),
+            )
 
 
 def _metrics(recipe: Recipe, spec: TaskSpec) -> dict[str, Any]:

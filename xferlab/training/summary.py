@@ -41,7 +41,10 @@ def schedule_plan(experiment: Experiment, rates: np.ndarray) -> dict[str, Any]:
 
 
 def parameter_rows(experiment: Experiment) -> list[dict[str, Any]]:
-    """Return, a row a block: its parameters, the phases it learns in, its share of the rate."""
+    """Return, a row a block: its parameters, the phases it learns in, its share of the rate.
+
+    ``decayed`` counts the trainable parameters that the optimizer's weight decay takes from.
+    """
     model, plan = experiment.model, experiment.plan
     rows = []
     for block, layers in model.blocks.items():
@@ -51,11 +54,13 @@ def parameter_rows(experiment: Experiment) -> list[dict[str, Any]]:
             for i, phase in enumerate(plan.phases, start=1)
             if block not in phase.frozen and any(w.trainable for w in variables)
         ]
+        trainable = [w for w in variables if w.trainable] if learns else []
         rows.append(
             {
                 "block": block,
                 "parameters": _count(variables),
-                "trainable": _count([w for w in variables if w.trainable]) if learns else 0,
+                "trainable": _count(trainable),
+                "decayed": _count([w for w in trainable if _is_decayed(w, experiment.optimizer)]),
                 "learns": "every phase" if len(learns) == len(plan.phases) else
                 f"phase {', '.join(learns)}" if learns else "frozen",
                 "rate": plan.rates.get(block, 1.0) if learns else 0.0,
@@ -84,14 +89,19 @@ def summary_lines(experiment: Experiment, rates: np.ndarray) -> list[str]:
     lines += [
         f"length     {plan['epochs']} epochs, {plan['steps']} steps of {rows} rows",
         f"rate       {points}",
-        f"{'block':<14} {'parameters':>12} {'trainable':>12}  {'learns':<14} rate",
+        f"{'block':<14} {'parameters':>12} {'trainable':>12} {'decayed':>12}  {'learns':<14} rate",
     ]
     for row in parameter_rows(experiment):
         lines.append(
             f"{row['block']:<14} {row['parameters']:>12,} {row['trainable']:>12,}"
-            f"  {row['learns']:<14} x{row['rate']:.3g}"
+            f" {row['decayed']:>12,}  {row['learns']:<14} x{row['rate']:.3g}"
         )
     return lines
+
+
+def _is_decayed(variable: Any, optimizer: Any) -> bool:
+    spared = getattr(optimizer, "_exclude_from_weight_decay_pattern", None)
+    return bool(optimizer.weight_decay) and not (spared and spared.search(variable.path))
 
 
 def _count(variables: list[Any]) -> int:
