@@ -136,6 +136,17 @@ def test_the_table_of_blocks_tells_what_decays():
     assert blocks["pooler"]["decayed"] == 0
 
 
+def test_class_weights_are_shown_and_kept(capsys):
+    Path("rows.csv").write_text(
+        "text,label\n" + "a fine film,good\n" * 30 + "a poor one,bad\n" * 10
+    )
+    words = ["data=files", "data.train=rows.csv", "data.validation=rows.csv", "data.test=rows.csv"]
+    words += ["model=bag_of_embeddings", "train.epochs=1", "hydra.run.dir=run"]
+    assert main([*words, "loss.class_weight=auto"]) == 0
+    assert "weighed    bad 2, good 0.667" in capsys.readouterr().err
+    assert _record(Path("run"))["class_weights"] == pytest.approx({"bad": 2, "good": 2 / 3})
+
+
 def test_a_name_that_no_decay_cannot_find_is_an_error(capsys):
     words = ["debug=tiny", "optimizer.no_decay=[LayerNorm.weight]"]
     assert main(words) == 2

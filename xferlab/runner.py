@@ -42,7 +42,13 @@ from xferlab.training.plan_picture import plan_picture
 from xferlab.training.progress import ProgressBar, as_time, as_words
 from xferlab.training.pruning import PruningRequest
 from xferlab.training.rates import current_rate
-from xferlab.training.summary import parameter_rows, planned_rates, schedule_plan, summary_lines
+from xferlab.training.summary import (
+    class_weights,
+    parameter_rows,
+    planned_rates,
+    schedule_plan,
+    summary_lines,
+)
 from xferlab.training.tracking import (
     BestKeeper,
     HistoryFile,
@@ -134,6 +140,7 @@ def _run(recipe: Recipe, folder: Path, stop: StopRequest, before: Earlier | None
             "monitor": recipe.monitor,
             "plan": schedule_plan(experiment, rates),
             "blocks": parameter_rows(experiment),
+            "class_weights": class_weights(experiment),
         },
     )
     schedule = recipe.config["schedule"]["name"]

@@ -62,6 +62,7 @@ class Focal:
                     * focused(cross_entropy(labels, outputs), self.gamma)
                 ),
                 "focal",
+                None if self.class_weight is None else yes,
             )
         cross_entropy = row_cross_entropy(spec)
         return of_right_class(

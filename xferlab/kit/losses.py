@@ -102,15 +102,22 @@ def class_counts(spec: TaskSpec) -> np.ndarray:
     return np.asarray(spec.class_counts, "float64")
 
 
-def elementwise(compute: Callable[[Any, Any], Any], name: str) -> keras.losses.Loss:
-    """Return the Keras loss whose value is the mean of ``compute(labels, outputs)``."""
+def elementwise(
+    compute: Callable[[Any, Any], Any], name: str, weights: np.ndarray | None = None
+) -> keras.losses.Loss:
+    """Return the Keras loss whose value is the mean of ``compute(labels, outputs)``.
+
+    ``weights`` of the classes, (classes,), are kept as its ``class_weights``, to be shown.
+    """
     import keras
 
     class Elementwise(keras.losses.Loss):
         def call(self, y_true: Any, y_pred: Any) -> Any:
             return compute(y_true, y_pred)
 
-    return Elementwise(name=name)
+    loss = Elementwise(name=name)
+    loss.class_weights = weights
+    return loss
 
 
 def of_right_class(
@@ -137,7 +144,7 @@ def of_right_class(
         # Keras divides the sum by all elements; this makes it the mean of those that count.
         return found * counts / ops.maximum(ops.mean(counts), 1e-12)
 
-    return elementwise(call, name)
+    return elementwise(call, name, weights)
 
 
 def row_cross_entropy(spec: TaskSpec, label_smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
@@ -200,7 +207,8 @@ def binary_cross_entropy(
 ) -> keras.losses.Loss:
     """Return the mean negative log-probability of each label's presence or absence."""
     weights = label_weights(class_weight, spec)
-    return elementwise(label_cross_entropy(spec, label_smoothing, weights), "binary_cross_entropy")
+    compute = label_cross_entropy(spec, label_smoothing, weights)
+    return elementwise(compute, "binary_cross_entropy", weights and weights[1])
 
 
 def of_difference(compute: Callable[[Any], Any], name: str) -> keras.losses.Loss:

@@ -69,6 +69,14 @@ def parameter_rows(experiment: Experiment) -> list[dict[str, Any]]:
     return rows
 
 
+def class_weights(experiment: Experiment) -> dict[str, float]:
+    """Return what a row of each class weighs in the loss, of several labels each one's yes."""
+    weights = getattr(experiment.loss, "class_weights", None)
+    if weights is None:
+        return {}
+    return dict(zip(experiment.spec.class_names, map(float, weights), strict=True))
+
+
 def summary_lines(experiment: Experiment, rates: np.ndarray) -> list[str]:
     """Return the lines that the log shows before the first step."""
     spec, splits = experiment.spec, experiment.data.splits
@@ -80,6 +88,9 @@ def summary_lines(experiment: Experiment, rates: np.ndarray) -> list[str]:
         f"tokens     {_token_line(experiment)}",
         f"weights    {experiment.model.origin.get('line', 'freshly initialised')}",
     ]
+    weights = [f"{name} {weight:.3g}" for name, weight in class_weights(experiment).items()]
+    if weights:
+        lines.append(f"weighed    {', '.join(weights)}")
     plan = schedule_plan(experiment, rates)
     points = "  ".join(
         f"{name} {mark['rate']:.3g} (step {mark['step']})"
