@@ -131,6 +131,13 @@ BAD_FILES = {
         '""',
     ),
     "stray quote": ("a.csv", 'text,label\n"b" c,0\n', "row 1 cannot be read", "a.csv:2", '""'),
+    "a name 200,000 times": (
+        "a.csv",
+        "text," * 200_000 + "text",
+        "column 'text' twice",
+        "a.csv:1",
+        "a name",
+    ),
     "name twice": ("a.csv", "text,text\na,b\n", "has the column 'text' twice", "a.csv:1", "a name"),
     "latin-1": ("a.csv", b"text\nfine\ncaf\xe9\n", "line 3 is not UTF-8", "a.csv:3", "UTF-8"),
     "utf-16": ("a.csv", "text\na\n".encode("utf-16"), "UTF-16", "a.csv:1", "UTF-8"),

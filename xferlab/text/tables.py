@@ -8,6 +8,7 @@ import io
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -234,7 +235,7 @@ def _check_header(path: Path, header: Sequence[str], separator: str) -> None:
                     where="data.separator",
                     fix=f"it looks like {word} stands between columns: data.separator='{typed}'",
                 )
-    twice = sorted({name for name in header if header.count(name) > 1})
+    twice = sorted(name for name, times in Counter(header).items() if times > 1)
     if twice:
         raise ConfigError(
             f"the header has the column '{twice[0]}' twice",
