@@ -14,6 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 ENVIRONMENT = ROOT / ".venv"
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+SHARED = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder"]
+"""A file of tests goes to one process, in order; a process takes up to 2.5 GB."""
 PINS = (ROOT / "requirements.lock", ROOT / "pyproject.toml")
 
 
@@ -24,7 +26,7 @@ def main() -> int:
         return 2
     set_up()
     words = sys.argv[1:]
-    module = ["pytest", *words[1:]] if words[:1] == ["test"] else ["xferlab", *words]
+    module = ["pytest", *SHARED, *words[1:]] if words[:1] == ["test"] else ["xferlab", *words]
     return subprocess.call([str(PYTHON), "-m", *module], cwd=ROOT)
 
 
