@@ -107,7 +107,7 @@ def elementwise(
 ) -> keras.losses.Loss:
     """Return the Keras loss whose value is the mean of ``compute(labels, outputs)``.
 
-    ``weights`` of the classes, (classes,), are kept as its ``class_weights``, to be shown.
+    ``weights`` of the classes, (classes,), are kept as ``shown_class_weights`` for the run's log.
     """
     import keras
 
@@ -116,7 +116,7 @@ def elementwise(
             return compute(y_true, y_pred)
 
     loss = Elementwise(name=name)
-    loss.class_weights = weights
+    loss.shown_class_weights = weights
     return loss
 
 

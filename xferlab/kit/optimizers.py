@@ -30,3 +30,9 @@ def spare(optimizer: keras.optimizers.Optimizer, names: Iterable[str]) -> keras.
     patterns = [rf"(^|/){re.escape(name)}(/|:|$)" for name in names]
     optimizer.exclude_from_weight_decay(var_names=patterns)
     return optimizer
+
+
+def decays(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> bool:
+    """Return whether weight decay takes from a variable: it decays, and the name is not spared."""
+    spared = getattr(optimizer, "_exclude_from_weight_decay_pattern", None)
+    return bool(optimizer.weight_decay) and not (spared and spared.search(variable.path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from xferlab.kit.optimizers import decays
 from xferlab.text.batches import measure_padding
 from xferlab.training.assemble import Experiment
 
@@ -60,7 +61,7 @@ def parameter_rows(experiment: Experiment) -> list[dict[str, Any]]:
                 "block": block,
                 "parameters": _count(variables),
                 "trainable": _count(trainable),
-                "decayed": _count([w for w in trainable if _is_decayed(w, experiment.optimizer)]),
+                "decayed": _count([w for w in trainable if decays(experiment.optimizer, w)]),
                 "learns": "every phase" if len(learns) == len(plan.phases) else
                 f"phase {', '.join(learns)}" if learns else "frozen",
                 "rate": plan.rates.get(block, 1.0) if learns else 0.0,
@@ -71,7 +72,7 @@ def parameter_rows(experiment: Experiment) -> list[dict[str, Any]]:
 
 def class_weights(experiment: Experiment) -> dict[str, float]:
     """Return what a row of each class weighs in the loss, of several labels each one's yes."""
-    weights = getattr(experiment.loss, "class_weights", None)
+    weights = getattr(experiment.loss, "shown_class_weights", None)
     if weights is None:
         return {}
     return dict(zip(experiment.spec.class_names, map(float, weights), strict=True))
@@ -108,11 +109,6 @@ def summary_lines(experiment: Experiment, rates: np.ndarray) -> list[str]:
             f" {row['decayed']:>12,}  {row['learns']:<14} x{row['rate']:.3g}"
         )
     return lines
-
-
-def _is_decayed(variable: Any, optimizer: Any) -> bool:
-    spared = getattr(optimizer, "_exclude_from_weight_decay_pattern", None)
-    return bool(optimizer.weight_decay) and not (spared and spared.search(variable.path))
 
 
 def _count(variables: list[Any]) -> int:
