@@ -108,6 +108,15 @@ def test_its_own_test_rows_score_as_in_the_runs_record(home, records, kind):
         assert score["low"] <= score["high"]
 
 
+def test_half_precision_scores_as_in_the_runs_record_too(home, monkeypatch):
+    monkeypatch.chdir(home)
+    half = ["debug=tiny", "train.precision=mixed_float16", "optimizer.lr=1e-3"]
+    assert main([*half, "hydra.run.dir=run-half"]) == 0
+    expected = json.loads((home / "run-half" / "metrics.json").read_text())["test"]
+    record = evaluated(home / "run-half", "--samples=0")
+    assert values_of(record) == pytest.approx(expected, rel=0, abs=0)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_evaluation_is_a_folder_of_files_and_a_run_in_tensorboard(home, records, kind):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
