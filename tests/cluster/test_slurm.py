@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -82,18 +83,23 @@ def test_a_killed_job_is_told_at_once_and_takes_no_other_with_it(sweep):
 def test_a_job_that_is_preempted_is_queued_again_and_goes_on(sweep, cluster):
     parent = sweep.start()
     third = sweep.third_job()
-    sweep.wait(lambda: signalled(cluster.environment))
-    sweep.wait(lambda: read_status(third)["status"] in ("preempted", "interrupted"))
+    with signalling(cluster.environment):
+        sweep.wait(lambda: read_status(third)["status"] in ("preempted", "interrupted"))
     assert parent.wait(timeout=900) == 0
     assert sweep.statuses() == ["finished"] * 6
     assert read_status(third)["attempt"] == 2
 
 
-def signalled(environment):
-    """Send what Slurm sends before its limit; it takes no signals in the first moments of a job."""
-    ids = subprocess.run(
-        ["squeue", "-h", "-t", "R", "-o", "%A"],
-        env=environment, capture_output=True, text=True, check=True,
-    ).stdout.split()  # fmt: skip
-    command = ["scancel", "--signal=USR2", *ids]
-    return ids and subprocess.run(command, env=environment, check=False).returncode == 0
+@contextmanager
+def signalling(environment):
+    """Send what Slurm sends before its limit, until the body has seen what comes of it.
+
+    scancel repeats it where Slurm takes no signal yet, and would go on to do so after the job is
+    queued again: the next start has no handler in its first moments.
+    """
+    running = ["squeue", "-h", "-t", "R", "-o", "%A"]
+    ids = subprocess.run(running, env=environment, capture_output=True, text=True, check=True)
+    scancel = ["scancel", "--signal=USR2", *ids.stdout.split()]
+    with subprocess.Popen(scancel, env=environment) as sender:
+        yield
+        sender.kill()
