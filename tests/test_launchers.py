@@ -18,6 +18,7 @@ from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
 from xferlab.runs.record import read_status, write_error, write_status
 from xferlab.sweep import launchers
+from xferlab.sweep.command import run_sweep
 from xferlab.sweep.engine_settings import RaySettings, SlurmSettings, SubmititSettings, settings_of
 from xferlab.sweep.following import Follower
 from xferlab.sweep.frozen import freeze
@@ -282,6 +283,15 @@ def test_a_job_that_its_engine_lost_has_failed_and_says_so():
     seen, _ = follow([job], lambda: {job: "Slurm says NODE_FAIL: job 7"})
     assert seen.ends == {job.name: "failed"}
     assert "the job was lost: Slurm says NODE_FAIL: job 7" in (job / "error.txt").read_text()
+
+
+def test_one_that_stays_preempted_is_said_to_go_on_with_the_same_command(capsys):
+    def launch(words):
+        for status in Path("outputs/sweeps").glob("*/*/job.json"):
+            write_status(status.parent, "preempted")
+
+    assert run_sweep(["seed=1,2"], launch, lambda folder: None) == 1
+    assert "the same command goes on" in capsys.readouterr().err
 
 
 def test_one_that_was_preempted_is_followed_until_its_engine_lets_go():

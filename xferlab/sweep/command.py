@@ -63,10 +63,10 @@ def run_sweep(
         except SweepStopped as e:
             code = 128 + e.number
     tell(folder)
-    if code:
+    ends = {state_of(folder / job.run_id).status for job in plan.jobs}
+    if code or ends.intersection(RESUMED):
         print("stopped    the same command goes on", file=sys.stderr)
-    done = [state_of(folder / job.run_id).status == FINISHED for job in plan.jobs]
-    return code or int(not all(done))
+    return code or int(ends != {FINISHED})
 
 
 def _refuse_search(folder: Path) -> None:
