@@ -1,15 +1,16 @@
 """What a sweep costs beside separate commands: ``sweep_cost.py FOLDER [WAY...] [--short]``.
 
-12 rates x 3 seeds on the bundled BERT, a few rows: two workers run all of it; one worker and
-separate commands run a sample, which is scaled up to all. Every job has one thread, so whatever
-way it was run, its history, its scores and its weights must be the same bits: that is checked too.
-A way (``two``, ``one``, ``separate``) that was measured in the folder is not measured again.
-With ``--short`` two workers run no more than the sample, too.
+12 rates x 3 seeds on the bundled BERT, a few rows: 36 jobs with two workers, with one, and as 36
+commands one after another; with ``--short`` each way runs three of them, scaled up to all. Every
+job has one thread, so whatever way it was run, its history, its scores and its weights must be
+the same bits: that is checked too. A way (``two``, ``one``, ``separate``) that was measured in the
+folder is not measured again.
 """
 
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import os
 import resource
@@ -22,15 +23,14 @@ from typing import Any
 
 RATES = "1e-5,2e-5,5e-5,1e-4,2e-4,3e-4,5e-4,1e-3,2e-3,3e-3,5e-3,1e-2"
 SEEDS = "0,1,2"
-SAMPLE = "3e-4"
 ROWS = ["data.limit.train=320", "data.limit.validation=200", "data.limit.test=200"]
 COMMON = [*ROWS, "train.epochs=3"]
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1"
 )
 JOBS = len(RATES.split(",")) * len(SEEDS.split(","))
-SHORT = "--short" in sys.argv
-SAMPLED = len(SEEDS.split(","))
+RUN_RATES = "3e-4" if "--short" in sys.argv else RATES
+RUN_JOBS = len(RUN_RATES.split(",")) * len(SEEDS.split(","))
 
 
 def main(folder: Path, ways: list[str]) -> None:
@@ -44,14 +44,15 @@ def main(folder: Path, ways: list[str]) -> None:
         return
     print(f"{JOBS} jobs\n\n| way | jobs run | minutes | processor minutes | load |\n"
           "|---|---|---|---|---|")  # fmt: skip
-    for way, (name, count, _) in WAYS.items():
+    told = f"{JOBS}" if RUN_JOBS == JOBS else f"{RUN_JOBS}, scaled to {JOBS}"
+    for way, (name, _) in WAYS.items():
         wall, processor, *load = json.loads(Path(f"{way}.json").read_text())
-        told = f"{count}" if count == JOBS else f"{count}, scaled to {JOBS}"
-        minutes = [f"{seconds / 60 * JOBS / count:.1f}" for seconds in (wall, processor)]
+        minutes = [f"{seconds / 60 * JOBS / RUN_JOBS:.1f}" for seconds in (wall, processor)]
         loads = " to ".join(f"{each:.0f}" for each in load)
         print(f"| {name} | {told} | {minutes[0]} | {minutes[1]} | {loads} |")
     kept = [results(Path(way)) for way in WAYS]
-    for run_id in kept[-1]:
+    assert len(kept[0]) == RUN_JOBS
+    for run_id in kept[0] | kept[1] | kept[2]:
         assert kept[0][run_id] == kept[1][run_id] == kept[2][run_id], f"{run_id} differs"
     print(f"\nhistory, scores and weights of {len(kept[-1])} jobs are the same bits in all three")
 
@@ -59,14 +60,14 @@ def main(folder: Path, ways: list[str]) -> None:
 def measure(way: str) -> None:
     """Run a way and keep its wall and processor seconds and the machine's load around it."""
     load, started, before = os.getloadavg()[0], time.monotonic(), processor_seconds()
-    WAYS[way][2]()
+    WAYS[way][1]()
     spent = [time.monotonic() - started, processor_seconds() - before]
     Path(f"{way}.json").write_text(json.dumps([*spent, load, os.getloadavg()[0]]))
 
 
-def sweep(name: str, rates: str, workers: int) -> None:
+def sweep(name: str, workers: int) -> None:
     """Run a sweep with one thread a job."""
-    words = [f"optimizer.lr={rates}", f"seed={SEEDS}", f"sweep.workers={workers}"]
+    words = [f"optimizer.lr={RUN_RATES}", f"seed={SEEDS}", f"sweep.workers={workers}"]
     words += ["sweep.threads=1", f"hydra.sweep.dir={name}", *COMMON]
     with Path(f"{name}.txt").open("w") as told:
         command = [sys.executable, "-m", "xferlab", "-m", *words]
@@ -75,12 +76,12 @@ def sweep(name: str, rates: str, workers: int) -> None:
 
 def separate() -> None:
     """Run a command a job, one after another."""
-    for seed in SEEDS.split(","):
+    for rate, seed in itertools.product(RUN_RATES.split(","), SEEDS.split(",")):
         words = [
-            f"optimizer.lr={SAMPLE}",
+            f"optimizer.lr={rate}",
             f"seed={seed}",
             *COMMON,
-            f"hydra.run.dir=separate/{seed}",
+            f"hydra.run.dir=separate/{rate}-{seed}",
         ]
         subprocess.run(
             [sys.executable, "-m", "xferlab", *words],
@@ -90,14 +91,10 @@ def separate() -> None:
         )
 
 
-WAYS: dict[str, tuple[str, int, Callable[[], None]]] = {
-    "two": (
-        "one sweep, two workers",
-        SAMPLED if SHORT else JOBS,
-        lambda: sweep("two", SAMPLE if SHORT else RATES, workers=2),
-    ),
-    "one": ("one sweep, one worker", SAMPLED, lambda: sweep("one", SAMPLE, workers=1)),
-    "separate": ("separate commands", SAMPLED, separate),
+WAYS: dict[str, tuple[str, Callable[[], None]]] = {
+    "two": ("one sweep, two workers", lambda: sweep("two", workers=2)),
+    "one": ("one sweep, one worker", lambda: sweep("one", workers=1)),
+    "separate": ("separate commands", separate),
 }
 
 
