@@ -17,7 +17,7 @@ from xferlab.errors import ConfigError, RunError
 from xferlab.runs.record import write_status
 from xferlab.sweep.command import opening_line, run_sweep
 from xferlab.sweep.composing import Composer, split_words
-from xferlab.sweep.frozen import folder_for, freeze, frozen_recipe
+from xferlab.sweep.frozen import changed_plugins, folder_for, freeze, frozen_recipe
 from xferlab.sweep.plan import plan_sweep
 from xferlab.sweep.state import State, state_of
 from xferlab.worker import run_frozen
@@ -238,10 +238,13 @@ def test_a_plugin_that_changes_is_refused_and_planning_anew_takes_it(workspace):
     done, left = (folder / job.run_id for job in plan.jobs)
     stand_in.write_results(done, 0.5)
     before = (done / "job.json").read_text()
+    assert changed_plugins(plan, folder) == []
     file.write_text(PLUGIN.format(name="frozen_loss", body="2"))
     with pytest.raises(RunError, match="the plugin loss=frozen_loss has changed since"):
         frozen_recipe(left)
+    assert changed_plugins(plan, folder) == ["loss=frozen_loss"]
     assert freeze(plan, folder, []) == ["loss=frozen_loss"]
+    assert changed_plugins(plan, folder) == []
     assert frozen_recipe(left).run_id == left.name
     assert (done / "job.json").read_text() == before
     assert freeze(plan, folder, []) == []

@@ -127,10 +127,24 @@ def freeze_again(record: dict[str, Any], job: Path) -> list[str]:
     if before == record or state_of(job).status in (FINISHED, RUNNING):
         return []
     write_json(job / JOB, record)
-    changed = [n for n, sha in record["plugins"].items() if before["plugins"].get(n) != sha]
+    changed = _changed(before, record)
     if changed:
         delete_snapshots(job / "checkpoints")
     return changed
+
+
+def changed_plugins(plan: Plan, folder: Path) -> list[str]:
+    """Return the plugins of jobs left to do that have changed since those were planned."""
+    digests, changed = Digests(), set()
+    for job in plan.jobs:
+        where = folder / job.run_id
+        if (where / JOB).exists() and state_of(where).status not in (FINISHED, RUNNING):
+            changed.update(_changed(read_job(where), job_record(job, digests)))
+    return sorted(changed)
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    return [name for name, sha in now["plugins"].items() if before["plugins"].get(name) != sha]
 
 
 class Digests:
