@@ -72,12 +72,12 @@ def run_search(
         finally:
             publish_sweeper()
     tell(folder)
-    if code:
+    ends = {state_of(folder / run_id).status for run_id in search.run_ids}
+    if code or ends.intersection(RESUMED):
         print("stopped    the same command goes on", file=sys.stderr)
     if search.trouble:
         raise search.trouble
-    done = [state_of(folder / run_id).status in DONE for run_id in search.run_ids]
-    return code or int(not all(done))
+    return code or int(not ends.issubset(DONE))
 
 
 def search_folder(plan: Plan) -> Path:
