@@ -72,6 +72,7 @@ def record(folder: Path, names: Sequence[str], rows: int, data: str) -> dict[str
         },
         "data": {"test": data, "validation": data},
         "checkpoint": {},
+        "monitor": "val_accuracy",
     }
 
 

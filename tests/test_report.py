@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import stand_in
+from made_runs import write_sweep
 
 from xferlab.cli import main
 from xferlab.config.compose import publish
@@ -124,6 +125,19 @@ def test_a_half_finished_sweep_has_a_table_too(capsys):
         "queued",
     ]
     assert (folder / "summary.md").read_text().count("it went wrong") == 2
+
+
+def test_jobs_that_were_all_stopped_show_their_best_so_far_and_no_means(capsys):
+    folder = write_sweep(Path("outputs/sweeps/one"), ["seed=0,1"], lambda config: 0.5)
+    for path in folder.glob("*/metrics.json"):
+        path.unlink()
+        write_status(path.parent, "interrupted")
+    assert main(["report", str(folder)]) == 0
+    told = capsys.readouterr().out
+    assert "val_accuracy" in told
+    assert [float(row["val_accuracy"]) for row in rows_of(folder)] == pytest.approx([0.5, 0.5], abs=0.1)
+    assert "0/2" not in told
+    assert "Over seeds" not in (folder / "summary.md").read_text()
 
 
 def test_a_running_job_shows_its_best_so_far_and_counts_in_no_mean():

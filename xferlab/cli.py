@@ -140,8 +140,9 @@ def train(flags: argparse.Namespace, overrides: list[str]) -> int:
         return run_job([flags.recover])
     if flags.recover:
         overrides = [*stored_words(Path(flags.recover)), *overrides]
-    _check_jobs(flags, overrides)
-    if not (flags.cfg or flags.info):
+    if flags.cfg or flags.info:
+        _check_jobs(flags, overrides)
+    else:
         overrides = [*overrides, _run_dir(flags, overrides)]
     _failures.clear()
     _run_hydra(flags, overrides)
@@ -166,9 +167,8 @@ def _run_hydra(flags: argparse.Namespace, overrides: list[str]) -> None:
 
 
 def _run_dir(flags: argparse.Namespace, overrides: list[str]) -> str:
-    """Return the override that names the folder to work in; nobody else is at work there."""
-    cfg = compose_config(overrides, flags.config_name)
-    recipe = read(cfg)
+    """Check the job; return the override that names its folder, where nobody is at work."""
+    cfg, recipe = preflight(overrides, flags.config_name)
     named = any(word.startswith("hydra.run.dir=") for word in overrides)
     usual = Path(cfg.hydra.run.dir)
     folder = run_folder(recipe, usual, named=named, recover=flags.recover, force=flags.force)

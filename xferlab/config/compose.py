@@ -137,15 +137,17 @@ def _hydra() -> Iterator[None]:
         yield
 
 
-def preflight(overrides: Sequence[str], config_name: str = "config") -> None:
+def preflight(overrides: Sequence[str], config_name: str = "config") -> tuple[DictConfig, Recipe]:
     """Compose and check one experiment before anything starts; every mistake is told."""
     refuse_sweep_words(overrides)
-    _, mistakes = examine(
+    checked, mistakes = examine(
         overrides,
         lambda words: compose_config(words, config_name),
-        lambda cfg, words: _read_one(cfg, words, config_name),
+        lambda cfg, words: (cfg, _read_one(cfg, words, config_name)),
     )
     raise_together(mistakes)
+    assert checked is not None
+    return checked
 
 
 def _read_one(cfg: DictConfig, overrides: Sequence[str], config_name: str) -> Recipe:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from hydra.errors import MissingConfigException
 from omegaconf import DictConfig
@@ -11,7 +12,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from xferlab.config.folders import defaults_of_file, files_in, find, shown
 from xferlab.config.origins import CHOICES, TYPED, Word, layers_of, origin, origin_of_choice
-from xferlab.config.recipe import Recipe
 from xferlab.config.suggestions import better_key, better_name
 from xferlab.contracts import GROUPS
 from xferlab.errors import ConfigError, UnknownKey, XferlabError, did_you_mean, kept_in
@@ -21,18 +21,19 @@ from xferlab.typed import translate
 MOST = 10
 """Mistakes that are told at once: each of Hydra's costs a composition, a tenth of a second."""
 Compose = Callable[[Sequence[str]], DictConfig]
+T = TypeVar("T")
 
 
 def examine(
-    words: Sequence[str], compose: Compose, read: Callable[[DictConfig, Sequence[str]], Recipe]
-) -> tuple[Recipe | None, list[XferlabError]]:
-    """Return what a config describes and every mistake in it.
+    words: Sequence[str], compose: Compose, read: Callable[[DictConfig, Sequence[str]], T]
+) -> tuple[T | None, list[XferlabError]]:
+    """Return what ``read`` makes of a config, and every mistake in it.
 
     Hydra stops at its first. So the word at fault is left out, with all that hangs on it, and
     what is left is composed again; what can be composed is read.
     """
     found: list[XferlabError] = []
-    recipe, left = None, list(words)
+    content, left = None, list(words)
     while len(found) < MOST:
         try:
             cfg = compose(left)
@@ -46,9 +47,9 @@ def examine(
             left = _without(left, at_fault)
         else:
             with kept_in(found):
-                recipe = read(cfg, left)
+                content = read(cfg, left)
             break
-    return recipe, found
+    return content, found
 
 
 def blamed(words: Sequence[str], mistakes: Sequence[XferlabError]) -> set[str]:

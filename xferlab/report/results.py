@@ -100,7 +100,7 @@ def _read_job(folder: Path) -> JobResult:
     made = read_run(folder) if (folder / "run.json").exists() else {}
     best = metrics.get("best", {})
     history = history_of(folder)
-    monitor, epoch = best.get("monitor"), best.get("epoch")
+    monitor, epoch = best.get("monitor") or made.get("monitor"), best.get("epoch")
     return JobResult(
         folder=folder,
         config=config,
@@ -110,7 +110,7 @@ def _read_job(folder: Path) -> JobResult:
         best=_number(best.get("value")),
         epoch=epoch,
         step=_step_of(epoch, history),
-        last=_number(history[-1].get(monitor)) if history else None,
+        last=_number(history[-1].get(monitor or "")) if history else None,
         test=_numbers(metrics.get("test", {})),
         validation=_numbers(metrics.get("validation", {})),
         task=made.get("task"),

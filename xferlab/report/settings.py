@@ -63,8 +63,8 @@ class Report:
 
     @property
     def over_seeds(self) -> bool:
-        """Whether there is a setting of more than one job."""
-        return SEED in self.keys
+        """Whether there are means over seeds to show."""
+        return SEED in self.keys and self.best is not None
 
     @property
     def counts(self) -> Counter[str]:
