@@ -127,6 +127,19 @@ def test_a_half_finished_sweep_has_a_table_too(capsys):
     assert (folder / "summary.md").read_text().count("it went wrong") == 2
 
 
+def test_of_sweeps_with_different_choices_the_choices_differ_not_all_their_fields(capsys):
+    one = made_up("one", ["optimizer=sgd", "optimizer.lr=1e-2,2e-2"], lambda config: 0.5)
+    two = made_up("two", ["train.epochs=5", "seed=1,2"], lambda config: 0.6)
+    assert list(read_report([one, two]).keys) == [
+        "optimizer.lr",
+        "seed",
+        "optimizer",
+        "train.epochs",
+    ]
+    assert main(["report", str(one), str(two)]) == 0
+    assert "optimizer=adamw train.epochs=5" in capsys.readouterr().out
+
+
 def test_jobs_that_were_all_stopped_show_their_best_so_far_and_no_means(capsys):
     folder = write_sweep(Path("outputs/sweeps/one"), ["seed=0,1"], lambda config: 0.5)
     for path in folder.glob("*/metrics.json"):
@@ -135,7 +148,9 @@ def test_jobs_that_were_all_stopped_show_their_best_so_far_and_no_means(capsys):
     assert main(["report", str(folder)]) == 0
     told = capsys.readouterr().out
     assert "val_accuracy" in told
-    assert [float(row["val_accuracy"]) for row in rows_of(folder)] == pytest.approx([0.5, 0.5], abs=0.1)
+    assert [float(row["val_accuracy"]) for row in rows_of(folder)] == pytest.approx(
+        [0.5, 0.5], abs=0.1
+    )
     assert "0/2" not in told
     assert "Over seeds" not in (folder / "summary.md").read_text()
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xferlab.contracts import GROUPS
 from xferlab.report.results import JobResult, direction_of, read_jobs, so_far
 from xferlab.sweep.frozen import PLAN, read_plan
 from xferlab.sweep.state import FINISHED
@@ -128,11 +129,30 @@ def swept_keys(folders: Sequence[Path], jobs: Sequence[JobResult]) -> list[str]:
     plans = [read_plan(f)["swept"] for f in folders if (f / PLAN).exists()]
     planned = list(dict.fromkeys(key for keys in plans for key in keys))
     flat = [dict(_flat(job.config)) for job in jobs]
-    others = [key for key in dict.fromkeys(k for each in flat for k in each) if key != "name"]
-    differing = [key for key in others if len({repr(each.get(key)) for each in flat}) > 1]
-    # a choice from a group brings fields that others lack: the choice is what differs
+    keys = [key for key in dict.fromkeys(k for each in flat for k in each) if key != "name"]
     implied = tuple(f"{key}." for key in planned)
-    return [*planned, *(key for key in differing if not f"{key}.".startswith(implied))]
+    others = [_choice_of(key) for key in keys
+              if not f"{key}.".startswith(implied) and _differs(key, flat)]  # fmt: skip
+    return list(dict.fromkeys([*planned, *others]))
+
+
+def _differs(key: str, flat: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether jobs differ in a key, for more than a choice that they differ in.
+
+    A choice from a group brings fields that others lack: the choice is what differs.
+    """
+    choice = f"{key.partition('.')[0]}.name"
+    within: dict[Any, set[str]] = {}
+    for each in flat:
+        chosen = each.get(choice) if key != choice else None
+        within.setdefault(chosen, set()).add(repr(each.get(key)))
+    return any(len(values) > 1 for values in within.values())
+
+
+def _choice_of(key: str) -> str:
+    """Return the group of ``optimizer.name``; any other key as it is."""
+    group, _, field = key.partition(".")
+    return group if group in GROUPS and field == "name" else key
 
 
 def _flat(node: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:

@@ -72,7 +72,8 @@ def closing_lines(report: Report) -> list[str]:
 def best_words(report: Report) -> str:
     """Return the best setting and its scores in one line."""
     assert report.best is not None
-    values = [f"{key}={shown(value)}" for key, value in report.best.values.items()]
+    chosen = {key: value for key, value in report.best.values.items() if value is not None}
+    values = [f"{key}={shown(value)}" for key, value in chosen.items()]
     scores = {report.monitor: report.best.best} | {
         f"test {name}": spread for name, spread in report.best.test.items() if name != "loss"
     }
@@ -115,10 +116,11 @@ def shown(value: Any) -> str:
 def label_of(values: Mapping[str, Any]) -> str:
     """Return values beside the last part of their keys, which is enough there.
 
-    >>> label_of({"optimizer.lr": 3e-05, "loss": "focal"})
+    >>> label_of({"optimizer.lr": 3e-05, "loss": "focal", "loss.gamma": None})
     'lr 3e-5, loss focal'
     """
-    return ", ".join(f"{key.rpartition('.')[2]} {shown(value)}" for key, value in values.items())
+    told = {key.rpartition(".")[2]: value for key, value in values.items() if value is not None}
+    return ", ".join(f"{key} {shown(value)}" for key, value in told.items())
 
 
 def spread_words(spread: tuple[float, float | None] | None) -> str:
