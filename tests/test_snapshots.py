@@ -163,7 +163,10 @@ def test_where_there_is_no_lock_nothing_is_told(tmp_path):
     assert is_locked(tmp_path) is None
 
 
-@pytest.mark.parametrize("place", [".lock", "train.log", "checkpoints", "tensorboard/train/x"])
+LINKS = [".lock", "train.log", "checkpoints", "tensorboard/train/x", ".submitit", "1a/.submitit/x"]
+
+
+@pytest.mark.parametrize("place", LINKS)
 def test_a_run_folder_with_a_link_is_not_worked_in(tmp_path, place):
     (tmp_path / "mine").write_text("precious")
     (tmp_path / "run" / place).parent.mkdir(parents=True)
@@ -171,6 +174,13 @@ def test_a_run_folder_with_a_link_is_not_worked_in(tmp_path, place):
     with pytest.raises(ConfigError, match=f"holds a link, {place}"), locked(tmp_path / "run"):
         pass
     assert (tmp_path / "mine").read_text() == "precious"
+
+
+def test_links_that_submitit_makes_in_its_own_folder_are_no_hindrance(tmp_path):
+    (tmp_path / ".submitit" / "1").mkdir(parents=True)
+    (tmp_path / ".submitit" / ".submission_file.sh").symlink_to(tmp_path / ".submitit" / "1")
+    with locked(tmp_path):
+        pass
 
 
 @pytest.mark.parametrize("command", ["recover", "job"])

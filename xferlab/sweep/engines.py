@@ -11,12 +11,13 @@ from typing import Any, Protocol
 
 from xferlab.files import write_json
 from xferlab.records import read_record
+from xferlab.runs.lock import SUBMITIT_FOLDER
 from xferlab.sweep.engine_settings import RaySettings, SlurmSettings, SubmititSettings
 from xferlab.sweep.on_node import JobOnNode
 
 LARGEST_ARRAY = 1000
 """Slurm's MaxArraySize is 1001 unless its administrator has raised it."""
-SUBMITTED, SUBMITIT_FOLDER = "slurm.json", ".submitit"
+SUBMITTED = "slurm.json"
 LIVING = ("PENDING", "RUNNING", "REQUEUED", "COMPLETING", "CONFIGURING", "SUSPENDED")
 KEPT = (*LIVING, "UNKNOWN", "READY", "PREEMPTED")
 
