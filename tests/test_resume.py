@@ -17,6 +17,7 @@ PAGE = TESTS.parent / "docs" / "reliability.md"
 SAMPLE = [
     "SIGTERM in validation",
     "disk full",
+    "out of memory in a step",
     "a loss that is no number",
     "a second process on the folder",
     "both checkpoints are torn",

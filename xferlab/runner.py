@@ -59,6 +59,8 @@ from xferlab.training.tracking import (
 from xferlab.training.weights import load_weights, save_weights
 
 log = logging.getLogger("xferlab")
+RESERVE = 64 * 2**20
+"""Bytes of address space that a failure is written down with where memory has run out."""
 
 
 def run(recipe: Recipe, folder: Path) -> float | None:
@@ -85,7 +87,7 @@ def run(recipe: Recipe, folder: Path) -> float | None:
         write_config(folder, recipe.config)
         write_status(folder, "running")
         (folder / "error.txt").unlink(missing_ok=True)
-        status, best = "finished", None
+        status, best, reserve = "finished", None, bytearray(RESERVE)
         try:
             best = _run(recipe, folder, stop, before)
         except Pruned as e:
@@ -96,6 +98,7 @@ def run(recipe: Recipe, folder: Path) -> float | None:
             log.warning("%s; the same command with --recover goes on from here", e)
             raise
         except (Exception, SystemExit) as e:
+            del reserve
             known = as_known(e) or e
             _write_failure(folder, known)
             log.error("%s", known, exc_info=None if isinstance(known, XferlabError) else known)
@@ -114,8 +117,8 @@ def _write_failure(folder: Path, error: BaseException) -> None:
     try:
         write_status(folder, status, error=what or type(error).__name__)
         write_error(folder, error)
-    except OSError as e:
-        log.error("the failure could not be written down: %s", e)
+    except (OSError, MemoryError) as e:
+        log.error("the failure could not be written down: %s", str(e) or type(e).__name__)
 
 
 def _run(recipe: Recipe, folder: Path, stop: StopRequest, before: Earlier | None) -> float | None:
