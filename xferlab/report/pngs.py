@@ -20,6 +20,7 @@ from xferlab.pictures import (
 from xferlab.report.charts import is_number, numeric_keys
 from xferlab.report.results import JobResult
 from xferlab.report.settings import SEED, Report
+from xferlab.report.tables import label_of
 from xferlab.sweep.state import FINISHED
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def _score(report: Report, scored: Sequence[JobResult], path: Path) -> bool:
     figure, axes = blank()
     lines = _lines_over(report, key)
     best = report.best
-    chosen = _label(best.values, [k for k in best.values if k != key]) if best else ""
+    chosen = label_of({k: v for k, v in best.values.items() if k != key}, _as_words) if best else ""
     few = len(lines) <= len(LINES)
     for number, (label, points) in enumerate(lines.items()):
         if few or label == chosen:
@@ -82,7 +83,7 @@ def _lines_over(report: Report, key: str) -> dict[str, dict[float, list[float]]]
     others = [each for each in report.keys if each not in (key, SEED)]
     for job in report.jobs:
         if job.best is not None and job.state.status == FINISHED:
-            label = _label({k: job.setting(k) for k in others}, others)
+            label = label_of({k: job.setting(k) for k in others}, _as_words)
             line = lines.setdefault(label, {})
             line.setdefault(float(job.setting(key)), []).append(job.best)
     return lines
@@ -146,7 +147,7 @@ def _curves(report: Report, scored: Sequence[JobResult], path: Path) -> bool:
     axes.set_ylabel(report.monitor)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y", color=GRID, linewidth=0.8)
-    told = _label(report.best.values, list(report.best.values)) if report.best else ""
+    told = label_of(report.best.values, _as_words) if report.best else ""
     put_title(
         axes, f"{report.monitor} of {counted(len(curves), 'job')}", f"blue: {told}" * bool(told)
     )
@@ -227,12 +228,3 @@ def _to_scale(values: list[float], most: int) -> Column:
 
 def _as_words(value: Any) -> str:
     return rate_words(value, 3) if isinstance(value, float) and value >= 0 else str(value)
-
-
-def _label(values: Mapping[str, Any], keys: Sequence[str]) -> str:
-    return ", ".join(f"{_short(key)} {_as_words(values[key])}" for key in keys)
-
-
-def _short(key: str) -> str:
-    """Return the last part of a key, which is enough beside its value."""
-    return key.rpartition(".")[2]

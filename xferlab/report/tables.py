@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from xferlab.errors import printable
@@ -113,14 +113,16 @@ def shown(value: Any) -> str:
     return str(value)
 
 
-def label_of(values: Mapping[str, Any]) -> str:
-    """Return values beside the last part of their keys, which is enough there.
+def label_of(values: Mapping[str, Any], words: Callable[[Any], str] = shown) -> str:
+    """Return values, in ``words``, beside the last part of their keys, which is enough there.
 
     >>> label_of({"optimizer.lr": 3e-05, "loss": "focal", "loss.gamma": None})
     'lr 3e-5, loss focal'
+    >>> label_of({"model.dropout": 0.1, "transfer.dropout": 0.2})
+    'dropout 0.1, dropout 0.2'
     """
-    told = {key.rpartition(".")[2]: value for key, value in values.items() if value is not None}
-    return ", ".join(f"{key} {shown(value)}" for key, value in told.items())
+    known = {key: value for key, value in values.items() if value is not None}
+    return ", ".join(f"{key.rpartition('.')[2]} {words(value)}" for key, value in known.items())
 
 
 def spread_words(spread: tuple[float, float | None] | None) -> str:

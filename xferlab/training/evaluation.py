@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import Encoding
@@ -24,10 +24,9 @@ class Forward:
 
         self.names = input_names(network)
         self._pad_id, self._batch_size = pad_id, batch_size
-        any_shape = {name: tf.TensorSpec((None, None), "int32") for name in self.names}
-
         self._call = tf.function(
-            lambda inputs: network(inputs, training=False), input_signature=[any_shape]
+            lambda inputs: network(inputs, training=False),
+            input_signature=[inputs_of_any_shape(self.names)],
         )
 
     def batches(
@@ -76,6 +75,13 @@ def input_names(network: Any) -> list[str]:
     if isinstance(network, Model) and isinstance(getattr(network, "_inputs_struct", None), dict):
         return [name for name in every if name in network._inputs_struct]
     return every
+
+
+def inputs_of_any_shape(names: Iterable[str]) -> dict[str, Any]:
+    """Return the ``tf.TensorSpec`` of each input: int32 (batch, length), any of both."""
+    import tensorflow as tf
+
+    return {name: tf.TensorSpec((None, None), "int32") for name in names}
 
 
 def scores(

@@ -18,7 +18,7 @@ from xferlab.contracts import Phase, TextModel, TransferPlan
 from xferlab.text.batches import Batch, batch_arrays
 from xferlab.training.assemble import Experiment
 from xferlab.training.course import Diverged, Epoch, Listener, Position, Saver, Step
-from xferlab.training.evaluation import input_names
+from xferlab.training.evaluation import input_names, inputs_of_any_shape
 from xferlab.training.rates import clip_densely, scale_rates
 
 
@@ -235,7 +235,7 @@ def training_batches(experiment: Experiment, segment: Segment) -> Any:
 
     _, example = next(batches())
     signature = (
-        {name: tf.TensorSpec((None, None), "int32") for name in names},
+        inputs_of_any_shape(names),
         tf.TensorSpec((None, *example.shape[1:]), example.dtype)
         if encoding.word_ids is None
         else tf.TensorSpec((None, None), "int32"),
