@@ -17,8 +17,8 @@ import xferlab
 PACKAGE = Path(xferlab.__file__).parent
 # From the ground up: a package, or a module beside the packages, imports only from earlier ones.
 ORDER = [
-    "errors", "flags", "files", "records", "task", "typed", "contracts", "registry", "discovery",
-    "compatibility", "pictures", "config", "pretrained", "text", "kit", "runs", "training",
+    "origin", "errors", "flags", "files", "records", "task", "typed", "contracts", "registry",
+    "discovery", "compatibility", "pictures", "config", "pretrained", "text", "kit", "runs", "training",
     "analysis", "exams", "inference", "evaluate", "export", "prepare", "finding", "runner", "sweep",
     "report", "worker", "catalogue", "cli",
 ]  # fmt: skip
