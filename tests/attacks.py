@@ -295,6 +295,19 @@ def index(name: str) -> Change:
     return only("model.safetensors.index.json", json.dumps(weights).encode())
 
 
+def added_token(token_id: int) -> Change:
+    """Add a token with an id of its own to the tokenizer's file."""
+
+    def change(folder: Path) -> None:
+        path = folder / "tokenizer.json"
+        rules = json.loads(path.read_text())
+        rules["added_tokens"].append({**rules["added_tokens"][0], "id": token_id, "content": "x1"})
+        path.write_text(json.dumps(rules))
+
+    return change
+
+
+NO_TOKENIZER = "names a tokenizer class that is not loaded"
 OWN_CODE = "the checkpoint brings its own code"
 PICKLES = "only files that are never unpickled: "
 OUT = "is a link that leads out of the checkpoint"
@@ -309,6 +322,31 @@ CHECKPOINT_ATTACKS: dict[str, tuple[str, Change]] = {
         OWN_CODE,
         table("tokenizer_config.json", auto_map={"AutoTokenizer": ["evil.T", None]}),
     ),
+    "a tokenizer class that is none": (
+        NO_TOKENIZER,
+        table("tokenizer_config.json", tokenizer_class="os.system"),
+    ),
+    **{
+        f"a tokenizer class that runs another file's code: {name}": (
+            NO_TOKENIZER,
+            both(
+                table("tokenizer_config.json", tokenizer_class=name),
+                text("processor_config.json", json.dumps({"auto_map": {name: "evil.P"}})),
+                text("preprocessor_config.json", json.dumps({"auto_map": {name: "evil.P"}})),
+                text("evil.py", TOUCHES),
+            ),
+        )
+        for name in ("AutoProcessor", "AutoFeatureExtractor", "AutoImageProcessor")
+    },
+    "a tokenizer class in the model's config": (
+        NO_TOKENIZER,
+        table("config.json", tokenizer_class="AutoProcessor"),
+    ),
+    "a token whose id fills the memory": (
+        "the id 2147483648, and the checkpoint's table has",
+        added_token(2**31),
+    ),
+    "a token that the table does not have": ("and the checkpoint's table has", added_token(5000)),
     "weights in a pickle of PyTorch": (
         PICKLES + "pytorch_model.bin",
         only("pytorch_model.bin", pickle.dumps(Evil())),

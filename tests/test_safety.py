@@ -256,7 +256,6 @@ def test_pickles_and_links_would_have_done_it(tmp_path, monkeypatch):
     "settings",
     [
         {"vocab_file": "../secret.txt", "tokenizer_file": "../secret.json"},
-        {"tokenizer_class": "os.system"},
         {"chat_template": "{{ cycler.__init__.__globals__.os.system('touch marker') }}"},
         {"name_or_path": "../other", "_name_or_path": "/etc"},
     ],
