@@ -35,7 +35,7 @@ class Hub:
         validation_share: share of the training rows to hold back if ``validation`` is null.
         max_length: longest input, in tokens; longer ones are cut.
         limit: most rows of ``train``, ``validation`` and ``test``, a sample drawn with the seed
-            in which classes keep their shares; null for all.
+            in which classes keep their shares; below 1 a share of the rows; null for all.
     """
 
     id: str
@@ -52,7 +52,7 @@ class Hub:
     label_separator: str = "|"
     validation_share: float = 0.1
     max_length: int = 128
-    limit: dict[str, int | None] = field(default_factory=no_limit)
+    limit: dict[str, int | float | None] = field(default_factory=no_limit)
 
     def __post_init__(self) -> None:
         check_fields(self.max_length, self.validation_share, self.limit)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from xferlab.errors import ConfigError, did_you_mean
+from xferlab.text.columns import missing_column
 from xferlab.text.labels import Rows
-from xferlab.text.tables import missing_column
 
 log = logging.getLogger(__name__)
 
