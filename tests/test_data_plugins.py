@@ -278,6 +278,10 @@ def hub(tmp_path_factory):
     scripted = root / "datasets" / "some" / "script"
     scripted.mkdir(parents=True)
     (scripted / "script.py").write_text("open('was_here', 'w')\n")
+    cells = root / "datasets" / "some" / "cells"
+    cells.mkdir(parents=True)
+    rows = [(f"text {i}", ["None", "null", "nan", "NA"][i % 4]) for i in range(40)]
+    write_csv(cells / "train.csv", rows)
     with HubServer(root) as server:
         yield server
 
@@ -320,6 +324,15 @@ def test_hub_data_once_fetched_serve_without_a_network(hub, tmp_path):
     assert refused[0][0].startswith("the Hub cannot be reached to look up revision 'main'")
     assert refused[0][2].endswith(f"data.revision={commit}")
     assert refused[1][0].startswith("'nyu-mll/glue' (sst2) cannot be had from the Hub")
+    assert hub.requests == []
+
+
+def test_hub_cells_of_csv_are_read_as_they_stand_also_from_the_cache(hub, tmp_path):
+    cells = {"id": "some/cells", "validation": None, "test": None, "validation_share": 0.1}
+    expected = "ok ('NA', 'None', 'nan', 'null') (9, 9, 9, 9) {'train': 36, 'validation': 4} text 0"
+    assert expected in ask(hub, tmp_path, cells)
+    hub.requests.clear()
+    assert expected in ask(hub, tmp_path, cells, HF_HUB_OFFLINE="1")
     assert hub.requests == []
 
 

@@ -14,6 +14,8 @@ from xferlab.text.labels import Rows
 
 log = logging.getLogger(__name__)
 
+CELLS_AS_WRITTEN = {"keep_default_na": False, "na_values": [""]}
+"""Settings of the client's CSV reader, which else takes ``None``, ``NA`` or ``nan`` for no value."""
 SECRET = (-1, None)
 """What stands for a label that is not told, e.g. in the test splits of GLUE."""
 
@@ -42,7 +44,7 @@ class HubDataset:
         if not sys.stderr.isatty():
             datasets.disable_progress_bars()
         try:
-            builder = datasets.load_dataset_builder(str(path), config, revision=revision)
+            builder = _builder(str(path), config, revision)
             _check_revision(builder, repo_id, revision)
             _refuse_outside(builder, repo_id, path if path.is_dir() else None)
             builder.download_and_prepare()
@@ -93,6 +95,29 @@ class HubDataset:
         """Return the names that a label column, or a column of lists of labels, declares."""
         feature = self._splits[split].features[label]
         return list(getattr(getattr(feature, "feature", feature), "names", None) or [])
+
+
+def _builder(path: str, config: str | None, revision: str | None) -> Any:
+    """Return the client's builder of a dataset; of CSV files one that reads cells as they stand."""
+    import datasets
+
+    def load(**settings: Any) -> Any:
+        return datasets.load_dataset_builder(path, config, revision=revision, **settings)
+
+    try:
+        builder = load()
+    except ValueError as e:
+        if "find cache" not in str(e):
+            raise
+        try:
+            return load(**CELLS_AS_WRITTEN)  # in the cache under the name of these settings
+        except ValueError:
+            raise e from None
+    kinds = {cls.__module__ for cls in type(builder).__mro__}
+    own = builder.config
+    if "datasets.packaged_modules.csv.csv" in kinds and own.keep_default_na and not own.na_values:
+        return load(**CELLS_AS_WRITTEN)
+    return builder
 
 
 def _named(label: Any, names: list[str]) -> Any:
