@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Sequence
 
-from xferlab.config.overrides import as_word
+from xferlab.config.overrides import typed
 from xferlab.errors import ConfigError, nearest
 
 SHOWN = 20
@@ -29,20 +28,6 @@ PAIRS = (
 """Names of two columns that are one row of two texts, apart from those that are counted."""
 _COUNTED = re.compile(r"(.*?)([_\- .]?)(1|2|[ab]|one|two|left|right)", re.IGNORECASE)
 _SECOND = {"1": "2", "a": "b", "one": "two", "left": "right"}
-
-
-def typed(key: str, value: str) -> str:
-    """Return what a person types to set ``key``, such that a shell and Hydra both read it.
-
-    >>> print(typed("data.separator", ";"), typed("data.text", "text_a"), typed("--text", "a b"))
-    "data.separator=';'" data.text=text_a --text='a b'
-    """
-    if key.startswith("--"):
-        return f"{key}={shlex.quote(value)}"
-    word = as_word(key, value)
-    if "'" in word and not set('"$`\\!') & set(word):
-        return f'"{word}"'
-    return shlex.quote(word)
 
 
 def second_of(name: str, known: Iterable[str]) -> str | None:

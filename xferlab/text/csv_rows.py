@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
+from xferlab.config.overrides import typed
 from xferlab.errors import ConfigError
-from xferlab.text.columns import typed
 from xferlab.text.lines import LONGEST_LINE, TOO_LONG, NumberedLine, TextFile, decoded
 from xferlab.text.stream_types import text_problem
 

@@ -15,7 +15,7 @@ from xferlab.text.labels import Rows
 log = logging.getLogger(__name__)
 
 CELLS_AS_WRITTEN = {"keep_default_na": False, "na_values": [""]}
-"""Settings of the client's CSV reader, which else takes ``None``, ``NA`` or ``nan`` for no value."""
+"""Settings of the client's CSV reader, which else takes ``None`` or ``NA`` for no value."""
 SECRET = (-1, None)
 """What stands for a label that is not told, e.g. in the test splits of GLUE."""
 

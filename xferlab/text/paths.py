@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from xferlab.config.overrides import typed
 from xferlab.errors import ConfigError, nearest
-from xferlab.text.columns import typed
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 JSON_LINES = (".jsonl", ".ndjson", ".json")
