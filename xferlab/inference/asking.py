@@ -124,14 +124,16 @@ def file_rows(
         )
     data = config.get("data")
     usual = data if isinstance(data, Mapping) else {}
-    wanted = [str(usual.get("text")), "text"]
+    wanted = [name for name in (usual.get("text"), "text") if isinstance(name, str)]
     stream = _opened(name, [text] if text else wanted, separator, usual.get("separator"))
     if tuple(stream.columns) == LINE_COLUMNS and spec.has_pairs:
         wanted = ["first"]
     column = column_of(stream, text, wanted, "--text", name)
     second = None
     if spec.has_pairs:
-        second = column_of(stream, pair, [str(usual.get("pair")), "pair", "second"], "--pair", name)
+        known = [usual.get("pair"), "pair", "second"]
+        usual_pair = [name for name in known if isinstance(name, str)]
+        second = column_of(stream, pair, usual_pair, "--pair", name)
     columns = [column] if second is None else [column, second]
     return Asked(_asked(spec, stream.rows(columns), column, second), stream)
 

@@ -31,11 +31,11 @@ def json_stream(text: TextFile, key: str) -> Stream:
     line, data = first
     begins = decoded(data).lstrip() if data else ""
     if begins.startswith("["):
-        return _of_rows(_listed(text))
+        return _of_rows(text, _listed(text))
     if data is not None and _row(line, data).problem and begins.startswith("{"):
         objects = _objects(text)
         if objects:
-            return _of_rows(objects)
+            return _of_rows(text, objects)
     only = _only_object(text)
     if only is not None:
         _refuse_table(text, only)
@@ -64,12 +64,17 @@ def _of_lines(text: TextFile) -> Stream:
     if not columns:
         with text.open() as again:
             line, data = next((n, d) for n, d in text.lines(again) if d is None or d.strip())
-        raise ConfigError(
-            f"{text.path} has no row in JSON: line {line} {_row(line, data).problem}",
-            where=f"{text.path}:{line}",
-            fix=ONE_A_LINE,
-        )
+        problem = _row(line, data).problem or "is empty"
+        raise _no_row(text, f"line {line} {problem}", line)
     return Stream(columns, rows, text.size(), stream.tell, all_columns=lambda: _names(text, None))
+
+
+def _no_row(text: TextFile, problem: str, line: int = 0) -> ConfigError:
+    return ConfigError(
+        f"{text.path} has no row in JSON: {problem}",
+        where=f"{text.path}:{line}" if line else str(text.path),
+        fix=ONE_A_LINE,
+    )
 
 
 def _names(text: TextFile, most: int | None) -> list[str]:
@@ -201,11 +206,13 @@ def _refuse_table(text: TextFile, values: dict[str, Any]) -> None:
     )
 
 
-def _of_rows(rows: list[StreamedRow]) -> Stream:
+def _of_rows(text: TextFile, rows: list[StreamedRow]) -> Stream:
     """Return the stream of rows that are read already."""
     names: dict[str, None] = {}
     for row in rows:
         names.update(dict.fromkeys(row.values))
+    if rows and not names:
+        raise _no_row(text, f"row 1 {rows[0].problem or 'is empty'}")
     done = 0
 
     def chosen(columns: Sequence[str]) -> Iterator[StreamedRow]:
