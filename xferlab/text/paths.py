@@ -65,7 +65,7 @@ def _wanted(key: str) -> str:
 
 def _refuse_several_splits(files: Sequence[Path], pattern: str, key: str) -> None:
     """Raise ConfigError for a glob that takes rows of two splits for one."""
-    by_split = _by_split(files)
+    by_split = _by_split(files, by_folder=len({path.parent for path in files}) > 1)
     splits = [split for split in by_split if split]
     if len(splits) < 2:
         return
@@ -77,11 +77,12 @@ def _refuse_several_splits(files: Sequence[Path], pattern: str, key: str) -> Non
     )
 
 
-def _by_split(files: Iterable[Path]) -> dict[str, list[Path]]:
-    """Return files by the split that their names say, training first."""
+def _by_split(files: Iterable[Path], *, by_folder: bool = False) -> dict[str, list[Path]]:
+    """Return files by the split that their names, or those of their folders, say."""
     found: dict[str, list[Path]] = {}
     for path in sorted(files):
-        found.setdefault(split_of(path), []).append(path)
+        split = split_of(path) or (split_of(path.parent) if by_folder else "")
+        found.setdefault(split, []).append(path)
     order = ("train", "validation", "test", "")
     return {split: found[split] for split in order if split in found}
 
