@@ -1,4 +1,8 @@
-"""Rows of Parquet files: the columns asked for alone, some hundred rows at a time."""
+"""Rows of Parquet files: the columns asked for alone, a thousand rows at a time.
+
+A few bytes may stand for gigabytes of equal values. So equal strings of a batch are one string in
+memory, and what a file unpacks to is bounded by its size.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,9 @@ from xferlab.errors import ConfigError
 from xferlab.text.stream_types import NOT_UNICODE, Stream, StreamedRow, checked_row
 
 BATCH_ROWS = 1024
-BOMB_FACTOR = 1_000
-BOMB_BYTES = 1_000_000_000
-"""A file whose values are more bytes than this, and than so many times the file, is refused."""
+MOST_UNPACKED = 1_000_000_000
+MOST_TIMES = 1_000
+"""A file whose texts have more letters than that, and than so many times its bytes, is refused."""
 
 
 def parquet_stream(path: Path) -> Stream:
@@ -28,51 +32,78 @@ def parquet_stream(path: Path) -> Stream:
         file = pyarrow.parquet.ParquetFile(path, pre_buffer=False)
         names = list(file.schema_arrow.names)
         total = file.metadata.num_rows
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as e:
+    except (pyarrow.ArrowException, OSError, ValueError) as e:
         what = str(e).partition("\n")[0]
         raise ConfigError(
             f"{path} is not a whole Parquet file: {what}", where=str(path), fix="make it again"
         ) from e
-    size = path.stat().st_size
     done = 0
 
     def rows(columns: Sequence[str]) -> Iterator[StreamedRow]:
         nonlocal done
-        unpacked = 0
-        if not columns:
-            return
         try:
-            for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns)):
-                unpacked += batch.nbytes
-                _refuse_bomb(path, size, unpacked)
-                for row in _rows_of(batch, columns):
-                    done += 1
-                    yield row
-        except (pyarrow.ArrowException, OSError, OverflowError, ValueError) as e:
+            for row in _rows(path, file.schema_arrow, columns):
+                done += 1
+                yield row
+        except (pyarrow.ArrowException, OSError, OverflowError, ValueError, MemoryError) as e:
             what = f"{path} cannot be read after row {done}: {str(e).partition(chr(10))[0]}"
             raise ConfigError(what, where=str(path), fix="make it again") from e
 
     return Stream(names, rows, total, lambda: done, row_count=total)
 
 
-def _refuse_bomb(path: Path, size: int, unpacked: int) -> None:
-    if unpacked > max(BOMB_BYTES, BOMB_FACTOR * size):
-        raise ConfigError(
-            f"{path} of {size:,} bytes unpacks to more than {BOMB_FACTOR:,} times its size",
-            where=str(path),
-            fix="do not use this file unless you know why; write it again as JSON lines if you do",
-        )
+def _rows(path: Path, schema: Any, columns: Sequence[str]) -> Iterator[StreamedRow]:
+    """Yield the rows, strings read as a dictionary where they are no part of another value."""
+    import pyarrow
+    import pyarrow.parquet
+
+    is_text = (pyarrow.types.is_string, pyarrow.types.is_large_string)
+    texts = [name for name in columns if any(test(schema.field(name).type) for test in is_text)]
+    file = pyarrow.parquet.ParquetFile(path, pre_buffer=False, read_dictionary=texts)
+    most = max(MOST_UNPACKED, MOST_TIMES * path.stat().st_size)
+    letters = 0
+    for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns)):
+        for row in _rows_of(batch, columns):
+            letters += sum(len(v) for v in row.values.values() if isinstance(v, str | list))
+            if letters > most:
+                raise ConfigError(
+                    f"{path} of {path.stat().st_size:,} bytes unpacks to more than {letters:,}",
+                    where=str(path),
+                    fix="do not use it unless you know why; as JSON lines it has its full size",
+                )
+            yield row
 
 
 def _rows_of(batch: Any, columns: Sequence[str]) -> Iterator[StreamedRow]:
     try:
-        for values in zip(*(batch.column(name).to_pylist() for name in columns), strict=True):
+        lists = [_values(batch.column(name)) for name in columns]
+    except UnicodeDecodeError:
+        lists = [_one_by_one(batch.column(name)) for name in columns]
+    for values in zip(*lists, strict=True):
+        if any(value is _NO_TEXT for value in values):
+            yield StreamedRow(0, {}, NOT_UNICODE)
+        else:
             yield checked_row(0, dict(zip(columns, values, strict=True)))
-    except UnicodeDecodeError:  # then nothing was yielded: a column is read as a whole
-        for i in range(batch.num_rows):
-            try:
-                row = {name: batch.column(name)[i].as_py() for name in columns}
-            except UnicodeDecodeError:
-                yield StreamedRow(0, {}, NOT_UNICODE)
-            else:
-                yield checked_row(0, row)
+
+
+_NO_TEXT = object()
+
+
+def _values(column: Any) -> list[Any]:
+    """Return the values of a column; equal strings of a dictionary are one and the same."""
+    if not hasattr(column, "dictionary"):
+        return list(column.to_pylist())
+    used = column.indices.unique()
+    values = dict(zip(used.to_pylist(), column.dictionary.take(used).to_pylist(), strict=True))
+    return [values[i] for i in column.indices.to_pylist()]
+
+
+def _one_by_one(column: Any) -> list[Any]:
+    """Return the values of a column, ``_NO_TEXT`` for bytes that are no UTF-8."""
+    values = []
+    for value in column:
+        try:
+            values.append(value.as_py())
+        except UnicodeDecodeError:
+            values.append(_NO_TEXT)
+    return values

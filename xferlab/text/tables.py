@@ -89,7 +89,12 @@ def read_table(
         for name in names:
             read.setdefault(name, [])
         before = sum(rows for _, rows in files)
-        files.append((path, _append(stream, path, names, read, max_rows - before, key)))
+        if before + (stream.row_count or 0) > max_rows:
+            raise _too_many(path, before + (stream.row_count or 0), max_rows, key)
+        rows = _append(stream, path, names, read, max_rows - before)
+        if rows > max_rows - before:
+            raise _too_many(path, before + rows, max_rows, key)
+        files.append((path, rows))
     if not any(rows for _, rows in files):
         raise ConfigError(f"{pattern} has no rows", where=key, fix="name a file that has some")
     return Table(read, tuple(files), key)
@@ -122,12 +127,8 @@ def _names_of(
     }
 
 
-def _append(
-    stream: Stream, path: Path, names: Mapping[str, str], to: Columns, most: int, key: str
-) -> int:
-    """Append a file's rows to the columns; return how many."""
-    if stream.row_count is not None and stream.row_count > most:
-        raise _too_many(path, stream.row_count, key)
+def _append(stream: Stream, path: Path, names: Mapping[str, str], to: Columns, most: int) -> int:
+    """Append a file's rows to the columns; return how many, at most one more than ``most``."""
     count = 0
     columns = [(to[name], column) for name, column in names.items()]
     for row in stream.rows(list(dict.fromkeys(names.values()))):
@@ -135,18 +136,18 @@ def _append(
         if row.problem:
             raise _refusal(path, count, row)
         if count > most:
-            raise _too_many(path, count, key)
+            break
         for values, column in columns:
             values.append(row.values[column])
     return count
 
 
-def _too_many(path: Path, rows: int, key: str) -> ConfigError:
+def _too_many(path: Path, rows: int, most: int, key: str) -> ConfigError:
     group = key.partition(".")[0]
     return ConfigError(
-        f"{path} has {rows:,} rows or more, beyond what is read of a split",
+        f"{key} has {rows:,} rows or more with {path}; {most:,} are read",
         where=key,
-        fix=f"{group}.max_rows={rows} if that is right, or name fewer files",
+        fix=f"{group}.max_rows={rows} if so many are meant, or name a smaller file",
     )
 
 
