@@ -67,7 +67,7 @@ def predict(argv: list[str]) -> int:
             codes.append(_answer(run, asked, lambda: TEXT_SINKS[str(kind)](run.spec, stream)))
 
     replace_whole(flags.output, write)
-    print(f"written    {flags.output}", file=sys.stderr)
+    print(f"written    {printable(str(flags.output))}", file=sys.stderr)
     return codes[0]
 
 
