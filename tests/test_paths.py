@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from xferlab.config.compose import compose_config, preflight, publish
-from xferlab.config.overrides import parse_overrides
+from xferlab.config.overrides import parse_overrides, typed
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
 from xferlab.text.columns import missing_column, pair_of
@@ -191,3 +191,13 @@ def test_a_byte_order_mark_in_a_config_changes_nothing(workspace):
     plain, marked = (compose_config([f"experiment={name}"]) for name in ("plain", "marked"))
     assert marked.optimizer.lr == 1e-4
     assert {**marked, "hydra": None} == {**plain, "hydra": None}
+
+
+@pytest.mark.parametrize(
+    "value", [*";|,'\"$!~()#&* \\`<>?{}é=:", "\\t", "a b", "it's", " label", "a;b"]
+)
+def test_what_a_fix_says_to_type_is_read_by_a_shell_and_by_hydra_as_it_is_meant(value):
+    (word,) = shlex.split(typed("data.separator", value))
+    (override,) = parse_overrides([word])
+    assert override.value() == value
+    assert shlex.split(typed("--text", value)) == [f"--text={value}"]

@@ -11,6 +11,9 @@ from typing import Any
 from xferlab.errors import ConfigError, did_you_mean
 from xferlab.text.columns import missing_column
 from xferlab.text.labels import Rows
+from xferlab.text.parquet_rows import NO_TEXT, values_of
+from xferlab.text.stream_types import NOT_UNICODE, text_problem
+from xferlab.text.tables import MAX_ROWS
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +58,15 @@ class HubDataset:
             raise _explain(e, repo_id, config, revision) from e
         log.info("%s %s is of commit %s", repo_id, config or "", builder.hash)
 
-    def rows(self, split: str, key: str, text: str, pair: str | None, label: str) -> Rows:
+    def rows(
+        self,
+        split: str,
+        key: str,
+        text: str,
+        pair: str | None,
+        label: str,
+        max_rows: int = MAX_ROWS,
+    ) -> Rows:
         """Return the rows of a split that have a label.
 
         Args:
@@ -64,6 +75,7 @@ class HubDataset:
             text: column of the text.
             pair: column of the second text, if there is one.
             label: column of the label; positions become the names that the dataset declares.
+            max_rows: most rows; more are refused.
         """
         if split not in self._splits:
             fix = did_you_mean(split, self._splits)
@@ -73,11 +85,18 @@ class HubDataset:
                 fix=fix if key == "train" else f"{fix}, or data.{key}=null for none",
             )
         found, source = self._splits[split], f"{self.repo_id} {split}"
+        if found.num_rows > max_rows:
+            raise ConfigError(
+                f"{source} has {found.num_rows:,} rows, and {max_rows:,} are read",
+                where=f"data.{key}",
+                fix=f"data.max_rows={found.num_rows} if so many are meant",
+            )
         columns: dict[str, list[Any]] = {}
         for role, column in {"text": text, "pair": pair, "label": label}.items():
             if column and column not in found.column_names:
                 raise missing_column(column, found.column_names, source, f"data.{role}")
-            columns[role] = found.data.column(column).to_pylist() if column else []
+            columns[role] = values_of(found.data.column(column)) if column else []
+            _refuse_no_text(columns[role], source)
         labels, names = columns["label"], self.class_names(split, label)
         kept = [i for i, value in enumerate(labels) if not (names and value in SECRET)]
         if all(value in SECRET for value in labels):
@@ -95,6 +114,18 @@ class HubDataset:
         """Return the names that a label column, or a column of lists of labels, declares."""
         feature = self._splits[split].features[label]
         return list(getattr(getattr(feature, "feature", feature), "names", None) or [])
+
+
+def _refuse_no_text(values: list[Any], source: str) -> None:
+    """Raise ConfigError for the first value that is text and cannot be stored or shown."""
+    for number, value in enumerate(values, 1):
+        problem = NOT_UNICODE if value is NO_TEXT else text_problem(value)
+        if problem:
+            raise ConfigError(
+                f"row {number} {problem}",
+                where=f"{source}, row {number}",
+                fix="look at that row; data=files reads a corrected copy",
+            )
 
 
 def _builder(path: str, config: str | None, revision: str | None) -> Any:

@@ -75,35 +75,36 @@ def _rows(path: Path, schema: Any, columns: Sequence[str]) -> Iterator[StreamedR
 
 
 def _rows_of(batch: Any, columns: Sequence[str]) -> Iterator[StreamedRow]:
-    try:
-        lists = [_values(batch.column(name)) for name in columns]
-    except UnicodeDecodeError:
-        lists = [_one_by_one(batch.column(name)) for name in columns]
+    lists = [values_of(batch.column(name)) for name in columns]
     for values in zip(*lists, strict=True):
-        if any(value is _NO_TEXT for value in values):
+        if any(value is NO_TEXT for value in values):
             yield StreamedRow(0, {}, NOT_UNICODE)
         else:
             yield checked_row(0, dict(zip(columns, values, strict=True)))
 
 
-_NO_TEXT = object()
+NO_TEXT = object()
+"""What stands for bytes that are no UTF-8."""
 
 
-def _values(column: Any) -> list[Any]:
-    """Return the values of a column; equal strings of a dictionary are one and the same."""
-    if not hasattr(column, "dictionary"):
-        return list(column.to_pylist())
-    used = column.indices.unique()
-    values = dict(zip(used.to_pylist(), column.dictionary.take(used).to_pylist(), strict=True))
-    return [values[i] for i in column.indices.to_pylist()]
+def values_of(column: Any) -> list[Any]:
+    """Return the values of an Arrow column; equal strings of a dictionary are one and the same."""
+    try:
+        if not hasattr(column, "dictionary"):
+            return list(column.to_pylist())
+        used = column.indices.unique()
+        values = dict(zip(used.to_pylist(), column.dictionary.take(used).to_pylist(), strict=True))
+        return [values[i] for i in column.indices.to_pylist()]
+    except UnicodeDecodeError:
+        return _one_by_one(column)
 
 
 def _one_by_one(column: Any) -> list[Any]:
-    """Return the values of a column, ``_NO_TEXT`` for bytes that are no UTF-8."""
-    values = []
+    """Return the values of a column, ``NO_TEXT`` for those that cannot be read."""
+    values: list[Any] = []
     for value in column:
         try:
             values.append(value.as_py())
         except UnicodeDecodeError:
-            values.append(_NO_TEXT)
+            values.append(NO_TEXT)
     return values
