@@ -170,10 +170,9 @@ def _missing(e: MissingConfigException, words: Sequence[str], config_name: str) 
         name = str(e.missing_cfg_file).removeprefix("data/")
         fix = data_meant(name)
         if fix:
-            error = REGISTRY.unknown(group, name, fix)
             place = origin_of_choice(group, name, words, config_name)
-            error.where += f" ({place})" if place else ""
-            return error
+            where = f"data={name} ({place})" if place else f"data={name}"
+            return ConfigError(f"there is no data named '{name}'", where=where, fix=fix)
     known = {g: [*REGISTRY.names(g), *files_in(g)] for g in CHOICES}
     known.setdefault(group, list(e.options or []))
     error = REGISTRY.unknown(group or "file", name, better_name(group, name, known))
