@@ -425,3 +425,45 @@ DATA_ATTACKS: dict[str, tuple[str, Change]] = {
         card("configs: !!python/object/apply:pathlib.Path.touch [marker]"),
     ),
 }
+
+
+def parquet(value: str, times: int) -> Change:
+    """Write a value over and over, which Parquet does in a few bytes."""
+
+    def change(folder: Path) -> None:
+        import numpy as np
+        import pyarrow
+        import pyarrow.parquet
+
+        places = pyarrow.array(np.zeros(times, dtype="int32"))
+        column = pyarrow.DictionaryArray.from_arrays(places, pyarrow.array([value]))
+        rows = pyarrow.table({"text": column, "label": column})
+        path = folder / "rows.parquet"
+        pyarrow.parquet.write_table(rows, path, compression="zstd", store_schema=False)
+        assert path.stat().st_size < 300_000
+
+    return change
+
+
+def json_row(label: str) -> Change:
+    return text(
+        "rows.jsonl", '{"text": "a", "label": "b"}\n{"text": "a", "label": ' + label + "}\n"
+    )
+
+
+FILE_ATTACKS: dict[str, tuple[str, Change]] = {
+    "a header that claims millions of rows": ("5,000,000 are read", parquet("a", 6_000_000)),
+    "gigabytes of one text in a few bytes": ("unpacks to more", parquet("x" * 10**7, 4_000)),
+    "a number of 5,000 digits": ("row 2 is not a row in JSON", json_row("7" * 5_000)),
+    "a label without a bottom": ("it is nested too deeply", json_row(DEEP)),
+    "half a surrogate pair": ("row 2 has half a surrogate pair", json_row('"\\ud800"')),
+    "a NUL byte": ("row 2 has a NUL byte", json_row('"\\u0000"')),
+    "a quote that is never closed": (
+        "a quote that opens here is never closed",
+        text("rows.csv", "text,label\na,b\n" + '"' + "a,b\n" * 100_000),
+    ),
+    "a line without an end": (
+        "is longer than",
+        text("rows.csv", "text,label\n" + "x" * 17_000_000),
+    ),
+}

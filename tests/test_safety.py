@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from attacks import CHECKPOINT_ATTACKS, CONFIG_ATTACKS, DATA_ATTACKS, Evil
+from attacks import CHECKPOINT_ATTACKS, CONFIG_ATTACKS, DATA_ATTACKS, FILE_ATTACKS, Evil
 from omegaconf import OmegaConf
 from tiny_checkpoints import write_tiny_checkpoint
 
@@ -293,6 +293,19 @@ def test_a_dataset_that_is_more_than_data_is_refused(name, tmp_path, monkeypatch
     assert not (tmp_path / "marker").exists()
 
 
+@pytest.mark.parametrize("name", FILE_ATTACKS)
+def test_a_file_of_rows_that_costs_or_breaks_is_refused(name, tmp_path):
+    from xferlab.text.tables import read_table
+
+    said, change = FILE_ATTACKS[name]
+    change(tmp_path)
+    (path,) = tmp_path.iterdir()
+    asked = {"text": "data.text", "label": "data.label"}
+    answer = refused(read_table, str(path), "data.train", "", asked)
+    assert said in answer
+    answer.encode()
+
+
 @pytest.mark.parametrize(
     "file", ["/etc/passwd", "../secret.csv", "http://169.254.169.254/x", "zip://x::/etc/x.zip"]
 )
@@ -384,5 +397,6 @@ def test_the_page_lists_every_attack_and_no_other():
     rows = set(re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", page, re.MULTILINE))
     tried = {(name, case.said) for name, case in CONFIG_ATTACKS.items()}
     tried |= {(name, said) for name, (_, said) in SAVED.items()}
-    tried |= {(name, said) for name, (said, _) in (CHECKPOINT_ATTACKS | DATA_ATTACKS).items()}
+    changes = CHECKPOINT_ATTACKS | DATA_ATTACKS | FILE_ATTACKS
+    tried |= {(name, said) for name, (said, _) in changes.items()}
     assert {row for row in rows if row not in {("attack", "answer"), ("---", "---")}} == tried

@@ -11,6 +11,7 @@ from typing import Any
 from xferlab.config.recipe import Recipe
 from xferlab.config.schema import TrainConfig, interval
 from xferlab.errors import XferlabError
+from xferlab.escaping import guard_logs
 from xferlab.exams.inspection import inspect
 from xferlab.files import delete_partial, sha256_of, write_json
 from xferlab.prepare import prepare
@@ -76,6 +77,7 @@ def run(recipe: Recipe, folder: Path) -> float | None:
         ConfigError: the folder holds another config's run, or a process that is at work.
         Interrupted: a signal asked to stop; the state is saved.
     """
+    guard_logs()
     with locked(folder), beating(folder), StopRequest() as stop:
         before = refuse_changed(folder, recipe)
         if before and before.status == "finished" and not before.changed:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from xferlab.discovery import load_plugins
 from xferlab.errors import XferlabError
+from xferlab.escaping import guard_logs
 from xferlab.runs.lock import refuse_links
 from xferlab.runs.record import write_error, write_status
 from xferlab.runs.signals import Interrupted, StopRequest
@@ -82,6 +83,7 @@ def _log_to(path: Path) -> None:
     if sys.stderr.isatty():
         handlers.append(logging.StreamHandler())
     logging.basicConfig(level=logging.INFO, handlers=handlers)
+    guard_logs()
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from xferlab import Split, TaskSpec, TextData, register
 from xferlab.text.labels import Rows, TaskChoice
+from xferlab.text.paths import find_files
 from xferlab.text.splits import check_fields, known_split, no_limit, text_data
-from xferlab.text.tables import find_files, read_table
+from xferlab.text.tables import MAX_ROWS, read_table
 
 
 @register("data", "files")
@@ -28,11 +29,13 @@ class Files:
         class_names: every class, in label order; empty takes those of a ``labels.txt`` beside the
             training file (one a line) if they fit, or else the labels that occur, sorted.
         label_separator: what stands between several labels of a row.
-        separator: what stands between columns of a text file; empty goes by the suffix.
+        separator: what stands between columns of a text file; empty takes what a first line
+            ``sep=;`` declares, or else goes by the suffix.
         validation_share: share of the training rows to hold back if there is no validation file.
         max_length: longest input, in tokens; longer ones are cut.
         limit: most rows of ``train``, ``validation`` and ``test``, a sample drawn with the seed
-            in which classes keep their shares; null for all.
+            in which classes keep their shares; below 1 a share of the rows; null for all.
+        max_rows: most rows of a split that are read; files with more are refused.
     """
 
     train: str
@@ -47,10 +50,13 @@ class Files:
     separator: str = ""
     validation_share: float = 0.1
     max_length: int = 128
-    limit: dict[str, int | None] = field(default_factory=no_limit)
+    limit: dict[str, int | float | None] = field(default_factory=no_limit)
+    max_rows: int = MAX_ROWS
 
     def __post_init__(self) -> None:
         check_fields(self.max_length, self.validation_share, self.limit)
+        if self.max_rows < 1:
+            raise ValueError(f"max_rows must be at least 1, got {self.max_rows}")
         if not self.label_separator:
             raise ValueError("label_separator must be one character or more")
         if self.separator not in ("", "\\t") and len(self.separator) != 1:
@@ -87,7 +93,16 @@ class Files:
         )
 
     def _rows(self, path: str, split: str) -> Rows:
-        table = read_table(path, f"data.{split}", self.separator.replace("\\t", "\t"))
+        asked = {self.text: "data.text", self.label: "data.label"}
+        if self.pair:
+            asked[self.pair] = "data.pair"
+        table = read_table(
+            path,
+            f"data.{split}",
+            self.separator.replace("\\t", "\t"),
+            columns=asked,
+            max_rows=self.max_rows,
+        )
         return Rows(
             texts=table.column(self.text, "data.text"),
             labels=table.column(self.label, "data.label"),

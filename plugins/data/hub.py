@@ -9,6 +9,7 @@ from xferlab import TextData, register
 from xferlab.text.hub_rows import HubDataset
 from xferlab.text.labels import TaskChoice
 from xferlab.text.splits import check_fields, no_limit, text_data
+from xferlab.text.tables import MAX_ROWS
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,8 @@ class Hub:
         validation_share: share of the training rows to hold back if ``validation`` is null.
         max_length: longest input, in tokens; longer ones are cut.
         limit: most rows of ``train``, ``validation`` and ``test``, a sample drawn with the seed
-            in which classes keep their shares; null for all.
+            in which classes keep their shares; below 1 a share of the rows; null for all.
+        max_rows: most rows of a split that are read; data with more are refused.
     """
 
     id: str
@@ -52,10 +54,13 @@ class Hub:
     label_separator: str = "|"
     validation_share: float = 0.1
     max_length: int = 128
-    limit: dict[str, int | None] = field(default_factory=no_limit)
+    limit: dict[str, int | float | None] = field(default_factory=no_limit)
+    max_rows: int = MAX_ROWS
 
     def __post_init__(self) -> None:
         check_fields(self.max_length, self.validation_share, self.limit)
+        if self.max_rows < 1:
+            raise ValueError(f"max_rows must be at least 1, got {self.max_rows}")
         if not self.label_separator:
             raise ValueError("label_separator must be one character or more")
 
@@ -64,7 +69,7 @@ class Hub:
         found = HubDataset(self.id, self.config, self.revision)
         names = {"train": self.train, "validation": self.validation, "test": self.test}
         splits = {
-            key: found.rows(name, key, self.text, self.pair, self.label)
+            key: found.rows(name, key, self.text, self.pair, self.label, self.max_rows)
             for key, name in names.items()
             if name
         }

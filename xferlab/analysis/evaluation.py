@@ -14,10 +14,10 @@ from xferlab.analysis.calibration import Calibration, Residuals, calibration_of,
 from xferlab.analysis.classes import Report, class_report
 from xferlab.analysis.confusion import Confusion, LabelCounts, confusion_of
 from xferlab.analysis.drawing import calibration_picture, confusion_picture, residuals_picture
-from xferlab.analysis.escaping import csv_text
 from xferlab.analysis.mistakes import NUMBER, Mistakes, mistakes_of
 from xferlab.contracts import Task
 from xferlab.errors import printable
+from xferlab.escaping import csv_text
 from xferlab.pictures import as_png_bytes
 
 

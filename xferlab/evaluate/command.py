@@ -10,6 +10,8 @@ from pathlib import Path
 from xferlab.analysis.bootstrap import SAMPLES
 from xferlab.analysis.evaluation import Evaluation
 from xferlab.analysis.mistakes import NUMBER
+from xferlab.errors import printable
+from xferlab.escaping import guard_logs
 from xferlab.evaluate.keeping import keep
 from xferlab.evaluate.rows import Chosen, choose_rows
 from xferlab.flags import FlagParser
@@ -54,7 +56,7 @@ def evaluate(argv: list[str]) -> int:
         weights=run.content.digest,
     )
     folder = keep(evaluation, run.folder, record)
-    print("\n".join(lines(run, chosen, evaluation, folder)))
+    print("\n".join(map(printable, lines(run, chosen, evaluation, folder))))
     sys.stdout.flush()
     return 0
 
@@ -65,6 +67,7 @@ def _show_notes() -> None:
     log.setLevel(logging.INFO)
     if not log.handlers and not logging.getLogger().handlers:
         log.addHandler(logging.StreamHandler())
+    guard_logs()
 
 
 def _count(word: str) -> int:

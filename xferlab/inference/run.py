@@ -24,6 +24,7 @@ from xferlab.registry import REGISTRY
 from xferlab.text.batches import begins_word
 from xferlab.text.labels import Rows
 from xferlab.text.splits import known_split
+from xferlab.text.stream_types import text_problem
 from xferlab.training.backend import import_backend
 from xferlab.training.evaluation import Forward
 from xferlab.training.weights import load_weights
@@ -272,10 +273,8 @@ def row_problem(spec: TaskSpec, text: Any, pair: Any = None) -> str:
             second = "second " * (part is pair and part is not text)
             is_none = part is None or part != part
             return f"has no {second}text" if is_none else f"is no text but {type(part).__name__}"
-        try:
-            part.encode()
-        except UnicodeEncodeError:
-            return "is not Unicode (UTF-8)"
+        if text_problem(part):
+            return text_problem(part)
     return ""
 
 

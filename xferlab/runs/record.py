@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 
 from xferlab.contracts import TextData
 from xferlab.errors import ConfigError, XferlabError
+from xferlab.escaping import visible
 from xferlab.files import sha256_of, write_json, write_whole
 from xferlab.records import read_record
 from xferlab.registry import REGISTRY, Entry
@@ -129,7 +130,7 @@ def write_error(folder: Path, error: BaseException) -> None:
     """Keep a failure beside the run: the three lines of a known error, else the traceback."""
     known = isinstance(error, XferlabError)
     text = str(error) if known else "".join(traceback.format_exception(error))
-    write_whole(folder / "error.txt", text + "\n")
+    write_whole(folder / "error.txt", visible(text) + "\n")
 
 
 def provenance(config: Mapping[str, Any]) -> dict[str, Any]:

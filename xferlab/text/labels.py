@@ -158,7 +158,7 @@ def _listed(value: Any) -> Sequence[Any]:
 def _number(value: Any) -> float:
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return math.nan
 
 

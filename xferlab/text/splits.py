@@ -34,13 +34,15 @@ SPLITS = ("train", "validation", "test")
 VALIDATION, LIMIT = 1, 2
 
 
-def no_limit() -> dict[str, int | None]:
+def no_limit() -> dict[str, int | float | None]:
     """Return the default of a plugin's ``limit``: all rows of every split."""
     return dict.fromkeys(SPLITS)
 
 
 def check_fields(
-    max_length: int, validation_share: float = 0.1, limit: Mapping[str, int | None] | None = None
+    max_length: int,
+    validation_share: float = 0.1,
+    limit: Mapping[str, int | float | None] | None = None,
 ) -> None:
     """Raise ValueError for a value of these plugin fields that cannot be."""
     if max_length < 8:
@@ -50,8 +52,10 @@ def check_fields(
     for name, rows in (limit or {}).items():
         if name not in SPLITS:
             raise ValueError(f"limit has no split '{name}': {did_you_mean(name, SPLITS)}")
-        if rows is not None and rows < 1:
-            raise ValueError(f"limit.{name} must be at least 1 or null, got {rows}")
+        if rows is not None and not 0 < rows < 1 and (isinstance(rows, float) or rows < 1):
+            raise ValueError(
+                f"limit.{name} must be at least 1 row, a share between 0 and 1, or null, got {rows}"
+            )
 
 
 def text_data(
@@ -64,7 +68,7 @@ def text_data(
     suggested_names: Sequence[str] = (),
     label_separator: str = "|",
     validation_share: float = 0.1,
-    limit: Mapping[str, int | None] | None = None,
+    limit: Mapping[str, int | float | None] | None = None,
 ) -> TextData:
     """Return checked splits with label arrays, and what they say about the task.
 
@@ -82,7 +86,7 @@ def text_data(
         suggested_names: used as ``class_names`` if the training labels are all among them.
         label_separator: what stands between the labels of a multi-label string.
         validation_share: share of the training rows to hold back.
-        limit: most rows of a split, by its name.
+        limit: most rows of a split, by its name; below 1 a share of them.
 
     Raises:
         ConfigError: a text or label is missing, malformed or unknown.
@@ -134,7 +138,7 @@ def known_split(
     *,
     label_separator: str = "|",
     suggested_names: Sequence[str] = (),
-    most: int | None = None,
+    most: int | float | None = None,
     seed: int = 0,
 ) -> Split:
     """Return checked rows, labelled by the names of a task that is known already.
@@ -145,7 +149,7 @@ def known_split(
         spec: the task; its class names decide, whatever order the rows come in.
         label_separator: what stands between the labels of a multi-label string.
         suggested_names: names that come with the rows, in the order that numbers mean.
-        most: draw a sample of so many rows with ``seed``.
+        most: draw a sample of so many rows with ``seed``; below 1 of such a share of them.
         seed: seeds what is drawn.
 
     Raises:
@@ -168,10 +172,13 @@ def known_split(
     return _limited(split, most, seed, SPLITS.index(name) if name in SPLITS else 0)
 
 
-def _limited(split: Split, most: int | None, seed: int, order: int) -> Split:
-    if most is None or most >= len(split):
+def _limited(split: Split, most: int | float | None, seed: int, order: int) -> Split:
+    if most is None:
         return split
-    return take(split, stratified_sample(_strata(split), most, seed, LIMIT, order))
+    rows = max(1, round(most * len(split))) if most < 1 else int(most)
+    if rows >= len(split):
+        return split
+    return take(split, stratified_sample(_strata(split), rows, seed, LIMIT, order))
 
 
 def take(split: Split, rows: np.ndarray) -> Split:
