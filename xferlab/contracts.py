@@ -46,12 +46,21 @@ class Split:
 
 @dataclass(frozen=True)
 class TextData:
-    """A task's rows: training, validation and, where there is one, test."""
+    """A task's rows: training, validation and, where there is one, test.
+
+    Attributes:
+        spec: what the data says about the task.
+        train: rows to learn from.
+        validation: rows to follow while training.
+        test: rows to score once at the end.
+        notes: lines for the run's record: what was guessed, and what is odd about the rows.
+    """
 
     spec: TaskSpec
     train: Split
     validation: Split
     test: Split | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def splits(self) -> dict[str, Split]:
