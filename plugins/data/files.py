@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from xferlab import Split, TaskSpec, TextData, register
 from xferlab.text.labels import Rows, TaskChoice
 from xferlab.text.names_file import NAMES_FILE, names_beside
+from xferlab.text.overlaps import check_columns, refuse_shared_files
 from xferlab.text.splits import check_fields, known_split, no_limit, text_data
 from xferlab.text.tables import find_files, read_table
 
@@ -51,6 +52,7 @@ class Files:
 
     def __post_init__(self) -> None:
         check_fields(self.max_length, self.validation_share, self.limit)
+        check_columns(self.text, self.pair, self.label)
         if not self.label_separator:
             raise ValueError("label_separator must be one character or more")
         if self.separator not in ("", "\\t") and len(self.separator) != 1:
@@ -59,6 +61,7 @@ class Files:
     def build(self, seed: int) -> TextData:
         """Return the rows of all files."""
         paths = {"train": self.train, "validation": self.validation, "test": self.test}
+        refuse_shared_files({k: find_files(p, f"data.{k}") for k, p in paths.items() if p})
         return text_data(
             {name: self._rows(path, name) for name, path in paths.items() if path},
             seed,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from xferlab import ConfigError, TextData, register
 from xferlab.text.hub_rows import HubDataset
 from xferlab.text.labels import TaskChoice
+from xferlab.text.overlaps import check_columns
 from xferlab.text.splits import check_fields, no_limit, text_data
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,10 @@ class Hub:
 
     def __post_init__(self) -> None:
         check_fields(self.max_length, self.validation_share, self.limit)
+        check_columns(self.text, self.pair, self.label)
+        for name in ("validation", "test"):
+            if getattr(self, name) == self.train:
+                raise ValueError(f"{name} must be another split than train, got {self.train!r}")
         if not self.label_separator:
             raise ValueError("label_separator must be one character or more")
 

@@ -82,7 +82,9 @@ def understand(
     return Understood(task, ready)
 
 
-def understand_known(name: str, rows: Rows, spec: TaskSpec, suggested: Names, notes: Notes) -> Rows:
+def understand_known(
+    name: str, rows: Rows, spec: TaskSpec, suggested: Names, separator: str, notes: Notes
+) -> Rows:
     """Return rows of a task that is known, with labels as plain names, lists or numbers.
 
     Args:

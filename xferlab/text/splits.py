@@ -22,6 +22,7 @@ from xferlab.text.labels import (
 )
 from xferlab.text.names_file import Names
 from xferlab.text.notes import Notes
+from xferlab.text.overlaps import refuse_copied_labels, report_conflicts, report_overlaps
 from xferlab.text.sampling import stratified_sample
 
 if TYPE_CHECKING:
@@ -94,28 +95,31 @@ def text_data(
     chosen = Task[task.name] if task is not TaskChoice.auto else None
     for name, rows in splits.items():
         _refuse_empty(name, rows)
+    refuse_copied_labels(splits["train"])
     understood = understand(splits, chosen, class_names, suggested.names, label_separator, notes)
     kind = understood.task
     given = understood.names or class_names
     names, ready = _labelled(understood.splits, kind, given, suggested, label_separator, notes)
-    if "validation" not in ready:
+    report_conflicts(ready["train"], notes)
+    held_back = "validation" not in ready
+    if held_back:
         ready["train"], ready["validation"] = _hold_back(ready["train"], seed, validation_share)
     for order, name in enumerate(SPLITS):
         if name in ready:
             ready[name] = _limited(ready[name], (limit or {}).get(name), seed, order)
-    spec = TaskSpec(
-        task=kind,
-        class_names=names,
-        train_size=len(ready["train"]),
-        max_length=max_length,
-        has_pairs=ready["train"].pairs is not None,
-        class_counts=class_counts(ready["train"], kind, len(names)),
-    )
-    unit = "word" if kind is Task.tagging else "row"
-    report_variants(names, spec.class_counts, unit, notes)
-    return TextData(
-        spec, ready["train"], ready["validation"], ready.get("test"), tuple(notes.lines)
-    )
+    report_overlaps(ready, held_back, notes)
+    return _text_data(kind, names, ready, max_length, notes)
+
+
+def _text_data(
+    task: Task, names: tuple[str, ...], splits: Mapping[str, Split], max_length: int, notes: Notes
+) -> TextData:
+    train = splits["train"]
+    counts = class_counts(train, task, len(names))
+    spec = TaskSpec(task, names, len(train), max_length, train.pairs is not None, counts)
+    report_variants(names, counts, "word" if task is Task.tagging else "row", notes)
+    test = splits.get("test")
+    return TextData(spec, train, splits["validation"], test, tuple(notes.lines))
 
 
 def _labelled(
