@@ -228,7 +228,10 @@ class Metric(Protocol):
 
     ``build`` returns either a ``keras.metrics.Metric``, which is also followed on the training
     batches, or a function of a whole split's ``(labels, outputs)`` arrays to one float.
-    ``better`` is ``"max"`` or ``"min"``.
+    ``better`` is ``"max"`` or ``"min"``. Words that were cut off a long row are answered with O; a
+    metric of how sure a model is says ``rates_sureness = True`` on what it builds, and gets the
+    words that were read alone. A plugin may also have ``check(spec)``, which raises ConfigError for
+    a task that it cannot score, before TensorFlow is imported.
     """
 
     takes: ClassVar[Takes]

@@ -34,6 +34,8 @@ def _refuse_other_labels(recipe: Recipe, spec: TaskSpec) -> None:
     refuse_other_labels("loss", "loss", recipe.loss, spec)
     for name, metric in recipe.metrics.items():
         refuse_other_labels(f"metric.{name}", "metric", metric, spec)
+        if hasattr(metric, "check"):
+            metric.check(spec)
 
 
 def _refuse_long(asked: int, longest: int) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from xferlab.analysis.bootstrap import SAMPLES
 from xferlab.analysis.evaluation import Evaluation
 from xferlab.analysis.mistakes import NUMBER
+from xferlab.errors import printable
 from xferlab.evaluate.keeping import keep
 from xferlab.evaluate.rows import Chosen, choose_rows
 from xferlab.flags import FlagParser
@@ -80,6 +81,7 @@ def lines(run: Run, chosen: Chosen, evaluation: Evaluation, folder: Path) -> lis
     if chosen.name == chosen.split and not chosen.own:
         told += ["", f"note       the rows of {chosen.split} are not those of the training:"
                  " these scores are not metrics.json's"]  # fmt: skip
+    told += [f"note       {printable(note)}" for note in evaluation.notes]
     kinds = "residuals" if evaluation.is_regression else "report, confusion, calibration"
     told += ["", f"kept in    {folder}  ({kinds}, mistakes, predictions)"]
     return [*told, f"look at it tensorboard --logdir {run.folder}"]

@@ -23,6 +23,7 @@ from xferlab.inference.predictions import Predictions, probabilities_of
 from xferlab.registry import REGISTRY
 from xferlab.text.batches import begins_word
 from xferlab.text.labels import Rows
+from xferlab.text.lost_words import lost_words
 from xferlab.text.splits import known_split
 from xferlab.training.backend import import_backend
 from xferlab.training.evaluation import Forward
@@ -202,11 +203,16 @@ class Run:
             samples: resamples for the intervals; 0 for none.
             mistakes: how many of the surest mistakes to list.
         """
+        import numpy as np
+
         outputs = self.outputs(rows.texts, rows.pairs)
         given = answers(self.spec, rows, outputs, probabilities_of(self.spec, outputs))
         loss = self.recipe.loss.build(self.spec)
         metrics = {name: m.build(self.spec) for name, m in self.recipe.metrics.items()}
-        return evaluation_of(name, given, loss, metrics, samples, mistakes)
+        lost = None
+        if self.spec.task is Task.tagging:
+            lost = lost_words(self.spec, rows.labels, (~np.isnan(o).all(axis=-1) for o in outputs))
+        return evaluation_of(name, given, loss, metrics, samples, mistakes, lost=lost)
 
     @cached_property
     def _forward(self) -> Forward:
