@@ -36,9 +36,7 @@ class EntityF1:
             what = f"the tags are numbers without names: {', '.join(spec.class_names[:8])}"
             words = f"name them in order, data.class_names=[O,B-PER,I-PER,...]; or {words}"
         else:
-            what = (
-                f"the tag '{strange}' marks no entity: it is not O, B-<type>, I-<type> or the like"
-            )
+            what = f"the tag '{strange}' is not O, B-<type> or I-<type> (BIOES and IO fit too)"
         raise ConfigError(what, where="metric.entity_f1", fix=words)
 
     def build(self, spec: TaskSpec):

@@ -68,7 +68,7 @@ class Evaluation:
     def notes(self) -> list[str]:
         """What a person should know beside the scores, in lines."""
         answers = self.answers
-        lost = [self.lost.line(answers.spec)] if self.lost and self.lost.unread else []
+        lost = [self.lost.line(answers.spec, self.name)] if self.lost and self.lost.unread else []
         return lost + verdict(answers.spec, self.name, answers.labels, answers.outputs)
 
     @cached_property

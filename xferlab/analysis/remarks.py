@@ -21,7 +21,7 @@ def lost_of(experiment: Experiment) -> dict[str, LostWords]:
 def lost_lines(experiment: Experiment) -> list[str]:
     """Return a line for each split of an experiment with words that have no token."""
     lost = lost_of(experiment)
-    return [f"{name}: {found.line(experiment.spec)}" for name, found in lost.items()]
+    return [found.line(experiment.spec, name) for name, found in lost.items()]
 
 
 def final_remarks(experiment: Experiment, split: str, labels: Any, outputs: Any) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def final_remarks(experiment: Experiment, split: str, labels: Any, outputs: Any)
         outputs: its outputs.
     """
     lost = {name: found for name, found in lost_of(experiment).items() if name != "train"}
-    lines = [f"{name}: {found.line(experiment.spec)}" for name, found in lost.items()]
+    lines = [found.line(experiment.spec, name) for name, found in lost.items()]
     record: dict[str, Any] = {"notes": lines + verdict(experiment.spec, split, labels, outputs)}
     if lost:
         record["unread"] = {name: found.record() for name, found in lost.items()}

@@ -31,13 +31,16 @@ class LostWords:
     entities: int
     unread_entities: int
 
-    def line(self, spec: TaskSpec) -> str:
-        """Return the counts in words, and what they do to the scores."""
+    def line(self, spec: TaskSpec, name: str) -> str:
+        """Return the counts of a split in words, and what they do to its scores."""
         rows = f"{self.rows:,} row{'s' * (self.rows != 1)}"
         what = (
-            f"{self.unread:,} of {self.words:,} words ({self.unread / max(self.words, 1):.1%}) have"
-            f" no token, in {rows}: most often they are beyond data.max_length={spec.max_length}"
+            f"{name}: {self.unread:,} of {self.words:,} words"
+            f" ({self.unread / max(self.words, 1):.1%}) have no token, in {rows}: most often they"
+            f" are beyond data.max_length={spec.max_length}"
         )
+        if name == "train":
+            return f"{what}; they are not trained on"
         if NO_ENTITY not in spec.class_names:
             return f"{what}; they are not scored"
         if not self.entities:
