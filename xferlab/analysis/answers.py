@@ -118,6 +118,7 @@ def answers(spec: TaskSpec, split: Split, outputs: Any, probabilities: Any) -> A
     labels = np.full((len(outputs), longest), -1, "int32")
     unread = np.zeros(labels.shape, bool)
     padded = np.zeros((2, *labels.shape, spec.num_outputs), "float32")
+    padded[0] = 1 / spec.num_outputs  # what has no label must not be NaN in the loss either
     for row, (tags, *found) in enumerate(zip(split.labels, outputs, probabilities, strict=True)):
         there = ~np.isnan(found[0]).all(axis=-1)
         kept = there if outside is None else np.ones(len(tags), bool)

@@ -39,7 +39,10 @@ def is_unread(outputs: Any) -> Any:
 
 
 def read_alone(labels: Any, outputs: Any) -> tuple[Any, Any]:
-    """Return labels and outputs without the words that were not read; these have the label -1."""
+    """Return labels and outputs without the words that were not read.
+
+    These have the label -1, and outputs that are equal, as probabilities of nothing would be.
+    """
     import numpy as np
 
     outputs = np.asarray(outputs)
@@ -48,4 +51,6 @@ def read_alone(labels: Any, outputs: Any) -> tuple[Any, Any]:
     unread = is_unread(outputs)
     if not unread.any():
         return labels, outputs
-    return np.where(unread, -1, labels), np.where(unread[..., None], np.float32(0), outputs)
+    return np.where(unread, -1, labels), np.where(
+        unread[..., None], np.float32(1 / outputs.shape[-1]), outputs
+    )

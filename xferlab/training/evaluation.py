@@ -60,8 +60,8 @@ class Forward:
         """Return labels and float32 outputs, one row each, in the order of the rows.
 
         For tagging both are by word, (rows, words): a word has the outputs of its first token, and
-        the rows are filled up with the label -1. A word without a token keeps its label, and its
-        answer is ``outside``; where there is no such class it has the label -1 as well.
+        the rows are filled up with the label -1 and equal outputs. A word without a token keeps its
+        label, and its answer is ``outside``; where there is no such class it has the label -1.
         """
         import numpy as np
 
@@ -83,7 +83,7 @@ class Forward:
         for rows, _, out in self.batches(plain, np.zeros(len(labels), "int8")):
             if not found.size:
                 wanted = self._filled(labels, out.shape[-1])
-                found = np.zeros((*wanted.shape, out.shape[-1]), "float32")
+                found = np.full((*wanted.shape, out.shape[-1]), 1 / out.shape[-1], "float32")
                 unread = wanted >= 0
             for row, values in zip(rows, out, strict=True):
                 words = np.asarray(words_of[row])
