@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from xferlab.analysis.lost_words import LostWords, lost_in
 from xferlab.analysis.verdict import verdict
-from xferlab.text.lost_words import LostWords, lost_in
 from xferlab.training.assemble import Experiment
 
 

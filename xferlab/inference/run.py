@@ -12,6 +12,7 @@ from typing import Any
 from xferlab.analysis.answers import answers
 from xferlab.analysis.bootstrap import SAMPLES
 from xferlab.analysis.evaluation import Evaluation, evaluation_of
+from xferlab.analysis.lost_words import lost_words
 from xferlab.analysis.mistakes import NUMBER
 from xferlab.config.recipe import Recipe, fitted_to, read_plain
 from xferlab.contracts import Encoding, Split, Task, TaskSpec, TextModel
@@ -23,7 +24,6 @@ from xferlab.inference.predictions import Predictions, probabilities_of
 from xferlab.registry import REGISTRY
 from xferlab.text.batches import begins_word
 from xferlab.text.labels import Rows
-from xferlab.text.lost_words import lost_words
 from xferlab.text.splits import known_split
 from xferlab.training.backend import import_backend
 from xferlab.training.evaluation import Forward
