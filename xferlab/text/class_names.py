@@ -262,7 +262,7 @@ def report_variants(names: Sequence[str], counts: Sequence[int], unit: str, note
     if not groups:
         return
     told = " and ".join(f"{shown(names[i])} ({counted(counts[i], unit)})" for i in groups[0])
-    more = f"; so do {len(groups) - 1} more" if len(groups) > 1 else ""
+    more = f"; {counted(len(groups) - 1, 'more group')} likewise" if len(groups) > 1 else ""
     notes.add(f"the classes {told} differ only in case, blanks, Unicode form or zeros, and are kept"
               f" apart{more}")  # fmt: skip
 
