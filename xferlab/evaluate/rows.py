@@ -159,7 +159,8 @@ def rows_by_name(spec: TaskSpec, data: TextData, split: str) -> Split:
             [names[i] if i >= 0 else None for i in row] if many else names[row]
             for row in rows.labels
         ]
-    own = Names(tuple(names))
+    are_numbers = names == tuple(map(str, range(len(names))))
+    own = Names(() if are_numbers else tuple(names))
     codes = known_codes(split, Rows(rows.texts, values), values, spec.class_names, own, Notes())
     return dataclasses.replace(rows, labels=label_array(codes, spec.task, spec.num_classes))
 
