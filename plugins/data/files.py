@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from xferlab import Split, TaskSpec, TextData, register
 from xferlab.text.labels import Rows, TaskChoice
+from xferlab.text.names_file import NAMES_FILE, names_beside
+from xferlab.text.overlaps import check_columns, refuse_shared_files
 from xferlab.text.paths import find_files
 from xferlab.text.splits import check_fields, known_split, no_limit, text_data
 from xferlab.text.tables import MAX_ROWS, read_table
@@ -57,6 +58,7 @@ class Files:
         check_fields(self.max_length, self.validation_share, self.limit)
         if self.max_rows < 1:
             raise ValueError(f"max_rows must be at least 1, got {self.max_rows}")
+        check_columns(self.text, self.pair, self.label)
         if not self.label_separator:
             raise ValueError("label_separator must be one character or more")
         if self.separator not in ("", "\\t") and len(self.separator) != 1:
@@ -65,13 +67,15 @@ class Files:
     def build(self, seed: int) -> TextData:
         """Return the rows of all files."""
         paths = {"train": self.train, "validation": self.validation, "test": self.test}
+        refuse_shared_files({k: find_files(p, f"data.{k}") for k, p in paths.items() if p})
         return text_data(
             {name: self._rows(path, name) for name, path in paths.items() if path},
             seed,
             max_length=self.max_length,
             task=self.task,
             class_names=self.class_names,
-            suggested_names=_names_beside(find_files(self.train, "data.train")[0]),
+            suggested_names=self._names(self.train, "train"),
+            suggested_from=NAMES_FILE,
             label_separator=self.label_separator,
             validation_share=self.validation_share,
             limit=self.limit,
@@ -87,10 +91,15 @@ class Files:
             self._rows(path, split),
             spec,
             label_separator=self.label_separator,
-            suggested_names=self.class_names or _names_beside(find_files(path, f"data.{split}")[0]),
+            suggested_names=self.class_names or self._names(path, split),
+            suggested_from="data.class_names" if self.class_names else NAMES_FILE,
             most=self.limit.get(split),
             seed=seed,
         )
+
+    def _names(self, path: str, split: str) -> list[str]:
+        """Return the names beside a split's first file, unless the user names the classes."""
+        return [] if self.class_names else names_beside(find_files(path, f"data.{split}")[0])
 
     def _rows(self, path: str, split: str) -> Rows:
         asked = {self.text: "data.text", self.label: "data.label"}
@@ -109,12 +118,3 @@ class Files:
             pairs=table.column(self.pair, "data.pair") if self.pair else None,
             place=table.place,
         )
-
-
-def _names_beside(path: Path) -> list[str]:
-    """Return the lines of ``labels.txt`` in the same folder, if there is one."""
-    names = path.parent / "labels.txt"
-    if not names.is_file():
-        return []
-    text = names.read_text(encoding="utf-8", errors="replace")
-    return [line.strip() for line in text.rstrip().splitlines()]

@@ -83,6 +83,7 @@ def lines(run: Run, chosen: Chosen, evaluation: Evaluation, folder: Path) -> lis
     if chosen.name == chosen.split and not chosen.own:
         told += ["", f"note       the rows of {chosen.split} are not those of the training:"
                  " these scores are not metrics.json's"]  # fmt: skip
+    told += [f"note       {printable(note)}" for note in evaluation.notes]
     kinds = "residuals" if evaluation.is_regression else "report, confusion, calibration"
     told += ["", f"kept in    {folder}  ({kinds}, mistakes, predictions)"]
     return [*told, f"look at it tensorboard --logdir {run.folder}"]

@@ -12,6 +12,7 @@ from xferlab.config.recipe import Recipe
 from xferlab.config.schema import TrainConfig
 from xferlab.contracts import Budget, Encoding, TaskSpec, TextData, TextModel, TransferPlan
 from xferlab.errors import ConfigError, did_you_mean
+from xferlab.kit.unread import outside_of
 from xferlab.text.batches import BatchPlan, row_lengths
 from xferlab.text.tokens import encode_cached
 from xferlab.training.evaluation import Forward, scores
@@ -104,7 +105,12 @@ def assemble(recipe: Recipe, data: TextData) -> Experiment:
         loss=_built("loss", recipe.loss.build, spec),
         train_metrics=[m for m in _metrics(recipe, spec).values() if hasattr(m, "update_state")],
         metrics=_metrics(recipe, spec),
-        forward=Forward(model.network, model.tokenizer.pad_id, train.eval_batch_size),
+        forward=Forward(
+            model.network,
+            model.tokenizer.pad_id,
+            train.eval_batch_size,
+            outside_of(spec.class_names),
+        ),
     )
 
 
