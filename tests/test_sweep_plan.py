@@ -246,7 +246,11 @@ def test_a_plugin_that_changes_is_refused_and_planning_anew_takes_it(workspace):
     assert freeze(plan, folder, []) == ["loss=frozen_loss"]
     assert changed_plugins(plan, folder) == []
     assert frozen_recipe(left).run_id == left.name
-    assert (done / "job.json").read_text() == before
+    kept = folder / "replaced" / f"{done.name}-1"  # no mean over two losses
+    assert (kept / "job.json").read_text() == before
+    assert (kept / "metrics.json").exists()
+    assert frozen_recipe(done).run_id == done.name
+    assert state_of(done).status == "queued"
     assert freeze(plan, folder, []) == []
 
 

@@ -16,6 +16,7 @@ from xferlab.files import delete_partial, sha256_of, write_json
 from xferlab.prepare import prepare
 from xferlab.runs.faults import as_known
 from xferlab.runs.heartbeat import beating
+from xferlab.runs.inputs import inputs_of, refuse_in_between, write_inputs
 from xferlab.runs.lock import locked
 from xferlab.runs.predictions import keep_predictions
 from xferlab.runs.pruning import Pruned, forget_pruning
@@ -85,6 +86,7 @@ def run(recipe: Recipe, folder: Path) -> float | None:
         if before and before.status == "pruned":
             forget_pruning(folder)
         write_config(folder, recipe.config)
+        write_inputs(folder, inputs_of(recipe.config))
         write_status(folder, "running")
         (folder / "error.txt").unlink(missing_ok=True)
         status, best, reserve = "finished", None, bytearray(RESERVE)
@@ -124,6 +126,7 @@ def _write_failure(folder: Path, error: BaseException) -> None:
 def _run(recipe: Recipe, folder: Path, stop: StopRequest, before: Earlier | None) -> float | None:
     log.info("run        %s  %s", recipe.run_id, _shown(folder))
     recipe, data = prepare(recipe)
+    refuse_in_between(folder, recipe.config)
     refuse_other_data(folder, fingerprint(data))
     experiment = assemble(recipe, data)
     rates = planned_rates(experiment.learning_rate, experiment.budget.total_steps)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from xferlab import Split, TaskSpec, TextData, register
+from xferlab.text.content import content_of_files
 from xferlab.text.labels import Rows, TaskChoice
 from xferlab.text.splits import check_fields, known_split, no_limit, text_data
 from xferlab.text.tables import find_files, read_table
@@ -55,6 +56,10 @@ class Files:
             raise ValueError("label_separator must be one character or more")
         if self.separator not in ("", "\\t") and len(self.separator) != 1:
             raise ValueError(f"separator must be one character, got {self.separator!r}")
+
+    def inputs(self) -> dict[str, str]:
+        paths = {"train": self.train, "validation": self.validation, "test": self.test}
+        return content_of_files(paths, own_names=bool(self.class_names))
 
     def build(self, seed: int) -> TextData:
         """Return the rows of all files."""

@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass, field
 
 from xferlab import TextData, register
+from xferlab.text.content import content_of_dataset
 from xferlab.text.hub_rows import HubDataset
 from xferlab.text.labels import TaskChoice
 from xferlab.text.splits import check_fields, no_limit, text_data
@@ -58,6 +59,9 @@ class Hub:
         check_fields(self.max_length, self.validation_share, self.limit)
         if not self.label_separator:
             raise ValueError("label_separator must be one character or more")
+
+    def inputs(self) -> dict[str, str]:
+        return content_of_dataset(self.id, self.revision)
 
     def build(self, seed: int) -> TextData:
         """Return the rows of the splits that have labels."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from xferlab import ConfigError, Task, TaskSpec, TextModel, register
+from xferlab.pretrained.checkpoints import resolve
+from xferlab.pretrained.content import ReadsCheckpoint
 
 
 class Pooling(Enum):
@@ -17,7 +19,7 @@ class Pooling(Enum):
 
 @register("model", "encoder")
 @dataclass(frozen=True)
-class Encoder:
+class Encoder(ReadsCheckpoint):
     """A pretrained encoder (BERT and its family) with a freshly initialised head of logits.
 
     Attributes:
@@ -40,8 +42,6 @@ class Encoder:
             raise ValueError(f"dropout must be from 0 to below 1, got {self.dropout}")
 
     def fetch(self):
-        from xferlab.pretrained.checkpoints import resolve
-
         return resolve(self.checkpoint, weights=self.pretrained)
 
     def longest(self) -> int:

@@ -8,15 +8,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from math import prod
 from typing import Any
 
 from xferlab.config.overrides import key_of
 from xferlab.config.recipe import Recipe
 from xferlab.errors import ConfigError, XferlabError, kept_in, raise_together
+from xferlab.runs.inputs import Inputs, InputsReader
 from xferlab.sweep.composing import Composer
 from xferlab.sweep.draws import Draw, read_draws
 from xferlab.typed import build_typed
@@ -97,6 +99,7 @@ class SearchPlan:
         better: ``max`` or ``min``.
         epochs: the most that a trial can have.
         checked: how many configs were composed.
+        configs: of the job at each end and choice.
     """
 
     settings: SearchConfig
@@ -108,6 +111,18 @@ class SearchPlan:
     better: str
     epochs: int
     checked: int
+    configs: tuple[Mapping[str, Any], ...] = ()
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """What its jobs read, all choices together."""
+        reader = InputsReader()
+        found = [reader.of(config) for config in self.configs]
+        return Inputs(
+            {key: sha for each in found for key, sha in each.content.items()},
+            reader.plugins,
+            {key: why for each in found for key, why in each.unknown.items()},
+        )
 
     @property
     def first_words(self) -> list[str]:
@@ -144,6 +159,7 @@ def plan_search(
         better=first.better,
         epochs=max(recipe.train.epochs for recipe in recipes),
         checked=len(recipes),
+        configs=tuple(recipe.config for recipe in recipes),
     )
 
 
