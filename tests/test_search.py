@@ -171,7 +171,7 @@ def test_a_trial_is_composed_while_hydra_runs_the_search(own):
     with initialize_config_module("xferlab.conf", version_base="1.3"):
         at_work = GlobalHydra.instance().hydra
         recipe = composer.recipe([*own, "optimizer.lr=0.01"])
-        with pytest.raises(ConfigError, match="no key 'optimizer[.]rl'"):
+        with pytest.raises(ConfigError, match=r"no key 'optimizer\.rl'"):
             composer.recipe([*own, "optimizer.rl=0.01"])
         assert GlobalHydra.instance().hydra is at_work
     assert recipe.config["optimizer"]["lr"] == 0.01

@@ -84,7 +84,7 @@ def plan_sweep(words: Sequence[str], config_name: str = "config") -> Plan:
         if sweep.search is None:
             jobs = _jobs(axes, common, composer, drawn=bool(sweep.random))
             chosen = [*settings, *next(iter(jobs.values())).words]
-            swept = [key_of(word) for axis in axes for word in axis[0]]
+            swept = [key_of(word) for axis in axes for point in axis for word in point]
         else:
             search = plan_search(sweep.search, common, axes, composer)
             chosen, swept = [*settings, *search.first_words], [draw.key for draw in search.draws]
