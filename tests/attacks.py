@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -385,5 +386,146 @@ DATA_ATTACKS: dict[str, tuple[str, Change]] = {
     "a card with a tag that calls": (
         "could not determine a constructor",
         card("configs: !!python/object/apply:pathlib.Path.touch [marker]"),
+    ),
+}
+
+
+LINK = "this run's folder holds a link, "
+PLACE = "this folder names a place outside the working directory"
+PRIVATE = "../secret.csv"
+JOB = "-m optimizer.lr=1e-3 hydra.sweep.dir=theirs"
+
+
+@dataclass(frozen=True)
+class FolderAttack:
+    """What a run's or a sweep's folder, or a sweep's file, is made to lead to.
+
+    Attributes:
+        typed: the words on the command line; the folder is ``theirs``.
+        said: a part of the answer.
+        change: what the attacker did to a finished run in ``theirs``.
+    """
+
+    typed: str
+    said: str
+    change: Change
+
+
+def led_to_victim(name: str) -> Change:
+    """Put a link to the victim's folder in the place of ``name``."""
+
+    def change(folder: Path) -> None:
+        path = folder / name
+        shutil.rmtree(path, ignore_errors=True)
+        path.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(folder.resolve().parent.parent / "victim")
+
+    return change
+
+
+def stopped(*words: str) -> Change:
+    """Make a run one that was interrupted, with these words."""
+
+    def change(folder: Path) -> None:
+        (folder / ".hydra").mkdir(exist_ok=True)
+        (folder / ".hydra" / "overrides.yaml").write_text(json.dumps(list(words)))
+        table("status.json", status="interrupted")(folder)
+        (folder / "inputs.json").unlink(missing_ok=True)
+
+    return change
+
+
+def names_private(record: str = "config.yaml") -> Change:
+    """Have the folder say that its run read a private file."""
+
+    def change(folder: Path) -> None:
+        (folder / "inputs.json").unlink(missing_ok=True)
+        config = json.loads((folder / "plain_config.json").read_text())
+        names = {"train": PRIVATE, "validation": PRIVATE, "test": PRIVATE}
+        config["data"] = {"name": "files", **names}
+        if record == "config.yaml":
+            (folder / record).write_text(json.dumps(config))
+            return
+        job = {"run_id": "0" * 8, "words": [], "plugins": {}, "config": config}
+        (folder / record).write_text(json.dumps(job))
+        table("status.json", status="interrupted")(folder)
+
+    return change
+
+
+def sweep_file(content: str) -> Change:
+    def change(folder: Path) -> None:
+        path = folder.parent / "conf" / "sweep" / "evil.yaml"
+        path.parent.mkdir(parents=True)
+        path.write_text(content)
+
+    return change
+
+
+def planned(name: str) -> Change:
+    """Lay a link into the folder of the job that a sweep is going to have."""
+
+    def change(folder: Path) -> None:
+        from xferlab.sweep.plan import plan_sweep
+
+        (job,) = plan_sweep(JOB.split()[1:]).jobs
+        shutil.rmtree(folder)
+        led_to_victim(f"{job.run_id}/{name}" if name else job.run_id)(folder)
+
+    return change
+
+
+SEARCH = "search: {{trials: 1, storage: {}, draw: {{optimizer.lr: {{uniform: [0.001, 0.002]}}}}}}\n"
+FOLDER_ATTACKS = {
+    "evaluations that are a link": FolderAttack(
+        "evaluate theirs", f"{LINK}evaluations", led_to_victim("evaluations")
+    ),
+    "one evaluation that is a link": FolderAttack(
+        "evaluate theirs", f"{LINK}evaluations/test", led_to_victim("evaluations/test")
+    ),
+    "a TensorBoard log that is a link": FolderAttack(
+        "evaluate theirs", f"{LINK}tensorboard", led_to_victim("tensorboard")
+    ),
+    "exports that are a link": FolderAttack(
+        "export theirs --to keras --force", f"{LINK}export", led_to_victim("export")
+    ),
+    "checkpoints that are a link": FolderAttack(
+        "--recover=theirs",
+        f"{LINK}checkpoints",
+        both(stopped("model=bag_of_embeddings", "debug=tiny"), led_to_victim("checkpoints")),
+    ),
+    "predictions that are a link": FolderAttack(
+        "--recover=theirs",
+        f"{LINK}predictions",
+        both(stopped("model=bag_of_embeddings", "debug=tiny"), led_to_victim("predictions")),
+    ),
+    "a sweep's job that is a link": FolderAttack(JOB, LINK, planned("")),
+    "a job's output that is a link": FolderAttack(JOB, f"{LINK}output.txt", planned("output.txt")),
+    "a database that a sweep's file names": FolderAttack(
+        "-m sweep=evil",
+        "a file names the trials' database, sqlite:///../victim/base.db",
+        sweep_file(SEARCH.format("'sqlite:///../victim/base.db'")),
+    ),
+    "a server that a sweep's file names": FolderAttack(
+        "-m sweep=evil",
+        "a file names the trials' database, postgresql://elsewhere/trials",
+        sweep_file(SEARCH.format("'postgresql://elsewhere/trials'")),
+    ),
+    "a private file that an interrupted run names": FolderAttack(
+        "--recover=theirs",
+        f"{PLACE}: {PRIVATE}",
+        stopped("data=files", f"data.train={PRIVATE}", "model=bag_of_embeddings"),
+    ),
+    "a private file that a sweep's job names": FolderAttack(
+        "--recover=theirs", f"{PLACE}: {PRIVATE}", names_private("job.json")
+    ),
+    "a private file that a finished run names": FolderAttack(
+        "evaluate theirs", f"{PLACE}: {PRIVATE}", names_private()
+    ),
+    "words to Hydra in an interrupted run": FolderAttack(
+        "--recover=theirs",
+        "this folder says 'hydra.run.dir=../victim', which may be typed",
+        stopped("hydra.run.dir=../victim"),
     ),
 }

@@ -16,12 +16,15 @@ from omegaconf import DictConfig
 from xferlab.catalogue import describe, show_help, show_list
 from xferlab.config.compose import CONFIG_MODULE, compose_config, preflight, publish
 from xferlab.config.overrides import as_word
-from xferlab.config.recipe import read
+from xferlab.config.recipe import Recipe, read
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError, XferlabError, did_you_mean
 from xferlab.registry import REGISTRY
 from xferlab.runs.faults import as_known
-from xferlab.runs.lock import locked
+from xferlab.runs.gate import refuse_unusable
+from xferlab.runs.inputs import read_inputs
+from xferlab.runs.lock import locked, refuse_links
+from xferlab.runs.places import refuse_places_outside
 from xferlab.runs.recovery import refuse_changed, run_folder, stored_words
 from xferlab.runs.signals import Interrupted
 
@@ -134,16 +137,17 @@ def train(flags: argparse.Namespace, overrides: list[str]) -> int:
         )
     if flags.dry_run:
         raise ConfigError("--dry-run prints the jobs of a sweep", where="--dry-run", fix="add -m")
-    if flags.recover and not overrides and (Path(flags.recover) / "job.json").exists():
-        from xferlab.worker import main as run_job
+    if flags.recover and (Path(flags.recover) / "job.json").exists():
+        from xferlab.worker import recover_job
 
-        return run_job([flags.recover])
+        return recover_job(Path(flags.recover), overrides)
+    typed = list(overrides)
     if flags.recover:
         overrides = [*stored_words(Path(flags.recover)), *overrides]
     if flags.cfg or flags.info:
         _check_jobs(flags, overrides)
     else:
-        overrides = [*overrides, _run_dir(flags, overrides)]
+        overrides = [*overrides, _run_dir(flags, overrides, typed)]
     _failures.clear()
     _run_hydra(flags, overrides)
     return _exit_code(_failures[0]) if _failures else 0
@@ -166,16 +170,28 @@ def _run_hydra(flags: argparse.Namespace, overrides: list[str]) -> None:
     job()
 
 
-def _run_dir(flags: argparse.Namespace, overrides: list[str]) -> str:
+def _run_dir(flags: argparse.Namespace, overrides: list[str], typed: list[str]) -> str:
     """Check the job; return the override that names its folder, where nobody is at work."""
     cfg, recipe = preflight(overrides, flags.config_name)
     named = any(word.startswith("hydra.run.dir=") for word in overrides)
     usual = Path(cfg.hydra.run.dir)
+    refuse_unusable(Path(flags.recover or usual), "choose another hydra.run.dir")
     folder = run_folder(recipe, usual, named=named, recover=flags.recover, force=flags.force)
+    if flags.recover:
+        _refuse_strangers(folder, recipe, typed)
     refuse_changed(folder, recipe)
     with locked(folder):  # also: the folder can be made and written to
         pass
     return as_word("hydra.run.dir", str(folder))
+
+
+def _refuse_strangers(folder: Path, recipe: Recipe, typed: list[str]) -> None:
+    """Raise ConfigError if a folder that was named leads out of itself, by links or by words."""
+    refuse_links(folder)
+    inputs = read_inputs(folder)
+    if inputs is not None:
+        refuse_changed(folder, recipe)  # of one's own run that is the better answer
+    refuse_places_outside(folder, recipe.config, inputs, typed)
 
 
 def _hydra_flags(flags: argparse.Namespace) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from xferlab.analysis.bootstrap import SAMPLES
 from xferlab.analysis.evaluation import Evaluation
 from xferlab.analysis.mistakes import NUMBER
-from xferlab.evaluate.keeping import keep
+from xferlab.evaluate.keeping import keep, places_of
 from xferlab.evaluate.rows import Chosen, choose_rows
 from xferlab.flags import FlagParser
 from xferlab.inference.run import Run, load_run
@@ -45,6 +45,7 @@ def evaluate(argv: list[str]) -> int:
     _show_notes()
     run = load_run(flags.run)
     chosen = choose_rows(run, flags.words)
+    places_of(run.folder, chosen.name)  # may be written to, before anything slow
     evaluation = run.evaluation(chosen.rows, chosen.name, flags.samples, flags.mistakes)
     record = evaluation.record(
         split=chosen.split,

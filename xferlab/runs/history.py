@@ -24,10 +24,10 @@ def history_of(folder: Path) -> list[dict[str, float]]:
     try:
         table = csv.DictReader(io.StringIO(read_text(path), newline=""))
         rows = list(table)
-        for number, row in enumerate(rows, 1):
-            if None in row.values():
-                filled = sum(text is not None for text in row.values())
-                raise ValueError(f"row {number} has {filled} of {len(row)} fields")
+        for number, texts in enumerate(rows, 1):
+            if None in texts.values():
+                filled = len([text for text in texts.values() if text is not None])
+                raise ValueError(f"row {number} has {filled} of {len(texts)} fields")
         if "epoch" not in (table.fieldnames or ["epoch"]):
             raise ValueError("it has no column 'epoch'")
         found = [{key: float(text) for key, text in row.items() if text} for row in rows]

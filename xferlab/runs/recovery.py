@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from xferlab.config.overrides import key_of
 from xferlab.config.recipe import Recipe, identity
 from xferlab.config.safety import read_config_data, read_saved_words
 from xferlab.errors import ConfigError, XferlabError, printable
@@ -168,7 +169,15 @@ def stored_words(folder: Path) -> list[str]:
         raise ConfigError(
             "there is no run in this folder", where=f"--recover={folder}", fix="name a run's folder"
         )
-    return read_saved_words(path)
+    words = read_saved_words(path)
+    for word in words:
+        if key_of(word).partition(".")[0].partition("/")[0] == "hydra":
+            raise ConfigError(
+                f"this folder says '{word}', which may be typed and not come from a file",
+                where=str(path),
+                fix="type the run's words yourself, without --recover=FOLDER's",
+            )
+    return words
 
 
 def _is_used(folder: Path) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from xferlab.config.overrides import as_word, key_of
 from xferlab.errors import ConfigError, printable
+from xferlab.runs.gate import own_place, refuse_unusable
 from xferlab.runs.snapshots import latest_step
 from xferlab.sweep.frozen import (
     DAMAGED,
@@ -53,10 +54,13 @@ def run_sweep(
         0 all asked for have finished, 1 one failed, 130 or 143 stopped by a signal.
     """
     plan = plan_sweep(words, config_name)
+    refuse_unusable(plan.folder, "choose another hydra.sweep.dir")
     if plan.search:
         return run_search(plan, launch, tell, dry_run=dry_run)
     folder = folder_for(plan)
     _refuse_search(folder)
+    for name in () if dry_run else (REPLACED, *(job.run_id for job in plan.jobs)):
+        own_place(folder, name)
     states = _states(plan, folder)
     changed = changed_jobs(plan, folder) if (folder / PLAN).exists() else {}
     redone = [run_id for run_id in changed if states[run_id].status == FINISHED]

@@ -19,7 +19,7 @@ from xferlab.config.schema import SweepConfig
 from xferlab.errors import ConfigError, XferlabError
 from xferlab.sweep.composing import Composer
 from xferlab.sweep.engine_settings import settings_of
-from xferlab.sweep.search_plan import SearchPlan, plan_search
+from xferlab.sweep.search_plan import SearchPlan, plan_search, refuse_written_storage
 from xferlab.sweep.shapes import Point, axes_of, product
 from xferlab.typed import build_typed, plain
 
@@ -87,6 +87,7 @@ def plan_sweep(words: Sequence[str], config_name: str = "config") -> Plan:
             swept = [key_of(word) for axis in axes for point in axis for word in point]
         else:
             search = plan_search(sweep.search, common, axes, composer)
+            refuse_written_storage(search.settings.storage, settings)
             chosen, swept = [*settings, *search.first_words], [draw.key for draw in search.draws]
     return Plan(
         words=tuple(words),

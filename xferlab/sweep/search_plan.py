@@ -15,7 +15,7 @@ from functools import cached_property
 from math import prod
 from typing import Any
 
-from xferlab.config.overrides import key_of
+from xferlab.config.overrides import key_of, parse_overrides
 from xferlab.config.recipe import Recipe
 from xferlab.errors import ConfigError, XferlabError, kept_in, raise_together
 from xferlab.runs.inputs import Inputs, InputsReader
@@ -161,6 +161,33 @@ def plan_search(
         checked=len(recipes),
         configs=tuple(recipe.config for recipe in recipes),
     )
+
+
+def refuse_written_storage(storage: str | None, typed: Sequence[str]) -> None:
+    """Raise ConfigError for a database that a file names: its tables would be written anywhere.
+
+    Args:
+        storage: the URL, or None.
+        typed: the words of the command line about the sweep.
+    """
+    if storage is None or any(_types_storage(word) for word in typed):
+        return
+    raise ConfigError(
+        f"a file names the trials' database, {masked(storage)}, and that may only be typed",
+        where=f"{WHERE}.storage",
+        fix=f"type it: {WHERE}.storage='{masked(storage)}'; or write null for a file in the sweep's"
+        " folder",
+    )
+
+
+def _types_storage(word: str) -> bool:
+    """Return whether a word gives ``sweep.search.storage`` its value, by itself or in a table."""
+    (override,) = parse_overrides([word])
+    value: Any = override.value()
+    for part in [*f"{WHERE}.storage".removeprefix(override.key_or_group).split(".")]:
+        if part:
+            value = value.get(part) if isinstance(value, Mapping) else None
+    return f"{WHERE}.storage.".startswith(f"{override.key_or_group}.") and value is not None
 
 
 def _refuse_other_axes(draws: Sequence[Draw], common: Sequence[str], axes: Sequence[Any]) -> None:
