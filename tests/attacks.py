@@ -393,6 +393,7 @@ DATA_ATTACKS: dict[str, tuple[str, Change]] = {
 LINK = "this run's folder holds a link, "
 PLACE = "this folder names a place outside the working directory"
 PRIVATE = "../secret.csv"
+ON_PRIVATE = ("data=files", f"data.train={PRIVATE}")
 JOB = "-m optimizer.lr=1e-3 hydra.sweep.dir=theirs"
 
 
@@ -411,45 +412,63 @@ class FolderAttack:
     change: Change
 
 
-def led_to_victim(name: str) -> Change:
-    """Put a link to the victim's folder in the place of ``name``."""
+def led_to_victim(name: str, target: str = "") -> Change:
+    """Put a link to the victim's folder, or to a file in it, in the place of ``name``."""
 
     def change(folder: Path) -> None:
         path = folder / name
         shutil.rmtree(path, ignore_errors=True)
         path.unlink(missing_ok=True)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.symlink_to(folder.resolve().parent.parent / "victim")
+        path.symlink_to(folder.parent.resolve().parent / "victim" / target)
 
     return change
 
 
 def stopped(*words: str) -> Change:
-    """Make a run one that was interrupted, with these words."""
+    """Make a run one of these words that was interrupted before its first epoch."""
 
     def change(folder: Path) -> None:
         (folder / ".hydra").mkdir(exist_ok=True)
         (folder / ".hydra" / "overrides.yaml").write_text(json.dumps(list(words)))
+        (folder / "config.yaml").write_text(json.dumps(config_of(*words)))
         table("status.json", status="interrupted")(folder)
-        (folder / "inputs.json").unlink(missing_ok=True)
+        for name in ("inputs.json", "run.json", "metrics.json", "history.csv"):
+            (folder / name).unlink(missing_ok=True)
 
     return change
 
 
-def names_private(record: str = "config.yaml") -> Change:
-    """Have the folder say that its run read a private file."""
+def config_of(*words: str) -> dict:
+    from xferlab.config.compose import compose_config
+    from xferlab.config.recipe import read
+
+    return dict(read(compose_config(list(words))).config)
+
+
+def planned_with(*words: str) -> Change:
+    """Make a run a job of a sweep that was planned with these words."""
+
+    def change(folder: Path) -> None:
+        stopped(*words)(folder)
+        shutil.rmtree(folder / ".hydra")
+        job = {"run_id": "0" * 8, "words": [], "plugins": {}, "config": config_of(*words)}
+        (folder / "job.json").write_text(json.dumps(job))
+
+    return change
+
+
+def reads(*words: str) -> Change:
+    """Have a finished run say that these are its data."""
 
     def change(folder: Path) -> None:
         (folder / "inputs.json").unlink(missing_ok=True)
-        config = json.loads((folder / "plain_config.json").read_text())
-        names = {"train": PRIVATE, "validation": PRIVATE, "test": PRIVATE}
-        config["data"] = {"name": "files", **names}
-        if record == "config.yaml":
-            (folder / record).write_text(json.dumps(config))
-            return
-        job = {"run_id": "0" * 8, "words": [], "plugins": {}, "config": config}
-        (folder / record).write_text(json.dumps(job))
-        table("status.json", status="interrupted")(folder)
+        (folder / "config.yaml").write_text(
+            json.dumps({**config_of("model=bag_of_embeddings", "debug=tiny"), **data_of(*words)})
+        )
+
+    def data_of(*words: str) -> dict:
+        return {"data": config_of(*words)["data"]}
 
     return change
 
@@ -471,7 +490,9 @@ def planned(name: str) -> Change:
 
         (job,) = plan_sweep(JOB.split()[1:]).jobs
         shutil.rmtree(folder)
-        led_to_victim(f"{job.run_id}/{name}" if name else job.run_id)(folder)
+        led_to_victim(f"{job.run_id}/{name}" if name else job.run_id, f"{name and 'letter'}")(
+            folder
+        )
 
     return change
 
@@ -481,24 +502,11 @@ FOLDER_ATTACKS = {
     "evaluations that are a link": FolderAttack(
         "evaluate theirs", f"{LINK}evaluations", led_to_victim("evaluations")
     ),
-    "one evaluation that is a link": FolderAttack(
-        "evaluate theirs", f"{LINK}evaluations/test", led_to_victim("evaluations/test")
-    ),
     "a TensorBoard log that is a link": FolderAttack(
         "evaluate theirs", f"{LINK}tensorboard", led_to_victim("tensorboard")
     ),
     "exports that are a link": FolderAttack(
         "export theirs --to keras --force", f"{LINK}export", led_to_victim("export")
-    ),
-    "checkpoints that are a link": FolderAttack(
-        "--recover=theirs",
-        f"{LINK}checkpoints",
-        both(stopped("model=bag_of_embeddings", "debug=tiny"), led_to_victim("checkpoints")),
-    ),
-    "predictions that are a link": FolderAttack(
-        "--recover=theirs",
-        f"{LINK}predictions",
-        both(stopped("model=bag_of_embeddings", "debug=tiny"), led_to_victim("predictions")),
     ),
     "a sweep's job that is a link": FolderAttack(JOB, LINK, planned("")),
     "a job's output that is a link": FolderAttack(JOB, f"{LINK}output.txt", planned("output.txt")),
@@ -513,19 +521,14 @@ FOLDER_ATTACKS = {
         sweep_file(SEARCH.format("'postgresql://elsewhere/trials'")),
     ),
     "a private file that an interrupted run names": FolderAttack(
-        "--recover=theirs",
-        f"{PLACE}: {PRIVATE}",
-        stopped("data=files", f"data.train={PRIVATE}", "model=bag_of_embeddings"),
+        "--recover=theirs", f"{PLACE}: {PRIVATE}", stopped(*ON_PRIVATE, "model=bag_of_embeddings")
     ),
     "a private file that a sweep's job names": FolderAttack(
-        "--recover=theirs", f"{PLACE}: {PRIVATE}", names_private("job.json")
+        "--recover=theirs",
+        f"{PLACE}: {PRIVATE}",
+        planned_with(*ON_PRIVATE, "model=bag_of_embeddings"),
     ),
     "a private file that a finished run names": FolderAttack(
-        "evaluate theirs", f"{PLACE}: {PRIVATE}", names_private()
-    ),
-    "words to Hydra in an interrupted run": FolderAttack(
-        "--recover=theirs",
-        "this folder says 'hydra.run.dir=../victim', which may be typed",
-        stopped("hydra.run.dir=../victim"),
+        "evaluate theirs", f"{PLACE}: {PRIVATE}", reads(*ON_PRIVATE, f"data.test={PRIVATE}")
     ),
 }

@@ -13,7 +13,15 @@ from pathlib import Path
 
 import pytest
 import yaml
-from attacks import CHECKPOINT_ATTACKS, CONFIG_ATTACKS, DATA_ATTACKS, FOLDER_ATTACKS, Evil
+from attacks import (
+    CHECKPOINT_ATTACKS,
+    CONFIG_ATTACKS,
+    DATA_ATTACKS,
+    FOLDER_ATTACKS,
+    Evil,
+    led_to_victim,
+    stopped,
+)
 from omegaconf import OmegaConf
 from tiny_checkpoints import write_tiny_checkpoint
 
@@ -352,16 +360,17 @@ def test_a_strangers_sweep_reads_no_environment(tmp_path, monkeypatch):
     assert not (tmp_path / "results.csv").exists()
 
 
+SECRET_ROWS = "text,label\n" + "hunter2,negative\nhunter2,positive\n" * 20
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
-    """A small finished run, and its config as JSON."""
+    """A small finished run."""
     home = tmp_path_factory.mktemp("finished")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
         patch.setenv("XFERLAB_CACHE", str(home / "cache"))
         assert main(["model=bag_of_embeddings", "debug=tiny", "hydra.run.dir=run"]) == 0
-    config = read_config_data(home / "run" / "config.yaml")
-    write_json(home / "run" / "plain_config.json", config)
     return home / "run"
 
 
@@ -372,7 +381,7 @@ def test_a_folder_that_leads_elsewhere_is_refused(name, finished, tmp_path, monk
     for kept in ("letter", "test/letter", "keras/export.json", "step-00000001-00000/letter"):
         (victim / kept).parent.mkdir(parents=True, exist_ok=True)
         (victim / kept).write_text("{}")
-    (tmp_path / "secret.csv").write_text("text,label\n" + "hunter2,a\nhunter2,b\n" * 20)
+    (tmp_path / "secret.csv").write_text(SECRET_ROWS)
     monkeypatch.chdir(work)
     publish(work)
     case.change(work / "theirs")
@@ -382,6 +391,24 @@ def test_a_folder_that_leads_elsewhere_is_refused(name, finished, tmp_path, monk
     assert sorted((path, path.stat().st_mtime_ns) for path in victim.rglob("*")) == before
     leaked = [path for path in work.rglob("*") if path.is_file()]
     assert not any(b"hunter2" in path.read_bytes() for path in leaked)
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "predictions", "evaluations/test", "model"])
+def test_whatever_lies_behind_a_link_is_left_alone(name, finished, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "victim").mkdir()
+    shutil.copytree(finished, tmp_path / "run")
+    led_to_victim(name)(tmp_path / "run")
+    stopped("model=bag_of_embeddings", "debug=tiny")(tmp_path / "run")
+    assert "this run's folder holds a link" in answer(["--recover=run"], capsys)
+
+
+def test_saved_words_say_nothing_to_hydra(finished, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(finished, tmp_path / "run")
+    stopped("model=bag_of_embeddings", "debug=tiny")(tmp_path / "run")
+    (tmp_path / "run/.hydra/overrides.yaml").write_text("[hydra.run.dir=../victim]")
+    assert "says 'hydra.run.dir=../victim', which may be typed" in answer(["--recover=run"], capsys)
 
 
 def test_a_place_outside_may_be_typed_or_be_known_by_its_content(finished, tmp_path, monkeypatch):

@@ -90,6 +90,7 @@ def text_data(
     chosen = Task[task.name] if task is not TaskChoice.auto else None
     kind = chosen or infer_task(splits["train"], bool(class_names), label_separator)
     names, ready = _labelled(splits, kind, class_names, suggested_names, label_separator)
+    _check_names(names)
     if "validation" not in ready:
         ready["train"], ready["validation"] = _hold_back(ready["train"], seed, validation_share)
     for order, name in enumerate(SPLITS):
@@ -229,6 +230,17 @@ def _check_texts(split: str, rows: Rows, task: Task) -> None:
         empty = sum(not text for text in strings)
         if empty:
             log.warning("%d of %d rows of %s have an empty %s", empty, len(rows), split, column)
+
+
+def _check_names(names: Sequence[str]) -> None:
+    """Raise ConfigError for the name of a class that no file and no terminal can hold."""
+    broken = [name for name in names if not _is_unicode(str(name))]
+    if broken:
+        raise ConfigError(
+            f"the class {broken[0]!r} has half a surrogate pair (no Unicode) in its name",
+            where="data.label",
+            fix="mend that label in the rows; a file that is saved as UTF-8 cannot hold it",
+        )
 
 
 def _is_unicode(text: str) -> bool:
