@@ -18,8 +18,9 @@ from xferlab.config.compose import CONFIG_MODULE, compose_config, preflight, pub
 from xferlab.config.overrides import as_word
 from xferlab.config.recipe import Recipe, read
 from xferlab.discovery import load_plugins
-from xferlab.errors import ConfigError, XferlabError, did_you_mean
+from xferlab.errors import ConfigError, PluginError, XferlabError, did_you_mean
 from xferlab.registry import REGISTRY
+from xferlab.runs.attempt import left_if_begun
 from xferlab.runs.faults import as_known
 from xferlab.runs.gate import refuse_unusable
 from xferlab.runs.inputs import read_inputs
@@ -35,6 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     command = argv.pop(0) if argv and argv[0] in (*COMMANDS, *RUN_COMMANDS) else "train"
     debug = "--debug" in argv
     try:
+        _open_closed_streams(command, argv)
         code = _obey(command, [word for word in argv if word != "--debug"])
         sys.stdout.flush()
         return code
@@ -59,6 +61,25 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(known, file=sys.stderr)
         return known.exit_code
+
+
+def _open_closed_streams(command: str, argv: list[str]) -> None:
+    """Open the streams that the shell has closed, so that no other file takes their place.
+
+    Raises:
+        ConfigError: the command says what it has to say on standard output, and that is closed.
+    """
+    closed = sys.stdout is None
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
+    prints = {"-h", "--help", "-c", "--cfg", "-i", "--info", "--dry-run"}.intersection(argv)
+    if closed and (prints or command not in ("train", "find-lr")):
+        raise ConfigError(
+            "standard output is closed, and there is nowhere to write to",
+            where=command,
+            fix="leave >&- out; > /dev/null throws the output away",
+        )
 
 
 def _obey(command: str, argv: list[str]) -> int:
@@ -137,7 +158,7 @@ def train(flags: argparse.Namespace, overrides: list[str]) -> int:
         )
     if flags.dry_run:
         raise ConfigError("--dry-run prints the jobs of a sweep", where="--dry-run", fix="add -m")
-    if flags.recover and (Path(flags.recover) / "job.json").exists():
+    if flags.recover and os.path.exists(Path(flags.recover) / "job.json"):
         from xferlab.worker import recover_job
 
         return recover_job(Path(flags.recover), overrides)
@@ -146,10 +167,15 @@ def train(flags: argparse.Namespace, overrides: list[str]) -> int:
         overrides = [*stored_words(Path(flags.recover)), *overrides]
     if flags.cfg or flags.info:
         _check_jobs(flags, overrides)
-    else:
-        overrides = [*overrides, _run_dir(flags, overrides, typed)]
-    _failures.clear()
-    _run_hydra(flags, overrides)
+        _run_hydra(flags, overrides)
+        return 0
+    folder = _run_dir(flags, overrides, typed)
+    with left_if_begun(folder) as attempt:
+        with locked(folder):  # also: the folder can be made and written to
+            pass
+        _failures.clear()
+        _run_hydra(flags, [*overrides, as_word("hydra.run.dir", str(folder))])
+        attempt.refused = bool(_failures) and isinstance(_failures[0], ConfigError | PluginError)
     return _exit_code(_failures[0]) if _failures else 0
 
 
@@ -170,8 +196,8 @@ def _run_hydra(flags: argparse.Namespace, overrides: list[str]) -> None:
     job()
 
 
-def _run_dir(flags: argparse.Namespace, overrides: list[str], typed: list[str]) -> str:
-    """Check the job; return the override that names its folder, where nobody is at work."""
+def _run_dir(flags: argparse.Namespace, overrides: list[str], typed: list[str]) -> Path:
+    """Check the job and return the folder that it is to be run in."""
     cfg, recipe = preflight(overrides, flags.config_name)
     named = any(word.startswith("hydra.run.dir=") for word in overrides)
     usual = Path(cfg.hydra.run.dir)
@@ -180,9 +206,7 @@ def _run_dir(flags: argparse.Namespace, overrides: list[str], typed: list[str]) 
     if flags.recover:
         _refuse_strangers(folder, recipe, typed)
     refuse_changed(folder, recipe)
-    with locked(folder):  # also: the folder can be made and written to
-        pass
-    return as_word("hydra.run.dir", str(folder))
+    return folder
 
 
 def _refuse_strangers(folder: Path, recipe: Recipe, typed: list[str]) -> None:

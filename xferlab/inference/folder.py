@@ -6,6 +6,7 @@ type that it should have, and all of it is checked before TensorFlow is imported
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -107,7 +108,14 @@ def read_folder(folder: Path) -> RunFolder:
 def own_file(folder: Path, name: str) -> Path:
     """Return the path of a run's file; it is there, an ordinary file, and inside the folder."""
     path = folder / name
-    real = path.resolve()
+    try:
+        real = path.resolve()
+        real.stat()
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as e:  # a name with a NUL, or of 5,000 letters
+        what = f"no file can have the name {name[:60]!r}"
+        raise ConfigError(what, where=str(folder), fix=AGAIN) from e
     if Path(name).is_absolute() or not real.is_relative_to(folder.resolve()):
         raise ConfigError(f"{name} leads out of the run's folder", where=str(folder), fix=AGAIN)
     if not real.is_file():
@@ -117,7 +125,7 @@ def own_file(folder: Path, name: str) -> Path:
 
 
 def _refuse_no_run(folder: Path) -> None:
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise ConfigError(f"there is no folder {folder}", where="RUN", fix=nearest_file(folder))
     if (folder / "sweep.json").exists():
         raise ConfigError(

@@ -246,7 +246,8 @@ def _weight_files(folder: Path, where: str) -> tuple[Path, ...]:
                 where=where,
                 fix="do not use this checkpoint: its index was tampered with or is broken",
             )
-        if not (folder / name).is_file():
+        if not os.path.isfile(folder / name):
+            name = name[:60] if name.isprintable() else repr(name[:60])
             raise ConfigError(
                 f"{_INDEX} names '{name}', which is not in {folder}",
                 where=where,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,7 +48,7 @@ def report_on(folders: Sequence[Path], *, pictures: bool = False) -> list[Report
         folders: sweeps and runs.
         pictures: draw PNG files too, which takes a while; the page has its own charts.
     """
-    missing = [str(folder) for folder in folders if not folder.exists()]
+    missing = [str(folder) for folder in folders if not os.path.exists(folder)]
     if missing or not folders:
         raise ConfigError(
             "there is no such folder" if missing else "no folder is named",

@@ -39,6 +39,7 @@ PACKAGES = (
     "numpy",
 )
 
+LONGEST_NAME = 200  # bytes of the name of a file that a model keeps
 LONGEST_ERROR = 10_000  # characters of an error in status.json
 LONGEST_TEXT = 1_000_000  # characters of error.txt
 RUN_ID = re.compile("[0-9a-f]{8}")
@@ -176,9 +177,9 @@ def keep_files(folder: Path, files: Mapping[str, Path | bytes]) -> dict[str, str
     """Write a model's files into ``folder`` and return the SHA-256 of each, by name."""
     folder.mkdir(exist_ok=True)
     for name, content in files.items():
-        if Path(name).name != name:
+        if Path(name).name != name or "\0" in name or len(name.encode()) > LONGEST_NAME:
             raise ConfigError(
-                f"the model wants to keep a file named '{name}'",
+                f"the model wants to keep a file named {name[:60]!r}",
                 where="model",
                 fix="TextModel.files has plain file names",
             )

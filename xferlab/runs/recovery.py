@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -114,7 +115,7 @@ def run_folder(
                 _say(f"{one.folder} is not continued: {', '.join(one.stale)} changed since")
     if force:
         _clear(usual)
-    if _is_used(usual):
+    if is_used(usual):
         raise ConfigError(
             f"this folder is not empty ({_content(usual)})",
             where=str(usual),
@@ -138,7 +139,8 @@ def _earlier_runs(folders: Sequence[Path], recipe: Recipe, *, named: bool) -> li
         except (XferlabError, OSError) as e:
             if named:
                 raise
-            _say(f"{folder} is passed over: {str(e).partition(chr(10))[0].strip()}")
+            what = e.what if isinstance(e, XferlabError) else str(e)
+            _say(f"{folder} is passed over: {what}")
     return found
 
 
@@ -165,7 +167,7 @@ def refuse_changed(folder: Path, recipe: Recipe) -> Earlier | None:
 def stored_words(folder: Path) -> list[str]:
     """Return the overrides that the run in ``folder`` was begun with."""
     path = folder / ".hydra" / "overrides.yaml"
-    if not path.exists():
+    if not os.path.exists(path):
         raise ConfigError(
             "there is no run in this folder", where=f"--recover={folder}", fix="name a run's folder"
         )
@@ -180,7 +182,8 @@ def stored_words(folder: Path) -> list[str]:
     return words
 
 
-def _is_used(folder: Path) -> bool:
+def is_used(folder: Path) -> bool:
+    """Return whether there is anything in a folder but what a run may leave before it begins."""
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     return any(name not in BEGUN and not name.startswith(PARTIAL) for name in names)
 
@@ -221,7 +224,7 @@ def _differences(changed: Mapping[str, tuple[Any, Any]]) -> str:
 
 def _clear(folder: Path) -> None:
     """Delete a run's folder; any other is left alone and refused."""
-    if not _is_used(folder):
+    if not is_used(folder):
         return
     if not (folder / "status.json").exists() and not (folder / ".hydra").exists():
         raise ConfigError(
