@@ -17,15 +17,15 @@ import xferlab
 PACKAGE = Path(xferlab.__file__).parent
 # From the ground up: a package, or a module beside the packages, imports only from earlier ones.
 ORDER = [
-    "errors", "flags", "files", "records", "task", "typed", "contracts", "registry", "discovery",
-    "compatibility", "pictures", "config", "pretrained", "text", "kit", "runs", "training",
+    "origin", "errors", "flags", "files", "records", "task", "typed", "contracts", "registry",
+    "discovery", "compatibility", "pictures", "config", "pretrained", "text", "kit", "runs", "training",
     "analysis", "exams", "inference", "evaluate", "export", "prepare", "finding", "runner", "sweep",
     "report", "worker", "catalogue", "cli",
 ]  # fmt: skip
 RANK = {name: rank for rank, name in enumerate(ORDER)}
 HEAVY = {"tensorflow", "keras", "keras_hub", "transformers", "datasets", "torch", "jax",
          "optuna", "sqlalchemy"}  # fmt: skip
-LONGEST_FUNCTION, LONGEST_MODULE, LONGEST_PLUGIN = 60, 300, 120
+LONGEST_FUNCTION, LONGEST_MODULE, LONGEST_PLUGIN = 60, 400, 120
 
 
 def sources(root: Path) -> list[Path]:

@@ -2,8 +2,9 @@
 
     python tests/torture.py --kills 200 [--seed 0] [--scenarios head_first,plateau] [--workers 2]
 
-Each attempt is a process of its own that ends by SIGKILL: at a random moment, or at a random one
-of its own file operations, so also between a rename and the next write.
+Each attempt is a process of its own that ends by SIGKILL: at a random moment, at a random one of
+its own file operations, so also between a rename and the next write, or right after it has replaced
+the file of the best weights.
 """
 
 from __future__ import annotations
@@ -59,9 +60,26 @@ def die_at(operations: int) -> None:
     sys.addaudithook(count)
 
 
+def die_after_best(replaced: int) -> None:
+    """Have this process killed at the first file operation after so many best files."""
+    left = [replaced]
+
+    def count(event: str, args: tuple[Any, ...]) -> None:
+        if event in WRITES and left[0] <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if event == "os.rename" and str(args[1]).endswith("checkpoints/best.safetensors"):
+            left[0] -= 1
+
+    sys.addaudithook(count)
+
+
 def killed_attempt(words: list[str], folder: Path, seconds: float, rng: random.Random) -> int:
     """Run the words until a random kill, unless they end before; return the exit code."""
-    if rng.random() < 0.4:
+    way = rng.random()
+    if way < 0.3:
+        replaced = rng.randrange(1, 4)
+        return attempt(words, folder, lambda: die_after_best(replaced))
+    if way < 0.6:
         operations = rng.randrange(1, 150)
         return attempt(words, folder, lambda: die_at(operations))
     child = start(words, folder)

@@ -5,6 +5,7 @@ Everything a plugin may import from the framework is named here; all of it is li
 
 from typing import TYPE_CHECKING, Any
 
+from xferlab import origin as origin  # first: it binds this package's own conf and plugins
 from xferlab.contracts import (
     Budget,
     Emits,

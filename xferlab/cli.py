@@ -17,6 +17,7 @@ from xferlab.catalogue import describe, show_help, show_list
 from xferlab.config.compose import CONFIG_MODULE, compose_config, preflight, publish
 from xferlab.config.overrides import as_word
 from xferlab.config.recipe import Recipe, read
+from xferlab.config.suggestions import setting_for_flag
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError, PluginError, XferlabError, did_you_mean
 from xferlab.registry import REGISTRY
@@ -122,9 +123,8 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
         raise ConfigError(str(e), where=" ".join(argv), fix="python -m xferlab --help") from e
     unknown = [a for a in rest if a.startswith("-")]
     if unknown:
-        raise ConfigError(
-            f"there is no flag {unknown[0]}", where=unknown[0], fix=did_you_mean(unknown[0], known)
-        )
+        fix = setting_for_flag(argv, unknown[0]) or did_you_mean(unknown[0], known)
+        raise ConfigError(f"there is no flag {unknown[0]}", where=unknown[0], fix=fix)
     if flags.config_dir and not Path(flags.config_dir).is_dir():
         raise ConfigError(
             "there is no such folder", where=f"--config-dir {flags.config_dir}", fix="make it"
@@ -257,9 +257,20 @@ def job(cfg: DictConfig) -> float | None:
 
 
 def check(flags: argparse.Namespace, overrides: list[str]) -> int:
-    """Compose and check without training."""
-    count = _check_jobs(flags, overrides)
-    print(f"ok: {count} config{'s' if count != 1 else ''} checked")
+    """Compose and check without training; read the data and look at the checkpoint."""
+    from xferlab.prepare import check_inputs
+
+    if not flags.multirun:
+        recipes = iter([preflight(overrides, flags.config_name)[1]])
+        count = 1
+    else:
+        from xferlab.sweep.plan import plan_sweep
+
+        plan = plan_sweep(overrides, flags.config_name)
+        recipes = plan.recipes()
+        count = plan.checked
+    check_inputs(recipes)
+    print(f"ok: {count} config{'s' if count != 1 else ''} checked, data and checkpoint read")
     return 0
 
 

@@ -6,8 +6,10 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -94,6 +96,21 @@ def _state(path: Path) -> tuple[int, ...]:
 @lru_cache(maxsize=4096)
 def _digest_of_state(path: Path, state: tuple[int, ...]) -> str:
     return sha256_of(path)
+
+
+@contextmanager
+def no_standard_input() -> Iterator[None]:
+    """Let nothing in the body read standard input: it holds the user's texts, or their answers.
+
+    A library that asks a question there gets end-of-file.
+    """
+    before = sys.stdin
+    with open(os.devnull, encoding="utf-8") as nothing:
+        sys.stdin = nothing
+        try:
+            yield
+        finally:
+            sys.stdin = before
 
 
 def umask() -> int:

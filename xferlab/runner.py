@@ -47,6 +47,7 @@ from xferlab.training.summary import (
     parameter_rows,
     planned_rates,
     schedule_plan,
+    small_data_notes,
     summary_lines,
 )
 from xferlab.training.tracking import (
@@ -116,7 +117,7 @@ def _run(recipe: Recipe, folder: Path, stop: StopRequest, before: Earlier | None
     refuse_other_data(folder, fingerprint(data))
     experiment = assemble(recipe, data)
     rates = planned_rates(experiment.learning_rate, experiment.budget.total_steps)
-    notes = inspect(experiment, recipe, rates)
+    notes = [*inspect(experiment, recipe, rates), *small_data_notes(experiment, recipe.train)]
     for line in [*summary_lines(experiment, rates), *(f"note       {note}" for note in notes)]:
         log.info("%s", line)
     write_json(
@@ -152,7 +153,15 @@ def train_and_test(
     """Fit, keep the best and the last weights, score the test split; return the best value."""
     network, checkpoints = experiment.model.network, folder / "checkpoints"
     best_file = checkpoints / "best.safetensors"
-    best = BestKeeper(network, best_file, recipe.monitor, recipe.better, recipe.train)
+    restores = recipe.train.restores_best(len(experiment.data.validation))
+    best = BestKeeper(
+        network,
+        best_file,
+        recipe.monitor,
+        recipe.better,
+        patience=recipe.train.patience,
+        restores=restores,
+    )
     rate_of = partial(current_rate, experiment.optimizer, rates)
     board = TensorBoardLog(folder / "tensorboard", rate_of)
     history = HistoryFile(folder / "history.csv", rate_of)
@@ -168,12 +177,14 @@ def train_and_test(
         with stop.held():
             fit(experiment, [*listeners, bar, PruningRequest(folder)], saver)
     except Pruned:
+        best.write()
         _write_metrics(recipe, best, history, board, folder, weights="best")
         raise
     finally:
         bar.close()
+    best.write()
     save_weights(network, checkpoints / "last.safetensors")
-    restored = recipe.train.restore_best and best.best_epoch is not None
+    restored = restores and best.best_epoch is not None
     if restored:
         load_weights(network, best_file)
     test, weights = _last_split(experiment, folder), "best" if restored else "last"

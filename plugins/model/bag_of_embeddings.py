@@ -25,11 +25,6 @@ class BagOfEmbeddings(ReadsCheckpoint):
     width: int = 64
     dropout: float = 0.1
 
-    def fetch(self):
-        from xferlab.pretrained.checkpoints import resolve
-
-        return resolve(self.checkpoint, weights=False)
-
     def build(self, spec: TaskSpec) -> TextModel:
         return self.restore(spec, self.fetch().folder)
 
@@ -42,7 +37,7 @@ class BagOfEmbeddings(ReadsCheckpoint):
         tokenizer = load_tokenizer(folder)
         token_ids = keras.Input((None,), dtype="int32", name="token_ids")
         padding_mask = keras.Input((None,), dtype="int32", name="padding_mask")
-        embed = keras.layers.Embedding(tokenizer.vocabulary_size, self.width, name="embedding")
+        embed = keras.layers.Embedding(tokenizer.largest_id + 1, self.width, name="embedding")
         vectors = embed(token_ids)
         if spec.task is not Task.tagging:
             pool = keras.layers.GlobalAveragePooling1D(name="mean")

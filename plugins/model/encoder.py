@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from xferlab import ConfigError, Task, TaskSpec, TextModel, register
-from xferlab.pretrained.checkpoints import resolve
+from xferlab import Task, TaskSpec, TextModel, register
 from xferlab.pretrained.content import ReadsCheckpoint
 
 
@@ -41,15 +40,16 @@ class Encoder(ReadsCheckpoint):
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be from 0 to below 1, got {self.dropout}")
 
-    def fetch(self):
-        return resolve(self.checkpoint, weights=self.pretrained)
-
     def longest(self) -> int:
         from xferlab.pretrained.encoder_config import read_encoder_config
 
         checkpoint = self.fetch()
-        where = f"model.checkpoint={checkpoint.source}"
-        return read_encoder_config(checkpoint.config, where).positions
+        return read_encoder_config(checkpoint.config, checkpoint.source).positions
+
+    def check(self, spec: TaskSpec) -> tuple[str, ...]:
+        from xferlab.pretrained.fits import blocks_for
+
+        return blocks_for(self.fetch(), spec)
 
     def build(self, spec: TaskSpec) -> TextModel:
         from xferlab.pretrained.encoders import load_encoder
@@ -66,16 +66,13 @@ class Encoder(ReadsCheckpoint):
     def _with_head(self, checkpoint, encoder, spec: TaskSpec) -> TextModel:
         import keras
 
+        from xferlab.pretrained.fits import refuse_ids, refuse_length
         from xferlab.pretrained.kept import files_of, origin_of
         from xferlab.text.tokens import load_tokenizer
 
-        if spec.max_length > encoder.max_length:
-            raise ConfigError(
-                f"data.max_length={spec.max_length} is more than this model's"
-                f" {encoder.max_length} positions",
-                where="data.max_length",
-                fix=f"data.max_length={encoder.max_length} or less",
-            )
+        refuse_length(spec.max_length, encoder.max_length)
+        tokenizer = load_tokenizer(checkpoint.folder)
+        refuse_ids(tokenizer.largest_id, encoder.vocabulary_size, checkpoint.source)
         vectors, new_layers = self._pooled(encoder, spec.task)
         vectors = keras.layers.Dropout(self.dropout, name="head_dropout")(vectors)
         head = keras.layers.Dense(
@@ -91,7 +88,7 @@ class Encoder(ReadsCheckpoint):
         }
         return TextModel(
             network=network,
-            tokenizer=load_tokenizer(checkpoint.folder),
+            tokenizer=tokenizer,
             blocks={**blocks, "head": (*new_layers, "head")},
             emits=spec.head_emits,
             origin=origin_of(checkpoint, network, (*new_layers, "head"), self.pretrained),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from xferlab.errors import ConfigError
+from xferlab.origin import own_folder
 
 LARGEST = 100_000  # values of a file, aliases written out; more is a mistake or an attack
 REMEDIES = {  # of what PyYAML says, by a piece of it
@@ -59,9 +59,7 @@ class LocalConf(SearchPathPlugin):
 
 def _folders() -> list[Path]:
     """Return where configs are looked for, in order: the user's before the packaged."""
-    spec = importlib.util.find_spec("xferlab.conf")
-    packaged = spec.submodule_search_locations if spec else None
-    return [*reversed(LocalConf.folders), *map(Path, packaged or ())]
+    return [*reversed(LocalConf.folders), own_folder("conf")]
 
 
 def find(config_path: str, suffix: str = ".yaml") -> Path | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import re
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +13,8 @@ from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 
 from xferlab.errors import ConfigError
+
+_KEY = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@-]*", re.ASCII)
 
 
 def axis_of(override: Override) -> list[str]:
@@ -78,11 +82,22 @@ def _parsed(word: str) -> Override:
         return OverridesParser.create().parse_override(word)
     except HydraException as e:
         raise ConfigError(
-            f"'{word}' cannot be read as key=value",
-            where=word,
-            fix="python -m xferlab --help lists the commands; quote values with blanks or"
-            " commas: 'key=\"a, b\"'",
+            f"'{word}' cannot be read as key=value", where=word, fix=_quoting(word)
         ) from e
+
+
+def _quoting(word: str) -> str:
+    """Return the remedy for a word that Hydra's grammar refuses: the same, in quotes.
+
+    Hydra takes signs such as ~ ( ) ' ; and letters beyond ASCII in quotes alone, and the shell
+    takes these quotes away unless they are quoted, too.
+    """
+    key, equals, value = word.partition("=")
+    if equals and _KEY.fullmatch(key):
+        quoted = QuotedString(value, Quote.double).with_quotes()
+        typed = shlex.quote(f"{key}={quoted}")
+        return f"quote the value for Hydra, and the whole for the shell: {typed}"
+    return "python -m xferlab --help lists the commands; a setting is KEY=VALUE"
 
 
 def refuse_sweep_words(overrides: Sequence[str]) -> None:

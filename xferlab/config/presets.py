@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 from omegaconf import OmegaConf
+
+from xferlab.origin import own_folder
 
 
 def presets(group: str, workspace: Path) -> dict[str, str]:
@@ -15,7 +16,7 @@ def presets(group: str, workspace: Path) -> dict[str, str]:
 
 def preset_files(group: str, workspace: Path) -> dict[str, Path]:
     """Return the file of each preset of a group; one of the workspace hides a packaged one."""
-    roots = (_packaged(), workspace / "conf")
+    roots = (own_folder("conf"), workspace / "conf")
     return {path.stem: path for root in roots for path in sorted((root / group).glob("*.y*ml"))}
 
 
@@ -23,12 +24,6 @@ def name_of_plugin(path: Path) -> str:
     """Return the plugin that a preset of its group starts from: its first default."""
     defaults = OmegaConf.select(OmegaConf.load(path), "defaults", default=None) or [""]
     return str(defaults[0]).partition("@")[0]
-
-
-def _packaged() -> Path:
-    spec = importlib.util.find_spec("xferlab.conf")
-    folders = spec.submodule_search_locations if spec else None
-    return Path(folders[0]) if folders else Path("/nonexistent")
 
 
 def _first_comment(path: Path) -> str:

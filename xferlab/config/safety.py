@@ -45,10 +45,11 @@ _HYDRA_KEYS = [
     for key, value in {
         r"hydra\.(run|sweep)\.(dir|subdir)": _FOLDER,
         r"hydra\.output_subdir|hydra\.job\.(name|id|num)": rf"\.hydra|{_WORD}",
-        r"hydra\.job\.(chdir|config_name|override_dirname|config\..*)": _TEXT,
+        r"hydra\.job\.(chdir|config_name|config\..*)": _TEXT,
         r"hydra\.(verbose|verbose\.\d+)": _WORD,
         # Hydra fills these in; what a config says in them is overwritten or only shown
         r"hydra\.(overrides|help|hydra_help)\..*": r"(?s:.*)",
+        r"hydra\.job\.override_dirname": r"(?s:.*)",  # made of what was typed
         r"hydra\.runtime\.(version|version_base|cwd|(config_sources|choices)\..*)": r"(?s:.*)",
         r"hydra\.(launcher|sweeper)\._target_": _HYDRA_CLASS.pattern,
         rf"hydra\.launcher\.({_LAUNCHER_KEYS})": _LAUNCHER_WORD,

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from xferlab.config.schema import TrainConfig
-from xferlab.config.words import answer, our_name, our_word
+from xferlab.config.words import KEYS, answer, other_family, our_name, our_word
 from xferlab.errors import NONE, UnknownKey, did_you_mean, nearest
 from xferlab.registry import Registry
 
@@ -38,6 +38,23 @@ def better_key(error: UnknownKey, registry: Registry) -> str:
         return f"{head} holds one value: {head}=VALUE"
     near = nearest(field, places, cutoff=0.75)
     return _have_it(group, near, places[near]) if near else error.fix
+
+
+def setting_for_flag(words: Sequence[str], flag: str) -> str:
+    """Return the setting that another tool's flag stands for, "" if none is known.
+
+    Args:
+        words: the command line.
+        flag: one of them, as in ``--learning_rate`` or ``--learning_rate=3e-5``.
+    """
+    name, _, value = flag.lstrip("-").partition("=")
+    key = name.replace("-", "_")
+    if key not in KEYS:
+        return answer(key) or (f"a setting has no dashes: {key}=VALUE" if "." in key else "")
+    following = list(words)[list(words).index(flag) + 1 :]
+    if not value and following and not following[0].startswith("-") and "=" not in following[0]:
+        value = following[0]
+    return f"settings have no dashes: {KEYS[key]}={value or 'VALUE'}"
 
 
 def _places(registry: Registry) -> dict[str, list[str]]:
@@ -72,9 +89,17 @@ def better_name(group: str, name: str, known: Mapping[str, Sequence[str]]) -> st
         name: what was looked for.
         known: the names that exist, plugins and presets, by group.
     """
-    here, ours = list(known.get(group, ())), our_name(name)
+    top, _, owner = group.partition("/")
+    if owner:
+        name = f"{owner}/{name}"
+    here, ours = list(known.get(top, ())), our_name(name.rpartition("/")[2])
     if ours in here:
-        return f"xferlab's word for it is {_choice(group, str(ours))}"
+        return f"xferlab's word for it is {_choice(top, str(ours))}"
+    if top == "model" and (other_family(name) or "/" in name or "-" in name):
+        return _checkpoint(name)
+    if top == "data" and "/" in name:
+        return f"a dataset of the Hub: data=hub data.id={name}; files: data=files data.train=FILE"
+    group = top
     if nearest(name, here):
         return did_you_mean(name, here)
     for other, names in known.items():
@@ -86,6 +111,17 @@ def better_name(group: str, name: str, known: Mapping[str, Sequence[str]]) -> st
         if other != group and near:
             return f"did you mean {_choice(other, near)}?"
     return did_you_mean(name, here)
+
+
+def _checkpoint(name: str) -> str:
+    """Say how a checkpoint of the Hub or a folder is chosen, or that its family cannot be."""
+    family = other_family(name)
+    if family:
+        return (
+            f"checkpoints of the family {family} cannot be loaded, those of BERT, DistilBERT,"
+            " RoBERTa, XLM-RoBERTa and ALBERT can: model=encoder model.checkpoint=ORG/NAME"
+        )
+    return f"a checkpoint of the Hub, or a folder: model=encoder model.checkpoint={name}"
 
 
 def _choice(group: str, name: str) -> str:

@@ -6,6 +6,8 @@ examples, as users carry them over. A key is looked up whole, then by its last p
 
 from __future__ import annotations
 
+import re
+
 KEYS = {
     # how fast
     "lr": "optimizer.lr",
@@ -126,7 +128,6 @@ KEYS = {
     "pretrained": "model.checkpoint",
     "checkpoint": "model.checkpoint",
     "backbone": "model",
-    "strategy": "transfer",
     "finetune": "transfer",
     "freeze": "transfer",
     "metrics": "metric",
@@ -156,6 +157,7 @@ KEYS = {
 }
 
 DEVICE = "leave it out: TensorFlow takes the GPU there is; CUDA_VISIBLE_DEVICES chooses another"
+TRACKERS = "leave it out: TensorBoard logs, history.csv and metrics.json are always written"
 EPOCHLY = "leave it out: every epoch is scored, logged and kept if it is the best"
 ANSWERS = {
     **dict.fromkeys(("devices", "accelerator", "gpus", "gpu_id", "no_cuda", "use_cpu"), DEVICE),
@@ -164,8 +166,20 @@ ANSWERS = {
         ("save_steps", "save_strategy", "save_total_limit", "eval_strategy", "eval_steps"), EPOCHLY
     ),
     **dict.fromkeys(("evaluation_strategy", "logging_steps", "logging_strategy"), EPOCHLY),
+    **dict.fromkeys(("do_train", "do_eval", "do_predict", "log_every_n_steps"), EPOCHLY),
+    **dict.fromkeys(("report_to", "logger", "loggers", "wandb", "mlflow", "tracker"), TRACKERS),
     **dict.fromkeys(
-        ("do_train", "do_eval", "do_predict", "report_to", "log_every_n_steps"), EPOCHLY
+        ("strategy", "distributed", "distribute", "tpu_cores"),
+        "leave it out: a run uses one device, and sweep.gpus=[0,1] gives each job of a sweep its"
+        " own; which layers are trained is transfer=NAME",
+    ),
+    **dict.fromkeys(
+        ("test_size", "test_split", "train_size"),
+        "name a file of test examples: data.test=FILE; data.validation_share=0.2 holds back"
+        " examples for validation",
+    ),
+    **dict.fromkeys(
+        ("tags", "tag", "notes", "group"), "name=WORDS names the run's folder; there are no tags"
     ),
     **dict.fromkeys(
         ("resume_from_checkpoint", "ckpt_path", "resume", "restore_file", "initial_epoch"),
@@ -232,11 +246,34 @@ NAMES = {
     "discriminative": "layer_decay",
     "llrd": "layer_decay",
     "gradual_unfreezing": "gradual",
+    "all_minilm_l6_v2": "minilm",
+    "distilbert_base_uncased": "distilbert",
+    "roberta_base": "roberta",
+    "xlm_roberta_base": "xlm_roberta",
+    "albert_base_v2": "albert",
     "csv": "files",
     "json": "files",
     "huggingface": "hub",
     "hf": "hub",
 }
+
+
+OTHER_FAMILIES = (
+    "bart", "bigbird", "camembert", "codebert", "deberta", "electra", "ernie", "eurobert",
+    "flan", "gemma", "gpt", "llama", "longformer", "mistral", "modernbert", "mpnet", "neobert",
+    "nomic", "opt", "phi", "qwen", "t5", "xlnet",
+)  # fmt: skip
+"""Model families that people ask for and whose checkpoints cannot be loaded."""
+
+
+def other_family(name: str) -> str | None:
+    """Return the family in a model's name whose checkpoints cannot be loaded, or None.
+
+    >>> other_family("microsoft/deberta-v3-base"), other_family("bert-base-uncased")
+    ('deberta', None)
+    """
+    parts = re.split(r"[^a-z]+", name.lower())
+    return next((family for family in OTHER_FAMILIES if family in parts), None)
 
 
 def our_word(key: str) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,6 +21,18 @@ from xferlab.pretrained.safetensors_file import Tensor, read_header
 
 ARCHITECTURES = ("albert", "bert", "distilbert", "roberta", "xlm-roberta")
 BOX = Path(__file__).parents[1] / "box"
+
+TOKENIZERS = frozenset(
+    f"{name}Tokenizer"
+    for name in (
+        "Albert", "Bart", "Barthez", "Bert", "BigBird", "Camembert", "Cohere", "Deberta",
+        "DebertaV2", "DistilBert", "Electra", "FNet", "Funnel", "GPT2", "GPTNeoX", "Gemma",
+        "Herbert", "LED", "Llama", "Longformer", "MBart", "MPNet", "MobileBert", "Nllb", "Qwen2",
+        "RemBert", "RoFormer", "Roberta", "Splinter", "SqueezeBert", "T5", "XLMRoberta", "XLNet",
+        "PreTrained",
+    )
+) | {"TokenizersBackend"}  # fmt: skip
+"""Classes of transformers that are tokenizers and nothing else, without their ending ``Fast``."""
 
 _HUB_ID = re.compile(r"(?P<id>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
 _WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -123,9 +135,12 @@ def refuse_tricks(folder: Path, where: str) -> None:
             raise ConfigError(
                 f"'{path.name}' is no ordinary file", where=where, fix="take it out of the folder"
             )
-    settings = folder / "tokenizer_config.json"
-    if settings.is_file():
-        _refuse_code(_read_table(settings, where), settings.name, where)
+    for name in ("tokenizer_config.json", "config.json"):
+        if (folder / name).is_file():
+            table = _read_table(folder / name, where)
+            _refuse_code(table, name, where)
+            _refuse_class(table, name, where)
+    _refuse_large_ids(folder, where)
 
 
 def bundled_names() -> list[str]:
@@ -218,6 +233,65 @@ def _refuse_code(table: dict[str, Any], name: str, where: str) -> None:
             where=where,
             fix="choose a checkpoint without code of its own: " + ", ".join(ARCHITECTURES),
         )
+
+
+def _refuse_class(table: dict[str, Any], name: str, where: str) -> None:
+    """Raise ConfigError for a tokenizer's class that is not on the list.
+
+    transformers looks the name up among all that it has; some of those (``AutoProcessor``) read
+    further files, and offer to run the code that these name.
+    """
+    wanted = table.get("tokenizer_class")
+    if wanted is None or (isinstance(wanted, str) and wanted.removesuffix("Fast") in TOKENIZERS):
+        return
+    raise ConfigError(
+        f"{name} names a tokenizer class that is not loaded: {str(wanted)[:60]!r}",
+        where=where,
+        fix="save its fast tokenizer anew: PreTrainedTokenizerFast(tokenizer_file='tokenizer.json')"
+        ".save_pretrained(FOLDER)",
+    )
+
+
+def _refuse_large_ids(folder: Path, where: str) -> None:
+    """Raise ConfigError for a token id that the checkpoint's table of embeddings does not have.
+
+    The tokenizer's library makes room for every id up to the largest, so it is asked before.
+    """
+    if not (folder / "config.json").is_file():
+        return
+    rows = _read_table(folder / "config.json", where).get("vocab_size")
+    if not isinstance(rows, int) or isinstance(rows, bool):
+        return
+    for name, token, token_id in _written_ids(folder, where):
+        if not isinstance(token_id, int) or not 0 <= token_id < rows:
+            raise ConfigError(
+                f"{name} gives the token {str(token)[:40]!r} the id {str(token_id)[:40]}, and the"
+                f" checkpoint's table has {rows} rows",
+                where=where,
+                fix="use the tokenizer that this checkpoint was trained with, or remove that token",
+            )
+
+
+def _written_ids(folder: Path, where: str) -> Iterator[tuple[str, Any, Any]]:
+    """Yield file, token and id of the last of each table of tokens, and of every added token."""
+    path = folder / "tokenizer.json"
+    if path.is_file():
+        table = _read_table(path, where)
+        model = table.get("model")
+        vocabulary = model.get("vocab") if isinstance(model, dict) else None
+        if isinstance(vocabulary, dict):
+            yield from ((path.name, token, number) for token, number in vocabulary.items())
+        elif isinstance(vocabulary, list) and vocabulary:
+            yield path.name, "the last of its pieces", len(vocabulary) - 1
+        for added in table.get("added_tokens") or ():
+            if isinstance(added, dict):
+                yield path.name, added.get("content"), added.get("id")
+    path = folder / "tokenizer_config.json"
+    if path.is_file():
+        added_tokens = _read_table(path, where).get("added_tokens_decoder")
+        for number, token in added_tokens.items() if isinstance(added_tokens, dict) else ():
+            content = token.get("content") if isinstance(token, dict) else token
+            yield path.name, content, int(number) if str(number).isdecimal() else number
 
 
 def _check_tokenizer(folder: Path, where: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from xferlab.errors import ConfigError
 from xferlab.files import digest_of
-from xferlab.pretrained.checkpoints import BOX
+from xferlab.pretrained.checkpoints import BOX, Checkpoint, resolve
 from xferlab.pretrained.hub import TOKENIZER_FILES, limit_waiting
 
 COMMIT = re.compile("[0-9a-f]{40}")
@@ -20,6 +20,10 @@ class ReadsCheckpoint:
     """A model plugin with a field ``checkpoint``; one without ``pretrained`` reads no weights."""
 
     checkpoint: str
+
+    def fetch(self) -> Checkpoint:
+        """Return the checkpoint as a checked folder of this machine."""
+        return resolve(self.checkpoint, weights=getattr(self, "pretrained", False))
 
     def inputs(self) -> dict[str, str]:
         """Return digests of what is in the checkpoint."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("xferlab")
 ARRAYS, STATE, DIGESTS = "state.safetensors", "state.json", "sha256.json"
+BESIDE = "beside-"
+"""How a checkpoint's files begin that were files beside it when it was written."""
 KEPT = 2
 
 
@@ -40,9 +42,23 @@ class Snapshot:
 
         return load_file(self.folder / ARRAYS)
 
+    def put_back_files(self) -> None:
+        """Give the files beside the checkpoints back as they were when this one was written."""
+        checkpoints = self.folder.parent
+        delete_weights(checkpoints)
+        for path in sorted(self.folder.glob(f"{BESIDE}*")):
+            partial = checkpoints / f"{PARTIAL}{path.name}"
+            _link(path, partial)
+            partial.replace(checkpoints / path.name.removeprefix(BESIDE))
+        sync(checkpoints)
+
 
 def write_snapshot(
-    checkpoints: Path, name: str, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]
+    checkpoints: Path,
+    name: str,
+    arrays: Mapping[str, np.ndarray],
+    state: Mapping[str, Any],
+    files: Sequence[Path] = (),
 ) -> None:
     """Write the folder ``checkpoints/name`` whole, then delete all but the newest two.
 
@@ -51,6 +67,7 @@ def write_snapshot(
         name: ``step-...``; names sort in the order of the run.
         arrays: weights, slots and every other variable.
         state: JSON data.
+        files: of ``checkpoints`` itself, which belong to the state.
     """
     from safetensors.numpy import save_file
 
@@ -62,7 +79,10 @@ def write_snapshot(
     partial.mkdir()
     save_file(dict(arrays), partial / ARRAYS)
     write_json(partial / STATE, state)
-    write_json(partial / DIGESTS, {part: sha256_of(partial / part) for part in (ARRAYS, STATE)})
+    for path in files:
+        _link(path, partial / f"{BESIDE}{path.name}")
+    parts = sorted(path.name for path in partial.iterdir())
+    write_json(partial / DIGESTS, {part: sha256_of(partial / part) for part in parts})
     sync(partial / ARRAYS)
     sync(partial)
     os.rename(partial, checkpoints / name)
@@ -97,6 +117,12 @@ def delete_snapshots(checkpoints: Path) -> None:
         shutil.rmtree(folder)
 
 
+def delete_weights(checkpoints: Path) -> None:
+    """Delete the weights beside the snapshots: their steps are about to be done again."""
+    for path in checkpoints.glob("*.safetensors"):
+        path.unlink()
+
+
 def latest_step(checkpoints: Path) -> str:
     """Return the name of the newest snapshot, unread; "" where there is none."""
     return next((folder.name for folder in _folders(checkpoints)), "")
@@ -109,8 +135,17 @@ def _folders(checkpoints: Path) -> list[Path]:
 
 def _read(folder: Path, shape: Shape) -> Snapshot:
     """Read a snapshot's state; raise OSError, ValueError or XferlabError if it is damaged."""
-    digests = read_record(folder / DIGESTS, {ARRAYS: str, STATE: str})
-    for part in (ARRAYS, STATE):
-        if sha256_of(folder / part) != digests[part]:
+    digests = read_record(folder / DIGESTS, {ARRAYS: str, STATE: str, "*": str})
+    for part in {ARRAYS, STATE, *(path.name for path in folder.glob(f"{BESIDE}*")), *digests}:
+        if sha256_of(folder / part) != digests.get(part):
             raise ValueError(f"{part} is not what was written")
     return Snapshot(folder, read_record(folder / STATE, shape))
+
+
+def _link(path: Path, name: Path) -> None:
+    """Give a file a second name, or a copy where the file system has no links."""
+    try:
+        os.link(path, name)
+    except OSError:
+        shutil.copyfile(path, name)
+        sync(name)

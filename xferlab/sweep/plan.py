@@ -15,6 +15,7 @@ from xferlab.config.compose import compose_config
 from xferlab.config.folders import find, line_of_key, shown
 from xferlab.config.origins import TYPED, Word
 from xferlab.config.overrides import axis_of, key_of, parse_overrides
+from xferlab.config.recipe import Recipe, read_plain
 from xferlab.config.schema import SweepConfig
 from xferlab.errors import ConfigError, XferlabError
 from xferlab.sweep.composing import Composer
@@ -67,6 +68,13 @@ class Plan:
     def checked(self) -> int:
         """How many configs were composed and checked."""
         return self.search.checked if self.search else len(self.jobs)
+
+    def recipes(self) -> Iterator[Recipe]:
+        """Yield the recipe of each job; of a search, of its first point."""
+        if self.search:
+            yield self.search.composer.recipe(list(self.search.first_words))
+        for job in self.jobs:
+            yield read_plain(job.config)
 
 
 def plan_sweep(words: Sequence[str], config_name: str = "config") -> Plan:

@@ -17,6 +17,7 @@ from typing import Any
 
 from xferlab.config.overrides import key_of, parse_overrides
 from xferlab.config.recipe import Recipe
+from xferlab.config.schema import FEWEST_EPOCHS
 from xferlab.errors import ConfigError, XferlabError, kept_in, raise_together
 from xferlab.runs.inputs import Inputs, InputsReader
 from xferlab.sweep.composing import Composer
@@ -157,7 +158,7 @@ def plan_search(
         search_id=_search_id(settings, first),
         monitor=first.monitor,
         better=first.better,
-        epochs=max(recipe.train.epochs for recipe in recipes),
+        epochs=max(recipe.train.epochs or FEWEST_EPOCHS for recipe in recipes),
         checked=len(recipes),
         configs=tuple(recipe.config for recipe in recipes),
     )

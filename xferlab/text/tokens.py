@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import Encoding, Split, Tokenizer
 from xferlab.errors import ConfigError
-from xferlab.files import replace_whole
+from xferlab.files import no_standard_input, replace_whole
 from xferlab.pretrained.checkpoints import refuse_tricks
 from xferlab.text.batches import Ragged, row_lengths
 
@@ -61,9 +61,10 @@ def load_tokenizer(folder: Path) -> HubTokenizer:
 
     fix = "the folder needs tokenizer.json (or vocab.txt) and tokenizer_config.json"
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(
-            where, local_files_only=True, use_fast=True, trust_remote_code=False
-        )
+        with no_standard_input():
+            tokenizer = transformers.AutoTokenizer.from_pretrained(
+                where, local_files_only=True, use_fast=True, trust_remote_code=False
+            )
     except Exception as e:
         what = str(e).strip().partition("\n")[0]
         raise ConfigError(f"no tokenizer could be loaded: {what}", where=where, fix=fix) from e
@@ -80,7 +81,8 @@ class HubTokenizer:
 
     Attributes:
         pad_id: token id that fills up a batch.
-        vocabulary_size: token ids are below this.
+        vocabulary_size: how many tokens there are.
+        largest_id: the largest token id that it can give.
         fingerprint: SHA-256 of everything that decides the ids, and of the library's version.
     """
 
@@ -94,6 +96,7 @@ class HubTokenizer:
         self._rules, self._word_rules = rules, with_leading_blanks(rules)
         self.pad_id = tokenizer.pad_token_id or 0
         self.vocabulary_size = len(tokenizer)
+        self.largest_id = max(engine.get_vocab(with_added_tokens=True).values(), default=-1)
         text = f"{tokenizers.__version__}\n{self.pad_id}\n{rules}"
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
 

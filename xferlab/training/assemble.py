@@ -18,6 +18,14 @@ from xferlab.training.evaluation import Forward, scores
 from xferlab.training.rates import per_update
 from xferlab.typed import defaults_of
 
+OWN_WAYS = {
+    "use_ema": ("averages weights that no score is of", ""),
+    "clipnorm": ("replaces train.clip_norm", "; train.clip_norm clips the global norm"),
+    "clipvalue": ("train.clip_norm leaves without effect", "; train.clip_norm clips the norm"),
+    "gradient_accumulation_steps": ("is train.accumulate's part", "; set train.accumulate"),
+}
+"""What a Keras optimizer can be built with and may not be here: why not, and what instead."""
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -115,7 +123,8 @@ def length_of_run(train: TrainConfig, steps_per_epoch: int) -> tuple[int, Budget
     >>> length_of_run(TrainConfig(max_steps=7, accumulate=2), steps_per_epoch=10)
     (14, Budget(epochs=2, steps_per_epoch=5, total_steps=7))
     """
-    total = train.epochs * steps_per_epoch
+    updates = max(1, steps_per_epoch // train.accumulate)
+    total = train.epochs_of(updates) * steps_per_epoch
     if train.max_steps is not None:
         total = train.max_steps * train.accumulate
     if total < train.accumulate:
@@ -125,7 +134,6 @@ def length_of_run(train: TrainConfig, steps_per_epoch: int) -> tuple[int, Budget
             fix=f"train.accumulate={total}, or train.batch_size smaller",
         )
     epochs = -(-total // steps_per_epoch)  # ceil: the last epoch may be cut short
-    updates = max(1, steps_per_epoch // train.accumulate)
     return total, Budget(epochs, updates, total // train.accumulate)
 
 
@@ -153,10 +161,29 @@ def _optimizer(recipe: Recipe, learning_rate: Any, network: Any) -> Any:
     _refuse_idle_names(recipe.optimizer, network)
     learning_rate = per_update(learning_rate, recipe.train.accumulate)
     optimizer = _built("optimizer", recipe.optimizer.build, learning_rate)
+    _refuse_own_ways(optimizer)
     optimizer.global_clipnorm = recipe.train.clip_norm
     if recipe.train.accumulate > 1:
         optimizer.gradient_accumulation_steps = recipe.train.accumulate
     return optimizer
+
+
+def _refuse_own_ways(optimizer: Any) -> None:
+    """Raise ConfigError for what a Keras optimizer can do by itself and the framework does for it.
+
+    Keras swaps averaged weights in at the end of each epoch of ``fit``, behind the back of scores,
+    checkpoints and phases; of several ways to clip it takes one and passes over the others; an
+    accumulation of its own leaves the schedule counting other steps.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    for name, instead in OWN_WAYS.items():
+        value = getattr(inner, name, None)
+        if value:
+            raise ConfigError(
+                f"this optimizer has {name}={value}, which {instead[0]}",
+                where="optimizer",
+                fix=f"build it without {name}{instead[1]}",
+            )
 
 
 def _refuse_idle_names(plugin: Any, network: Any) -> None:

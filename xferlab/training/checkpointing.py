@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from xferlab.config.schema import Interval
 from xferlab.errors import RunError
 from xferlab.runs.signals import StopRequest
-from xferlab.runs.snapshots import Snapshot, newest_snapshot, write_snapshot
+from xferlab.runs.snapshots import Snapshot, delete_weights, newest_snapshot, write_snapshot
 from xferlab.training.course import Diverged, Listener, Position, Saver
 from xferlab.training.randomness import random_state, set_random_state
 
@@ -40,6 +40,7 @@ STATE_SHAPE = {
         "BestKeeper?": {
             "best": (float, None),
             "best_epoch": (int, None),
+            "better_epoch?": (int, None),
             "validation": {"*": float},
         },
         "RateFollower?": {"values": [float]},
@@ -76,12 +77,15 @@ class Checkpoints(Saver):
         self._interval, self._accumulate, self._made_on = interval, accumulate, made_on
         self._saved_at, self._cost = time.monotonic(), 0.0
         self._snapshot = newest_snapshot(folder / "checkpoints", STATE_SHAPE)
-        if self._snapshot is not None:
+        if self._snapshot is None:
+            delete_weights(folder / "checkpoints")
+        else:
             self.start = Position(**self._snapshot.state["position"])
             self._remind(self._snapshot)
 
     def _remind(self, snapshot: Snapshot) -> None:
-        """Give the listeners their memory, and tell where the run goes on."""
+        """Give the listeners their memory and files, and report where the run resumes."""
+        snapshot.put_back_files()
         for listener in self._listeners:
             listener.restore(snapshot.state["listeners"].get(type(listener).__name__, {}))
         log.info("goes on    after batch %d, from %s", self.start.batch, snapshot.folder.name)
@@ -167,7 +171,8 @@ class Checkpoints(Saver):
             "made_on": dict(self._made_on),
         }
         name = f"step-{position.batch:08d}-{position.scored:05d}"
-        write_snapshot(self._folder / "checkpoints", name, arrays, state)
+        files = [path for listener in self._listeners for path in listener.files()]
+        write_snapshot(self._folder / "checkpoints", name, arrays, state, files)
         self._saved_at = time.monotonic()
         self._cost = self._saved_at - began
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from xferlab.errors import RunError
@@ -88,6 +89,14 @@ class Listener:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Remember what :meth:`state` returned."""
+
+    def files(self) -> list[Path]:
+        """Return the files beside the checkpoints that belong to :meth:`state`.
+
+        A checkpoint holds them as they are now, and a resumed run has them back: whatever was
+        written after the checkpoint is of steps that are done again, perhaps otherwise.
+        """
+        return []
 
 
 class Saver:

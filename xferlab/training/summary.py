@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from xferlab.config.schema import ENOUGH_VALIDATION_ROWS, FEWEST_EPOCHS, TrainConfig
 from xferlab.kit.optimizers import decays
+from xferlab.pictures import counted
 from xferlab.text.batches import measure_padding
 from xferlab.training.assemble import Experiment
 
@@ -109,6 +111,28 @@ def summary_lines(experiment: Experiment, rates: np.ndarray) -> list[str]:
             f" {row['decayed']:>12,}  {row['learns']:<14} x{row['rate']:.3g}"
         )
     return lines
+
+
+def small_data_notes(experiment: Experiment, train: TrainConfig) -> list[str]:
+    """Return what small data makes of settings that are left to the framework."""
+    budget = experiment.budget
+    notes = []
+    if train.epochs is None and train.max_steps is None and budget.epochs > FEWEST_EPOCHS:
+        notes.append(
+            f"train.epochs is not set: {budget.epochs} epochs make {budget.total_steps} optimizer"
+            f" steps; {FEWEST_EPOCHS} epochs, the usual choice, would be too few steps for"
+            " fine-tuning to converge (Mosbach et al. 2021, Zhang et al. 2021)"
+        )
+    rows = len(experiment.data.validation)
+    if rows < ENOUGH_VALIDATION_ROWS:
+        weights = "best" if train.restores_best(rows) else "last"
+        notes.append(
+            f"the validation split has {counted(rows, 'row')}: one row is {1 / rows:.2g} of a share"
+            f" such as accuracy, whose standard error is up to {0.5 / math.sqrt(rows):.2g}, so it"
+            f" hardly tells epochs apart; the {weights} epoch's weights are scored"
+            " (train.restore_best says which)"
+        )
+    return notes
 
 
 def _count(variables: list[Any]) -> int:

@@ -13,10 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from xferlab.config.schema import TrainConfig
 from xferlab.files import sync, write_whole
 from xferlab.training.course import Epoch, Listener, Step
-from xferlab.training.weights import save_weights
+from xferlab.training.weights import weight_arrays, write_weights
 
 
 class TensorBoardLog(Listener):
@@ -171,7 +170,15 @@ class HistoryFile(Listener):
 class BestKeeper(Listener):
     """Keeps the weights of the best epoch and says when patience is over.
 
-    A value that is no number is never the best.
+    Of equal epochs the later is the best: it has seen more. A value that is no number is never.
+
+    Args:
+        network: its weights are kept.
+        path: file to keep them in.
+        monitor: logged name of the value that decides.
+        better: ``max`` or ``min``.
+        patience: epochs without a better value before the training stops, or None.
+        restores: the best epoch's weights are the run's, not the last epoch's.
 
     Attributes:
         best: the best monitored value so far, or None.
@@ -181,36 +188,68 @@ class BestKeeper(Listener):
     """
 
     def __init__(
-        self, network: Any, path: Path, monitor: str, better: str, train: TrainConfig
+        self,
+        network: Any,
+        path: Path,
+        monitor: str,
+        better: str,
+        *,
+        patience: int | None = None,
+        restores: bool = True,
     ) -> None:
         self.best: float | None = None
         self.best_epoch: int | None = None
         self.validation: Mapping[str, float] = {}
-        self._network, self._path = network, path
-        self._monitor, self._sign = monitor, 1.0 if better == "max" else -1.0
-        self._patience, self._restore = train.patience, train.restore_best
+        self._network = network
+        self._path = path
+        self._monitor = monitor
+        self._sign = 1.0 if better == "max" else -1.0
+        self._patience = patience
+        self._restores = restores
+        self._better_epoch: int | None = None
+        self._unwritten: dict[str, Any] | None = None
 
     def on_epoch(self, epoch: Epoch) -> bool:
-        """Save the weights if this epoch is the best; True if patience is over."""
+        """Keep the weights if this epoch is the best; True if patience is over."""
         value = monitored_value(epoch, self._monitor)
-        if math.isfinite(value) and (
-            self.best is None or self._sign * value > self._sign * self.best
-        ):
-            self.best, self.best_epoch = value, epoch.epoch
-            save_weights(self._network, self._path)
-        if self.best_epoch in (None, epoch.epoch) or not self._restore:
+        is_better = self.best is None or self._sign * value > self._sign * self.best
+        if math.isfinite(value) and (is_better or value == self.best):
+            self.best = value
+            self.best_epoch = epoch.epoch
+            self._unwritten = weight_arrays(self._network)
+            if is_better:  # equal epochs are many on small data: a file for each would cost more
+                self._better_epoch = epoch.epoch
+                self.write()
+        if self.best_epoch in (None, epoch.epoch) or not self._restores:
             self.validation = epoch.validation
-        waited = epoch.epoch - (self.best_epoch or 0)
+        waited = epoch.epoch - (self._better_epoch or 0)
         return self._patience is not None and waited >= self._patience
+
+    def write(self) -> None:
+        """Write the best epoch's weights, unless the file has them already."""
+        if self._unwritten is not None:
+            write_weights(self._unwritten, self._path)
+            self._unwritten = None
+
+    def files(self) -> list[Path]:
+        """Return the file of the best weights, if there are any yet."""
+        self.write()
+        return [self._path] if self.best_epoch is not None else []
 
     def state(self) -> dict[str, Any]:
         """Return the best value, its epoch and the scores at hand."""
-        scores = dict(self.validation)
-        return {"best": self.best, "best_epoch": self.best_epoch, "validation": scores}
+        return {
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "better_epoch": self._better_epoch,
+            "validation": dict(self.validation),
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Remember the best so far; its weights are in the file."""
-        self.best, self.best_epoch = state["best"], state["best_epoch"]
+        self.best = state["best"]
+        self.best_epoch = state["best_epoch"]
+        self._better_epoch = state.get("better_epoch", self.best_epoch)
         self.validation = state["validation"]
 
 

@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xferlab.errors import ConfigError
 from xferlab.files import replace_whole
 from xferlab.pretrained.safetensors_file import Tensor, read_header
 
+if TYPE_CHECKING:
+    import numpy as np
+
 
 def save_weights(network: Any, path: Path) -> None:
     """Write every weight of a ``keras.Model``, named by position and variable path."""
+    write_weights(weight_arrays(network), path)
+
+
+def weight_arrays(network: Any) -> dict[str, np.ndarray]:
+    """Return a copy of every weight of a ``keras.Model``, by position and variable path."""
     import numpy as np
     from keras import ops
-    from safetensors.numpy import save_file
 
-    arrays = {
-        name: np.ascontiguousarray(ops.convert_to_numpy(variable))
+    return {
+        name: np.array(ops.convert_to_numpy(variable), order="C")
         for name, variable in _named(network).items()
     }
-    replace_whole(path, lambda temporary: save_file(arrays, temporary))
+
+
+def write_weights(arrays: Mapping[str, np.ndarray], path: Path) -> None:
+    """Write what :func:`weight_arrays` returned, whole."""
+    from safetensors.numpy import save_file
+
+    replace_whole(path, lambda temporary: save_file(dict(arrays), temporary))
 
 
 def read_weights_header(path: Path) -> dict[str, Tensor]:

@@ -1,0 +1,72 @@
+"""A run that is killed after it has replaced the file of the best weights.
+
+In a file of its own: TensorFlow must not be at work in the process that forks.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+from forked import RUN, attempt, import_heavy
+from torture import die_after_best
+
+PLANNED = """
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from xferlab import Emits, LabelKind, Takes, register
+
+
+@register("metric", "planned")
+@dataclass(frozen=True)
+class Planned:
+    \"\"\"Gives the validation split's 60 rows the scores that a file plans, one an epoch.\"\"\"
+
+    takes: ClassVar[Takes] = Takes(outputs=(Emits.logits,), labels=(LabelKind.integer,))
+    better: ClassVar[str] = "max"
+
+    def build(self, spec):
+        def score(labels, outputs):
+            if len(labels) != 60:
+                return float((np.argmax(outputs, -1) == labels).mean())
+            first, *rest = Path("scores.txt").read_text().split()
+            Path("scores.txt").write_text(" ".join(rest))
+            return float(first)
+
+        return score
+"""
+
+
+TINY = ["debug=tiny", "metric=[planned]", "optimizer.lr=1e-3", "data.limit.validation=60"]
+TINY += ["train.checkpoint_every=12", "train.patience=1"]
+
+
+def begun(folder: Path, planned: str, words: list[str], before=None) -> int:
+    (folder / "plugins" / "metric").mkdir(parents=True, exist_ok=True)
+    (folder / "plugins" / "metric" / "planned.py").write_text(PLANNED)
+    (folder / "scores.txt").write_text(planned)
+    return attempt([*TINY, *words], folder, before)
+
+
+def test_best_weights_of_a_killed_attempt_are_not_those_of_the_run(tmp_path):
+    """A longer plan trains epoch 2 again, otherwise, and it is no longer the best."""
+    import_heavy()
+    code = begun(tmp_path, "1 2 3", ["train.epochs=3"], lambda: die_after_best(2))
+    assert code == -signal.SIGKILL
+    best = tmp_path / RUN / "checkpoints" / "best.safetensors"
+    killed = best.read_bytes()
+
+    longer = ["train.epochs=10", f"--recover={RUN}"]
+    assert begun(tmp_path, "0.5 0.4 0.3", longer) == 0
+
+    metrics = json.loads((tmp_path / RUN / "metrics.json").read_text())
+    assert metrics["best"] == {"monitor": "val_planned", "value": 1.0, "epoch": 1}
+    assert best.read_bytes() != killed
+    peace = tmp_path / "peace"
+    assert begun(peace, "1 0.5 0.4", ["train.epochs=3"]) == 0
+    assert best.read_bytes() == (peace / RUN / "checkpoints" / "best.safetensors").read_bytes()
