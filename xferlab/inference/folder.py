@@ -16,7 +16,7 @@ from typing import Any
 
 from xferlab.config.safety import read_config_data
 from xferlab.contracts import Budget, Emits, Task, TaskSpec
-from xferlab.errors import ConfigError
+from xferlab.errors import ConfigError, did_you_mean
 from xferlab.files import sha256_of
 from xferlab.records import damaged, read_record
 from xferlab.runs.lock import is_locked
@@ -25,6 +25,8 @@ from xferlab.text.tables import nearest_file
 from xferlab.training.weights import read_weights_header
 
 LARGEST_RECORD = 50_000_000  # bytes of a record; one with 10,000 class names has a hundredth
+WEIGHTS = ("best", "last")
+"""Of the epoch with the best monitored value, and of the last one."""
 AGAIN = "copy the whole run folder again"
 
 
@@ -70,8 +72,12 @@ class RunFolder:
     digest: str
 
 
-def read_folder(folder: Path) -> RunFolder:
+def read_folder(folder: Path, weights: str | None = None) -> RunFolder:
     """Check a run's folder and return what it says.
+
+    Args:
+        folder: the run's.
+        weights: ``best`` or ``last``; None for those that the run's scores are of.
 
     Raises:
         ConfigError: there is no finished run, it is of another version, or a file is missing,
@@ -88,10 +94,10 @@ def read_folder(folder: Path) -> RunFolder:
     kept = {path.name for path in (folder / "model").glob("*")}
     for name in sorted(kept - record["model"].keys()):
         raise damaged(folder / "run.json", f"run.json does not know the file model/{name}")
-    weights = own_file(folder, f"checkpoints/{metrics['weights']}.safetensors")
-    read_weights_header(weights)
-    digest = metrics["sha256"].get(weights.name, "none")
-    _refuse_changed(weights, digest)
+    path = own_file(folder, f"checkpoints/{_chosen(weights) or metrics['weights']}.safetensors")
+    read_weights_header(path)
+    digest = metrics["sha256"].get(path.name, "none")
+    _refuse_changed(path, digest)
     plan = record["plan"]
     return RunFolder(
         folder=folder,
@@ -100,8 +106,16 @@ def read_folder(folder: Path) -> RunFolder:
         config=config,
         spec=_spec(folder, record),
         budget=Budget(plan["epochs"], plan["steps_per_epoch"], plan["steps"]),
-        weights=weights,
+        weights=path,
         digest=digest,
+    )
+
+
+def _chosen(weights: str | None) -> str | None:
+    if weights is None or weights in WEIGHTS:
+        return weights
+    raise ConfigError(
+        f"a run keeps no '{weights}' weights", where="weights", fix=did_you_mean(weights, WEIGHTS)
     )
 
 
