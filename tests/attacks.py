@@ -296,6 +296,19 @@ def index(name: str) -> Change:
     return only("model.safetensors.index.json", json.dumps(weights).encode())
 
 
+def added_token(token_id: int) -> Change:
+    """Add a token with an id of its own to the tokenizer's file."""
+
+    def change(folder: Path) -> None:
+        path = folder / "tokenizer.json"
+        rules = json.loads(path.read_text())
+        rules["added_tokens"].append({**rules["added_tokens"][0], "id": token_id, "content": "x1"})
+        path.write_text(json.dumps(rules))
+
+    return change
+
+
+NO_TOKENIZER = "names a tokenizer class that is not loaded"
 OWN_CODE = "the checkpoint brings its own code"
 PICKLES = "only files that are never unpickled: "
 OUT = "is a link that leads out of the checkpoint"
@@ -310,6 +323,31 @@ CHECKPOINT_ATTACKS: dict[str, tuple[str, Change]] = {
         OWN_CODE,
         table("tokenizer_config.json", auto_map={"AutoTokenizer": ["evil.T", None]}),
     ),
+    "a tokenizer class that is none": (
+        NO_TOKENIZER,
+        table("tokenizer_config.json", tokenizer_class="os.system"),
+    ),
+    **{
+        f"a tokenizer class that runs another file's code: {name}": (
+            NO_TOKENIZER,
+            both(
+                table("tokenizer_config.json", tokenizer_class=name),
+                text("processor_config.json", json.dumps({"auto_map": {name: "evil.P"}})),
+                text("preprocessor_config.json", json.dumps({"auto_map": {name: "evil.P"}})),
+                text("evil.py", TOUCHES),
+            ),
+        )
+        for name in ("AutoProcessor", "AutoFeatureExtractor", "AutoImageProcessor")
+    },
+    "a tokenizer class in the model's config": (
+        NO_TOKENIZER,
+        table("config.json", tokenizer_class="AutoProcessor"),
+    ),
+    "a token whose id fills the memory": (
+        "the id 2147483648, and the checkpoint's table has",
+        added_token(2**31),
+    ),
+    "a token that the table does not have": ("and the checkpoint's table has", added_token(5000)),
     "weights in a pickle of PyTorch": (
         PICKLES + "pytorch_model.bin",
         only("pytorch_model.bin", pickle.dumps(Evil())),
@@ -386,6 +424,48 @@ DATA_ATTACKS: dict[str, tuple[str, Change]] = {
     "a card with a tag that calls": (
         "could not determine a constructor",
         card("configs: !!python/object/apply:pathlib.Path.touch [marker]"),
+    ),
+}
+
+
+def parquet(value: str, times: int) -> Change:
+    """Write a value over and over, which Parquet does in a few bytes."""
+
+    def change(folder: Path) -> None:
+        import numpy as np
+        import pyarrow
+        import pyarrow.parquet
+
+        places = pyarrow.array(np.zeros(times, dtype="int32"))
+        column = pyarrow.DictionaryArray.from_arrays(places, pyarrow.array([value]))
+        rows = pyarrow.table({"text": column, "label": column})
+        path = folder / "rows.parquet"
+        pyarrow.parquet.write_table(rows, path, compression="zstd", store_schema=False)
+        assert path.stat().st_size < 300_000
+
+    return change
+
+
+def json_row(label: str) -> Change:
+    return text(
+        "rows.jsonl", '{"text": "a", "label": "b"}\n{"text": "a", "label": ' + label + "}\n"
+    )
+
+
+FILE_ATTACKS: dict[str, tuple[str, Change]] = {
+    "a header that claims millions of rows": ("5,000,000 are read", parquet("a", 6_000_000)),
+    "gigabytes of one text in a few bytes": ("unpacks to more", parquet("x" * 10**7, 4_000)),
+    "a number of 5,000 digits": ("row 2 is not a row in JSON", json_row("7" * 5_000)),
+    "a label without a bottom": ("it is nested too deeply", json_row(DEEP)),
+    "half a surrogate pair": ("row 2 has half a surrogate pair", json_row('"\\ud800"')),
+    "a NUL byte": ("row 2 has a NUL byte", json_row('"\\u0000"')),
+    "a quote that is never closed": (
+        "a quote that opens here is never closed",
+        text("rows.csv", "text,label\na,b\n" + '"' + "a,b\n" * 100_000),
+    ),
+    "a line without an end": (
+        "is longer than",
+        text("rows.csv", "text,label\n" + "x" * 17_000_000),
     ),
 }
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hub_server import HubServer
 
@@ -15,6 +16,7 @@ from xferlab.contracts import Task
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
 from xferlab.registry import REGISTRY
+from xferlab.text.hub_rows import _named
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"
@@ -68,6 +70,30 @@ def test_reviews_can_be_limited_on_the_command_line(tmp_path):
     assert data.spec.class_counts == (16, 16)
 
 
+def test_a_limit_below_one_is_a_share_of_the_rows(tmp_path):
+    publish(tmp_path)
+    config = compose_config(["data=reviews", "data.limit.train=0.1", "data.limit.test=1"])
+    data = REGISTRY.create("data", dict(config.data)).build(0)
+    assert {name: len(split) for name, split in data.splits.items()} == {
+        "train": 120,
+        "validation": 1000,
+        "test": 1,
+    }
+    assert data.spec.class_counts == (60, 60)
+    same = build("reviews", limit={"train": 120, "validation": None, "test": 1})
+    assert data.train.texts == same.train.texts
+    assert len(build("reviews", limit={"train": 0.0001}).train) == 1
+    assert len(build("reviews", limit={"train": 0.9999}).train) == 1200
+
+
+@pytest.mark.parametrize("rows", [0, -1, 1.0, 2.5, -0.1, 0.0])
+def test_a_limit_that_is_neither_rows_nor_a_share_is_refused(rows):
+    error = refusal("reviews", limit={"train": rows})
+    assert error.what == (
+        f"limit.train must be at least 1 row, a share between 0 and 1, or null, got {rows}"
+    )
+
+
 def test_one_file_is_enough(train):
     data = build("files", train=train)
     assert (data.spec.class_names, len(data.train), len(data.validation)) == (("a", "b"), 36, 4)
@@ -99,6 +125,29 @@ def test_names_beside_the_file_are_used_if_they_fit(tmp_path, train):
     assert build("files", train=train, class_names=["a", "b"]).spec.class_names == ("a", "b")
     (tmp_path / "labels.txt").write_bytes(b"something else \xe9\n")
     assert build("files", train=train).spec.class_names == ("a", "b")
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_names_beside_a_file_may_begin_with_a_mark(tmp_path, mark):
+    rows = "text,label\n" + "".join(f"text {i},{i % 3}\n" for i in range(30))
+    (tmp_path / "train.csv").write_text(rows)
+    (tmp_path / "labels.txt").write_bytes(mark + "pump\r\nv\u00e4lve\r\nseal\r\n".encode())
+    data = build("files", train=str(tmp_path / "train.csv"))
+    assert data.spec.class_names == ("pump", "v\u00e4lve", "seal")
+    assert "labels are positions in labels.txt: 0 is pump, 1 is v\u00e4lve" in data.notes[0]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_names_beside_a_file_in_another_encoding_are_refused_where_they_count(tmp_path, encoding):
+    rows = "text,label\n" + "".join(f"text {i},{i % 2}\n" for i in range(30))
+    (tmp_path / "train.csv").write_text(rows)
+    (tmp_path / "labels.txt").write_bytes("p\u00fbmp\nseal\n".encode(encoding))
+    error = refusal("files", train=str(tmp_path / "train.csv"))
+    assert "is not UTF-8" in error.what
+    assert error.where == "labels.txt"
+    assert "data.class_names=" in error.fix
+    named = build("files", train=str(tmp_path / "train.csv"), class_names=["a", "b"])
+    assert named.spec.class_names == ("a", "b")
 
 
 def test_another_seed_holds_back_other_rows(train):
@@ -223,6 +272,98 @@ def test_names_declared_for_a_list_of_labels_are_kept(texts, task, tmp_path):
     assert (data.spec.task, data.spec.class_names) == (task, ("z", "y", "x"))
 
 
+def write_set(folder, text, label, columns, split="train"):
+    from datasets import Dataset, Features
+
+    folder.mkdir(exist_ok=True)
+    features = Features({"text": text, "label": label})
+    Dataset.from_dict(columns, features=features).to_parquet(folder / f"{split}.parquet")
+    return str(folder)
+
+
+@pytest.mark.usefixtures("_own_cache")
+@pytest.mark.parametrize("nothing", [-1, -100, None])
+@pytest.mark.parametrize("named", [True, False])
+def test_words_of_a_hub_set_without_a_tag_are_masked(nothing, named, tmp_path):
+    from datasets import ClassLabel, List, Value
+
+    label = ClassLabel(names=["O", "B-X", "I-X"]) if named else Value("int64")
+    if named and nothing == -100:  # the client lets a ClassLabel hold -1 and null alone
+        label = Value("int64")
+    texts = [["Ada", "slept", "well", str(i)] for i in range(4)]
+    columns = {"text": texts, "label": [[1, nothing, 0, 2]] * 4}
+    place = write_set(tmp_path / "set", List(Value("string")), List(label), columns)
+    names = [] if named and nothing != -100 else ["O", "B-X", "I-X"]
+    data = build("hub", id=place, validation=None, test=None, class_names=names)
+    assert data.spec.class_names == ("O", "B-X", "I-X")
+    assert [row.tolist() for row in data.train.labels] == [[1, -1, 0, 2]] * 3
+    assert data.spec.class_counts == (3, 3, 3)
+
+
+@pytest.mark.usefixtures("_own_cache")
+def test_splits_of_a_hub_set_without_labels_are_left_out_or_refused(tmp_path):
+    from datasets import ClassLabel, Value
+
+    label, text = ClassLabel(names=["no", "yes"]), Value("string")
+    for split, labels in (("train", [0, 1, -1, 1, 0]), ("validation", [-1, -1]), ("test", [-1])):
+        rows = {"text": [f"{split} {i}" for i in range(len(labels))], "label": labels}
+        place = write_set(tmp_path / "set", text, label, rows, split)
+    error = refusal("hub", id=place)
+    assert error.what == f"no row of {place} validation has a label"
+    assert error.where == "data.validation"
+    assert error.fix == "data.validation=null holds back a share of train"
+    data = build("hub", id=place, validation=None)
+    assert (len(data.train), len(data.validation), data.test) == (3, 1, None)
+
+
+def test_a_number_beyond_the_names_of_a_hub_set_is_refused():
+    assert _named([1, -100, None, -1], ["a", "b"], "here") == ["b", -100, None, -1]
+    with pytest.raises(ConfigError, match="declares 2 classes and has the label 7"):
+        _named([0, 7], ["a", "b"], "x train, row 3")
+
+
+@pytest.mark.usefixtures("_own_cache")
+@pytest.mark.parametrize("name", ["files", "hub"])
+@pytest.mark.parametrize(
+    ("text", "label", "what"),
+    [
+        ("a\0b", "x", "row 3 has a NUL byte (\\x00)"),
+        ("fine", "x\0", "row 3 has a NUL byte (\\x00)"),
+        ("fine", b"x\xff", "row 3 is not Unicode (UTF-8)"),
+    ],
+)
+def test_text_that_is_none_is_named_with_its_row(tmp_path, name, text, label, what):
+    import pyarrow
+    import pyarrow.parquet
+
+    labels = [b"x", b"y", label if isinstance(label, bytes) else label.encode(), b"y"]
+    parts = [pyarrow.py_buffer(b"".join(labels))]
+    ends = pyarrow.array([0, *np.cumsum([len(one) for one in labels])], pyarrow.int32())
+    column = pyarrow.Array.from_buffers(
+        pyarrow.string(), len(labels), [None, ends.buffers()[1], *parts]
+    )
+    (tmp_path / "set").mkdir()
+    path = tmp_path / "set" / "train.parquet"
+    pyarrow.parquet.write_table(
+        pyarrow.table({"text": ["a", "b", text, "d"], "label": column}), path
+    )
+    where = {"train": str(path)} if name == "files" else {"id": str(path.parent)}
+    error = refusal(name, **where, validation=None, test=None)
+    assert (error.what, error.where.endswith(", row 3")) == (what, True)
+
+
+@pytest.mark.usefixtures("_own_cache")
+def test_a_datasets_rows_are_bounded_and_its_pairs_are_offered_together(folder, tmp_path):
+    error = refusal("hub", id=str(folder), validation=None, max_rows=29)
+    assert error.what == f"{folder} train has 30 rows, and 29 are read"
+    assert error.fix == "data.max_rows=30 if so many are meant"
+    (tmp_path / "set").mkdir()
+    rows = [{"sentence1": "a", "sentence2": "b", "label": i % 2} for i in range(10)]
+    (tmp_path / "set" / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    error = refusal("hub", id=str(tmp_path / "set"), validation=None, test=None)
+    assert error.fix == "if a row is two texts: data.text=sentence1 data.pair=sentence2"
+
+
 @pytest.mark.usefixtures("_own_cache")
 def test_mistakes_about_a_dataset_are_explained(folder):
     error = refusal("hub", id=str(folder))
@@ -278,6 +419,10 @@ def hub(tmp_path_factory):
     scripted = root / "datasets" / "some" / "script"
     scripted.mkdir(parents=True)
     (scripted / "script.py").write_text("open('was_here', 'w')\n")
+    cells = root / "datasets" / "some" / "cells"
+    cells.mkdir(parents=True)
+    rows = [(f"text {i}", ["None", "null", "nan", "NA"][i % 4]) for i in range(40)]
+    write_csv(cells / "train.csv", rows)
     with HubServer(root) as server:
         yield server
 
@@ -320,6 +465,15 @@ def test_hub_data_once_fetched_serve_without_a_network(hub, tmp_path):
     assert refused[0][0].startswith("the Hub cannot be reached to look up revision 'main'")
     assert refused[0][2].endswith(f"data.revision={commit}")
     assert refused[1][0].startswith("'nyu-mll/glue' (sst2) cannot be had from the Hub")
+    assert hub.requests == []
+
+
+def test_hub_cells_of_csv_are_read_as_they_stand_also_from_the_cache(hub, tmp_path):
+    cells = {"id": "some/cells", "validation": None, "test": None, "validation_share": 0.1}
+    expected = "ok ('NA', 'None', 'nan', 'null') (9, 9, 9, 9) {'train': 36, 'validation': 4} text 0"
+    assert expected in ask(hub, tmp_path, cells)
+    hub.requests.clear()
+    assert expected in ask(hub, tmp_path, cells, HF_HUB_OFFLINE="1")
     assert hub.requests == []
 
 

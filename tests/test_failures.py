@@ -76,7 +76,7 @@ def test_half_characters_are_written_out():
 ROWS = {
     "label": (
         [{"text": f"film {i}", "label": ["a\ud800", "b"][i % 2]} for i in range(40)],
-        "the class",
+        "half a surrogate pair",
     ),
     "column": (
         [{"te\ud800": f"film {i}", "label": "ab"[i % 2]} for i in range(40)],
@@ -105,7 +105,6 @@ def test_half_a_character_in_the_rows_ends_in_three_lines(name, tmp_path):
         " where: ",
         "   fix: ",
     ]
-    assert "\\ud800" in done.stderr
 
 
 def test_error_text_of_an_unknown_kind_is_its_traceback(tmp_path):

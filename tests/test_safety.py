@@ -17,6 +17,7 @@ from attacks import (
     CHECKPOINT_ATTACKS,
     CONFIG_ATTACKS,
     DATA_ATTACKS,
+    FILE_ATTACKS,
     FOLDER_ATTACKS,
     Evil,
     led_to_victim,
@@ -268,7 +269,6 @@ def test_pickles_and_links_would_have_done_it(tmp_path, monkeypatch):
     "settings",
     [
         {"vocab_file": "../secret.txt", "tokenizer_file": "../secret.json"},
-        {"tokenizer_class": "os.system"},
         {"chat_template": "{{ cycler.__init__.__globals__.os.system('touch marker') }}"},
         {"name_or_path": "../other", "_name_or_path": "/etc"},
     ],
@@ -304,6 +304,19 @@ def test_a_dataset_that_is_more_than_data_is_refused(name, tmp_path, monkeypatch
     change(folder)
     assert said in refused(HubDataset, str(folder), None, None)
     assert not (tmp_path / "marker").exists()
+
+
+@pytest.mark.parametrize("name", FILE_ATTACKS)
+def test_a_file_of_rows_that_costs_or_breaks_is_refused(name, tmp_path):
+    from xferlab.text.tables import read_table
+
+    said, change = FILE_ATTACKS[name]
+    change(tmp_path)
+    (path,) = tmp_path.iterdir()
+    asked = {"text": "data.text", "label": "data.label"}
+    answer = refused(read_table, str(path), "data.train", "", asked)
+    assert said in answer
+    answer.encode()
 
 
 @pytest.mark.parametrize(
@@ -480,5 +493,6 @@ def test_the_page_lists_every_attack_and_no_other():
     tried = {(name, case.said) for name, case in CONFIG_ATTACKS.items()}
     tried |= {(name, said) for name, (_, said) in SAVED.items()}
     tried |= {(name, case.said.strip()) for name, case in FOLDER_ATTACKS.items()}
-    tried |= {(name, said) for name, (said, _) in (CHECKPOINT_ATTACKS | DATA_ATTACKS).items()}
+    changes = CHECKPOINT_ATTACKS | DATA_ATTACKS | FILE_ATTACKS
+    tried |= {(name, said) for name, (said, _) in changes.items()}
     assert {row for row in rows if row not in {("attack", "answer"), ("---", "---")}} == tried

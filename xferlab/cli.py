@@ -140,12 +140,17 @@ def report_broken_plugins() -> None:
 
 def train(flags: argparse.Namespace, overrides: list[str]) -> int:
     """Check every job, then hand over to Hydra, which calls :func:`job` once a job."""
+    if flags.multirun and (flags.cfg or flags.info):
+        word = "--cfg" if flags.cfg else "--info"
+        raise ConfigError(
+            f"{word} prints one config, and -m runs several", where=word, fix="leave -m out"
+        )
     if flags.multirun and (flags.force or flags.recover is not None):
         word = "--force" if flags.force else "--recover"
         raise ConfigError(
             f"{word} is for one run", where=word, fix="the same sweep again goes on by itself"
         )
-    if flags.multirun and not (flags.cfg or flags.info):
+    if flags.multirun:
         from xferlab.report.command import report_on
         from xferlab.sweep.command import run_sweep
 
@@ -166,7 +171,7 @@ def train(flags: argparse.Namespace, overrides: list[str]) -> int:
     if flags.recover:
         overrides = [*stored_words(Path(flags.recover)), *overrides]
     if flags.cfg or flags.info:
-        _check_jobs(flags, overrides)
+        preflight(overrides, flags.config_name)
         _run_hydra(flags, overrides)
         return 0
     folder = _run_dir(flags, overrides, typed)
@@ -177,16 +182,6 @@ def train(flags: argparse.Namespace, overrides: list[str]) -> int:
         _run_hydra(flags, [*overrides, as_word("hydra.run.dir", str(folder))])
         attempt.refused = bool(_failures) and isinstance(_failures[0], ConfigError | PluginError)
     return _exit_code(_failures[0]) if _failures else 0
-
-
-def _check_jobs(flags: argparse.Namespace, overrides: list[str]) -> int:
-    """Compose and check the job, or every job of a sweep; return how many there are."""
-    if not flags.multirun:
-        preflight(overrides, flags.config_name)
-        return 1
-    from xferlab.sweep.plan import plan_sweep
-
-    return plan_sweep(overrides, flags.config_name).checked
 
 
 def _run_hydra(flags: argparse.Namespace, overrides: list[str]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from xferlab.analysis.remarks import final_remarks, lost_lines
 from xferlab.config.recipe import Recipe
 from xferlab.config.schema import TrainConfig, interval
+from xferlab.escaping import guard_logs
 from xferlab.exams.inspection import inspect
 from xferlab.files import delete_partial, sha256_of, write_json
 from xferlab.prepare import prepare
@@ -49,6 +50,7 @@ from xferlab.training.summary import (
     schedule_plan,
     small_data_notes,
     summary_lines,
+    task_record,
 )
 from xferlab.training.tracking import (
     BestKeeper,
@@ -76,6 +78,7 @@ def run(recipe: Recipe, folder: Path) -> float | None:
         ConfigError: the folder holds another config's run, or a process that is at work.
         Interrupted: a signal asked to stop; the state is saved.
     """
+    guard_logs()
     with locked(folder), beating(folder), StopRequest() as stop:
         before = refuse_changed(folder, recipe)
         if before and before.status == "finished" and not before.changed:
@@ -117,7 +120,11 @@ def _run(recipe: Recipe, folder: Path, stop: StopRequest, before: Earlier | None
     refuse_other_data(folder, fingerprint(data))
     experiment = assemble(recipe, data)
     rates = planned_rates(experiment.learning_rate, experiment.budget.total_steps)
-    notes = [*inspect(experiment, recipe, rates), *small_data_notes(experiment, recipe.train)]
+    notes = [
+        *inspect(experiment, recipe, rates),
+        *small_data_notes(experiment, recipe.train),
+        *lost_lines(experiment),
+    ]
     for line in [*summary_lines(experiment, rates), *(f"note       {note}" for note in notes)]:
         log.info("%s", line)
     write_json(
@@ -126,7 +133,7 @@ def _run(recipe: Recipe, folder: Path, stop: StopRequest, before: Earlier | None
             "format": FORMAT,
             "run_id": recipe.run_id,
             **provenance(recipe.config),
-            "task": _task(experiment),
+            "task": task_record(experiment),
             "data": fingerprint(data),
             "checkpoint": dict(experiment.model.origin),
             "model": keep_files(folder / "model", experiment.model.files),
@@ -134,6 +141,7 @@ def _run(recipe: Recipe, folder: Path, stop: StopRequest, before: Earlier | None
             "plan": schedule_plan(experiment, rates),
             "blocks": parameter_rows(experiment),
             "class_weights": class_weights(experiment),
+            "notes": [*data.notes, *notes],
         },
     )
     schedule = recipe.config["schedule"]["name"]
@@ -201,7 +209,7 @@ def _write_metrics(
     folder: Path,
     *,
     weights: str,
-    **scores: Mapping[str, float],
+    **scores: Any,
 ) -> dict[str, Any]:
     """Write the final scores as ``metrics.json`` and to TensorBoard, and return them."""
     metrics: dict[str, Any] = {
@@ -222,12 +230,16 @@ def _write_metrics(
     return metrics
 
 
-def _last_split(experiment: Experiment, folder: Path) -> dict[str, dict[str, float]]:
-    """Keep the outputs of the test rows, or else of the validation rows; return test's scores."""
+def _last_split(experiment: Experiment, folder: Path) -> dict[str, Any]:
+    """Keep the outputs of the test rows, or else of the validation rows.
+
+    Returns test's scores, and what is to be said about them.
+    """
     split = "test" if "test" in experiment.encodings else "validation"
     labels, outputs = experiment.outputs(split)
     keep_predictions(folder, split, labels, outputs)
-    return {split: experiment.scores(labels, outputs)} if split == "test" else {}
+    test = {split: experiment.scores(labels, outputs)} if split == "test" else {}
+    return {**test, **final_remarks(experiment, split, labels, outputs)}
 
 
 def _longer(
@@ -271,22 +283,11 @@ def _tell(metrics: dict[str, Any], folder: Path) -> None:
     for split in ("validation", "test"):
         if split in metrics:
             log.info("%-10s %s", split, as_words(metrics[split]))
+    for note in metrics.get("notes", ()):
+        log.warning("note       %s", note)
     log.info("trained in %s", as_time(metrics["seconds"]))
     log.info("kept in    %s", _shown(folder))
     log.info("look at it tensorboard --logdir %s", _shown(folder))
-
-
-def _task(experiment: Experiment) -> dict[str, Any]:
-    spec = experiment.spec
-    return {
-        "task": spec.task.value,
-        "class_names": list(spec.class_names),
-        "class_counts": list(spec.class_counts),
-        "rows": {name: len(split) for name, split in experiment.data.splits.items()},
-        "max_length": spec.max_length,
-        "pairs": spec.has_pairs,
-        "emits": spec.emits.value,
-    }
 
 
 def _shown(folder: Path) -> str:

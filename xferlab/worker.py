@@ -15,6 +15,7 @@ from pathlib import Path
 from xferlab.config.overrides import as_word
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError, XferlabError
+from xferlab.escaping import guard_logs
 from xferlab.runs.lock import refuse_links
 from xferlab.runs.places import flat_words, refuse_places_outside
 from xferlab.runs.record import write_error, write_status
@@ -111,6 +112,7 @@ def _log_to(path: Path) -> None:
     if sys.stderr.isatty():
         handlers.append(logging.StreamHandler())
     logging.basicConfig(level=logging.INFO, handlers=handlers)
+    guard_logs()
 
 
 if __name__ == "__main__":

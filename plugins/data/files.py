@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from xferlab import Split, TaskSpec, TextData, register
-from xferlab.text.content import content_of_files
+from xferlab.text.content import ReadsFiles
 from xferlab.text.labels import Rows, TaskChoice
+from xferlab.text.names_file import NAMES_FILE, names_beside
+from xferlab.text.overlaps import check_columns, refuse_shared_files
+from xferlab.text.paths import find_files
 from xferlab.text.splits import check_fields, known_split, no_limit, text_data
-from xferlab.text.tables import find_files, read_table
+from xferlab.text.tables import MAX_ROWS, read_table
 
 
 @register("data", "files")
 @dataclass(frozen=True)
-class Files:
+class Files(ReadsFiles):
     """Rows of your own CSV, TSV, JSON lines or Parquet files.
 
     Attributes:
@@ -29,11 +31,13 @@ class Files:
         class_names: every class, in label order; empty takes those of a ``labels.txt`` beside the
             training file (one a line) if they fit, or else the labels that occur, sorted.
         label_separator: what stands between several labels of a row.
-        separator: what stands between columns of a text file; empty goes by the suffix.
+        separator: what stands between columns of a text file; empty takes what a first line
+            ``sep=;`` declares, or else goes by the suffix.
         validation_share: share of the training rows to hold back if there is no validation file.
         max_length: longest input, in tokens; longer ones are cut.
         limit: most rows of ``train``, ``validation`` and ``test``, a sample drawn with the seed
-            in which classes keep their shares; null for all.
+            in which classes keep their shares; below 1 a share of the rows; null for all.
+        max_rows: most rows of a split that are read; files with more are refused.
     """
 
     train: str
@@ -48,29 +52,30 @@ class Files:
     separator: str = ""
     validation_share: float = 0.1
     max_length: int = 128
-    limit: dict[str, int | None] = field(default_factory=no_limit)
+    limit: dict[str, int | float | None] = field(default_factory=no_limit)
+    max_rows: int = MAX_ROWS
 
     def __post_init__(self) -> None:
         check_fields(self.max_length, self.validation_share, self.limit)
+        if self.max_rows < 1:
+            raise ValueError(f"max_rows must be at least 1, got {self.max_rows}")
+        check_columns(self.text, self.pair, self.label)
         if not self.label_separator:
             raise ValueError("label_separator must be one character or more")
         if self.separator not in ("", "\\t") and len(self.separator) != 1:
             raise ValueError(f"separator must be one character, got {self.separator!r}")
 
-    def inputs(self) -> dict[str, str]:
-        paths = {"train": self.train, "validation": self.validation, "test": self.test}
-        return content_of_files(paths, own_names=bool(self.class_names))
-
     def build(self, seed: int) -> TextData:
         """Return the rows of all files."""
-        paths = {"train": self.train, "validation": self.validation, "test": self.test}
+        refuse_shared_files({k: find_files(p, f"data.{k}") for k, p in self.paths().items()})
         return text_data(
-            {name: self._rows(path, name) for name, path in paths.items() if path},
+            {name: self._rows(path, name) for name, path in self.paths().items()},
             seed,
             max_length=self.max_length,
             task=self.task,
             class_names=self.class_names,
-            suggested_names=_names_beside(find_files(self.train, "data.train")[0]),
+            suggested_names=self._names(self.train, "train"),
+            suggested_from=NAMES_FILE,
             label_separator=self.label_separator,
             validation_share=self.validation_share,
             limit=self.limit,
@@ -78,7 +83,7 @@ class Files:
 
     def read(self, split: str, spec: TaskSpec, seed: int) -> Split | None:
         """Return the rows of one split's file, labelled by the names of a known task."""
-        path = {"train": self.train, "validation": self.validation, "test": self.test}[split]
+        path = self.paths().get(split)
         if not path:
             return None
         return known_split(
@@ -86,25 +91,30 @@ class Files:
             self._rows(path, split),
             spec,
             label_separator=self.label_separator,
-            suggested_names=self.class_names or _names_beside(find_files(path, f"data.{split}")[0]),
+            suggested_names=self.class_names or self._names(path, split),
+            suggested_from="data.class_names" if self.class_names else NAMES_FILE,
             most=self.limit.get(split),
             seed=seed,
         )
 
+    def _names(self, path: str, split: str) -> list[str]:
+        """Return the names beside a split's first file, unless the user names the classes."""
+        return [] if self.class_names else names_beside(find_files(path, f"data.{split}")[0])
+
     def _rows(self, path: str, split: str) -> Rows:
-        table = read_table(path, f"data.{split}", self.separator.replace("\\t", "\t"))
+        asked = {self.text: "data.text", self.label: "data.label"}
+        if self.pair:
+            asked[self.pair] = "data.pair"
+        table = read_table(
+            path,
+            f"data.{split}",
+            self.separator.replace("\\t", "\t"),
+            columns=asked,
+            max_rows=self.max_rows,
+        )
         return Rows(
             texts=table.column(self.text, "data.text"),
             labels=table.column(self.label, "data.label"),
             pairs=table.column(self.pair, "data.pair") if self.pair else None,
             place=table.place,
         )
-
-
-def _names_beside(path: Path) -> list[str]:
-    """Return the lines of ``labels.txt`` in the same folder, if there is one."""
-    names = path.parent / "labels.txt"
-    if not names.is_file():
-        return []
-    text = names.read_text(encoding="utf-8", errors="replace")
-    return [line.strip() for line in text.rstrip().splitlines()]

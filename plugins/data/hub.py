@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 
-from xferlab import TextData, register
+from xferlab import ConfigError, TextData, register
 from xferlab.text.content import content_of_dataset
 from xferlab.text.hub_rows import HubDataset
 from xferlab.text.labels import TaskChoice
+from xferlab.text.overlaps import check_columns
 from xferlab.text.splits import check_fields, no_limit, text_data
+from xferlab.text.tables import MAX_ROWS
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,7 @@ class Hub:
         test: split to score once at the end; null for none.
         text: column of the text; for tagging, of the list of words.
         pair: column of a second text, where a row is two of them.
-        label: column of the label; rows with -1, the Hub's word for "kept secret", are left out.
+        label: column of the label; rows with -1, the Hub's sign for no label, are left out.
         task: what the labels are for; ``auto`` goes by the column's type.
         class_names: every class, in label order; empty takes those that the dataset declares, or
             else the labels that occur, sorted.
@@ -36,7 +38,8 @@ class Hub:
         validation_share: share of the training rows to hold back if ``validation`` is null.
         max_length: longest input, in tokens; longer ones are cut.
         limit: most rows of ``train``, ``validation`` and ``test``, a sample drawn with the seed
-            in which classes keep their shares; null for all.
+            in which classes keep their shares; below 1 a share of the rows; null for all.
+        max_rows: most rows of a split that are read; data with more are refused.
     """
 
     id: str
@@ -53,10 +56,17 @@ class Hub:
     label_separator: str = "|"
     validation_share: float = 0.1
     max_length: int = 128
-    limit: dict[str, int | None] = field(default_factory=no_limit)
+    limit: dict[str, int | float | None] = field(default_factory=no_limit)
+    max_rows: int = MAX_ROWS
 
     def __post_init__(self) -> None:
         check_fields(self.max_length, self.validation_share, self.limit)
+        if self.max_rows < 1:
+            raise ValueError(f"max_rows must be at least 1, got {self.max_rows}")
+        check_columns(self.text, self.pair, self.label)
+        for name in ("validation", "test"):
+            if getattr(self, name) == self.train:
+                raise ValueError(f"{name} must be another split than train, got {self.train!r}")
         if not self.label_separator:
             raise ValueError("label_separator must be one character or more")
 
@@ -68,13 +78,21 @@ class Hub:
         found = HubDataset(self.id, self.config, self.revision)
         names = {"train": self.train, "validation": self.validation, "test": self.test}
         splits = {
-            key: found.rows(name, key, self.text, self.pair, self.label)
+            key: found.rows(name, key, self.text, self.pair, self.label, self.max_rows)
             for key, name in names.items()
             if name
         }
         if "test" in splits and not len(splits["test"]):
             log.info("the labels of %s %s are not public: no test split", self.id, self.test)
             del splits["test"]
+        for key, rows in splits.items():
+            if not len(rows):
+                raise ConfigError(
+                    f"no row of {self.id} {names[key]} has a label",
+                    where=f"data.{key}",
+                    fix="data.validation=null holds back a share of train" if key == "validation"
+                    else "choose another column: data.label=COLUMN",
+                )  # fmt: skip
         return text_data(
             splits,
             seed,

@@ -23,11 +23,11 @@ class Reviews:
     Attributes:
         max_length: longest input, in tokens; longer ones are cut.
         limit: most rows of ``train``, ``validation`` and ``test``, a sample drawn with the seed
-            in which classes keep their shares; null for all.
+            in which classes keep their shares; below 1 a share of the rows; null for all.
     """
 
     max_length: int = 64
-    limit: dict[str, int | None] = field(default_factory=no_limit)
+    limit: dict[str, int | float | None] = field(default_factory=no_limit)
 
     def __post_init__(self) -> None:
         check_fields(self.max_length, limit=self.limit)

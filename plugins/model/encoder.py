@@ -43,8 +43,7 @@ class Encoder(ReadsCheckpoint):
     def longest(self) -> int:
         from xferlab.pretrained.encoder_config import read_encoder_config
 
-        checkpoint = self.fetch()
-        return read_encoder_config(checkpoint.config, checkpoint.source).positions
+        return read_encoder_config(self.fetch().config, self.checkpoint).positions
 
     def check(self, spec: TaskSpec) -> tuple[str, ...]:
         from xferlab.pretrained.fits import blocks_for

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from xferlab.analysis.answers import Answers
-from xferlab.analysis.escaping import csv_text
 from xferlab.contracts import Task
+from xferlab.escaping import csv_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,7 +72,7 @@ def calibration_of(answers: Answers, bins: int = BINS) -> Calibration:
         sure, true = answers.probabilities.reshape(-1), answers.labels.reshape(-1) > 0.5
         unit, about = "labels", "a label is there"
     else:
-        wanted, found, sure = answers.units
+        wanted, found, sure = answers.read_units
         true = wanted == found
         unit = "words" if answers.spec.task is Task.tagging else "rows"
         about = "the predicted class is right"

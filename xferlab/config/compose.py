@@ -21,6 +21,7 @@ from xferlab.config.overrides import parse_overrides, refuse_sweep_words
 from xferlab.config.recipe import Recipe, read, run_id
 from xferlab.config.safety import refuse_code, refuse_hydra_keys, refuse_search_path
 from xferlab.config.schema import RootConfig, SweepConfig
+from xferlab.config.suggestions import data_meant
 from xferlab.contracts import GROUPS
 from xferlab.errors import ConfigError, XferlabError, raise_together
 from xferlab.registry import REGISTRY, Registry
@@ -100,10 +101,11 @@ def _refuse_two(overrides: Sequence[str]) -> None:
     for override in parse_overrides(overrides):
         group, value = override.key_or_group, override.value()
         if group in GROUPS and group != "metric" and isinstance(value, list) and len(value) > 1:
+            fix = f"-m {group}={','.join(map(str, value))}  runs a job for each"
+            if group == "data" and data_meant(str(value[0])):
+                fix = f"{data_meant(str(value[0]))}; a glob names several files of one split"
             raise ConfigError(
-                f"{group} takes one plugin, got {len(value)}",
-                where=f"{group} ({TYPED})",
-                fix=f"-m {group}={','.join(map(str, value))}  runs a job for each",
+                f"{group} takes one plugin, got {len(value)}", where=f"{group} ({TYPED})", fix=fix
             )
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from xferlab.analysis.bootstrap import SAMPLES
 from xferlab.analysis.evaluation import Evaluation
 from xferlab.analysis.mistakes import NUMBER
+from xferlab.errors import printable
+from xferlab.escaping import guard_logs
 from xferlab.evaluate.keeping import keep, places_of
 from xferlab.evaluate.rows import Chosen, choose_rows
 from xferlab.flags import FlagParser
@@ -62,7 +64,7 @@ def evaluate(argv: list[str]) -> int:
         weights=run.content.digest,
     )
     folder = keep(evaluation, run.folder, record)
-    print("\n".join(lines(run, chosen, evaluation, folder)))
+    print("\n".join(map(printable, lines(run, chosen, evaluation, folder))))
     sys.stdout.flush()
     return 0
 
@@ -79,6 +81,7 @@ def _show_notes() -> None:
     log.setLevel(logging.INFO)
     if not log.handlers and not logging.getLogger().handlers:
         log.addHandler(logging.StreamHandler())
+    guard_logs()
 
 
 def _count(word: str) -> int:
@@ -95,6 +98,7 @@ def lines(run: Run, chosen: Chosen, evaluation: Evaluation, folder: Path) -> lis
     if chosen.name in own_names and not chosen.own:
         told += ["", f"note       the rows of {chosen.split} are not those of the training:"
                  " these scores are not metrics.json's"]  # fmt: skip
+    told += [f"note       {printable(note)}" for note in evaluation.notes]
     kinds = "residuals" if evaluation.is_regression else "report, confusion, calibration"
     told += ["", f"kept in    {folder}  ({kinds}, mistakes, predictions)"]
     return [*told, f"look at it tensorboard --logdir {run.folder}"]

@@ -21,7 +21,10 @@ from xferlab.registry import REGISTRY
 from xferlab.runs.inputs import read_inputs
 from xferlab.runs.places import refuse_places_outside
 from xferlab.runs.record import fingerprint
-from xferlab.text.labels import Rows, known_codes, label_array
+from xferlab.text.class_names import known_codes
+from xferlab.text.labels import Rows, label_array
+from xferlab.text.names_file import Names
+from xferlab.text.notes import Notes
 from xferlab.text.splits import SPLITS
 
 NEW_DATA = "name data that is here: data=files data.test=FILE"
@@ -162,8 +165,13 @@ def rows_by_name(spec: TaskSpec, data: TextData, split: str) -> Split:
     if spec.task is Task.multi_label:
         values: list[Any] = [[names[i] for i in row.nonzero()[0]] for row in rows.labels]
     else:
-        values = [[names[i] for i in row] if many else names[row] for row in rows.labels]
-    codes = known_codes(split, Rows(rows.texts, values), values, spec.class_names, names)
+        values = [
+            [names[i] if i >= 0 else None for i in row] if many else names[row]
+            for row in rows.labels
+        ]
+    are_numbers = names == tuple(map(str, range(len(names))))
+    own = Names(() if are_numbers else tuple(names))
+    codes = known_codes(split, Rows(rows.texts, values), values, spec.class_names, own, Notes())
     return dataclasses.replace(rows, labels=label_array(codes, spec.task, spec.num_classes))
 
 

@@ -21,7 +21,7 @@ from xferlab.files import sha256_of
 from xferlab.records import damaged, read_record
 from xferlab.runs.lock import is_locked
 from xferlab.runs.record import FORMAT, METRICS, RUN, read_status
-from xferlab.text.tables import nearest_file
+from xferlab.text.paths import nearest_file
 from xferlab.training.weights import read_weights_header
 
 LARGEST_RECORD = 50_000_000  # bytes of a record; one with 10,000 class names has a hundredth

@@ -12,6 +12,7 @@ from typing import Any
 from xferlab.analysis.answers import answers
 from xferlab.analysis.bootstrap import SAMPLES
 from xferlab.analysis.evaluation import Evaluation, evaluation_of
+from xferlab.analysis.lost_words import lost_words
 from xferlab.analysis.mistakes import NUMBER
 from xferlab.config.recipe import Recipe, fitted_to, read_plain
 from xferlab.contracts import Encoding, Split, Task, TaskSpec, TextModel
@@ -24,6 +25,7 @@ from xferlab.registry import REGISTRY
 from xferlab.text.batches import begins_word
 from xferlab.text.labels import Rows
 from xferlab.text.splits import known_split
+from xferlab.text.stream_types import text_problem
 from xferlab.training.backend import import_backend
 from xferlab.training.evaluation import Forward
 from xferlab.training.weights import load_weights
@@ -206,11 +208,16 @@ class Run:
             samples: resamples for the intervals; 0 for none.
             mistakes: how many of the surest mistakes to list.
         """
+        import numpy as np
+
         outputs = self.outputs(rows.texts, rows.pairs)
         given = answers(self.spec, rows, outputs, probabilities_of(self.spec, outputs))
         loss = self.recipe.loss.build(self.spec)
         metrics = {name: m.build(self.spec) for name, m in self.recipe.metrics.items()}
-        return evaluation_of(name, given, loss, metrics, samples, mistakes)
+        lost = None
+        if self.spec.task is Task.tagging:
+            lost = lost_words(self.spec, rows.labels, (~np.isnan(o).all(axis=-1) for o in outputs))
+        return evaluation_of(name, given, loss, metrics, samples, mistakes, lost=lost)
 
     @cached_property
     def _forward(self) -> Forward:
@@ -276,10 +283,8 @@ def row_problem(spec: TaskSpec, text: Any, pair: Any = None) -> str:
             second = "second " * (part is pair and part is not text)
             is_none = part is None or part != part
             return f"has no {second}text" if is_none else f"is no text but {type(part).__name__}"
-        try:
-            part.encode()
-        except UnicodeEncodeError:
-            return "is not Unicode (UTF-8)"
+        if text_problem(part):
+            return text_problem(part)
     return ""
 
 

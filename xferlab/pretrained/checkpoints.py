@@ -260,7 +260,7 @@ def _refuse_large_ids(folder: Path, where: str) -> None:
     if not (folder / "config.json").is_file():
         return
     rows = _read_table(folder / "config.json", where).get("vocab_size")
-    if not isinstance(rows, int) or isinstance(rows, bool):
+    if not isinstance(rows, int) or isinstance(rows, bool) or rows < 1:
         return
     for name, token, token_id in _written_ids(folder, where):
         if not isinstance(token_id, int) or not 0 <= token_id < rows:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from xferlab.errors import ConfigError, printable
+from xferlab.escaping import csv_text
 from xferlab.files import write_json, write_whole
 from xferlab.report.comparison import compare
 from xferlab.report.differences import difference_lines, difference_rows
@@ -72,7 +71,7 @@ def write_report(parts: Sequence[Part], *, pictures: bool = False) -> Path:
     """Write page, tables and pictures; return where: into the sweep, or for several beside them."""
     folders, target = parts[0][0].folders, target_of(parts)
     rows = [job_rows(report) for report, _ in parts]
-    write_whole(target / "results.csv", _as_csv([row for each in rows for row in each]))
+    write_whole(target / "results.csv", as_csv([row for each in rows for row in each]))
     groups = [
         {
             "task": task_of(report),
@@ -147,10 +146,7 @@ def _table(rows: Sequence[Mapping[str, str]]) -> Table:
     return table
 
 
-def _as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    text = io.StringIO()
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows as CSV, a column for each key of any of them."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    writer = csv.DictWriter(text, fieldnames=columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text([columns, *([row.get(key, "") for key in columns] for row in rows)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from xferlab.analysis.escaping import markdown, markdown_table
+from xferlab.escaping import markdown, markdown_table
 from xferlab.report.comparison import Comparison, test_words
 from xferlab.report.cost import cost_words
 from xferlab.report.differences import difference_row

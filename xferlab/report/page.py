@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from xferlab.escaping import html_text as text
 from xferlab.report import sections
 from xferlab.report.comparison import Comparison
-from xferlab.report.escaping import text
 from xferlab.report.settings import Report
 from xferlab.report.tables import counted_states, data_lines, task_of
 

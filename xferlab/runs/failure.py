@@ -42,4 +42,4 @@ def report_failure(error: BaseException) -> None:
         text = "".join(traceback.format_exception(error)).rstrip()
     except Exception:  # noqa: BLE001 - an exception whose own words fail
         text = type(error).__name__
-    log.error("%s", encodable(f"{text_of(error)}\n{text}"))
+    log.error(encodable(f"{text_of(error)}\n{text}"))

@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 
 from xferlab.contracts import TextData
 from xferlab.errors import ConfigError, XferlabError, encodable, text_of
+from xferlab.escaping import visible
 from xferlab.files import sha256_of, write_json, write_whole
 from xferlab.records import read_record
 from xferlab.registry import REGISTRY, Entry
@@ -152,7 +153,7 @@ def write_error(folder: Path, error: BaseException) -> None:
             text = "".join(traceback.format_exception(error))
         except Exception as e:  # noqa: BLE001 - an exception whose own words fail
             text = f"{type(error).__name__}: {text_of(error)} ({type(e).__name__} when shown)"
-    write_whole(folder / "error.txt", encodable(text[-LONGEST_TEXT:]) + "\n")
+    write_whole(folder / "error.txt", visible(encodable(text[-LONGEST_TEXT:])) + "\n")
 
 
 def provenance(config: Mapping[str, Any]) -> dict[str, Any]:

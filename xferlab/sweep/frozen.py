@@ -50,6 +50,15 @@ def read_job(folder: Path) -> dict[str, Any]:
     return read_record(folder / JOB, JOB_SHAPE)
 
 
+def planned_epochs(folder: Path) -> int | None:
+    """Return how many epochs a job has; None where only its data says, and it has not begun."""
+    asked = read_job(folder)["config"].get("train", {}).get("epochs")
+    if asked is None and (folder / "run.json").exists():
+        record = read_record(folder / "run.json", {"plan?": {"epochs?": int}})
+        asked = record.get("plan", {}).get("epochs")
+    return asked if isinstance(asked, int) else None
+
+
 def folder_for(plan: Plan) -> Path:
     """Return the folder of the sweep that ``plan`` continues, or else of a new one.
 

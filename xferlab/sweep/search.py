@@ -24,7 +24,7 @@ from xferlab.sweep.frozen import (
     PLAN,
     freeze_again,
     job_record,
-    read_job,
+    planned_epochs,
     read_plan,
 )
 from xferlab.sweep.plan import Job
@@ -270,9 +270,8 @@ class Search:
         self._rows[folder] = ((stat.st_ino, stat.st_mtime_ns), max(epoch, known))
         return verdict
 
-    @staticmethod
-    def _epochs(folder: Path) -> int:
-        return int(read_job(folder)["config"]["train"]["epochs"])
+    def _epochs(self, folder: Path) -> int:
+        return planned_epochs(folder) or self._plan.epochs
 
     def _monitor(self, folder: Path) -> str:
         path = folder / "run.json"

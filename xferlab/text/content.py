@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from xferlab.files import digest_of, digest_of_folder
 from xferlab.pretrained.content import commit_of
-from xferlab.text.tables import find_files
+from xferlab.text.names_file import NAMES_FILE
+from xferlab.text.paths import find_files
 
-LABELS = "labels.txt"
 
+class ReadsFiles:
+    """A data plugin whose splits are files: a path or a glob each, or None."""
 
-def content_of_files(patterns: Mapping[str, str | None], *, own_names: bool) -> dict[str, str]:
-    """Return the digest of each split's files, and of a ``labels.txt`` beside the training file.
+    train: str
+    validation: str | None
+    test: str | None
+    class_names: list[str]
 
-    Args:
-        patterns: a path or a glob by split; None for a split without files.
-        own_names: the classes are given, so that no ``labels.txt`` is read.
+    def paths(self) -> dict[str, str]:
+        """Return the path or glob of each split that has files."""
+        every = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {split: path for split, path in every.items() if path}
 
-    Raises:
-        ConfigError: a file is not there.
-    """
-    found = {split: find_files(path, f"data.{split}") for split, path in patterns.items() if path}
-    digests = {split: digest_of(files) for split, files in found.items()}
-    names = found["train"][0].parent / LABELS
-    if names.is_file() and not own_names:
-        digests[f"train: {LABELS}"] = digest_of([names])
-    return digests
+    def inputs(self) -> dict[str, str]:
+        """Return the digest of each split's files, and of a ``labels.txt`` that gives the classes.
+
+        Raises:
+            ConfigError: a file is not there.
+        """
+        found = {split: find_files(path, f"data.{split}") for split, path in self.paths().items()}
+        digests = {split: digest_of(files) for split, files in found.items()}
+        names = found["train"][0].parent / NAMES_FILE
+        if names.is_file() and not self.class_names:
+            digests[f"train: {NAMES_FILE}"] = digest_of([names])
+        return digests
 
 
 def content_of_dataset(name: str, revision: str | None) -> dict[str, str]:

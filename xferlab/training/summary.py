@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from xferlab.config.schema import ENOUGH_VALIDATION_ROWS, FEWEST_EPOCHS, TrainConfig
+from xferlab.errors import printable
 from xferlab.kit.optimizers import decays
 from xferlab.pictures import counted
 from xferlab.text.batches import measure_padding
@@ -83,7 +84,8 @@ def class_weights(experiment: Experiment) -> dict[str, float]:
 def summary_lines(experiment: Experiment, rates: np.ndarray) -> list[str]:
     """Return the lines that the log shows before the first step."""
     spec, splits = experiment.spec, experiment.data.splits
-    classes = f", classes {', '.join(spec.class_names[:8])}" if spec.class_names else ""
+    named = ", ".join(map(printable, spec.class_names[:8]))
+    classes = f", classes {named}" if spec.class_names else ""
     more = f" and {spec.num_classes - 8} more" if spec.num_classes > 8 else ""
     lines = [
         f"task       {spec.task.value}{classes}{more}",
@@ -111,6 +113,20 @@ def summary_lines(experiment: Experiment, rates: np.ndarray) -> list[str]:
             f" {row['decayed']:>12,}  {row['learns']:<14} x{row['rate']:.3g}"
         )
     return lines
+
+
+def task_record(experiment: Experiment) -> dict[str, Any]:
+    """Return what the data says about the task, for the run's record."""
+    spec = experiment.spec
+    return {
+        "task": spec.task.value,
+        "class_names": list(spec.class_names),
+        "class_counts": list(spec.class_counts),
+        "rows": {name: len(split) for name, split in experiment.data.splits.items()},
+        "max_length": spec.max_length,
+        "pairs": spec.has_pairs,
+        "emits": spec.emits.value,
+    }
 
 
 def small_data_notes(experiment: Experiment, train: TrainConfig) -> list[str]:
