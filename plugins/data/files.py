@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from xferlab import Split, TaskSpec, TextData, register
+from xferlab.text.content import ReadsFiles
 from xferlab.text.labels import Rows, TaskChoice
 from xferlab.text.names_file import NAMES_FILE, names_beside
 from xferlab.text.overlaps import check_columns, refuse_shared_files
@@ -15,7 +16,7 @@ from xferlab.text.tables import MAX_ROWS, read_table
 
 @register("data", "files")
 @dataclass(frozen=True)
-class Files:
+class Files(ReadsFiles):
     """Rows of your own CSV, TSV, JSON lines or Parquet files.
 
     Attributes:
@@ -66,10 +67,9 @@ class Files:
 
     def build(self, seed: int) -> TextData:
         """Return the rows of all files."""
-        paths = {"train": self.train, "validation": self.validation, "test": self.test}
-        refuse_shared_files({k: find_files(p, f"data.{k}") for k, p in paths.items() if p})
+        refuse_shared_files({k: find_files(p, f"data.{k}") for k, p in self.paths().items()})
         return text_data(
-            {name: self._rows(path, name) for name, path in paths.items() if path},
+            {name: self._rows(path, name) for name, path in self.paths().items()},
             seed,
             max_length=self.max_length,
             task=self.task,
@@ -83,7 +83,7 @@ class Files:
 
     def read(self, split: str, spec: TaskSpec, seed: int) -> Split | None:
         """Return the rows of one split's file, labelled by the names of a known task."""
-        path = {"train": self.train, "validation": self.validation, "test": self.test}[split]
+        path = self.paths().get(split)
         if not path:
             return None
         return known_split(

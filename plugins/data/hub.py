@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass, field
 
 from xferlab import ConfigError, TextData, register
+from xferlab.text.content import content_of_dataset
 from xferlab.text.hub_rows import HubDataset
 from xferlab.text.labels import TaskChoice
 from xferlab.text.overlaps import check_columns
@@ -68,6 +69,9 @@ class Hub:
                 raise ValueError(f"{name} must be another split than train, got {self.train!r}")
         if not self.label_separator:
             raise ValueError("label_separator must be one character or more")
+
+    def inputs(self) -> dict[str, str]:
+        return content_of_dataset(self.id, self.revision)
 
     def build(self, seed: int) -> TextData:
         """Return the rows of the splits that have labels."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from xferlab import Task, TaskSpec, TextModel, register
+from xferlab.pretrained.content import ReadsCheckpoint
 
 
 class Pooling(Enum):
@@ -17,7 +18,7 @@ class Pooling(Enum):
 
 @register("model", "encoder")
 @dataclass(frozen=True)
-class Encoder:
+class Encoder(ReadsCheckpoint):
     """A pretrained encoder (BERT and its family) with a freshly initialised head of logits.
 
     Attributes:
@@ -38,11 +39,6 @@ class Encoder:
     def __post_init__(self) -> None:
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be from 0 to below 1, got {self.dropout}")
-
-    def fetch(self):
-        from xferlab.pretrained.checkpoints import resolve
-
-        return resolve(self.checkpoint, weights=self.pretrained)
 
     def longest(self) -> int:
         from xferlab.pretrained.encoder_config import read_encoder_config

@@ -31,15 +31,19 @@ from xferlab.training.evaluation import Forward
 from xferlab.training.weights import load_weights
 
 
-def load_run(folder: str | Path) -> Run:
+def load_run(folder: str | Path, weights: str | None = None) -> Run:
     """Return the finished run in ``folder``; TensorFlow is imported when its model is asked for.
+
+    Args:
+        folder: the run's.
+        weights: ``best`` or ``last``; None for those that the run's scores are of.
 
     Raises:
         ConfigError: there is none, or a file of it is missing, damaged or of another version, or
             the plugins of its model are not installed.
     """
     load_plugins(Path.cwd())
-    run = Run(read_folder(Path(folder)))
+    run = Run(read_folder(Path(folder), weights))
     for group in ("model", "transfer"):
         run.plugin(group)
     return run
