@@ -48,7 +48,9 @@ def test_rows_beyond_the_limit_are_refused_by_the_header_alone(tmp_path):
     error = refusal(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert error.what == f"data.train has 6,000,000 rows or more with {path}; 5,000,000 are read"
+    assert error.what == (
+        f"{path} brings data.train to 6,000,000 rows or more; at most 5,000,000 are read"
+    )
     assert error.fix == "data.max_rows=6000000 if so many are meant, or name a smaller file"
     assert peak < 5_000_000
 
@@ -87,7 +89,10 @@ def test_a_few_bytes_that_stand_for_gigabytes_are_refused_in_little_memory(tmp_p
     error = refusal(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert f"{path} of {path.stat().st_size} bytes unpacks to more than 1,00" in error.what
+    assert (
+        f"{path} of {path.stat().st_size} bytes unpacks to more than 1,000,000,000 letters"
+        in error.what
+    )
     assert peak < 200_000_000
     assert pyarrow.total_allocated_bytes() - before < 200_000_000
 

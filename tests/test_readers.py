@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import strategies as some
 
 from xferlab.contracts import Task, TaskSpec
 from xferlab.errors import ConfigError
-from xferlab.inference.asking import file_rows
+from xferlab.inference.asking import file_rows, piped_rows
 from xferlab.text.tables import read_table
 
 SPEC = TaskSpec(Task.one_label, ("a", "b"), 10, 32)
@@ -300,3 +302,21 @@ def test_a_row_of_too_many_fields_takes_its_own_lines_along(tmp_path):
 def test_files_of_the_box_are_read_alike():
     for path in sorted((Path(__file__).parents[1] / "xferlab" / "box" / "reviews").glob("*.csv")):
         assert_same(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_encodings_are_read_from_a_pipe_too(monkeypatch, encoding):
+    piped = io.TextIOWrapper(io.BytesIO("für café\n日本\n".encode(encoding)))
+    monkeypatch.setattr("sys.stdin", piped)
+    assert [row.text for row in piped_rows(SPEC).rows] == ["für café", "日本"]
+
+
+def test_a_pipe_that_is_read_as_it_comes_is_not_waited_for(monkeypatch):
+    here, there = os.pipe()
+    with os.fdopen(here, "rb") as stream, os.fdopen(there, "wb", buffering=0) as writer:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(stream))
+        writer.write(b"one\n")
+        rows = piped_rows(SPEC).rows
+        assert next(rows).text == "one"
+        writer.write("zwei ü\n".encode())
+        assert next(rows).text == "zwei ü"

@@ -66,8 +66,9 @@ def _rows(path: Path, schema: Any, columns: Sequence[str]) -> Iterator[StreamedR
         for row in _rows_of(batch, columns):
             letters += sum(len(v) for v in row.values.values() if isinstance(v, str | list))
             if letters > most:
+                size = f"{path.stat().st_size:,} bytes"
                 raise ConfigError(
-                    f"{path} of {path.stat().st_size:,} bytes unpacks to more than {letters:,}",
+                    f"{path} of {size} unpacks to more than {most:,} letters",
                     where=str(path),
                     fix="do not use it unless you know why; as JSON lines it has its full size",
                 )

@@ -145,7 +145,7 @@ def _append(stream: Stream, path: Path, names: Mapping[str, str], to: Columns, m
 def _too_many(path: Path, rows: int, most: int, key: str) -> ConfigError:
     group = key.partition(".")[0]
     return ConfigError(
-        f"{key} has {rows:,} rows or more with {path}; {most:,} are read",
+        f"{path} brings {key} to {rows:,} rows or more; at most {most:,} are read",
         where=key,
         fix=f"{group}.max_rows={rows} if so many are meant, or name a smaller file",
     )
