@@ -210,6 +210,7 @@ def test_a_header_of_semicolons_is_seen_before_the_commas_of_its_rows(tmp_path):
         ('{"text": "a",\n "label": 1}\n\n{\n"text": "b", "label": 2}', ["a", "b"]),
         ('[\n {\n  "text": "a"\n },\n {"text": "b"}\n]', ["a", "b"]),
         ('{"text": "a"}', ["a"]),
+        ('{"text": "a", "tags": ["x", "y"]}', ["a"]),
         ('{"text": "a", "meta": {"n": 1}}\n{"text": "b"}', ["a", "b"]),
     ],
 )
@@ -225,6 +226,9 @@ def test_json_over_several_lines_is_read_by_both(tmp_path, text, rows):
     [
         ({"text": {"0": "a", "1": "b"}, "label": {"0": 1, "1": 0}}, "orient='records', lines=True"),
         ({"0": {"text": "a"}, "1": {"text": "b"}}, "orient='records', lines=True"),
+        ({"text": ["a", "b"], "label": ["x", "y"]}, "orient='records', lines=True"),
+        ({"columns": ["text"], "index": [0], "data": [["a"]]}, "orient='records', lines=True"),
+        ({"test": [{"text": "a"}], "train": [{"text": "b"}]}, "jq -c '.[\"train\"][]'"),
         ({"version": 1, "data": [{"text": "a"}, {"text": "b"}]}, "jq -c '.[\"data\"][]'"),
     ],
 )
@@ -320,3 +324,9 @@ def test_a_pipe_that_is_read_as_it_comes_is_not_waited_for(monkeypatch):
         assert next(rows).text == "one"
         writer.write("zwei ü\n".encode())
         assert next(rows).text == "zwei ü"
+
+
+def test_a_row_of_words_and_tags_in_json_lines_is_a_row(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": ["a", "b"], "label": ["X", "O"]}\n')
+    assert trained(path)[0] == [["a", "b"]]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from xferlab.config.overrides import as_word, key_of
 from xferlab.errors import ConfigError
+from xferlab.escaping import visible
 from xferlab.runs.snapshots import latest_step
 from xferlab.sweep.frozen import PLAN, SEARCH, changed_plugins, folder_for, freeze
 from xferlab.sweep.hydra_side import publish_sweeper
@@ -46,13 +47,13 @@ def run_sweep(
     folder = folder_for(plan)
     _refuse_search(folder)
     states = {job.run_id: state_of(folder / job.run_id) for job in plan.jobs}
-    print(opening_line(folder, list(states.values())), file=sys.stderr)
+    print(visible(opening_line(folder, list(states.values()))), file=sys.stderr)
     changed = changed_plugins(plan, folder) if dry_run else freeze(plan, folder, sys.argv)
     for name in changed:
         print(f"note       {name} has changed since this sweep began; what is left uses it as it"
               " is now", file=sys.stderr)  # fmt: skip
     if dry_run:
-        print("\n".join(job_lines(plan, states)))
+        print(visible("\n".join(job_lines(plan, states))))
         return 0
     code = 0
     if any(state.status != FINISHED for state in states.values()):

@@ -183,8 +183,8 @@ def _only_object(text: TextFile) -> dict[str, Any] | None:
 
 def _refuse_table(text: TextFile, values: dict[str, Any]) -> None:
     """Raise ConfigError for a file that is one object with all rows in it."""
-    keys = list(values)
-    table = bool(keys) and all(isinstance(value, dict) and value for value in values.values())
+    is_table = bool(values) and all(isinstance(value, dict) and value for value in values.values())
+    is_split = values.keys() >= {"columns", "data"}  # as pandas writes it
     lists = [
         name
         for name, value in values.items()
@@ -192,10 +192,10 @@ def _refuse_table(text: TextFile, values: dict[str, Any]) -> None:
     ]
     quoted = shlex.quote(str(text.path))
     path = text.path.with_suffix(".jsonl")
-    if table:
+    if is_table or is_split or _is_columns(text, values):
         fix = f"{ONE_A_LINE}, as pandas does: to_json({str(path)!r}, orient='records', lines=True)"
-    elif len(lists) == 1:
-        rows = shlex.quote(f".[{json.dumps(lists[0])}][]")
+    elif lists:
+        rows = shlex.quote(f".[{json.dumps('train' if 'train' in lists else lists[0])}][]")
         fix = f"{ONE_A_LINE}: jq -c {rows} {quoted} > {shlex.quote(str(path))}"
     else:
         return
@@ -204,6 +204,13 @@ def _refuse_table(text: TextFile, values: dict[str, Any]) -> None:
         where=str(text.path),
         fix=fix,
     )
+
+
+def _is_columns(text: TextFile, values: dict[str, Any]) -> bool:
+    """Return whether an object holds a list a column; in JSON lines that is a row of words."""
+    lengths = {len(value) if isinstance(value, list) else 0 for value in values.values()}
+    one_length = len(values) > 1 and len(lengths) == 1
+    return text.path.suffix.lower() == ".json" and one_length and lengths.pop() > 1
 
 
 def _of_rows(text: TextFile, rows: list[StreamedRow]) -> Stream:
