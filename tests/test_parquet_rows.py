@@ -125,3 +125,9 @@ def test_damage_in_the_middle_is_told_with_the_row(tmp_path, monkeypatch):
     data[begin : begin + 40] = bytes(40)
     path.write_bytes(data)
     assert refusal(path).what.startswith(f"{path} cannot be read after row 50: ")
+
+
+def test_a_column_may_have_a_point_in_its_name(tmp_path):
+    path = write(tmp_path / "x.parquet", **{"a.text": ["x", "y"], "a": ["no", "no"]})
+    table = read_table(str(path), "data.train", columns={"a.text": "data.text"})
+    assert table.columns == {"a.text": ["x", "y"]}

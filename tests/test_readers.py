@@ -14,6 +14,7 @@ from hypothesis import strategies as some
 from xferlab.contracts import Task, TaskSpec
 from xferlab.errors import ConfigError
 from xferlab.inference.asking import file_rows, piped_rows
+from xferlab.text.lines import LONGEST_LINE
 from xferlab.text.tables import read_table
 
 SPEC = TaskSpec(Task.one_label, ("a", "b"), 10, 32)
@@ -330,3 +331,11 @@ def test_a_row_of_words_and_tags_in_json_lines_is_a_row(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text('{"text": ["a", "b"], "label": ["X", "O"]}\n')
     assert trained(path)[0] == [["a", "b"]]
+
+
+def test_a_list_on_one_line_may_be_longer_than_any_row(tmp_path):
+    path = tmp_path / "rows.json"
+    texts = [f"{i} " + "x" * 1_000_000 for i in range(17)]
+    path.write_text(json.dumps([{"text": text} for text in texts]))
+    assert path.stat().st_size > LONGEST_LINE
+    assert trained(path, columns=["text"])[0] == predicted(path)[0] == texts

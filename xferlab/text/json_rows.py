@@ -29,10 +29,10 @@ def json_stream(text: TextFile, key: str) -> Stream:
     if first is None:
         raise ConfigError(f"{text.path} has no rows", where=key, fix="name a file that has some")
     line, data = first
-    begins = decoded(data).lstrip() if data else ""
-    if begins.startswith("["):
+    sign = _first_sign(text)
+    if sign == "[":
         return _of_rows(text, _listed(text))
-    if data is not None and _row(line, data).problem and begins.startswith("{"):
+    if sign == "{" and data is not None and _row(line, data).problem:
         objects = _objects(text)
         if objects:
             return _of_rows(text, objects)
@@ -49,6 +49,12 @@ def _first_line(text: TextFile) -> NumberedLine | None:
             if data is None or decoded(data).strip():
                 return line, data
     return None
+
+
+def _first_sign(text: TextFile) -> str:
+    """Return the first sign that is not blank, also of a line that is too long for a row."""
+    with text.open() as stream:
+        return decoded(stream.read(1000)).lstrip()[:1]
 
 
 def _of_lines(text: TextFile) -> Stream:
