@@ -131,3 +131,24 @@ def test_a_column_may_have_a_point_in_its_name(tmp_path):
     path = write(tmp_path / "x.parquet", **{"a.text": ["x", "y"], "a": ["no", "no"]})
     table = read_table(str(path), "data.train", columns={"a.text": "data.text"})
     assert table.columns == {"a.text": ["x", "y"]}
+
+
+def test_a_limit_on_very_many_rows_reads_some_of_them_alone(tmp_path, caplog):
+    caplog.set_level("INFO")
+    labels = repeated(["a", "b", "b", "b"], 1_500_000)
+    path = write(tmp_path / "x.parquet", text=repeated(["one", "two"], 3_000_000), label=labels)
+    tables = [
+        read_table(str(path), "data.train", columns=ASKED, limit=1000, seed=seed)
+        for seed in (1, 1, 2)
+    ]
+    table = tables[0]
+    assert 99_000 < len(table) < 101_000
+    assert table.columns == tables[1].columns != tables[2].columns
+    assert table.columns["label"].count("a") / len(table) == pytest.approx(0.25, abs=0.01)
+    assert any("data.train has 6,000,000 rows: about 100,000" in line for line in caplog.messages)
+    for row in (0, 77, len(table) - 1):
+        number = int(table.place(row).rpartition(" ")[2])
+        assert table.columns["text"][row] == ["one", "two"][(number - 1) % 2]
+        assert table.columns["label"][row] == ["a", "b", "b", "b"][(number - 1) % 4]
+    assert "at most 5,000,000" in refusal(path, limit=0.5).what
+    assert len(read_table(str(path), "data.train", columns=ASKED, limit=9, max_rows=100)) < 200

@@ -54,9 +54,7 @@ class Files:
     max_rows: int = MAX_ROWS
 
     def __post_init__(self) -> None:
-        check_fields(self.max_length, self.validation_share, self.limit)
-        if self.max_rows < 1:
-            raise ValueError(f"max_rows must be at least 1, got {self.max_rows}")
+        check_fields(self.max_length, self.validation_share, self.limit, self.max_rows)
         if not self.label_separator:
             raise ValueError("label_separator must be one character or more")
         if self.separator not in ("", "\\t") and len(self.separator) != 1:
@@ -66,7 +64,7 @@ class Files:
         """Return the rows of all files."""
         paths = {"train": self.train, "validation": self.validation, "test": self.test}
         return text_data(
-            {name: self._rows(path, name) for name, path in paths.items() if path},
+            {name: self._rows(path, name, seed) for name, path in paths.items() if path},
             seed,
             max_length=self.max_length,
             task=self.task,
@@ -84,7 +82,7 @@ class Files:
             return None
         return known_split(
             split,
-            self._rows(path, split),
+            self._rows(path, split, seed),
             spec,
             label_separator=self.label_separator,
             suggested_names=self.class_names or _names_beside(find_files(path, f"data.{split}")[0]),
@@ -92,7 +90,7 @@ class Files:
             seed=seed,
         )
 
-    def _rows(self, path: str, split: str) -> Rows:
+    def _rows(self, path: str, split: str, seed: int) -> Rows:
         asked = {self.text: "data.text", self.label: "data.label"}
         if self.pair:
             asked[self.pair] = "data.pair"
@@ -102,6 +100,8 @@ class Files:
             self.separator.replace("\\t", "\t"),
             columns=asked,
             max_rows=self.max_rows,
+            limit=self.limit.get(split),
+            seed=seed,
         )
         return Rows(
             texts=table.column(self.text, "data.text"),
