@@ -81,6 +81,8 @@ def _bare(word: str) -> Any:
 
 def bit(value: Any) -> int | None:
     """Return 0 or 1 for what stands for one of them, None for all else."""
+    if type(value) is int:
+        return value if value in (0, 1) else None
     if isinstance(value, str):
         return {"0": 0, "1": 1, "0.0": 0, "1.0": 1}.get(value.strip())
     return int(value) if isinstance(value, bool | int | float) and value in (0, 1) else None
@@ -165,18 +167,18 @@ class Numbers:
 def numbers_in(cells: Sequence[tuple[int, Any]]) -> Numbers:
     """Return which of some cells, each with its row, are numbers, and how they are written."""
     kinds: dict[str, list[int]] = {"whole": [], "pointed": [], "comma": [], "words": []}
-    fractions = False
-    thousands = True
+    known: dict[Any, str] = {}
     for row, value in cells:
-        text = "word" if isinstance(value, bool) else str(value).strip()
-        kind = _kind(text)
-        kinds[kind].append(row)
-        if kind in ("pointed", "comma"):
-            fractions = fractions or not float(text.replace(",", ".")).is_integer()
-        if kind == "comma":
-            thousands = thousands and bool(THOUSANDS.fullmatch(text))
+        text = "word" if isinstance(value, bool) else str(value)
+        if text not in known:
+            known[text] = _kind(text.strip())
+        kinds[known[text]].append(row)
+    numbers = [(kind, text.strip()) for text, kind in known.items() if kind in ("pointed", "comma")]
+    fractions = any(not float(text.replace(",", ".")).is_integer() for _, text in numbers)
+    commas = [text for kind, text in numbers if kind == "comma"]
+    thousands = bool(commas) and all(map(THOUSANDS.fullmatch, commas))
     rows = {name: tuple(found) for name, found in kinds.items()}
-    return Numbers(**rows, fractions=fractions, thousands=thousands and bool(kinds["comma"]))
+    return Numbers(**rows, fractions=fractions, thousands=thousands)
 
 
 def _kind(text: str) -> str:
