@@ -45,13 +45,20 @@ def write_rows(folder: Path) -> dict[str, list[dict]]:
         ],
     }
     for kind, table in rows.items():
-        text = "\n".join(map(json.dumps, table))
-        (folder / f"{kind}.jsonl").write_text(text + "\n")
+        for name, written in ((kind, table), (f"{kind}-train", map(another, table))):
+            (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, written)) + "\n")
     with (folder / "plain.csv").open("w", newline="") as stream:
         writer = csv.DictWriter(stream, ["text", "label"])
         writer.writeheader()
         writer.writerows(plain)
     return rows
+
+
+def another(row: dict) -> dict:
+    """Return a row of the same kind with one word more, so that no row is in two splits."""
+    if isinstance(row["text"], list):
+        return row | {"text": [*row["text"], "too"], "label": [*row["label"], "O"]}
+    return row | {"text": f"{row['text']} too"}
 
 
 def train(folder: Path, kind: str, *words: str) -> Path:
@@ -60,7 +67,8 @@ def train(folder: Path, kind: str, *words: str) -> Path:
     here = Path.cwd()
     os.chdir(folder)
     try:
-        data = [f"data.{split}={kind}.jsonl" for split in ("train", "validation", "test")]
+        data = [f"data.train={kind}-train.jsonl"]
+        data += [f"data.{split}={kind}.jsonl" for split in ("validation", "test")]
         data += ["data=files", "data.max_length=32", *["data.pair=other"] * (kind == "pairs")]
         assert main([*data, *LENGTH, *words, f"hydra.run.dir={run}"]) == 0
     finally:

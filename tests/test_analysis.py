@@ -147,11 +147,11 @@ def test_several_labels_have_a_table_of_two_by_two_each():
         assert [int(row[name]) for name in names] == matrix.reshape(-1).tolist()
 
 
-def test_confusion_of_tags_is_of_the_words_by_type_without_those_cut_off():
+def test_confusion_of_tags_is_of_the_words_by_type_and_those_cut_off_are_outside():
     found = tagged([["B-person", "I-person", "O", "O"]], [["I-person", "B-place", "O", None]])
     confusion = confusion_of(found)
     assert confusion.names == ("O", "person", "place")
-    assert confusion.counts.tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 0]]
+    assert confusion.counts.tolist() == [[2, 0, 0], [0, 1, 1], [0, 0, 0]]
 
 
 # calibration
@@ -309,9 +309,37 @@ def test_every_task_has_its_files():
     assert evaluation.pictures("x").keys() == {"residuals.png"}
 
 
-def test_predictions_of_tags_leave_out_words_that_were_cut_off():
+def test_predictions_of_words_that_were_cut_off_are_o_without_a_probability():
     evaluation = Evaluation("test", tagged([["B-person", "O"]], [["O", None]]), {})
     rows = table(evaluation.files({})["predictions.csv"])
     assert [(r["row"], r["word"], r["true"], r["predicted"]) for r in rows] == [
-        ("1", "1", "B-person", "O")
+        ("1", "1", "B-person", "O"),
+        ("1", "2", "O", "O"),
     ]
+    assert rows[1]["probability"] == ""
+    assert float(rows[0]["probability"]) > 0.9
+
+
+def test_entities_of_words_cut_off_are_missed_and_no_mistake_that_a_model_was_sure_of():
+    wanted = [["O", "B-place", "I-place"], ["B-person", "O", "B-place"]]
+    answers_ = tagged(wanted, [["O", "B-place", None], ["B-person", "B-place", None]])
+    report = class_report(answers_)
+    lines = {line.name: (line.precision, line.recall, line.support) for line in report.classes}
+    assert lines == {"person": (1.0, 1.0, 1), "place": (0.0, 0.0, 2)}
+    first, second = mistakes_of(answers_).rows
+    assert first[:2] == (2, "w0 ⟦w1: nothing → place⟧ ⟦w2: place → nothing⟧")
+    assert second[1] == 'w0 ⟦w1 w2: place → place "w1"⟧'
+    assert calibration_of(answers_).count.sum() == 4
+
+
+def test_words_without_a_tag_are_left_out_of_entities():
+    labels = [np.array([TAGS.index("B-place"), -1, TAGS.index("I-place")], "int32")]
+    logits = np.eye(len(TAGS), dtype="float32")[
+        [TAGS.index(tag) for tag in ("B-place", "B-person", "I-place")]
+    ][None]
+    spec = TaskSpec(Task.tagging, TAGS, 9, 9)
+    found = answers(spec, Split([["a", "b", "c"]], labels), list(logits), list(logits))
+    assert found.entities(0) == ({(0, 3, "place")}, {(0, 3, "place")})
+    assert class_report(found).means[0].f1 == 1.0
+    rows = table(Evaluation("test", found, {}).files({})["predictions.csv"])
+    assert [row["word"] for row in rows] == ["1", "3"]

@@ -168,11 +168,13 @@ def test_every_kind_of_task_trains_from_a_file(task, pairs, checkpoint, tmp_path
         {"text": "the good film", "other": "a poor plot", **TABLES[task][i % len(TABLES[task])]}
         for i in range(12)
     ]
-    with Path("rows.csv").open("w") as stream:
-        table = csv.DictWriter(stream, list(rows[0]))
-        table.writeheader()
-        table.writerows(rows)
-    words = ["data=files", "data.train=rows.csv", "data.validation=rows.csv", f"data.task={task}"]
+    for name in ("rows", "new"):
+        with Path(f"{name}.csv").open("w") as stream:
+            table = csv.DictWriter(stream, list(rows[0]))
+            table.writeheader()
+            table.writerows(rows)
+        rows = [row | {"text": f"a {row['text'].removeprefix('the ')}"} for row in rows]
+    words = ["data=files", "data.train=rows.csv", "data.validation=new.csv", f"data.task={task}"]
     words += ["data.pair=other"] if pairs else []
     words += ["model=encoder", f"model.checkpoint={checkpoint}", "train.max_steps=2"]
     assert main([*words, "data.max_length=16", "train.batch_size=6"]) == 0

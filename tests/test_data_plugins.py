@@ -16,6 +16,7 @@ from xferlab.contracts import Task
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
 from xferlab.registry import REGISTRY
+from xferlab.text.hub_rows import _named
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"
@@ -124,6 +125,29 @@ def test_names_beside_the_file_are_used_if_they_fit(tmp_path, train):
     assert build("files", train=train, class_names=["a", "b"]).spec.class_names == ("a", "b")
     (tmp_path / "labels.txt").write_bytes(b"something else \xe9\n")
     assert build("files", train=train).spec.class_names == ("a", "b")
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_names_beside_a_file_may_begin_with_a_mark(tmp_path, mark):
+    rows = "text,label\n" + "".join(f"text {i},{i % 3}\n" for i in range(30))
+    (tmp_path / "train.csv").write_text(rows)
+    (tmp_path / "labels.txt").write_bytes(mark + "pump\r\nv\u00e4lve\r\nseal\r\n".encode())
+    data = build("files", train=str(tmp_path / "train.csv"))
+    assert data.spec.class_names == ("pump", "v\u00e4lve", "seal")
+    assert "labels are positions in labels.txt: 0 is pump, 1 is v\u00e4lve" in data.notes[0]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_names_beside_a_file_in_another_encoding_are_refused_where_they_count(tmp_path, encoding):
+    rows = "text,label\n" + "".join(f"text {i},{i % 2}\n" for i in range(30))
+    (tmp_path / "train.csv").write_text(rows)
+    (tmp_path / "labels.txt").write_bytes("p\u00fbmp\nseal\n".encode(encoding))
+    error = refusal("files", train=str(tmp_path / "train.csv"))
+    assert "is not UTF-8" in error.what
+    assert error.where == "labels.txt"
+    assert "data.class_names=" in error.fix
+    named = build("files", train=str(tmp_path / "train.csv"), class_names=["a", "b"])
+    assert named.spec.class_names == ("a", "b")
 
 
 def test_another_seed_holds_back_other_rows(train):
@@ -247,6 +271,56 @@ def test_names_declared_for_a_list_of_labels_are_kept(texts, task, tmp_path):
     Dataset.from_dict(columns, features=features).to_parquet(tmp_path / "set" / "train.parquet")
     data = build("hub", id=str(tmp_path / "set"), validation=None, test=None, limit={"train": 2})
     assert (data.spec.task, data.spec.class_names) == (task, ("z", "y", "x"))
+
+
+def write_set(folder, text, label, columns, split="train"):
+    from datasets import Dataset, Features
+
+    folder.mkdir(exist_ok=True)
+    features = Features({"text": text, "label": label})
+    Dataset.from_dict(columns, features=features).to_parquet(folder / f"{split}.parquet")
+    return str(folder)
+
+
+@pytest.mark.usefixtures("_own_cache")
+@pytest.mark.parametrize("nothing", [-1, -100, None])
+@pytest.mark.parametrize("named", [True, False])
+def test_words_of_a_hub_set_without_a_tag_are_masked(nothing, named, tmp_path):
+    from datasets import ClassLabel, List, Value
+
+    label = ClassLabel(names=["O", "B-X", "I-X"]) if named else Value("int64")
+    if named and nothing == -100:  # the client lets a ClassLabel hold -1 and null alone
+        label = Value("int64")
+    texts = [["Ada", "slept", "well", str(i)] for i in range(4)]
+    columns = {"text": texts, "label": [[1, nothing, 0, 2]] * 4}
+    place = write_set(tmp_path / "set", List(Value("string")), List(label), columns)
+    names = [] if named and nothing != -100 else ["O", "B-X", "I-X"]
+    data = build("hub", id=place, validation=None, test=None, class_names=names)
+    assert data.spec.class_names == ("O", "B-X", "I-X")
+    assert [row.tolist() for row in data.train.labels] == [[1, -1, 0, 2]] * 3
+    assert data.spec.class_counts == (3, 3, 3)
+
+
+@pytest.mark.usefixtures("_own_cache")
+def test_splits_of_a_hub_set_without_labels_are_left_out_or_refused(tmp_path):
+    from datasets import ClassLabel, Value
+
+    label, text = ClassLabel(names=["no", "yes"]), Value("string")
+    for split, labels in (("train", [0, 1, -1, 1, 0]), ("validation", [-1, -1]), ("test", [-1])):
+        rows = {"text": [f"{split} {i}" for i in range(len(labels))], "label": labels}
+        place = write_set(tmp_path / "set", text, label, rows, split)
+    error = refusal("hub", id=place)
+    assert error.what == f"no row of {place} validation has a label"
+    assert error.where == "data.validation"
+    assert error.fix == "data.validation=null holds back a share of train"
+    data = build("hub", id=place, validation=None)
+    assert (len(data.train), len(data.validation), data.test) == (3, 1, None)
+
+
+def test_a_number_beyond_the_names_of_a_hub_set_is_refused():
+    assert _named([1, -100, None, -1], ["a", "b"], "here") == ["b", -100, None, -1]
+    with pytest.raises(ConfigError, match="declares 2 classes and has the label 7"):
+        _named([0, 7], ["a", "b"], "x train, row 3")
 
 
 @pytest.mark.usefixtures("_own_cache")

@@ -283,11 +283,12 @@ def test_fields_out_of_range_are_refused(fields, problem):
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs the shared data folder")
 def test_real_multi_labels_have_the_counts_of_their_source():
     names = (DATA / "goemotions/labels.txt").read_text().split()
-    columns = read_table(str(DATA / "goemotions/train.csv"), "data.train").columns
-    rows = Rows(columns["text"], columns["label"])
-    spec = text_data(
-        {"train": rows, "validation": rows}, 0, max_length=32, suggested_names=names
-    ).spec
+    tables = {
+        name: read_table(str(DATA / f"goemotions/{name}.csv"), f"data.{name}").columns
+        for name in ("train", "validation")
+    }
+    rows = {name: Rows(columns["text"], columns["label"]) for name, columns in tables.items()}
+    spec = text_data(rows, 0, max_length=32, suggested_names=names).spec
     assert spec.task is Task.multi_label
     assert spec.num_classes == 28
     assert spec.class_counts[:3] == (4130, 2328, 1567)

@@ -140,7 +140,8 @@ def test_class_weights_are_shown_and_kept(capsys):
     Path("rows.csv").write_text(
         "text,label\n" + "a fine film,good\n" * 30 + "a poor one,bad\n" * 10
     )
-    words = ["data=files", "data.train=rows.csv", "data.validation=rows.csv", "data.test=rows.csv"]
+    Path("new.csv").write_text("text,label\na good film,good\na bad film,bad\n")
+    words = ["data=files", "data.train=rows.csv", "data.validation=new.csv", "data.test=new.csv"]
     words += ["model=bag_of_embeddings", "train.epochs=1", "hydra.run.dir=run"]
     assert main([*words, "loss.class_weight=auto"]) == 0
     assert "weighed    bad 2, good 0.667" in capsys.readouterr().err

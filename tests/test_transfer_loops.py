@@ -42,19 +42,21 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     words = ["good", "bad", "film", "the", "a", "not", "very", "was"]
     rng = np.random.default_rng(0)
-    with (folder / "train.csv").open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["text", "label"])
-        for _ in range(40):
-            text = " ".join(rng.choice(words, size=rng.integers(3, 9)))
-            writer.writerow([text, rng.integers(2)])
+    for name in ("train", "validation"):
+        with (folder / f"{name}.csv").open("w", newline="") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(["text", "label"])
+            for _ in range(40):
+                text = " ".join(rng.choice(words, size=rng.integers(3, 9)))
+                writer.writerow([text, rng.integers(2)])
     load_plugins(folder)
     publish(folder)
     return folder
 
 
 def experiment_of(folder: Path, *words: str) -> Experiment:
-    data = ["data=files", f"data.train={folder}/train.csv", f"data.validation={folder}/train.csv"]
+    files = [f"data.{name}={folder}/{name}.csv" for name in ("train", "validation")]
+    data = ["data=files", *files]
     model = ["model=encoder", f"model.checkpoint={folder}/bert"]
     recipe = read(compose_config([*data, *model, *COMMON, *words]))
     rows = recipe.data.build(recipe.seed)

@@ -3,6 +3,11 @@
 A plugin is a frozen dataclass registered under ``(group, name)`` with one method, listed in
 :data:`GROUPS`. Each method's arguments say all that the plugin may know. Its fields make the run
 id; one whose field is a place may say with ``identity() -> dict`` what there is at that place.
+
+What is at a place can change while its name stays. A plugin that reads one may have ``inputs() ->
+dict[str, str]``: a digest of the content by the field that names it, or by ``"field: detail"``. It
+needs no TensorFlow, and a run is known by it. Without it the files and folders that its fields
+name by a path are digested.
 """
 
 from __future__ import annotations
@@ -46,12 +51,21 @@ class Split:
 
 @dataclass(frozen=True)
 class TextData:
-    """A task's rows: training, validation and, where there is one, test."""
+    """A task's rows: training, validation and, where there is one, test.
+
+    Attributes:
+        spec: what the data says about the task.
+        train: rows to learn from.
+        validation: rows to follow while training.
+        test: rows to score once at the end.
+        notes: lines for the run's record: what was guessed, and what is odd about the rows.
+    """
 
     spec: TaskSpec
     train: Split
     validation: Split
     test: Split | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def splits(self) -> dict[str, Split]:
@@ -221,7 +235,10 @@ class Metric(Protocol):
 
     ``build`` returns either a ``keras.metrics.Metric``, which is also followed on the training
     batches, or a function of a whole split's ``(labels, outputs)`` arrays to one float.
-    ``better`` is ``"max"`` or ``"min"``.
+    ``better`` is ``"max"`` or ``"min"``. Words that were cut off a long row are answered with O; a
+    metric of how sure a model is says ``rates_sureness = True`` on what it builds, and gets the
+    words that were read alone. A plugin may also have ``check(spec)``, which raises ConfigError for
+    a task that it cannot score, before TensorFlow is imported.
     """
 
     takes: ClassVar[Takes]

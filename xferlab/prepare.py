@@ -76,6 +76,8 @@ def _refuse_other_labels(recipe: Recipe, spec: TaskSpec) -> None:
     refuse_other_labels("loss", "loss", recipe.loss, spec)
     for name, metric in recipe.metrics.items():
         refuse_other_labels(f"metric.{name}", "metric", metric, spec)
+        if hasattr(metric, "check"):
+            metric.check(spec)
 
 
 def _fitted_length(recipe: Recipe, data: TextData, positions: int) -> TextData:

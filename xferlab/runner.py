@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from xferlab.analysis.remarks import final_remarks, lost_lines
 from xferlab.config.recipe import Recipe
 from xferlab.config.schema import TrainConfig, interval
-from xferlab.errors import XferlabError
 from xferlab.escaping import guard_logs
 from xferlab.exams.inspection import inspect
 from xferlab.files import delete_partial, sha256_of, write_json
 from xferlab.prepare import prepare
+from xferlab.runs.failure import report_failure, write_failure
 from xferlab.runs.faults import as_known
 from xferlab.runs.heartbeat import beating
+from xferlab.runs.inputs import inputs_of, refuse_in_between, write_inputs
 from xferlab.runs.lock import locked
 from xferlab.runs.predictions import keep_predictions
 from xferlab.runs.pruning import Pruned, forget_pruning
@@ -29,7 +30,6 @@ from xferlab.runs.record import (
     read_metrics,
     refuse_other_data,
     write_config,
-    write_error,
     write_status,
 )
 from xferlab.runs.recovery import Earlier, refuse_changed
@@ -50,6 +50,7 @@ from xferlab.training.summary import (
     schedule_plan,
     small_data_notes,
     summary_lines,
+    task_record,
 )
 from xferlab.training.tracking import (
     BestKeeper,
@@ -88,6 +89,7 @@ def run(recipe: Recipe, folder: Path) -> float | None:
         if before and before.status == "pruned":
             forget_pruning(folder)
         write_config(folder, recipe.config)
+        write_inputs(folder, inputs_of(recipe.config))
         write_status(folder, "running")
         (folder / "error.txt").unlink(missing_ok=True)
         status, best, reserve = "finished", None, bytearray(RESERVE)
@@ -103,34 +105,26 @@ def run(recipe: Recipe, folder: Path) -> float | None:
         except (Exception, SystemExit) as e:
             del reserve
             known = as_known(e) or e
-            _write_failure(folder, known)
-            log.error("%s", known, exc_info=None if isinstance(known, XferlabError) else known)
+            write_failure(folder, known, "nan" if isinstance(known, Diverged) else "failed")
+            report_failure(known)
             raise known from e
         write_status(folder, status)
         delete_snapshots(folder / "checkpoints")
         return best
 
 
-def _write_failure(folder: Path, error: BaseException) -> None:
-    """Keep a failure beside the run, if there is still a folder and room in it."""
-    if not (folder / "status.json").exists():
-        return
-    status = "nan" if isinstance(error, Diverged) else "failed"
-    what = error.what if isinstance(error, XferlabError) else str(error).partition("\n")[0]
-    try:
-        write_status(folder, status, error=what or type(error).__name__)
-        write_error(folder, error)
-    except (OSError, MemoryError) as e:
-        log.error("the failure could not be written down: %s", str(e) or type(e).__name__)
-
-
 def _run(recipe: Recipe, folder: Path, stop: StopRequest, before: Earlier | None) -> float | None:
     log.info("run        %s  %s", recipe.run_id, _shown(folder))
     recipe, data = prepare(recipe)
+    refuse_in_between(folder, recipe.config)
     refuse_other_data(folder, fingerprint(data))
     experiment = assemble(recipe, data)
     rates = planned_rates(experiment.learning_rate, experiment.budget.total_steps)
-    notes = [*inspect(experiment, recipe, rates), *small_data_notes(experiment, recipe.train)]
+    notes = [
+        *inspect(experiment, recipe, rates),
+        *small_data_notes(experiment, recipe.train),
+        *lost_lines(experiment),
+    ]
     for line in [*summary_lines(experiment, rates), *(f"note       {note}" for note in notes)]:
         log.info("%s", line)
     write_json(
@@ -139,7 +133,7 @@ def _run(recipe: Recipe, folder: Path, stop: StopRequest, before: Earlier | None
             "format": FORMAT,
             "run_id": recipe.run_id,
             **provenance(recipe.config),
-            "task": _task(experiment),
+            "task": task_record(experiment),
             "data": fingerprint(data),
             "checkpoint": dict(experiment.model.origin),
             "model": keep_files(folder / "model", experiment.model.files),
@@ -147,6 +141,7 @@ def _run(recipe: Recipe, folder: Path, stop: StopRequest, before: Earlier | None
             "plan": schedule_plan(experiment, rates),
             "blocks": parameter_rows(experiment),
             "class_weights": class_weights(experiment),
+            "notes": [*data.notes, *notes],
         },
     )
     schedule = recipe.config["schedule"]["name"]
@@ -214,7 +209,7 @@ def _write_metrics(
     folder: Path,
     *,
     weights: str,
-    **scores: Mapping[str, float],
+    **scores: Any,
 ) -> dict[str, Any]:
     """Write the final scores as ``metrics.json`` and to TensorBoard, and return them."""
     metrics: dict[str, Any] = {
@@ -235,12 +230,16 @@ def _write_metrics(
     return metrics
 
 
-def _last_split(experiment: Experiment, folder: Path) -> dict[str, dict[str, float]]:
-    """Keep the outputs of the test rows, or else of the validation rows; return test's scores."""
+def _last_split(experiment: Experiment, folder: Path) -> dict[str, Any]:
+    """Keep the outputs of the test rows, or else of the validation rows.
+
+    Returns test's scores, and what is to be said about them.
+    """
     split = "test" if "test" in experiment.encodings else "validation"
     labels, outputs = experiment.outputs(split)
     keep_predictions(folder, split, labels, outputs)
-    return {split: experiment.scores(labels, outputs)} if split == "test" else {}
+    test = {split: experiment.scores(labels, outputs)} if split == "test" else {}
+    return {**test, **final_remarks(experiment, split, labels, outputs)}
 
 
 def _longer(
@@ -284,22 +283,11 @@ def _tell(metrics: dict[str, Any], folder: Path) -> None:
     for split in ("validation", "test"):
         if split in metrics:
             log.info("%-10s %s", split, as_words(metrics[split]))
+    for note in metrics.get("notes", ()):
+        log.warning("note       %s", note)
     log.info("trained in %s", as_time(metrics["seconds"]))
     log.info("kept in    %s", _shown(folder))
     log.info("look at it tensorboard --logdir %s", _shown(folder))
-
-
-def _task(experiment: Experiment) -> dict[str, Any]:
-    spec = experiment.spec
-    return {
-        "task": spec.task.value,
-        "class_names": list(spec.class_names),
-        "class_counts": list(spec.class_counts),
-        "rows": {name: len(split) for name, split in experiment.data.splits.items()},
-        "max_length": spec.max_length,
-        "pairs": spec.has_pairs,
-        "emits": spec.emits.value,
-    }
 
 
 def _shown(folder: Path) -> str:

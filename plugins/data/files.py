@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from xferlab import Split, TaskSpec, TextData, register
+from xferlab.text.content import ReadsFiles
 from xferlab.text.labels import Rows, TaskChoice
+from xferlab.text.names_file import NAMES_FILE, names_beside
+from xferlab.text.overlaps import check_columns, refuse_shared_files
 from xferlab.text.paths import find_files
 from xferlab.text.splits import check_fields, known_split, no_limit, text_data
 from xferlab.text.tables import MAX_ROWS, read_table
@@ -14,7 +16,7 @@ from xferlab.text.tables import MAX_ROWS, read_table
 
 @register("data", "files")
 @dataclass(frozen=True)
-class Files:
+class Files(ReadsFiles):
     """Rows of your own CSV, TSV, JSON lines or Parquet files.
 
     Attributes:
@@ -55,6 +57,7 @@ class Files:
 
     def __post_init__(self) -> None:
         check_fields(self.max_length, self.validation_share, self.limit, self.max_rows)
+        check_columns(self.text, self.pair, self.label)
         if not self.label_separator:
             raise ValueError("label_separator must be one character or more")
         if self.separator not in ("", "\\t") and len(self.separator) != 1:
@@ -62,14 +65,15 @@ class Files:
 
     def build(self, seed: int) -> TextData:
         """Return the rows of all files."""
-        paths = {"train": self.train, "validation": self.validation, "test": self.test}
+        refuse_shared_files({k: find_files(p, f"data.{k}") for k, p in self.paths().items()})
         return text_data(
-            {name: self._rows(path, name, seed) for name, path in paths.items() if path},
+            {name: self._rows(path, name, seed) for name, path in self.paths().items()},
             seed,
             max_length=self.max_length,
             task=self.task,
             class_names=self.class_names,
-            suggested_names=_names_beside(find_files(self.train, "data.train")[0]),
+            suggested_names=self._names(self.train, "train"),
+            suggested_from=NAMES_FILE,
             label_separator=self.label_separator,
             validation_share=self.validation_share,
             limit=self.limit,
@@ -77,7 +81,7 @@ class Files:
 
     def read(self, split: str, spec: TaskSpec, seed: int) -> Split | None:
         """Return the rows of one split's file, labelled by the names of a known task."""
-        path = {"train": self.train, "validation": self.validation, "test": self.test}[split]
+        path = self.paths().get(split)
         if not path:
             return None
         return known_split(
@@ -85,10 +89,15 @@ class Files:
             self._rows(path, split, seed),
             spec,
             label_separator=self.label_separator,
-            suggested_names=self.class_names or _names_beside(find_files(path, f"data.{split}")[0]),
+            suggested_names=self.class_names or self._names(path, split),
+            suggested_from="data.class_names" if self.class_names else NAMES_FILE,
             most=self.limit.get(split),
             seed=seed,
         )
+
+    def _names(self, path: str, split: str) -> list[str]:
+        """Return the names beside a split's first file, unless the user names the classes."""
+        return [] if self.class_names else names_beside(find_files(path, f"data.{split}")[0])
 
     def _rows(self, path: str, split: str, seed: int) -> Rows:
         asked = {self.text: "data.text", self.label: "data.label"}
@@ -109,12 +118,3 @@ class Files:
             pairs=table.column(self.pair, "data.pair") if self.pair else None,
             place=table.place,
         )
-
-
-def _names_beside(path: Path) -> list[str]:
-    """Return the lines of ``labels.txt`` in the same folder, if there is one."""
-    names = path.parent / "labels.txt"
-    if not names.is_file():
-        return []
-    text = names.read_text(encoding="utf-8", errors="replace")
-    return [line.strip() for line in text.rstrip().splitlines()]

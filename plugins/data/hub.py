@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 
-from xferlab import TextData, register
+from xferlab import ConfigError, TextData, register
+from xferlab.text.content import content_of_dataset
 from xferlab.text.hub_rows import HubDataset
 from xferlab.text.labels import TaskChoice
+from xferlab.text.overlaps import check_columns
 from xferlab.text.splits import check_fields, no_limit, text_data
 from xferlab.text.tables import MAX_ROWS
 
@@ -28,7 +30,7 @@ class Hub:
         test: split to score once at the end; null for none.
         text: column of the text; for tagging, of the list of words.
         pair: column of a second text, where a row is two of them.
-        label: column of the label; rows with -1, the Hub's word for "kept secret", are left out.
+        label: column of the label; rows with -1, the Hub's sign for no label, are left out.
         task: what the labels are for; ``auto`` goes by the column's type.
         class_names: every class, in label order; empty takes those that the dataset declares, or
             else the labels that occur, sorted.
@@ -59,8 +61,15 @@ class Hub:
 
     def __post_init__(self) -> None:
         check_fields(self.max_length, self.validation_share, self.limit, self.max_rows)
+        check_columns(self.text, self.pair, self.label)
+        for name in ("validation", "test"):
+            if getattr(self, name) == self.train:
+                raise ValueError(f"{name} must be another split than train, got {self.train!r}")
         if not self.label_separator:
             raise ValueError("label_separator must be one character or more")
+
+    def inputs(self) -> dict[str, str]:
+        return content_of_dataset(self.id, self.revision)
 
     def build(self, seed: int) -> TextData:
         """Return the rows of the splits that have labels."""
@@ -74,6 +83,14 @@ class Hub:
         if "test" in splits and not len(splits["test"]):
             log.info("the labels of %s %s are not public: no test split", self.id, self.test)
             del splits["test"]
+        for key, rows in splits.items():
+            if not len(rows):
+                raise ConfigError(
+                    f"no row of {self.id} {names[key]} has a label",
+                    where=f"data.{key}",
+                    fix="data.validation=null holds back a share of train" if key == "validation"
+                    else "choose another column: data.label=COLUMN",
+                )  # fmt: skip
         return text_data(
             splits,
             seed,

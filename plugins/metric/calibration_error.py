@@ -48,4 +48,6 @@ class CalibrationError:
         def score(sums):
             return np.abs(sums[:, :-1]).sum(1) / sums[:, -1]
 
-        return sum_score(parts, score, spec)
+        metric = sum_score(parts, score, spec)
+        metric.rates_sureness = True
+        return metric

@@ -13,10 +13,12 @@ from xferlab.kit.resampling import WeightedScore
 @register("metric", "entity_f1")
 @dataclass(frozen=True)
 class EntityF1:
-    """F1 of entities in BIO tags; one counts only if its type and both ends are right.
+    """F1 of entities; one counts only if its type and both ends are right.
 
     Tjong Kim Sang & De Meulder 2003 (``conlleval``): entities of all types are counted together,
-    and an I- without a B- or I- of its type before it begins an entity.
+    and an I- without a B- or I- of its type before it begins an entity. Tags are BIO, BIOES (also
+    BILOU, BMEWO), or IO with or without a prefix. A word that was cut off is answered with O, so
+    an entity there counts as missed; a word without a tag is left out.
     """
 
     takes: ClassVar[Takes] = Takes(
@@ -24,17 +26,24 @@ class EntityF1:
     )
     better: ClassVar[str] = "max"
 
+    def check(self, spec: TaskSpec) -> None:
+        """Raise ConfigError for tags that mark no entities."""
+        strange = strange_tag(spec.class_names)
+        if strange is None:
+            return
+        words = "metric=[accuracy,f1] scores words"
+        if all(name.lstrip("-").isdigit() for name in spec.class_names):
+            what = f"the tags are numbers without names: {', '.join(spec.class_names[:8])}"
+            words = f"name them in order, data.class_names=[O,B-PER,I-PER,...]; or {words}"
+        else:
+            what = f"the tag '{strange}' is not O, B-<type> or I-<type> (BIOES and IO fit too)"
+        raise ConfigError(what, where="metric.entity_f1", fix=words)
+
     def build(self, spec: TaskSpec):
         import numpy as np
 
+        self.check(spec)
         names = spec.class_names
-        strange = strange_tag(names)
-        if strange is not None:
-            raise ConfigError(
-                f"the tag '{strange}' is not O, B-<type> or I-<type>",
-                where="metric.entity_f1",
-                fix="use metric=accuracy or metric=f1, which count tokens",
-            )
 
         def entities(tags) -> set[tuple[int, int, str]]:
             return set(spans(names[tag] for tag in tags))

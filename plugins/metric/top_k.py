@@ -45,4 +45,6 @@ class TopK:
             before = (outputs > own) | ((outputs == own) & earlier)
             return ops.sum(ops.cast(before, "int32"), axis=-1) < self.k
 
-        return mean_score(hits, "top_k", ignore=-1)
+        metric = mean_score(hits, "top_k", ignore=-1)
+        metric.rates_sureness = True
+        return metric

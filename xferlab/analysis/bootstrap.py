@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from xferlab.kit.resampling import Weighted
 from xferlab.kit.scores import weighted_mean
-from xferlab.training.evaluation import scores
+from xferlab.kit.unread import read_alone
+from xferlab.training.evaluation import scores, taken_by
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,8 +66,11 @@ def score_with_intervals(
     values = scores(loss, metrics, labels, outputs)
     if not samples:
         return {name: Score(value) for name, value in values.items()}
-    resampled = {"loss": _loss_of_weights(loss, labels, outputs)}
-    resampled |= {name: _of_weights(metric, labels, outputs) for name, metric in metrics.items()}
+    resampled = {"loss": _loss_of_weights(loss, *read_alone(labels, outputs))}
+    resampled |= {
+        name: _of_weights(metric, *taken_by(metric, labels, outputs))
+        for name, metric in metrics.items()
+    }
     found = resample(resampled, len(labels), samples, progress)
     return {name: Score(values[name], *interval(found[name])) for name in values}
 

@@ -72,7 +72,7 @@ def calibration_of(answers: Answers, bins: int = BINS) -> Calibration:
         sure, true = answers.probabilities.reshape(-1), answers.labels.reshape(-1) > 0.5
         unit, about = "labels", "a label is there"
     else:
-        wanted, found, sure = answers.units
+        wanted, found, sure = answers.read_units
         true = wanted == found
         unit = "words" if answers.spec.task is Task.tagging else "rows"
         about = "the predicted class is right"

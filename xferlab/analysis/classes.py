@@ -11,7 +11,7 @@ from xferlab.analysis.answers import Answers
 from xferlab.contracts import Task
 from xferlab.errors import printable
 from xferlab.escaping import csv_text
-from xferlab.kit.entities import spans, strange_tag
+from xferlab.kit.entities import NO_ENTITY, strange_tag, type_of
 
 HEADER = ("class", "precision", "recall", "f1", "support")
 LONGEST_NAME = 40
@@ -91,8 +91,8 @@ def _line(cells: Sequence[str], width: int) -> str:
 def class_report(answers: Answers) -> Report:
     """Return the scores of each class, as scikit-learn computes them; a 0/0 is 0.
 
-    For tags that are B-, I- and O, of each type of entity, counted as ``conlleval`` does; for
-    other tags of words.
+    For tags of entities (BIO, BIOES, IO), of each type of entity, counted as ``conlleval`` does;
+    for other tags of words.
     """
     spec = answers.spec
     if spec.task is Task.tagging and strange_tag(spec.class_names) is None:
@@ -141,25 +141,17 @@ def _entity_report(answers: Answers) -> Report:
     hits: Counter[str] = Counter()
     predicted: Counter[str] = Counter()
     actual: Counter[str] = Counter()
-    for wanted, found in entities(answers):
+    for wanted, found in map(answers.entities, range(len(answers))):
         hits.update(kind for _, _, kind in wanted & found)
         predicted.update(kind for _, _, kind in found)
         actual.update(kind for _, _, kind in wanted)
-    types = sorted({name[2:] for name in answers.spec.class_names if len(name) > 2})
+    types = sorted({type_of(name) for name in answers.spec.class_names} - {NO_ENTITY})
     present = [kind for kind in types if actual[kind] + predicted[kind]]
     classes = tuple(_scored(k, hits[k], predicted[k], actual[k]) for k in present)
     micro = _scored("micro mean", hits.total(), predicted.total(), actual.total())
     means = (micro, *(_mean(name, classes) for name in ("macro mean", "weighted mean")))
     absent = tuple(kind for kind in types if kind not in present)
     return Report("entities", classes, means, absent)
-
-
-def entities(answers: Answers) -> list[tuple[set[Any], set[Any]]]:
-    """Return the right and the predicted entities of each row: (start, end, type), in words."""
-    return [
-        (set(spans(wanted)), set(spans(found)))
-        for wanted, found in map(answers.tags, range(len(answers)))
-    ]
 
 
 def _scored(name: str, hits: int, predicted: int, actual: int) -> ClassScore:

@@ -14,10 +14,13 @@ from xferlab.analysis.calibration import Calibration, Residuals, calibration_of,
 from xferlab.analysis.classes import Report, class_report
 from xferlab.analysis.confusion import Confusion, LabelCounts, confusion_of
 from xferlab.analysis.drawing import calibration_picture, confusion_picture, residuals_picture
+from xferlab.analysis.lost_words import LostWords
 from xferlab.analysis.mistakes import NUMBER, Mistakes, mistakes_of
+from xferlab.analysis.verdict import verdict
 from xferlab.contracts import Task
 from xferlab.errors import printable
 from xferlab.escaping import csv_text
+from xferlab.kit.unread import is_unread
 from xferlab.pictures import as_png_bytes
 
 
@@ -31,6 +34,7 @@ class Evaluation:
         scores: the loss and every metric, with intervals.
         samples: resamples that the intervals are made of; 0 for none.
         shown_mistakes: how many mistakes are listed.
+        lost: words without a token, for tagging.
     """
 
     name: str
@@ -38,6 +42,7 @@ class Evaluation:
     scores: Mapping[str, Score]
     samples: int = SAMPLES
     shown_mistakes: int = NUMBER
+    lost: LostWords | None = None
 
     def __repr__(self) -> str:
         return f"{self.name}, {len(self.answers):,} rows\n\n{self.table()}"
@@ -58,6 +63,13 @@ class Evaluation:
     def is_regression(self) -> bool:
         """Whether there are values in place of classes."""
         return self.answers.spec.task is Task.regression
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What a person should know beside the scores, in lines."""
+        answers = self.answers
+        lost = [self.lost.line(answers.spec, self.name)] if self.lost and self.lost.unread else []
+        return lost + verdict(answers.spec, self.name, answers.labels, answers.outputs)
 
     @cached_property
     def report(self) -> Report:
@@ -91,6 +103,9 @@ class Evaluation:
             name: {"value": s.value, "low": s.low, "high": s.high}
             for name, s in self.scores.items()
         }
+        found["notes"] = self.notes
+        if self.lost and self.lost.unread:
+            found["unread"] = self.lost.record()
         if not self.is_regression:
             found["expected_calibration_error"] = self.calibration.error
         if self.samples:
@@ -122,11 +137,17 @@ class Evaluation:
         if self.is_regression:
             return found | {"residuals.csv": self.residuals.csv()}
         return found | {
-            "report.txt": self.report.text(),
+            "report.txt": self._report_text(),
             "report.csv": self.report.csv(),
             "confusion.csv": self.confusion.csv(),
             "calibration.csv": self.calibration.csv(),
         }
+
+    def _report_text(self) -> str:
+        return (
+            "\n".join([self.report.text(), *(f"note: {note}" for note in self.notes)]).rstrip()
+            + "\n"
+        )
 
     def _predictions(self) -> Iterator[tuple[Any, ...]]:
         """Yield a header and a line a row; a line a word for tagging."""
@@ -156,11 +177,13 @@ class Evaluation:
         answers = self.answers
         yield ("row", "word", "text", "true", "predicted", "probability")
         sure = answers.probabilities.max(axis=-1)
+        unread = is_unread(answers.outputs)
         for i, words in enumerate(answers.texts):
             tags = zip(words, *answers.tags(i), strict=False)
             for place, (word, wanted, found) in enumerate(tags):
                 if answers.labels[i, place] >= 0:
-                    yield i + 1, place + 1, word, wanted, found, float(sure[i, place])
+                    probability = "" if unread[i, place] else float(sure[i, place])
+                    yield i + 1, place + 1, word, wanted, found, probability
 
 
 def evaluation_of(
@@ -171,6 +194,7 @@ def evaluation_of(
     samples: int = SAMPLES,
     shown_mistakes: int = NUMBER,
     progress: Callable[[int], None] | None = None,
+    lost: LostWords | None = None,
 ) -> Evaluation:
     """Score a split, and keep what stands behind the scores.
 
@@ -182,6 +206,7 @@ def evaluation_of(
         samples: resamples for the intervals; 0 for none.
         shown_mistakes: how many mistakes to list.
         progress: told how many resamples are done, now and then.
+        lost: words without a token, for tagging.
     """
     scores = score_with_intervals(loss, metrics, answers.labels, answers.outputs, samples, progress)
-    return Evaluation(name, answers, scores, samples, shown_mistakes)
+    return Evaluation(name, answers, scores, samples, shown_mistakes, lost)

@@ -134,13 +134,20 @@ def _of_tags(answers: Answers, number: int) -> Mistakes:
     sure = answers.probabilities.max(axis=-1)
     wrong = (answers.labels >= 0) & (answers.labels != answers.predicted)
     surest = np.where(wrong, sure, -1.0).max(axis=1, initial=-1.0)
+    are_entities = strange_tag(answers.spec.class_names) is None
     rows = [
-        (int(i) + 1, marked(answers.texts[i], *answers.tags(i)), float(surest[i]))
+        (int(i) + 1, _marked_row(answers, int(i), are_entities), float(surest[i]))
         for i in _first(surest, wrong.any(axis=1), number)
     ]
     total = int(wrong.any(axis=1).sum())
     header = ("row", "sentence ⟦words: true → predicted⟧", "probability")
     return Mistakes(header, tuple(rows), total, "the highest probability of a wrong tag")
+
+
+def _marked_row(answers: Answers, row: int, are_entities: bool) -> str:
+    if are_entities:
+        return _marked_entities(answers.texts[row], *answers.entities(row))
+    return marked(answers.texts[row], *answers.tags(row))
 
 
 def marked(words: Sequence[str], wanted: Sequence[str], found: Sequence[str]) -> str:

@@ -135,8 +135,19 @@ def _check_folders(cfg: DictConfig) -> None:
 
 @contextmanager
 def _hydra() -> Iterator[None]:
-    with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
-        yield
+    """Initialise Hydra for a composition, also within a job or a sweep that Hydra itself runs.
+
+    A search composes its jobs there. Hydra is one for the whole process and refuses to be
+    initialised twice, so the one that is at work is put aside, and put back.
+    """
+    one = GlobalHydra.instance()
+    at_work = one.hydra
+    one.clear()
+    try:
+        with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
+            yield
+    finally:
+        GlobalHydra.instance().hydra = at_work
 
 
 def preflight(overrides: Sequence[str], config_name: str = "config") -> tuple[DictConfig, Recipe]:

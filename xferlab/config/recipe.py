@@ -41,7 +41,7 @@ METRICS_OF_TASK: dict[Task, dict[str, dict[str, str]]] = {
 # Keys of a composed config that are about running it, no part of the experiment.
 NOT_EXPERIMENT = ("hydra", "sweep")
 # Keys that say how a run is kept, not what it computes.
-NOT_IDENTITY = ("name", "train.checkpoint_every", "train.resume")
+NOT_IDENTITY = ("name", "train.checkpoint_every", "train.resume", "train.split_on_oom")
 LARGEST_SEED = 2**32  # what NumPy and Keras take
 
 

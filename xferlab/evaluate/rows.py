@@ -18,8 +18,13 @@ from xferlab.errors import ConfigError, did_you_mean
 from xferlab.exams.data_rules import inspect_data
 from xferlab.inference.run import Run
 from xferlab.registry import REGISTRY
+from xferlab.runs.inputs import read_inputs
+from xferlab.runs.places import refuse_places_outside
 from xferlab.runs.record import fingerprint
-from xferlab.text.labels import Rows, known_codes, label_array
+from xferlab.text.class_names import known_codes
+from xferlab.text.labels import Rows, label_array
+from xferlab.text.names_file import Names
+from xferlab.text.notes import Notes
 from xferlab.text.splits import SPLITS
 
 NEW_DATA = "name data that is here: data=files data.test=FILE"
@@ -57,15 +62,23 @@ def choose_rows(run: Run, words: Sequence[str]) -> Chosen:
     split, overrides = _split_of(words)
     split = split or _usual_split(run, overrides)
     if not overrides:
+        _refuse_outside(run, run.config, ())
         return _own_rows(run, split)
     composed = [*_own_words(run, overrides), *_filled(run, overrides, split), *overrides]
     preflight(composed)
     recipe = read(compose_config(composed))
+    _refuse_outside(run, recipe.config, overrides)
     rows = _new_rows(run, recipe.data, split, run.recipe.seed)
     digest = _digest(run.spec, rows)
     return Chosen(
         f"{_called(recipe.config['data'], split)}-{digest[:6]}", split, rows, digest, False
     )
+
+
+def _refuse_outside(run: Run, config: Mapping[str, Any], typed: Sequence[str]) -> None:
+    """Raise ConfigError if the run, which may be a stranger's, names data outside as its own."""
+    own = {"data": config["data"]}
+    refuse_places_outside(run.folder, own, read_inputs(run.folder), typed)
 
 
 def _split_of(words: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -152,8 +165,13 @@ def rows_by_name(spec: TaskSpec, data: TextData, split: str) -> Split:
     if spec.task is Task.multi_label:
         values: list[Any] = [[names[i] for i in row.nonzero()[0]] for row in rows.labels]
     else:
-        values = [[names[i] for i in row] if many else names[row] for row in rows.labels]
-    codes = known_codes(split, Rows(rows.texts, values), values, spec.class_names, names)
+        values = [
+            [names[i] if i >= 0 else None for i in row] if many else names[row]
+            for row in rows.labels
+        ]
+    are_numbers = names == tuple(map(str, range(len(names))))
+    own = Names(() if are_numbers else tuple(names))
+    codes = known_codes(split, Rows(rows.texts, values), values, spec.class_names, own, Notes())
     return dataclasses.replace(rows, labels=label_array(codes, spec.task, spec.num_classes))
 
 

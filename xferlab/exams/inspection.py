@@ -19,6 +19,7 @@ from xferlab.errors import PluginError, XferlabError
 from xferlab.exams.answers import Lie
 from xferlab.exams.loss_exam import question_batch, question_loss
 from xferlab.exams.metric_exam import question_metric
+from xferlab.exams.token_notes import token_notes
 from xferlab.registry import REGISTRY, Registry
 from xferlab.text.batches import Batch, batch_arrays
 from xferlab.training.assemble import Experiment
@@ -74,7 +75,7 @@ def inspect(
     for name, plugin in recipe.metrics.items():
         metric, better = experiment.metrics[name], plugin.better
         examine("metric", plugin, question_metric, metric, better, spec, labels)
-    return list(_notes(experiment, rates))
+    return [*token_notes(experiment), *_notes(experiment, rates)]
 
 
 def _failure(group: str, plugin: Any, e: Exception, registry: Registry) -> PluginError:

@@ -9,7 +9,7 @@ from xferlab.contracts import Task, TaskSpec, TextModel
 from xferlab.errors import ConfigError
 from xferlab.export.folder import write_plain
 from xferlab.export.serving import TOKENIZER_NAMES
-from xferlab.text.tokens import with_leading_blanks
+from xferlab.text.word_rules import with_leading_blanks
 
 
 def write_tokenizer(model: TextModel, spec: TaskSpec, folder: Path) -> None:

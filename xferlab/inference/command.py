@@ -12,6 +12,7 @@ from xferlab.errors import ConfigError, printable
 from xferlab.files import replace_whole
 from xferlab.flags import FlagParser
 from xferlab.inference.asking import Asked, AskedRow, file_rows, piped_rows, typed_rows
+from xferlab.inference.folder import WEIGHTS
 from xferlab.inference.following import Following
 from xferlab.inference.run import Run, load_run
 from xferlab.inference.sinks import FORMATS, TEXT_SINKS, ParquetSink, Sink, format_of
@@ -37,6 +38,7 @@ def parser() -> FlagParser:
     words.add_argument("run", metavar="RUN", type=Path, help="the folder of a finished run")
     words.add_argument("texts", metavar="TEXT", nargs="*", help="texts; none reads standard input")
     words.add_argument("--file", help="a file of texts")
+    words.add_argument("--weights", choices=WEIGHTS, help="default: those of the run's scores")
     words.add_argument("--text", metavar="COLUMN", help="its column of texts")
     words.add_argument("--pair", metavar="COLUMN", help="its column of second texts")
     words.add_argument("--separator", metavar="SIGN", default="", help="what parts its columns")
@@ -52,7 +54,7 @@ def predict(argv: list[str]) -> int:
     flags = parser().read(argv)
     _refuse_contradictions(flags)
     kind = format_of(flags.output) if flags.output else flags.format
-    run = load_run(flags.run)
+    run = load_run(flags.run, flags.weights)
     asked = _asked(run, flags)
     if flags.output is None:
         kind = kind or ("table" if sys.stdout.isatty() else "csv")

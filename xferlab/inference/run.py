@@ -12,6 +12,7 @@ from typing import Any
 from xferlab.analysis.answers import answers
 from xferlab.analysis.bootstrap import SAMPLES
 from xferlab.analysis.evaluation import Evaluation, evaluation_of
+from xferlab.analysis.lost_words import lost_words
 from xferlab.analysis.mistakes import NUMBER
 from xferlab.config.recipe import Recipe, fitted_to, read_plain
 from xferlab.contracts import Encoding, Split, Task, TaskSpec, TextModel
@@ -30,15 +31,19 @@ from xferlab.training.evaluation import Forward
 from xferlab.training.weights import load_weights
 
 
-def load_run(folder: str | Path) -> Run:
+def load_run(folder: str | Path, weights: str | None = None) -> Run:
     """Return the finished run in ``folder``; TensorFlow is imported when its model is asked for.
+
+    Args:
+        folder: the run's.
+        weights: ``best`` or ``last``; None for those that the run's scores are of.
 
     Raises:
         ConfigError: there is none, or a file of it is missing, damaged or of another version, or
             the plugins of its model are not installed.
     """
     load_plugins(Path.cwd())
-    run = Run(read_folder(Path(folder)))
+    run = Run(read_folder(Path(folder), weights))
     for group in ("model", "transfer"):
         run.plugin(group)
     return run
@@ -203,11 +208,16 @@ class Run:
             samples: resamples for the intervals; 0 for none.
             mistakes: how many of the surest mistakes to list.
         """
+        import numpy as np
+
         outputs = self.outputs(rows.texts, rows.pairs)
         given = answers(self.spec, rows, outputs, probabilities_of(self.spec, outputs))
         loss = self.recipe.loss.build(self.spec)
         metrics = {name: m.build(self.spec) for name, m in self.recipe.metrics.items()}
-        return evaluation_of(name, given, loss, metrics, samples, mistakes)
+        lost = None
+        if self.spec.task is Task.tagging:
+            lost = lost_words(self.spec, rows.labels, (~np.isnan(o).all(axis=-1) for o in outputs))
+        return evaluation_of(name, given, loss, metrics, samples, mistakes, lost=lost)
 
     @cached_property
     def _forward(self) -> Forward:

@@ -23,7 +23,13 @@ class WeightedScore:
     Args:
         prepare: of labels (rows, ...) and float64 outputs (rows, ...), the score of weights.
         spec: the task.
+
+    Attributes:
+        rates_sureness: whether it needs the network's own outputs, so that words which the network
+            never saw cannot be part of it.
     """
+
+    rates_sureness = False
 
     def __init__(self, prepare: Callable[[Any, Any], Weighted], spec: TaskSpec) -> None:
         self._prepare, self._spec = prepare, spec

@@ -248,3 +248,9 @@ def failures_section(report: Report) -> str:
         )
     more = f"<p class=faint>and {len(found) - 100} more</p>" if len(found) > 100 else ""
     return f"<h2>Failed</h2>{''.join(parts)}{more}"
+
+
+def left_out_section(lines: Sequence[str]) -> str:
+    """Return what could not be read, with the reasons."""
+    items = "".join(f"<li>{text(line)}</li>" for line in lines)
+    return f"<h2>Left out</h2><ul>{items}</ul>" if items else ""

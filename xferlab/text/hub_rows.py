@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 
 CELLS_AS_WRITTEN = {"keep_default_na": False, "na_values": [""]}
 """Settings of the client's CSV reader, which else takes ``None`` or ``NA`` for no value."""
-SECRET = (-1, None)
-"""What stands for a label that is not told, e.g. in the test splits of GLUE."""
+SECRET = (-1, -100, None)
+"""What stands for no label, e.g. in the test splits of GLUE, or for a word without a tag."""
 
 
 class HubDataset:
@@ -105,7 +105,7 @@ class HubDataset:
             log.info("%d rows of %s have no label", len(labels) - len(kept), source)
         return Rows(
             texts=[columns["text"][i] for i in kept],
-            labels=[_named(labels[i], names) for i in kept],
+            labels=[_named(labels[i], names, f"{source}, row {i + 1}") for i in kept],
             pairs=[columns["pair"][i] for i in kept] if pair else None,
             place=lambda row: f"{source}, row {kept[row] + 1}",
         )
@@ -151,11 +151,24 @@ def _builder(path: str, config: str | None, revision: str | None) -> Any:
     return builder
 
 
-def _named(label: Any, names: list[str]) -> Any:
-    """Return a label, or a list of them, with its name in place of the position."""
+def _named(label: Any, names: list[str], where: str) -> Any:
+    """Return a label, or a list of them, with its name in place of the position.
+
+    What stands for no label stays as it is.
+    """
     if not names:
         return label
-    return [names[i] for i in label] if isinstance(label, list) else names[label]
+    if isinstance(label, list):
+        return [_named(item, names, where) for item in label]
+    if label in SECRET:
+        return label
+    if not 0 <= label < len(names):
+        raise ConfigError(
+            f"the dataset declares {len(names)} classes and has the label {label}",
+            where=where,
+            fix="choose another column: data.label=COLUMN; or name data.class_names for data=files",
+        )
+    return names[label]
 
 
 def _check_revision(builder: Any, repo_id: str, revision: str | None) -> None:

@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING
 
 from xferlab.contracts import Split, Task, TaskSpec, TextData
 from xferlab.errors import ConfigError, did_you_mean
+from xferlab.text.class_names import choose_names, known_codes, label_codes, report_variants
+from xferlab.text.guess import understand, understand_known
 from xferlab.text.labels import (
     Rows,
     TaskChoice,
-    choose_names,
     class_counts,
-    infer_task,
     is_missing,
-    known_codes,
     label_array,
-    label_codes,
     label_values,
     row_error,
     words_of,
 )
+from xferlab.text.names_file import Names
+from xferlab.text.notes import Notes
+from xferlab.text.overlaps import refuse_copied_labels, report_conflicts, report_overlaps
 from xferlab.text.sampling import stratified_sample
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def text_data(
     task: TaskChoice = TaskChoice.auto,
     class_names: Sequence[str] = (),
     suggested_names: Sequence[str] = (),
+    suggested_from: str = "the dataset",
     label_separator: str = "|",
     validation_share: float = 0.1,
     limit: Mapping[str, int | float | None] | None = None,
@@ -87,6 +89,7 @@ def text_data(
         task: what the labels are for, or ``auto``.
         class_names: every class, in label order; inferred where empty.
         suggested_names: used as ``class_names`` if the training labels are all among them.
+        suggested_from: where those are from, for messages.
         label_separator: what stands between the labels of a multi-label string.
         validation_share: share of the training rows to hold back.
         limit: most rows of a split, by its name; below 1 a share of them.
@@ -94,38 +97,52 @@ def text_data(
     Raises:
         ConfigError: a text or label is missing, malformed or unknown.
     """
+    notes = Notes()
+    suggested = Names(tuple(suggested_names), suggested_from)
     chosen = Task[task.name] if task is not TaskChoice.auto else None
-    kind = chosen or infer_task(splits["train"], bool(class_names), label_separator)
-    names, ready = _labelled(splits, kind, class_names, suggested_names, label_separator)
-    if "validation" not in ready:
+    for name, rows in splits.items():
+        _refuse_empty(name, rows)
+    refuse_copied_labels(splits["train"])
+    understood = understand(splits, chosen, class_names, suggested.names, label_separator, notes)
+    kind = understood.task
+    given = understood.names or class_names
+    names, ready = _labelled(understood.splits, kind, given, suggested, label_separator, notes)
+    report_conflicts(ready["train"], notes)
+    held_back = "validation" not in ready
+    if held_back:
         ready["train"], ready["validation"] = _hold_back(ready["train"], seed, validation_share)
     for order, name in enumerate(SPLITS):
         if name in ready:
             ready[name] = _limited(ready[name], (limit or {}).get(name), seed, order)
-    spec = TaskSpec(
-        task=kind,
-        class_names=names,
-        train_size=len(ready["train"]),
-        max_length=max_length,
-        has_pairs=ready["train"].pairs is not None,
-        class_counts=class_counts(ready["train"], kind, len(names)),
-    )
-    return TextData(spec, ready["train"], ready["validation"], ready.get("test"))
+    report_overlaps(ready, held_back, notes)
+    return _text_data(kind, names, ready, max_length, notes)
+
+
+def _text_data(
+    task: Task, names: tuple[str, ...], splits: Mapping[str, Split], max_length: int, notes: Notes
+) -> TextData:
+    train = splits["train"]
+    counts = class_counts(train, task, len(names))
+    spec = TaskSpec(task, names, len(train), max_length, train.pairs is not None, counts)
+    report_variants(names, counts, "word" if task is Task.tagging else "row", notes)
+    test = splits.get("test")
+    return TextData(spec, train, splits["validation"], test, tuple(notes.lines))
 
 
 def _labelled(
     splits: Mapping[str, Rows],
     task: Task,
     chosen: Sequence[str],
-    suggested: Sequence[str],
+    suggested: Names,
     separator: str,
+    notes: Notes,
 ) -> tuple[tuple[str, ...], dict[str, Split]]:
     """Return the class names, and every split checked and with its label array."""
     values = {}
     for name, rows in splits.items():
         _check_texts(name, rows, task)
         values[name] = label_values(name, rows, task, separator)
-    names, code = choose_names(splits["train"], values["train"], task, chosen, suggested)
+    names, code = choose_names(splits["train"], values["train"], task, chosen, suggested, notes)
     ready = {}
     for name, rows in splits.items():
         codes = label_codes(name, rows, values[name], code) if code else values[name]
@@ -141,6 +158,7 @@ def known_split(
     *,
     label_separator: str = "|",
     suggested_names: Sequence[str] = (),
+    suggested_from: str = "the dataset",
     most: int | float | None = None,
     seed: int = 0,
 ) -> Split:
@@ -152,6 +170,7 @@ def known_split(
         spec: the task; its class names decide, whatever order the rows come in.
         label_separator: what stands between the labels of a multi-label string.
         suggested_names: names that come with the rows, in the order that numbers mean.
+        suggested_from: where those are from, for messages.
         most: draw a sample of so many rows with ``seed``; below 1 of such a share of them.
         seed: seeds what is drawn.
 
@@ -165,10 +184,14 @@ def known_split(
             where="data.pair",
             fix="data.pair=COLUMN" if spec.has_pairs else "data.pair=null",
         )
+    _refuse_empty(name, rows)
+    notes = Notes()
+    suggested = Names(tuple(suggested_names), suggested_from)
+    rows = understand_known(name, rows, spec, suggested, label_separator, notes)
     _check_texts(name, rows, spec.task)
     values = label_values(name, rows, spec.task, label_separator)
     if spec.task is not Task.regression:
-        values = known_codes(name, rows, values, spec.class_names, suggested_names)
+        values = known_codes(name, rows, values, spec.class_names, suggested, notes)
     tagging = spec.task is Task.tagging
     texts = [words_of(text) for text in rows.texts] if tagging else rows.texts
     split = Split(texts, label_array(values, spec.task, spec.num_classes), rows.pairs)
@@ -218,12 +241,15 @@ def _strata(split: Split) -> np.ndarray:
     return split.labels if has_class else np.zeros(len(split), dtype="int32")
 
 
-def _check_texts(split: str, rows: Rows, task: Task) -> None:
-    """Raise ConfigError for a text that cannot be tokenised; empty ones are only logged."""
+def _refuse_empty(split: str, rows: Rows) -> None:
     if not len(rows):
         raise ConfigError(
             f"the {split} split has no rows", where=f"data.{split}", fix="name one that has some"
         )
+
+
+def _check_texts(split: str, rows: Rows, task: Task) -> None:
+    """Raise ConfigError for a text that cannot be tokenised; empty ones are only logged."""
     for column, values in (("text", rows.texts), ("pair", rows.pairs or ())):
         kinds = (str, list, tuple) if task is Task.tagging and column == "text" else (str,)
         wrong = [i for i, text in enumerate(values) if not isinstance(text, kinds)]

@@ -18,6 +18,7 @@ from xferlab.errors import ConfigError
 from xferlab.files import no_standard_input, replace_whole
 from xferlab.pretrained.checkpoints import refuse_tricks
 from xferlab.text.batches import Ragged, row_lengths
+from xferlab.text.word_rules import with_leading_blanks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,6 +84,8 @@ class HubTokenizer:
         pad_id: token id that fills up a batch.
         vocabulary_size: how many tokens there are.
         largest_id: the largest token id that it can give.
+        unknown_id: token id of what is not in the vocabulary, if it has one.
+        special_ids: token ids that stand for no text.
         fingerprint: SHA-256 of everything that decides the ids, and of the library's version.
     """
 
@@ -97,6 +100,8 @@ class HubTokenizer:
         self.pad_id = tokenizer.pad_token_id or 0
         self.vocabulary_size = len(tokenizer)
         self.largest_id = max(engine.get_vocab(with_added_tokens=True).values(), default=-1)
+        self.unknown_id: int | None = tokenizer.unk_token_id
+        self.special_ids: list[int] = tokenizer.all_special_ids
         text = f"{tokenizers.__version__}\n{self.pad_id}\n{rules}"
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
 
@@ -160,27 +165,6 @@ def _cutting_engine(rules: str, max_length: int) -> Any:
     engine = tokenizers.Tokenizer.from_str(rules)
     engine.enable_truncation(max_length, strategy="longest_first")
     return engine
-
-
-def with_leading_blanks(rules: str) -> str:
-    """Return a tokenizer's rules changed so that each word of a list begins with a blank.
-
-    Byte-level tokenizers (RoBERTa) tell " word" from "word"; in running text it is the first.
-    """
-
-    def change(node: Any) -> None:
-        if isinstance(node, dict):
-            if node.get("type") == "ByteLevel" and "add_prefix_space" in node:
-                node["add_prefix_space"] = True
-            for value in node.values():
-                change(value)
-        elif isinstance(node, list):
-            for value in node:
-                change(value)
-
-    parsed = json.loads(rules)
-    change(parsed["pre_tokenizer"])
-    return json.dumps(parsed, ensure_ascii=False)
 
 
 def _flat(rows: Sequence[Sequence[int]]) -> np.ndarray:

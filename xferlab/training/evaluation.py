@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import Encoding
-from xferlab.text.batches import batch_arrays, evaluation_batches
+from xferlab.kit.unread import answer_unread, read_alone
+from xferlab.text.batches import batch_arrays, begins_word, evaluation_batches
 
 if TYPE_CHECKING:
     import numpy as np
+
+log = logging.getLogger("xferlab")
+MOST_NUMBERS = 500_000_000
+"""Outputs of a tagged split, filled up to its longest row: 2 GB."""
 
 
 class Forward:
@@ -17,10 +23,20 @@ class Forward:
 
     A graph made for one shape computes in another order, which shows in half precision: then the
     outputs would depend on what was asked before.
+
+    Args:
+        network: the model.
+        pad_id: token id that fills up a batch.
+        batch_size: rows a batch.
+        outside: for tagging, the class that answers a word without a token; None leaves it out.
     """
 
-    def __init__(self, network: Any, pad_id: int, batch_size: int) -> None:
+    def __init__(
+        self, network: Any, pad_id: int, batch_size: int, outside: int | None = None
+    ) -> None:
         import tensorflow as tf
+
+        self._outside = outside
 
         self.names = input_names(network)
         self._pad_id, self._batch_size = pad_id, batch_size
@@ -43,28 +59,58 @@ class Forward:
     def __call__(self, encoding: Encoding, labels: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return labels and float32 outputs, one row each, in the order of the rows.
 
-        Where there is a length axis (tagging) both are padded to the longest batch: labels with
-        -1, outputs with 0.
+        For tagging both are by word, (rows, words): a word has the outputs of its first token, and
+        the rows are filled up with the label -1 and equal outputs. A word without a token keeps its
+        label, and its answer is ``outside``; where there is no such class it has the label -1.
         """
         import numpy as np
 
+        if encoding.word_ids is not None:
+            return self._by_word(encoding, labels)
         parts = list(self.batches(encoding, labels))
         rows, wanted, found = ([part[i] for part in parts] for i in range(3))
         order = np.argsort(np.concatenate(rows), kind="stable")
-        if found[0].ndim == 3:
-            longest = max(part.shape[1] for part in found)
-            found = [_padded(part, longest, 0) for part in found]
-            wanted = [_padded(part, longest, -1) for part in wanted]
         return np.concatenate(wanted)[order], np.concatenate(found)[order]
 
+    def _by_word(self, encoding: Encoding, labels: Any) -> tuple[np.ndarray, np.ndarray]:
+        import numpy as np
 
-def _padded(part: np.ndarray, length: int, value: int) -> np.ndarray:
-    """Return ``part`` with its second axis filled up to ``length``."""
-    import numpy as np
+        words_of = encoding.word_ids or ()
+        plain = Encoding(encoding.token_ids, encoding.segment_ids)
+        wanted = np.full((len(labels), 0), -1, "int32")
+        found = np.zeros((len(labels), 0, 1), "float32")
+        unread = wanted >= 0
+        for rows, _, out in self.batches(plain, np.zeros(len(labels), "int8")):
+            if not found.size:
+                wanted = self._filled(labels, out.shape[-1])
+                found = np.full((*wanted.shape, out.shape[-1]), 1 / out.shape[-1], "float32")
+                unread = wanted >= 0
+            for row, values in zip(rows, out, strict=True):
+                words = np.asarray(words_of[row])
+                first = np.flatnonzero(begins_word(words))
+                first = first[words[first] < found.shape[1]]
+                found[row, words[first]] = values[first]
+                unread[row, words[first]] = False
+        if self._outside is None:
+            wanted[unread] = -1
+        elif unread.any():
+            answer_unread(found, unread, self._outside)
+        return wanted, found
 
-    widths = [(0, 0)] * part.ndim
-    widths[1] = (0, length - part.shape[1])
-    return np.pad(part, widths, constant_values=value)
+    def _filled(self, labels: Any, classes: int) -> np.ndarray:
+        """Return tags as one array, filled up with -1; very long rows lose their end if need be."""
+        import numpy as np
+
+        longest = max(map(len, labels))
+        width = min(longest, max(MOST_NUMBERS // (len(labels) * classes), 1))
+        if width < longest:
+            lost = sum(max(len(tags) - width, 0) for tags in labels)
+            log.warning("note       rows have up to %d words; %d words beyond the first %d of a row"
+                        " are not scored", longest, lost, width)  # fmt: skip
+        filled = np.full((len(labels), width), -1, "int32")
+        for row, tags in enumerate(labels):
+            filled[row, : len(tags)] = tags[:width]
+        return filled
 
 
 def input_names(network: Any) -> list[str]:
@@ -98,12 +144,23 @@ def scores(
         labels: as the task's label kind says, (rows, ...).
         outputs: float32 (rows, num_outputs), for tagging (rows, length, num_outputs).
     """
-    values = {"loss": float(loss(labels, outputs))}
+    values = {"loss": float(loss(*read_alone(labels, outputs)))}
     for name, metric in metrics.items():
+        pair = taken_by(metric, labels, outputs)
         if hasattr(metric, "update_state"):
             metric.reset_state()
-            metric.update_state(labels, outputs)
+            metric.update_state(*pair)
             values[name] = float(metric.result())
         else:
-            values[name] = float(metric(labels, outputs))
+            values[name] = float(metric(*pair))
     return values
+
+
+def taken_by(metric: Any, labels: Any, outputs: Any) -> tuple[Any, Any]:
+    """Return what a metric scores: all words, or those read if it is about how sure a model is.
+
+    Such a metric says so with ``rates_sureness = True``.
+    """
+    if getattr(metric, "rates_sureness", False):
+        return read_alone(labels, outputs)
+    return labels, outputs

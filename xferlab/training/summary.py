@@ -115,6 +115,20 @@ def summary_lines(experiment: Experiment, rates: np.ndarray) -> list[str]:
     return lines
 
 
+def task_record(experiment: Experiment) -> dict[str, Any]:
+    """Return what the data says about the task, for the run's record."""
+    spec = experiment.spec
+    return {
+        "task": spec.task.value,
+        "class_names": list(spec.class_names),
+        "class_counts": list(spec.class_counts),
+        "rows": {name: len(split) for name, split in experiment.data.splits.items()},
+        "max_length": spec.max_length,
+        "pairs": spec.has_pairs,
+        "emits": spec.emits.value,
+    }
+
+
 def small_data_notes(experiment: Experiment, train: TrainConfig) -> list[str]:
     """Return what small data makes of settings that are left to the framework."""
     budget = experiment.budget
