@@ -69,7 +69,7 @@ def run_sweep(
         states[run_id] = State(CHANGED, folder=folder / run_id)
     print(visible(opening_line(folder, list(states.values()))), file=sys.stderr)
     for line in _changed_lines(changed, len(redone), folder):
-        print(visible(line), file=sys.stderr)
+        print(line, file=sys.stderr)
     if dry_run:
         print(visible("\n".join(job_lines(plan, states))))
         return 0
