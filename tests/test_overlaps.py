@@ -65,7 +65,7 @@ def test_pairs_are_the_same_if_both_texts_are():
 def test_texts_with_different_labels_are_counted_with_their_rows():
     found = data(["one", "two", "one", "two", "three"], ["x"], labels=["a", "b", "b", "b", "a"])
     assert note(found, "different labels") == (
-        "1 text of train (2 rows) have different labels in different rows, e.g. 'one' in rows 1, 3"
+        "different labels for the same text in train: 1 text in 2 rows, e.g. 'one' in rows 1, 3"
     )
 
 

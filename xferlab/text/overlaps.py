@@ -84,8 +84,8 @@ def report_conflicts(split: Split, notes: Notes) -> None:
     first = sorted(np.flatnonzero(texts == texts[order][differ[0]]).tolist())
     rows = int(np.isin(texts, found).sum())
     notes.add(
-        f"{counted(len(found), 'text')} of train ({counted(rows, 'row')}) have different labels in"
-        f" different rows, e.g. {_shown(split, first[0])} in {named_rows(first)}"
+        f"different labels for the same text in train: {counted(len(found), 'text')} in"
+        f" {counted(rows, 'row')}, e.g. {_shown(split, first[0])} in {named_rows(first)}"
     )
 
 
