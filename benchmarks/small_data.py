@@ -5,7 +5,7 @@
 ``--data`` holds the folders sst2, imdb, mrpc and goemotions; the task emotions is made of those
 rows of goemotions that have one label. Each training file is cut to 16, 64 and 256 rows a class,
 three draws; a run has no validation file and all settings at their defaults. Vectors are the mean
-of the frozen encoder's token vectors (of pairs also u, v, \\|u - v\\|, u * v; the better of the two is
+of the frozen encoder's token vectors (of pairs also u, v, abs(u - v), u * v; the better one is
 shown), scikit-learn's logistic regression has its defaults and all rows. Test rows: 800 at random.
 What is in OUT is not run again. Prints a table in Markdown.
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -295,6 +296,19 @@ def index(name: str) -> Change:
     return only("model.safetensors.index.json", json.dumps(weights).encode())
 
 
+def added_token(token_id: int) -> Change:
+    """Add a token with an id of its own to the tokenizer's file."""
+
+    def change(folder: Path) -> None:
+        path = folder / "tokenizer.json"
+        rules = json.loads(path.read_text())
+        rules["added_tokens"].append({**rules["added_tokens"][0], "id": token_id, "content": "x1"})
+        path.write_text(json.dumps(rules))
+
+    return change
+
+
+NO_TOKENIZER = "names a tokenizer class that is not loaded"
 OWN_CODE = "the checkpoint brings its own code"
 PICKLES = "only files that are never unpickled: "
 OUT = "is a link that leads out of the checkpoint"
@@ -309,6 +323,31 @@ CHECKPOINT_ATTACKS: dict[str, tuple[str, Change]] = {
         OWN_CODE,
         table("tokenizer_config.json", auto_map={"AutoTokenizer": ["evil.T", None]}),
     ),
+    "a tokenizer class that is none": (
+        NO_TOKENIZER,
+        table("tokenizer_config.json", tokenizer_class="os.system"),
+    ),
+    **{
+        f"a tokenizer class that runs another file's code: {name}": (
+            NO_TOKENIZER,
+            both(
+                table("tokenizer_config.json", tokenizer_class=name),
+                text("processor_config.json", json.dumps({"auto_map": {name: "evil.P"}})),
+                text("preprocessor_config.json", json.dumps({"auto_map": {name: "evil.P"}})),
+                text("evil.py", TOUCHES),
+            ),
+        )
+        for name in ("AutoProcessor", "AutoFeatureExtractor", "AutoImageProcessor")
+    },
+    "a tokenizer class in the model's config": (
+        NO_TOKENIZER,
+        table("config.json", tokenizer_class="AutoProcessor"),
+    ),
+    "a token whose id fills the memory": (
+        "the id 2147483648, and the checkpoint's table has",
+        added_token(2**31),
+    ),
+    "a token that the table does not have": ("and the checkpoint's table has", added_token(5000)),
     "weights in a pickle of PyTorch": (
         PICKLES + "pytorch_model.bin",
         only("pytorch_model.bin", pickle.dumps(Evil())),
@@ -385,5 +424,191 @@ DATA_ATTACKS: dict[str, tuple[str, Change]] = {
     "a card with a tag that calls": (
         "could not determine a constructor",
         card("configs: !!python/object/apply:pathlib.Path.touch [marker]"),
+    ),
+}
+
+
+def parquet(value: str, times: int) -> Change:
+    """Write a value over and over, which Parquet does in a few bytes."""
+
+    def change(folder: Path) -> None:
+        import numpy as np
+        import pyarrow
+        import pyarrow.parquet
+
+        places = pyarrow.array(np.zeros(times, dtype="int32"))
+        column = pyarrow.DictionaryArray.from_arrays(places, pyarrow.array([value]))
+        rows = pyarrow.table({"text": column, "label": column})
+        path = folder / "rows.parquet"
+        pyarrow.parquet.write_table(rows, path, compression="zstd", store_schema=False)
+        assert path.stat().st_size < 300_000
+
+    return change
+
+
+def json_row(label: str) -> Change:
+    return text(
+        "rows.jsonl", '{"text": "a", "label": "b"}\n{"text": "a", "label": ' + label + "}\n"
+    )
+
+
+FILE_ATTACKS: dict[str, tuple[str, Change]] = {
+    "a header that claims millions of rows": ("5,000,000 are read", parquet("a", 6_000_000)),
+    "gigabytes of one text in a few bytes": ("unpacks to more", parquet("x" * 10**7, 4_000)),
+    "a number of 5,000 digits": ("row 2 is not a row in JSON", json_row("7" * 5_000)),
+    "a label without a bottom": ("it is nested too deeply", json_row(DEEP)),
+    "half a surrogate pair": ("row 2 has half a surrogate pair", json_row('"\\ud800"')),
+    "a NUL byte": ("row 2 has a NUL byte", json_row('"\\u0000"')),
+    "a quote that is never closed": (
+        "a quote that opens here is never closed",
+        text("rows.csv", "text,label\na,b\n" + '"' + "a,b\n" * 100_000),
+    ),
+    "a line without an end": (
+        "is longer than",
+        text("rows.csv", "text,label\n" + "x" * 17_000_000),
+    ),
+}
+
+
+LINK = "this run's folder holds a link, "
+PLACE = "this folder names a place outside the working directory"
+PRIVATE = "../secret.csv"
+ON_PRIVATE = ("data=files", f"data.train={PRIVATE}")
+JOB = "-m optimizer.lr=1e-3 hydra.sweep.dir=theirs"
+
+
+@dataclass(frozen=True)
+class FolderAttack:
+    """What a run's or a sweep's folder, or a sweep's file, is made to lead to.
+
+    Attributes:
+        typed: the words on the command line; the folder is ``theirs``.
+        said: a part of the answer.
+        change: what the attacker did to a finished run in ``theirs``.
+    """
+
+    typed: str
+    said: str
+    change: Change
+
+
+def led_to_victim(name: str, target: str = "") -> Change:
+    """Put a link to the victim's folder, or to a file in it, in the place of ``name``."""
+
+    def change(folder: Path) -> None:
+        path = folder / name
+        shutil.rmtree(path, ignore_errors=True)
+        path.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(folder.parent.resolve().parent / "victim" / target)
+
+    return change
+
+
+def stopped(*words: str) -> Change:
+    """Make a run one of these words that was interrupted before its first epoch."""
+
+    def change(folder: Path) -> None:
+        (folder / ".hydra").mkdir(exist_ok=True)
+        (folder / ".hydra" / "overrides.yaml").write_text(json.dumps(list(words)))
+        (folder / "config.yaml").write_text(json.dumps(config_of(*words)))
+        table("status.json", status="interrupted")(folder)
+        for name in ("inputs.json", "run.json", "metrics.json", "history.csv"):
+            (folder / name).unlink(missing_ok=True)
+
+    return change
+
+
+def config_of(*words: str) -> dict:
+    from xferlab.config.compose import compose_config
+    from xferlab.config.recipe import read
+
+    return dict(read(compose_config(list(words))).config)
+
+
+def planned_with(*words: str) -> Change:
+    """Make a run a job of a sweep that was planned with these words."""
+
+    def change(folder: Path) -> None:
+        stopped(*words)(folder)
+        shutil.rmtree(folder / ".hydra")
+        job = {"run_id": "0" * 8, "words": [], "plugins": {}, "config": config_of(*words)}
+        (folder / "job.json").write_text(json.dumps(job))
+
+    return change
+
+
+def reads(*words: str) -> Change:
+    """Have a finished run say that these are its data."""
+
+    def change(folder: Path) -> None:
+        (folder / "inputs.json").unlink(missing_ok=True)
+        (folder / "config.yaml").write_text(
+            json.dumps({**config_of("model=bag_of_embeddings", "debug=tiny"), **data_of(*words)})
+        )
+
+    def data_of(*words: str) -> dict:
+        return {"data": config_of(*words)["data"]}
+
+    return change
+
+
+def sweep_file(content: str) -> Change:
+    def change(folder: Path) -> None:
+        path = folder.parent / "conf" / "sweep" / "evil.yaml"
+        path.parent.mkdir(parents=True)
+        path.write_text(content)
+
+    return change
+
+
+def planned(name: str) -> Change:
+    """Lay a link into the folder of the job that a sweep is going to have."""
+
+    def change(folder: Path) -> None:
+        from xferlab.sweep.plan import plan_sweep
+
+        (job,) = plan_sweep(JOB.split()[1:]).jobs
+        shutil.rmtree(folder)
+        led_to_victim(f"{job.run_id}/{name}" if name else job.run_id, f"{name and 'letter'}")(
+            folder
+        )
+
+    return change
+
+
+SEARCH = "search: {{trials: 1, storage: {}, draw: {{optimizer.lr: {{uniform: [0.001, 0.002]}}}}}}\n"
+FOLDER_ATTACKS = {
+    "evaluations that are a link": FolderAttack(
+        "evaluate theirs", f"{LINK}evaluations", led_to_victim("evaluations")
+    ),
+    "a TensorBoard log that is a link": FolderAttack(
+        "evaluate theirs", f"{LINK}tensorboard", led_to_victim("tensorboard")
+    ),
+    "exports that are a link": FolderAttack(
+        "export theirs --to keras --force", f"{LINK}export", led_to_victim("export")
+    ),
+    "a sweep's job that is a link": FolderAttack(JOB, LINK, planned("")),
+    "a job's output that is a link": FolderAttack(JOB, f"{LINK}output.txt", planned("output.txt")),
+    "a database that a sweep's file names": FolderAttack(
+        "-m sweep=evil",
+        "a file names the trials' database, sqlite:///../victim/base.db",
+        sweep_file(SEARCH.format("'sqlite:///../victim/base.db'")),
+    ),
+    "a server that a sweep's file names": FolderAttack(
+        "-m sweep=evil",
+        "a file names the trials' database, postgresql://elsewhere/trials",
+        sweep_file(SEARCH.format("'postgresql://elsewhere/trials'")),
+    ),
+    "a private file that an interrupted run names": FolderAttack(
+        "--recover=theirs", f"{PLACE}: {PRIVATE}", stopped(*ON_PRIVATE, "model=bag_of_embeddings")
+    ),
+    "a private file that a sweep's job names": FolderAttack(
+        "--recover=theirs",
+        f"{PLACE}: {PRIVATE}",
+        planned_with(*ON_PRIVATE, "model=bag_of_embeddings"),
+    ),
+    "a private file that a finished run names": FolderAttack(
+        "evaluate theirs", f"{PLACE}: {PRIVATE}", reads(*ON_PRIVATE, f"data.test={PRIVATE}")
     ),
 }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 
 import pytest
 
 from xferlab.cli import main
+from xferlab.config.overrides import parse_overrides
 
 MISTAKES = {
     "loss=cros_entropy": "did you mean 'cross_entropy'?",
@@ -19,7 +21,7 @@ MISTAKES = {
     "data.batch_size=8": "xferlab's word for it is train.batch_size",
     "loss.label_smothing=0.1": "did you mean 'label_smoothing'?",
     "optimizer.lr=high": "optimizer.lr",
-    "train.epochs=0": "epochs must be at least 1, got 0",
+    "train.epochs=0": "epochs must be at least 1 or null, got 0",
     "train.epochs=2.5": "train.epochs",
     "train.precision=float8": "train.precision",
     "train.monitor=val_f2": "nothing logged is called 'val_f2'",
@@ -33,7 +35,29 @@ MISTAKES = {
     "+loss._target_=os.system": "'_target_' is not allowed",
     "+hydra.callbacks.x._target_=builtins.print": "'_target_' is not allowed",
     "--experimental-rerun=x": "there is no flag --experimental-rerun=x",
+    "-m --cfg job seed=1,2": "--cfg prints one config, and -m runs several",
     "--cfgg job": "did you mean '--cfg'?",
+    "tags=[a]": "name=WORDS names the run's folder; there are no tags",
+    "report_to=wandb": "TensorBoard logs, history.csv and metrics.json are always written",
+    "strategy=mirrored": "a run uses one device",
+    "test_size=0.2": "name a file of test examples: data.test=FILE",
+    "--learning_rate 3e-5": "settings have no dashes: optimizer.lr=3e-5",
+    "--lr=3e-5": "settings have no dashes: optimizer.lr=3e-5",
+    "--report_to wandb": "leave it out: TensorBoard logs",
+    "model=org/name": "model=encoder model.checkpoint=org/name",
+    "model=bert-base-dutch": "model=encoder model.checkpoint=bert-base-dutch",
+    "model=roberta-base": "xferlab's word for it is model=roberta",
+    "model=deberta": "checkpoints of the family deberta cannot be loaded",
+    "model=microsoft/deberta-v3-base": "checkpoints of the family deberta cannot be loaded",
+    "data=org/rows": "data=hub data.id=org/rows",
+    "optimizer.lr=inf": "optimizer.lr must be a finite number, got inf",
+    "schedule.warmup=nan": "schedule.warmup must be a finite number, got nan",
+    "data=files data.train=x.csv data.class_names=[true,false]": "must be text, got true",
+    "data.train=(a).csv": "'data.train=\"(a).csv\"'",
+    "data.train=a~b.csv": "'data.train=\"a~b.csv\"'",
+    "data.train=a;b.csv": "'data.train=\"a;b.csv\"'",
+    "data.train=é.csv": "'data.train=\"é.csv\"'",
+    "data.train=it's.csv": 'data.train="it\'"\'"\'s.csv"',
     "describe lss=focal": "did you mean 'loss'?",
     "list losses": "did you mean 'loss'?",
 }
@@ -48,6 +72,66 @@ def test_mistake_exits_2_and_names_the_remedy(typed, remedy, tmp_path, monkeypat
     assert remedy in told
     assert len(told.splitlines()) <= 3
     assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["(a).csv", "a~b.csv", "a;b.csv", "é.csv", "it's.csv", 'say "x".csv', "{1}"],
+)
+def test_the_quoted_word_that_is_suggested_means_the_same(value, capsys):
+    assert main(["check", f"name={value}"]) == 2
+    typed = capsys.readouterr().err.rpartition("for the shell: ")[2].strip()
+    (word,) = shlex.split(typed)
+    (override,) = parse_overrides([word])
+    assert override.value() == value
+
+
+def test_a_word_that_yaml_reads_as_a_boolean_is_refused_with_its_quotes(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    preset = tmp_path / "conf" / "experiment" / "norway.yaml"
+    preset.parent.mkdir(parents=True)
+    preset.write_text("# @package _global_\ndata:\n  class_names: [no, yes]\n")
+    words = ["check", "data=files", "data.train=x.csv", "experiment=norway"]
+    assert main(words) == 2
+    refusal = capsys.readouterr().err
+    assert "data.class_names must be text, got false" in refusal
+    assert "conf/experiment/norway.yaml:3" in refusal
+    assert 'quote it in the file: "no"' in refusal
+
+
+def test_a_setting_may_name_an_environment_variable(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ROWS", str(tmp_path))
+    assert main(["check", "data=files", "data.train=${oc.env:ROWS}/none.csv"]) == 2
+    assert f"{tmp_path}/none.csv" in capsys.readouterr().err
+
+
+CHECKED = {
+    "data=files data.train=none.csv": "there is no file none.csv",
+    "data=files data.train=rows.csv data.label=stars": "has no column 'stars'",
+    "loss=huber": "loss=huber takes real labels",
+    "transfer=top_layers transfer.blocks=99": "blocks is 99, but the model has only 5 blocks",
+    "model=encoder model.checkpoint=./nothing": "there is no folder './nothing'",
+    "data.max_length=129": "is more than this model's 128 positions",
+    "-m seed=1,2 loss=huber": "loss=huber takes real labels",
+}
+
+
+@pytest.mark.parametrize(("typed", "said"), CHECKED.items(), ids=CHECKED)
+def test_check_answers_what_training_would_refuse(typed, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.csv").write_text("text,label\n" + "good,1\nbad,0\n" * 20)
+    assert main(["check", *typed.split()]) == 2
+    assert said in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.csv"]
+
+
+@pytest.mark.parametrize("typed", ["", "transfer=lora", "transfer=top_layers", "-m seed=1,2"])
+def test_check_accepts_what_can_be_trained(typed, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", *typed.split()]) == 0, capsys.readouterr().err
 
 
 def test_a_mistake_in_a_fresh_process_shows_no_traceback(tmp_path):

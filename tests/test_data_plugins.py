@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hub_server import HubServer
 
@@ -67,6 +68,30 @@ def test_reviews_can_be_limited_on_the_command_line(tmp_path):
     data = REGISTRY.create("data", dict(config.data)).build(0)
     assert (len(data.train), len(data.validation), data.spec.max_length) == (32, 1000, 16)
     assert data.spec.class_counts == (16, 16)
+
+
+def test_a_limit_below_one_is_a_share_of_the_rows(tmp_path):
+    publish(tmp_path)
+    config = compose_config(["data=reviews", "data.limit.train=0.1", "data.limit.test=1"])
+    data = REGISTRY.create("data", dict(config.data)).build(0)
+    assert {name: len(split) for name, split in data.splits.items()} == {
+        "train": 120,
+        "validation": 1000,
+        "test": 1,
+    }
+    assert data.spec.class_counts == (60, 60)
+    same = build("reviews", limit={"train": 120, "validation": None, "test": 1})
+    assert data.train.texts == same.train.texts
+    assert len(build("reviews", limit={"train": 0.0001}).train) == 1
+    assert len(build("reviews", limit={"train": 0.9999}).train) == 1200
+
+
+@pytest.mark.parametrize("rows", [0, -1, 1.0, 2.5, -0.1, 0.0])
+def test_a_limit_that_is_neither_rows_nor_a_share_is_refused(rows):
+    error = refusal("reviews", limit={"train": rows})
+    assert error.what == (
+        f"limit.train must be at least 1 row, a share between 0 and 1, or null, got {rows}"
+    )
 
 
 def test_one_file_is_enough(train):
@@ -146,6 +171,7 @@ def test_another_seed_holds_back_other_rows(train):
         ({"separator": ";"}, "is one column: 'text,label'", "data.separator", "data.separator=','"),
         ({"separator": ";;"}, "separator must be one", "data.separator", "describe"),
         ({"label_separator": ""}, "label_separator must be", "data.label", "describe"),
+        ({"max_rows": 0}, "max_rows must be at least 1, got 0", "data.max_rows", "describe"),
         ({"max_length": 1}, "max_length must be at least 8", "data.max_length", "describe"),
         ({"limit": {"dev": 5}}, "limit has no split 'dev'", "data.limit", "describe"),
         ({"limit": {"train": "x"}}, "'x'", "data.limit.train", "type"),
@@ -298,6 +324,48 @@ def test_a_number_beyond_the_names_of_a_hub_set_is_refused():
 
 
 @pytest.mark.usefixtures("_own_cache")
+@pytest.mark.parametrize("name", ["files", "hub"])
+@pytest.mark.parametrize(
+    ("text", "label", "what"),
+    [
+        ("a\0b", "x", "row 3 has a NUL byte (\\x00)"),
+        ("fine", "x\0", "row 3 has a NUL byte (\\x00)"),
+        ("fine", b"x\xff", "row 3 is not Unicode (UTF-8)"),
+    ],
+)
+def test_text_that_is_none_is_named_with_its_row(tmp_path, name, text, label, what):
+    import pyarrow
+    import pyarrow.parquet
+
+    labels = [b"x", b"y", label if isinstance(label, bytes) else label.encode(), b"y"]
+    parts = [pyarrow.py_buffer(b"".join(labels))]
+    ends = pyarrow.array([0, *np.cumsum([len(one) for one in labels])], pyarrow.int32())
+    column = pyarrow.Array.from_buffers(
+        pyarrow.string(), len(labels), [None, ends.buffers()[1], *parts]
+    )
+    (tmp_path / "set").mkdir()
+    path = tmp_path / "set" / "train.parquet"
+    pyarrow.parquet.write_table(
+        pyarrow.table({"text": ["a", "b", text, "d"], "label": column}), path
+    )
+    where = {"train": str(path)} if name == "files" else {"id": str(path.parent)}
+    error = refusal(name, **where, validation=None, test=None)
+    assert (error.what, error.where.endswith(", row 3")) == (what, True)
+
+
+@pytest.mark.usefixtures("_own_cache")
+def test_a_datasets_rows_are_bounded_and_its_pairs_are_offered_together(folder, tmp_path):
+    error = refusal("hub", id=str(folder), validation=None, max_rows=29)
+    assert error.what == f"{folder} train has 30 rows, and 29 are read"
+    assert error.fix == "data.max_rows=30 if so many are meant"
+    (tmp_path / "set").mkdir()
+    rows = [{"sentence1": "a", "sentence2": "b", "label": i % 2} for i in range(10)]
+    (tmp_path / "set" / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    error = refusal("hub", id=str(tmp_path / "set"), validation=None, test=None)
+    assert error.fix == "if a row is two texts: data.text=sentence1 data.pair=sentence2"
+
+
+@pytest.mark.usefixtures("_own_cache")
 def test_mistakes_about_a_dataset_are_explained(folder):
     error = refusal("hub", id=str(folder))
     assert (error.what, error.where) == (f"{folder} has no split 'validation'", "data.validation")
@@ -352,6 +420,10 @@ def hub(tmp_path_factory):
     scripted = root / "datasets" / "some" / "script"
     scripted.mkdir(parents=True)
     (scripted / "script.py").write_text("open('was_here', 'w')\n")
+    cells = root / "datasets" / "some" / "cells"
+    cells.mkdir(parents=True)
+    rows = [(f"text {i}", ["None", "null", "nan", "NA"][i % 4]) for i in range(40)]
+    write_csv(cells / "train.csv", rows)
     with HubServer(root) as server:
         yield server
 
@@ -394,6 +466,15 @@ def test_hub_data_once_fetched_serve_without_a_network(hub, tmp_path):
     assert refused[0][0].startswith("the Hub cannot be reached to look up revision 'main'")
     assert refused[0][2].endswith(f"data.revision={commit}")
     assert refused[1][0].startswith("'nyu-mll/glue' (sst2) cannot be had from the Hub")
+    assert hub.requests == []
+
+
+def test_hub_cells_of_csv_are_read_as_they_stand_also_from_the_cache(hub, tmp_path):
+    cells = {"id": "some/cells", "validation": None, "test": None, "validation_share": 0.1}
+    expected = "ok ('NA', 'None', 'nan', 'null') (9, 9, 9, 9) {'train': 36, 'validation': 4} text 0"
+    assert expected in ask(hub, tmp_path, cells)
+    hub.requests.clear()
+    assert expected in ask(hub, tmp_path, cells, HF_HUB_OFFLINE="1")
     assert hub.requests == []
 
 

@@ -271,3 +271,17 @@ def test_in_python_the_same_scores(here):
     assert "95% interval" in repr(evaluation)
     with pytest.raises(xferlab.ConfigError, match="none of: neg, pos"):
         run.evaluate(["a text"], ["other"])
+
+
+def test_the_weights_are_chosen_by_a_word(home, here, capsys):
+    run = home / "run-plain"
+    own = json.loads((run / "metrics.json").read_text())
+    other = {"best": "last", "last": "best"}[own["weights"]]
+    found = evaluated(run, f"weights={other}")
+    assert found["folder"].name == f"test-{other}"
+    assert found["weights"] == own["sha256"][f"{other}.safetensors"]
+    assert xferlab.load(run, weights=other).content.weights.name == f"{other}.safetensors"
+    assert evaluated(run, f"weights={own['weights']}")["folder"].name == "test"
+    assert main(["evaluate", str(run), "weights=first"]) == 2
+    assert "a run keeps no 'first' weights" in capsys.readouterr().err
+    assert main(["predict", str(run), "a text", "--weights", other]) == 0

@@ -175,6 +175,12 @@ def test_a_limit_keeps_shares_and_all_classes():
     assert len(tiny.validation) == 1
 
 
+def test_a_whole_number_beyond_all_floats_is_no_value_for_regression():
+    rows = Rows(["a", "b"], [1.5, 10**400])
+    with pytest.raises(ConfigError, match="a label that is no number"):
+        text_data({"train": rows}, 0, max_length=32, task=TaskChoice.regression)
+
+
 def test_a_limited_split_keeps_the_order_of_its_rows():
     texts = data_of(["a", "b"] * 50, ["a"], limit={"train": 20}).train.texts
     assert texts == sorted(texts, key=lambda text: int(text.split()[1]))

@@ -72,10 +72,10 @@ def test_rows_stay_in_order_across_chunks_and_a_bad_one_keeps_its_place(
         text for i, text in enumerate(texts) if i not in (20, 33)
     ]
     assert {row["row"]: row["error"] for row in told if row["error"]} == {
-        "21": "has 1 fields, the header has 2",
+        "21": "has 1 field, the header has 2",
         "34": "is not Unicode (UTF-8)",
     }
-    assert "row 21 (line 22) has 1 fields, the header has 2" in err
+    assert "row 21 (line 22) has 1 field, the header has 2" in err
     assert "2 of 50 rows could not be answered" in err
 
 

@@ -18,8 +18,10 @@ from xferlab.cli import main
 from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
+from xferlab.files import write_json
 from xferlab.report.command import write_report
-from xferlab.report.settings import read_report
+from xferlab.report.comparison import compare
+from xferlab.report.settings import read_report, read_reports
 from xferlab.report.tables import shown
 from xferlab.runs.record import write_status
 from xferlab.sweep.frozen import freeze
@@ -188,7 +190,7 @@ def test_several_sweeps_are_one_table_with_what_differs_between_them(capsys):
     assert "4 jobs" in capsys.readouterr().out
     (target,) = Path("outputs/reports").iterdir()
     rows = rows_of(target)
-    assert {row["train.epochs"] for row in rows} == {"3", "5"}
+    assert {row["train.epochs"] for row in rows} == {"", "5"}  # unsaid: as many as the data needs
     assert {row["sweep"] for row in rows} == {str(one), str(two)}
 
 
@@ -286,3 +288,146 @@ def test_a_moved_sweep_is_reported_where_it_is():
     shutil.move(folder, "moved")
     write_report([(read_report([Path("moved")]), None)])
     assert len(rows_of(Path("moved"))) == 9
+
+
+def kept_in(run, **content):
+    """Write what a run read beside it; the rest as for every run here."""
+    write_json(
+        run / "inputs.json",
+        {"inputs": {"data.train": "a", "data.validation": "b", **content}, "plugins": {}},
+    )
+
+
+def test_runs_of_different_data_are_neither_ranked_nor_averaged(capsys):
+    folder = made_up("one", ["seed=0,1,2,3"], lambda config: [0.9, 0.8, 0.2, 0.1][config["seed"]])
+    runs = {
+        json.loads(p.read_text())["config"]["seed"]: p.parent for p in folder.glob("*/job.json")
+    }
+    for seed, run in runs.items():
+        kept_in(run, **{"data.validation": "old" if seed < 2 else "new"})
+    reports = read_reports([folder])
+    assert sorted(report.best.best[0] for report in reports) == pytest.approx([0.15, 0.85])
+    assert main(["report", str(folder)]) == 0
+    told = capsys.readouterr().out
+    assert "scored on data.validation new: neither ranked nor averaged with jobs" in told
+    assert "scored on data.validation old" in told
+    assert "neither ranked nor averaged" in (folder / "summary.md").read_text()
+    assert "neither ranked nor averaged" in (folder / "report.html").read_text()
+
+
+def test_equal_settings_that_were_trained_on_other_rows_are_two_settings():
+    folder = made_up("one", ["seed=0,1,2"], by_seed)
+    for path in folder.glob("*/job.json"):
+        seed = json.loads(path.read_text())["config"]["seed"]
+        kept_in(path.parent, **{"data.train": "new" if seed == 2 else "old"})
+    (report,) = read_reports([folder])
+    assert [setting.values for setting in report.settings] == [
+        {"data.train (content)": "old"},
+        {"data.train (content)": "new"},
+    ]
+    assert [setting.finished for setting in report.settings] == [2, 1]
+    assert report.settings[0].best[0] == pytest.approx(0.55)  # of 0.5 and 0.6
+
+
+def by_seed(config):
+    return 0.5 + config["seed"] / 10
+
+
+def test_runs_from_before_digests_were_kept_go_by_their_test_rows():
+    one = write_sweep(Path("outputs/sweeps/one"), ["seed=0,1"], lambda config: 0.6)
+    two = write_sweep(Path("outputs/sweeps/two"), ["seed=2,3"], lambda config: 0.9, data="b" * 64)
+    assert len(read_reports([one, two])) == 1
+    for path in Path().rglob("job.json"):
+        record = json.loads(path.read_text())
+        del record["inputs"]
+        path.write_text(json.dumps(record))
+    first, second = read_reports([one, two])
+    assert {job.folder.parent for job in first.jobs} == {one}
+    assert {job.folder.parent for job in second.jobs} == {two}
+
+
+def test_a_folder_that_is_named_twice_counts_once(capsys):
+    folder = made_up("one", NINE, by_rate)
+    run = next(folder.glob("*/status.json")).parent
+    assert main(["report", str(run), f"{run}/", str(run.resolve())]) == 0
+    assert "1 job: 1 finished" in capsys.readouterr().out
+    assert (run / "report.html").exists()
+    assert len(read_report([folder, run, folder]).jobs) == 9
+
+
+def test_files_among_the_folders_are_left_out_and_named(capsys):
+    folder = made_up("one", NINE, by_rate)
+    runs = [str(path) for path in sorted(folder.iterdir())]
+    assert main(["report", *runs]) == 0
+    told = capsys.readouterr().out
+    assert f"left out   {folder}/sweep.json: this is a file, not a folder" in told
+    assert "9 jobs" in told
+    assert main(["report", f"{folder}/sweep.json"]) == 2
+    assert "this is a file, not a folder" in capsys.readouterr().err
+
+
+DAMAGED = {
+    "an empty status": ("status.json", "", "status.json is damaged"),
+    "a torn job": ("job.json", "{", "job.json is damaged"),
+    "a short line": ("history.csv", "step,epoch,val_accuracy\n1\n", "history.csv is damaged"),
+    "a line without a step": ("history.csv", "epoch,step,val_loss\n1\n", "row 1 has 1 of 3"),
+    "a number without end": ("history.csv", "epoch,step\n1e999,1\n", "history.csv is damaged"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "said"), DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_job_is_left_out_and_named(name, content, said, capsys):
+    folder = made_up("one", NINE, by_rate)
+    run = next(folder.glob("*/status.json")).parent
+    (run / name).write_text(content)
+    assert main(["report", str(folder)]) == 0
+    told = capsys.readouterr().out
+    assert f"left out   {run}/{name}: " in told
+    assert said in told
+    assert "8 jobs" in told
+    assert said in (folder / "summary.md").read_text()
+    assert main(["report", str(run)]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_config_with_an_interpolation_is_left_out_and_named(capsys):
+    for name, text in {"good": "seed: 1\n", "bad": "name: ${oc.env:HOME}\n"}.items():
+        run = Path("outputs/runs") / name
+        stand_in.write_results(run, 0.5)
+        (run / "config.yaml").write_text(text)
+    assert main(["report", "outputs/runs"]) == 0
+    told = capsys.readouterr().out
+    assert "left out   outputs/runs/bad/config.yaml:1: a saved config is plain data" in told
+    assert "1 job: 1 finished" in told
+
+
+def test_every_key_of_a_list_of_jobs_is_a_column():
+    words = "sweep.list=[{loss: focal, loss.gamma: 1}, {train.epochs: 5}, {train.epochs: 7}]"
+    report = read_report([made_up("one", [words], lambda config: 0.5)])
+    assert report.keys == ["loss", "loss.gamma", "train.epochs"]
+    assert [setting.values["train.epochs"] for setting in report.settings] == [5, 7, None]
+
+
+def test_how_often_a_run_is_saved_splits_no_setting():
+    one = made_up("one", ["seed=0"], lambda config: 0.5)
+    two = made_up("two", ["seed=1", "train.checkpoint_every=7", "name=x"], lambda config: 0.6)
+    report = read_report([one, two])
+    assert report.keys == ["seed"]
+    assert len(report.settings) == 1
+
+
+def test_an_interval_of_a_difference_stays_within_what_two_accuracies_can_differ_by():
+    words = ["optimizer.lr=1e-5,3e-5", "seed=0,1"]
+    scores = {(1e-5, 0): 0.05, (1e-5, 1): 0.6, (3e-5, 0): 0.4, (3e-5, 1): 0.95}
+    folder = made_up("one", words, lambda c: scores[c["optimizer"]["lr"], c["seed"]])
+    (other,) = compare(read_report([folder])).others
+    assert (other.difference.low, other.difference.high) == (-1.0, 1.0)
+
+
+def test_a_folder_with_a_files_name_is_three_lines(capsys):
+    folder = made_up("one", ["seed=0"], lambda config: 0.5)
+    (folder / "report.html").mkdir()
+    assert main(["report", str(folder)]) == 2
+    told = capsys.readouterr().err
+    assert "report.html is a folder here" in told
+    assert len(told.splitlines()) == 3

@@ -6,24 +6,37 @@ import ast
 import os
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from attacks import CHECKPOINT_ATTACKS, CONFIG_ATTACKS, DATA_ATTACKS, Evil
+from attacks import (
+    CHECKPOINT_ATTACKS,
+    CONFIG_ATTACKS,
+    DATA_ATTACKS,
+    FILE_ATTACKS,
+    FOLDER_ATTACKS,
+    Evil,
+    led_to_victim,
+    stopped,
+)
 from omegaconf import OmegaConf
 from tiny_checkpoints import write_tiny_checkpoint
 
 from xferlab import runner
 from xferlab.cli import main
+from xferlab.config.compose import publish
 from xferlab.config.safety import LARGEST_FILE, read_config_data
 from xferlab.errors import ConfigError
 from xferlab.files import write_json
 from xferlab.pretrained.checkpoints import resolve
 from xferlab.pretrained.encoder_config import read_encoder_config
 from xferlab.report.command import report_on
+from xferlab.runs.inputs import inputs_of
+from xferlab.runs.places import refuse_places_outside
 from xferlab.runs.record import write_config
 from xferlab.text.tokens import load_tokenizer
 
@@ -256,7 +269,6 @@ def test_pickles_and_links_would_have_done_it(tmp_path, monkeypatch):
     "settings",
     [
         {"vocab_file": "../secret.txt", "tokenizer_file": "../secret.json"},
-        {"tokenizer_class": "os.system"},
         {"chat_template": "{{ cycler.__init__.__globals__.os.system('touch marker') }}"},
         {"name_or_path": "../other", "_name_or_path": "/etc"},
     ],
@@ -292,6 +304,19 @@ def test_a_dataset_that_is_more_than_data_is_refused(name, tmp_path, monkeypatch
     change(folder)
     assert said in refused(HubDataset, str(folder), None, None)
     assert not (tmp_path / "marker").exists()
+
+
+@pytest.mark.parametrize("name", FILE_ATTACKS)
+def test_a_file_of_rows_that_costs_or_breaks_is_refused(name, tmp_path):
+    from xferlab.text.tables import read_table
+
+    said, change = FILE_ATTACKS[name]
+    change(tmp_path)
+    (path,) = tmp_path.iterdir()
+    asked = {"text": "data.text", "label": "data.label"}
+    answer = refused(read_table, str(path), "data.train", "", asked)
+    assert said in answer
+    answer.encode()
 
 
 @pytest.mark.parametrize(
@@ -348,6 +373,88 @@ def test_a_strangers_sweep_reads_no_environment(tmp_path, monkeypatch):
     assert not (tmp_path / "results.csv").exists()
 
 
+SECRET_ROWS = "text,label\n" + "hunter2,negative\nhunter2,positive\n" * 20
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A small finished run."""
+    home = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        patch.setenv("XFERLAB_CACHE", str(home / "cache"))
+        assert main(["model=bag_of_embeddings", "debug=tiny", "hydra.run.dir=run"]) == 0
+    return home / "run"
+
+
+@pytest.mark.parametrize("name", FOLDER_ATTACKS)
+def test_a_folder_that_leads_elsewhere_is_refused(name, finished, tmp_path, monkeypatch, capsys):
+    case, work, victim = FOLDER_ATTACKS[name], tmp_path / "work", tmp_path / "victim"
+    shutil.copytree(finished, work / "theirs")
+    for kept in ("letter", "test/letter", "keras/export.json", "step-00000001-00000/letter"):
+        (victim / kept).parent.mkdir(parents=True, exist_ok=True)
+        (victim / kept).write_text("{}")
+    (tmp_path / "secret.csv").write_text(SECRET_ROWS)
+    monkeypatch.chdir(work)
+    publish(work)
+    case.change(work / "theirs")
+    before = sorted((path, path.stat().st_mtime_ns) for path in victim.rglob("*"))
+    told = answer(case.typed.split(), capsys)
+    assert case.said in told
+    assert sorted((path, path.stat().st_mtime_ns) for path in victim.rglob("*")) == before
+    leaked = [path for path in work.rglob("*") if path.is_file()]
+    assert not any(b"hunter2" in path.read_bytes() for path in leaked)
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "predictions", "evaluations/test", "model"])
+def test_whatever_lies_behind_a_link_is_left_alone(name, finished, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "victim").mkdir()
+    shutil.copytree(finished, tmp_path / "run")
+    led_to_victim(name)(tmp_path / "run")
+    stopped("model=bag_of_embeddings", "debug=tiny")(tmp_path / "run")
+    assert "this run's folder holds a link" in answer(["--recover=run"], capsys)
+
+
+def test_saved_words_say_nothing_to_hydra(finished, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(finished, tmp_path / "run")
+    stopped("model=bag_of_embeddings", "debug=tiny")(tmp_path / "run")
+    (tmp_path / "run/.hydra/overrides.yaml").write_text("[hydra.run.dir=../victim]")
+    assert "says 'hydra.run.dir=../victim', which may be typed" in answer(["--recover=run"], capsys)
+
+
+def test_a_place_outside_may_be_typed_or_be_known_by_its_content(finished, tmp_path, monkeypatch):
+    work = tmp_path / "work"
+    shutil.copytree(finished, work / "theirs")
+    rows = tmp_path / "rows.csv"
+    rows.write_text("text,label\n" + "a fine film,a\na poor one,b\n" * 20)
+    monkeypatch.chdir(work)
+    config = read_config_data(work / "theirs" / "config.yaml")
+    config["data"] = {"name": "files", "train": str(rows)}
+    said = refused(refuse_places_outside, work / "theirs", config, None)
+    assert said == f"this folder names a place outside the working directory: {rows}"
+    refuse_places_outside(work / "theirs", config, None, [f"data.train={rows}"])
+    known = inputs_of(config).record()
+    refuse_places_outside(work / "theirs", config, known)
+    rows.write_text("text,label\nhunter2,a\n")
+    assert "which is not what it was then" in refused(
+        refuse_places_outside, work / "theirs", config, known
+    )
+
+
+def test_a_database_may_be_typed(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "conf" / "sweep" / "evil.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text("search: {trials: 1, storage: null, draw: {seed: {int: [1, 2]}}}\n")
+    monkeypatch.chdir(tmp_path)
+    for typed in (
+        "sweep.search.storage=sqlite:///x.db",
+        "sweep.search={storage: 'sqlite:///x.db'}",
+    ):
+        assert main(["check", "-m", "sweep=evil", typed]) == 0, capsys.readouterr().err
+
+
 def test_an_error_cannot_speak_to_the_terminal():
     error = ConfigError("a\x1b]0;x\x07\nfix: rm -rf", where="\r\x9b2J", fix="\u202e")
     lines = str(error).splitlines()
@@ -385,5 +492,7 @@ def test_the_page_lists_every_attack_and_no_other():
     rows = set(re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", page, re.MULTILINE))
     tried = {(name, case.said) for name, case in CONFIG_ATTACKS.items()}
     tried |= {(name, said) for name, (_, said) in SAVED.items()}
-    tried |= {(name, said) for name, (said, _) in (CHECKPOINT_ATTACKS | DATA_ATTACKS).items()}
+    tried |= {(name, case.said.strip()) for name, case in FOLDER_ATTACKS.items()}
+    changes = CHECKPOINT_ATTACKS | DATA_ATTACKS | FILE_ATTACKS
+    tried |= {(name, said) for name, (said, _) in changes.items()}
     assert {row for row in rows if row not in {("attack", "answer"), ("---", "---")}} == tried

@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 import search_job
 import search_stand_in
+from hydra import initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
 
 from xferlab.cli import main
 from xferlab.config.compose import publish
@@ -154,6 +156,34 @@ def test_without_optuna_it_says_how_to_get_it(monkeypatch, capsys):
         "   fix: pip install 'xferlab[optuna]'",
     ]
     assert not Path("outputs").exists()
+
+
+OWN_DATA = [
+    ["data=files", "data.train=train.csv"],
+    ["data=hub", "data.id=./rows", "data.validation=null", "data.test=null"],
+    ["model=encoder", "model.checkpoint=bundled:bert"],
+]
+
+
+@pytest.mark.parametrize("own", OWN_DATA, ids=lambda own: own[0])
+def test_a_trial_is_composed_while_hydra_runs_the_search(own):
+    composer = plan_sweep([*words(), *own]).search.composer
+    with initialize_config_module("xferlab.conf", version_base="1.3"):
+        at_work = GlobalHydra.instance().hydra
+        recipe = composer.recipe([*own, "optimizer.lr=0.01"])
+        with pytest.raises(ConfigError, match=r"no key 'optimizer\.rl'"):
+            composer.recipe([*own, "optimizer.rl=0.01"])
+        assert GlobalHydra.instance().hydra is at_work
+    assert recipe.config["optimizer"]["lr"] == 0.01
+    assert not GlobalHydra.instance().is_initialized()
+
+
+def test_a_search_over_ones_own_rows_runs(capsys):
+    Path("train.csv").write_text("text,label\n" + "a fine film,good\na poor one,bad\n" * 8)
+    short = ["model=bag_of_embeddings", "train.epochs=1"]
+    assert main(["-m", *words(1), *OWN_DATA[0], *short]) == 0
+    assert statuses() == ["finished"]
+    assert trials() == ["COMPLETE"]
 
 
 # What is run

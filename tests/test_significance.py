@@ -170,7 +170,8 @@ def test_a_score_that_is_no_sum_over_rows_is_not_guessed(name):
 
 
 def test_the_examples_in_the_docstrings_hold():
-    from xferlab.report import escaping, markdown, svg, tables
+    from xferlab import escaping
+    from xferlab.report import markdown, svg, tables
 
     for module in (significance, escaping, markdown, svg, tables):
         assert doctest.testmod(module).failed == 0

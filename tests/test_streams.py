@@ -9,7 +9,8 @@ import tracemalloc
 import pytest
 
 from xferlab.errors import ConfigError
-from xferlab.text.csv_rows import LONGEST_LINE, MOST_LINES
+from xferlab.text.csv_rows import MOST_LINES
+from xferlab.text.lines import LONGEST_LINE
 from xferlab.text.streams import column_of, open_stream, text_lines
 
 
@@ -31,10 +32,10 @@ def test_bad_rows_of_csv_keep_their_place(tmp_path):
     data += b'5,"never closed\n6,after\n7,"a"b"\n8,end'
     assert read(write(tmp_path, "x.csv", data)) == [
         (2, ("1", "a, b")),
-        (3, "has 1 fields, the header has 2"),
+        (3, "has 1 field, the header has 2"),
         (5, ("3", "two\nlines")),
         (7, "has 3 fields, the header has 2"),
-        (8, "cannot be read: a quote that opens here is not closed"),
+        (8, "cannot be read: a quote that opens here is never closed"),
         (9, ("6", "after")),
         (10, "cannot be read: ',' expected after '\"'"),
         (11, ("8", "end")),
@@ -46,20 +47,19 @@ def test_a_quote_that_swallows_rows_gives_them_back(tmp_path):
     told = read(write(tmp_path, "x.csv", b"\n".join([b"id,text", *rows])))
     assert len(told) == len(rows)
     assert [row for row in told if isinstance(row[1], str)] == [
-        (5, "cannot be read: a quote that opens here is not closed")
+        (5, "cannot be read: a quote that opens here is never closed")
     ]
 
 
 def test_bytes_that_are_no_text_are_seen_as_such(tmp_path):
-    ((_, (text,)),) = read(write(tmp_path, "x.csv", b"text\n\xff\n"))
-    with pytest.raises(UnicodeEncodeError):
-        text.encode()
+    assert read(write(tmp_path, "x.csv", b"text,n\n\xff,1\n")) == [(2, "is not Unicode (UTF-8)")]
+    assert read(write(tmp_path, "x.csv", b"text,n\n\xff,1\n"), "n") == [(2, ("1",))]
 
 
-def test_quotes_in_tsv_are_letters_where_they_must_be(tmp_path):
+def test_quotes_in_tsv_are_letters_where_they_must_be_in_the_whole_file(tmp_path):
     data = b'id\ttext\n1\t"quoted ""so"""\n2\t"never closed\n3\t"Oh", she said\n'
     assert [values for _, values in read(write(tmp_path, "x.tsv", data))] == [
-        ("1", 'quoted "so"'),
+        ("1", '"quoted ""so"""'),
         ("2", '"never closed'),
         ("3", '"Oh", she said'),
     ]
@@ -72,10 +72,10 @@ def test_bad_lines_of_json_keep_their_place(tmp_path):
     told = read(write(tmp_path, "x.jsonl", data))
     assert [line for line, _ in told] == [1, 2, 4, 5, 6, 7]
     assert told[0][1] == ("a",)
-    assert told[1][1].startswith("is not JSON: Expecting property name")
-    assert told[2][1] == "is no JSON object"
+    assert told[1][1].startswith("is not a row in JSON: Expecting property name")
+    assert told[2][1].startswith("is not a row in JSON: a row must be an object")
     assert told[3][1] == "is not Unicode (UTF-8)"
-    assert told[4][1].startswith("is not JSON")
+    assert told[4][1] == "is not a row in JSON: it is nested too deeply"
     assert told[5][1] == ("b",)
 
 
@@ -141,9 +141,9 @@ def test_lines_of_pairs_are_cut_at_a_tab():
     ("name", "data", "text"),
     [
         ("x.csv", b"", "is empty"),
-        ("x.csv", b"te\xffxt\na\n", "header is not UTF-8"),
-        ("x.jsonl", b"\n", "has no row in JSON"),
-        ("x.jsonl", b"broken\n", "line 1 is not JSON"),
+        ("x.csv", b"te\xffxt\na\n", "header is not Unicode"),
+        ("x.jsonl", b"\n", "has no rows"),
+        ("x.jsonl", b"broken\n", "has no row in JSON: line 1 is not a row in JSON"),
         ("x.parquet", b"PAR1", "not a whole Parquet file"),
         ("x.docx", b"", "unknown kind"),
     ],

@@ -246,7 +246,11 @@ def test_a_plugin_that_changes_is_refused_and_planning_anew_takes_it(workspace):
     assert freeze(plan, folder, []) == ["loss=frozen_loss"]
     assert changed_plugins(plan, folder) == []
     assert frozen_recipe(left).run_id == left.name
-    assert (done / "job.json").read_text() == before
+    kept = folder / "replaced" / f"{done.name}-1"  # no mean over two losses
+    assert (kept / "job.json").read_text() == before
+    assert (kept / "metrics.json").exists()
+    assert frozen_recipe(done).run_id == done.name
+    assert state_of(done).status == "queued"
     assert freeze(plan, folder, []) == []
 
 
@@ -385,3 +389,34 @@ def test_a_finished_job_stays_finished_when_it_is_asked_for_after_a_plugin_has_c
     with pytest.raises(RunError, match="has changed"):
         run_frozen(job)
     assert state_of(job).status == "finished"
+
+
+DAMAGED = {"an empty plan": "", "no plan": "[]", "half of one": '{"jobs": ['}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_sweep_beside_it_is_passed_over_and_named(content, capsys):
+    folder = new_folder()
+    bad = Path("outputs/sweeps/bad")
+    bad.mkdir()
+    (bad / "sweep.json").write_text(content)
+    (bad / "search.json").write_text(content)
+    assert folder_for(plan_sweep(SIX)) == folder
+    assert f"note       {bad} is passed over: sweep.json is damaged" in capsys.readouterr().err
+    search = "sweep.search={trials: 1, draw: {optimizer.lr: {uniform: [0.001, 0.002]}}}"
+    assert main(["-m", search, "--dry-run"]) == 0
+    assert f"note       {bad} is passed over: search.json is damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["status.json", "job.json"])
+def test_a_job_whose_files_are_damaged_is_done_again(name, capsys):
+    assert stand_in.sweep(["seed=1,2"]) == 0
+    (folder,) = Path("outputs/sweeps").iterdir()
+    job = next(folder.glob("*/status.json")).parent
+    (job / name).write_text("")
+    assert stand_in.sweep(["seed=1,2"]) == 0
+    told = capsys.readouterr().err
+    assert f"note       {job} is done again: {name} is damaged" in told
+    assert "1 finished, 1 to run again" in told
+    assert state_of(job).status == "finished"
+    assert (folder / "replaced" / f"{job.name}-1" / "metrics.json").exists()

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -179,6 +180,33 @@ def test_a_job_that_another_process_has_is_waited_for(status):
     Pool(stand_in.command, [{}], seen).run([busy, free])
     assert seen.starts == [free.name, busy.name]
     assert state_of(busy).status == "finished"
+
+
+def test_a_job_that_another_sweep_took_first_is_not_called_a_failure():
+    (job,) = jobs_of("seed=1")
+    with ExitStack() as other:
+
+        def command(folder):
+            if not (folder / ".lock").exists():  # ours is still starting when theirs begins
+                other.enter_context(locked(folder))
+                return ["false"]
+            assert not (folder / "status.json").exists()
+            other.close()
+            return stand_in.command(folder)
+
+        seen = run([job], command=command)
+    assert seen.ends == {job.name: "finished"}
+    assert not (job / "error.txt").exists()
+    assert not (job / "train.log").exists()
+
+
+def test_an_old_failure_is_not_the_end_of_a_new_attempt():
+    (job,) = jobs_of("seed=1")
+    write_status(job, "failed", error="an old story")
+    (job / "error.txt").write_text(" error: an old story\n")
+    run([job], command=lambda folder: ["false"])
+    assert read_status(job)["error"] == "the job ended with code 1 and without a result"
+    assert "an old story" not in (job / "error.txt").read_text()
 
 
 @pytest.mark.parametrize("status", ["running", "interrupted"])

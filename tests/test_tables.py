@@ -139,12 +139,17 @@ BAD_FILES = {
         "a name",
     ),
     "name twice": ("a.csv", "text,text\na,b\n", "has the column 'text' twice", "a.csv:1", "a name"),
-    "latin-1": ("a.csv", b"text\nfine\ncaf\xe9\n", "line 3 is not UTF-8", "a.csv:3", "UTF-8"),
-    "utf-16": ("a.csv", "text\na\n".encode("utf-16"), "UTF-16", "a.csv:1", "UTF-8"),
+    "latin-1": (
+        "a.csv",
+        b"text\nfine\ncaf\xe9\n",
+        r"^row 2 is not Unicode \(UTF-8\)$",
+        "a.csv:3",
+        "iconv -f WINDOWS-1252 -t UTF-8",
+    ),
     "bad json": (
         "a.jsonl",
         '{"text": "a"}\n{"text": b}\n',
-        "line 2 is not a row in JSON: Expecting value at column 10",
+        "row 2 is not a row in JSON: Expecting value at column 10",
         "a.jsonl:2",
         "one JSON object a line",
     ),
@@ -185,9 +190,11 @@ def test_a_glob_without_match_lists_what_is_there(tmp_path):
     assert error.fix == f"in {tmp_path} there are: train.csv"
 
 
-def test_a_folder_gets_a_glob(tmp_path):
+def test_a_folder_gets_its_file_or_a_glob_of_parts(tmp_path):
     write(tmp_path / "a.jsonl", "{}")
-    assert refusal(str(tmp_path)).fix == f"data.train='{tmp_path}/*.jsonl'"
+    assert refusal(str(tmp_path)).fix == f"data.train={tmp_path}/a.jsonl"
+    write(tmp_path / "b.jsonl", "{}")
+    assert refusal(str(tmp_path)).fix == f"'data.train={tmp_path}/*.jsonl'"
 
 
 def test_files_of_unlike_columns_are_not_joined(tmp_path):

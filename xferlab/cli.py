@@ -16,13 +16,17 @@ from omegaconf import DictConfig
 from xferlab.catalogue import describe, show_help, show_list
 from xferlab.config.compose import CONFIG_MODULE, compose_config, preflight, publish
 from xferlab.config.overrides import as_word
-from xferlab.config.recipe import read
+from xferlab.config.recipe import Recipe, read
 from xferlab.config.suggestions import setting_for_flag
 from xferlab.discovery import load_plugins
-from xferlab.errors import ConfigError, XferlabError, did_you_mean
+from xferlab.errors import ConfigError, PluginError, XferlabError, did_you_mean
 from xferlab.registry import REGISTRY
+from xferlab.runs.attempt import left_if_begun
 from xferlab.runs.faults import as_known
-from xferlab.runs.lock import locked
+from xferlab.runs.gate import refuse_unusable
+from xferlab.runs.inputs import read_inputs
+from xferlab.runs.lock import locked, refuse_links
+from xferlab.runs.places import refuse_places_outside
 from xferlab.runs.recovery import refuse_changed, run_folder, stored_words
 from xferlab.runs.signals import Interrupted
 
@@ -33,6 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     command = argv.pop(0) if argv and argv[0] in (*COMMANDS, *RUN_COMMANDS) else "train"
     debug = "--debug" in argv
     try:
+        _open_closed_streams(command, argv)
         code = _obey(command, [word for word in argv if word != "--debug"])
         sys.stdout.flush()
         return code
@@ -57,6 +62,25 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(known, file=sys.stderr)
         return known.exit_code
+
+
+def _open_closed_streams(command: str, argv: list[str]) -> None:
+    """Open the streams that the shell has closed, so that no other file takes their place.
+
+    Raises:
+        ConfigError: the command says what it has to say on standard output, and that is closed.
+    """
+    closed = sys.stdout is None
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
+    prints = {"-h", "--help", "-c", "--cfg", "-i", "--info", "--dry-run"}.intersection(argv)
+    if closed and (prints or command not in ("train", "find-lr")):
+        raise ConfigError(
+            "standard output is closed, and there is nowhere to write to",
+            where=command,
+            fix="leave >&- out; > /dev/null throws the output away",
+        )
 
 
 def _obey(command: str, argv: list[str]) -> int:
@@ -116,12 +140,17 @@ def report_broken_plugins() -> None:
 
 def train(flags: argparse.Namespace, overrides: list[str]) -> int:
     """Check every job, then hand over to Hydra, which calls :func:`job` once a job."""
+    if flags.multirun and (flags.cfg or flags.info):
+        word = "--cfg" if flags.cfg else "--info"
+        raise ConfigError(
+            f"{word} prints one config, and -m runs several", where=word, fix="leave -m out"
+        )
     if flags.multirun and (flags.force or flags.recover is not None):
         word = "--force" if flags.force else "--recover"
         raise ConfigError(
             f"{word} is for one run", where=word, fix="the same sweep again goes on by itself"
         )
-    if flags.multirun and not (flags.cfg or flags.info):
+    if flags.multirun:
         from xferlab.report.command import report_on
         from xferlab.sweep.command import run_sweep
 
@@ -134,29 +163,25 @@ def train(flags: argparse.Namespace, overrides: list[str]) -> int:
         )
     if flags.dry_run:
         raise ConfigError("--dry-run prints the jobs of a sweep", where="--dry-run", fix="add -m")
-    if flags.recover and not overrides and (Path(flags.recover) / "job.json").exists():
-        from xferlab.worker import main as run_job
+    if flags.recover and os.path.exists(Path(flags.recover) / "job.json"):
+        from xferlab.worker import recover_job
 
-        return run_job([flags.recover])
+        return recover_job(Path(flags.recover), overrides)
+    typed = list(overrides)
     if flags.recover:
         overrides = [*stored_words(Path(flags.recover)), *overrides]
     if flags.cfg or flags.info:
-        _check_jobs(flags, overrides)
-    else:
-        overrides = [*overrides, _run_dir(flags, overrides)]
-    _failures.clear()
-    _run_hydra(flags, overrides)
-    return _exit_code(_failures[0]) if _failures else 0
-
-
-def _check_jobs(flags: argparse.Namespace, overrides: list[str]) -> int:
-    """Compose and check the job, or every job of a sweep; return how many there are."""
-    if not flags.multirun:
         preflight(overrides, flags.config_name)
-        return 1
-    from xferlab.sweep.plan import plan_sweep
-
-    return plan_sweep(overrides, flags.config_name).checked
+        _run_hydra(flags, overrides)
+        return 0
+    folder = _run_dir(flags, overrides, typed)
+    with left_if_begun(folder) as attempt:
+        with locked(folder):  # also: the folder can be made and written to
+            pass
+        _failures.clear()
+        _run_hydra(flags, [*overrides, as_word("hydra.run.dir", str(folder))])
+        attempt.refused = bool(_failures) and isinstance(_failures[0], ConfigError | PluginError)
+    return _exit_code(_failures[0]) if _failures else 0
 
 
 def _run_hydra(flags: argparse.Namespace, overrides: list[str]) -> None:
@@ -166,16 +191,26 @@ def _run_hydra(flags: argparse.Namespace, overrides: list[str]) -> None:
     job()
 
 
-def _run_dir(flags: argparse.Namespace, overrides: list[str]) -> str:
-    """Check the job; return the override that names its folder, where nobody is at work."""
+def _run_dir(flags: argparse.Namespace, overrides: list[str], typed: list[str]) -> Path:
+    """Check the job and return the folder that it is to be run in."""
     cfg, recipe = preflight(overrides, flags.config_name)
     named = any(word.startswith("hydra.run.dir=") for word in overrides)
     usual = Path(cfg.hydra.run.dir)
+    refuse_unusable(Path(flags.recover or usual), "choose another hydra.run.dir")
     folder = run_folder(recipe, usual, named=named, recover=flags.recover, force=flags.force)
+    if flags.recover:
+        _refuse_strangers(folder, recipe, typed)
     refuse_changed(folder, recipe)
-    with locked(folder):  # also: the folder can be made and written to
-        pass
-    return as_word("hydra.run.dir", str(folder))
+    return folder
+
+
+def _refuse_strangers(folder: Path, recipe: Recipe, typed: list[str]) -> None:
+    """Raise ConfigError if a folder that was named leads out of itself, by links or by words."""
+    refuse_links(folder)
+    inputs = read_inputs(folder)
+    if inputs is not None:
+        refuse_changed(folder, recipe)  # of one's own run that is the better answer
+    refuse_places_outside(folder, recipe.config, inputs, typed)
 
 
 def _hydra_flags(flags: argparse.Namespace) -> list[str]:

@@ -3,6 +3,11 @@
 A plugin is a frozen dataclass registered under ``(group, name)`` with one method, listed in
 :data:`GROUPS`. Each method's arguments say all that the plugin may know. Its fields make the run
 id; one whose field is a place may say with ``identity() -> dict`` what there is at that place.
+
+What is at a place can change while its name stays. A plugin that reads one may have ``inputs() ->
+dict[str, str]``: a digest of the content by the field that names it, or by ``"field: detail"``. It
+needs no TensorFlow, and a run is known by it. Without it the files and folders that its fields
+name by a path are digested.
 """
 
 from __future__ import annotations

@@ -8,8 +8,9 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,40 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digest_of(paths: Iterable[Path]) -> str:
+    """Return what tells the content of these files, in this order, from any other.
+
+    Of one file it is the SHA-256. The bytes are read once a process, unless the file changes.
+    """
+    digests = [_digest_of_state(path.absolute(), _state(path)) for path in paths]
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def digest_of_folder(folder: Path) -> str:
+    """Return what tells the ordinary files below ``folder``, by name and content, from others.
+
+    Hidden files and links that lead out of the folder are left aside.
+    """
+    digest, inside = hashlib.sha256(), folder.resolve()
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not hidden and path.is_file() and path.resolve().is_relative_to(inside):
+            digest.update(f"{path.relative_to(folder)} {digest_of([path])}\n".encode())
+    return digest.hexdigest()
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    found = path.stat()
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _digest_of_state(path: Path, state: tuple[int, ...]) -> str:
+    return sha256_of(path)
 
 
 @contextmanager

@@ -10,12 +10,14 @@ from typing import Any
 from xferlab.analysis.remarks import final_remarks, lost_lines
 from xferlab.config.recipe import Recipe
 from xferlab.config.schema import TrainConfig, interval
-from xferlab.errors import XferlabError
+from xferlab.escaping import guard_logs
 from xferlab.exams.inspection import inspect
 from xferlab.files import delete_partial, sha256_of, write_json
 from xferlab.prepare import prepare
+from xferlab.runs.failure import report_failure, write_failure
 from xferlab.runs.faults import as_known
 from xferlab.runs.heartbeat import beating
+from xferlab.runs.inputs import inputs_of, refuse_in_between, write_inputs
 from xferlab.runs.lock import locked
 from xferlab.runs.predictions import keep_predictions
 from xferlab.runs.pruning import Pruned, forget_pruning
@@ -28,7 +30,6 @@ from xferlab.runs.record import (
     read_metrics,
     refuse_other_data,
     write_config,
-    write_error,
     write_status,
 )
 from xferlab.runs.recovery import Earlier, refuse_changed
@@ -77,6 +78,7 @@ def run(recipe: Recipe, folder: Path) -> float | None:
         ConfigError: the folder holds another config's run, or a process that is at work.
         Interrupted: a signal asked to stop; the state is saved.
     """
+    guard_logs()
     with locked(folder), beating(folder), StopRequest() as stop:
         before = refuse_changed(folder, recipe)
         if before and before.status == "finished" and not before.changed:
@@ -87,6 +89,7 @@ def run(recipe: Recipe, folder: Path) -> float | None:
         if before and before.status == "pruned":
             forget_pruning(folder)
         write_config(folder, recipe.config)
+        write_inputs(folder, inputs_of(recipe.config))
         write_status(folder, "running")
         (folder / "error.txt").unlink(missing_ok=True)
         status, best, reserve = "finished", None, bytearray(RESERVE)
@@ -102,30 +105,18 @@ def run(recipe: Recipe, folder: Path) -> float | None:
         except (Exception, SystemExit) as e:
             del reserve
             known = as_known(e) or e
-            _write_failure(folder, known)
-            log.error("%s", known, exc_info=None if isinstance(known, XferlabError) else known)
+            write_failure(folder, known, "nan" if isinstance(known, Diverged) else "failed")
+            report_failure(known)
             raise known from e
         write_status(folder, status)
         delete_snapshots(folder / "checkpoints")
         return best
 
 
-def _write_failure(folder: Path, error: BaseException) -> None:
-    """Keep a failure beside the run, if there is still a folder and room in it."""
-    if not (folder / "status.json").exists():
-        return
-    status = "nan" if isinstance(error, Diverged) else "failed"
-    what = error.what if isinstance(error, XferlabError) else str(error).partition("\n")[0]
-    try:
-        write_status(folder, status, error=what or type(error).__name__)
-        write_error(folder, error)
-    except (OSError, MemoryError) as e:
-        log.error("the failure could not be written down: %s", str(e) or type(e).__name__)
-
-
 def _run(recipe: Recipe, folder: Path, stop: StopRequest, before: Earlier | None) -> float | None:
     log.info("run        %s  %s", recipe.run_id, _shown(folder))
     recipe, data = prepare(recipe)
+    refuse_in_between(folder, recipe.config)
     refuse_other_data(folder, fingerprint(data))
     experiment = assemble(recipe, data)
     rates = planned_rates(experiment.learning_rate, experiment.budget.total_steps)

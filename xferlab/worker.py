@@ -9,22 +9,31 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
+from xferlab.config.overrides import as_word
 from xferlab.discovery import load_plugins
-from xferlab.errors import XferlabError
+from xferlab.errors import ConfigError, XferlabError
+from xferlab.escaping import guard_logs
 from xferlab.runs.lock import refuse_links
+from xferlab.runs.places import flat_words, refuse_places_outside
 from xferlab.runs.record import write_error, write_status
 from xferlab.runs.signals import Interrupted, StopRequest
-from xferlab.sweep.frozen import frozen_recipe
+from xferlab.sweep.frozen import frozen_recipe, read_job
 from xferlab.sweep.pool import SAY_WHERE
 from xferlab.sweep.state import FINISHED, state_of
 
 log = logging.getLogger("xferlab")
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the job and return the exit code: 0 done, 1 failed, 2 refused, 130 or 143 stopped."""
+def main(argv: list[str] | None = None, typed: Sequence[str] = ()) -> int:
+    """Run the job and return the exit code: 0 done, 1 failed, 2 refused, 130 or 143 stopped.
+
+    Args:
+        argv: the words of this command.
+        typed: places that its config may name outside the working directory, ``key=value``.
+    """
     parser = argparse.ArgumentParser(prog="python -m xferlab.worker", description=__doc__)
     parser.add_argument("folder", type=Path, help="a job's folder, with its job.json")
     parser.add_argument(
@@ -36,6 +45,9 @@ def main(argv: list[str] | None = None) -> int:
         threading.Thread(target=_stop_when_input_closes, daemon=True).start()
     try:
         refuse_links(words.folder)
+        if not words.tied:  # nobody has planned it just now: it may be a stranger's
+            record = read_job(words.folder)
+            refuse_places_outside(words.folder, record["config"], record, typed)
     except XferlabError as e:
         print(e, file=sys.stderr)
         return e.exit_code
@@ -48,6 +60,24 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as e:  # noqa: BLE001 - a plugin may raise anything; the run has told it
         return e.exit_code if isinstance(e, XferlabError) else 1
     return 0
+
+
+def recover_job(folder: Path, typed: Sequence[str]) -> int:
+    """Continue a job of a sweep; what is typed must be what the job was planned with.
+
+    Raises:
+        ConfigError: a word asks for something else.
+    """
+    known = dict(flat_words(read_job(folder)["config"]))
+    for word in typed:
+        key, _, value = word.partition("=")
+        if as_word(key, known.get(key)) != word and known.get(key) != value:
+            raise ConfigError(
+                f"a job of a sweep is continued as it was planned, and '{word}' is not that",
+                where=f"--recover={folder}",
+                fix="leave the word out, or type the sweep's command again",
+            )
+    return main([str(folder)], typed)
 
 
 def run_frozen(folder: Path) -> float | None:
@@ -82,6 +112,7 @@ def _log_to(path: Path) -> None:
     if sys.stderr.isatty():
         handlers.append(logging.StreamHandler())
     logging.basicConfig(level=logging.INFO, handlers=handlers)
+    guard_logs()
 
 
 if __name__ == "__main__":

@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from xferlab import Split, TaskSpec, TextData, register
+from xferlab.text.content import ReadsFiles
 from xferlab.text.labels import Rows, TaskChoice
 from xferlab.text.names_file import NAMES_FILE, names_beside
 from xferlab.text.overlaps import check_columns, refuse_shared_files
+from xferlab.text.paths import find_files
 from xferlab.text.splits import check_fields, known_split, no_limit, text_data
-from xferlab.text.tables import find_files, read_table
+from xferlab.text.tables import MAX_ROWS, read_table
 
 
 @register("data", "files")
 @dataclass(frozen=True)
-class Files:
+class Files(ReadsFiles):
     """Rows of your own CSV, TSV, JSON lines or Parquet files.
 
     Attributes:
@@ -29,11 +31,13 @@ class Files:
         class_names: every class, in label order; empty takes those of a ``labels.txt`` beside the
             training file (one a line) if they fit, or else the labels that occur, sorted.
         label_separator: what stands between several labels of a row.
-        separator: what stands between columns of a text file; empty goes by the suffix.
+        separator: what stands between columns of a text file; empty takes what a first line
+            ``sep=;`` declares, or else goes by the suffix.
         validation_share: share of the training rows to hold back if there is no validation file.
         max_length: longest input, in tokens; longer ones are cut.
         limit: most rows of ``train``, ``validation`` and ``test``, a sample drawn with the seed
-            in which classes keep their shares; null for all.
+            in which classes keep their shares; below 1 a share of the rows; null for all.
+        max_rows: most rows of a split that are read; files with more are refused.
     """
 
     train: str
@@ -48,10 +52,11 @@ class Files:
     separator: str = ""
     validation_share: float = 0.1
     max_length: int = 128
-    limit: dict[str, int | None] = field(default_factory=no_limit)
+    limit: dict[str, int | float | None] = field(default_factory=no_limit)
+    max_rows: int = MAX_ROWS
 
     def __post_init__(self) -> None:
-        check_fields(self.max_length, self.validation_share, self.limit)
+        check_fields(self.max_length, self.validation_share, self.limit, self.max_rows)
         check_columns(self.text, self.pair, self.label)
         if not self.label_separator:
             raise ValueError("label_separator must be one character or more")
@@ -60,10 +65,9 @@ class Files:
 
     def build(self, seed: int) -> TextData:
         """Return the rows of all files."""
-        paths = {"train": self.train, "validation": self.validation, "test": self.test}
-        refuse_shared_files({k: find_files(p, f"data.{k}") for k, p in paths.items() if p})
+        refuse_shared_files({k: find_files(p, f"data.{k}") for k, p in self.paths().items()})
         return text_data(
-            {name: self._rows(path, name) for name, path in paths.items() if path},
+            {name: self._rows(path, name, seed) for name, path in self.paths().items()},
             seed,
             max_length=self.max_length,
             task=self.task,
@@ -77,12 +81,12 @@ class Files:
 
     def read(self, split: str, spec: TaskSpec, seed: int) -> Split | None:
         """Return the rows of one split's file, labelled by the names of a known task."""
-        path = {"train": self.train, "validation": self.validation, "test": self.test}[split]
+        path = self.paths().get(split)
         if not path:
             return None
         return known_split(
             split,
-            self._rows(path, split),
+            self._rows(path, split, seed),
             spec,
             label_separator=self.label_separator,
             suggested_names=self.class_names or self._names(path, split),
@@ -95,8 +99,19 @@ class Files:
         """Return the names beside a split's first file, unless the user names the classes."""
         return [] if self.class_names else names_beside(find_files(path, f"data.{split}")[0])
 
-    def _rows(self, path: str, split: str) -> Rows:
-        table = read_table(path, f"data.{split}", self.separator.replace("\\t", "\t"))
+    def _rows(self, path: str, split: str, seed: int) -> Rows:
+        asked = {self.text: "data.text", self.label: "data.label"}
+        if self.pair:
+            asked[self.pair] = "data.pair"
+        table = read_table(
+            path,
+            f"data.{split}",
+            self.separator.replace("\\t", "\t"),
+            columns=asked,
+            max_rows=self.max_rows,
+            limit=self.limit.get(split),
+            seed=seed,
+        )
         return Rows(
             texts=table.column(self.text, "data.text"),
             labels=table.column(self.label, "data.label"),

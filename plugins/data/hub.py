@@ -6,10 +6,12 @@ import logging
 from dataclasses import dataclass, field
 
 from xferlab import ConfigError, TextData, register
+from xferlab.text.content import content_of_dataset
 from xferlab.text.hub_rows import HubDataset
 from xferlab.text.labels import TaskChoice
 from xferlab.text.overlaps import check_columns
 from xferlab.text.splits import check_fields, no_limit, text_data
+from xferlab.text.tables import MAX_ROWS
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +38,8 @@ class Hub:
         validation_share: share of the training rows to hold back if ``validation`` is null.
         max_length: longest input, in tokens; longer ones are cut.
         limit: most rows of ``train``, ``validation`` and ``test``, a sample drawn with the seed
-            in which classes keep their shares; null for all.
+            in which classes keep their shares; below 1 a share of the rows; null for all.
+        max_rows: most rows of a split that are read; data with more are refused.
     """
 
     id: str
@@ -53,10 +56,11 @@ class Hub:
     label_separator: str = "|"
     validation_share: float = 0.1
     max_length: int = 128
-    limit: dict[str, int | None] = field(default_factory=no_limit)
+    limit: dict[str, int | float | None] = field(default_factory=no_limit)
+    max_rows: int = MAX_ROWS
 
     def __post_init__(self) -> None:
-        check_fields(self.max_length, self.validation_share, self.limit)
+        check_fields(self.max_length, self.validation_share, self.limit, self.max_rows)
         check_columns(self.text, self.pair, self.label)
         for name in ("validation", "test"):
             if getattr(self, name) == self.train:
@@ -64,12 +68,15 @@ class Hub:
         if not self.label_separator:
             raise ValueError("label_separator must be one character or more")
 
+    def inputs(self) -> dict[str, str]:
+        return content_of_dataset(self.id, self.revision)
+
     def build(self, seed: int) -> TextData:
         """Return the rows of the splits that have labels."""
         found = HubDataset(self.id, self.config, self.revision)
         names = {"train": self.train, "validation": self.validation, "test": self.test}
         splits = {
-            key: found.rows(name, key, self.text, self.pair, self.label)
+            key: found.rows(name, key, self.text, self.pair, self.label, self.max_rows)
             for key, name in names.items()
             if name
         }

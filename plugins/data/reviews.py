@@ -7,9 +7,12 @@ from pathlib import Path
 
 import xferlab
 from xferlab import TextData, register
+from xferlab.files import digest_of
 from xferlab.text.labels import Rows
 from xferlab.text.splits import SPLITS, check_fields, no_limit, text_data
 from xferlab.text.tables import read_table
+
+FOLDER = Path(xferlab.__file__).parent / "box" / "reviews"
 
 
 @register("data", "reviews")
@@ -20,19 +23,21 @@ class Reviews:
     Attributes:
         max_length: longest input, in tokens; longer ones are cut.
         limit: most rows of ``train``, ``validation`` and ``test``, a sample drawn with the seed
-            in which classes keep their shares; null for all.
+            in which classes keep their shares; below 1 a share of the rows; null for all.
     """
 
     max_length: int = 64
-    limit: dict[str, int | None] = field(default_factory=no_limit)
+    limit: dict[str, int | float | None] = field(default_factory=no_limit)
 
     def __post_init__(self) -> None:
         check_fields(self.max_length, limit=self.limit)
 
+    def inputs(self) -> dict[str, str]:
+        return {name: digest_of([FOLDER / f"{name}.csv"]) for name in SPLITS}
+
     def build(self, seed: int) -> TextData:
         """Return the rows of the three files in the box."""
-        folder = Path(xferlab.__file__).parent / "box" / "reviews"
-        tables = {name: read_table(str(folder / f"{name}.csv"), "data") for name in SPLITS}
+        tables = {name: read_table(str(FOLDER / f"{name}.csv"), "data") for name in SPLITS}
         rows = {
             name: Rows(table.columns["text"], table.columns["label"], place=table.place)
             for name, table in tables.items()

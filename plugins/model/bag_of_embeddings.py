@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xferlab import Task, TaskSpec, TextModel, register
+from xferlab.pretrained.content import ReadsCheckpoint
 
 
 @register("model", "bag_of_embeddings")
 @dataclass(frozen=True)
-class BagOfEmbeddings:
+class BagOfEmbeddings(ReadsCheckpoint):
     """Mean of word-piece embeddings, then one dense layer: the baseline that ignores order.
 
     After Joulin et al. 2017 (fastText), on the pieces of an encoder's tokenizer.
@@ -23,11 +24,6 @@ class BagOfEmbeddings:
     checkpoint: str = "bundled:bert"
     width: int = 64
     dropout: float = 0.1
-
-    def fetch(self):
-        from xferlab.pretrained.checkpoints import resolve
-
-        return resolve(self.checkpoint, weights=False)
 
     def build(self, spec: TaskSpec) -> TextModel:
         return self.restore(spec, self.fetch().folder)

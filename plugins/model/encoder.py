@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from xferlab import Task, TaskSpec, TextModel, register
+from xferlab.pretrained.content import ReadsCheckpoint
 
 
 class Pooling(Enum):
@@ -17,7 +18,7 @@ class Pooling(Enum):
 
 @register("model", "encoder")
 @dataclass(frozen=True)
-class Encoder:
+class Encoder(ReadsCheckpoint):
     """A pretrained encoder (BERT and its family) with a freshly initialised head of logits.
 
     Attributes:
@@ -39,16 +40,10 @@ class Encoder:
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be from 0 to below 1, got {self.dropout}")
 
-    def fetch(self):
-        from xferlab.pretrained.checkpoints import resolve
-
-        return resolve(self.checkpoint, weights=self.pretrained)
-
     def longest(self) -> int:
         from xferlab.pretrained.encoder_config import read_encoder_config
 
-        checkpoint = self.fetch()
-        return read_encoder_config(checkpoint.config, checkpoint.source).positions
+        return read_encoder_config(self.fetch().config, self.checkpoint).positions
 
     def check(self, spec: TaskSpec) -> tuple[str, ...]:
         from xferlab.pretrained.fits import blocks_for

@@ -28,6 +28,11 @@ class FromRun:
 
         return {"run": identity_of(self.run), "keep_head": self.keep_head}
 
+    def inputs(self) -> dict[str, str]:
+        from xferlab.inference.continuing import content_of_run
+
+        return content_of_run(self.run)
+
     def fetch(self):
         from xferlab.inference.continuing import earlier_run
 

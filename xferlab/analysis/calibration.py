@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from xferlab.analysis.answers import Answers
-from xferlab.analysis.escaping import csv_text
 from xferlab.contracts import Task
+from xferlab.escaping import csv_text
 
 if TYPE_CHECKING:
     import numpy as np

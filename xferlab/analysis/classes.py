@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from xferlab.analysis.answers import Answers
-from xferlab.analysis.escaping import csv_text
 from xferlab.contracts import Task
 from xferlab.errors import printable
+from xferlab.escaping import csv_text
 from xferlab.kit.entities import NO_ENTITY, strange_tag, type_of
 
 HEADER = ("class", "precision", "recall", "f1", "support")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xferlab.analysis.answers import Answers
-from xferlab.analysis.escaping import csv_text
 from xferlab.contracts import Task
+from xferlab.escaping import csv_text
 from xferlab.kit.entities import strange_tag, type_of
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ from xferlab.analysis.calibration import Calibration, Residuals, calibration_of,
 from xferlab.analysis.classes import Report, class_report
 from xferlab.analysis.confusion import Confusion, LabelCounts, confusion_of
 from xferlab.analysis.drawing import calibration_picture, confusion_picture, residuals_picture
-from xferlab.analysis.escaping import csv_text
 from xferlab.analysis.lost_words import LostWords
 from xferlab.analysis.mistakes import NUMBER, Mistakes, mistakes_of
 from xferlab.analysis.verdict import verdict
 from xferlab.contracts import Task
 from xferlab.errors import printable
+from xferlab.escaping import csv_text
 from xferlab.kit.unread import is_unread
 from xferlab.pictures import as_png_bytes
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from xferlab.analysis.answers import Answers
-from xferlab.analysis.escaping import csv_text, markdown, markdown_table
 from xferlab.contracts import Task
+from xferlab.escaping import csv_text, markdown, markdown_table
 from xferlab.kit.entities import spans, strange_tag
 
 NUMBER = 50

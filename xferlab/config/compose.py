@@ -21,6 +21,7 @@ from xferlab.config.overrides import parse_overrides, refuse_sweep_words
 from xferlab.config.recipe import Recipe, read, run_id
 from xferlab.config.safety import refuse_code, refuse_hydra_keys, refuse_search_path
 from xferlab.config.schema import RootConfig, SweepConfig
+from xferlab.config.suggestions import data_meant
 from xferlab.contracts import GROUPS
 from xferlab.errors import ConfigError, XferlabError, raise_together
 from xferlab.registry import REGISTRY, Registry
@@ -100,10 +101,11 @@ def _refuse_two(overrides: Sequence[str]) -> None:
     for override in parse_overrides(overrides):
         group, value = override.key_or_group, override.value()
         if group in GROUPS and group != "metric" and isinstance(value, list) and len(value) > 1:
+            fix = f"-m {group}={','.join(map(str, value))}  runs a job for each"
+            if group == "data" and data_meant(str(value[0])):
+                fix = f"{data_meant(str(value[0]))}; a glob names several files of one split"
             raise ConfigError(
-                f"{group} takes one plugin, got {len(value)}",
-                where=f"{group} ({TYPED})",
-                fix=f"-m {group}={','.join(map(str, value))}  runs a job for each",
+                f"{group} takes one plugin, got {len(value)}", where=f"{group} ({TYPED})", fix=fix
             )
 
 
@@ -133,8 +135,19 @@ def _check_folders(cfg: DictConfig) -> None:
 
 @contextmanager
 def _hydra() -> Iterator[None]:
-    with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
-        yield
+    """Initialise Hydra for a composition, also within a job or a sweep that Hydra itself runs.
+
+    A search composes its jobs there. Hydra is one for the whole process and refuses to be
+    initialised twice, so the one that is at work is put aside, and put back.
+    """
+    one = GlobalHydra.instance()
+    at_work = one.hydra
+    one.clear()
+    try:
+        with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
+            yield
+    finally:
+        GlobalHydra.instance().hydra = at_work
 
 
 def preflight(overrides: Sequence[str], config_name: str = "config") -> tuple[DictConfig, Recipe]:

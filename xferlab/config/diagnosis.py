@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from xferlab.config.folders import defaults_of_file, files_in, find, shown
 from xferlab.config.origins import CHOICES, TYPED, Word, layers_of, origin, origin_of_choice
-from xferlab.config.suggestions import better_key, better_name
+from xferlab.config.suggestions import better_key, better_name, data_meant
 from xferlab.contracts import GROUPS
 from xferlab.errors import ConfigError, UnknownKey, XferlabError, did_you_mean, kept_in
 from xferlab.registry import REGISTRY
@@ -165,6 +165,14 @@ def _missing(e: MissingConfigException, words: Sequence[str], config_name: str) 
         return ConfigError(
             what, where=f"--config-name {name}", fix=did_you_mean(name, files_in(""))
         )
+    if (e.missing_cfg_file or "").startswith("data/"):
+        group = "data"
+        name = str(e.missing_cfg_file).removeprefix("data/")
+        fix = data_meant(name)
+        if fix:
+            place = origin_of_choice(group, name, words, config_name)
+            where = f"data={name} ({place})" if place else f"data={name}"
+            return ConfigError(f"there is no data named '{name}'", where=where, fix=fix)
     known = {g: [*REGISTRY.names(g), *files_in(g)] for g in CHOICES}
     known.setdefault(group, list(e.options or []))
     error = REGISTRY.unknown(group or "file", name, better_name(group, name, known))

@@ -41,7 +41,11 @@ class YamlFolder(FileConfigSource):
         path = Path(self.path) / self._normalize_file_name(config_path)
         check_yaml(path)
         try:
-            return super().load_config(config_path)
+            result = super().load_config(config_path)
+            text = path.read_text(encoding="utf-8")
+            if text.startswith("\ufeff"):  # Hydra's reader finds no  # @package  behind it
+                result.header = self._get_header_dict(text[1:512])
+            return result
         except ValueError as e:
             fix = "write  # @package _global_  or leave the line out"
             raise ConfigError(str(e), where=f"{shown(path)}:1", fix=fix) from e

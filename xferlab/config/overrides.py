@@ -49,6 +49,20 @@ def as_word(key: str, value: Any) -> str:
     return f"{key}={_as_text(value)}"
 
 
+def typed(key: str, value: Any) -> str:
+    """Return what a person types to set ``key``, quoted so that a shell and Hydra both read it.
+
+    >>> print(typed("data.separator", ";"), typed("data.text", "text_a"), typed("--text", "a b"))
+    "data.separator=';'" data.text=text_a --text='a b'
+    """
+    if key.startswith("--"):
+        return f"{key}={shlex.quote(str(value))}"
+    word = as_word(key, value)
+    if "'" in word and not set('"$`\\!') & set(word):
+        return f'"{word}"'
+    return shlex.quote(word)
+
+
 def _as_text(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]

@@ -41,7 +41,7 @@ METRICS_OF_TASK: dict[Task, dict[str, dict[str, str]]] = {
 # Keys of a composed config that are about running it, no part of the experiment.
 NOT_EXPERIMENT = ("hydra", "sweep")
 # Keys that say how a run is kept, not what it computes.
-NOT_IDENTITY = ("name", "train.checkpoint_every", "train.resume")
+NOT_IDENTITY = ("name", "train.checkpoint_every", "train.resume", "train.split_on_oom")
 LARGEST_SEED = 2**32  # what NumPy and Keras take
 
 
@@ -155,9 +155,20 @@ def _metrics(nodes: Any, registry: Registry) -> dict[str, Any]:
     mistakes: list[XferlabError] = []
     for name, node in nodes.items():
         with kept_in(mistakes):
+            _check_metric_name(str(name))
             metrics[name] = registry.create("metric", node, f"metric.{name}")
     raise_together(mistakes)
     return metrics
+
+
+def _check_metric_name(name: str) -> None:
+    """Raise ConfigError for a name that a table's head or a log cannot hold as it is."""
+    if not (name[:1].isalnum() and name.isprintable()):
+        raise ConfigError(
+            f"a metric may not be called {name!r}",
+            where="metric",
+            fix="begin its name with a letter, without control characters",
+        )
 
 
 def _every_default(registry: Registry) -> dict[str, Any]:

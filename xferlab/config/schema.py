@@ -89,6 +89,9 @@ class TrainConfig:
         checkpoint_every: how often the run's whole state is saved, in optimizer steps (``500``) or
             time (``5min``); null for only when it is asked to stop. By time it never costs more
             than a fiftieth of the run.
+        split_on_oom: where a batch does not fit into memory, compute it in halves, quarters and so
+            on, whose gradients are added up: the optimizer step stays the same, which batches of
+            half the size with ``accumulate`` doubled would not. The run reports and records it.
         resume: ``auto`` goes on with an interrupted run of the same config, if there is one.
     """
 
@@ -104,6 +107,7 @@ class TrainConfig:
     restore_best: bool | None = None
     deterministic: bool = True
     checkpoint_every: str | None = "5min"
+    split_on_oom: bool = True
     resume: Resume = Resume.never
 
     def __post_init__(self) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from xferlab.config.overrides import typed
 from xferlab.config.schema import TrainConfig
 from xferlab.config.words import KEYS, answer, other_family, our_name, our_word
 from xferlab.errors import NONE, UnknownKey, did_you_mean, nearest
@@ -111,6 +115,26 @@ def better_name(group: str, name: str, known: Mapping[str, Sequence[str]]) -> st
         if other != group and near:
             return f"did you mean {_choice(other, near)}?"
     return did_you_mean(name, here)
+
+
+DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".txt")
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def data_meant(name: str) -> str:
+    """Return the remedy for a file, folder or repository where a plugin's name should be.
+
+    >>> data_meant("train.csv"), data_meant("stanfordnlp/imdb"), data_meant("revews")
+    ('data=files data.train=train.csv', 'data=hub data.id=stanfordnlp/imdb', '')
+    """
+    path = Path(name).expanduser()
+    if path.suffix.lower() in DATA_SUFFIXES or "*" in name or os.path.isfile(path):
+        return f"data=files {typed('data.train', name)}"
+    if os.path.isdir(path):
+        return f"data=files data.train=FILE, with a file of {name}"
+    if _REPOSITORY.fullmatch(name):
+        return f"data=hub {typed('data.id', name)}"
+    return ""
 
 
 def _checkpoint(name: str) -> str:

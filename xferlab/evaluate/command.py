@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from xferlab.analysis.bootstrap import SAMPLES
 from xferlab.analysis.evaluation import Evaluation
 from xferlab.analysis.mistakes import NUMBER
 from xferlab.errors import printable
-from xferlab.evaluate.keeping import keep
+from xferlab.escaping import guard_logs
+from xferlab.evaluate.keeping import keep, places_of
 from xferlab.evaluate.rows import Chosen, choose_rows
 from xferlab.flags import FlagParser
+from xferlab.inference.folder import WEIGHTS
 from xferlab.inference.run import Run, load_run
 
 ABOUT = "Score a finished run on its own test rows, or on any others."
@@ -22,6 +26,7 @@ rows:
   (none)                          the run's own test split, or validation if it has no test
   split=validation                another of its own splits
   data.test=new.csv               a file with the columns that the run was trained with
+  weights=last                    the last epoch's weights, not the best one's (or weights=best)
   data=files data.test=new.csv data.label=stars
                                   any data, also where the run's own is gone
 
@@ -44,8 +49,12 @@ def evaluate(argv: list[str]) -> int:
         parser.add_argument(name, type=_count, default=usual, metavar="N", help=told)
     flags = parser.read(argv)
     _show_notes()
-    run = load_run(flags.run)
-    chosen = choose_rows(run, flags.words)
+    weights, words = weights_of(flags.words)
+    run = load_run(flags.run, weights)
+    chosen = choose_rows(run, words)
+    if weights and weights != run.content.metrics["weights"]:
+        chosen = replace(chosen, name=f"{chosen.name}-{weights}")
+    places_of(run.folder, chosen.name)  # may be written to, before anything slow
     evaluation = run.evaluation(chosen.rows, chosen.name, flags.samples, flags.mistakes)
     record = evaluation.record(
         split=chosen.split,
@@ -55,9 +64,15 @@ def evaluate(argv: list[str]) -> int:
         weights=run.content.digest,
     )
     folder = keep(evaluation, run.folder, record)
-    print("\n".join(lines(run, chosen, evaluation, folder)))
+    print("\n".join(map(printable, lines(run, chosen, evaluation, folder))))
     sys.stdout.flush()
     return 0
+
+
+def weights_of(words: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Return which weights ``weights=last`` asks for, and the other words."""
+    asked = [word.partition("=")[2] for word in words if word.startswith("weights=")]
+    return (asked[-1] if asked else None), [w for w in words if not w.startswith("weights=")]
 
 
 def _show_notes() -> None:
@@ -66,6 +81,7 @@ def _show_notes() -> None:
     log.setLevel(logging.INFO)
     if not log.handlers and not logging.getLogger().handlers:
         log.addHandler(logging.StreamHandler())
+    guard_logs()
 
 
 def _count(word: str) -> int:
@@ -78,7 +94,8 @@ def lines(run: Run, chosen: Chosen, evaluation: Evaluation, folder: Path) -> lis
     """Return what a person wants to see first, and where the rest is."""
     told = [f"{run.folder}  {evaluation.name}, {len(evaluation.answers):,} rows", ""]
     told += evaluation.table().splitlines()
-    if chosen.name == chosen.split and not chosen.own:
+    own_names = [chosen.split, *(f"{chosen.split}-{weights}" for weights in WEIGHTS)]
+    if chosen.name in own_names and not chosen.own:
         told += ["", f"note       the rows of {chosen.split} are not those of the training:"
                  " these scores are not metrics.json's"]  # fmt: skip
     told += [f"note       {printable(note)}" for note in evaluation.notes]

@@ -11,6 +11,7 @@ from typing import Any
 
 from xferlab.analysis.evaluation import Evaluation
 from xferlab.files import PARTIAL, write_whole
+from xferlab.runs.gate import own_place
 
 FOLDER = "evaluations"
 
@@ -28,7 +29,7 @@ def keep(evaluation: Evaluation, run_folder: Path, record: Mapping[str, Any]) ->
     Returns:
         The evaluation's folder.
     """
-    folder = run_folder / FOLDER / evaluation.name
+    folder, board = places_of(run_folder, evaluation.name)
     pictures = evaluation.pictures(f"{run_folder.resolve().name}  {evaluation.name}")
     files: dict[str, str | bytes] = {**evaluation.files(record), **pictures}
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -46,8 +47,18 @@ def keep(evaluation: Evaluation, run_folder: Path, record: Mapping[str, Any]) ->
             aside.rename(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    _log(evaluation, run_folder / "tensorboard" / f"evaluation-{evaluation.name}", pictures)
+    _log(evaluation, board, pictures)
     return folder
+
+
+def places_of(run_folder: Path, name: str) -> tuple[Path, Path]:
+    """Return where an evaluation is written, and where its TensorBoard log is.
+
+    Raises:
+        ConfigError: one of them lies behind a link.
+    """
+    board = own_place(run_folder, "tensorboard", f"evaluation-{name}")
+    return own_place(run_folder, FOLDER, name), board
 
 
 def _umask() -> int:

@@ -18,6 +18,8 @@ from xferlab.errors import ConfigError, did_you_mean
 from xferlab.exams.data_rules import inspect_data
 from xferlab.inference.run import Run
 from xferlab.registry import REGISTRY
+from xferlab.runs.inputs import read_inputs
+from xferlab.runs.places import refuse_places_outside
 from xferlab.runs.record import fingerprint
 from xferlab.text.class_names import known_codes
 from xferlab.text.labels import Rows, label_array
@@ -60,15 +62,23 @@ def choose_rows(run: Run, words: Sequence[str]) -> Chosen:
     split, overrides = _split_of(words)
     split = split or _usual_split(run, overrides)
     if not overrides:
+        _refuse_outside(run, run.config, ())
         return _own_rows(run, split)
     composed = [*_own_words(run, overrides), *_filled(run, overrides, split), *overrides]
     preflight(composed)
     recipe = read(compose_config(composed))
+    _refuse_outside(run, recipe.config, overrides)
     rows = _new_rows(run, recipe.data, split, run.recipe.seed)
     digest = _digest(run.spec, rows)
     return Chosen(
         f"{_called(recipe.config['data'], split)}-{digest[:6]}", split, rows, digest, False
     )
+
+
+def _refuse_outside(run: Run, config: Mapping[str, Any], typed: Sequence[str]) -> None:
+    """Raise ConfigError if the run, which may be a stranger's, names data outside as its own."""
+    own = {"data": config["data"]}
+    refuse_places_outside(run.folder, own, read_inputs(run.folder), typed)
 
 
 def _split_of(words: Sequence[str]) -> tuple[str | None, list[str]]:

@@ -46,6 +46,9 @@ def _class_problems(spec: TaskSpec) -> Iterator[Problem]:
     names = spec.class_names
     if len(set(names)) < len(names):
         yield f"names a class twice: {', '.join(map(str, names[:8]))}", "name each class once"
+    broken = [name for name in names if not str(name).isascii() and not _is_unicode(str(name))]
+    if broken:
+        yield f"names a class {broken[0]!r}, which is not Unicode", "name classes in Unicode"
     if spec.task is Task.regression and names:
         yield f"names {len(names)} classes for a regression", "class_names=(), or another task"
     least = {Task.regression: 0, Task.multi_label: 1}.get(spec.task, 2)
@@ -55,6 +58,14 @@ def _class_problems(spec: TaskSpec) -> Iterator[Problem]:
             f"has {count}; {spec.task.value} needs {least} or more",
             "name all in spec.class_names",
         )
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _row_problems(name: str, split: Split, spec: TaskSpec) -> Iterator[Problem]:

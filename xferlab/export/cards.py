@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from xferlab.analysis.escaping import markdown
 from xferlab.contracts import Emits, Task, TaskSpec
 from xferlab.errors import printable
+from xferlab.escaping import markdown
 
 if TYPE_CHECKING:
     from xferlab.inference.run import Run

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from xferlab.errors import ConfigError, did_you_mean
+from xferlab.escaping import visible
 from xferlab.flags import FlagParser
 
 
@@ -13,6 +14,7 @@ def export(argv: list[str]) -> int:
     from xferlab.export.exporting import export_run
     from xferlab.export.formats import FORMATS
     from xferlab.inference.run import load_run
+    from xferlab.runs.gate import own_place
 
     width = max(map(len, FORMATS))
     rows = [f"  {name:<{width}}  {kind.summary}" for name, kind in FORMATS.items()]
@@ -28,15 +30,18 @@ def export(argv: list[str]) -> int:
     parser.add_argument("--texts", metavar="FILE", type=Path,
                         help="compare on these, one a line, a tab between the texts of a pair;"
                         " default: made up from the vocabulary")  # fmt: skip
+    parser.add_argument("--weights", choices=("best", "last"),
+                        help="default: those that the run's scores are of")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="replace an earlier export")
     flags = parser.read(argv)
     if flags.to not in FORMATS:
         what = "no format is named" if flags.to is None else f"there is no format '{flags.to}'"
         fix = did_you_mean(flags.to or "", FORMATS)
         raise ConfigError(what, where=f"--to {flags.to or 'FORMAT'}", fix=fix)
-    folder = flags.output or flags.run / "export" / flags.to
-    done = export_run(load_run(flags.run), flags.to, folder, texts=flags.texts, force=flags.force)
-    print(f"compared   {done.texts:,} {done.source}")
+    run = load_run(flags.run, flags.weights)
+    folder = flags.output or own_place(flags.run, "export", flags.to)
+    done = export_run(run, flags.to, folder, texts=flags.texts, force=flags.force)
+    print(visible(f"compared   {done.texts:,} {done.source}"))
     print(f"difference {done.largest:.2g} at most (tolerance {done.tolerance:.2g})")
-    print(f"kept in    {folder}")
+    print(visible(f"kept in    {folder}"))
     return 0

@@ -10,7 +10,9 @@ from typing import Any
 from xferlab.contracts import TaskSpec
 from xferlab.errors import ConfigError
 from xferlab.inference.run import row_problem
-from xferlab.text.streams import Stream, StreamedRow, column_of, open_stream, text_lines
+from xferlab.text.lines import as_utf8
+from xferlab.text.stream_types import Stream, StreamedRow
+from xferlab.text.streams import LINE_COLUMNS, column_of, open_stream, text_lines
 
 CHUNK_ROWS = 8192
 CHUNK_LETTERS = 4_000_000
@@ -50,6 +52,11 @@ class Asked:
     stream: Stream | None = None
     waits: bool = False
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """What was guessed about the file."""
+        return self.stream.notes if self.stream else ()
+
     def chunks(self) -> Iterator[list[AskedRow]]:
         """Yield the rows, a bounded number at a time."""
         chunk: list[AskedRow] = []
@@ -83,22 +90,29 @@ def typed_rows(spec: TaskSpec, texts: Sequence[str]) -> Asked:
 def piped_rows(spec: TaskSpec) -> Asked:
     """Return the lines of standard input, one text a line, of pairs with a tab between the two."""
     waits = sys.stdin.isatty()
-    stream = text_lines(sys.stdin.buffer)
+    stream = text_lines(as_utf8(sys.stdin.buffer))
     names = ("first", "second") if spec.has_pairs else ("text", None)
     return Asked(_asked(spec, stream.rows(()), *names), stream, waits)
 
 
 def file_rows(
-    spec: TaskSpec, config: Mapping[str, Any], name: str, text: str | None, pair: str | None
+    spec: TaskSpec,
+    config: Mapping[str, Any],
+    name: str,
+    text: str | None,
+    pair: str | None,
+    separator: str = "",
 ) -> Asked:
-    """Return the rows of a file.
+    """Return the rows of a file, the same that a training would read.
 
     Args:
         spec: the task.
-        config: the run's: its ``data.text`` and ``data.pair`` are the usual columns.
+        config: the run's: its ``data.text`` and ``data.pair`` are the usual columns, its
+            ``data.separator`` is tried first.
         name: the file.
         text: column of the text, None for the usual one.
         pair: column of the second text, likewise.
+        separator: what stands between columns, "" for the usual.
 
     Raises:
         ConfigError: no such file or column.
@@ -109,17 +123,35 @@ def file_rows(
             where="--pair",
             fix="leave it out",
         )
-    stream = open_stream(name, "--file")
     data = config.get("data")
     usual = data if isinstance(data, Mapping) else {}
-    of_lines = tuple(stream.columns) == ("text", "first", "second")
-    wanted = ["first"] if of_lines and spec.has_pairs else [str(usual.get("text")), "text"]
+    wanted = [name for name in (usual.get("text"), "text") if isinstance(name, str)]
+    stream = _opened(name, [text] if text else wanted, separator, usual.get("separator"))
+    if tuple(stream.columns) == LINE_COLUMNS and spec.has_pairs:
+        wanted = ["first"]
     column = column_of(stream, text, wanted, "--text", name)
     second = None
     if spec.has_pairs:
-        second = column_of(stream, pair, [str(usual.get("pair")), "pair", "second"], "--pair", name)
+        known = [usual.get("pair"), "pair", "second"]
+        usual_pair = [name for name in known if isinstance(name, str)]
+        second = column_of(stream, pair, usual_pair, "--pair", name)
     columns = [column] if second is None else [column, second]
     return Asked(_asked(spec, stream.rows(columns), column, second), stream)
+
+
+def _opened(name: str, wanted: Sequence[str], separator: str, of_run: Any) -> Stream:
+    """Open a file by the separator that was typed, or the run's own, or the file's usual one."""
+    chosen = separator.replace("\\t", "\t")
+    own = of_run.replace("\\t", "\t") if isinstance(of_run, str) else ""
+    if not chosen and len(own) == 1:
+        try:
+            stream = open_stream(name, "--file", own, "--separator")
+        except ConfigError:
+            pass  # the file may be of another kind than the training's: its own is tried
+        else:
+            if set(wanted) & set(stream.columns):
+                return stream
+    return open_stream(name, "--file", chosen, "--separator")
 
 
 def _asked(

@@ -12,6 +12,7 @@ from xferlab.errors import ConfigError, printable
 from xferlab.files import replace_whole
 from xferlab.flags import FlagParser
 from xferlab.inference.asking import Asked, AskedRow, file_rows, piped_rows, typed_rows
+from xferlab.inference.folder import WEIGHTS
 from xferlab.inference.following import Following
 from xferlab.inference.run import Run, load_run
 from xferlab.inference.sinks import FORMATS, TEXT_SINKS, ParquetSink, Sink, format_of
@@ -37,8 +38,10 @@ def parser() -> FlagParser:
     words.add_argument("run", metavar="RUN", type=Path, help="the folder of a finished run")
     words.add_argument("texts", metavar="TEXT", nargs="*", help="texts; none reads standard input")
     words.add_argument("--file", help="a file of texts")
+    words.add_argument("--weights", choices=WEIGHTS, help="default: those of the run's scores")
     words.add_argument("--text", metavar="COLUMN", help="its column of texts")
     words.add_argument("--pair", metavar="COLUMN", help="its column of second texts")
+    words.add_argument("--separator", metavar="SIGN", default="", help="what parts its columns")
     words.add_argument("--output", type=Path, help="a .csv, .jsonl or .parquet file to write")
     words.add_argument(
         "--format", choices=FORMATS, help="without --output: table in a terminal, csv in a pipe"
@@ -51,7 +54,7 @@ def predict(argv: list[str]) -> int:
     flags = parser().read(argv)
     _refuse_contradictions(flags)
     kind = format_of(flags.output) if flags.output else flags.format
-    run = load_run(flags.run)
+    run = load_run(flags.run, flags.weights)
     asked = _asked(run, flags)
     if flags.output is None:
         kind = kind or ("table" if sys.stdout.isatty() else "csv")
@@ -66,7 +69,7 @@ def predict(argv: list[str]) -> int:
             codes.append(_answer(run, asked, lambda: TEXT_SINKS[str(kind)](run.spec, stream)))
 
     replace_whole(flags.output, write)
-    print(f"written    {flags.output}", file=sys.stderr)
+    print(f"written    {printable(str(flags.output))}", file=sys.stderr)
     return codes[0]
 
 
@@ -76,9 +79,17 @@ def _refuse_contradictions(flags: argparse.Namespace) -> None:
         raise ConfigError(
             "both a file and texts are given", where="--file", fix="leave one of them out"
         )
-    column = "--text" if flags.text else "--pair" if flags.pair else ""
+    of_file = {"--text": flags.text, "--pair": flags.pair, "--separator": flags.separator}
+    column = next((flag for flag, value in of_file.items() if value), "")
     if column and not flags.file:
-        raise ConfigError(f"{column} names a column of a file", where=column, fix="add --file FILE")
+        what = "says how a file is read" if column == "--separator" else "names a column of a file"
+        raise ConfigError(f"{column} {what}", where=column, fix="add --file FILE")
+    if len(flags.separator.replace("\\t", "\t")) > 1:
+        raise ConfigError(
+            f"a separator is one sign, got {flags.separator!r}",
+            where="--separator",
+            fix="for instance --separator=';', or --separator='\\t' for a tab",
+        )
     if flags.format and flags.output:
         raise ConfigError(
             "the suffix of --output says the format", where="--format", fix="leave --format out"
@@ -87,7 +98,10 @@ def _refuse_contradictions(flags: argparse.Namespace) -> None:
 
 def _asked(run: Run, flags: argparse.Namespace) -> Asked:
     if flags.file:
-        return file_rows(run.spec, run.config, flags.file, flags.text, flags.pair)
+        asked = file_rows(run.spec, run.config, flags.file, flags.text, flags.pair, flags.separator)
+        for note in asked.notes:
+            print(f"note       {printable(note)}", file=sys.stderr)
+        return asked
     if flags.texts:
         return typed_rows(run.spec, flags.texts)
     if sys.stdin.isatty():

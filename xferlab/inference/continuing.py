@@ -10,6 +10,7 @@ from typing import Any
 
 from xferlab.contracts import TaskSpec, TextModel
 from xferlab.errors import ConfigError
+from xferlab.files import digest_of
 from xferlab.inference.run import Run, load_run
 from xferlab.records import damaged, read_record
 from xferlab.registry import REGISTRY
@@ -38,6 +39,19 @@ def identity_of(folder: str) -> str:
         return str(record["sha256"][f"{record['weights']}.safetensors"])
     except (ConfigError, KeyError, RuntimeError, ValueError):
         return folder
+
+
+def content_of_run(folder: str) -> dict[str, str]:
+    """Return the digest of the earlier run's weights, and of each file that its model needs.
+
+    Raises:
+        ConfigError: there is no such run.
+    """
+    run = earlier_run(folder)
+    kept = {name: digest_of([run.folder / "model" / name]) for name in run.record["model"]}
+    return {f"run: {name}": digest for name, digest in kept.items()} | {
+        "run: weights": digest_of([run.content.weights])
+    }
 
 
 def continued(run: Run, spec: TaskSpec, *, keep_head: bool) -> TextModel:

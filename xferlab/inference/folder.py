@@ -6,6 +6,7 @@ type that it should have, and all of it is checked before TensorFlow is imported
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,15 +16,17 @@ from typing import Any
 
 from xferlab.config.safety import read_config_data
 from xferlab.contracts import Budget, Emits, Task, TaskSpec
-from xferlab.errors import ConfigError
+from xferlab.errors import ConfigError, did_you_mean
 from xferlab.files import sha256_of
 from xferlab.records import damaged, read_record
 from xferlab.runs.lock import is_locked
 from xferlab.runs.record import FORMAT, METRICS, RUN, read_status
-from xferlab.text.tables import nearest_file
+from xferlab.text.paths import nearest_file
 from xferlab.training.weights import read_weights_header
 
 LARGEST_RECORD = 50_000_000  # bytes of a record; one with 10,000 class names has a hundredth
+WEIGHTS = ("best", "last")
+"""Of the epoch with the best monitored value, and of the last one."""
 AGAIN = "copy the whole run folder again"
 
 
@@ -69,8 +72,12 @@ class RunFolder:
     digest: str
 
 
-def read_folder(folder: Path) -> RunFolder:
+def read_folder(folder: Path, weights: str | None = None) -> RunFolder:
     """Check a run's folder and return what it says.
+
+    Args:
+        folder: the run's.
+        weights: ``best`` or ``last``; None for those that the run's scores are of.
 
     Raises:
         ConfigError: there is no finished run, it is of another version, or a file is missing,
@@ -87,10 +94,10 @@ def read_folder(folder: Path) -> RunFolder:
     kept = {path.name for path in (folder / "model").glob("*")}
     for name in sorted(kept - record["model"].keys()):
         raise damaged(folder / "run.json", f"run.json does not know the file model/{name}")
-    weights = own_file(folder, f"checkpoints/{metrics['weights']}.safetensors")
-    read_weights_header(weights)
-    digest = metrics["sha256"].get(weights.name, "none")
-    _refuse_changed(weights, digest)
+    path = own_file(folder, f"checkpoints/{_chosen(weights) or metrics['weights']}.safetensors")
+    read_weights_header(path)
+    digest = metrics["sha256"].get(path.name, "none")
+    _refuse_changed(path, digest)
     plan = record["plan"]
     return RunFolder(
         folder=folder,
@@ -99,15 +106,30 @@ def read_folder(folder: Path) -> RunFolder:
         config=config,
         spec=_spec(folder, record),
         budget=Budget(plan["epochs"], plan["steps_per_epoch"], plan["steps"]),
-        weights=weights,
+        weights=path,
         digest=digest,
+    )
+
+
+def _chosen(weights: str | None) -> str | None:
+    if weights is None or weights in WEIGHTS:
+        return weights
+    raise ConfigError(
+        f"a run keeps no '{weights}' weights", where="weights", fix=did_you_mean(weights, WEIGHTS)
     )
 
 
 def own_file(folder: Path, name: str) -> Path:
     """Return the path of a run's file; it is there, an ordinary file, and inside the folder."""
     path = folder / name
-    real = path.resolve()
+    try:
+        real = path.resolve()
+        real.stat()
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as e:  # a name with a NUL, or of 5,000 letters
+        what = f"no file can have the name {name[:60]!r}"
+        raise ConfigError(what, where=str(folder), fix=AGAIN) from e
     if Path(name).is_absolute() or not real.is_relative_to(folder.resolve()):
         raise ConfigError(f"{name} leads out of the run's folder", where=str(folder), fix=AGAIN)
     if not real.is_file():
@@ -117,7 +139,7 @@ def own_file(folder: Path, name: str) -> Path:
 
 
 def _refuse_no_run(folder: Path) -> None:
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise ConfigError(f"there is no folder {folder}", where="RUN", fix=nearest_file(folder))
     if (folder / "sweep.json").exists():
         raise ConfigError(

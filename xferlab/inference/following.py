@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-from xferlab.text.streams import Stream
+from xferlab.text.stream_types import Stream
 from xferlab.training.progress import PLAIN_LINE_SECONDS, as_time, bar
 
 

@@ -25,20 +25,25 @@ from xferlab.registry import REGISTRY
 from xferlab.text.batches import begins_word
 from xferlab.text.labels import Rows
 from xferlab.text.splits import known_split
+from xferlab.text.stream_types import text_problem
 from xferlab.training.backend import import_backend
 from xferlab.training.evaluation import Forward
 from xferlab.training.weights import load_weights
 
 
-def load_run(folder: str | Path) -> Run:
+def load_run(folder: str | Path, weights: str | None = None) -> Run:
     """Return the finished run in ``folder``; TensorFlow is imported when its model is asked for.
+
+    Args:
+        folder: the run's.
+        weights: ``best`` or ``last``; None for those that the run's scores are of.
 
     Raises:
         ConfigError: there is none, or a file of it is missing, damaged or of another version, or
             the plugins of its model are not installed.
     """
     load_plugins(Path.cwd())
-    run = Run(read_folder(Path(folder)))
+    run = Run(read_folder(Path(folder), weights))
     for group in ("model", "transfer"):
         run.plugin(group)
     return run
@@ -278,10 +283,8 @@ def row_problem(spec: TaskSpec, text: Any, pair: Any = None) -> str:
             second = "second " * (part is pair and part is not text)
             is_none = part is None or part != part
             return f"has no {second}text" if is_none else f"is no text but {type(part).__name__}"
-        try:
-            part.encode()
-        except UnicodeEncodeError:
-            return "is not Unicode (UTF-8)"
+        if text_problem(part):
+            return text_problem(part)
     return ""
 
 

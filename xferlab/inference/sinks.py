@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 from xferlab.contracts import Task, TaskSpec
 from xferlab.errors import ConfigError
+from xferlab.escaping import csv_text, json_line
 from xferlab.inference.table import as_table
 
 FORMATS = ("table", "csv", "jsonl")
@@ -77,23 +76,29 @@ class TableSink:
 
 
 class CsvSink:
-    """CSV with a header; several labels are joined by ``|``, words and tags by a blank."""
+    """CSV with a header; several labels are joined by ``|``, words and tags by a blank.
+
+    A text that a spreadsheet would take for a formula begins with a ``'``.
+    """
 
     def __init__(self, spec: TaskSpec, stream: IO[str]) -> None:
         self._joint = "|" if spec.task is Task.multi_label else " "
         self._stream = stream
-        self._writer = csv.DictWriter(stream, columns_of(spec), restval="", lineterminator="\n")
-        self._writer.writeheader()
+        self._columns = columns_of(spec)
+        self._stream.write(csv_text([self._columns]))
 
     def write(self, rows: Sequence[dict[str, Any]]) -> None:
         """Write a line a row."""
-        self._writer.writerows({k: self._cell(v) for k, v in row.items()} for row in rows)
+        cells = [[self._cell(row.get(name, "")) for name in self._columns] for row in rows]
+        self._stream.write(csv_text(cells))
         self._stream.flush()
 
     def _cell(self, value: Any) -> Any:
-        if isinstance(value, list):
-            return self._joint.join("" if one is None else self._cell(one) for one in value)
-        return f"{value:.6g}" if isinstance(value, float) else value
+        if not isinstance(value, list):
+            return value
+        return self._joint.join(
+            f"{one:.6g}" if isinstance(one, float) else "" if one is None else one for one in value
+        )
 
     def close(self) -> None:
         """Do nothing."""
@@ -107,7 +112,7 @@ class JsonSink:
 
     def write(self, rows: Sequence[dict[str, Any]]) -> None:
         """Write a line a row."""
-        self._stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        self._stream.writelines(json_line(row) + "\n" for row in rows)
         self._stream.flush()
 
     def close(self) -> None:

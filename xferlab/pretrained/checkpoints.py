@@ -12,12 +12,11 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from xferlab.errors import ConfigError, did_you_mean
-from xferlab.files import sha256_of
+from xferlab.files import digest_of
 from xferlab.pretrained.safetensors_file import Tensor, read_header
 
 ARCHITECTURES = ("albert", "bert", "distilbert", "roberta", "xlm-roberta")
@@ -108,7 +107,7 @@ def resolve(checkpoint: str, *, weights: bool = True) -> Checkpoint:
         source=source,
         folder=folder,
         revision=revision,
-        sha256={path.name: _digest(path) for path in files if weights},
+        sha256={path.name: digest_of([path]) for path in files if weights},
         architecture=config["model_type"],
         parameters=sum(tensor.size for tensor in tensors.values() if tensor.is_real),
         config=config,
@@ -261,7 +260,7 @@ def _refuse_large_ids(folder: Path, where: str) -> None:
     if not (folder / "config.json").is_file():
         return
     rows = _read_table(folder / "config.json", where).get("vocab_size")
-    if not isinstance(rows, int) or isinstance(rows, bool):
+    if not isinstance(rows, int) or isinstance(rows, bool) or rows < 1:
         return
     for name, token, token_id in _written_ids(folder, where):
         if not isinstance(token_id, int) or not 0 <= token_id < rows:
@@ -321,7 +320,8 @@ def _weight_files(folder: Path, where: str) -> tuple[Path, ...]:
                 where=where,
                 fix="do not use this checkpoint: its index was tampered with or is broken",
             )
-        if not (folder / name).is_file():
+        if not os.path.isfile(folder / name):
+            name = name[:60] if name.isprintable() else repr(name[:60])
             raise ConfigError(
                 f"{_INDEX} names '{name}', which is not in {folder}",
                 where=where,
@@ -359,14 +359,3 @@ def _header(path: Path, where: str) -> dict[str, Tensor]:
             where=where,
             fix=f"copy or download it again: {path}",
         ) from error
-
-
-def _digest(path: Path) -> str:
-    status = path.stat()
-    return _digest_of_state(path, status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=64)
-def _digest_of_state(path: Path, size: int, changed: int) -> str:
-    """Return the digest; a process reads a file again only after it changed."""
-    return sha256_of(path)

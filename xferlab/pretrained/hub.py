@@ -61,7 +61,7 @@ def download(
 
     if not sys.stderr.isatty():
         disable_progress_bars()
-    _limit_waiting()
+    limit_waiting()
     where = f"model.checkpoint={repo_id}" + (f"@{revision}" if revision else "")
     try:
         commit = HfApi(library_name="xferlab").resolve_revision(repo_id, revision=revision)
@@ -172,7 +172,7 @@ class TooSlowError(OSError):
     """A server sends so little that waiting for it has no end."""
 
 
-def _limit_waiting() -> None:
+def limit_waiting() -> None:
     """Give the Hub's shared client a limit for each wait and a least speed.
 
     Its own calls of the Hub's API wait for ever for a server that takes a request and says nothing.

@@ -94,10 +94,17 @@ def _refuse_overlap(header: dict[str, Any]) -> None:
             raise ValueError(f"the tensors '{name}' and '{other}' share bytes")
 
 
+def _whole(number: Any) -> int:
+    """Return a whole number, or raise TypeError: JSON has 1e999, and true, too."""
+    if type(number) is not int:
+        raise TypeError(f"{number!r} is no whole number")
+    return number
+
+
 def _tensor(path: Path, offset: int, room: int, name: str, row: Any) -> Tensor:
     try:
-        dtype, shape = str(row["dtype"]), tuple(int(size) for size in row["shape"])
-        start, stop = (int(place) for place in row["data_offsets"])
+        dtype, shape = str(row["dtype"]), tuple(map(_whole, row["shape"]))
+        start, stop = map(_whole, row["data_offsets"])
     except (TypeError, KeyError, ValueError) as error:
         raise ValueError(f"its entry of the tensor '{name}' cannot be read") from error
     if stop > room:

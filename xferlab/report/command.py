@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from xferlab.errors import ConfigError, printable
+from xferlab.escaping import csv_text
 from xferlab.files import write_json, write_whole
 from xferlab.report.comparison import compare
 from xferlab.report.differences import difference_lines, difference_rows
@@ -27,6 +27,7 @@ from xferlab.report.tables import (
     closing_lines,
     columns_of,
     counted_states,
+    data_lines,
     job_rows,
     printed_job,
     printed_setting,
@@ -34,6 +35,7 @@ from xferlab.report.tables import (
     task_of,
 )
 
+FILES = ("report.html", "summary.md", "results.csv", "results.json")
 LONGEST_TABLE = 60
 """Rows that are printed; a longer table is written, and its best rows are shown."""
 
@@ -45,7 +47,7 @@ def report_on(folders: Sequence[Path], *, pictures: bool = False) -> list[Report
         folders: sweeps and runs.
         pictures: draw PNG files too, which takes a while; the page has its own charts.
     """
-    missing = [str(folder) for folder in folders if not folder.is_dir()]
+    missing = [str(folder) for folder in folders if not os.path.exists(folder)]
     if missing or not folders:
         raise ConfigError(
             "there is no such folder" if missing else "no folder is named",
@@ -53,26 +55,29 @@ def report_on(folders: Sequence[Path], *, pictures: bool = False) -> list[Report
             fix="python -m xferlab report outputs/sweeps/NAME",
         )
     parts = [(report, compare(report)) for report in read_reports(folders)]
+    refuse_taken_names(target_of(parts))
+    for line in parts[0][0].left_out:
+        print(f"left out   {printable(line)}")
     for report, comparison in parts:
         print_report(report)
         for line in difference_lines(comparison, report.better):
             print(line)
     target = write_report(parts, pictures=pictures)
-    print(f"kept in    {target}/: report.html, summary.md, results.csv, results.json")
+    print(
+        f"kept in    {printable(str(target))}/: report.html, summary.md, results.csv, results.json"
+    )
     return [report for report, _ in parts]
 
 
 def write_report(parts: Sequence[Part], *, pictures: bool = False) -> Path:
     """Write page, tables and pictures; return where: into the sweep, or for several beside them."""
-    folders = parts[0][0].folders
-    target = folders[0]
-    if len(folders) > 1:
-        target = Path("outputs/reports") / f"{datetime.now(UTC):%Y-%m-%d_%H-%M-%S}"
+    folders, target = parts[0][0].folders, target_of(parts)
     rows = [job_rows(report) for report, _ in parts]
-    write_whole(target / "results.csv", _as_csv([row for each in rows for row in each]))
+    write_whole(target / "results.csv", as_csv([row for each in rows for row in each]))
     groups = [
         {
             "task": task_of(report),
+            "data": dict(report.scored_on),
             "monitor": report.monitor,
             "better": report.better,
             "best": setting_row(report, report.best) if report.best else None,
@@ -91,12 +96,34 @@ def write_report(parts: Sequence[Part], *, pictures: bool = False) -> Path:
     return target
 
 
+def target_of(parts: Sequence[Part]) -> Path:
+    """Return where a report is written: into the one folder, or for several beside them."""
+    folders = parts[0][0].folders
+    if len(folders) > 1:
+        return Path("outputs/reports") / f"{datetime.now(UTC):%Y-%m-%d_%H-%M-%S}"
+    return folders[0]
+
+
+def refuse_taken_names(target: Path) -> None:
+    """Raise ConfigError if a folder has the name of one of a report's files."""
+    for name in FILES:
+        if (target / name).is_dir() and not (target / name).is_symlink():
+            raise ConfigError(
+                f"{name} is a folder here, and the report is a file of that name",
+                where=str(target / name),
+                fix="rename the folder",
+            )
+
+
 def print_report(report: Report) -> None:
     """Print the table, and under it seeds together, the best setting and what failed."""
     console = Console(soft_wrap=False)
     if not console.is_terminal:
         console = Console(width=200)
-    print(f"\nsweep      {', '.join(str(f) for f in report.folders)}  {counted_states(report)}")
+    folders = ", ".join(printable(str(folder)) for folder in report.folders)
+    print(f"\nsweep      {folders}  {counted_states(report)}")
+    for line in data_lines(report):
+        print(f"data       {printable(line)}")
     jobs: Sequence[JobResult] = report.jobs
     if len(jobs) > LONGEST_TABLE:
         sign = -1 if report.better == "max" else 1
@@ -122,10 +149,7 @@ def _table(rows: Sequence[Mapping[str, str]]) -> Table:
     return table
 
 
-def _as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    text = io.StringIO()
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows as CSV, a column for each key of any of them."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    writer = csv.DictWriter(text, fieldnames=columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text([columns, *([row.get(key, "") for key in columns] for row in rows)])

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from xferlab.report.results import JobResult
 from xferlab.report.row_scores import RowScore, row_score
-from xferlab.report.significance import LEVEL, ROWS, SEEDS, Difference, holm, over_rows, welch
+from xferlab.report.significance import (
+    LEVEL,
+    ROWS,
+    SEEDS,
+    Difference,
+    holm,
+    over_rows,
+    welch,
+    within,
+)
 from xferlab.runs.predictions import read_predictions
 from xferlab.sweep.state import FINISHED
 from xferlab.task import Emits, Task
@@ -24,6 +33,12 @@ FEWEST_ROWS = 20
 MOST_SETTINGS = 100
 """So many settings, the best first, are compared; and no more is corrected for."""
 MOST_DRAWS = 40_000_000
+SHARES = ("accuracy", "f1", "precision", "recall", "auc", "entity_f1", "subset_accuracy", "top_k")
+RANGES = {
+    **dict.fromkeys((*SHARES, "calibration_error"), (0.0, 1.0)),
+    **dict.fromkeys(("matthews", "pearson", "spearman"), (-1.0, 1.0)),
+}
+"""The ends of scores that have two; an interval of a difference does not go beyond them."""
 SEED = 20_240_229
 """The resamplings are drawn with it, so that the same runs give the same report."""
 
@@ -114,6 +129,23 @@ def _scores(setting: Setting, split: str, score: str) -> list[float]:
 
 
 def _difference(
+    best: Setting, other: Setting, split: str, score: str,
+    moved: Mapping[str, tuple[float, np.ndarray]],
+) -> Difference | None:  # fmt: skip
+    found = _tested(best, other, split, score, moved)
+    return within(found, *_range_of(best.jobs[0], score)) if found else None
+
+
+def _range_of(job: JobResult, score: str) -> tuple[float, float]:
+    """Return the least and the greatest value that a score can have, as far as that is known."""
+    node = (job.config.get("metric") or {}).get(score)
+    name = node.get("name") if isinstance(node, Mapping) else score
+    return RANGES.get(
+        str(name).removeprefix("micro_").removeprefix("macro_"), (-math.inf, math.inf)
+    )
+
+
+def _tested(
     best: Setting, other: Setting, split: str, score: str,
     moved: Mapping[str, tuple[float, np.ndarray]],
 ) -> Difference | None:  # fmt: skip

@@ -72,6 +72,8 @@ def _of_outputs(job: JobResult, split: str) -> tuple[list[str], Counter[tuple[st
 def _of_evaluation(job: JobResult) -> Confusion | None:
     """Return the newest ``evaluations/*/confusion.csv`` of a run."""
     for path in sorted(job.folder.glob("evaluations/*/confusion.csv"), reverse=True):
+        if any(each.is_symlink() for each in (path.parent, path.parent.parent)):
+            continue
         try:
             rows = list(csv.DictReader(io.StringIO(read_text(path), newline="")))
             pairs = Counter({(row["true"], row["predicted"]): int(row["count"]) for row in rows})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from xferlab.analysis.escaping import markdown, markdown_table
+from xferlab.escaping import markdown, markdown_table
 from xferlab.report.comparison import Comparison, test_words
 from xferlab.report.cost import cost_words
 from xferlab.report.differences import difference_row
@@ -15,6 +15,7 @@ from xferlab.report.tables import (
     best_words,
     columns_of,
     counted_states,
+    data_lines,
     printed_job,
     printed_setting,
     task_of,
@@ -29,12 +30,14 @@ def as_markdown(parts: Sequence[tuple[Report, Comparison | None]], pictures: Seq
         if len(parts) > 1:
             told.append(f"# {markdown(task_of(report) or 'jobs')}: {markdown(report.monitor)}")
         told += _part(report, comparison)
+    if parts[0][0].left_out:
+        told += ["## Left out", *(f"- {markdown(line)}" for line in parts[0][0].left_out)]
     told += [f"![{path.stem}]({path.name})" for path in pictures]
     return "\n\n".join(told) + "\n"
 
 
 def _part(report: Report, comparison: Comparison | None) -> list[str]:
-    parts = [markdown(counted_states(report))]
+    parts = [markdown(counted_states(report)), *map(markdown, data_lines(report))]
     if report.best:
         parts.append(f"**Best:** {markdown(best_words(report))}")
     parts.append(f"**Cost:** {markdown(cost_words(report.jobs))}")

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from xferlab.escaping import html_text as text
 from xferlab.report import sections
 from xferlab.report.comparison import Comparison
-from xferlab.report.escaping import text
 from xferlab.report.settings import Report
-from xferlab.report.tables import counted_states, task_of
+from xferlab.report.tables import counted_states, data_lines, task_of
 
 Part = tuple[Report, Comparison | None]
 
@@ -31,6 +31,7 @@ def page(parts: Sequence[Part]) -> str:
     names = ", ".join(text(each.name or each) for each in parts[0][0].folders)
     now = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     body = "".join(_part(*part, alone=len(parts) == 1) for part in parts)
+    body += sections.left_out_section(parts[0][0].left_out)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
@@ -51,6 +52,7 @@ def _part(report: Report, comparison: Comparison | None, *, alone: bool) -> str:
         f"task {task.replace('_', ' ')}" if task else "",
         f"chosen by {report.monitor}, {'higher' if report.better == 'max' else 'lower'} is better",
     ]
+    told += data_lines(report)
     head = f"<p class=faint>{text('; '.join(each for each in told if each))}</p>"
     if not alone:
         head = f"<h2>{text(task or 'jobs')}: {text(report.monitor)}</h2>{head}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,14 @@ from xferlab.config.safety import read_config_data
 from xferlab.errors import ConfigError
 from xferlab.registry import REGISTRY
 from xferlab.runs.history import history_of
+from xferlab.runs.inputs import read_inputs
 from xferlab.runs.record import read_metrics, read_run
 from xferlab.sweep.frozen import JOB, PLAN, read_job, read_plan
 from xferlab.sweep.state import State, state_of
+
+NAME_ONE = "name the folder of a sweep or of a run; they are in outputs/sweeps and outputs/runs"
+CONTENT = " (content)"
+"""Ends the name of a column that says by a digest what stood behind a word."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class JobResult:
         digests: SHA-256 of each split's rows.
         seconds: time trained.
         history: a row an epoch.
+        content: digests of what it read, by ``data.train`` or ``loss=focal``.
     """
 
     folder: Path
@@ -56,9 +62,15 @@ class JobResult:
     digests: Mapping[str, str]
     seconds: float | None
     history: Sequence[Mapping[str, float]]
+    content: Mapping[str, str] = field(default_factory=dict)
 
     def setting(self, key: str) -> Any:
-        """Return the value of a key such as ``optimizer.lr``, or of a group the name typed."""
+        """Return the value of a key such as ``optimizer.lr``, or of a group the name typed.
+
+        Of ``data.train (content)`` that is the beginning of its digest.
+        """
+        if key.endswith(CONTENT):
+            return self.content.get(key.removesuffix(CONTENT), "")[:8] or None
         node: Any = self.config
         for part in key.split("."):
             node = node.get(part) if isinstance(node, Mapping) else None
@@ -67,33 +79,76 @@ class JobResult:
         return node
 
 
-def read_jobs(folders: Sequence[Path]) -> list[JobResult]:
+@dataclass(frozen=True)
+class Found:
+    """What there is to report.
+
+    Attributes:
+        folders: those that hold jobs, each once.
+        jobs: of all of them, each once.
+        left_out: a line for each thing that is not among them, with the reason.
+    """
+
+    folders: Sequence[Path]
+    jobs: Sequence[JobResult]
+    left_out: Sequence[str]
+
+
+def read_jobs(folders: Sequence[Path]) -> Found:
     """Return the jobs of all the sweeps, or single runs, in ``folders``.
 
+    What is damaged is named and left out, as long as something is left.
+
     Raises:
-        ConfigError: a folder has neither.
+        ConfigError: there is no job that can be read.
     """
-    return [job for folder in folders for job in _jobs_in(folder)]
+    jobs: dict[Path, JobResult] = {}
+    good: dict[Path, Path] = {}
+    mistakes: list[ConfigError] = []
+    for folder in folders:
+        try:
+            places = _places_in(folder)
+        except ConfigError as e:
+            mistakes.append(e)
+            continue
+        for place in places:
+            try:
+                _refuse_link(place, folder)
+                jobs.setdefault(place.resolve(), _read_job(place))
+                good.setdefault(folder.resolve(), folder)
+            except ConfigError as e:
+                mistakes.append(e)
+    if not jobs:
+        raise mistakes[0]
+    return Found(
+        tuple(good.values()), tuple(jobs.values()), [f"{e.where}: {e.what}" for e in mistakes]
+    )
 
 
-def _jobs_in(folder: Path) -> list[JobResult]:
+def _places_in(folder: Path) -> list[Path]:
+    """Return the folders of the jobs that ``folder`` holds, or is."""
+    if not folder.is_dir():
+        what = "this is a file, not a folder" if folder.exists() else "there is no such folder"
+        raise ConfigError(what, where=str(folder), fix=NAME_ONE)
     if (folder / PLAN).exists():
-        return [_read_job(folder / job["run_id"]) for job in read_plan(folder)["jobs"]]
+        return [folder / job["run_id"] for job in read_plan(folder)["jobs"]]
     if (folder / "status.json").exists():
-        return [_read_job(folder)]
+        return [folder]
     runs = sorted(path.parent for path in folder.glob("*/status.json"))
     if not runs:
-        raise ConfigError(
-            "there is no run in this folder",
-            where=str(folder),
-            fix="name the folder of a sweep or of a run; they are in outputs/sweeps and"
-            " outputs/runs",
-        )
-    return [_read_job(run) for run in runs]
+        raise ConfigError("there is no run in this folder", where=str(folder), fix=NAME_ONE)
+    return runs
+
+
+def _refuse_link(place: Path, folder: Path) -> None:
+    """Raise ConfigError for a job that is a link within the folder that was named."""
+    if place != folder and place.is_symlink():
+        raise ConfigError("it is a link", where=str(place), fix="name what it leads to")
 
 
 def _read_job(folder: Path) -> JobResult:
     frozen = read_job(folder) if (folder / JOB).exists() else {"words": []}
+    kept = read_inputs(folder) or frozen
     path = folder / "config.yaml"
     config = frozen.get("config") or (read_config_data(path) if path.exists() else {})
     metrics = read_metrics(folder) if (folder / "metrics.json").exists() else {}
@@ -117,6 +172,7 @@ def _read_job(folder: Path) -> JobResult:
         digests=made.get("data", {}),
         seconds=metrics.get("seconds") or sum(row.get("seconds", 0) for row in history) or None,
         history=history,
+        content={**kept.get("inputs", {}), **kept.get("plugins", {})},
     )
 
 
@@ -141,7 +197,8 @@ def so_far(job: JobResult, monitor: str | None, better: str) -> JobResult:
 
 
 def _step_of(epoch: int | None, history: Iterable[Mapping[str, float]]) -> int | None:
-    return next((int(row["step"]) for row in history if row.get("epoch") == epoch), None)
+    steps = [row.get("step") for row in history if row.get("epoch") == epoch]
+    return int(steps[0]) if steps and steps[0] is not None else None
 
 
 def _numbers(scores: Mapping[str, Any]) -> dict[str, float]:

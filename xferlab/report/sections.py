@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from xferlab.escaping import html_text as text
 from xferlab.report.charts import charts_of
 from xferlab.report.comparison import Compared, Comparison, in_words, test_words
 from xferlab.report.confusion import Confusion, confusion_of
 from xferlab.report.cost import cost_words, rows_a_second, steps_of
-from xferlab.report.escaping import text
 from xferlab.report.failures import failures_of
 from xferlab.report.results import JobResult
 from xferlab.report.settings import Report, Setting
@@ -248,3 +248,9 @@ def failures_section(report: Report) -> str:
         )
     more = f"<p class=faint>and {len(found) - 100} more</p>" if len(found) > 100 else ""
     return f"<h2>Failed</h2>{''.join(parts)}{more}"
+
+
+def left_out_section(lines: Sequence[str]) -> str:
+    """Return what could not be read, with the reasons."""
+    items = "".join(f"<li>{text(line)}</li>" for line in lines)
+    return f"<h2>Left out</h2><ul>{items}</ul>" if items else ""

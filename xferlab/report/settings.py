@@ -5,12 +5,14 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from xferlab.config.recipe import NOT_IDENTITY
 from xferlab.contracts import GROUPS
-from xferlab.report.results import JobResult, direction_of, read_jobs, so_far
+from xferlab.report.kinds import Rows, contents_that_differ, kinds_of
+from xferlab.report.results import CONTENT, JobResult, direction_of, read_jobs, so_far
 from xferlab.sweep.frozen import PLAN, read_plan
 from xferlab.sweep.state import FINISHED
 
@@ -52,6 +54,8 @@ class Report:
         monitor: the logged name that picks the best.
         better: ``max`` or ``min``.
         best: the best setting, if a job has finished.
+        scored_on: digests of the data that gave the scores, where other jobs have other data.
+        left_out: a line for each folder or job that could not be read.
     """
 
     folders: Sequence[Path]
@@ -61,6 +65,8 @@ class Report:
     monitor: str
     better: str
     best: Setting | None
+    scored_on: Rows = ()
+    left_out: Sequence[str] = ()
 
     @property
     def over_seeds(self) -> bool:
@@ -74,42 +80,26 @@ class Report:
 
 
 def read_reports(folders: Sequence[Path]) -> list[Report]:
-    """Return a report for each task and monitored score among the jobs, the largest first.
+    """Return a report for each task, score and data among the jobs, the largest first.
 
     Raises:
-        ConfigError: a folder has no run, or holds a file that xferlab did not write.
+        ConfigError: there is no run that can be read.
     """
-    jobs = read_jobs(folders)
-    kinds = _kinds(jobs)
-    groups = [[job for job, kind in zip(jobs, kinds, strict=True) if kind == each]
+    found = read_jobs(folders)
+    kinds = kinds_of(found.jobs)
+    groups = [(each, [job for job, kind in zip(found.jobs, kinds, strict=True) if kind == each])
               for each, _ in Counter(kinds).most_common()]  # fmt: skip
-    return [report_of(folders, group) for group in groups]
+    data = {kind[2] for kind in kinds}
+    reports = []
+    for kind, jobs in groups:
+        report = report_of(found.folders, jobs)
+        reports.append(replace(report, scored_on=kind[2] if len(data) > 1 else ()))
+    return [replace(reports[0], left_out=found.left_out), *reports[1:]]
 
 
 def read_report(folders: Sequence[Path]) -> Report:
-    """Return the report of the task and score that most jobs have, or raise ConfigError."""
+    """Return the report of the kind that most jobs have, or raise ConfigError."""
     return read_reports(folders)[0]
-
-
-Kind = tuple[str | None, str | None]
-
-
-def _kinds(jobs: Sequence[JobResult]) -> list[Kind]:
-    """Return each job's task and monitored score; one that has not got so far goes by its data."""
-    known: dict[Any, Counter[Kind]] = {}
-    for job in jobs:
-        if job.monitor:
-            for data in (job.setting("data"), None):
-                known.setdefault(data, Counter())[_kind(job)] += 1
-    return [
-        _kind(job) if job.monitor or not known
-        else known.get(job.setting("data"), known[None]).most_common(1)[0][0]
-        for job in jobs
-    ]  # fmt: skip
-
-
-def _kind(job: JobResult) -> Kind:
-    return (job.task["task"] if job.task and job.monitor else None, job.monitor)
 
 
 def report_of(folders: Sequence[Path], jobs: Sequence[JobResult]) -> Report:
@@ -118,6 +108,8 @@ def report_of(folders: Sequence[Path], jobs: Sequence[JobResult]) -> Report:
     better = direction_of(monitor, jobs)
     jobs = [so_far(job, monitor, better) for job in jobs]
     keys = swept_keys(folders, jobs)
+    same = [[job.setting(key) for key in keys if key != SEED] for job in jobs]
+    keys += [f"{name}{CONTENT}" for name in contents_that_differ(jobs, same)]
     jobs = in_order(jobs, keys)
     settings = settings_of(jobs, keys)
     best = best_setting(settings, better)
@@ -126,10 +118,11 @@ def report_of(folders: Sequence[Path], jobs: Sequence[JobResult]) -> Report:
 
 def swept_keys(folders: Sequence[Path], jobs: Sequence[JobResult]) -> list[str]:
     """Return the keys that the sweeps vary as typed, then others in which the jobs differ."""
-    plans = [read_plan(f)["swept"] for f in folders if (f / PLAN).exists()]
+    plans = [read_plan(folder)["swept"] for folder in folders if (folder / PLAN).exists()]
     planned = list(dict.fromkeys(key for keys in plans for key in keys))
     flat = [dict(_flat(job.config)) for job in jobs]
-    keys = [key for key in dict.fromkeys(k for each in flat for k in each) if key != "name"]
+    every = dict.fromkeys(key for each in flat for key in each)
+    keys = [key for key in every if key not in NOT_IDENTITY]
     implied = tuple(f"{key}." for key in planned)
     others = [_choice_of(key) for key in keys
               if not f"{key}.".startswith(implied) and _differs(key, flat)]  # fmt: skip

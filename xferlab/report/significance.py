@@ -24,7 +24,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -115,6 +115,13 @@ def _held_against_t(
     half = t_quantile(1 - LEVEL / 2, freedom) * error
     p = t_tails(mean / error, freedom)
     return Difference(mean, mean - half, mean + half, p, freedom, over, rows, runs)
+
+
+def within(found: Difference, least: float, greatest: float) -> Difference:
+    """Return a difference whose interval has no values that two scores cannot differ by."""
+    widest = greatest - least
+    low, high = (min(max(end, -widest), widest) for end in (found.low, found.high))
+    return replace(found, low=low, high=high)
 
 
 def holm(values: Sequence[float]) -> list[float]:

@@ -56,6 +56,16 @@ def task_of(report: Report) -> str | None:
     return next((job.task["task"] for job in report.jobs if job.task), None)
 
 
+def data_lines(report: Report) -> list[str]:
+    """Return what the scores were measured on, where that is not the same for all jobs."""
+    if not report.scored_on:
+        return []
+    rows = ", ".join(f"{key} {sha[:8]}" for key, sha in report.scored_on)
+    return [
+        f"scored on {rows}: neither ranked nor averaged with jobs that were scored on other data"
+    ]
+
+
 def closing_lines(report: Report) -> list[str]:
     """Return the best setting, and each failed job with its error and what runs it again."""
     lines = [f"best       {best_words(report)}"] if report.best else []

@@ -16,6 +16,13 @@ DISK = {
     errno.EACCES: ("permission denied", "choose another folder: hydra.run.dir=FOLDER"),
     errno.EPERM: ("permission denied", "choose another folder: hydra.run.dir=FOLDER"),
     errno.ENOENT: ("a file or folder of the run has vanished", "start the run again"),
+    errno.EISDIR: ("there is a folder where a file is to be", "rename the folder"),
+    errno.ENOTDIR: ("there is a file where a folder is to be", "rename the file"),
+    errno.EEXIST: ("there is a file where a folder is to be", "rename the file"),
+    errno.ENOTEMPTY: ("there is a folder where a file is to be", "rename the folder"),
+    errno.ENAMETOOLONG: ("this name is longer than the file system allows", "use a shorter one"),
+    errno.ELOOP: ("a link leads back to itself", "take the link out"),
+    errno.EMFILE: ("too many files are open", "raise the limit: ulimit -n 4096"),
     errno.EIO: ("the disk cannot be read or written", f"look after it, {GO_ON}"),
 }
 
@@ -27,7 +34,8 @@ def as_known(error: BaseException) -> RunError | None:
     """
     if isinstance(error, OSError) and error.errno in DISK:
         what, fix = DISK[error.errno]
-        return RunError(what, where=str(error.filename or "the run's folder"), fix=fix)
+        where = str(error.filename2 or error.filename or "the run's folder")
+        return RunError(what, where=where if len(where) <= 200 else f"{where[:200]}...", fix=fix)
     if isinstance(error, SystemExit):
         last = traceback.extract_tb(error.__traceback__)[-1]
         return RunError(

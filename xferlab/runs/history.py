@@ -8,6 +8,9 @@ from pathlib import Path
 
 from xferlab.records import damaged, read_text
 
+WHOLE = ("epoch", "step")
+"""Columns of whole numbers."""
+
 
 def history_of(folder: Path) -> list[dict[str, float]]:
     """Return the rows of ``history.csv``, none where there is no such file yet.
@@ -21,8 +24,16 @@ def history_of(folder: Path) -> list[dict[str, float]]:
     try:
         table = csv.DictReader(io.StringIO(read_text(path), newline=""))
         rows = list(table)
+        for number, texts in enumerate(rows, 1):
+            if None in texts.values():
+                filled = len([text for text in texts.values() if text is not None])
+                raise ValueError(f"row {number} has {filled} of {len(texts)} fields")
         if "epoch" not in (table.fieldnames or ["epoch"]):
             raise ValueError("it has no column 'epoch'")
-        return [{key: float(text) for key, text in row.items() if text} for row in rows]
+        found = [{key: float(text) for key, text in row.items() if text} for row in rows]
+        for number, row in enumerate(found, 1):
+            if not all(row.get(key, 0.0).is_integer() for key in WHOLE) or "epoch" not in row:
+                raise ValueError(f"row {number} has no whole number of an epoch and a step")
+        return found
     except (OSError, ValueError, TypeError, csv.Error) as e:
         raise damaged(path, f"{path.name} is damaged: {e}") from None

@@ -19,7 +19,8 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from xferlab.contracts import TextData
-from xferlab.errors import ConfigError, XferlabError
+from xferlab.errors import ConfigError, XferlabError, encodable, text_of
+from xferlab.escaping import visible
 from xferlab.files import sha256_of, write_json, write_whole
 from xferlab.records import read_record
 from xferlab.registry import REGISTRY, Entry
@@ -39,6 +40,9 @@ PACKAGES = (
     "numpy",
 )
 
+LONGEST_NAME = 200  # bytes of the name of a file that a model keeps
+LONGEST_ERROR = 10_000  # characters of an error in status.json
+LONGEST_TEXT = 1_000_000  # characters of error.txt
 RUN_ID = re.compile("[0-9a-f]{8}")
 STATUS = {
     "status": re.compile("[a-z_ -]{1,30}"),
@@ -95,7 +99,7 @@ def write_status(folder: Path, status: str, **details: Any) -> None:
         details: more to say, e.g. ``error``.
     """
     path = folder / "status.json"
-    before = read_record(path, STATUS) if path.exists() else {}
+    before = _status_before(path)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     record = {
         "status": status,
@@ -104,9 +108,24 @@ def write_status(folder: Path, status: str, **details: Any) -> None:
         "host": socket.gethostname(),
         "started": now if status == "running" else before.get("started", now),
         "changed": now,
-        **details,
+        **{key: _sayable(value) for key, value in details.items()},
     }
     write_json(path, record)
+
+
+def _status_before(path: Path) -> dict[str, Any]:
+    """Return the status so far; nothing where it cannot be read, for the new one replaces it."""
+    try:
+        return read_record(path, STATUS) if path.exists() else {}
+    except ConfigError:
+        return {}
+
+
+def _sayable(value: Any) -> Any:
+    """Return what a status may hold: whatever an error says, it can be written and read again."""
+    if not isinstance(value, str):
+        return value
+    return encodable(value if len(value) <= LONGEST_ERROR else f"{value[:LONGEST_ERROR]}...")
 
 
 def read_status(folder: Path) -> dict[str, Any]:
@@ -127,9 +146,14 @@ def read_run(folder: Path) -> dict[str, Any]:
 
 def write_error(folder: Path, error: BaseException) -> None:
     """Keep a failure beside the run: the three lines of a known error, else the traceback."""
-    known = isinstance(error, XferlabError)
-    text = str(error) if known else "".join(traceback.format_exception(error))
-    write_whole(folder / "error.txt", text + "\n")
+    if isinstance(error, XferlabError):
+        text = str(error)
+    else:
+        try:
+            text = "".join(traceback.format_exception(error))
+        except Exception as e:  # noqa: BLE001 - an exception whose own words fail
+            text = f"{type(error).__name__}: {text_of(error)} ({type(e).__name__} when shown)"
+    write_whole(folder / "error.txt", visible(encodable(text[-LONGEST_TEXT:])) + "\n")
 
 
 def provenance(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,9 +178,9 @@ def keep_files(folder: Path, files: Mapping[str, Path | bytes]) -> dict[str, str
     """Write a model's files into ``folder`` and return the SHA-256 of each, by name."""
     folder.mkdir(exist_ok=True)
     for name, content in files.items():
-        if Path(name).name != name:
+        if Path(name).name != name or "\0" in name or len(name.encode()) > LONGEST_NAME:
             raise ConfigError(
-                f"the model wants to keep a file named '{name}'",
+                f"the model wants to keep a file named {name[:60]!r}",
                 where="model",
                 fix="TextModel.files has plain file names",
             )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from xferlab.config.overrides import key_of
 from xferlab.config.recipe import Recipe, identity
 from xferlab.config.safety import read_config_data, read_saved_words
-from xferlab.errors import ConfigError
+from xferlab.errors import ConfigError, XferlabError, printable
 from xferlab.files import PARTIAL
+from xferlab.runs.inputs import InputsReader, changed_since, read_inputs, refuse_changed_inputs
 from xferlab.runs.lock import is_locked
 from xferlab.runs.record import read_status
 from xferlab.runs.snapshots import latest_step
@@ -31,31 +35,52 @@ class Earlier:
         status: of its ``status.json``.
         progress: its newest checkpoint, then when it was last heard of; sorts by how far it got.
         changed: key -> (value there, value here), where the two configs differ.
+        stale: what its config names and is not what it was: files, checkpoints, plugins.
     """
 
     folder: Path
     status: str
     progress: tuple[str, str]
     changed: Mapping[str, tuple[Any, Any]]
+    stale: tuple[str, ...] = ()
 
     @property
     def goes_on(self) -> bool:
         """Whether this config may continue it: nothing differs but a greater length."""
+        return self.is_same and not self.stale
+
+    @property
+    def is_same(self) -> bool:
+        """Whether the words are the same, or differ in a greater length alone."""
         return all(
             key in LENGTH and None not in values and values[1] > values[0]
             for key, values in self.changed.items()
         )
 
 
-def earlier(folder: Path, recipe: Recipe) -> Earlier:
-    """Compare the run in ``folder`` with ``recipe``."""
+def earlier(folder: Path, recipe: Recipe, reader: InputsReader | None = None) -> Earlier:
+    """Compare the run in ``folder`` with ``recipe``; what it read, too, if the words are the same.
+
+    Args:
+        folder: of a run.
+        recipe: a config.
+        reader: digests that were made already.
+
+    Raises:
+        ConfigError: a file of the run is damaged.
+    """
     there, here = identity(read_config_data(folder / "config.yaml")), identity(recipe.config)
     keys = sorted(there.keys() | here.keys())
     pairs = {key: (there.get(key), here.get(key)) for key in keys}
     changed = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
     status = read_status(folder)
     progress = (latest_step(folder / "checkpoints"), str(status.get("changed", "")))
-    return Earlier(folder, status["status"], progress, changed)
+    found = Earlier(folder, status["status"], progress, changed)
+    before = read_inputs(folder) if found.is_same else None
+    if before is None:
+        return found
+    now = (reader or InputsReader()).of(recipe.config)
+    return replace(found, stale=tuple(changed_since(before, now, recipe.config)))
 
 
 def run_folder(
@@ -79,15 +104,18 @@ def run_folder(
     auto = recipe.train.resume.value == "auto"
     if recover is not None or auto:
         folders = [usual] if named else sorted(usual.parent.glob("*"))
-        found = [earlier(folder, recipe) for folder in folders if _has_run(folder)]
+        found = _earlier_runs(folders, recipe, named=named)
         same = [one for one in found if one.goes_on]
         if same:
             return _best(same).folder
         if not auto:
             raise _nothing_to_recover(found, usual)
+        for one in found:
+            if one.is_same:
+                _say(f"{one.folder} is not continued: {', '.join(one.stale)} changed since")
     if force:
         _clear(usual)
-    if _is_used(usual):
+    if is_used(usual):
         raise ConfigError(
             f"this folder is not empty ({_content(usual)})",
             where=str(usual),
@@ -97,6 +125,29 @@ def run_folder(
     return usual
 
 
+def _earlier_runs(folders: Sequence[Path], recipe: Recipe, *, named: bool) -> list[Earlier]:
+    """Return the runs among ``folders``; one that is damaged is named and left aside.
+
+    Raises:
+        ConfigError: a damaged one is the very folder that was named.
+    """
+    reader, found = InputsReader(), []
+    for folder in folders:
+        try:
+            if _has_run(folder):
+                found.append(earlier(folder, recipe, reader))
+        except (XferlabError, OSError) as e:
+            if named:
+                raise
+            what = e.what if isinstance(e, XferlabError) else str(e)
+            _say(f"{folder} is passed over: {what}")
+    return found
+
+
+def _say(text: str) -> None:
+    print(f"note       {printable(text)}", file=sys.stderr)
+
+
 def refuse_changed(folder: Path, recipe: Recipe) -> Earlier | None:
     """Return the earlier run in ``folder``, None if there is none; refuse another config's."""
     if not _has_run(folder):
@@ -104,6 +155,8 @@ def refuse_changed(folder: Path, recipe: Recipe) -> Earlier | None:
     before = earlier(folder, recipe)
     if before.goes_on:
         return before
+    if before.is_same:
+        refuse_changed_inputs(folder, before.stale)
     raise ConfigError(
         f"the run in this folder has another config: {_differences(before.changed)}",
         where=str(folder),
@@ -114,14 +167,23 @@ def refuse_changed(folder: Path, recipe: Recipe) -> Earlier | None:
 def stored_words(folder: Path) -> list[str]:
     """Return the overrides that the run in ``folder`` was begun with."""
     path = folder / ".hydra" / "overrides.yaml"
-    if not path.exists():
+    if not os.path.exists(path):
         raise ConfigError(
             "there is no run in this folder", where=f"--recover={folder}", fix="name a run's folder"
         )
-    return read_saved_words(path)
+    words = read_saved_words(path)
+    for word in words:
+        if key_of(word).partition(".")[0].partition("/")[0] == "hydra":
+            raise ConfigError(
+                f"this folder says '{word}', which may be typed and not come from a file",
+                where=str(path),
+                fix="type the run's words yourself, without --recover=FOLDER's",
+            )
+    return words
 
 
-def _is_used(folder: Path) -> bool:
+def is_used(folder: Path) -> bool:
+    """Return whether there is anything in a folder but what a run may leave before it begins."""
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     return any(name not in BEGUN and not name.startswith(PARTIAL) for name in names)
 
@@ -138,6 +200,9 @@ def _best(runs: list[Earlier]) -> Earlier:
 
 def _nothing_to_recover(found: list[Earlier], usual: Path) -> ConfigError:
     fix = "leave --recover out to begin a new run (train.resume=auto goes on only if it can)"
+    for run in found:
+        if run.is_same:
+            refuse_changed_inputs(run.folder, run.stale)
     unfinished = [run for run in found if run.status != "finished"]
     if not unfinished:
         return ConfigError(
@@ -159,7 +224,7 @@ def _differences(changed: Mapping[str, tuple[Any, Any]]) -> str:
 
 def _clear(folder: Path) -> None:
     """Delete a run's folder; any other is left alone and refused."""
-    if not _is_used(folder):
+    if not is_used(folder):
         return
     if not (folder / "status.json").exists() and not (folder / ".hydra").exists():
         raise ConfigError(

@@ -9,15 +9,29 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from xferlab.config.overrides import as_word, key_of
-from xferlab.errors import ConfigError
+from xferlab.errors import ConfigError, printable
+from xferlab.escaping import visible
+from xferlab.runs.gate import own_place, refuse_unusable
 from xferlab.runs.snapshots import latest_step
-from xferlab.sweep.frozen import PLAN, SEARCH, changed_plugins, folder_for, freeze
+from xferlab.sweep.frozen import (
+    DAMAGED,
+    PLAN,
+    REPLACED,
+    SEARCH,
+    changed_jobs,
+    folder_for,
+    freeze,
+    state_or_damaged,
+)
 from xferlab.sweep.hydra_side import publish_sweeper
 from xferlab.sweep.launchers import offer_engines
 from xferlab.sweep.plan import Job, Plan, plan_sweep
 from xferlab.sweep.pool import SweepStopped
 from xferlab.sweep.search_command import run_search
 from xferlab.sweep.state import FINISHED, QUEUED, RESUMED, RUNNING, State, state_of
+
+CHANGED = "to redo"
+"""How a job stands that finished with other data or plugins than there are now."""
 
 
 def run_sweep(
@@ -41,19 +55,25 @@ def run_sweep(
         0 all asked for have finished, 1 one failed, 130 or 143 stopped by a signal.
     """
     plan = plan_sweep(words, config_name)
+    refuse_unusable(plan.folder, "choose another hydra.sweep.dir")
     if plan.search:
         return run_search(plan, launch, tell, dry_run=dry_run)
     folder = folder_for(plan)
     _refuse_search(folder)
-    states = {job.run_id: state_of(folder / job.run_id) for job in plan.jobs}
-    print(opening_line(folder, list(states.values())), file=sys.stderr)
-    changed = changed_plugins(plan, folder) if dry_run else freeze(plan, folder, sys.argv)
-    for name in changed:
-        print(f"note       {name} has changed since this sweep began; what is left uses it as it"
-              " is now", file=sys.stderr)  # fmt: skip
+    for name in () if dry_run else (REPLACED, *(job.run_id for job in plan.jobs)):
+        own_place(folder, name)
+    states = _states(plan, folder)
+    changed = changed_jobs(plan, folder) if (folder / PLAN).exists() else {}
+    redone = [run_id for run_id in changed if states[run_id].status == FINISHED]
+    for run_id in redone:
+        states[run_id] = State(CHANGED, folder=folder / run_id)
+    print(visible(opening_line(folder, list(states.values()))), file=sys.stderr)
+    for line in _changed_lines(changed, len(redone), folder):
+        print(line, file=sys.stderr)
     if dry_run:
-        print("\n".join(job_lines(plan, states)))
+        print(visible("\n".join(job_lines(plan, states))))
         return 0
+    freeze(plan, folder, sys.argv)
     code = 0
     if any(state.status != FINISHED for state in states.values()):
         publish_sweeper()
@@ -67,6 +87,27 @@ def run_sweep(
     if code or ends.intersection(RESUMED):
         print("stopped    the same command goes on", file=sys.stderr)
     return code or int(ends != {FINISHED})
+
+
+def _states(plan: Plan, folder: Path) -> dict[str, State]:
+    """Return how the jobs stand; one whose files are damaged is named, and done again."""
+    states = {job.run_id: state_or_damaged(folder / job.run_id) for job in plan.jobs}
+    for state in states.values():
+        if state.status == DAMAGED:
+            what = f"{state.folder} is done again: {state.record['error']}"
+            print(f"note       {printable(what)}", file=sys.stderr)
+    return states
+
+
+def _changed_lines(changed: dict[str, list[str]], redone: int, folder: Path) -> list[str]:
+    """Return a line for each thing that has changed since the jobs were planned."""
+    names = sorted({name for each in changed.values() for name in each})
+    lines = [f"{name} has changed since this sweep began; what is left uses it as it is now"
+             for name in names]  # fmt: skip
+    if redone:
+        what = "1 finished job is" if redone == 1 else f"{redone} finished jobs are"
+        lines.append(f"{what} done again; the earlier results are in {folder / REPLACED}")
+    return [f"note       {printable(line)}" for line in lines]
 
 
 def _refuse_search(folder: Path) -> None:
@@ -86,7 +127,7 @@ def opening_line(folder: Path, states: Sequence[State]) -> str:
     return f"continuing {folder}: {told}{more}"
 
 
-TO_DO = ("finished", "running elsewhere", "to resume", "to run again", "to run")
+TO_DO = ("finished", "running elsewhere", "to resume", CHANGED, "to run again", "to run")
 
 
 def _left_to_do(state: State) -> str:
@@ -94,6 +135,7 @@ def _left_to_do(state: State) -> str:
     if state.status in RESUMED or (state.status == "failed" and latest_step(snapshots)):
         return "to resume"
     words = {FINISHED: "finished", RUNNING: "running elsewhere", QUEUED: "to run"}
+    words[CHANGED] = CHANGED
     return words.get(state.status, "to run again")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from xferlab.errors import RunError
+from xferlab.runs.lock import is_locked
 from xferlab.runs.record import write_error, write_status
 from xferlab.runs.signals import handled
 from xferlab.sweep.engines import Engine
@@ -125,6 +126,8 @@ class Follower:
         if state.status in DONE or state.failed:
             return True
         if job.over is None:  # interrupted ones may be queued again, and go on
+            return False
+        if is_locked(state.folder):  # another process of this machine has it
             return False
         said = state.record.get("status") in RESUMED
         return said or self._cancelled or time.monotonic() - job.over > self._engine.lag

@@ -7,23 +7,28 @@ the digests of the plugin files that it uses. From then on no YAML file is read 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from xferlab.config.recipe import Recipe, read_plain
-from xferlab.contracts import GROUPS
-from xferlab.errors import RunError
-from xferlab.files import sha256_of, write_json
+from xferlab.errors import RunError, XferlabError, printable
+from xferlab.files import write_json
 from xferlab.records import read_record
-from xferlab.registry import REGISTRY
+from xferlab.runs.inputs import FILE as INPUTS
+from xferlab.runs.inputs import InputsReader, changed_since, file_of, inputs_of
 from xferlab.runs.record import RUN_ID
 from xferlab.runs.snapshots import delete_snapshots
-from xferlab.sweep.plan import Plan
-from xferlab.sweep.state import FINISHED, RUNNING, state_of
+from xferlab.sweep.plan import Job, Plan
+from xferlab.sweep.state import FINISHED, RUNNING, State, state_of
 
 PLAN, JOB, SEARCH = "sweep.json", "job.json", "search.json"
+REPLACED = "replaced"
+"""In a sweep's folder: results of jobs whose data or plugins have changed since."""
+DAMAGED = "damaged"
+"""How a job stands whose own files cannot be read; it is done again."""
 LARGEST_PLAN = 64_000_000  # bytes; ten thousand jobs have about three million
 PLAN_SHAPE = {
     "name?": (str, None),
@@ -31,7 +36,7 @@ PLAN_SHAPE = {
     "asked": [RUN_ID],
     "jobs": [{"run_id": RUN_ID, "words": [str]}],
 }
-JOB_SHAPE = {"words": [str], "plugins": {"*": str}, "config": dict}
+JOB_SHAPE = {"words": [str], "plugins": {"*": str}, "inputs?": {"*": str}, "config": dict}
 """What the two files hold, as far as it is read again; see ``records.Shape``."""
 
 
@@ -45,6 +50,15 @@ def read_job(folder: Path) -> dict[str, Any]:
     return read_record(folder / JOB, JOB_SHAPE)
 
 
+def planned_epochs(folder: Path) -> int | None:
+    """Return how many epochs a job has; None where only its data says, and it has not begun."""
+    asked = read_job(folder)["config"].get("train", {}).get("epochs")
+    if asked is None and (folder / "run.json").exists():
+        record = read_record(folder / "run.json", {"plan?": {"epochs?": int}})
+        asked = record.get("plan", {}).get("epochs")
+    return asked if isinstance(asked, int) else None
+
+
 def folder_for(plan: Plan) -> Path:
     """Return the folder of the sweep that ``plan`` continues, or else of a new one.
 
@@ -55,35 +69,45 @@ def folder_for(plan: Plan) -> Path:
     if explicit or (plan.folder / PLAN).exists():
         return plan.folder
     wanted = {job.run_id for job in plan.jobs}
-    shared = {
-        path.parent: len(wanted.intersection(known))
-        for path in sorted(plan.folder.parent.glob(f"*/{PLAN}"))
-        for name, known in [_name_and_jobs(path)]
-        if name == plan.name and not (path.parent / SEARCH).exists()
-    }
+    shared = {}
+    for folder in neighbours(plan.folder, PLAN):
+        record = read_or_pass_over(read_plan, folder)
+        if record and record.get("name") == plan.name and not (folder / SEARCH).exists():
+            shared[folder] = len(wanted.intersection(job["run_id"] for job in record["jobs"]))
     best = max(shared, key=lambda folder: (shared[folder], folder.name), default=plan.folder)
     return best if shared.get(best) else plan.folder
 
 
-def _name_and_jobs(path: Path) -> tuple[str | None, list[str]]:
-    record = read_plan(path.parent)
-    return record.get("name"), [job["run_id"] for job in record["jobs"]]
+def neighbours(folder: Path, name: str) -> list[Path]:
+    """Return the folders beside ``folder`` that hold a file of that name, sorted."""
+    return [path.parent for path in sorted(folder.parent.glob(f"*/{name}"))]
+
+
+def read_or_pass_over(
+    read: Callable[[Path], dict[str, Any]], folder: Path
+) -> dict[str, Any] | None:
+    """Return what ``read`` finds in a neighbour's folder; a damaged one is named and left aside."""
+    try:
+        return read(folder)
+    except (XferlabError, OSError) as e:
+        what = e.what if isinstance(e, XferlabError) else str(e)
+        print(f"note       {printable(f'{folder} is passed over: {what}')}", file=sys.stderr)
+        return None
 
 
 def freeze(plan: Plan, folder: Path, command: Iterable[str]) -> list[str]:
-    """Write the plan and every job that has not finished; return the plugins that changed.
+    """Write the plan and every job that is to be done; return what changed since it was planned.
 
     Jobs of earlier commands in this folder stay in its plan.
     """
-    digests, changed = Digests(), set()
+    reader, changed = InputsReader(), set()
     earlier = read_plan(folder) if (folder / PLAN).exists() else {"jobs": [], "swept": []}
     jobs = {job["run_id"]: job["words"] for job in earlier["jobs"]}
     for job in plan.jobs:
-        record = job_record(job, digests)
         if job.run_id in jobs:
-            changed.update(freeze_again(record, folder / job.run_id))
+            changed.update(freeze_again(job, folder / job.run_id, reader))
         else:
-            _freeze_job(record, folder / job.run_id)
+            _freeze_job(job_record(job, reader), folder / job.run_id)
     jobs |= {job.run_id: list(job.words) for job in plan.jobs}
     record = {
         "name": plan.name,
@@ -91,19 +115,19 @@ def freeze(plan: Plan, folder: Path, command: Iterable[str]) -> list[str]:
         "command": list(command),
         "swept": list(dict.fromkeys([*earlier["swept"], *plan.swept])),
         "asked": [job.run_id for job in plan.jobs],
-        "plugins": digests.seen,
+        "plugins": reader.plugins,
         "jobs": [{"run_id": run_id, "words": words} for run_id, words in jobs.items()],
     }
     write_json(folder / PLAN, record)
     return sorted(changed)
 
 
-def job_record(job: Any, digests: Digests) -> dict[str, Any]:
+def job_record(job: Job, reader: InputsReader) -> dict[str, Any]:
     """Return the content of a job's ``job.json``."""
     return {
         "run_id": job.run_id,
         "words": list(job.words),
-        "plugins": {name: digests.of(name) for name in plugins_of(job.config)},
+        **reader.of(job.config).record(),
         "config": job.config,
     }
 
@@ -117,63 +141,77 @@ def _freeze_job(record: dict[str, Any], job: Path) -> None:
     (job / JOB).write_text(json.dumps(record), encoding="utf-8")
 
 
-def freeze_again(record: dict[str, Any], job: Path) -> list[str]:
-    """Freeze a job of an earlier command as it is now; return the plugins that have changed.
+def freeze_again(job: Job, folder: Path, reader: InputsReader) -> list[str]:
+    """Freeze a job of an earlier command as it is now; return what has changed since.
 
-    One that is done, or at work, stays as it is. What was trained with other plugins is not gone
-    on with: the result would be neither's.
+    One that is at work stays as it is, and one that is done if nothing has changed. What was
+    trained with other plugins or on other rows is not continued: the result would be neither's. A
+    result of theirs is kept in the folder ``replaced``, and the job is done again.
     """
-    before = read_job(job)
-    if before == record or state_of(job).status in (FINISHED, RUNNING):
+    record, status = job_record(job, reader), state_or_damaged(folder).status
+    if status == RUNNING:
         return []
-    write_json(job / JOB, record)
-    changed = _changed(before, record)
+    if status == DAMAGED or not (folder / JOB).exists():
+        set_aside(folder)
+        _freeze_job(record, folder)
+        return []
+    before = read_job(folder)
+    changed = changed_since(before, reader.of(job.config), job.config)
+    if before == record or (status == FINISHED and not changed):
+        return []
+    if status == FINISHED:
+        set_aside(folder)
+        _freeze_job(record, folder)
+    else:
+        write_json(folder / JOB, record)
     if changed:
-        delete_snapshots(job / "checkpoints")
+        forget_progress(folder)
     return changed
 
 
-def changed_plugins(plan: Plan, folder: Path) -> list[str]:
-    """Return the plugins of jobs left to do that have changed since those were planned."""
-    digests, changed = Digests(), set()
+def set_aside(folder: Path) -> None:
+    """Move a job's folder out of the way, into ``replaced`` beside it."""
+    target, number = folder.parent / REPLACED, 1
+    while (target / f"{folder.name}-{number}").exists():
+        number += 1
+    if folder.exists():
+        target.mkdir(exist_ok=True)
+        folder.rename(target / f"{folder.name}-{number}")
+
+
+def forget_progress(folder: Path) -> None:
+    """Delete what a job would be continued from, and what says of which content that was."""
+    delete_snapshots(folder / "checkpoints")
+    for name in (INPUTS, "run.json"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def state_or_damaged(folder: Path) -> State:
+    """Return how a job stands; ``damaged`` if its own files do not say."""
+    try:
+        if (folder / JOB).exists():
+            read_job(folder)
+        return state_of(folder)
+    except (XferlabError, OSError) as e:
+        what = e.what if isinstance(e, XferlabError) else str(e)
+        return State(DAMAGED, {"error": what}, folder)
+
+
+def changed_jobs(plan: Plan, folder: Path) -> dict[str, list[str]]:
+    """Return what has changed since each job was planned, by run id; nothing of those at work."""
+    reader, found = InputsReader(), {}
     for job in plan.jobs:
         where = folder / job.run_id
-        if (where / JOB).exists() and state_of(where).status not in (FINISHED, RUNNING):
-            changed.update(_changed(read_job(where), job_record(job, digests)))
-    return sorted(changed)
+        if (where / JOB).exists() and state_or_damaged(where).status not in (RUNNING, DAMAGED):
+            names = changed_since(read_job(where), reader.of(job.config), job.config)
+            if names:
+                found[job.run_id] = names
+    return found
 
 
-def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    return [name for name, sha in now["plugins"].items() if before["plugins"].get(name) != sha]
-
-
-class Digests:
-    """SHA-256 of plugin files, each read once."""
-
-    def __init__(self) -> None:
-        self.seen: dict[str, str] = {}
-
-    def of(self, name: str) -> str:
-        if name not in self.seen:
-            self.seen[name] = plugin_digest(name)
-        return self.seen[name]
-
-
-def plugins_of(config: Mapping[str, Any]) -> list[str]:
-    """Return ``loss=focal`` and so on for every plugin that a config names."""
-    single = [f"{g}={config[g]['name']}" for g in GROUPS if g != "metric"]
-    return [*single, *(f"metric={node['name']}" for node in config["metric"].values())]
-
-
-def plugin_digest(name: str) -> str:
-    """Return the SHA-256 of the file that registers ``loss=focal``, as it is now."""
-    path = Path(_file_of(name))
-    return sha256_of(path) if path.is_file() else ""
-
-
-def _file_of(name: str) -> str:
-    group, _, word = name.partition("=")
-    return REGISTRY.get(group, word).origin.rpartition(":")[0]
+def changed_plugins(plan: Plan, folder: Path) -> list[str]:
+    """Return what has changed since the jobs were planned: plugins, files, checkpoints."""
+    return sorted({name for names in changed_jobs(plan, folder).values() for name in names})
 
 
 def frozen_recipe(folder: Path) -> Recipe:
@@ -181,15 +219,17 @@ def frozen_recipe(folder: Path) -> Recipe:
 
     Raises:
         ConfigError: a plugin refuses the config, which it did not when it was frozen.
-        RunError: a plugin's file has changed since then.
+        RunError: a plugin's file, or what it reads, has changed since then.
     """
     record = read_job(folder)
-    for name, digest in record["plugins"].items():
-        if plugin_digest(name) != digest:
-            raise RunError(
-                f"the plugin {name} has changed since this job was planned",
-                where=_file_of(name),
-                fix="type the sweep's command again to run the rest with the new one, or undo"
-                " the change",
-            )
+    changed = changed_since(record, inputs_of(record["config"]), record["config"])
+    if changed:
+        plugin = changed[0].partition(": ")[0]
+        is_plugin = plugin in record["plugins"]
+        raise RunError(
+            f"{'the plugin ' * is_plugin}{changed[0]} has changed since this job was planned",
+            where=str(file_of(plugin)) if is_plugin else str(folder),
+            fix="type the sweep's command again to run the rest with the new one, or undo"
+            " the change",
+        )
     return read_plain(record["config"])

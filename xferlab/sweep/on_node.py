@@ -51,6 +51,7 @@ class JobOnNode:
             time.sleep(WAIT_SECONDS)  # for the last of an attempt that lost its engine
         if state.status in DONE:
             return 0
+        before = state.record
         hears = threading.current_thread() is threading.main_thread()
         with handled(PASSED_ON if hears else (), self._pass_on):
             self._process = self._start(job)
@@ -59,7 +60,7 @@ class JobOnNode:
                     time.sleep(LOOK_SECONDS)
             finally:  # an engine stops by an exception: KeyboardInterrupt, SystemExit
                 code = self._stopped(signal.SIGTERM)
-                _settle(job, code)
+                _settle(job, code, before)
         return code
 
     def checkpoint(self, folder: str) -> Any:
@@ -104,9 +105,9 @@ class JobOnNode:
             self._process.send_signal(number)
 
 
-def _settle(folder: Path, code: int) -> None:
+def _settle(folder: Path, code: int, before: Mapping[str, Any]) -> None:
     """Write down what a job could not: also that a scheduler's signal came before it listened."""
     if -code in LIMITS and state_of(folder).status != "preempted":
         write_status(folder, "preempted")
     else:
-        settle(folder, code)
+        settle(folder, code, before=before)

@@ -20,7 +20,7 @@ from xferlab.config.schema import SweepConfig
 from xferlab.errors import ConfigError, XferlabError
 from xferlab.sweep.composing import Composer
 from xferlab.sweep.engine_settings import settings_of
-from xferlab.sweep.search_plan import SearchPlan, plan_search
+from xferlab.sweep.search_plan import SearchPlan, plan_search, refuse_written_storage
 from xferlab.sweep.shapes import Point, axes_of, product
 from xferlab.typed import build_typed, plain
 
@@ -92,9 +92,10 @@ def plan_sweep(words: Sequence[str], config_name: str = "config") -> Plan:
         if sweep.search is None:
             jobs = _jobs(axes, common, composer, drawn=bool(sweep.random))
             chosen = [*settings, *next(iter(jobs.values())).words]
-            swept = [key_of(word) for axis in axes for word in axis[0]]
+            swept = [key_of(word) for axis in axes for point in axis for word in point]
         else:
             search = plan_search(sweep.search, common, axes, composer)
+            refuse_written_storage(search.settings.storage, settings)
             chosen, swept = [*settings, *search.first_words], [draw.key for draw in search.draws]
     return Plan(
         words=tuple(words),

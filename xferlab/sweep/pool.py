@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import Any, Protocol
 
 from xferlab.config.folders import shown
 from xferlab.errors import RunError
+from xferlab.runs.lock import is_locked
 from xferlab.runs.record import write_error, write_status
 from xferlab.runs.signals import handled
 from xferlab.sweep.state import (
@@ -72,6 +73,7 @@ class _Running:
     folder: Path
     process: subprocess.Popen[bytes]
     seat: Mapping[str, str]
+    before: Mapping[str, Any]
     since: float = field(default_factory=time.monotonic)
     told: int = 0  # signals, because it is late
 
@@ -124,7 +126,7 @@ class Pool:
                     self._watch.look([each.folder for each in self._running])
                     time.sleep(LOOK_SECONDS)
                     self._end_late_ones()
-                    if any(self._collect()) and self._fail_fast:
+                    if any(self._collect(queue)) and self._fail_fast:
                         queue.clear()
                     if self._stopped:
                         queue.clear()
@@ -150,9 +152,9 @@ class Pool:
                 self._watch.waiting(folder, state)
                 queue.append(folder)
             elif state.status not in DONE:
-                self._start(folder)
+                self._start(folder, state.record)
 
-    def _start(self, folder: Path) -> None:
+    def _start(self, folder: Path, before: Mapping[str, Any]) -> None:
         seat = self._free.pop(0)
         with (folder / "output.txt").open("ab") as output:
             process = subprocess.Popen(
@@ -163,18 +165,25 @@ class Pool:
                 env={**os.environ, **seat},
                 start_new_session=True,  # Ctrl-C reaches it through us, once
             )
-        self._running.append(_Running(folder, process, seat))
+        self._running.append(_Running(folder, process, seat, before))
         self._watch.started(folder)
 
-    def _collect(self) -> Iterator[bool]:
-        """Take the jobs that have ended off their seats; yield whether each failed."""
+    def _collect(self, queue: deque[Path]) -> Iterator[bool]:
+        """Take the jobs that have ended off their seats; yield whether each failed.
+
+        One that another process took first is waited for: it goes back into the queue.
+        """
         for each in [each for each in self._running if each.process.poll() is not None]:
             self._running.remove(each)
             self._free.append(each.seat)
             if each.process.stdin:
                 each.process.stdin.close()
             limit = self._time_limit if each.told else None
-            state = settle(each.folder, each.process.returncode, bool(self._stopped), limit)
+            code = each.process.returncode
+            state = settle(each.folder, code, bool(self._stopped), limit, each.before)
+            if state.status == RUNNING:
+                queue.append(each.folder)
+                continue
             self._watch.ended(each.folder, state, time.monotonic() - each.since)
             yield state.failed
 
@@ -199,17 +208,31 @@ class Pool:
             each.process.send_signal(number if len(self._stopped) == 1 else signal.SIGKILL)
 
 
-def settle(folder: Path, code: int, asked: bool = False, limit: float | None = None) -> State:
+def settle(
+    folder: Path,
+    code: int,
+    asked: bool = False,
+    limit: float | None = None,
+    before: Mapping[str, Any] | None = None,
+) -> State:
     """Return how a job ended, after writing down what it could not write itself.
+
+    Nothing is written where another process is at work in the folder: the job is its job.
 
     Args:
         folder: the job's folder.
         code: the exit code of its process; below 0 the signal that killed it.
         asked: the sweep was asked to stop.
         limit: the seconds that it had, if it was ended for taking longer.
+        before: its ``status.json`` before the process was started; one that is still the same is
+            no word about this attempt.
     """
     state = state_of(folder)
+    if is_locked(folder):
+        return State(RUNNING, state.record, folder)
     said = state.record.get("status", QUEUED)
+    if before and state.record == before and said not in DONE:
+        said = QUEUED
     if limit is not None and said not in DONE:
         _write_down(folder, _too_long(folder, limit))
     elif said not in (QUEUED, RUNNING) and (code or said in DONE):

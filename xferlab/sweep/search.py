@@ -16,17 +16,15 @@ from xferlab.errors import ConfigError, RunError, XferlabError
 from xferlab.files import write_json
 from xferlab.records import read_record
 from xferlab.runs.history import history_of
+from xferlab.runs.inputs import InputsReader, changed_since, inputs_of
 from xferlab.runs.pruning import ask_to_prune
 from xferlab.runs.record import RUN, read_metrics
 from xferlab.sweep.frozen import (
     JOB,
     PLAN,
-    Digests,
     freeze_again,
     job_record,
-    plugin_digest,
-    plugins_of,
-    read_job,
+    planned_epochs,
     read_plan,
 )
 from xferlab.sweep.plan import Job
@@ -74,7 +72,7 @@ class Search:
         self.trouble: XferlabError | None = None
         self._plan, self.folder, self._trials, self._url = plan, folder, trials, url
         self.fail_fast, self._over = fail_fast, False
-        self._digests = Digests()
+        self._reader = InputsReader()
         self._seen: dict[str, int] = {}
         self._open: dict[Path, Trial] = {}
         self._tries: Counter[Path] = Counter()
@@ -171,27 +169,30 @@ class Search:
         self._trials.tell(trial, "FAIL" if value is None else "COMPLETE", value)
 
     def _refuse_changed(self, job: Job) -> None:
-        """Ask for no more once a plugin's file is not as it was when the search began."""
-        for name in plugins_of(job.config):
-            if self._digests.of(name) != plugin_digest(name) and not self._over:
-                self._end(f"the plugin {name} has changed since this command began",
-                          "type the command again to go on with it as it is now")  # fmt: skip
+        """Ask for no more once a file that the jobs read is not as it was when the search began."""
+        begun = self._reader.of(job.config).record()
+        changed = changed_since(begun, inputs_of(job.config), job.config)
+        if changed and not self._over:
+            self._end(
+                f"{changed[0]} has changed since this command began",
+                "type the command again: a new search begins, with what is there now",
+            )
 
     def _freeze(self, job: Job) -> None:
         """Write the job, then name it in the sweep's plan."""
-        content, path = job_record(job, self._digests), self.folder / job.run_id / JOB
+        path = self.folder / job.run_id / JOB
         if path.exists():
-            for name in freeze_again(content, path.parent):
+            for name in freeze_again(job, path.parent, self._reader):
                 self._note(
                     f"note       {name} has changed since; {job.run_id} uses it as it is now"
                 )
         else:
-            write_json(path, content)
+            write_json(path, job_record(job, self._reader))
         record = read_plan(self.folder)
         if job.run_id not in record["asked"]:
             record["asked"].append(job.run_id)
             record["jobs"].append({"run_id": job.run_id, "words": list(job.words)})
-        write_json(self.folder / PLAN, {**record, "plugins": self._digests.seen})
+        write_json(self.folder / PLAN, {**record, "plugins": self._reader.plugins})
 
     def take_back(self) -> None:
         """Look at the open jobs that do not wait: another process had them, and is gone."""
@@ -269,9 +270,8 @@ class Search:
         self._rows[folder] = ((stat.st_ino, stat.st_mtime_ns), max(epoch, known))
         return verdict
 
-    @staticmethod
-    def _epochs(folder: Path) -> int:
-        return int(read_job(folder)["config"]["train"]["epochs"])
+    def _epochs(self, folder: Path) -> int:
+        return planned_epochs(folder) or self._plan.epochs
 
     def _monitor(self, folder: Path) -> str:
         path = folder / "run.json"

@@ -14,12 +14,14 @@ from typing import Any
 
 from xferlab.config.overrides import as_word, key_of
 from xferlab.errors import ConfigError
+from xferlab.escaping import visible
 from xferlab.files import write_json
 from xferlab.pictures import rate_words
 from xferlab.records import read_record
+from xferlab.runs.inputs import changed_since, refuse_changed_inputs
 from xferlab.runs.lock import is_locked, locked
 from xferlab.sweep.draws import Draw
-from xferlab.sweep.frozen import PLAN, SEARCH, read_job, read_plan
+from xferlab.sweep.frozen import PLAN, SEARCH, neighbours, read_job, read_or_pass_over, read_plan
 from xferlab.sweep.hydra_side import publish_sweeper
 from xferlab.sweep.launchers import offer_engines
 from xferlab.sweep.plan import Plan
@@ -29,7 +31,14 @@ from xferlab.sweep.search_plan import Pruner, SearchPlan, masked
 from xferlab.sweep.state import DONE, QUEUED, RESUMED, state_of
 from xferlab.sweep.trials import Trials, refuse_no_optuna
 
-SHAPE = {"search": str, "name": (str, None), "study": str, "storage": (str, None)}
+SHAPE = {
+    "search": str,
+    "name": (str, None),
+    "study": str,
+    "storage": (str, None),
+    "inputs?": {"*": str},
+    "plugins?": {"*": str},
+}
 """What ``search.json`` holds, as far as it is read again; see ``records.Shape``."""
 
 
@@ -54,9 +63,9 @@ def run_search(
     """
     assert plan.search is not None
     folder = search_folder(plan)
-    print(opening_line(plan.search, folder), file=sys.stderr)
+    print(visible(opening_line(plan.search, folder)), file=sys.stderr)
     if dry_run:
-        print("\n".join([*search_lines(plan.search), *job_lines(folder)]))
+        print(visible("\n".join([*search_lines(plan.search), *job_lines(folder)])))
         return 0
     refuse_no_optuna()
     code = 0
@@ -91,7 +100,9 @@ def search_folder(plan: Plan) -> Path:
     explicit = any(word.startswith("hydra.sweep.dir=") for word in plan.words)
     if explicit and (plan.folder / PLAN).exists():
         path = plan.folder / SEARCH
-        if not path.exists() or not _is_of(path, wanted):
+        record = _read_search(plan.folder) if path.exists() else {}
+        refuse_changed_inputs(plan.folder, _changed(plan.search, record))
+        if not _is_of(record, wanted):
             raise ConfigError(
                 "this folder holds another sweep"
                 + (": another space, seed, sampler or pruner" if path.exists() else ""),
@@ -100,14 +111,31 @@ def search_folder(plan: Plan) -> Path:
             )
     if explicit:
         return plan.folder
-    found = [p.parent for p in sorted(plan.folder.parent.glob(f"*/{SEARCH}"))
-             if _is_of(p, wanted)]  # fmt: skip
+    found = []
+    for folder in neighbours(plan.folder, SEARCH):
+        there = read_or_pass_over(_read_search, folder)
+        if there and _is_of(there, wanted):
+            changed = _changed(plan.search, there)
+            if changed:
+                _note(f"note       {folder} is not continued: {', '.join(changed)} changed since")
+            else:
+                found.append(folder)
     return found[-1] if found else plan.folder
 
 
-def _is_of(path: Path, wanted: dict[str, Any]) -> bool:
-    record = read_record(path, SHAPE)
+def _read_search(folder: Path) -> dict[str, Any]:
+    return read_record(folder / SEARCH, SHAPE)
+
+
+def _is_of(record: dict[str, Any], wanted: dict[str, Any]) -> bool:
     return {key: record.get(key) for key in wanted} == wanted
+
+
+def _changed(search: SearchPlan, record: dict[str, Any]) -> list[str]:
+    """Return what the trials so far read and is not what it was: they cannot be compared."""
+    if "inputs" not in record:
+        return []
+    return changed_since(record, search.inputs, search.configs[0])
 
 
 @contextmanager
@@ -147,6 +175,7 @@ def begin(plan: Plan, folder: Path) -> Search:
         "pruner": settings.pruner.value,
         "seed": settings.seed,
         "draw": settings.draw,
+        **plan.search.inputs.record(),
     }
     write_json(path, record)
     if not (folder / PLAN).exists():
@@ -170,7 +199,7 @@ def _write_plan(plan: Plan, folder: Path) -> None:
 
 
 def _note(text: str) -> None:
-    print(text, file=sys.stderr)
+    print(visible(text), file=sys.stderr)
 
 
 def opening_line(search: SearchPlan, folder: Path) -> str:

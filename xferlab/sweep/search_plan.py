@@ -8,16 +8,18 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from math import prod
 from typing import Any
 
-from xferlab.config.overrides import key_of
+from xferlab.config.overrides import key_of, parse_overrides
 from xferlab.config.recipe import Recipe
 from xferlab.config.schema import FEWEST_EPOCHS
 from xferlab.errors import ConfigError, XferlabError, kept_in, raise_together
+from xferlab.runs.inputs import Inputs, InputsReader
 from xferlab.sweep.composing import Composer
 from xferlab.sweep.draws import Draw, read_draws
 from xferlab.typed import build_typed
@@ -98,6 +100,7 @@ class SearchPlan:
         better: ``max`` or ``min``.
         epochs: the most that a trial can have.
         checked: how many configs were composed.
+        configs: of the job at each end and choice.
     """
 
     settings: SearchConfig
@@ -109,6 +112,18 @@ class SearchPlan:
     better: str
     epochs: int
     checked: int
+    configs: tuple[Mapping[str, Any], ...] = ()
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """What its jobs read, all choices together."""
+        reader = InputsReader()
+        found = [reader.of(config) for config in self.configs]
+        return Inputs(
+            {key: sha for each in found for key, sha in each.content.items()},
+            reader.plugins,
+            {key: why for each in found for key, why in each.unknown.items()},
+        )
 
     @property
     def first_words(self) -> list[str]:
@@ -145,7 +160,35 @@ def plan_search(
         better=first.better,
         epochs=max(recipe.train.epochs or FEWEST_EPOCHS for recipe in recipes),
         checked=len(recipes),
+        configs=tuple(recipe.config for recipe in recipes),
     )
+
+
+def refuse_written_storage(storage: str | None, typed: Sequence[str]) -> None:
+    """Raise ConfigError for a database that a file names: its tables would be written anywhere.
+
+    Args:
+        storage: the URL, or None.
+        typed: the words of the command line about the sweep.
+    """
+    if storage is None or any(_types_storage(word) for word in typed):
+        return
+    raise ConfigError(
+        f"a file names the trials' database, {masked(storage)}, and that may only be typed",
+        where=f"{WHERE}.storage",
+        fix=f"type it: {WHERE}.storage='{masked(storage)}'; or write null for a file in the sweep's"
+        " folder",
+    )
+
+
+def _types_storage(word: str) -> bool:
+    """Return whether a word gives ``sweep.search.storage`` its value, by itself or in a table."""
+    (override,) = parse_overrides([word])
+    value: Any = override.value()
+    for part in [*f"{WHERE}.storage".removeprefix(override.key_or_group).split(".")]:
+        if part:
+            value = value.get(part) if isinstance(value, Mapping) else None
+    return f"{WHERE}.storage.".startswith(f"{override.key_or_group}.") and value is not None
 
 
 def _refuse_other_axes(draws: Sequence[Draw], common: Sequence[str], axes: Sequence[Any]) -> None:

@@ -17,9 +17,10 @@ from rich.text import Text
 
 from xferlab.config.folders import shown
 from xferlab.config.overrides import key_of
+from xferlab.escaping import visible
 from xferlab.runs.history import history_of
 from xferlab.runs.record import read_metrics
-from xferlab.sweep.frozen import read_job, read_plan
+from xferlab.sweep.frozen import planned_epochs, read_job, read_plan
 from xferlab.sweep.pool import Watch
 from xferlab.sweep.state import DONE, State
 from xferlab.training.progress import as_time
@@ -112,7 +113,7 @@ class JobLines:
         return f"  (about {as_time(left)} left)" if left else ""
 
     def _say(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False)
+        self.console.print(visible(text), markup=False, highlight=False)
 
 
 class JobTable:
@@ -157,7 +158,7 @@ class JobTable:
 def _progress(folder: Path) -> tuple[str, str]:
     """Return the epochs done of all, and the last validation score, as far as they are written."""
     rows = history_of(folder)
-    total = read_job(folder)["config"]["train"]["epochs"]
+    total = planned_epochs(folder) or "?"
     last = rows[-1] if rows else {}
     names = [name for name in last if name.startswith("val_") and name != "val_loss"]
     return f"{len(rows)}/{total}", f"{names[0]} {last[names[0]]:.4f}" if names else ""

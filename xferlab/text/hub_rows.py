@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from xferlab.errors import ConfigError, did_you_mean
+from xferlab.text.columns import missing_column
 from xferlab.text.labels import Rows
-from xferlab.text.tables import missing_column
+from xferlab.text.parquet_rows import NO_TEXT, values_of
+from xferlab.text.stream_types import NOT_UNICODE, text_problem
+from xferlab.text.tables import MAX_ROWS
 
 log = logging.getLogger(__name__)
 
+CELLS_AS_WRITTEN = {"keep_default_na": False, "na_values": [""]}
+"""Settings of the client's CSV reader, which else takes ``None`` or ``NA`` for no value."""
 SECRET = (-1, -100, None)
 """What stands for no label, e.g. in the test splits of GLUE, or for a word without a tag."""
 
@@ -42,7 +47,7 @@ class HubDataset:
         if not sys.stderr.isatty():
             datasets.disable_progress_bars()
         try:
-            builder = datasets.load_dataset_builder(str(path), config, revision=revision)
+            builder = _builder(str(path), config, revision)
             _check_revision(builder, repo_id, revision)
             _refuse_outside(builder, repo_id, path if path.is_dir() else None)
             builder.download_and_prepare()
@@ -53,7 +58,15 @@ class HubDataset:
             raise _explain(e, repo_id, config, revision) from e
         log.info("%s %s is of commit %s", repo_id, config or "", builder.hash)
 
-    def rows(self, split: str, key: str, text: str, pair: str | None, label: str) -> Rows:
+    def rows(
+        self,
+        split: str,
+        key: str,
+        text: str,
+        pair: str | None,
+        label: str,
+        max_rows: int = MAX_ROWS,
+    ) -> Rows:
         """Return the rows of a split that have a label.
 
         Args:
@@ -62,6 +75,7 @@ class HubDataset:
             text: column of the text.
             pair: column of the second text, if there is one.
             label: column of the label; positions become the names that the dataset declares.
+            max_rows: most rows; more are refused.
         """
         if split not in self._splits:
             fix = did_you_mean(split, self._splits)
@@ -71,11 +85,18 @@ class HubDataset:
                 fix=fix if key == "train" else f"{fix}, or data.{key}=null for none",
             )
         found, source = self._splits[split], f"{self.repo_id} {split}"
+        if found.num_rows > max_rows:
+            raise ConfigError(
+                f"{source} has {found.num_rows:,} rows, and {max_rows:,} are read",
+                where=f"data.{key}",
+                fix=f"data.max_rows={found.num_rows} if so many are meant",
+            )
         columns: dict[str, list[Any]] = {}
         for role, column in {"text": text, "pair": pair, "label": label}.items():
             if column and column not in found.column_names:
                 raise missing_column(column, found.column_names, source, f"data.{role}")
-            columns[role] = found.data.column(column).to_pylist() if column else []
+            columns[role] = values_of(found.data.column(column)) if column else []
+            _refuse_no_text(columns[role], source)
         labels, names = columns["label"], self.class_names(split, label)
         kept = [i for i, value in enumerate(labels) if not (names and value in SECRET)]
         if all(value in SECRET for value in labels):
@@ -93,6 +114,41 @@ class HubDataset:
         """Return the names that a label column, or a column of lists of labels, declares."""
         feature = self._splits[split].features[label]
         return list(getattr(getattr(feature, "feature", feature), "names", None) or [])
+
+
+def _refuse_no_text(values: list[Any], source: str) -> None:
+    """Raise ConfigError for the first value that is text and cannot be stored or shown."""
+    for number, value in enumerate(values, 1):
+        problem = NOT_UNICODE if value is NO_TEXT else text_problem(value)
+        if problem:
+            raise ConfigError(
+                f"row {number} {problem}",
+                where=f"{source}, row {number}",
+                fix="look at that row; data=files reads a corrected copy",
+            )
+
+
+def _builder(path: str, config: str | None, revision: str | None) -> Any:
+    """Return the client's builder of a dataset; of CSV files one that reads cells as they stand."""
+    import datasets
+
+    def load(**settings: Any) -> Any:
+        return datasets.load_dataset_builder(path, config, revision=revision, **settings)
+
+    try:
+        builder = load()
+    except ValueError as e:
+        if "find cache" not in str(e):
+            raise
+        try:
+            return load(**CELLS_AS_WRITTEN)  # in the cache under the name of these settings
+        except ValueError:
+            raise e from None
+    kinds = {cls.__module__ for cls in type(builder).__mro__}
+    own = builder.config
+    if "datasets.packaged_modules.csv.csv" in kinds and own.keep_default_na and not own.na_values:
+        return load(**CELLS_AS_WRITTEN)
+    return builder
 
 
 def _named(label: Any, names: list[str], where: str) -> Any:

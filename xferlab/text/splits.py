@@ -35,24 +35,31 @@ SPLITS = ("train", "validation", "test")
 VALIDATION, LIMIT = 1, 2
 
 
-def no_limit() -> dict[str, int | None]:
+def no_limit() -> dict[str, int | float | None]:
     """Return the default of a plugin's ``limit``: all rows of every split."""
     return dict.fromkeys(SPLITS)
 
 
 def check_fields(
-    max_length: int, validation_share: float = 0.1, limit: Mapping[str, int | None] | None = None
+    max_length: int,
+    validation_share: float = 0.1,
+    limit: Mapping[str, int | float | None] | None = None,
+    max_rows: int = 1,
 ) -> None:
     """Raise ValueError for a value of these plugin fields that cannot be."""
     if max_length < 8:
         raise ValueError(f"max_length must be at least 8, got {max_length}")
     if not 0 < validation_share < 1:
         raise ValueError(f"validation_share must be between 0 and 1, got {validation_share}")
+    if max_rows < 1:
+        raise ValueError(f"max_rows must be at least 1, got {max_rows}")
     for name, rows in (limit or {}).items():
         if name not in SPLITS:
             raise ValueError(f"limit has no split '{name}': {did_you_mean(name, SPLITS)}")
-        if rows is not None and rows < 1:
-            raise ValueError(f"limit.{name} must be at least 1 or null, got {rows}")
+        if rows is not None and not 0 < rows < 1 and (isinstance(rows, float) or rows < 1):
+            raise ValueError(
+                f"limit.{name} must be at least 1 row, a share between 0 and 1, or null, got {rows}"
+            )
 
 
 def text_data(
@@ -66,7 +73,7 @@ def text_data(
     suggested_from: str = "the dataset",
     label_separator: str = "|",
     validation_share: float = 0.1,
-    limit: Mapping[str, int | None] | None = None,
+    limit: Mapping[str, int | float | None] | None = None,
 ) -> TextData:
     """Return checked splits with label arrays, and what they say about the task.
 
@@ -85,7 +92,7 @@ def text_data(
         suggested_from: where those are from, for messages.
         label_separator: what stands between the labels of a multi-label string.
         validation_share: share of the training rows to hold back.
-        limit: most rows of a split, by its name.
+        limit: most rows of a split, by its name; below 1 a share of them.
 
     Raises:
         ConfigError: a text or label is missing, malformed or unknown.
@@ -154,7 +161,7 @@ def known_split(
     label_separator: str = "|",
     suggested_names: Sequence[str] = (),
     suggested_from: str = "the dataset",
-    most: int | None = None,
+    most: int | float | None = None,
     seed: int = 0,
 ) -> Split:
     """Return checked rows, labelled by the names of a task that is known already.
@@ -166,7 +173,7 @@ def known_split(
         label_separator: what stands between the labels of a multi-label string.
         suggested_names: names that come with the rows, in the order that numbers mean.
         suggested_from: where those are from, for messages.
-        most: draw a sample of so many rows with ``seed``.
+        most: draw a sample of so many rows with ``seed``; below 1 of such a share of them.
         seed: seeds what is drawn.
 
     Raises:
@@ -193,10 +200,13 @@ def known_split(
     return _limited(split, most, seed, SPLITS.index(name) if name in SPLITS else 0)
 
 
-def _limited(split: Split, most: int | None, seed: int, order: int) -> Split:
-    if most is None or most >= len(split):
+def _limited(split: Split, most: int | float | None, seed: int, order: int) -> Split:
+    if most is None:
         return split
-    return take(split, stratified_sample(_strata(split), most, seed, LIMIT, order))
+    rows = max(1, round(most * len(split))) if most < 1 else int(most)
+    if rows >= len(split):
+        return split
+    return take(split, stratified_sample(_strata(split), rows, seed, LIMIT, order))
 
 
 def take(split: Split, rows: np.ndarray) -> Split:

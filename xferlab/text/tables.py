@@ -1,26 +1,29 @@
-"""Columns of CSV, TSV, JSON lines and Parquet files, all as the file gives them."""
+"""Columns of files for training: all their rows, or a refusal of the first that cannot be read."""
 
 from __future__ import annotations
 
-import csv
-import glob
-import io
-import json
-import os
-import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+import logging
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xferlab.errors import ConfigError, nearest
+from xferlab.errors import ConfigError
+from xferlab.text.columns import missing_column
+from xferlab.text.parquet_rows import parquet_stream
+from xferlab.text.paths import SUFFIXES, find_files
+from xferlab.text.stream_types import NOT_UNICODE, Stream, StreamedRow
+from xferlab.text.streams import column_of, open_path
+
+log = logging.getLogger(__name__)
 
 Columns = dict[str, list[Any]]
-
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
-JSON_LINES = (".jsonl", ".ndjson", ".json")
-SUFFIXES = (*SEPARATORS, *JSON_LINES, ".parquet")
+SPARE = 100
+SPARE_ROWS = 100_000
+"""Of many rows so many times the limit are read, or so many, for classes to keep their shares."""
+MAX_ROWS = 5_000_000
+"""Rows of a split that are read unless a user asks for more: what a header says costs nothing."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,13 @@ class Table:
         columns: values by column name: strings from CSV and TSV, typed from the others.
         files: the files and how many rows each has, in order.
         key: config key that named them, for messages.
+        numbers: the number of each row in its file, where not all rows are read.
     """
 
     columns: Columns
     files: tuple[tuple[Path, int], ...]
     key: str
+    numbers: Sequence[int] = ()
 
     def __len__(self) -> int:
         return sum(rows for _, rows in self.files)
@@ -48,251 +53,175 @@ class Table:
 
     def place(self, row: int) -> str:
         """Say where a row is, counting from 1 in its file, the header left out."""
+        left = row
         for path, rows in self.files:
-            if row < rows:
-                return f"{path}, row {row + 1}"
-            row -= rows
+            if left < rows:
+                return f"{path}, row {self.numbers[row] if self.numbers else left + 1}"
+            left -= rows
         raise IndexError(row)
 
 
-def missing_column(name: str, known: Iterable[str], source: str, key: str) -> ConfigError:
-    """Return the error for a column that ``source`` does not have."""
-    have, near = ", ".join(known), nearest(name, known)
-    return ConfigError(
-        f"{source} has no column '{name}'; its columns are: {have}",
-        where=key,
-        fix=f"did you mean {key}={near}?" if near else f"{key}=COLUMN, one of those",
-    )
-
-
-def read_table(pattern: str, key: str, separator: str = "") -> Table:
+def read_table(
+    pattern: str,
+    key: str,
+    separator: str = "",
+    columns: Mapping[str, str] | None = None,
+    max_rows: int = MAX_ROWS,
+    limit: int | float | None = None,
+    seed: int = 0,
+) -> Table:
     """Read a file, or all files that a glob finds, in sorted order.
 
     Args:
         pattern: path or glob; the suffix says the format.
         key: config key that holds ``pattern``, for messages.
-        separator: what stands between columns; by default a comma in ``.csv``, a tab in ``.tsv``.
+        separator: what stands between columns; by default what the file declares in a first line
+            ``sep=;``, else a comma in ``.csv``, a tab in ``.tsv``.
+        columns: the columns to read and the config key that asks for each; all where it is None.
+        max_rows: most rows; more are refused.
+        limit: how many of the rows will be used, if that is known: of Parquet files with more than
+            ``max_rows`` rows some hundred times as many are then drawn and read, not all.
+        seed: draws them.
 
     Raises:
         ConfigError: a file is missing or cannot be read as what it claims to be.
     """
-    columns: Columns = {}
+    read: Columns = {}
     files: list[tuple[Path, int]] = []
-    for path in find_files(pattern, key):
-        part = _read_file(path, key, separator)
-        if files and set(part) != set(columns):
+    numbers: list[int] = []
+    paths = find_files(pattern, key)
+    share = _share_to_read(paths, max_rows, limit, key)
+    for path in paths:
+        stream = _opened(path, key, separator)
+        names = _names_of(stream, columns, path, key)
+        if columns is None and files and set(names) != set(read):
             raise ConfigError(
-                f"{path} has other columns than {files[0][0]}: {', '.join(part)}"
-                f" instead of {', '.join(columns)}",
+                f"{path} has other columns than {files[0][0]}: {', '.join(names)}"
+                f" instead of {', '.join(read)}",
                 where=key,
                 fix="name files of one kind",
             )
-        for name, values in part.items():
-            columns.setdefault(name, []).extend(values)
-        files.append((path, len(next(iter(part.values()), []))))
+        for name in names:
+            read.setdefault(name, [])
+        before = sum(rows for _, rows in files)
+        if share < 1:
+            drawn = _append_drawn(stream, path, names, read, share, seed + len(files))
+            numbers.extend(drawn)
+            files.append((path, len(drawn)))
+            continue
+        if before + (stream.row_count or 0) > max_rows:
+            raise _too_many(path, before + (stream.row_count or 0), max_rows, key)
+        rows = _append(stream, path, names, read, max_rows - before)
+        if rows > max_rows - before:
+            raise _too_many(path, before + rows, max_rows, key)
+        files.append((path, rows))
     if not any(rows for _, rows in files):
         raise ConfigError(f"{pattern} has no rows", where=key, fix="name a file that has some")
-    return Table(columns, tuple(files), key)
+    return Table(read, tuple(files), key, numbers)
 
 
-def find_files(pattern: str, key: str) -> list[Path]:
-    """Return the file that is named so, or those a glob finds, sorted; ConfigError if none."""
-    path = Path(os.path.expanduser(pattern))  # os.path: a name that cannot be is one that is not
-    if os.path.isfile(path):
-        return [path]
-    if os.path.isdir(path):
-        kinds = sorted({p.suffix for p in path.iterdir() if p.suffix in SUFFIXES})
+def _share_to_read(
+    paths: Sequence[Path], max_rows: int, limit: int | float | None, key: str
+) -> float:
+    """Return which share of all rows is read: 1 unless a few of very many will be used."""
+    if limit is None or limit < 1 or any(path.suffix.lower() != ".parquet" for path in paths):
+        return 1.0
+    total = sum(parquet_stream(path).row_count or 0 for path in paths)
+    wanted = min(max_rows, max(SPARE_ROWS, SPARE * int(limit)))
+    if total <= max_rows:
+        return 1.0
+    log.info(
+        "%s has %s rows: about %s of them, drawn with the seed, are read, and the limit is drawn"
+        " from those",
+        key,
+        f"{total:,}",
+        f"{wanted:,}",
+    )
+    return wanted / total
+
+
+def _opened(path: Path, key: str, separator: str) -> Stream:
+    if path.suffix.lower() not in SUFFIXES and not separator:
         raise ConfigError(
-            f"{pattern} is a folder",
+            f"{path} is of an unknown kind: '{path.suffix.lower()}'",
             where=key,
-            fix=f"{key}='{pattern.rstrip('/')}/*{kinds[0] if kinds else '.csv'}'",
+            fix=f"use one of {', '.join(SUFFIXES)}, or name the separator of a text file:"
+            " \"data.separator=';'\"",
         )
-    found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))
-    files = [p for p in found if os.path.isfile(p)]
-    if files:
-        return files
-    what = "no file fits" if glob.has_magic(pattern) else "there is no file"
-    raise ConfigError(f"{what} {pattern}", where=key, fix=nearest_file(path))
+    stream = open_path(path, key, separator)
+    for note in stream.notes:
+        log.info("%s", note)
+    return stream
 
 
-def nearest_file(path: Path) -> str:
-    """Return the remedy for a missing file: the nearest name in the last folder that exists."""
-    folder, name = path.parent, path.name
-    while not os.path.isdir(folder) and folder != folder.parent:
-        folder, name = folder.parent, folder.name
-    names = [p.name for p in folder.iterdir() if not p.name.startswith(".")]
-    here = "here" if folder == Path() else f"in {folder}"
-    shown = ", ".join(sorted(names)[:8]) + (", ..." if len(names) > 8 else "")
-    near = nearest(name, names)
-    return f"did you mean {folder / near}?" if near else f"{here} there are: {shown or 'no files'}"
+def _names_of(
+    stream: Stream, columns: Mapping[str, str] | None, path: Path, key: str
+) -> dict[str, str]:
+    """Return what each column is called for the caller, and in the file."""
+    if columns is None:
+        known = list(stream.all_columns() or stream.columns)
+        return {name: column_of(stream, name, (), key, str(path)) for name in known}
+    return {
+        name: column_of(stream, name, (), column_key, str(path))
+        for name, column_key in columns.items()
+    }
 
 
-def _read_file(path: Path, key: str, separator: str) -> Columns:
-    suffix = path.suffix.lower()
-    try:
-        if separator or suffix in SEPARATORS:
-            return _read_csv(path, key, separator or SEPARATORS[suffix])
-        if suffix in JSON_LINES:
-            return _read_json(path)
-        if suffix == ".parquet":
-            return _read_parquet(path)
-    except OSError as e:
-        raise ConfigError(
-            f"{path} cannot be read: {e.strerror or e}", where=key, fix="name a readable file"
-        ) from e
-    raise ConfigError(
-        f"{path} is of an unknown kind: '{suffix}'",
-        where=key,
-        fix=f"use one of {', '.join(SUFFIXES)}, or name the separator of a text file:"
-        " data.separator=';'",
-    )
+def _append(stream: Stream, path: Path, names: Mapping[str, str], to: Columns, most: int) -> int:
+    """Append a file's rows to the columns; return how many, at most one more than ``most``."""
+    count = 0
+    columns = [(to[name], column) for name, column in names.items()]
+    for row in stream.rows(list(dict.fromkeys(names.values()))):
+        count += 1
+        if row.problem:
+            raise _refusal(path, count, row)
+        if count > most:
+            break
+        for values, column in columns:
+            values.append(row.values[column])
+    return count
 
 
-def _text(path: Path) -> str:
-    """Return a file's text, or raise ConfigError naming the line that is not UTF-8."""
-    data = path.read_bytes()
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as e:
-        line = data.count(b"\n", 0, e.start) + 1
-        kind = "UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "another encoding"
-        raise ConfigError(
-            f"line {line} is not UTF-8 (byte 0x{data[e.start]:02x}); the file may be in {kind}",
-            where=f"{path}:{line}",
-            fix="save it as UTF-8",
-        ) from e
+def _append_drawn(
+    stream: Stream, path: Path, names: Mapping[str, str], to: Columns, share: float, seed: int
+) -> list[int]:
+    """Append a share of a file's rows to the columns; return their numbers in the file."""
+    assert stream.drawn_rows
+    numbers = []
+    for number, row in stream.drawn_rows(list(dict.fromkeys(names.values())), share, seed):
+        numbers.append(number)
+        if row.problem:
+            raise _refusal(path, number, row)
+        for name, column in names.items():
+            to[name].append(row.values[column])
+    return numbers
 
 
-def _read_csv(path: Path, key: str, separator: str) -> Columns:
-    """Read a text file with a header row."""
-    text = _text(path)
-    if not text.strip():
-        raise ConfigError(f"{path} is empty", where=key, fix="name a file that has rows")
-    if separator == "\t" and '"' in text:
-        rows = _tsv_rows(path, text)
-    else:
-        rows = list(_csv_rows(path, text, separator, csv.QUOTE_MINIMAL))
-    header = rows[0]
-    _check_header(path, header, separator)
-    values = zip(*rows[1:], strict=True) if rows[1:] else [()] * len(header)
-    return dict(zip(header, map(list, values), strict=True))
-
-
-def _tsv_rows(path: Path, text: str) -> list[Sequence[str]]:
-    """Read a TSV with quoted fields, or with plain quotes where these would join whole rows."""
-    readings, problems = [], []
-    for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE):
-        try:
-            readings.append(list(_csv_rows(path, text, "\t", quoting)))
-        except ConfigError as e:
-            problems.append(e)
-    if not readings:
-        raise problems[-1]
-    return max(readings, key=len)
-
-
-def _csv_rows(path: Path, text: str, separator: str, quoting: Any) -> Iterator[Sequence[str]]:
-    """Yield the header and the rows, each as wide as the header; blank lines are left out."""
-    csv.field_size_limit(sys.maxsize)  # a long document is no mistake
-    stream = io.StringIO(text, newline="")
-    reader = csv.reader(stream, delimiter=separator, quoting=quoting, strict=True)
-    number, width, line = 0, 0, 1
-    while True:
-        try:
-            row = next(reader, None)
-        except csv.Error as e:
-            what = str(e)
-            if "unexpected end of data" in what:
-                what = "a quote that opens here is never closed"
-            raise ConfigError(
-                f"row {number} cannot be read: {what}",
-                where=f"{path}:{line}",
-                fix='inside a quoted field write a quote as two: ""',
-            ) from e
-        if row is None:
-            return
-        if row:
-            width = width or len(row)
-            if len(row) != width:
-                raise ConfigError(
-                    f"row {number} has {_count(len(row), 'field')}, the header has {width}",
-                    where=f"{path}:{line}",
-                    fix=f'put quotes around a field that contains {separator!r}: "..."',
-                )
-            yield row
-            number += 1
-        line = reader.line_num + 1
-
-
-def _check_header(path: Path, header: Sequence[str], separator: str) -> None:
-    """Raise ConfigError for a header split at the wrong sign, or with a name twice."""
-    if len(header) == 1:
-        for other, word in (("\t", "a tab"), (";", "';'"), (",", "a comma"), ("|", "'|'")):
-            if other in header[0] and other != separator:
-                typed = "\\t" if other == "\t" else other
-                raise ConfigError(
-                    f"the header of {path} is one column: {header[0]!r}",
-                    where="data.separator",
-                    fix=f"it looks like {word} stands between columns: data.separator='{typed}'",
-                )
-    twice = sorted(name for name, times in Counter(header).items() if times > 1)
-    if twice:
-        raise ConfigError(
-            f"the header has the column '{twice[0]}' twice",
-            where=f"{path}:1",
-            fix="give each column a name of its own; the first line must name the columns",
-        )
-
-
-def _read_json(path: Path) -> Columns:
-    """Read JSON lines, or one JSON list; a key that a row lacks is None there."""
-    text = _text(path)
-    if text.lstrip().startswith("["):
-        try:
-            rows = json.loads(text)
-        except json.JSONDecodeError as e:
-            raise _bad_json(path, e.lineno, e.msg) from e
-        except RecursionError as e:
-            raise _bad_json(path, 1, "it is nested too deeply") from e
-        numbered = list(enumerate(rows, 1))
-    else:
-        numbered = []
-        for number, line in enumerate(text.split("\n"), 1):
-            if line.strip():
-                try:
-                    numbered.append((number, json.loads(line)))
-                except json.JSONDecodeError as e:
-                    raise _bad_json(path, number, f"{e.msg} at column {e.colno}") from e
-                except RecursionError as e:
-                    raise _bad_json(path, number, "it is nested too deeply") from e
-    names: dict[str, None] = {}
-    for number, row in numbered:
-        if not isinstance(row, dict):
-            raise _bad_json(path, number, 'a row must be an object: {"text": ..., "label": ...}')
-        names.update(dict.fromkeys(row))
-    return {name: [row.get(name) for _, row in numbered] for name in names}
-
-
-def _bad_json(path: Path, line: int, problem: str) -> ConfigError:
+def _too_many(path: Path, rows: int, most: int, key: str) -> ConfigError:
+    group = key.partition(".")[0]
     return ConfigError(
-        f"line {line} is not a row in JSON: {problem}",
-        where=f"{path}:{line}",
-        fix="write one JSON object a line",
+        f"{path} brings {key} to {rows:,} rows or more; at most {most:,} are read",
+        where=key,
+        fix=f"{group}.max_rows={rows} if so many are meant, or name a smaller file",
     )
 
 
-def _read_parquet(path: Path) -> Columns:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        return pyarrow.parquet.read_table(path).to_pydict()
-    except pyarrow.ArrowException as e:
-        what = str(e).partition("\n")[0]
-        raise ConfigError(
-            f"{path} is not a whole Parquet file: {what}", where=str(path), fix="make it again"
-        ) from e
+def _refusal(path: Path, number: int, row: StreamedRow) -> ConfigError:
+    """Return the error for a row that cannot be read."""
+    return ConfigError(
+        f"row {number} {row.problem}",
+        where=f"{path}:{row.line}" if row.line else f"{path}, row {number}",
+        fix=row.fix or _remedy(path, row.problem),
+    )
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
+def _remedy(path: Path, problem: str) -> str:
+    if problem == NOT_UNICODE:
+        new = path.with_stem(f"{path.stem}-utf8")
+        names = f"{shlex.quote(str(path))} > {shlex.quote(str(new))}"
+        return f"save it as UTF-8, for instance: iconv -f WINDOWS-1252 -t UTF-8 {names}"
+    if "fields, the header" in problem or "field, the header" in problem:
+        return 'put quotes around a field that contains the separator: "..."'
+    if problem.startswith("cannot be read"):
+        return 'inside a quoted field write a quote as two: ""'
+    return "correct that row, or leave it out"

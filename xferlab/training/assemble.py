@@ -47,6 +47,7 @@ class Experiment:
         train_metrics: Keras metrics followed on the training batches.
         metrics: every metric, for whole splits, by logged name.
         forward: the network without dropout.
+        micro_batches: slices that a training batch is computed in, for want of memory.
     """
 
     data: TextData
@@ -63,6 +64,7 @@ class Experiment:
     train_metrics: list[Any]
     metrics: Mapping[str, Any]
     forward: Forward
+    micro_batches: int = 1
 
     def evaluate(self, split: str) -> dict[str, float]:
         """Return the loss and every metric over a whole split."""
@@ -77,8 +79,14 @@ class Experiment:
         return scores(self.loss, self.metrics, labels, outputs)
 
 
-def assemble(recipe: Recipe, data: TextData) -> Experiment:
-    """Build model, tokens, batches, transfer, schedule, optimizer, loss and metrics, in order."""
+def assemble(recipe: Recipe, data: TextData, micro_batches: int = 1) -> Experiment:
+    """Build model, tokens, batches, transfer, schedule, optimizer, loss and metrics, in order.
+
+    Args:
+        recipe: checked plugins.
+        data: rows by split.
+        micro_batches: slices that each batch is computed in, see ``micro_batches.split_step``.
+    """
     train = recipe.train
     model = _built("model", recipe.model.build, data.spec)
     spec = dataclasses.replace(data.spec, emits=model.emits)
@@ -108,9 +116,10 @@ def assemble(recipe: Recipe, data: TextData) -> Experiment:
         forward=Forward(
             model.network,
             model.tokenizer.pad_id,
-            train.eval_batch_size,
+            max(1, train.eval_batch_size // micro_batches),
             outside_of(spec.class_names),
         ),
+        micro_batches=micro_batches,
     )
 
 

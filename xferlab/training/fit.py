@@ -19,6 +19,7 @@ from xferlab.text.batches import Batch, batch_arrays
 from xferlab.training.assemble import Experiment
 from xferlab.training.course import Diverged, Epoch, Listener, Position, Saver, Step
 from xferlab.training.evaluation import input_names, inputs_of_any_shape
+from xferlab.training.micro_batches import split_step
 from xferlab.training.rates import clip_densely, scale_rates
 
 
@@ -114,6 +115,7 @@ def _compile(experiment: Experiment, phase: int) -> None:
     experiment.model.network.compile(
         optimizer=experiment.optimizer, loss=experiment.loss, metrics=experiment.train_metrics
     )
+    split_step(experiment.model.network, experiment.micro_batches)
 
 
 def _make_metrics(experiment: Experiment) -> None:

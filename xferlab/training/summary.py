@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from xferlab.config.schema import ENOUGH_VALIDATION_ROWS, FEWEST_EPOCHS, TrainConfig
+from xferlab.errors import printable
 from xferlab.kit.optimizers import decays
 from xferlab.pictures import counted
 from xferlab.text.batches import measure_padding
@@ -83,7 +84,8 @@ def class_weights(experiment: Experiment) -> dict[str, float]:
 def summary_lines(experiment: Experiment, rates: np.ndarray) -> list[str]:
     """Return the lines that the log shows before the first step."""
     spec, splits = experiment.spec, experiment.data.splits
-    classes = f", classes {', '.join(spec.class_names[:8])}" if spec.class_names else ""
+    named = ", ".join(map(printable, spec.class_names[:8]))
+    classes = f", classes {named}" if spec.class_names else ""
     more = f" and {spec.num_classes - 8} more" if spec.num_classes > 8 else ""
     lines = [
         f"task       {spec.task.value}{classes}{more}",

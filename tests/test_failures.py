@@ -1,0 +1,116 @@
+"""A failure is reported and written down, whatever it contains."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from xferlab.errors import ConfigError, encodable, printable
+from xferlab.runs.failure import report_failure, write_failure
+from xferlab.runs.record import read_status, write_error, write_status
+from xferlab.sweep.state import state_of
+
+
+class Mute(Exception):
+    """Cannot say what it is."""
+
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+ODD = {
+    "half a character": ValueError("a\ud800b"),
+    "half a character in three lines": ConfigError(
+        "no column 'te\ud800'", where="x\udfff", fix="y"
+    ),
+    "a megabyte": ValueError("x" * 5_000_000),
+    "no words": Mute(),
+    "an empty one": ValueError(),
+    "signs a terminal obeys": RuntimeError("\x1b[2J\x00"),
+    "a key": KeyError("te\udcffxt"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_failure_is_kept_and_read_back(name, tmp_path):
+    write_status(tmp_path, "running")
+    write_failure(tmp_path, ODD[name], "failed")
+    status = read_status(tmp_path)
+    assert status["status"] == "failed"
+    assert status["error"]
+    assert (tmp_path / "error.txt").read_text(encoding="utf-8")
+    assert state_of(tmp_path).error_lines()
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_failure_is_told(name, tmp_path, caplog):
+    report_failure(ODD[name])
+    (record,) = caplog.records
+    (tmp_path / "log").write_text(record.getMessage(), encoding="utf-8")  # as a log file does
+
+
+def test_a_failure_is_kept_over_a_status_that_is_damaged(tmp_path):
+    (tmp_path / "status.json").write_text("")
+    write_failure(tmp_path, ValueError("it went wrong"), "failed")
+    assert read_status(tmp_path)["error"] == "it went wrong"
+
+
+def test_an_error_file_that_cannot_be_written_costs_no_status(tmp_path):
+    write_status(tmp_path, "running")
+    (tmp_path / "error.txt").mkdir()
+    write_failure(tmp_path, ValueError("it went wrong"), "failed")
+    assert read_status(tmp_path)["status"] == "failed"
+
+
+def test_half_characters_are_written_out():
+    assert printable("a\ud800") == "a\\ud800"
+    assert encodable("a\ud800é") == "a\\ud800é"
+    write = json.dumps({"error": encodable("\udc80")}, ensure_ascii=False)
+    assert json.loads(write) == {"error": "\\udc80"}
+
+
+ROWS = {
+    "label": (
+        [{"text": f"film {i}", "label": ["a\ud800", "b"][i % 2]} for i in range(40)],
+        "half a surrogate pair",
+    ),
+    "column": (
+        [{"te\ud800": f"film {i}", "label": "ab"[i % 2]} for i in range(40)],
+        "no column 'text'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_half_a_character_in_the_rows_ends_in_three_lines(name, tmp_path):
+    rows, said = ROWS[name]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    words = ["data=files", "data.train=rows.jsonl", "model=bag_of_embeddings"]
+    done = subprocess.run(
+        [sys.executable, "-m", "xferlab", *words],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Logging error" not in done.stderr
+    assert [line[:8] for line in done.stderr.splitlines()[-3:]] == [
+        " error: ",
+        " where: ",
+        "   fix: ",
+    ]
+
+
+def test_error_text_of_an_unknown_kind_is_its_traceback(tmp_path):
+    try:
+        raise ValueError("x")
+    except ValueError as e:
+        write_error(tmp_path, e)
+    assert (tmp_path / "error.txt").read_text().startswith("Traceback")
+    assert Path(__file__).name in (tmp_path / "error.txt").read_text()

@@ -1,0 +1,206 @@
+"""What a run read, by its content: data, checkpoints, plugin files. Kept from the first second on.
+
+The run id is a hash of words, and what stands behind a word can change: a file is edited, a branch
+moves, a loss is rewritten. So a run keeps a digest of each beside its id, and whoever takes the run
+for the one of a config compares them. Nothing here needs TensorFlow.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from xferlab.contracts import GROUPS
+from xferlab.errors import ConfigError, XferlabError, text_of
+from xferlab.files import digest_of, digest_of_folder, write_json
+from xferlab.records import read_record
+from xferlab.registry import REGISTRY
+from xferlab.runs.sources import sources_of
+
+FILE = "inputs.json"
+SHAPE = {"inputs": {"*": str}, "plugins": {"*": str}}
+"""What ``inputs.json`` holds; see ``records.Shape``. A sweep's ``job.json`` has the same keys."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The content that a config names, as digests.
+
+    Attributes:
+        content: by ``data.train`` or ``model.checkpoint: vocab.txt``, what the plugins read.
+        plugins: by ``loss=focal`` the plugin's file, by ``loss=focal: helper.py`` what it imports.
+        unknown: by group, why its content cannot be looked at now.
+    """
+
+    content: Mapping[str, str]
+    plugins: Mapping[str, str]
+    unknown: Mapping[str, str] = field(default_factory=dict)
+
+    def record(self) -> dict[str, dict[str, str]]:
+        """Return the digests as plain data."""
+        return {"inputs": dict(self.content), "plugins": dict(self.plugins)}
+
+
+class InputsReader:
+    """Digests of many configs; what several of them name is looked at once."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, tuple[dict[str, str], str]] = {}
+        self._plugins: dict[str, dict[str, str]] = {}
+
+    @property
+    def plugins(self) -> dict[str, str]:
+        """Every plugin file that was looked at, with its digest."""
+        return {name: sha for digests in self._plugins.values() for name, sha in digests.items()}
+
+    def of(self, config: Mapping[str, Any]) -> Inputs:
+        """Return the digests of what a resolved config names."""
+        content: dict[str, str] = {}
+        plugins: dict[str, str] = {}
+        unknown: dict[str, str] = {}
+        for name, key, node in _chosen(config):
+            text = json.dumps([name, key, node], sort_keys=True, default=str)
+            if text not in self._groups:
+                self._groups[text] = _content_of(name, key, node)
+            digests, why = self._groups[text]
+            content |= digests
+            if why:
+                unknown[key] = why
+            if name not in self._plugins:
+                self._plugins[name] = plugin_digests(name)
+            plugins |= self._plugins[name]
+        return Inputs(content, plugins, unknown)
+
+
+def _chosen(config: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any]]]:
+    """Return for each plugin of a config ``loss=focal``, its key and its node."""
+    nodes = {group: config[group] for group in GROUPS if group != "metric" and group in config}
+    metrics = config.get("metric") or {}
+    nodes |= {f"metric.{name}": node for name, node in metrics.items()}
+    return [
+        (f"{key.partition('.')[0]}={node['name']}", key, node)
+        for key, node in nodes.items()
+        if isinstance(node, Mapping) and "name" in node
+    ]
+
+
+def _content_of(name: str, key: str, node: Mapping[str, Any]) -> tuple[dict[str, str], str]:
+    """Return the digests of what a plugin's fields name, and why there are none."""
+    try:
+        plugin = REGISTRY.create(name.partition("=")[0], node, key)
+        own = plugin.inputs() if hasattr(plugin, "inputs") else _content_at(vars(plugin))
+    except XferlabError as e:
+        return {}, e.what
+    except Exception as e:  # noqa: BLE001 - a plugin may raise anything; a run will say so
+        return {}, f"{type(e).__name__}: {text_of(e)}"
+    return {f"{key}.{each}": digest for each, digest in own.items()}, ""
+
+
+def _content_at(fields: Mapping[str, Any]) -> dict[str, str]:
+    """Return the digest of each file and folder that a field names by a path."""
+    found = {}
+    for key, value in fields.items():
+        path = path_in(value)
+        if path is not None:
+            found[key] = digest_of_folder(path) if path.is_dir() else digest_of([path])
+    return found
+
+
+def path_in(value: Any) -> Path | None:
+    """Return the file or folder that a value names by something with a slash or a point in it."""
+    if not isinstance(value, str) or not ("/" in value or "." in value):
+        return None
+    place = os.path.expanduser(value)
+    return Path(place) if os.path.isfile(place) or os.path.isdir(place) else None
+
+
+def plugin_digests(name: str) -> dict[str, str]:
+    """Return the SHA-256 of the file that registers ``loss=focal``, and of those it imports."""
+    path = file_of(name)
+    if not path.is_file():
+        return {name: ""}
+    own, *imported = sources_of(path)
+    digests = {f"{name}: {os.path.relpath(each, path.parent)}": digest_of([each])
+               for each in imported}  # fmt: skip
+    return {name: digest_of([own]), **digests}
+
+
+def file_of(name: str) -> Path:
+    """Return the file that registers ``loss=focal``."""
+    group, _, word = name.partition("=")
+    return Path(REGISTRY.get(group, word).origin.rpartition(":")[0])
+
+
+def inputs_of(config: Mapping[str, Any]) -> Inputs:
+    """Return the digests of what one resolved config names."""
+    return InputsReader().of(config)
+
+
+def refuse_in_between(folder: Path, config: Mapping[str, Any]) -> None:
+    """Raise ConfigError if what a run reads is not what it was when the run began."""
+    before = read_inputs(folder)
+    if before is not None:
+        refuse_changed_inputs(folder, changed_since(before, inputs_of(config), config))
+
+
+def write_inputs(folder: Path, inputs: Inputs) -> None:
+    """Keep the digests beside a run that begins."""
+    write_json(folder / FILE, inputs.record())
+
+
+def read_inputs(folder: Path) -> dict[str, dict[str, str]] | None:
+    """Return what a run keeps, None where it was begun without."""
+    path = folder / FILE
+    return read_record(path, SHAPE) if path.exists() else None
+
+
+def changed_since(before: Mapping[str, Any], now: Inputs, config: Mapping[str, Any]) -> list[str]:
+    """Return what is not as it was, as ``data.train=rows.csv`` or ``loss=focal: helper.py``.
+
+    Args:
+        before: a record with ``inputs`` and ``plugins``; an older one may lack either.
+        now: the digests of today; what cannot be looked at counts as unchanged.
+        config: the resolved config, for the values of the fields.
+    """
+    told = []
+    if "inputs" in before:
+        known = {k: v for k, v in before["inputs"].items() if not _is_unknown(k, now)}
+        for key in sorted(known.keys() | now.content.keys()):
+            if known.get(key) != now.content.get(key) and not _was_unknown(key, known):
+                told.append(_in_words(key, config))
+    plugins = before.get("plugins", {})
+    return told + [name for name, sha in plugins.items() if now.plugins.get(name) != sha]
+
+
+def _is_unknown(key: str, now: Inputs) -> bool:
+    return any(key.startswith(f"{group}.") for group in now.unknown)
+
+
+def _was_unknown(key: str, known: Mapping[str, str]) -> bool:
+    """Return whether nothing of the plugin's content was known then: it could not be looked at."""
+    head = key.partition(": ")[0].rpartition(".")[0]
+    return not any(each.startswith(f"{head}.") for each in known)
+
+
+def _in_words(key: str, config: Mapping[str, Any]) -> str:
+    """Return ``data.train=rows.csv: labels.txt`` for ``data.train: labels.txt``."""
+    path, colon, detail = key.partition(": ")
+    node: Any = config
+    for part in path.split("."):
+        node = node.get(part) if isinstance(node, Mapping) else None
+    return (f"{path}={node}" if isinstance(node, str) else path) + colon + detail
+
+
+def refuse_changed_inputs(folder: Path, changed: Sequence[str]) -> None:
+    """Raise ConfigError if what a run was begun with is not what is there now."""
+    if changed:
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        raise ConfigError(
+            f"{', '.join(changed[:3])}{more} changed since this run began",
+            where=str(folder),
+            fix="put it back as it was, or begin a new run (leave --recover out)",
+        )

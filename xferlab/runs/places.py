@@ -1,0 +1,91 @@
+"""Places outside the working directory: typed by a person, or known by their content, or refused.
+
+A folder that somebody sent says in its words which files its run read. To continue it would read a
+private file of that name, and write what is learned from it into their folder. Whoever has the
+digest of a file has seen its content, so a place that still holds what the folder recorded gives
+nothing away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any
+
+from xferlab.config.overrides import as_word
+from xferlab.errors import ConfigError
+from xferlab.runs.inputs import inputs_of
+
+
+def refuse_places_outside(
+    folder: Path,
+    config: Mapping[str, Any],
+    before: Mapping[str, Any] | None,
+    typed: Sequence[str] = (),
+) -> None:
+    """Raise ConfigError if a config from a folder names a place outside that nobody typed.
+
+    Args:
+        folder: where the config is from.
+        config: resolved; only its plugins' fields are looked at.
+        before: the record of digests in the folder, None if there is none.
+        typed: the words of this command.
+    """
+    outside = [
+        (key, value)
+        for key, value in places_outside(config)
+        if not any(value in word for word in typed)
+    ]
+    if not outside:
+        return
+    known = (before or {}).get("inputs", {})
+    now = inputs_of(config).content
+    unknown = [(key, value) for key, value in outside if not _is_known(key, known, now)]
+    if unknown:
+        words = " ".join(as_word(key, value) for key, value in unknown)
+        key, value = unknown[0]
+        held = any(each.partition(": ")[0] == key for each in known)
+        more = ", which is not what it was then" if held else ""
+        raise ConfigError(
+            f"this folder names a place outside the working directory: {value}{more}",
+            where=f"{folder}: {key}",
+            fix=f"if you mean it, type it too: {words}",
+        )
+
+
+def places_outside(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield key and value of each text of a config that names a place outside."""
+    for key, value in flat_words(config):
+        if isinstance(value, str) and _leads_out(value):
+            yield key, value
+
+
+def flat_words(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted key and value of everything in a config that is no table and no list."""
+    pairs: Any = ()
+    if isinstance(node, Mapping):
+        pairs = node.items()
+    elif isinstance(node, list):
+        pairs = enumerate(node)
+    else:
+        yield prefix, node
+    for key, value in pairs:
+        yield from flat_words(value, f"{prefix}.{key}" if prefix else str(key))
+
+
+def _leads_out(text: str) -> bool:
+    """Return whether a text is a path that begins at the root or at home, or climbs.
+
+    One that is nothing but signs, such as the separator of labels, is none.
+    """
+    if not text.strip("/~. ") or "\n" in text:
+        return False
+    if PurePath(text).is_absolute() and Path(text).is_relative_to(Path.cwd()):
+        return ".." in PurePath(text).parts
+    return text.startswith(("/", "~")) or ".." in PurePath(text).parts
+
+
+def _is_known(key: str, known: Mapping[str, str], now: Mapping[str, str]) -> bool:
+    """Return whether a place holds what the folder's record says, file by file."""
+    own = {each: sha for each, sha in now.items() if each.partition(": ")[0] == key}
+    return bool(own) and all(known.get(each) == sha for each, sha in own.items())

@@ -1,0 +1,89 @@
+"""What every reader of a file yields: examples, or in their place the problem that each has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+NOT_UNICODE = "is not Unicode (UTF-8)"
+HALF_PAIR = "has half a surrogate pair (no Unicode)"
+NUL_BYTE = "has a NUL byte (\\x00)"
+
+
+class StreamedRow(NamedTuple):
+    """A row as the file has it.
+
+    Attributes:
+        line: where it begins, counted from 1; 0 where there are no lines.
+        values: by column name.
+        problem: what keeps it from being read, "" if nothing does; a verb follows "row 3".
+        fix: what to do about the problem, "" for the usual.
+    """
+
+    line: int
+    values: dict[str, Any]
+    problem: str = ""
+    fix: str = ""
+
+
+NumberedRow = tuple[int, StreamedRow]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A file that is read row by row.
+
+    Attributes:
+        columns: their names, as far as the beginning of the file tells.
+        rows: yields the rows, once, with the columns that it is given.
+        total: rows or bytes of the file, None where nobody knows.
+        done: says how many of those were read.
+        notes: sentences on what was guessed about the file, for a person.
+        all_columns: reads on for names that the beginning of the file does not have.
+        row_count: rows that the file says it has, None where it says nothing.
+        drawn_rows: yields the number and the content of about a share of the rows, drawn with a
+            seed, at the cost of those alone; None where that cannot be had.
+    """
+
+    columns: Sequence[str]
+    rows: Callable[[Sequence[str]], Iterator[StreamedRow]]
+    total: int | None
+    done: Callable[[], int]
+    notes: tuple[str, ...] = ()
+    all_columns: Callable[[], Sequence[str]] = tuple
+    row_count: int | None = None
+    drawn_rows: Callable[[Sequence[str], float, int], Iterator[NumberedRow]] | None = None
+
+
+def text_problem(value: Any) -> str:
+    """Return what keeps a value from being text that can be stored and shown, "" if nothing does.
+
+    >>> text_problem("a"), text_problem(["a", "b\\0"]), text_problem(1.5)
+    ('', 'has a NUL byte (\\\\x00)', '')
+    """
+    if isinstance(value, str):
+        if "\0" in value:
+            return NUL_BYTE
+        if value.isascii():
+            return ""
+        try:
+            value.encode()
+        except UnicodeEncodeError as e:
+            escaped = "\udc80" <= value[e.start] <= "\udcff"
+            return NOT_UNICODE if escaped else HALF_PAIR
+        return ""
+    if isinstance(value, dict):
+        return text_problem(list(value)) or text_problem(list(value.values()))
+    if isinstance(value, list | tuple):
+        return next((problem for one in value if (problem := text_problem(one))), "")
+    return ""
+
+
+def checked_row(line: int, values: dict[str, Any]) -> StreamedRow:
+    """Return a row, or its problem where a value is text that is none."""
+    for value in values.values():
+        problem = text_problem(value)
+        if problem:
+            return StreamedRow(line, {}, problem)
+    return StreamedRow(line, values)
