@@ -171,6 +171,7 @@ def test_another_seed_holds_back_other_rows(train):
         ({"separator": ";"}, "is one column: 'text,label'", "data.separator", "data.separator=','"),
         ({"separator": ";;"}, "separator must be one", "data.separator", "describe"),
         ({"label_separator": ""}, "label_separator must be", "data.label", "describe"),
+        ({"max_rows": 0}, "max_rows must be at least 1, got 0", "data.max_rows", "describe"),
         ({"max_length": 1}, "max_length must be at least 8", "data.max_length", "describe"),
         ({"limit": {"dev": 5}}, "limit has no split 'dev'", "data.limit", "describe"),
         ({"limit": {"train": "x"}}, "'x'", "data.limit.train", "type"),

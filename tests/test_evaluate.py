@@ -226,7 +226,7 @@ def test_data_that_is_gone_is_told(here, tmp_path, monkeypatch, capsys, no_tenso
     run = shutil.copytree(here / "run-plain", tmp_path / "moved")
     monkeypatch.chdir(tmp_path)
     told = refused(capsys, run)
-    assert "the run's own data cannot be read: there is no file plain.jsonl" in told
+    assert "the run's own data cannot be read: there is no file plain-train.jsonl" in told
     assert "data=files data.test=FILE" in told
 
 
@@ -239,7 +239,7 @@ def test_data_that_is_gone_is_told(here, tmp_path, monkeypatch, capsys, no_tenso
         (["data=fils"], "there is no data named 'fils'"),
         (["data.test=no.csv"], "there is no file no.csv"),
         (
-            ["data.pair=label", "split=train"],
+            ["data.train=pairs.jsonl", "data.pair=other", "split=train"],
             "the run was trained on single texts, and these rows are pairs",
         ),
         (["--sample=3"], "evaluate has no flag --sample"),

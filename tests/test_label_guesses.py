@@ -244,7 +244,29 @@ def test_numbers_beyond_float32_are_no_numbers():
     assert data_of(["9" * 5000, "a"], ["a"]).spec.class_names == ("9" * 5000, "a")
 
 
+def test_a_few_fractions_among_whole_numbers_are_named():
+    data = data_of(["1", "2", "1", "1.5", "2"], ["1"])
+    assert data.spec.task is Task.regression
+    assert "in row 4 of 5" in note(data, "data.task is regression")
+    assert "of 3" not in note(data_of(["1.5", "2.5", "1"], ["1"]), "data.task is regression")
+
+
+def test_values_of_a_split_without_labels_are_refused():
+    error = refusal(["1.5", "2.0"], ["0.5"], ["-1", "-1.0"])
+    assert error.what == "every label of test is -1, which stands for 'not labelled'"
+    assert "data.test=null" in error.fix
+    assert data_of(["-1.0", "-1.5"], ["-1.0", "-1.5"]).validation.labels.tolist() == [-1, -1.5]
+
+
 # Names with the separator
+
+
+def test_labels_with_another_sign_between_them_are_reported():
+    data = data_of(["joy, love", "love", "joy"], ["joy"])
+    assert data.spec.class_names == ("joy", "joy, love", "love")
+    assert "data.label_separator=','" in note(data, "taken for names of classes")
+    assert "'1,0,1'" in note(data_of(["1,0,1", "0,0,1"], ["0,0,1"]), "taken for names of classes")
+    assert data_of(["Paris, France", "Rome, Italy"], ["Rome, Italy"]).notes == ()
 
 
 def test_a_name_with_the_separator_is_a_name_if_its_parts_stand_nowhere_else():

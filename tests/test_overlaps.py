@@ -116,7 +116,7 @@ def create(name, **fields):
 @pytest.mark.parametrize("name", ["files", "hub"])
 def test_a_column_has_one_role(name, fields, where):
     required = {"train": "x.csv"} if name == "files" else {"id": "org/name"}
-    with pytest.raises(ConfigError, match="must be another column") as caught:
+    with pytest.raises(ConfigError, match="are the same column") as caught:
         create(name, **required, **fields)
     assert caught.value.where == where
 

@@ -48,7 +48,9 @@ def test_rows_beyond_the_limit_are_refused_by_the_header_alone(tmp_path):
     error = refusal(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert error.what == f"data.train has 6,000,000 rows or more with {path}; 5,000,000 are read"
+    assert error.what == (
+        f"{path} brings data.train to 6,000,000 rows or more; at most 5,000,000 are read"
+    )
     assert error.fix == "data.max_rows=6000000 if so many are meant, or name a smaller file"
     assert peak < 5_000_000
 
@@ -87,7 +89,10 @@ def test_a_few_bytes_that_stand_for_gigabytes_are_refused_in_little_memory(tmp_p
     error = refusal(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert f"{path} of {path.stat().st_size} bytes unpacks to more than 1,00" in error.what
+    assert (
+        f"{path} of {path.stat().st_size} bytes unpacks to more than 1,000,000,000 letters"
+        in error.what
+    )
     assert peak < 200_000_000
     assert pyarrow.total_allocated_bytes() - before < 200_000_000
 
@@ -120,3 +125,30 @@ def test_damage_in_the_middle_is_told_with_the_row(tmp_path, monkeypatch):
     data[begin : begin + 40] = bytes(40)
     path.write_bytes(data)
     assert refusal(path).what.startswith(f"{path} cannot be read after row 50: ")
+
+
+def test_a_column_may_have_a_point_in_its_name(tmp_path):
+    path = write(tmp_path / "x.parquet", **{"a.text": ["x", "y"], "a": ["no", "no"]})
+    table = read_table(str(path), "data.train", columns={"a.text": "data.text"})
+    assert table.columns == {"a.text": ["x", "y"]}
+
+
+def test_a_limit_on_very_many_rows_reads_some_of_them_alone(tmp_path, caplog):
+    caplog.set_level("INFO")
+    labels = repeated(["a", "b", "b", "b"], 1_500_000)
+    path = write(tmp_path / "x.parquet", text=repeated(["one", "two"], 3_000_000), label=labels)
+    tables = [
+        read_table(str(path), "data.train", columns=ASKED, limit=1000, seed=seed)
+        for seed in (1, 1, 2)
+    ]
+    table = tables[0]
+    assert 99_000 < len(table) < 101_000
+    assert table.columns == tables[1].columns != tables[2].columns
+    assert table.columns["label"].count("a") / len(table) == pytest.approx(0.25, abs=0.01)
+    assert any("data.train has 6,000,000 rows: about 100,000" in line for line in caplog.messages)
+    for row in (0, 77, len(table) - 1):
+        number = int(table.place(row).rpartition(" ")[2])
+        assert table.columns["text"][row] == ["one", "two"][(number - 1) % 2]
+        assert table.columns["label"][row] == ["a", "b", "b", "b"][(number - 1) % 4]
+    assert "at most 5,000,000" in refusal(path, limit=0.5).what
+    assert len(read_table(str(path), "data.train", columns=ASKED, limit=9, max_rows=100)) < 200

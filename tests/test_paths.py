@@ -101,6 +101,15 @@ def test_a_glob_over_folders_of_several_splits_is_refused(tmp_path):
     assert len(find_files(f"{tmp_path}/test/train/*.csv", "data.train")) == 2
 
 
+def test_a_folder_of_folders_is_answered_with_each_split_in_its_place(tmp_path):
+    put(tmp_path / "train", "a.csv", "b.csv")
+    put(tmp_path / "test", "a.csv")
+    assert (
+        refusal(tmp_path).fix
+        == f"'data.train={tmp_path}/train/*.csv' 'data.test={tmp_path}/test/*.csv'"
+    )
+
+
 @pytest.mark.parametrize(
     ("typed", "there", "key", "fix"),
     [

@@ -115,6 +115,7 @@ def test_what_a_keras_optimizer_does_behind_the_frameworks_back_is_refused(
     (tmp_path / "plugins" / "optimizer").mkdir(parents=True)
     (tmp_path / "plugins" / "optimizer" / "own.py").write_text(OWN)
     words = ["debug=tiny", "model=bag_of_embeddings", "optimizer=own", f"transfer={transfer}"]
+    words += ["train.epochs=2"]
     with forgetting_plugins():
         load_plugins(tmp_path)
         made, data = prepare_inputs(recipe(*words, f"optimizer.setting={setting}"))

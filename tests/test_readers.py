@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ from hypothesis import strategies as some
 
 from xferlab.contracts import Task, TaskSpec
 from xferlab.errors import ConfigError
-from xferlab.inference.asking import file_rows
+from xferlab.inference.asking import file_rows, piped_rows
+from xferlab.text.lines import LONGEST_LINE
 from xferlab.text.tables import read_table
 
 SPEC = TaskSpec(Task.one_label, ("a", "b"), 10, 32)
@@ -208,6 +211,7 @@ def test_a_header_of_semicolons_is_seen_before_the_commas_of_its_rows(tmp_path):
         ('{"text": "a",\n "label": 1}\n\n{\n"text": "b", "label": 2}', ["a", "b"]),
         ('[\n {\n  "text": "a"\n },\n {"text": "b"}\n]', ["a", "b"]),
         ('{"text": "a"}', ["a"]),
+        ('{"text": "a", "tags": ["x", "y"]}', ["a"]),
         ('{"text": "a", "meta": {"n": 1}}\n{"text": "b"}', ["a", "b"]),
     ],
 )
@@ -223,6 +227,9 @@ def test_json_over_several_lines_is_read_by_both(tmp_path, text, rows):
     [
         ({"text": {"0": "a", "1": "b"}, "label": {"0": 1, "1": 0}}, "orient='records', lines=True"),
         ({"0": {"text": "a"}, "1": {"text": "b"}}, "orient='records', lines=True"),
+        ({"text": ["a", "b"], "label": ["x", "y"]}, "orient='records', lines=True"),
+        ({"columns": ["text"], "index": [0], "data": [["a"]]}, "orient='records', lines=True"),
+        ({"test": [{"text": "a"}], "train": [{"text": "b"}]}, "jq -c '.[\"train\"][]'"),
         ({"version": 1, "data": [{"text": "a"}, {"text": "b"}]}, "jq -c '.[\"data\"][]'"),
     ],
 )
@@ -300,3 +307,35 @@ def test_a_row_of_too_many_fields_takes_its_own_lines_along(tmp_path):
 def test_files_of_the_box_are_read_alike():
     for path in sorted((Path(__file__).parents[1] / "xferlab" / "box" / "reviews").glob("*.csv")):
         assert_same(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_encodings_are_read_from_a_pipe_too(monkeypatch, encoding):
+    piped = io.TextIOWrapper(io.BytesIO("für café\n日本\n".encode(encoding)))
+    monkeypatch.setattr("sys.stdin", piped)
+    assert [row.text for row in piped_rows(SPEC).rows] == ["für café", "日本"]
+
+
+def test_a_pipe_that_is_read_as_it_comes_is_not_waited_for(monkeypatch):
+    here, there = os.pipe()
+    with os.fdopen(here, "rb") as stream, os.fdopen(there, "wb", buffering=0) as writer:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(stream))
+        writer.write(b"one\n")
+        rows = piped_rows(SPEC).rows
+        assert next(rows).text == "one"
+        writer.write("zwei ü\n".encode())
+        assert next(rows).text == "zwei ü"
+
+
+def test_a_row_of_words_and_tags_in_json_lines_is_a_row(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": ["a", "b"], "label": ["X", "O"]}\n')
+    assert trained(path)[0] == [["a", "b"]]
+
+
+def test_a_list_on_one_line_may_be_longer_than_any_row(tmp_path):
+    path = tmp_path / "rows.json"
+    texts = [f"{i} " + "x" * 1_000_000 for i in range(17)]
+    path.write_text(json.dumps([{"text": text} for text in texts]))
+    assert path.stat().st_size > LONGEST_LINE
+    assert trained(path, columns=["text"])[0] == predicted(path)[0] == texts

@@ -56,9 +56,7 @@ class Files(ReadsFiles):
     max_rows: int = MAX_ROWS
 
     def __post_init__(self) -> None:
-        check_fields(self.max_length, self.validation_share, self.limit)
-        if self.max_rows < 1:
-            raise ValueError(f"max_rows must be at least 1, got {self.max_rows}")
+        check_fields(self.max_length, self.validation_share, self.limit, self.max_rows)
         check_columns(self.text, self.pair, self.label)
         if not self.label_separator:
             raise ValueError("label_separator must be one character or more")
@@ -69,7 +67,7 @@ class Files(ReadsFiles):
         """Return the rows of all files."""
         refuse_shared_files({k: find_files(p, f"data.{k}") for k, p in self.paths().items()})
         return text_data(
-            {name: self._rows(path, name) for name, path in self.paths().items()},
+            {name: self._rows(path, name, seed) for name, path in self.paths().items()},
             seed,
             max_length=self.max_length,
             task=self.task,
@@ -88,7 +86,7 @@ class Files(ReadsFiles):
             return None
         return known_split(
             split,
-            self._rows(path, split),
+            self._rows(path, split, seed),
             spec,
             label_separator=self.label_separator,
             suggested_names=self.class_names or self._names(path, split),
@@ -101,7 +99,7 @@ class Files(ReadsFiles):
         """Return the names beside a split's first file, unless the user names the classes."""
         return [] if self.class_names else names_beside(find_files(path, f"data.{split}")[0])
 
-    def _rows(self, path: str, split: str) -> Rows:
+    def _rows(self, path: str, split: str, seed: int) -> Rows:
         asked = {self.text: "data.text", self.label: "data.label"}
         if self.pair:
             asked[self.pair] = "data.pair"
@@ -111,6 +109,8 @@ class Files(ReadsFiles):
             self.separator.replace("\\t", "\t"),
             columns=asked,
             max_rows=self.max_rows,
+            limit=self.limit.get(split),
+            seed=seed,
         )
         return Rows(
             texts=table.column(self.text, "data.text"),

@@ -60,9 +60,7 @@ class Hub:
     max_rows: int = MAX_ROWS
 
     def __post_init__(self) -> None:
-        check_fields(self.max_length, self.validation_share, self.limit)
-        if self.max_rows < 1:
-            raise ValueError(f"max_rows must be at least 1, got {self.max_rows}")
+        check_fields(self.max_length, self.validation_share, self.limit, self.max_rows)
         check_columns(self.text, self.pair, self.label)
         for name in ("validation", "test"):
             if getattr(self, name) == self.train:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from xferlab.errors import ConfigError, did_you_mean
+from xferlab.escaping import visible
 from xferlab.flags import FlagParser
 
 
@@ -40,7 +41,7 @@ def export(argv: list[str]) -> int:
     run = load_run(flags.run, flags.weights)
     folder = flags.output or own_place(flags.run, "export", flags.to)
     done = export_run(run, flags.to, folder, texts=flags.texts, force=flags.force)
-    print(f"compared   {done.texts:,} {done.source}")
+    print(visible(f"compared   {done.texts:,} {done.source}"))
     print(f"difference {done.largest:.2g} at most (tolerance {done.tolerance:.2g})")
-    print(f"kept in    {folder}")
+    print(visible(f"kept in    {folder}"))
     return 0

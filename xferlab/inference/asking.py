@@ -10,6 +10,7 @@ from typing import Any
 from xferlab.contracts import TaskSpec
 from xferlab.errors import ConfigError
 from xferlab.inference.run import row_problem
+from xferlab.text.lines import as_utf8
 from xferlab.text.stream_types import Stream, StreamedRow
 from xferlab.text.streams import LINE_COLUMNS, column_of, open_stream, text_lines
 
@@ -89,7 +90,7 @@ def typed_rows(spec: TaskSpec, texts: Sequence[str]) -> Asked:
 def piped_rows(spec: TaskSpec) -> Asked:
     """Return the lines of standard input, one text a line, of pairs with a tab between the two."""
     waits = sys.stdin.isatty()
-    stream = text_lines(sys.stdin.buffer)
+    stream = text_lines(as_utf8(sys.stdin.buffer))
     names = ("first", "second") if spec.has_pairs else ("text", None)
     return Asked(_asked(spec, stream.rows(()), *names), stream, waits)
 

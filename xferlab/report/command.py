@@ -63,7 +63,9 @@ def report_on(folders: Sequence[Path], *, pictures: bool = False) -> list[Report
         for line in difference_lines(comparison, report.better):
             print(line)
     target = write_report(parts, pictures=pictures)
-    print(f"kept in    {target}/: report.html, summary.md, results.csv, results.json")
+    print(
+        f"kept in    {printable(str(target))}/: report.html, summary.md, results.csv, results.json"
+    )
     return [report for report, _ in parts]
 
 
@@ -118,7 +120,8 @@ def print_report(report: Report) -> None:
     console = Console(soft_wrap=False)
     if not console.is_terminal:
         console = Console(width=200)
-    print(f"\nsweep      {', '.join(str(f) for f in report.folders)}  {counted_states(report)}")
+    folders = ", ".join(printable(str(folder)) for folder in report.folders)
+    print(f"\nsweep      {folders}  {counted_states(report)}")
     for line in data_lines(report):
         print(f"data       {printable(line)}")
     jobs: Sequence[JobResult] = report.jobs

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from xferlab.config.overrides import as_word, key_of
 from xferlab.errors import ConfigError, printable
+from xferlab.escaping import visible
 from xferlab.runs.gate import own_place, refuse_unusable
 from xferlab.runs.snapshots import latest_step
 from xferlab.sweep.frozen import (
@@ -65,11 +66,11 @@ def run_sweep(
     redone = [run_id for run_id in changed if states[run_id].status == FINISHED]
     for run_id in redone:
         states[run_id] = State(CHANGED, folder=folder / run_id)
-    print(opening_line(folder, list(states.values())), file=sys.stderr)
+    print(visible(opening_line(folder, list(states.values()))), file=sys.stderr)
     for line in _changed_lines(changed, len(redone), folder):
         print(line, file=sys.stderr)
     if dry_run:
-        print("\n".join(job_lines(plan, states)))
+        print(visible("\n".join(job_lines(plan, states))))
         return 0
     freeze(plan, folder, sys.argv)
     code = 0

@@ -14,6 +14,7 @@ from typing import Any
 
 from xferlab.config.overrides import as_word, key_of
 from xferlab.errors import ConfigError
+from xferlab.escaping import visible
 from xferlab.files import write_json
 from xferlab.pictures import rate_words
 from xferlab.records import read_record
@@ -62,9 +63,9 @@ def run_search(
     """
     assert plan.search is not None
     folder = search_folder(plan)
-    print(opening_line(plan.search, folder), file=sys.stderr)
+    print(visible(opening_line(plan.search, folder)), file=sys.stderr)
     if dry_run:
-        print("\n".join([*search_lines(plan.search), *job_lines(folder)]))
+        print(visible("\n".join([*search_lines(plan.search), *job_lines(folder)])))
         return 0
     refuse_no_optuna()
     code = 0
@@ -198,7 +199,7 @@ def _write_plan(plan: Plan, folder: Path) -> None:
 
 
 def _note(text: str) -> None:
-    print(text, file=sys.stderr)
+    print(visible(text), file=sys.stderr)
 
 
 def opening_line(search: SearchPlan, folder: Path) -> str:

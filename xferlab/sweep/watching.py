@@ -17,6 +17,7 @@ from rich.text import Text
 
 from xferlab.config.folders import shown
 from xferlab.config.overrides import key_of
+from xferlab.escaping import visible
 from xferlab.runs.history import history_of
 from xferlab.runs.record import read_metrics
 from xferlab.sweep.frozen import planned_epochs, read_job, read_plan
@@ -112,7 +113,7 @@ class JobLines:
         return f"  (about {as_time(left)} left)" if left else ""
 
     def _say(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False)
+        self.console.print(visible(text), markup=False, highlight=False)
 
 
 class JobTable:

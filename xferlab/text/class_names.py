@@ -196,7 +196,7 @@ def label_codes(
     raise ConfigError(
         f"{split} has a label '{label}' that is none of: {_some(list(code), 12)}",
         where=rows.place(first),
-        fix=(f"did you mean '{near}'? " if near and fix else "") + (fix or usual),
+        fix=(f"did you mean '{near}'? " if near else "") + (fix or usual),
     )
 
 

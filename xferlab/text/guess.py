@@ -6,6 +6,8 @@ that some rows speak against is reported with those rows, or refused where it ca
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -128,6 +130,7 @@ def _guess(
         return Task.multi_label
     if chosen or not cells:
         return Task.one_label
+    _note_other_separators(strings, known, notes)
     return task_of_numbers(rows, cells, notes)
 
 
@@ -157,18 +160,36 @@ def _fit_words(rows: Rows) -> bool:
     return all(words == tags for words, tags in sizes) and any(words > 1 for words, _ in sizes)
 
 
+def _note_other_separators(strings: Cells, known: set[str], notes: Notes) -> None:
+    """Report labels that look like several with another sign between them."""
+    for sign in (",", ";"):
+        together = [(i, text) for i, text in strings if sign in text and text not in known]
+        distinct = {text for _, text in strings}
+        joint = _joint(distinct, sign)
+        if any(re.search(r"[^\d.,;+-]", text) or text.count(sign) > 1 for text in joint):
+            row, example = next((i, text) for i, text in together if text in joint)
+            notes.add(
+                f"{counted(len(together), 'label')} with {sign!r} ({named_rows([row])}:"
+                f" {shown(example)}) taken for names of classes, though their parts stand elsewhere"
+                f" too (data.label_separator='{sign}' takes them apart)"
+            )
+
+
+def _joint(distinct: set[str], separator: str) -> set[str]:
+    """Return the cells of which a part stands alone, or in another cell with the separator."""
+    parts = {
+        text: {part.strip() for part in text.split(separator)} - {""}
+        for text in distinct
+        if separator in text
+    }
+    times = Counter(part for found in parts.values() for part in found)
+    times.update(text for text in distinct if separator not in text)
+    return {text for text, found in parts.items() if any(times[part] > 1 for part in found)}
+
+
 def _are_several(strings: Cells, together: Cells, separator: str, notes: Notes) -> bool:
     """Whether cells with the separator are several labels, by parts that occur elsewhere too."""
-    distinct = {text for _, text in strings}
-    alone = {text for text in distinct if separator not in text}
-    parts = {text: {part.strip() for part in text.split(separator)} - {""}
-             for text in distinct if separator in text}  # fmt: skip
-    times: dict[str, int] = {}
-    for found in parts.values():
-        for part in found:
-            times[part] = times.get(part, 0) + 1
-    joint = {text for text, found in parts.items()
-             if any(part in alone or times[part] > 1 for part in found)}  # fmt: skip
+    joint = _joint({text for _, text in strings}, separator)
     row, example = together[0]
     if not joint:
         notes.add(

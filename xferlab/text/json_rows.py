@@ -29,10 +29,10 @@ def json_stream(text: TextFile, key: str) -> Stream:
     if first is None:
         raise ConfigError(f"{text.path} has no rows", where=key, fix="name a file that has some")
     line, data = first
-    begins = decoded(data).lstrip() if data else ""
-    if begins.startswith("["):
+    sign = _first_sign(text)
+    if sign == "[":
         return _of_rows(text, _listed(text))
-    if data is not None and _row(line, data).problem and begins.startswith("{"):
+    if sign == "{" and data is not None and _row(line, data).problem:
         objects = _objects(text)
         if objects:
             return _of_rows(text, objects)
@@ -49,6 +49,12 @@ def _first_line(text: TextFile) -> NumberedLine | None:
             if data is None or decoded(data).strip():
                 return line, data
     return None
+
+
+def _first_sign(text: TextFile) -> str:
+    """Return the first sign that is not blank, also of a line that is too long for a row."""
+    with text.open() as stream:
+        return decoded(stream.read(1000)).lstrip()[:1]
 
 
 def _of_lines(text: TextFile) -> Stream:
@@ -183,8 +189,8 @@ def _only_object(text: TextFile) -> dict[str, Any] | None:
 
 def _refuse_table(text: TextFile, values: dict[str, Any]) -> None:
     """Raise ConfigError for a file that is one object with all rows in it."""
-    keys = list(values)
-    table = bool(keys) and all(isinstance(value, dict) and value for value in values.values())
+    is_table = bool(values) and all(isinstance(value, dict) and value for value in values.values())
+    is_split = values.keys() >= {"columns", "data"}  # as pandas writes it
     lists = [
         name
         for name, value in values.items()
@@ -192,10 +198,10 @@ def _refuse_table(text: TextFile, values: dict[str, Any]) -> None:
     ]
     quoted = shlex.quote(str(text.path))
     path = text.path.with_suffix(".jsonl")
-    if table:
+    if is_table or is_split or _is_columns(text, values):
         fix = f"{ONE_A_LINE}, as pandas does: to_json({str(path)!r}, orient='records', lines=True)"
-    elif len(lists) == 1:
-        rows = shlex.quote(f".[{json.dumps(lists[0])}][]")
+    elif lists:
+        rows = shlex.quote(f".[{json.dumps('train' if 'train' in lists else lists[0])}][]")
         fix = f"{ONE_A_LINE}: jq -c {rows} {quoted} > {shlex.quote(str(path))}"
     else:
         return
@@ -204,6 +210,13 @@ def _refuse_table(text: TextFile, values: dict[str, Any]) -> None:
         where=str(text.path),
         fix=fix,
     )
+
+
+def _is_columns(text: TextFile, values: dict[str, Any]) -> bool:
+    """Return whether an object holds a list a column; in JSON lines that is a row of words."""
+    lengths = {len(value) if isinstance(value, list) else 0 for value in values.values()}
+    one_length = len(values) > 1 and len(lengths) == 1
+    return text.path.suffix.lower() == ".json" and one_length and lengths.pop() > 1
 
 
 def _of_rows(text: TextFile, rows: list[StreamedRow]) -> Stream:

@@ -152,6 +152,13 @@ def _numbers(split: str, rows: Rows) -> list[float]:
     if wrong:
         what = f"of {split} have a label that is no number, e.g. {rows.labels[wrong[0]]!r}"
         raise row_error(rows, wrong, what, "label")
+    if split != "train" and len(numbers) > 1 and {f"{n:g}" for n in numbers} <= set(UNLABELLED):
+        raise ConfigError(
+            f"every label of {split} is {numbers[0]:g}, which stands for 'not labelled'",
+            where=rows.place(0),
+            fix=f"data.{split}=null does without these rows; data.label=COLUMN chooses another"
+            " column",
+        )
     return numbers
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,19 @@ def _encoding(path: Path, head: bytes) -> tuple[str, tuple[str, ...]]:
         if zeros > 0.4 and others < 0.05:
             return name, (f"{path} is read as {name.upper()}, by its zero bytes",)
     return "utf-8", ()
+
+
+def as_utf8(stream: BinaryIO) -> BinaryIO:
+    """Return an opened stream as UTF-8, going by a byte-order mark at its beginning."""
+    if isinstance(stream, io.BufferedReader):
+        head = stream.peek(4)[:4]
+    elif stream.seekable():
+        head = stream.read(4)
+        stream.seek(-len(head), os.SEEK_CUR)
+    else:
+        return stream
+    encoding = next((name for mark, name in BYTE_ORDER_MARKS if head.startswith(mark)), None)
+    return io.BufferedReader(_Recoded(stream, encoding)) if encoding else stream
 
 
 class _Recoded(io.RawIOBase):

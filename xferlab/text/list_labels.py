@@ -24,7 +24,8 @@ def are_written_lists(rows: Rows, choice: Task | None, notes: Notes) -> bool:
     others = [i for i, value in cells if literal_list(value) is None]
     if len(others) == len(cells):
         return False
-    written = [i for i, _ in cells if i not in set(others)]
+    without = set(others)
+    written = [i for i, _ in cells if i not in without]
     if not others:
         first = written[0]
         notes.add(f"labels are lists written as text ({named_rows([first])}:"

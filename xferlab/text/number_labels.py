@@ -25,7 +25,14 @@ def task_of_numbers(rows: Rows, cells: Cells, notes: Notes) -> Task:
         return Task.one_label
     sign = "comma" if found.comma else "point"
     if found.fractions:
-        notes.add(f"labels are numbers with a {sign}: data.task is regression")
+        few = len(found.fractions)
+        rest = (
+            f" in {named_rows(found.fractions)} of {len(cells):,}" if 2 * few < len(cells) else ""
+        )
+        notes.add(
+            f"labels are numbers with a {sign}{rest}: data.task is regression (data.task=one_label"
+            " takes each number for a class)"
+        )
         return Task.regression
     row = (found.pointed or found.comma)[0]
     notes.add(

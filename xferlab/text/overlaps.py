@@ -25,13 +25,18 @@ WITHOUT = {
 
 
 def check_columns(text: str, pair: str | None, label: str) -> None:
-    """Raise ValueError for plugin fields that name a column twice."""
-    if label == text:
-        raise ValueError(f"label must be another column than text, got {label!r} for both")
-    if pair and label == pair:
-        raise ValueError(f"label must be another column than pair, got {label!r} for both")
-    if pair and text == pair:
-        raise ValueError(f"pair must be another column than text, got {text!r} for both")
+    """Raise ConfigError for plugin fields that name a column twice."""
+    for name, column, other, its in (
+        ("label", label, "text", text),
+        ("label", label, "pair", pair),
+        ("pair", pair, "text", text),
+    ):
+        if column == its:
+            raise ConfigError(
+                f"data.{name} and data.{other} are the same column: '{column}'",
+                where=f"data.{name}",
+                fix=f"data.{name}=COLUMN, the one that holds the {name}",
+            )
 
 
 def refuse_shared_files(files: Mapping[str, Iterable[Path]]) -> None:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from xferlab.errors import ConfigError
-from xferlab.text.stream_types import NOT_UNICODE, Stream, StreamedRow, checked_row
+from xferlab.text.stream_types import NOT_UNICODE, NumberedRow, Stream, StreamedRow, checked_row
 
 BATCH_ROWS = 1024
+DRAWN_BATCH_ROWS = 65_536
 MOST_UNPACKED = 1_000_000_000
 MOST_TIMES = 1_000
 """A file whose texts have more letters than that, and than so many times its bytes, is refused."""
@@ -40,20 +41,30 @@ def parquet_stream(path: Path) -> Stream:
     done = 0
 
     def rows(columns: Sequence[str]) -> Iterator[StreamedRow]:
+        for _, row in drawn_rows(columns, 1.0, 0):
+            yield row
+
+    def drawn_rows(columns: Sequence[str], share: float, seed: int) -> Iterator[NumberedRow]:
         nonlocal done
         try:
-            for row in _rows(path, file.schema_arrow, columns):
-                done += 1
-                yield row
+            for number, row in _rows(path, file.schema_arrow, columns, share, seed):
+                done = number
+                yield number, row
         except (pyarrow.ArrowException, OSError, OverflowError, ValueError, MemoryError) as e:
             what = f"{path} cannot be read after row {done}: {str(e).partition(chr(10))[0]}"
             raise ConfigError(what, where=str(path), fix="make it again") from e
 
-    return Stream(names, rows, total, lambda: done, row_count=total)
+    return Stream(names, rows, total, lambda: done, row_count=total, drawn_rows=drawn_rows)
 
 
-def _rows(path: Path, schema: Any, columns: Sequence[str]) -> Iterator[StreamedRow]:
-    """Yield the rows, strings read as a dictionary where they are no part of another value."""
+def _rows(
+    path: Path, schema: Any, columns: Sequence[str], share: float, seed: int
+) -> Iterator[NumberedRow]:
+    """Yield number and content of each row that is drawn.
+
+    Strings are read as a dictionary where they are no part of another value.
+    """
+    import numpy as np
     import pyarrow
     import pyarrow.parquet
 
@@ -62,16 +73,26 @@ def _rows(path: Path, schema: Any, columns: Sequence[str]) -> Iterator[StreamedR
     file = pyarrow.parquet.ParquetFile(path, pre_buffer=False, read_dictionary=texts)
     most = max(MOST_UNPACKED, MOST_TIMES * path.stat().st_size)
     letters = 0
-    for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns)):
-        for row in _rows_of(batch, columns):
+    before = 0
+    words = np.random.PCG64(seed)
+    size = BATCH_ROWS if share >= 1 else DRAWN_BATCH_ROWS
+    for batch in file.iter_batches(batch_size=size, columns=list(columns)):
+        numbers = np.arange(batch.num_rows) + before + 1
+        before += batch.num_rows
+        if share < 1:
+            places = np.flatnonzero(words.random_raw(len(numbers)) < int(share * 2**64))
+            numbers = numbers[places]
+            batch = batch.take(pyarrow.array(places))
+        for number, row in zip(numbers.tolist(), _rows_of(batch, columns), strict=True):
             letters += sum(len(v) for v in row.values.values() if isinstance(v, str | list))
             if letters > most:
+                told = f"{path.stat().st_size:,} bytes"
                 raise ConfigError(
-                    f"{path} of {path.stat().st_size:,} bytes unpacks to more than {letters:,}",
+                    f"{path} of {told} unpacks to more than {most:,} letters",
                     where=str(path),
                     fix="do not use it unless you know why; as JSON lines it has its full size",
                 )
-            yield row
+            yield number, row
 
 
 def _rows_of(batch: Any, columns: Sequence[str]) -> Iterator[StreamedRow]:

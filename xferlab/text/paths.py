@@ -100,9 +100,22 @@ def _file_in(folder: Path, key: str) -> str:
         return typed(key, f"{folder}/*{kinds[0]}")
     if alike:
         return typed(key, str(files[0]))
+    below = _words_for(_files_below(folder), key)
+    if below and not files:
+        return below
     if files:
         return f"name one of its files: {_some([p.name for p in files])}"
     return f"name a file; in {folder} there are: {_some([p.name for p in _listed(folder)])}"
+
+
+def _files_below(folder: Path) -> dict[str, list[Path]]:
+    """Return, by split, a glob for each folder in a folder whose name says a split."""
+    found = {}
+    for below in _listed(folder):
+        kinds = {p.suffix for p in _listed(below) if p.suffix.lower() in SUFFIXES}
+        if split_of(below) and len(kinds) == 1:
+            found[split_of(below)] = [below / f"*{kinds.pop()}"]
+    return found
 
 
 def _words_for(by_split: dict[str, list[Path]], key: str) -> str:

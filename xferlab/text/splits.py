@@ -44,12 +44,15 @@ def check_fields(
     max_length: int,
     validation_share: float = 0.1,
     limit: Mapping[str, int | float | None] | None = None,
+    max_rows: int = 1,
 ) -> None:
     """Raise ValueError for a value of these plugin fields that cannot be."""
     if max_length < 8:
         raise ValueError(f"max_length must be at least 8, got {max_length}")
     if not 0 < validation_share < 1:
         raise ValueError(f"validation_share must be between 0 and 1, got {validation_share}")
+    if max_rows < 1:
+        raise ValueError(f"max_rows must be at least 1, got {max_rows}")
     for name, rows in (limit or {}).items():
         if name not in SPLITS:
             raise ValueError(f"limit has no split '{name}': {did_you_mean(name, SPLITS)}")

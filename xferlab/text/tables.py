@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from xferlab.errors import ConfigError
 from xferlab.text.columns import missing_column
+from xferlab.text.parquet_rows import parquet_stream
 from xferlab.text.paths import SUFFIXES, find_files
 from xferlab.text.stream_types import NOT_UNICODE, Stream, StreamedRow
 from xferlab.text.streams import column_of, open_path
@@ -18,6 +19,9 @@ from xferlab.text.streams import column_of, open_path
 log = logging.getLogger(__name__)
 
 Columns = dict[str, list[Any]]
+SPARE = 100
+SPARE_ROWS = 100_000
+"""Of many rows so many times the limit are read, or so many, for classes to keep their shares."""
 MAX_ROWS = 5_000_000
 """Rows of a split that are read unless a user asks for more: what a header says costs nothing."""
 
@@ -30,11 +34,13 @@ class Table:
         columns: values by column name: strings from CSV and TSV, typed from the others.
         files: the files and how many rows each has, in order.
         key: config key that named them, for messages.
+        numbers: the number of each row in its file, where not all rows are read.
     """
 
     columns: Columns
     files: tuple[tuple[Path, int], ...]
     key: str
+    numbers: Sequence[int] = ()
 
     def __len__(self) -> int:
         return sum(rows for _, rows in self.files)
@@ -47,10 +53,11 @@ class Table:
 
     def place(self, row: int) -> str:
         """Say where a row is, counting from 1 in its file, the header left out."""
+        left = row
         for path, rows in self.files:
-            if row < rows:
-                return f"{path}, row {row + 1}"
-            row -= rows
+            if left < rows:
+                return f"{path}, row {self.numbers[row] if self.numbers else left + 1}"
+            left -= rows
         raise IndexError(row)
 
 
@@ -60,6 +67,8 @@ def read_table(
     separator: str = "",
     columns: Mapping[str, str] | None = None,
     max_rows: int = MAX_ROWS,
+    limit: int | float | None = None,
+    seed: int = 0,
 ) -> Table:
     """Read a file, or all files that a glob finds, in sorted order.
 
@@ -70,13 +79,19 @@ def read_table(
             ``sep=;``, else a comma in ``.csv``, a tab in ``.tsv``.
         columns: the columns to read and the config key that asks for each; all where it is None.
         max_rows: most rows; more are refused.
+        limit: how many of the rows will be used, if that is known: of Parquet files with more than
+            ``max_rows`` rows some hundred times as many are then drawn and read, not all.
+        seed: draws them.
 
     Raises:
         ConfigError: a file is missing or cannot be read as what it claims to be.
     """
     read: Columns = {}
     files: list[tuple[Path, int]] = []
-    for path in find_files(pattern, key):
+    numbers: list[int] = []
+    paths = find_files(pattern, key)
+    share = _share_to_read(paths, max_rows, limit, key)
+    for path in paths:
         stream = _opened(path, key, separator)
         names = _names_of(stream, columns, path, key)
         if columns is None and files and set(names) != set(read):
@@ -89,6 +104,11 @@ def read_table(
         for name in names:
             read.setdefault(name, [])
         before = sum(rows for _, rows in files)
+        if share < 1:
+            drawn = _append_drawn(stream, path, names, read, share, seed + len(files))
+            numbers.extend(drawn)
+            files.append((path, len(drawn)))
+            continue
         if before + (stream.row_count or 0) > max_rows:
             raise _too_many(path, before + (stream.row_count or 0), max_rows, key)
         rows = _append(stream, path, names, read, max_rows - before)
@@ -97,7 +117,27 @@ def read_table(
         files.append((path, rows))
     if not any(rows for _, rows in files):
         raise ConfigError(f"{pattern} has no rows", where=key, fix="name a file that has some")
-    return Table(read, tuple(files), key)
+    return Table(read, tuple(files), key, numbers)
+
+
+def _share_to_read(
+    paths: Sequence[Path], max_rows: int, limit: int | float | None, key: str
+) -> float:
+    """Return which share of all rows is read: 1 unless a few of very many will be used."""
+    if limit is None or limit < 1 or any(path.suffix.lower() != ".parquet" for path in paths):
+        return 1.0
+    total = sum(parquet_stream(path).row_count or 0 for path in paths)
+    wanted = min(max_rows, max(SPARE_ROWS, SPARE * int(limit)))
+    if total <= max_rows:
+        return 1.0
+    log.info(
+        "%s has %s rows: about %s of them, drawn with the seed, are read, and the limit is drawn"
+        " from those",
+        key,
+        f"{total:,}",
+        f"{wanted:,}",
+    )
+    return wanted / total
 
 
 def _opened(path: Path, key: str, separator: str) -> Stream:
@@ -142,10 +182,25 @@ def _append(stream: Stream, path: Path, names: Mapping[str, str], to: Columns, m
     return count
 
 
+def _append_drawn(
+    stream: Stream, path: Path, names: Mapping[str, str], to: Columns, share: float, seed: int
+) -> list[int]:
+    """Append a share of a file's rows to the columns; return their numbers in the file."""
+    assert stream.drawn_rows
+    numbers = []
+    for number, row in stream.drawn_rows(list(dict.fromkeys(names.values())), share, seed):
+        numbers.append(number)
+        if row.problem:
+            raise _refusal(path, number, row)
+        for name, column in names.items():
+            to[name].append(row.values[column])
+    return numbers
+
+
 def _too_many(path: Path, rows: int, most: int, key: str) -> ConfigError:
     group = key.partition(".")[0]
     return ConfigError(
-        f"{key} has {rows:,} rows or more with {path}; {most:,} are read",
+        f"{path} brings {key} to {rows:,} rows or more; at most {most:,} are read",
         where=key,
         fix=f"{group}.max_rows={rows} if so many are meant, or name a smaller file",
     )

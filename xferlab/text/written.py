@@ -81,6 +81,8 @@ def _bare(word: str) -> Any:
 
 def bit(value: Any) -> int | None:
     """Return 0 or 1 for what stands for one of them, None for all else."""
+    if type(value) is int:
+        return value if value in (0, 1) else None
     if isinstance(value, str):
         return {"0": 0, "1": 1, "0.0": 0, "1.0": 1}.get(value.strip())
     return int(value) if isinstance(value, bool | int | float) and value in (0, 1) else None
@@ -145,7 +147,7 @@ class Numbers:
         pointed: rows with a number that has a point or an exponent.
         comma: rows with a decimal comma.
         words: rows with anything else.
-        fractions: whether a number is no whole one.
+        fractions: rows with a number that is no whole one.
         thousands: whether every number with a comma may have it between thousands.
     """
 
@@ -153,7 +155,7 @@ class Numbers:
     pointed: tuple[int, ...]
     comma: tuple[int, ...]
     words: tuple[int, ...]
-    fractions: bool
+    fractions: tuple[int, ...]
     thousands: bool
 
     @property
@@ -165,25 +167,30 @@ class Numbers:
 def numbers_in(cells: Sequence[tuple[int, Any]]) -> Numbers:
     """Return which of some cells, each with its row, are numbers, and how they are written."""
     kinds: dict[str, list[int]] = {"whole": [], "pointed": [], "comma": [], "words": []}
-    fractions = False
-    thousands = True
+    fractions: list[int] = []
+    commas: set[str] = set()
+    known: dict[str, tuple[str, bool]] = {}
     for row, value in cells:
-        text = "word" if isinstance(value, bool) else str(value).strip()
-        kind = _kind(text)
+        text = "word" if isinstance(value, bool) else str(value)
+        if text not in known:
+            known[text] = _kind(text.strip())
+            if known[text][0] == "comma":
+                commas.add(text.strip())
+        kind, is_fraction = known[text]
         kinds[kind].append(row)
-        if kind in ("pointed", "comma"):
-            fractions = fractions or not float(text.replace(",", ".")).is_integer()
-        if kind == "comma":
-            thousands = thousands and bool(THOUSANDS.fullmatch(text))
+        if is_fraction:
+            fractions.append(row)
+    thousands = bool(commas) and all(map(THOUSANDS.fullmatch, commas))
     rows = {name: tuple(found) for name, found in kinds.items()}
-    return Numbers(**rows, fractions=fractions, thousands=thousands and bool(kinds["comma"]))
+    return Numbers(**rows, fractions=tuple(fractions), thousands=thousands)
 
 
-def _kind(text: str) -> str:
+def _kind(text: str) -> tuple[str, bool]:
+    """Return what a cell is, and whether it is a number with a fraction."""
     for kind, pattern in (("whole", INTEGER), ("pointed", FLOAT), ("comma", COMMA)):
         if pattern.fullmatch(text):
-            return kind
-    return "words"
+            return kind, kind != "whole" and not float(text.replace(",", ".")).is_integer()
+    return "words", False
 
 
 def with_point(value: Any) -> Any:
