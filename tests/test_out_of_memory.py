@@ -48,7 +48,7 @@ class Greedy:
         network = keras.Model(model.network.input, Greed(name="greed")(model.network.output))
         return TextModel(network, model.tokenizer, model.blocks, model.emits, {}, model.files)
 """
-TINY = ["debug=tiny", "model=greedy", "optimizer.lr=1e-2", "train.epochs=2", "train.batch_size=16"]
+TINY = ["debug=tiny", "model=greedy", "optimizer.lr=1e-2", "train.epochs=1", "train.batch_size=16"]
 
 
 @pytest.fixture
@@ -100,8 +100,9 @@ def test_who_does_not_want_slices_gets_the_error(workspace, capsys):
 
 
 def test_a_run_for_which_one_row_is_too_much_ends_with_the_error(workspace, capsys):
-    assert main([*TINY, "model.rows=0", "hydra.run.dir=none"]) == 1
+    words = [*TINY, "model.rows=0", "train.batch_size=2", "hydra.run.dir=none"]
+    assert main(words) == 1
     error = capsys.readouterr().err
-    assert "computed in 16 slices" in error
-    assert "computed in 32 slices" not in error
+    assert "computed in 2 slices" in error
+    assert "computed in 4 slices" not in error
     assert "out of memory" in error

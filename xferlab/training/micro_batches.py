@@ -7,7 +7,7 @@ because it draws them for a slice at a time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MethodType
 from typing import Any
 
@@ -23,13 +23,12 @@ def _split_train_step(micro_batches: int) -> Any:
 
     def train_step(network: Any, data: tuple[Mapping[str, Any], Any]) -> Any:
         inputs, labels, *_ = data
+        symbolic = getattr(network, "output", None)  # a subclassed model has none
         rows = tf.shape(labels)[0]
         weights = network.trainable_weights
         total = _counted(labels)
-        sums: Sequence[Any] = [None] * len(weights)
-        outputs = []
-        losses = []
-        for index in range(micro_batches):
+
+        def add_slice(index: Any, loss_sum: Any, sums: list[Any], outputs: Any) -> tuple[Any, ...]:
             first = index * rows // micro_batches
             last = (index + 1) * rows // micro_batches
             # an empty slice is one row that counts for nothing: there is no mean of no rows
@@ -43,13 +42,33 @@ def _split_train_step(micro_batches: int) -> Any:
                 share = tf.where(last > first, _counted(answers) / total, 0.0)
                 loss *= tf.cast(share, loss.dtype)
                 scaled = network.optimizer.scale_loss(loss)
-            found_gradients = tape.gradient(scaled, weights)
-            sums = [_added(a, b) for a, b in zip(sums, found_gradients, strict=True)]
-            outputs.append(found[: last - first])
-            losses.append(loss)
-        network._loss_tracker.update_state(tf.add_n(losses), sample_weight=rows)
-        network.optimizer.apply_gradients(zip(sums, weights, strict=True))
-        return network.compute_metrics(inputs, labels, tf.concat(outputs, axis=0))
+            gradients = tape.gradient(scaled, weights)
+            added = [
+                so_far if gradient is None else so_far + tf.convert_to_tensor(gradient)
+                for so_far, gradient in zip(sums, gradients, strict=True)
+            ]
+            outputs = outputs.write(index, found[: last - first])
+            return index + 1, loss_sum + tf.cast(loss, "float32"), added, outputs
+
+        _, loss, gradients, outputs = tf.while_loop(
+            lambda index, *_: index < micro_batches,
+            add_slice,
+            (
+                0,
+                0.0,
+                [tf.zeros(weight.shape, weight.dtype) for weight in weights],
+                tf.TensorArray(
+                    getattr(symbolic, "dtype", "float32"), micro_batches, infer_shape=False
+                ),
+            ),
+            parallel_iterations=1,  # one slice in memory at a time
+        )
+        network._loss_tracker.update_state(loss, sample_weight=rows)
+        network.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        found = outputs.concat()
+        if symbolic is not None:
+            found.set_shape(symbolic.shape)  # which a TensorArray forgets
+        return network.compute_metrics(inputs, labels, found)
 
     return train_step
 
@@ -62,18 +81,3 @@ def _counted(labels: Any) -> Any:
         known = tf.reduce_sum(tf.cast(labels >= 0, "float32"))
         return tf.maximum(known, 1e-12)
     return tf.cast(tf.shape(labels)[0], "float32")
-
-
-def _added(sum_so_far: Any, gradient: Any) -> Any:
-    """Return the sum of two gradients; None is no gradient, an embedding's has one row a token."""
-    import tensorflow as tf
-
-    if sum_so_far is None or gradient is None:
-        return gradient if sum_so_far is None else sum_so_far
-    if isinstance(gradient, tf.IndexedSlices):
-        return tf.IndexedSlices(
-            tf.concat([sum_so_far.values, gradient.values], axis=0),
-            tf.concat([sum_so_far.indices, gradient.indices], axis=0),
-            gradient.dense_shape,
-        )
-    return sum_so_far + gradient
