@@ -57,7 +57,10 @@ def test_multi_hot_classes_are_the_names_that_are_given_or_beside():
 
 
 def test_a_class_without_a_training_row_is_there_in_multi_hot_lists():
-    assert data_of([[1, 0, 0], [0, 0, 0]], [[0, 0, 1]]).spec.class_counts == (1, 0, 0)
+    data = data_of([[1, 0, 0], [0, 0, 0]], [[0, 0, 1]])
+    assert data.spec.class_counts == (1, 0, 0)
+    assert note(data, "without a training row").startswith("the lists of 0 and 1: 3 classes")
+    assert refusal([[0, 0], [0, 0]], [[0, 0]]).what == "no row has a label"
 
 
 @pytest.mark.parametrize("odd", [[1, 0], [1, 0, 1, 0], [1, 2, 0], ["joy"], [1, -1, 0], [], "joy"])
@@ -366,6 +369,25 @@ def test_one_tag_alone_is_refused():
     assert refusal([["O", "O"]] * 3, texts=[["a", "b"]] * 3).what == (
         "every word of train has the tag 'O'"
     )
+
+
+@pytest.mark.parametrize("odd", [{"a": 1}, [["a"]], [{"a": 1}]])
+def test_tables_and_lists_in_lists_are_no_labels(odd):
+    error = refusal(["a", odd, "b"], ["a"])
+    assert "no name, number or list of those" in error.what
+    assert "row 2" in error.what
+
+
+def test_a_number_beyond_the_names_is_the_one_that_is_told():
+    error = refusal([[1, 5, 0]], texts=[["a", "b", "c"]], class_names=["O", "B-X", "I-X"])
+    assert error.what.startswith("there is a label 5, and data.class_names names 3 classes")
+    data = data_of(["0", "1", "7"], ["0"], suggested_names=["no", "yes"])
+    assert "the label '7'" in note(data, "not used")
+
+
+def test_a_label_of_many_letters_is_cut_in_messages():
+    assert len(refusal(["x" * 9999, "a"], ["b" * 9999]).what) < 400
+    assert len(refusal(["1" * 9999, "1.5"], ["1.5"], task=TaskChoice.regression).what) < 400
 
 
 # Classes that are alike

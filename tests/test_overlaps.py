@@ -49,6 +49,14 @@ def test_a_split_of_training_rows_alone_is_refused(split):
     assert f"data.{split}=null" in caught.value.fix
 
 
+def test_a_copy_of_the_training_file_is_refused_where_rows_of_it_are_held_back():
+    texts = [f"text {i}" for i in range(20)]
+    with pytest.raises(ConfigError, match="every row of test is a training row"):
+        data(texts, test=texts[::-1])
+    found = data(texts, test=[*texts, "new"])
+    assert found.notes == ("20 of 21 test rows (95.2%) are rows of train too, e.g. 'text 0'",)
+
+
 def test_rows_held_back_that_are_training_rows_too_are_counted():
     found = data(["same"] * 10 + ["x", "y"] * 5)
     assert "held back from train" in note(found, "validation rows")
@@ -65,7 +73,7 @@ def test_pairs_are_the_same_if_both_texts_are():
 def test_texts_with_different_labels_are_counted_with_their_rows():
     found = data(["one", "two", "one", "two", "three"], ["x"], labels=["a", "b", "b", "b", "a"])
     assert note(found, "different labels") == (
-        "1 text of train (2 rows) have different labels in different rows, e.g. 'one' in rows 1, 3"
+        "different labels for the same text in train: 1 text in 2 rows, e.g. 'one' in rows 1, 3"
     )
 
 

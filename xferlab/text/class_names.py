@@ -15,6 +15,8 @@ from xferlab.text.notes import Notes, counted, shown
 from xferlab.text.written import FLOAT, INTEGER, without_point
 
 SHOWN = 8
+LONGEST = 40
+"""Letters of a name that a message shows."""
 
 
 def choose_names(
@@ -38,6 +40,8 @@ def choose_names(
     if task is Task.regression:
         return (), {}
     found = flat(values)
+    if not found:
+        raise ConfigError("no row has a label", where="data.label", fix="data.label=COLUMN")
     names = tuple(name_of(name) for name in chosen)
     if len(set(names)) < len(names):
         raise ConfigError("a class is named twice", where="data.class_names", fix="name it once")
@@ -76,7 +80,7 @@ def _fitting(rows: Rows, values: Sequence[Any], suggested: Names, notes: Notes) 
         )
     if fits:
         return names
-    label = sorted(found - set(names))[0]
+    label = _odd_label(found, names)
     near = next((name for name in names if _form(name) == _form(label)), None)
     hint = f" ({shown(near)} differs only in case, blanks or Unicode form)" if near else ""
     notes.add(f"{source} is not used: the label {shown(label)} is none of its"
@@ -95,6 +99,15 @@ def _refuse_odd_numbers(
     secret = found & set(UNLABELLED)
     if secret and found - secret and (found - secret <= positions or found - secret <= set(names)):
         raise _secret_error("train", rows, values, secret)
+    numbers = all(map(INTEGER.fullmatch, found))
+    if numbers and found & positions and not found <= {*positions, str(len(names))}:
+        odd = _odd_label(found, names)
+        raise ConfigError(
+            f"there is a label {odd}, and {source} names {counted(len(names), 'class')}, which the"
+            f" numbers 0 to {len(names) - 1} stand for",
+            where=rows.place(next(i for i, v in enumerate(values) if odd in flat([v]))),
+            fix="correct it, or name every class: data.class_names=[...]",
+        )
     from_one = {str(i + 1) for i in range(len(names))}
     if found <= from_one and str(len(names)) in found:
         raise ConfigError(
@@ -105,6 +118,12 @@ def _refuse_odd_numbers(
             f" names: data.class_names=[{','.join(sorted(from_one, key=int)[:SHOWN])}"
             f"{',...' * (len(names) > SHOWN)}]",
         )
+
+
+def _odd_label(found: set[str], names: Sequence[str]) -> str:
+    """Return a label that is no name, among numbers one that is no position either."""
+    positions = {str(i) for i in range(len(names))}
+    return min(found - set(names) - positions or found - set(names))
 
 
 def _secret_error(split: str, rows: Rows, values: Sequence[Any], secret: set[str]) -> ConfigError:
@@ -129,7 +148,7 @@ def _note_names(
         told = ", ".join(f"{i} is {name}" for i, name in enumerate(names[:SHOWN]))
         notes.add(f"labels are positions in {source}: {told}{', ...' * (len(names) > SHOWN)}")
     if absent:
-        notes.add(f"{source} names {len(names)} classes; without a training row:"
+        notes.add(f"{source}: {len(names)} classes; without a training row:"
                   f" {_some(absent)}")  # fmt: skip
 
 
@@ -151,8 +170,6 @@ def _check_unlabelled(rows: Rows, values: Sequence[Any], task: Task, notes: Note
 def _sorted_names(rows: Rows, found: set[str], task: Task) -> tuple[str, ...]:
     if task is not Task.multi_label:
         _check_classes(rows, found, task)
-    if not found:
-        raise ConfigError("no row has a label", where="data.label", fix="data.label=COLUMN")
     if all(map(INTEGER.fullmatch, found)):
         return tuple(sorted(found, key=lambda name: (int(name), name)))
     return tuple(sorted(found))
@@ -194,7 +211,7 @@ def label_codes(
     near = nearest(label, code)
     usual = "correct it, or name every class: data.class_names=[...]"
     raise ConfigError(
-        f"{split} has a label '{label}' that is none of: {_some(list(code), 12)}",
+        f"{split} has a label '{_some([label])}' that is none of: {_some(list(code), 12)}",
         where=rows.place(first),
         fix=(f"did you mean '{near}'? " if near else "") + (fix or usual),
     )
@@ -274,4 +291,5 @@ def _form(name: str) -> str:
 
 
 def _some(names: Sequence[str], most: int = SHOWN) -> str:
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+    cut = (name if len(name) <= LONGEST else f"{name[:LONGEST]}..." for name in names[:most])
+    return ", ".join(cut) + (", ..." if len(names) > most else "")

@@ -11,6 +11,7 @@ from typing import Any
 
 from xferlab.contracts import Split, Task
 from xferlab.errors import ConfigError
+from xferlab.text.notes import shown
 
 NO_TAG = -1
 """The number of a word without a tag: it is neither trained on nor scored."""
@@ -124,6 +125,10 @@ def label_values(split: str, rows: Rows, task: Task, separator: str) -> list[Any
         raise row_error(
             rows, gone, f"of {split} have no label", "label", _without(split, rows, gone)
         )
+    tables = [i for i, v in enumerate(labels) if _is_table(v)]
+    if tables:
+        what = f"of {split} have a label that is no name, number or list of those, e.g."
+        raise row_error(rows, tables, f"{what} {shown(labels[tables[0]])}", "label")
     if task is Task.one_label:
         listed = [i for i, v in enumerate(labels) if isinstance(v, list | tuple)]
         if listed:
@@ -139,6 +144,12 @@ def label_values(split: str, rows: Rows, task: Task, separator: str) -> list[Any
     return [[name for name in map(name_of, part) if name] for part in parts]
 
 
+def _is_table(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(isinstance(item, list | tuple | dict) for item in value)
+    return isinstance(value, dict)
+
+
 def _without(split: str, rows: Rows, gone: Sequence[int]) -> str:
     """Return the remedy for a split without any label; "" for the usual one."""
     if split == "test" and len(gone) == len(rows):
@@ -150,7 +161,7 @@ def _numbers(split: str, rows: Rows) -> list[float]:
     numbers = [_number(value) for value in rows.labels]
     wrong = [i for i, number in enumerate(numbers) if not abs(number) <= LARGEST]
     if wrong:
-        what = f"of {split} have a label that is no number, e.g. {rows.labels[wrong[0]]!r}"
+        what = f"of {split} have a label that is no number, e.g. {shown(rows.labels[wrong[0]])}"
         raise row_error(rows, wrong, what, "label")
     if split != "train" and len(numbers) > 1 and {f"{n:g}" for n in numbers} <= set(UNLABELLED):
         raise ConfigError(
@@ -166,9 +177,10 @@ def _tags(split: str, rows: Rows, parts: Sequence[Sequence[Any]]) -> list[Any]:
     """Return a list of tags a row, None for a word without one."""
     named = [[None if _is_no_tag(tag) else name_of(tag) for tag in part] for part in parts]
     sizes = [len(words_of(text)) for text in rows.texts]
-    wrong = [i for i, tags in enumerate(named) if len([t for t in tags if t != ""]) != sizes[i]]
+    tags_in = [sum(tag != "" for tag in tags) for tags in named]
+    wrong = [i for i, number in enumerate(tags_in) if number != sizes[i]]
     if wrong:
-        counts = f"{sizes[wrong[0]]} words and {len(named[wrong[0]])} tags"
+        counts = f"{sizes[wrong[0]]} words and {tags_in[wrong[0]]} tags"
         raise row_error(rows, wrong, f"of {split} have other counts, e.g. {counts}", "label")
     if not any(tag is not None for tags in named for tag in tags):
         raise ConfigError(

@@ -84,8 +84,8 @@ def report_conflicts(split: Split, notes: Notes) -> None:
     first = sorted(np.flatnonzero(texts == texts[order][differ[0]]).tolist())
     rows = int(np.isin(texts, found).sum())
     notes.add(
-        f"{counted(len(found), 'text')} of train ({counted(rows, 'row')}) have different labels in"
-        f" different rows, e.g. {_shown(split, first[0])} in {named_rows(first)}"
+        f"different labels for the same text in train: {counted(len(found), 'text')} in"
+        f" {counted(rows, 'row')}, e.g. {_shown(split, first[0])} in {named_rows(first)}"
     )
 
 
@@ -94,7 +94,8 @@ def report_overlaps(splits: Mapping[str, Split], held_back: bool, notes: Notes) 
 
     Args:
         splits: by name, as they are used.
-        held_back: whether validation was taken from the training rows.
+        held_back: whether validation was taken from the training rows; then rows of test are
+            compared with both.
         notes: takes the lines.
 
     Raises:
@@ -103,21 +104,25 @@ def report_overlaps(splits: Mapping[str, Split], held_back: bool, notes: Notes) 
     import numpy as np
 
     digests = {name: _digests(split) for name, split in splits.items()}
-    for name in ("validation", "test"):
+    train = digests["train"]
+    if held_back:
+        shared = np.isin(digests["validation"], train)
+        _report(
+            "validation", splits["validation"], shared, ", held back from train,", "train", notes
+        )
+        train = np.concatenate([train, digests["validation"]])
+    for name in ("test",) if held_back else ("validation", "test"):
         if name not in splits:
             continue
-        shared = np.isin(digests[name], digests["train"])
-        own = held_back and name == "validation"
-        if shared.all() and not own:
+        shared = np.isin(digests[name], train)
+        if shared.all():
             raise ConfigError(
                 f"every row of {name} is a training row, e.g. {_shown(splits[name], 0)}",
                 where=f"data.{name}",
                 fix=f"name rows that are not trained on; {WITHOUT[name]}",
             )
-        _report(
-            name, splits[name], shared, ", held back from train," if own else "", "train", notes
-        )
-    if {"validation", "test"} <= splits.keys():
+        _report(name, splits[name], shared, "", "train", notes)
+    if {"validation", "test"} <= splits.keys() and not held_back:
         shared = np.isin(digests["test"], digests["validation"])
         _report("test", splits["test"], shared, "", "validation", notes)
 

@@ -105,7 +105,9 @@ def text_data(
     refuse_copied_labels(splits["train"])
     understood = understand(splits, chosen, class_names, suggested.names, label_separator, notes)
     kind = understood.task
-    given = understood.names or class_names
+    given = () if understood.names else class_names
+    if understood.names:
+        suggested = Names(understood.names, "the lists of 0 and 1")
     names, ready = _labelled(understood.splits, kind, given, suggested, label_separator, notes)
     report_conflicts(ready["train"], notes)
     held_back = "validation" not in ready
