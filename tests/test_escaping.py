@@ -162,10 +162,10 @@ def test_a_strangers_class_names_and_scores_are_shown_everywhere_and_obeyed_nowh
     (tmp_path / "more.jsonl").write_text("\n".join(map(json.dumps, rows[40:])))
     model = ["model=bag_of_embeddings", "model.width=8", "train.epochs=1", "data.max_length=16"]
     data = ["data=files", "data.train=rows.jsonl", "data.test=more.jsonl"]
-    code, _, told = type_(tmp_path, *data, *model, "hydra.run.dir=run")
-    assert code == 0, told
+    code, _, printed = type_(tmp_path, *data, *model, "hydra.run.dir=run")
+    assert code == 0, printed
     log = (tmp_path / "run" / "train.log").read_text()
-    assert "\\x1b[2J" in told
+    assert "\\x1b[2J" in printed
     assert "\\x1b[2J" in log
     assert all(line[:4].isdigit() for line in log.splitlines() if "forged" in line)
     assert not [line for line in log.splitlines() if line.startswith("2026-01-01 ERROR")]
@@ -183,7 +183,7 @@ def test_a_strangers_class_names_and_scores_are_shown_everywhere_and_obeyed_nowh
     code, shown, errors = type_(tmp_path, "report", "run")
     assert code == 0, errors
     results = (tmp_path / "run" / "results.csv").read_text()
-    for text in (told, log, answered, shown, errors, results):
+    for text in (printed, log, answered, shown, errors, results):
         assert_harmless(text)
     cells = [cell for row in csv.reader(io.StringIO(results)) for cell in row]
     assert "test =1+1" in cells

@@ -115,7 +115,7 @@ def test_predict_reads_the_same_rows_with_gaps_and_lists(tmp_path):
     assert {row.problem for row in rows if row.text is None} == {"has no text"}
 
 
-def test_damage_in_the_middle_is_told_with_the_row(tmp_path, monkeypatch):
+def test_damage_in_the_middle_is_named_with_the_row(tmp_path, monkeypatch):
     monkeypatch.setattr(parquet_rows, "BATCH_ROWS", 10)
     path = tmp_path / "x.parquet"
     table = pyarrow.table({"text": [f"text {i}" for i in range(100)], "label": ["a", "b"] * 50})
@@ -145,7 +145,10 @@ def test_a_limit_on_very_many_rows_reads_some_of_them_alone(tmp_path, caplog):
     assert 99_000 < len(table) < 101_000
     assert table.columns == tables[1].columns != tables[2].columns
     assert table.columns["label"].count("a") / len(table) == pytest.approx(0.25, abs=0.01)
-    assert any("data.train has 6,000,000 rows: about 100,000" in line for line in caplog.messages)
+    assert any(
+        "data.train has 6,000,000 rows: a sample of about 100,000" in line
+        for line in caplog.messages
+    )
     for row in (0, 77, len(table) - 1):
         number = int(table.place(row).rpartition(" ")[2])
         assert table.columns["text"][row] == ["one", "two"][(number - 1) % 2]

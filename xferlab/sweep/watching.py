@@ -98,7 +98,7 @@ class JobLines:
     def swept_words(self, folder: Path) -> str:
         """Return the words of a job whose keys are swept."""
         words = read_job(folder)["words"]
-        return " ".join(word for word in words if key_of(word) in self._swept)
+        return visible(" ".join(word for word in words if key_of(word) in self._swept))
 
     def seconds_left(self) -> float | None:
         """Return the time until all have ended, if jobs go on to take as long as so far."""
@@ -144,7 +144,9 @@ class JobTable:
         for folder in running:
             epochs, score = _progress(folder)
             elapsed = as_time(time.monotonic() - lines.since[folder])
-            table.add_row(folder.name, escape(lines.swept_words(folder)), epochs, score, elapsed)
+            table.add_row(
+                folder.name, escape(lines.swept_words(folder)), epochs, visible(score), elapsed
+            )
         return Group(table, Text(self._caption()))
 
     def _caption(self) -> str:

@@ -14,7 +14,7 @@ from xferlab.errors import ConfigError
 from xferlab.text.stream_types import NOT_UNICODE, NumberedRow, Stream, StreamedRow, checked_row
 
 BATCH_ROWS = 1024
-DRAWN_BATCH_ROWS = 65_536
+SAMPLE_BATCH_ROWS = 65_536
 MOST_UNPACKED = 1_000_000_000
 MOST_TIMES = 1_000
 """A file whose texts have more letters than that, and than so many times its bytes, is refused."""
@@ -41,10 +41,10 @@ def parquet_stream(path: Path) -> Stream:
     done = 0
 
     def rows(columns: Sequence[str]) -> Iterator[StreamedRow]:
-        for _, row in drawn_rows(columns, 1.0, 0):
+        for _, row in sampled_rows(columns, 1.0, 0):
             yield row
 
-    def drawn_rows(columns: Sequence[str], share: float, seed: int) -> Iterator[NumberedRow]:
+    def sampled_rows(columns: Sequence[str], share: float, seed: int) -> Iterator[NumberedRow]:
         nonlocal done
         try:
             for number, row in _rows(path, file.schema_arrow, columns, share, seed):
@@ -54,13 +54,13 @@ def parquet_stream(path: Path) -> Stream:
             what = f"{path} cannot be read after row {done}: {str(e).partition(chr(10))[0]}"
             raise ConfigError(what, where=str(path), fix="make it again") from e
 
-    return Stream(names, rows, total, lambda: done, row_count=total, drawn_rows=drawn_rows)
+    return Stream(names, rows, total, lambda: done, row_count=total, sampled_rows=sampled_rows)
 
 
 def _rows(
     path: Path, schema: Any, columns: Sequence[str], share: float, seed: int
 ) -> Iterator[NumberedRow]:
-    """Yield number and content of each row that is drawn.
+    """Yield number and content of each row that is sampled.
 
     Strings are read as a dictionary where they are no part of another value.
     """
@@ -75,8 +75,8 @@ def _rows(
     letters = 0
     before = 0
     words = np.random.PCG64(seed)
-    size = BATCH_ROWS if share >= 1 else DRAWN_BATCH_ROWS
-    for batch in file.iter_batches(batch_size=size, columns=list(columns)):
+    batch_size = BATCH_ROWS if share >= 1 else SAMPLE_BATCH_ROWS
+    for batch in file.iter_batches(batch_size=batch_size, columns=list(columns)):
         numbers = np.arange(batch.num_rows) + before + 1
         before += batch.num_rows
         if share < 1:
@@ -86,9 +86,9 @@ def _rows(
         for number, row in zip(numbers.tolist(), _rows_of(batch, columns), strict=True):
             letters += sum(len(v) for v in row.values.values() if isinstance(v, str | list))
             if letters > most:
-                told = f"{path.stat().st_size:,} bytes"
+                size = f"{path.stat().st_size:,} bytes"
                 raise ConfigError(
-                    f"{path} of {told} unpacks to more than {most:,} letters",
+                    f"{path} of {size} unpacks to more than {most:,} letters",
                     where=str(path),
                     fix="do not use it unless you know why; as JSON lines it has its full size",
                 )

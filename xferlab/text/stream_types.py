@@ -42,7 +42,7 @@ class Stream:
         notes: sentences on what was guessed about the file, for a person.
         all_columns: reads on for names that the beginning of the file does not have.
         row_count: rows that the file says it has, None where it says nothing.
-        drawn_rows: yields the number and the content of about a share of the rows, drawn with a
+        sampled_rows: yields the number and the content of about a share of the rows, sampled with a
             seed, at the cost of those alone; None where that cannot be had.
     """
 
@@ -53,7 +53,7 @@ class Stream:
     notes: tuple[str, ...] = ()
     all_columns: Callable[[], Sequence[str]] = tuple
     row_count: int | None = None
-    drawn_rows: Callable[[Sequence[str], float, int], Iterator[NumberedRow]] | None = None
+    sampled_rows: Callable[[Sequence[str], float, int], Iterator[NumberedRow]] | None = None
 
 
 def text_problem(value: Any) -> str:

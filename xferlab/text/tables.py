@@ -80,8 +80,8 @@ def read_table(
         columns: the columns to read and the config key that asks for each; all where it is None.
         max_rows: most rows; more are refused.
         limit: how many of the rows will be used, if that is known: of Parquet files with more than
-            ``max_rows`` rows some hundred times as many are then drawn and read, not all.
-        seed: draws them.
+            ``max_rows`` rows some hundred times as many are then sampled and read, not all.
+        seed: of that sample.
 
     Raises:
         ConfigError: a file is missing or cannot be read as what it claims to be.
@@ -105,9 +105,9 @@ def read_table(
             read.setdefault(name, [])
         before = sum(rows for _, rows in files)
         if share < 1:
-            drawn = _append_drawn(stream, path, names, read, share, seed + len(files))
-            numbers.extend(drawn)
-            files.append((path, len(drawn)))
+            sample = _append_sample(stream, path, names, read, share, seed + len(files))
+            numbers.extend(sample)
+            files.append((path, len(sample)))
             continue
         if before + (stream.row_count or 0) > max_rows:
             raise _too_many(path, before + (stream.row_count or 0), max_rows, key)
@@ -131,7 +131,7 @@ def _share_to_read(
     if total <= max_rows:
         return 1.0
     log.info(
-        "%s has %s rows: about %s of them, drawn with the seed, are read, and the limit is drawn"
+        "%s has %s rows: a sample of about %s, by the seed, is read, and the limit is taken"
         " from those",
         key,
         f"{total:,}",
@@ -182,13 +182,13 @@ def _append(stream: Stream, path: Path, names: Mapping[str, str], to: Columns, m
     return count
 
 
-def _append_drawn(
+def _append_sample(
     stream: Stream, path: Path, names: Mapping[str, str], to: Columns, share: float, seed: int
 ) -> list[int]:
     """Append a share of a file's rows to the columns; return their numbers in the file."""
-    assert stream.drawn_rows
+    assert stream.sampled_rows
     numbers = []
-    for number, row in stream.drawn_rows(list(dict.fromkeys(names.values())), share, seed):
+    for number, row in stream.sampled_rows(list(dict.fromkeys(names.values())), share, seed):
         numbers.append(number)
         if row.problem:
             raise _refusal(path, number, row)
