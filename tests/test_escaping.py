@@ -157,10 +157,11 @@ def type_(folder, *words):
 
 def test_a_strangers_class_names_and_scores_are_shown_everywhere_and_obeyed_nowhere(tmp_path):
     names = ["=SUM(A1)", f"{CLEAR}\n2026-01-01 ERROR forged"]
-    rows = [{"text": f"a text {i}", "label": names[i % 2]} for i in range(40)]
-    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    rows = [{"text": f"a text {i}", "label": names[i % 2]} for i in range(60)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows[:40])))
+    (tmp_path / "more.jsonl").write_text("\n".join(map(json.dumps, rows[40:])))
     model = ["model=bag_of_embeddings", "model.width=8", "train.epochs=1", "data.max_length=16"]
-    data = ["data=files", "data.train=rows.jsonl", "data.test=rows.jsonl"]
+    data = ["data=files", "data.train=rows.jsonl", "data.test=more.jsonl"]
     code, _, told = type_(tmp_path, *data, *model, "hydra.run.dir=run")
     assert code == 0, told
     log = (tmp_path / "run" / "train.log").read_text()

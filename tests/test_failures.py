@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from xferlab.cli import main
 from xferlab.errors import ConfigError, encodable, printable
 from xferlab.runs.failure import report_failure, write_failure
 from xferlab.runs.record import read_status, write_error, write_status
@@ -114,3 +115,23 @@ def test_error_text_of_an_unknown_kind_is_its_traceback(tmp_path):
         write_error(tmp_path, e)
     assert (tmp_path / "error.txt").read_text().startswith("Traceback")
     assert Path(__file__).name in (tmp_path / "error.txt").read_text()
+
+
+def test_what_goes_wrong_before_a_run_begins_is_told(tmp_path, monkeypatch, capfd):
+    def full(*_):
+        raise OSError(28, "No space left on device", "config.yaml")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("xferlab.runner.write_config", full)
+    assert main(["model=bag_of_embeddings", "debug=tiny"]) == 1
+    told = capfd.readouterr().err
+    assert told.count("error: the disk is full") == 1
+
+
+def test_a_word_that_is_not_utf8_is_three_lines(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["data=files", "data.train=caf\udce9.csv"]) == 2
+    told = capsys.readouterr().err
+    assert "is not UTF-8" in told
+    assert len(told.splitlines()) == 3
+    assert not (tmp_path / "outputs").exists()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import search_stand_in
 import stand_in
+from hub_server import HubServer
 from isolation import forgetting_plugins
 from test_sweep_plan import PLUGIN
 from tiny_checkpoints import write_tiny_checkpoint
@@ -341,3 +342,45 @@ def test_a_real_run_keeps_its_digests_and_resumes_only_over_them(capsys):
     assert main(usual) == 0  # the second is of these rows: finished already
     assert len(list(Path("outputs/runs").iterdir())) == 2
     assert state_of(Path("outputs/runs/first")).status == "finished"
+
+
+ASK = """
+import json, sys
+from pathlib import Path
+from xferlab.discovery import load_plugins
+from xferlab.config.compose import compose_config, publish
+from xferlab.config.recipe import read
+from xferlab.runs.inputs import inputs_of
+load_plugins(Path.cwd()); publish(Path.cwd())
+found = inputs_of(read(compose_config(sys.argv[1:])).config)
+kept = {k: v for k, v in found.content.items() if k in ("data.id", "model.checkpoint")}
+print(json.dumps([kept, sorted(found.unknown)]))
+"""
+
+
+def asked(environment, *words):
+    done = subprocess.run(
+        [sys.executable, "-c", ASK, *words],
+        capture_output=True, text=True, check=True, env=os.environ | environment,
+    )  # fmt: skip
+    return json.loads(done.stdout)
+
+
+def test_a_name_of_the_hub_is_known_by_the_commit_that_it_means(tmp_path):
+    rows = tmp_path / "hub" / "datasets" / "org" / "rows"
+    rows.mkdir(parents=True)
+    shutil.copy("train.csv", rows / "train.csv")
+    write_tiny_checkpoint(tmp_path / "hub" / "models" / "org" / "tiny")
+    words = ["data=hub", "data.id=org/rows", "model=encoder", "model.checkpoint=org/tiny"]
+    with HubServer(tmp_path / "hub") as hub:
+        there = hub.environment(tmp_path / "home")
+        commits = [hub.commit("datasets", "org/rows"), hub.commit("models", "org/tiny")]
+        known = {"data.id": commits[0], "model.checkpoint": commits[1]}
+        assert asked(there, *words) == [known, []]
+        (rows / "train.csv").write_text(OTHER_ROWS)
+        moved = asked(there, *words)[0]
+        assert moved["data.id"] == hub.commit("datasets", "org/rows") != commits[0]
+        assert asked(there, *words, f"data.revision={commits[0]}")[0].keys() == {"model.checkpoint"}
+        assert asked({**there, "HF_HUB_OFFLINE": "1"}, *words) == [moved, []]  # from the cache
+    away = {**there, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "empty")}
+    assert asked(away, *words) == [{}, ["data", "model"]]

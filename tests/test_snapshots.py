@@ -310,6 +310,28 @@ def test_more_epochs_go_on_and_fewer_are_refused(recipe):
         chosen(recipe("train.epochs=2"))
 
 
+def test_epochs_that_nobody_chose_can_be_more_than_were_planned(recipe):
+    folder = begun(Path("runs/a"), recipe())
+    record = {"run_id": recipe().run_id, "task": TASK, "data": {}, "checkpoint": {}}
+    write_json(folder / "run.json", {**record, "plan": {"epochs": 14}})
+    assert chosen(recipe()) == folder
+    assert refuse_changed(folder, recipe("train.epochs=20")).changed == {"train.epochs": (14, 20)}
+    assert refuse_changed(folder, recipe("train.epochs=14")).changed == {}
+    with pytest.raises(ConfigError, match=r"train\.epochs is 9, was 14"):
+        chosen(recipe("train.epochs=9"))
+
+
+TASK = {
+    "task": "one_label",
+    "class_names": ["a", "b"],
+    "class_counts": [1, 1],
+    "rows": {"train": 2},
+    "max_length": 8,
+    "pairs": False,
+    "emits": "logits",
+}
+
+
 def test_without_an_interrupted_run_recover_is_refused_and_auto_begins(recipe):
     with pytest.raises(ConfigError, match="there is no interrupted run"):
         chosen(recipe())

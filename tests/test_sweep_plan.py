@@ -88,6 +88,9 @@ def test_a_job_is_the_run_of_its_words_alone():
         ["train.epochs=4", "schedule.warmup=${train.epochs}"],
         ["name='a b'", "metric=[accuracy,f1]", "metric.f1.average=micro"],
         ["+data.limit.validation=9", "data.max_length=12"],
+        ["data=files", "data.train=train.csv", "optimizer.lr=1e-4", "name=x"],
+        ["optimizer.lr=1e-4", "data.train=train.csv", "data=files", "train.precision=float32"],
+        ["data=files", "optimizer.lr=1e-4"],
     ],
     ids=" ".join,
 )
@@ -110,6 +113,20 @@ def test_a_number_is_read_as_hydras_parser_reads_it(key, text):
         assert repr(values) == repr({key: override.value()})
     else:
         assert others or isinstance(values[key], str)
+
+
+def test_jobs_over_ones_own_rows_share_a_composition_too(monkeypatch):
+    composed = []
+    compose = compose_config
+    monkeypatch.setattr(
+        "xferlab.sweep.composing.compose_config",
+        lambda words, name: composed.append(words) or compose(words, name),
+    )
+    composer = Composer()
+    for seed in range(5):
+        words = ["data=files", "data.train=train.csv", f"seed={seed}"]
+        assert composer.recipe(words).config["seed"] == seed
+    assert composed == [["data=files"], ["data=files", "data.train=train.csv"]]
 
 
 def test_jobs_that_share_a_composition_do_not_share_values():

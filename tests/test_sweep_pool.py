@@ -384,7 +384,7 @@ def test_lines_say_what_is_swept_and_how_long_it_takes(tmp_path):
 
 
 def test_a_terminal_has_a_live_table(tmp_path):
-    jobs = jobs_of("optimizer.lr=1e-5,3e-5")
+    jobs = jobs_of("optimizer.lr=1e-5,3e-5", "train.epochs=3")
     with (tmp_path / "told").open("w") as stream:
         console = Console(file=stream, width=100, force_terminal=True)
         with watch_jobs(jobs, 1, console) as watch:

@@ -22,6 +22,7 @@ from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError, PluginError, XferlabError, did_you_mean
 from xferlab.registry import REGISTRY
 from xferlab.runs.attempt import left_if_begun
+from xferlab.runs.failure import report_failure
 from xferlab.runs.faults import as_known
 from xferlab.runs.gate import refuse_unusable
 from xferlab.runs.inputs import read_inputs
@@ -38,6 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     debug = "--debug" in argv
     try:
         _open_closed_streams(command, argv)
+        _refuse_broken_words(argv)
         code = _obey(command, [word for word in argv if word != "--debug"])
         sys.stdout.flush()
         return code
@@ -62,6 +64,19 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(known, file=sys.stderr)
         return known.exit_code
+
+
+def _refuse_broken_words(argv: list[str]) -> None:
+    """Raise ConfigError for a word that is not UTF-8: no file of the run could hold it."""
+    for word in argv:
+        try:
+            word.encode()
+        except UnicodeEncodeError as e:
+            raise ConfigError(
+                f"the word {word[:60]!r} is not UTF-8",
+                where="command line",
+                fix="rename the file, or give its folder and a * in place of the letter",
+            ) from e
 
 
 def _open_closed_streams(command: str, argv: list[str]) -> None:
@@ -247,7 +262,9 @@ def job(cfg: DictConfig) -> float | None:
     try:
         return run_frozen(folder) if (folder / JOB).exists() else run(read(cfg), folder)
     except Exception as e:  # noqa: BLE001 - a plugin may raise anything
-        _failures.append(e)
+        known = as_known(e) or e
+        report_failure(known)  # what went wrong before the run could begin has not been told
+        _failures.append(known if isinstance(known, Exception) else e)
         return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from xferlab.exams.inspection import inspect
 from xferlab.files import delete_partial, sha256_of, write_json
 from xferlab.prepare import prepare
 from xferlab.runs.failure import report_failure, write_failure
-from xferlab.runs.faults import as_known
+from xferlab.runs.faults import as_known, is_out_of_memory
 from xferlab.runs.heartbeat import beating
 from xferlab.runs.inputs import inputs_of, refuse_in_between, write_inputs
 from xferlab.runs.lock import locked
@@ -28,6 +29,7 @@ from xferlab.runs.record import (
     made_on,
     provenance,
     read_metrics,
+    recorded_micro_batches,
     refuse_other_data,
     write_config,
     write_status,
@@ -114,11 +116,33 @@ def run(recipe: Recipe, folder: Path) -> float | None:
 
 
 def _run(recipe: Recipe, folder: Path, stop: StopRequest, before: Earlier | None) -> float | None:
+    """Train; where memory runs out, again from the newest checkpoint with smaller slices."""
     log.info("run        %s  %s", recipe.run_id, _shown(folder))
+    micro_batches = recorded_micro_batches(folder)
+    while True:
+        try:
+            return _attempt(recipe, folder, stop, before, micro_batches)
+        except Exception as e:
+            smaller = 2 * micro_batches <= recipe.train.batch_size
+            if not (recipe.train.split_on_oom and smaller and is_out_of_memory(e)):
+                raise
+        gc.collect()  # the network that did not fit
+        micro_batches *= 2
+        log.warning(
+            "note       out of memory: each batch of %d rows is computed in %d slices from here on,"
+            " for the same optimizer steps (train.split_on_oom=false ends the run instead)",
+            recipe.train.batch_size,
+            micro_batches,
+        )
+
+
+def _attempt(
+    recipe: Recipe, folder: Path, stop: StopRequest, before: Earlier | None, micro_batches: int
+) -> float | None:
     recipe, data = prepare(recipe)
     refuse_in_between(folder, recipe.config)
     refuse_other_data(folder, fingerprint(data))
-    experiment = assemble(recipe, data)
+    experiment = assemble(recipe, data, micro_batches)
     rates = planned_rates(experiment.learning_rate, experiment.budget.total_steps)
     notes = [
         *inspect(experiment, recipe, rates),
@@ -142,6 +166,7 @@ def _run(recipe: Recipe, folder: Path, stop: StopRequest, before: Earlier | None
             "blocks": parameter_rows(experiment),
             "class_weights": class_weights(experiment),
             "notes": [*data.notes, *notes],
+            "micro_batches": micro_batches,
         },
     )
     schedule = recipe.config["schedule"]["name"]

@@ -16,6 +16,7 @@ from xferlab.config.overrides import as_word
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError, XferlabError
 from xferlab.escaping import guard_logs
+from xferlab.runs.failure import report_failure
 from xferlab.runs.lock import refuse_links
 from xferlab.runs.places import flat_words, refuse_places_outside
 from xferlab.runs.record import write_error, write_status
@@ -57,7 +58,8 @@ def main(argv: list[str] | None = None, typed: Sequence[str] = ()) -> int:
             run_frozen(words.folder)
     except Interrupted as e:
         return e.exit_code
-    except Exception as e:  # noqa: BLE001 - a plugin may raise anything; the run has told it
+    except Exception as e:  # noqa: BLE001 - a plugin may raise anything
+        report_failure(e)  # what went wrong before the run could begin has not been told
         return e.exit_code if isinstance(e, XferlabError) else 1
     return 0
 
@@ -89,7 +91,7 @@ def run_frozen(folder: Path) -> float | None:
         if state_of(folder).status != FINISHED:  # what is done stays done
             write_error(folder, e)
             write_status(folder, "failed", error=e.what)
-        log.error("%s", e)
+        report_failure(e)
         raise
     from xferlab.runner import run
 

@@ -62,12 +62,19 @@ def commit_of(name: str, revision: str | None, *, key: str, kind: str) -> dict[s
     """
     if revision and COMMIT.fullmatch(revision):
         return {}
-    return {key: _commit(name, revision, kind)}
+    commit, why = _commit(name, revision, kind)
+    if why:
+        raise ConfigError(
+            f"the commit of '{name}' cannot be looked up: {why}",
+            where=name,
+            fix="go online, or name a commit",
+        )
+    return {key: commit}
 
 
 @cache
-def _commit(name: str, revision: str | None, kind: str) -> str:
-    """Ask the Hub once a process; where it cannot be reached its cache answers."""
+def _commit(name: str, revision: str | None, kind: str) -> tuple[str, str]:
+    """Ask the Hub once a process, and say why in vain; its cache answers where it is away."""
     from huggingface_hub import HfApi
 
     limit_waiting()
@@ -75,10 +82,6 @@ def _commit(name: str, revision: str | None, kind: str) -> str:
         found = HfApi(library_name="xferlab").resolve_revision(
             name, repo_type=kind, revision=revision
         )
-    except Exception as e:  # httpx2 has its own tree of errors, and the client one more
-        raise ConfigError(
-            f"the commit of '{name}' cannot be looked up: {type(e).__name__}",
-            where=name,
-            fix="go online, or name a commit",
-        ) from e
-    return str(found.resolved)
+    except Exception as e:  # noqa: BLE001 - httpx2 has its own tree of errors, the client one more
+        return "", type(e).__name__
+    return str(found.resolved), ""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 from xferlab.errors import XferlabError, encodable, text_of
 from xferlab.runs.record import write_error, write_status
 
+REPORTED = "_xferlab_reported"
 log = logging.getLogger("xferlab")
 
 
@@ -34,7 +36,11 @@ def write_failure(folder: Path, error: BaseException, status: str) -> None:
 
 
 def report_failure(error: BaseException) -> None:
-    """Log a failure: three lines, or what it says and its traceback."""
+    """Log a failure, once: three lines, or what it says and its traceback."""
+    if getattr(error, REPORTED, False):
+        return
+    with suppress(Exception):  # a class may refuse attributes
+        setattr(error, REPORTED, True)
     if isinstance(error, XferlabError):
         log.error("%s", error)
         return

@@ -47,7 +47,7 @@ def as_known(error: BaseException) -> RunError | None:
     if "No space left on device" in text:
         what, fix = DISK[errno.ENOSPC]
         return RunError(what, where="the run's folder", fix=fix)
-    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+    if is_out_of_memory(error):
         return RunError(
             f"out of memory: {text.partition(chr(10))[0] or 'no more to be had'}",
             where="train.batch_size",
@@ -55,3 +55,12 @@ def as_known(error: BaseException) -> RunError | None:
             " smaller model also helps",
         )
     return None
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Return whether an error, or one that it came from, says that there is no more memory."""
+    while error is not None:
+        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+            return True
+        error = error.__cause__
+    return False

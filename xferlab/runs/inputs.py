@@ -51,6 +51,7 @@ class InputsReader:
     def __init__(self) -> None:
         self._groups: dict[str, tuple[dict[str, str], str]] = {}
         self._plugins: dict[str, dict[str, str]] = {}
+        self._texts: dict[int, tuple[Mapping[str, Any], str]] = {}
 
     @property
     def plugins(self) -> dict[str, str]:
@@ -63,7 +64,7 @@ class InputsReader:
         plugins: dict[str, str] = {}
         unknown: dict[str, str] = {}
         for name, key, node in _chosen(config):
-            text = json.dumps([name, key, node], sort_keys=True, default=str)
+            text = f"{name} {key} {self._text_of(node)}"
             if text not in self._groups:
                 self._groups[text] = _content_of(name, key, node)
             digests, why = self._groups[text]
@@ -74,6 +75,16 @@ class InputsReader:
                 self._plugins[name] = plugin_digests(name)
             plugins |= self._plugins[name]
         return Inputs(content, plugins, unknown)
+
+    def _text_of(self, node: Mapping[str, Any]) -> str:
+        """Return a node as text; the jobs of a sweep share most of theirs."""
+        known = self._texts.get(id(node))
+        if known is None:
+            self._texts[id(node)] = known = (
+                node,  # kept, so that no other gets its id
+                json.dumps(node, sort_keys=True, default=str),
+            )
+        return known[1]
 
 
 def _chosen(config: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any]]]:

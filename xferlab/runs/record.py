@@ -80,6 +80,8 @@ RUN = {
     "data": {"*": str},
     "checkpoint": dict,
     "monitor?": str,
+    "plan?": {"epochs": int},
+    "micro_batches?": range(1, 2**20),
 }
 """What a run's three JSON files hold, as far as it is read again; see ``records.Shape``."""
 
@@ -142,6 +144,18 @@ def read_metrics(folder: Path) -> dict[str, Any]:
 def read_run(folder: Path) -> dict[str, Any]:
     """Return the content of ``run.json``: what made the run, its task, its data's digests."""
     return read_record(folder / "run.json", RUN)
+
+
+def recorded_micro_batches(folder: Path) -> int:
+    """Return how many slices a batch of the run in ``folder`` is computed in; 1 for a new run."""
+    return read_run(folder).get("micro_batches", 1) if (folder / "run.json").exists() else 1
+
+
+def planned_epochs(folder: Path) -> int | None:
+    """Return how many epochs the run in ``folder`` was planned for, None if that is not known."""
+    if not (folder / "run.json").exists():
+        return None
+    return read_run(folder).get("plan", {}).get("epochs")
 
 
 def write_error(folder: Path, error: BaseException) -> None:

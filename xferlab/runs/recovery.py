@@ -17,7 +17,7 @@ from xferlab.errors import ConfigError, XferlabError, printable
 from xferlab.files import PARTIAL
 from xferlab.runs.inputs import InputsReader, changed_since, read_inputs, refuse_changed_inputs
 from xferlab.runs.lock import is_locked
-from xferlab.runs.record import read_status
+from xferlab.runs.record import planned_epochs, read_status
 from xferlab.runs.snapshots import latest_step
 
 BEGUN = {".lock", ".hydra", "train.log", "config.yaml"}
@@ -72,6 +72,9 @@ def earlier(folder: Path, recipe: Recipe, reader: InputsReader | None = None) ->
     there, here = identity(read_config_data(folder / "config.yaml")), identity(recipe.config)
     keys = sorted(there.keys() | here.keys())
     pairs = {key: (there.get(key), here.get(key)) for key in keys}
+    if pairs["train.epochs"][0] is None:  # nobody chose then: what was planned counts
+        typed = pairs["train.epochs"][1]
+        pairs["train.epochs"] = (planned_epochs(folder) if typed else None, typed)
     changed = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
     status = read_status(folder)
     progress = (latest_step(folder / "checkpoints"), str(status.get("changed", "")))

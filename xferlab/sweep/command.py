@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from xferlab.config.overrides import as_word, key_of
@@ -18,10 +18,9 @@ from xferlab.sweep.frozen import (
     PLAN,
     REPLACED,
     SEARCH,
-    changed_jobs,
     folder_for,
     freeze,
-    state_or_damaged,
+    look_at_jobs,
 )
 from xferlab.sweep.hydra_side import publish_sweeper
 from xferlab.sweep.launchers import offer_engines
@@ -62,8 +61,8 @@ def run_sweep(
     _refuse_search(folder)
     for name in () if dry_run else (REPLACED, *(job.run_id for job in plan.jobs)):
         own_place(folder, name)
-    states = _states(plan, folder)
-    changed = changed_jobs(plan, folder) if (folder / PLAN).exists() else {}
+    states, changed = look_at_jobs(plan, folder)
+    _report_damaged(states)
     redone = [run_id for run_id in changed if states[run_id].status == FINISHED]
     for run_id in redone:
         states[run_id] = State(CHANGED, folder=folder / run_id)
@@ -89,14 +88,12 @@ def run_sweep(
     return code or int(ends != {FINISHED})
 
 
-def _states(plan: Plan, folder: Path) -> dict[str, State]:
-    """Return how the jobs stand; one whose files are damaged is named, and done again."""
-    states = {job.run_id: state_or_damaged(folder / job.run_id) for job in plan.jobs}
+def _report_damaged(states: Mapping[str, State]) -> None:
+    """Name the jobs whose files are damaged: they are done again."""
     for state in states.values():
         if state.status == DAMAGED:
             what = f"{state.folder} is done again: {state.record['error']}"
             print(f"note       {printable(what)}", file=sys.stderr)
-    return states
 
 
 def _changed_lines(changed: dict[str, list[str]], redone: int, folder: Path) -> list[str]:

@@ -35,6 +35,10 @@ class Composer:
         """Return the checked recipe of one job, or raise ConfigError."""
         others, values = split_words(words)
         base = self._base(tuple(others))
+        if base is None:  # perhaps a text is required, such as data.train: then numbers alone
+            values = {key: value for key, value in values.items() if not isinstance(value, str)}
+            others = [word for word in words if word.partition("=")[0] not in values]
+            base = self._base(tuple(others))
         config = None if base is None else with_values(base, values)
         if config is None:
             return read(compose_config(words, self._config_name))

@@ -148,14 +148,14 @@ def freeze_again(job: Job, folder: Path, reader: InputsReader) -> list[str]:
     trained with other plugins or on other rows is not continued: the result would be neither's. A
     result of theirs is kept in the folder ``replaced``, and the job is done again.
     """
-    record, status = job_record(job, reader), state_or_damaged(folder).status
+    state, before = look_at(folder)
+    record, status = job_record(job, reader), state.status
     if status == RUNNING:
         return []
-    if status == DAMAGED or not (folder / JOB).exists():
+    if status == DAMAGED or before is None:
         set_aside(folder)
         _freeze_job(record, folder)
         return []
-    before = read_job(folder)
     changed = changed_since(before, reader.of(job.config), job.config)
     if before == record or (status == FINISHED and not changed):
         return []
@@ -186,32 +186,37 @@ def forget_progress(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def state_or_damaged(folder: Path) -> State:
-    """Return how a job stands; ``damaged`` if its own files do not say."""
+def look_at(folder: Path) -> tuple[State, dict[str, Any] | None]:
+    """Return how a job stands, ``damaged`` if its own files do not say, and its ``job.json``."""
     try:
-        if (folder / JOB).exists():
-            read_job(folder)
-        return state_of(folder)
+        record = read_job(folder) if (folder / JOB).exists() else None
+        return state_of(folder), record
     except (XferlabError, OSError) as e:
         what = e.what if isinstance(e, XferlabError) else str(e)
-        return State(DAMAGED, {"error": what}, folder)
+        return State(DAMAGED, {"error": what}, folder), None
 
 
-def changed_jobs(plan: Plan, folder: Path) -> dict[str, list[str]]:
-    """Return what has changed since each job was planned, by run id; nothing of those at work."""
-    reader, found = InputsReader(), {}
+def look_at_jobs(plan: Plan, folder: Path) -> tuple[dict[str, State], dict[str, list[str]]]:
+    """Return how the jobs stand, and what has changed since each was planned, by run id.
+
+    Nothing has changed for those that are at work.
+    """
+    reader = InputsReader()
+    states: dict[str, State] = {}
+    changed: dict[str, list[str]] = {}
     for job in plan.jobs:
-        where = folder / job.run_id
-        if (where / JOB).exists() and state_or_damaged(where).status not in (RUNNING, DAMAGED):
-            names = changed_since(read_job(where), reader.of(job.config), job.config)
+        states[job.run_id], record = look_at(folder / job.run_id)
+        if record is not None and states[job.run_id].status != RUNNING:
+            names = changed_since(record, reader.of(job.config), job.config)
             if names:
-                found[job.run_id] = names
-    return found
+                changed[job.run_id] = names
+    return states, changed
 
 
 def changed_plugins(plan: Plan, folder: Path) -> list[str]:
     """Return what has changed since the jobs were planned: plugins, files, checkpoints."""
-    return sorted({name for names in changed_jobs(plan, folder).values() for name in names})
+    _, changed = look_at_jobs(plan, folder)
+    return sorted({name for names in changed.values() for name in names})
 
 
 def frozen_recipe(folder: Path) -> Recipe:
