@@ -57,7 +57,10 @@ class LostWords:
 
 
 def lost_words(
-    spec: TaskSpec, labels: Sequence[np.ndarray], read: Iterable[np.ndarray]
+    spec: TaskSpec,
+    labels: Sequence[np.ndarray],
+    read: Iterable[np.ndarray],
+    with_entities: bool = True,
 ) -> LostWords:
     """Return what of a split has no token.
 
@@ -65,8 +68,9 @@ def lost_words(
         spec: the task.
         labels: tags of each row's words, -1 for none.
         read: which words of each row have a token, bool (words,) each.
+        with_entities: count entities too, which takes longer.
     """
-    has_entities = strange_tag(spec.class_names) is None
+    has_entities = with_entities and strange_tag(spec.class_names) is None
     words = 0
     unread = 0
     rows = 0
@@ -86,12 +90,14 @@ def lost_words(
     return LostWords(words, unread, rows, entities, unread_entities)
 
 
-def lost_in(spec: TaskSpec, split: Split, encoding: Encoding) -> LostWords | None:
+def lost_in(
+    spec: TaskSpec, split: Split, encoding: Encoding, with_entities: bool = True
+) -> LostWords | None:
     """Return what of a split has no token; None where rows are no lists of words."""
     if encoding.word_ids is None or not isinstance(split.labels, list):
         return None
     sizes = map(len, split.labels)
-    return lost_words(spec, split.labels, map(_read, encoding.word_ids, sizes))
+    return lost_words(spec, split.labels, map(_read, encoding.word_ids, sizes), with_entities)
 
 
 def _read(word_ids: Sequence[int] | np.ndarray, words: int) -> np.ndarray:

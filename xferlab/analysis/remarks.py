@@ -9,11 +9,14 @@ from xferlab.analysis.verdict import verdict
 from xferlab.training.assemble import Experiment
 
 
-def lost_of(experiment: Experiment) -> dict[str, LostWords]:
+def lost_of(experiment: Experiment, without: str = "") -> dict[str, LostWords]:
     """Return the words without a token of each split of an experiment that has some."""
     found = {
-        name: lost_in(experiment.spec, split, experiment.encodings[name])
+        name: lost_in(
+            experiment.spec, split, experiment.encodings[name], with_entities=name != "train"
+        )
         for name, split in experiment.data.splits.items()
+        if name != without
     }
     return {name: lost for name, lost in found.items() if lost and lost.unread}
 
@@ -33,7 +36,7 @@ def final_remarks(experiment: Experiment, split: str, labels: Any, outputs: Any)
         labels: its labels, as they were scored.
         outputs: its outputs.
     """
-    lost = {name: found for name, found in lost_of(experiment).items() if name != "train"}
+    lost = lost_of(experiment, without="train")
     lines = [found.line(experiment.spec, name) for name, found in lost.items()]
     record: dict[str, Any] = {"notes": lines + verdict(experiment.spec, split, labels, outputs)}
     if lost:
