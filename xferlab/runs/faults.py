@@ -59,7 +59,9 @@ def as_known(error: BaseException) -> RunError | None:
 
 def is_out_of_memory(error: BaseException | None) -> bool:
     """Return whether an error, or one that it came from, says that there is no more memory."""
-    while error is not None:
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        seen.append(error)
         if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
             return True
         error = error.__cause__
