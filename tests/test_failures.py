@@ -142,3 +142,4 @@ def test_an_error_that_is_its_own_cause_is_looked_through_once():
     error = ValueError("x")
     error.__cause__ = error
     assert as_known(error) is None
+    assert as_known(Mute()) is None

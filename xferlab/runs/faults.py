@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import traceback
 
-from xferlab.errors import RunError
+from xferlab.errors import RunError, text_of
 
 GO_ON = "then the same command with --recover goes on"
 DISK = {
@@ -43,7 +43,7 @@ def as_known(error: BaseException) -> RunError | None:
             where=f"{last.filename}:{last.lineno}",
             fix="raise an error there, or return",
         )
-    text = str(error)
+    text = text_of(error)
     if "No space left on device" in text:
         what, fix = DISK[errno.ENOSPC]
         return RunError(what, where="the run's folder", fix=fix)
