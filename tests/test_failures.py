@@ -12,6 +12,7 @@ import pytest
 from xferlab.cli import main
 from xferlab.errors import ConfigError, encodable, printable
 from xferlab.runs.failure import report_failure, write_failure
+from xferlab.runs.faults import as_known
 from xferlab.runs.record import read_status, write_error, write_status
 from xferlab.sweep.state import state_of
 
@@ -135,3 +136,10 @@ def test_a_word_that_is_not_utf8_is_three_lines(tmp_path, monkeypatch, capsys):
     assert "is not UTF-8" in told
     assert len(told.splitlines()) == 3
     assert not (tmp_path / "outputs").exists()
+
+
+def test_an_error_that_is_its_own_cause_is_looked_through_once():
+    error = ValueError("x")
+    error.__cause__ = error
+    assert as_known(error) is None
+    assert as_known(Mute()) is None

@@ -109,6 +109,8 @@ def run(recipe: Recipe, folder: Path) -> float | None:
             known = as_known(e) or e
             write_failure(folder, known, "nan" if isinstance(known, Diverged) else "failed")
             report_failure(known)
+            if known is e:
+                raise
             raise known from e
         write_status(folder, status)
         delete_snapshots(folder / "checkpoints")

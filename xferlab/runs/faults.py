@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import traceback
 
-from xferlab.errors import RunError
+from xferlab.errors import RunError, text_of
 
 GO_ON = "then the same command with --recover goes on"
 DISK = {
@@ -43,7 +43,7 @@ def as_known(error: BaseException) -> RunError | None:
             where=f"{last.filename}:{last.lineno}",
             fix="raise an error there, or return",
         )
-    text = str(error)
+    text = text_of(error)
     if "No space left on device" in text:
         what, fix = DISK[errno.ENOSPC]
         return RunError(what, where="the run's folder", fix=fix)
@@ -59,7 +59,9 @@ def as_known(error: BaseException) -> RunError | None:
 
 def is_out_of_memory(error: BaseException | None) -> bool:
     """Return whether an error, or one that it came from, says that there is no more memory."""
-    while error is not None:
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        seen.append(error)
         if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
             return True
         error = error.__cause__
