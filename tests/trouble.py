@@ -190,8 +190,10 @@ def out_of_memory(folder: Path, wanted: dict[str, Any]) -> Ending:
         real = runner.fit
 
         def starved(*args: Any) -> None:
-            used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-            resource.setrlimit(resource.RLIMIT_AS, (used + 600_000_000,) * 2)
+            if resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
+                used = int(Path("/proc/self/statm").read_text().split()[0])
+                limit = used * resource.getpagesize() + 600_000_000
+                resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
             real(*args)
 
         runner.fit = starved

@@ -16,7 +16,7 @@ from xferlab.exams.inspection import inspect
 from xferlab.files import delete_partial, sha256_of, write_json
 from xferlab.prepare import prepare
 from xferlab.runs.failure import report_failure, write_failure
-from xferlab.runs.faults import as_known, is_out_of_memory
+from xferlab.runs.faults import allocator_failed, as_known
 from xferlab.runs.heartbeat import beating
 from xferlab.runs.inputs import inputs_of, refuse_in_between, write_inputs
 from xferlab.runs.lock import locked
@@ -126,7 +126,7 @@ def _run(recipe: Recipe, folder: Path, stop: StopRequest, before: Earlier | None
             return _attempt(recipe, folder, stop, before, micro_batches)
         except Exception as e:
             smaller = 2 * micro_batches <= recipe.train.batch_size
-            if not (recipe.train.split_on_oom and smaller and is_out_of_memory(e)):
+            if not (recipe.train.split_on_oom and smaller and allocator_failed(e)):
                 raise
         gc.collect()  # the network that did not fit
         micro_batches *= 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import traceback
+from collections.abc import Iterator
 
 from xferlab.errors import RunError, text_of
 
@@ -57,12 +58,23 @@ def as_known(error: BaseException) -> RunError | None:
     return None
 
 
-def is_out_of_memory(error: BaseException | None) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error, or one that it came from, says that there is no more memory."""
+    return allocator_failed(error) or any(isinstance(e, MemoryError) for e in _chain(error))
+
+
+def allocator_failed(error: BaseException) -> bool:
+    """Return whether TensorFlow's allocator had no room for a tensor, on a GPU or here.
+
+    Then the process is sound and smaller tensors can be tried; after a ``MemoryError`` it is not.
+    """
+    return any(type(e).__name__ == "ResourceExhaustedError" for e in _chain(error))
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and those that it came from; an error may be its own cause."""
     seen: list[BaseException] = []
-    while error is not None and error not in seen:
+    while error is not None and not any(error is other for other in seen):
         seen.append(error)
-        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-            return True
+        yield error
         error = error.__cause__
-    return False
