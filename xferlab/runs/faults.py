@@ -33,6 +33,8 @@ def as_known(error: BaseException) -> RunError | None:
 
     TensorFlow's errors are told by name and words, so that it need not be imported.
     """
+    if isinstance(error, RunError):
+        return error
     if isinstance(error, OSError) and error.errno in DISK:
         what, fix = DISK[error.errno]
         where = str(error.filename2 or error.filename or "the run's folder")
