@@ -71,7 +71,7 @@ def cell(options: argparse.Namespace, task: str, size: int, draw: int) -> dict[s
 
 
 def cut(data: Path, task: str, size: int, draw: int) -> tuple[list[Row], list[Row]]:
-    """Return ``size`` training rows a class, drawn at random, and the test rows."""
+    """Return ``size`` training rows a class, sampled at random, and the test rows."""
     source = data / ("goemotions" if task == "emotions" else task)
     train, test = (read_csv(source / f"{name}.csv") for name in ("train", "test"))
     if task == "emotions":

@@ -16,7 +16,7 @@ HELP = """\
 usage: python -m xferlab [OVERRIDES]           train one experiment
        python -m xferlab -m [OVERRIDES]        train a grid:  optimizer.lr=1e-5,3e-5,1e-4
        python -m xferlab -m sweep=lr_seeds     a file of jobs; again: continues where it stopped
-       python -m xferlab check [-m] [WORDS]    compose and check, train nothing
+       python -m xferlab check [-m] [WORDS]    check config, data and checkpoint, train nothing
        python -m xferlab find-lr [OVERRIDES]   suggest a learning rate (from=1e-7 to=1 steps=100)
        python -m xferlab list [GROUP]          plugins and presets, one line each
        python -m xferlab describe GROUP=NAME   a plugin's fields, types and defaults

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from xferlab.compatibility import lie
 from xferlab.contracts import LabelKind, Split, Task, TaskSpec, TextData
 from xferlab.registry import REGISTRY, Registry
+from xferlab.text.splits import is_unicode
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +47,7 @@ def _class_problems(spec: TaskSpec) -> Iterator[Problem]:
     names = spec.class_names
     if len(set(names)) < len(names):
         yield f"names a class twice: {', '.join(map(str, names[:8]))}", "name each class once"
-    broken = [name for name in names if not str(name).isascii() and not _is_unicode(str(name))]
+    broken = [name for name in names if not str(name).isascii() and not is_unicode(str(name))]
     if broken:
         yield f"names a class {broken[0]!r}, which is not Unicode", "name classes in Unicode"
     if spec.task is Task.regression and names:
@@ -58,14 +59,6 @@ def _class_problems(spec: TaskSpec) -> Iterator[Problem]:
             f"has {count}; {spec.task.value} needs {least} or more",
             "name all in spec.class_names",
         )
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _row_problems(name: str, split: Split, spec: TaskSpec) -> Iterator[Problem]:

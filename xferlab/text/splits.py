@@ -260,7 +260,7 @@ def _check_texts(split: str, rows: Rows, task: Task) -> None:
             what = f"no {column}" if is_missing(value) else f"no text in {column}, but {value!r}"
             raise row_error(rows, wrong, f"of {split} have {what}", column)
         strings = [t if isinstance(t, str) else " ".join(map(str, t)) for t in values]
-        broken = [i for i, text in enumerate(strings) if not _is_unicode(text)]
+        broken = [i for i, text in enumerate(strings) if not is_unicode(text)]
         if broken:
             what = f"of {split} have half a surrogate pair (no Unicode) in {column}"
             raise row_error(rows, broken, what, column)
@@ -269,7 +269,8 @@ def _check_texts(split: str, rows: Rows, task: Task) -> None:
             log.warning("%d of %d rows of %s have an empty %s", empty, len(rows), split, column)
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
+    """Return whether a text holds no half of a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:
