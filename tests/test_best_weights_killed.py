@@ -1,16 +1,24 @@
-"""A run that is killed after it has replaced the file of the best weights.
-
-In a file of its own: TensorFlow must not be at work in the process that forks.
-"""
+"""A run that is killed after it has replaced the file of the best weights."""
 
 from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
-from forked import RUN, attempt, import_heavy
+RUN = Path("outputs/run")
+TESTS = Path(__file__).parent
+ATTEMPT = """
+import sys
+sys.path.insert(0, sys.argv[1])
 from torture import die_after_best
+if int(sys.argv[2]):
+    die_after_best(int(sys.argv[2]))
+from xferlab.cli import main
+sys.exit(main(sys.argv[3:]))
+"""
 
 PLANNED = """
 from dataclasses import dataclass
@@ -46,27 +54,29 @@ TINY = ["debug=tiny", "metric=[planned]", "optimizer.lr=1e-3", "data.limit.valid
 TINY += ["train.checkpoint_every=12", "train.patience=1"]
 
 
-def begun(folder: Path, planned: str, words: list[str], before=None) -> int:
+def attempt(folder: Path, planned: str, words: list[str], killed_after: int = 0) -> int:
+    """Train in a process of its own; it is killed once it has replaced so many best files."""
     (folder / "plugins" / "metric").mkdir(parents=True, exist_ok=True)
     (folder / "plugins" / "metric" / "planned.py").write_text(PLANNED)
     (folder / "scores.txt").write_text(planned)
-    return attempt([*TINY, *words], folder, before)
+    command = [sys.executable, "-c", ATTEMPT, str(TESTS), str(killed_after), *TINY, *words]
+    return subprocess.run(command, cwd=folder, capture_output=True).returncode
 
 
 def test_best_weights_of_a_killed_attempt_are_not_those_of_the_run(tmp_path):
     """A longer plan trains epoch 2 again, otherwise, and it is no longer the best."""
-    import_heavy()
-    code = begun(tmp_path, "1 2 3", ["train.epochs=3"], lambda: die_after_best(2))
+    new = f"hydra.run.dir={RUN}"
+    code = attempt(tmp_path, "1 2 3", ["train.epochs=3", new], killed_after=2)
     assert code == -signal.SIGKILL
     best = tmp_path / RUN / "checkpoints" / "best.safetensors"
     killed = best.read_bytes()
 
     longer = ["train.epochs=10", f"--recover={RUN}"]
-    assert begun(tmp_path, "0.5 0.4 0.3", longer) == 0
+    assert attempt(tmp_path, "0.5 0.4 0.3", longer) == 0
 
     metrics = json.loads((tmp_path / RUN / "metrics.json").read_text())
     assert metrics["best"] == {"monitor": "val_planned", "value": 1.0, "epoch": 1}
     assert best.read_bytes() != killed
     peace = tmp_path / "peace"
-    assert begun(peace, "1 0.5 0.4", ["train.epochs=3"]) == 0
+    assert attempt(peace, "1 0.5 0.4", ["train.epochs=3", new]) == 0
     assert best.read_bytes() == (peace / RUN / "checkpoints" / "best.safetensors").read_bytes()
