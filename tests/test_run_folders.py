@@ -99,7 +99,7 @@ def test_rows_that_cannot_be_asked_about_are_named(runs):
         (lambda: run.outputs("a text"), "texts is one string"),
         (lambda: run.outputs(["a", None]), "row 2 has no text"),
         (lambda: run.outputs(["a", 7]), "row 2 is no text but int"),
-        (lambda: run.outputs(["a\ud800"]), "row 1 is not Unicode"),
+        (lambda: run.outputs(["a\ud800"]), "row 1 has half a surrogate pair"),
         (lambda: run.outputs(["a"], ["b"]), "without pairs"),
         (lambda: of_pairs.outputs(["a"]), "trained on pairs"),
         (lambda: of_pairs.outputs(["a"], ["b", "c"]), "1 texts and 2 pairs"),
