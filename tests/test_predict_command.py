@@ -137,6 +137,7 @@ def test_of_pairs_two_words_or_a_tab_make_a_row(runs, say):
     [
         (["--file", "no.csv"], [" error: there is no file no.csv", " where: --file"]),
         (["a", "--file", "x.csv"], [" error: both a file and texts are given"]),
+        (["x.csv"], [" error: 'x.csv' is typed as a text, and it is a file", "--file x.csv"]),
         (["--file", "x.csv", "--text", "txt"], ["   fix: did you mean --text=text?"]),
         (["--file", "x.csv", "--pair", "text"], [" where: --pair"]),
         (["--text", "text", "a"], [" error: --text names a column of a file"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -79,6 +80,14 @@ def _refuse_contradictions(flags: argparse.Namespace) -> None:
         raise ConfigError(
             "both a file and texts are given", where="--file", fix="leave one of them out"
         )
+    file = next((text for text in flags.texts if _is_file(text)), None)
+    if file is not None:
+        raise ConfigError(
+            f"'{file}' is typed as a text, and it is a file",
+            where="TEXT",
+            fix=f"--file {shlex.quote(file)}  answers its rows; printf %s {shlex.quote(file)} | "
+            "python -m xferlab predict RUN  answers the name itself",
+        )
     of_file = {"--text": flags.text, "--pair": flags.pair, "--separator": flags.separator}
     column = next((flag for flag, value in of_file.items() if value), "")
     if column and not flags.file:
@@ -94,6 +103,14 @@ def _refuse_contradictions(flags: argparse.Namespace) -> None:
         raise ConfigError(
             "the suffix of --output says the format", where="--format", fix="leave --format out"
         )
+
+
+def _is_file(text: str) -> bool:
+    """Return whether a text is the name of a file; one with an ending, as no sentence has."""
+    try:
+        return bool(Path(text).suffix) and " " not in text and Path(text).is_file()
+    except (OSError, ValueError):  # too long for a name, or a NUL byte
+        return False
 
 
 def _asked(run: Run, flags: argparse.Namespace) -> Asked:
