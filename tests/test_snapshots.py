@@ -25,6 +25,7 @@ from xferlab.errors import ConfigError
 from xferlab.files import write_json, write_whole
 from xferlab.runner import _longer
 from xferlab.runs.faults import as_known
+from xferlab.runs.inputs import inputs_of, write_inputs
 from xferlab.runs.lock import is_locked, locked
 from xferlab.runs.record import write_config, write_status
 from xferlab.runs.recovery import Earlier, refuse_changed, run_folder
@@ -359,6 +360,7 @@ def test_what_a_start_that_was_killed_leaves_is_as_good_as_empty(recipe):
     write_config(folder, recipe().config)
     (folder / ".hydra").mkdir()
     (folder / ".partial-status.json").touch()
+    write_inputs(folder, inputs_of(recipe().config))
     assert chosen(recipe(), recover=None, usual="runs/a") == folder
 
 

@@ -20,7 +20,7 @@ from xferlab.runs.lock import is_locked
 from xferlab.runs.record import planned_epochs, read_status
 from xferlab.runs.snapshots import latest_step
 
-BEGUN = {".lock", ".hydra", "train.log", "config.yaml"}
+BEGUN = {".lock", ".hydra", "train.log", "config.yaml", "inputs.json"}
 """What a run that was killed before it began may leave; such a folder is as good as empty."""
 LENGTH = ("train.epochs", "train.max_steps")
 """A run may go on with more of these than it was begun with."""
