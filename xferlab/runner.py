@@ -143,7 +143,8 @@ def _attempt(
 ) -> float | None:
     recipe, data = prepare(recipe)
     refuse_in_between(folder, recipe.config)
-    refuse_other_data(folder, fingerprint(data))
+    digests = fingerprint(data)
+    refuse_other_data(folder, digests)
     experiment = assemble(recipe, data, micro_batches)
     rates = planned_rates(experiment.learning_rate, experiment.budget.total_steps)
     notes = [
@@ -160,7 +161,7 @@ def _attempt(
             "run_id": recipe.run_id,
             **provenance(recipe.config),
             "task": task_record(experiment),
-            "data": fingerprint(data),
+            "data": digests,
             "checkpoint": dict(experiment.model.origin),
             "model": keep_files(folder / "model", experiment.model.files),
             "monitor": recipe.monitor,
