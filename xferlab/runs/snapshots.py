@@ -136,8 +136,11 @@ def _folders(checkpoints: Path) -> list[Path]:
 def _read(folder: Path, shape: Shape) -> Snapshot:
     """Read a snapshot's state; raise OSError, ValueError or XferlabError if it is damaged."""
     digests = read_record(folder / DIGESTS, {ARRAYS: str, STATE: str, "*": str})
-    for part in {ARRAYS, STATE, *(path.name for path in folder.glob(f"{BESIDE}*")), *digests}:
-        if sha256_of(folder / part) != digests.get(part):
+    parts = {ARRAYS, STATE, *(path.name for path in folder.glob(f"{BESIDE}*"))}
+    if digests.keys() != parts:  # so no name in the digests is a path to elsewhere
+        raise ValueError("its files are not those that were written")
+    for part in sorted(parts):
+        if sha256_of(folder / part) != digests[part]:
             raise ValueError(f"{part} is not what was written")
     return Snapshot(folder, read_record(folder / STATE, shape))
 
