@@ -16,10 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from xferlab import runner
 from xferlab.config.compose import compose_config, publish
 from xferlab.config.recipe import read
 from xferlab.discovery import load_plugins
+from xferlab.experiment import run as runner
 from xferlab.training.checkpointing import Checkpoints
 
 EVERY = {"default": [], "none": ["train.checkpoint_every=null"]}

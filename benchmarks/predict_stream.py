@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from xferlab.cli import main as xferlab
+from xferlab.cli.main import main as xferlab
 
 TEXT = "the a film plot cast was not very good bad great poor fine and but of it this"
 WORDS = TEXT.split()

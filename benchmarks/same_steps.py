@@ -24,19 +24,19 @@ from parity import TASKS
 
 from xferlab.config.compose import compose_config, publish
 from xferlab.config.recipe import Recipe, read
+from xferlab.data.batching import Batch, batch_arrays
 from xferlab.discovery import load_plugins
-from xferlab.export.transformers_folder import config_json
-from xferlab.prepare import prepare
-from xferlab.pretrained.checkpoints import resolve
-from xferlab.pretrained.encoder_config import read_encoder_config
-from xferlab.pretrained.heads import head_tensors
-from xferlab.pretrained.writing import encoder_tensors
-from xferlab.task import Task
-from xferlab.text.batches import Batch, batch_arrays
+from xferlab.experiment.prepare import prepare
+from xferlab.export.formats.transformers import config_json
+from xferlab.models.checkpoint import resolve
+from xferlab.models.encoder_config import read_encoder_config
+from xferlab.models.heads import head_tensors
+from xferlab.models.to_transformers import encoder_tensors
+from xferlab.tasks.base import Task
 from xferlab.training.assemble import Experiment, assemble
-from xferlab.training.course import Listener, Step
 from xferlab.training.evaluation import input_names, scores
-from xferlab.training.fit import fit
+from xferlab.training.events import Listener, Step
+from xferlab.training.loop import fit
 from xferlab.training.summary import planned_rates
 
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}

@@ -20,17 +20,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from xferlab.cli.search import begin
 from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
-from xferlab.files import write_json, write_whole
+from xferlab.io.atomic import write_json, write_whole
 from xferlab.runs.history import history_of
+from xferlab.runs.metadata import read_metrics, write_status
 from xferlab.runs.pruning import REQUEST
-from xferlab.runs.record import read_metrics, write_status
-from xferlab.sweep.frozen import freeze
-from xferlab.sweep.plan import plan_sweep
-from xferlab.sweep.search_command import begin
-from xferlab.sweep.state import FINISHED, state_of
-from xferlab.worker import run_frozen
+from xferlab.sweep.job_state import FINISHED, state_of
+from xferlab.sweep.manifest import freeze
+from xferlab.sweep.planner import plan_sweep
+from xferlab.sweep.worker import run_frozen
 
 EPOCHS = 4
 RATES = "1e-3,1e-4,1e-5,3e-4,3e-5,3e-3"

@@ -138,10 +138,10 @@ def unit(matrix: np.ndarray) -> np.ndarray:
 
 def vectors(checkpoint: Path, texts: list[str], pairs: list[str] | None) -> np.ndarray:
     """Return the mean token vector of each text, (rows, hidden size)."""
-    from xferlab.pretrained.checkpoints import resolve
-    from xferlab.pretrained.encoders import load_encoder
-    from xferlab.text.batches import batch_arrays, evaluation_batches
-    from xferlab.text.tokens import load_tokenizer
+    from xferlab.data.batching import batch_arrays, evaluation_batches
+    from xferlab.data.tokenizer import load_tokenizer
+    from xferlab.models.checkpoint import resolve
+    from xferlab.models.encoder import load_encoder
 
     if not _ENCODER:
         found = resolve(str(checkpoint))

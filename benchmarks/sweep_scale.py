@@ -20,17 +20,17 @@ from typing import Any
 
 from rich.console import Console
 
+from xferlab.cli.report import print_report, report_on, write_report
+from xferlab.cli.sweep import run_sweep
 from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
-from xferlab.report.command import print_report, report_on, write_report
 from xferlab.report.comparison import compare
 from xferlab.report.settings import read_report
-from xferlab.runs.record import write_status
-from xferlab.sweep.command import run_sweep
-from xferlab.sweep.following import Follower
-from xferlab.sweep.frozen import folder_for, freeze
-from xferlab.sweep.plan import plan_sweep
-from xferlab.sweep.watching import JobLines
+from xferlab.runs.metadata import write_status
+from xferlab.sweep.console import JobLines
+from xferlab.sweep.manifest import folder_for, freeze
+from xferlab.sweep.planner import plan_sweep
+from xferlab.sweep.remote_jobs import Follower
 
 
 def main(count: int) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 import xferlab
 
 SEEDS = "0,1,2,3,4"
-REVIEWS = Path(xferlab.__file__).parent / "box" / "reviews"
+REVIEWS = Path(xferlab.__file__).parent / "bundled" / "reviews"
 SCRATCH = ["model.pretrained=false", "optimizer.lr=3e-4,1e-3", "train.epochs=10"]
 
 

@@ -19,7 +19,7 @@ LATE = (
     "safetensors.numpy",
     "sklearn.metrics",
     "tensorboard.plugins.hparams.summary_v2",
-    "xferlab.runner",
+    "xferlab.experiment.run",
 )
 """What a run imports on its way."""
 
@@ -32,9 +32,9 @@ def import_heavy() -> None:
     """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from xferlab.config.compose import compose_config, publish
+    from xferlab.data.tokenizer import load_tokenizer
     from xferlab.discovery import load_plugins
-    from xferlab.pretrained.checkpoints import resolve
-    from xferlab.text.tokens import load_tokenizer
+    from xferlab.models.checkpoint import resolve
     from xferlab.training.backend import import_backend
 
     import_backend()
@@ -75,7 +75,7 @@ def attempt(words: list[str], folder: Path, before: Callable[[], None] | None = 
 
 
 def _run(words: list[str], folder: Path, before: Callable[[], None] | None) -> int:
-    from xferlab.cli import main
+    from xferlab.cli.main import main
 
     with (folder / "output.txt").open("a", encoding="utf-8") as output:
         os.dup2(output.fileno(), 1)

@@ -659,7 +659,7 @@ def schedule(name: str):
     def mark(shape: Callable[[Any], Any]):
         class Given:
             def build(self, peak, budget):
-                from xferlab.kit.schedules import tabulated
+                from xferlab.functional.schedules import tabulated
 
                 return tabulated(peak * shape(np.linspace(0, 1, budget.total_steps)))
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from xferlab.files import write_json, write_whole
+from xferlab.io.atomic import write_json, write_whole
+from xferlab.runs.metadata import write_status
 from xferlab.runs.predictions import keep_predictions
-from xferlab.runs.record import write_status
-from xferlab.sweep.frozen import freeze
-from xferlab.sweep.plan import plan_sweep
+from xferlab.sweep.manifest import freeze
+from xferlab.sweep.planner import plan_sweep
 
 NAMES = ("negative", "positive")
 

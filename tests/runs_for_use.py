@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tiny_checkpoints import write_tiny_checkpoint
 
-from xferlab.cli import main
+from xferlab.cli.main import main
 
 GOOD = ["good", "great", "fine"]
 BAD = ["bad", "poor"]

@@ -15,14 +15,14 @@ def command(folder: Path) -> list[str]:
 
 def search(words: list[str], workers: int = 1) -> int:
     """Run a search as the command line would, without Hydra's launcher."""
+    from xferlab.cli.report import report_on
+    from xferlab.cli.sweep import run_sweep
     from xferlab.config.compose import publish
     from xferlab.discovery import load_plugins
-    from xferlab.report.command import report_on
-    from xferlab.sweep.command import run_sweep
-    from xferlab.sweep.hydra_side import FrozenSweeper
-    from xferlab.sweep.pool import Pool
-    from xferlab.sweep.search_run import run_here
-    from xferlab.sweep.watching import watch_jobs
+    from xferlab.sweep.console import watch_jobs
+    from xferlab.sweep.hydra_plugins import FrozenSweeper
+    from xferlab.sweep.local_pool import Pool
+    from xferlab.sweep.search.runner import run_here
 
     def launch(hydra_words: list[str]) -> None:
         found = FrozenSweeper.search

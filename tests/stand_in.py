@@ -12,9 +12,9 @@ import sys
 import time
 from pathlib import Path
 
-from xferlab.files import write_json, write_whole
-from xferlab.runs.record import write_status
-from xferlab.sweep.frozen import read_job
+from xferlab.io.atomic import write_json, write_whole
+from xferlab.runs.metadata import write_status
+from xferlab.sweep.manifest import read_job
 
 FAILS, DIES, ENDS_SILENTLY, SLEEPS, NO_NUMBER, HANGS = 101, 102, 103, 104, 105, 106
 
@@ -72,13 +72,13 @@ def command(folder: Path) -> list[str]:
 
 def sweep(words: list[str], workers: int = 1) -> int:
     """Run a sweep of stand-in jobs as the command line would, without Hydra's launcher."""
+    from xferlab.cli.report import report_on
+    from xferlab.cli.sweep import run_sweep
     from xferlab.config.compose import publish
     from xferlab.discovery import load_plugins
-    from xferlab.report.command import report_on
-    from xferlab.sweep.command import run_sweep
-    from xferlab.sweep.hydra_side import folder_of, unfinished
-    from xferlab.sweep.pool import Pool
-    from xferlab.sweep.watching import watch_jobs
+    from xferlab.sweep.console import watch_jobs
+    from xferlab.sweep.hydra_plugins import folder_of, unfinished
+    from xferlab.sweep.local_pool import Pool
 
     def launch(hydra_words: list[str]) -> None:
         jobs = unfinished(folder_of([hydra_words[-1], "x=."]))

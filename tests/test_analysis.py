@@ -12,14 +12,14 @@ import sklearn.metrics as reference
 from scipy.special import expit, softmax
 
 from xferlab import Emits, Split, Task, TaskSpec
-from xferlab.analysis.answers import answers
-from xferlab.analysis.bootstrap import Score
-from xferlab.analysis.calibration import calibration_of, wilson
-from xferlab.analysis.classes import class_report
-from xferlab.analysis.confusion import confusion_of
-from xferlab.analysis.evaluation import Evaluation
-from xferlab.analysis.mistakes import marked, mistakes_of
 from xferlab.escaping import csv_text, markdown
+from xferlab.evaluation.bootstrap import Score
+from xferlab.evaluation.calibration import calibration_of, wilson
+from xferlab.evaluation.confusion import confusion_of
+from xferlab.evaluation.errors_table import marked, mistakes_of
+from xferlab.evaluation.per_class import class_report
+from xferlab.evaluation.split_evaluation import Evaluation
+from xferlab.evaluation.split_outputs import answers
 
 TAGS = ("O", "B-person", "I-person", "B-place", "I-place")
 HOSTILE = '=cmd|"/c calc"!A1 <script>alert(1)</script> [x](javascript:y) | \x1b[2J\r\nnext'

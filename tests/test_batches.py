@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xferlab.contracts import Encoding
-from xferlab.text.batches import (
+from xferlab.data.batching import (
     Batch,
     BatchPlan,
     Ragged,
@@ -19,8 +19,8 @@ from xferlab.text.batches import (
     padded_length,
     row_lengths,
 )
-from xferlab.text.sampling import permutation, stratified_sample
-from xferlab.text.tables import read_table
+from xferlab.data.readers.table import read_table
+from xferlab.data.sampling import permutation, stratified_sample
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 plans = st.builds(

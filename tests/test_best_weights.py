@@ -7,8 +7,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from xferlab.contracts import Budget
-from xferlab.training.course import Epoch
-from xferlab.training.tracking import BestKeeper
+from xferlab.training.callbacks.tracking import BestKeeper
+from xferlab.training.events import Epoch
 
 
 class Weights:

@@ -16,7 +16,7 @@ sys.path.insert(0, sys.argv[1])
 from torture import die_after_best
 if int(sys.argv[2]):
     die_after_best(int(sys.argv[2]))
-from xferlab.cli import main
+from xferlab.cli.main import main
 sys.exit(main(sys.argv[3:]))
 """
 

@@ -13,8 +13,8 @@ import pytest
 from tiny_checkpoints import ARCHITECTURES, write_tiny_checkpoint
 
 from xferlab.errors import ConfigError
-from xferlab.pretrained import checkpoints
-from xferlab.pretrained.checkpoints import resolve
+from xferlab.models import checkpoint as checkpoints
+from xferlab.models.checkpoint import resolve
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_an_absolute_path_a_relative_one_and_home_are_the_same_folder(tiny, monk
 
 
 def test_a_bundled_name_is_a_folder_of_the_box(tiny, monkeypatch):
-    monkeypatch.setattr(checkpoints, "BOX", tiny.parent)
+    monkeypatch.setattr(checkpoints, "BUNDLED", tiny.parent)
     assert checkpoints.bundled_names() == ["tiny"]
     assert resolve("bundled:tiny").folder == tiny
 
@@ -86,7 +86,7 @@ def test_without_weights_architecture_and_tokenizer_are_enough(tiny):
 
 def test_nothing_heavy_is_imported_for_a_folder(tiny):
     code = (
-        "import sys; from xferlab.pretrained.checkpoints import resolve; resolve(sys.argv[1]);"
+        "import sys; from xferlab.models.checkpoint import resolve; resolve(sys.argv[1]);"
         "heavy = {'numpy', 'keras', 'tensorflow', 'transformers', 'huggingface_hub', 'datasets'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
@@ -98,7 +98,7 @@ def test_nothing_heavy_is_imported_for_a_folder(tiny):
 
 
 def test_an_unknown_bundled_name(tiny, monkeypatch):
-    monkeypatch.setattr(checkpoints, "BOX", tiny.parent)
+    monkeypatch.setattr(checkpoints, "BUNDLED", tiny.parent)
     assert refusal("bundled:tinny") == [
         " error: the box has no checkpoint 'tinny'",
         " where: model.checkpoint=bundled:tinny",
@@ -107,7 +107,7 @@ def test_an_unknown_bundled_name(tiny, monkeypatch):
 
 
 def test_a_bundled_name_without_its_kind(tiny, monkeypatch):
-    monkeypatch.setattr(checkpoints, "BOX", tiny.parent)
+    monkeypatch.setattr(checkpoints, "BUNDLED", tiny.parent)
     assert refusal("tiny") == [
         " error: 'tiny' alone may be the checkpoint in the box or one of the Hub",
         " where: model.checkpoint=tiny",
@@ -119,7 +119,7 @@ def test_a_bundled_name_without_its_kind(tiny, monkeypatch):
     "text", ["./nowhere", "/nowhere", "~/nowhere", "~nobody/x", "a/b/c", "", "a b", "x@y@z"]
 )
 def test_a_folder_that_is_not_there(text, tiny, monkeypatch):
-    monkeypatch.setattr(checkpoints, "BOX", tiny.parent)
+    monkeypatch.setattr(checkpoints, "BUNDLED", tiny.parent)
     assert refusal(text) == [
         f" error: there is no folder '{text}'",
         f" where: model.checkpoint={text}",

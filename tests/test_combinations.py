@@ -16,16 +16,16 @@ import pytest
 from omegaconf import OmegaConf
 from tiny_checkpoints import write_tiny_checkpoint
 
-from xferlab.cli import main
+from xferlab.checks.data import inspect_data
+from xferlab.checks.experiment import inspect
+from xferlab.cli.main import main
 from xferlab.config.recipe import Recipe, fitted_to, monitored
 from xferlab.config.schema import TrainConfig
 from xferlab.contracts import GROUPS
 from xferlab.errors import ConfigError, PluginError
-from xferlab.exams.data_rules import inspect_data
-from xferlab.exams.inspection import inspect
 from xferlab.registry import REGISTRY
 from xferlab.training.assemble import assemble
-from xferlab.training.fit import fit
+from xferlab.training.loop import fit
 from xferlab.training.summary import planned_rates
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "combinations.md"

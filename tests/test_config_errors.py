@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from xferlab.cli import main
+from xferlab.cli.main import main
 from xferlab.config.overrides import parse_overrides
 
 MISTAKES = {

@@ -13,10 +13,10 @@ from hub_server import HubServer
 
 from xferlab.config.compose import compose_config, publish
 from xferlab.contracts import Task
+from xferlab.data.hub import _named
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
 from xferlab.registry import REGISTRY
-from xferlab.text.hub_rows import _named
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from isolation import forgetting_plugins
 
-from xferlab.cli import main, parse
+from xferlab.cli.main import main, parse
 from xferlab.config.compose import preflight, publish
 from xferlab.discovery import load_plugins
-from xferlab.sweep.plan import plan_sweep
+from xferlab.sweep.planner import plan_sweep
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -18,8 +18,8 @@ from tiny_checkpoints import (
 )
 
 from xferlab.errors import ConfigError
-from xferlab.pretrained.checkpoints import resolve
-from xferlab.pretrained.encoders import Encoder, load_encoder
+from xferlab.models.checkpoint import resolve
+from xferlab.models.encoder import Encoder, load_encoder
 
 # float32 sums of 16 to 32 terms in another order, two layers deep
 ROUND_OFF = 2e-5

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from xferlab.kit.entities import spans, strange_tag, type_of
+from xferlab.functional.bio_tags import spans, strange_tag, type_of
 
 
 def seqeval(tags):

@@ -12,13 +12,13 @@ import sys
 
 import pytest
 
+from xferlab.cli.report import as_csv
 from xferlab.config.compose import preflight, publish
 from xferlab.contracts import Task, TaskSpec
 from xferlab.discovery import load_plugins
 from xferlab.errors import CONTROL, ConfigError
 from xferlab.escaping import csv_cell, guard_logs, json_line, visible
-from xferlab.inference.sinks import TEXT_SINKS, columns_of
-from xferlab.report.command import as_csv
+from xferlab.inference.writers import TEXT_SINKS, columns_of
 
 FORMULA = "=cmd|' /C calc'!A0"
 CLEAR = "\x1b[2J\x9b31mred\u202e"

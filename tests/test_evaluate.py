@@ -12,8 +12,8 @@ from tiny_checkpoints import write_tiny_checkpoint
 
 import xferlab
 from xferlab import Split, Task, TaskSpec, TextData
-from xferlab.cli import main
-from xferlab.evaluate.rows import choose_rows, rows_by_name
+from xferlab.cli.main import main
+from xferlab.inference.evaluation_split import choose_rows, rows_by_name
 from xferlab.inference.run import load_run
 
 KINDS = {

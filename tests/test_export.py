@@ -16,21 +16,22 @@ from tiny_checkpoints import ARCHITECTURES, tiny_tensors, write_tiny_checkpoint
 import xferlab
 from plugins.model.encoder import Encoder
 from xferlab import Task, TaskSpec
-from xferlab.cli import main
+from xferlab.cli.main import main
 from xferlab.contracts import Emits, Split
+from xferlab.data.tokenizer import load_tokenizer
 from xferlab.errors import ConfigError, RunError
-from xferlab.export import exporting, formats
-from xferlab.export.comparing import compare, made_up_texts, texts_of_file
-from xferlab.export.folder import refuse_taken, written_whole
+from xferlab.export import export_run as exporting
+from xferlab.export import formats
 from xferlab.export.formats import FORMATS, Format
-from xferlab.export.serving import serving_function
+from xferlab.export.formats.transformers import config_json
+from xferlab.export.output_folder import refuse_taken, written_whole
+from xferlab.export.parity import compare, made_up_texts, texts_of_file
+from xferlab.export.serving_function import serving_function
 from xferlab.export.tokenizer import write_tokenizer
-from xferlab.export.transformers_folder import config_json
-from xferlab.pretrained.checkpoints import resolve
-from xferlab.pretrained.encoder_config import read_encoder_config
-from xferlab.pretrained.heads import head_tensors
-from xferlab.pretrained.writing import config_table, encoder_tensors
-from xferlab.text.tokens import load_tokenizer
+from xferlab.models.checkpoint import resolve
+from xferlab.models.encoder_config import read_encoder_config
+from xferlab.models.heads import head_tensors
+from xferlab.models.to_transformers import config_table, encoder_tensors
 
 PREFIX = {a: "roberta." if "roberta" in a else f"{a}." for a in ARCHITECTURES}
 # By transformers' own classes; the dense layers are those on the first token.

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from xferlab.cli import main
+from xferlab.cli.main import main
 from xferlab.errors import ConfigError, encodable, printable
 from xferlab.runs.failure import report_failure, write_failure
-from xferlab.runs.faults import as_known
-from xferlab.runs.record import read_status, write_error, write_status
-from xferlab.sweep.state import state_of
+from xferlab.runs.metadata import read_status, write_error, write_status
+from xferlab.runs.os_errors import as_known
+from xferlab.sweep.job_state import state_of
 
 
 class Mute(Exception):
@@ -123,7 +123,7 @@ def test_what_goes_wrong_before_a_run_begins_is_told(tmp_path, monkeypatch, capf
         raise OSError(28, "No space left on device", "config.yaml")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("xferlab.runner.write_config", full)
+    monkeypatch.setattr("xferlab.experiment.run.write_config", full)
     assert main(["model=bag_of_embeddings", "debug=tiny"]) == 1
     told = capfd.readouterr().err
     assert told.count("error: the disk is full") == 1

@@ -14,8 +14,8 @@ from xferlab.config.compose import compose_config, publish
 from xferlab.config.recipe import Recipe, read
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError, RunError
-from xferlab.finding.finder import find_rate
-from xferlab.finding.range_test import Span, found, smooth, span_words, until_too_high
+from xferlab.experiment.lr_finder import find_rate
+from xferlab.experiment.lr_range_test import Span, found, smooth, span_words, until_too_high
 
 RATES = Span(1e-6, 1.0, 121).rates  # 20 steps a decade
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -163,7 +163,7 @@ def sgd_by_hand(chosen: Recipe, rates: list[float], accumulate: int) -> list[flo
 
     from xferlab.training.assemble import assemble
     from xferlab.training.backend import prepare_backend
-    from xferlab.training.fit import Segment, training_batches
+    from xferlab.training.loop import Segment, training_batches
 
     prepare_backend(chosen.train, chosen.seed)
     experiment = assemble(chosen, chosen.data.build(chosen.seed))
@@ -206,7 +206,7 @@ def test_the_losses_are_those_of_plain_gradient_steps(workspace, accumulate):
 
 
 def test_blocks_that_the_first_phase_freezes_stand_still(workspace, monkeypatch):
-    import xferlab.finding.finder as finder
+    import xferlab.experiment.lr_finder as finder
 
     seen = []
     compose = finder.assemble

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from isolation import forgetting_plugins
 
-from xferlab.cli import main
+from xferlab.cli.main import main
 from xferlab.config.compose import compose_config, publish
 from xferlab.config.recipe import read
 from xferlab.contracts import GROUPS

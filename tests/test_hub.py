@@ -18,8 +18,8 @@ LATER = f"{OFFLINE}; or run once where the Hub can be reached, and then with HF_
 
 ASK = """
 import json, sys
-from xferlab.pretrained import hub
-from xferlab.pretrained.checkpoints import resolve
+from xferlab.models import hub
+from xferlab.models.checkpoint import resolve
 from xferlab.errors import ConfigError
 order = json.loads(sys.argv[1])
 hub.WINDOW_SECONDS = order["window"]

@@ -18,17 +18,17 @@ from isolation import forgetting_plugins
 from test_sweep_plan import PLUGIN
 from tiny_checkpoints import write_tiny_checkpoint
 
-from xferlab.cli import main
+from xferlab.cli.main import main
 from xferlab.config.compose import compose_config, publish
 from xferlab.config.recipe import read
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError, RunError
 from xferlab.report.settings import read_reports
 from xferlab.runs.inputs import changed_since, inputs_of, write_inputs
-from xferlab.runs.record import write_config, write_status
-from xferlab.runs.recovery import refuse_changed
-from xferlab.sweep.frozen import frozen_recipe
-from xferlab.sweep.state import state_of
+from xferlab.runs.metadata import write_config, write_status
+from xferlab.runs.resume import refuse_changed
+from xferlab.sweep.job_state import state_of
+from xferlab.sweep.manifest import frozen_recipe
 
 ROWS = "text,label\n" + "a fine film,good\na poor one,bad\n" * 10
 OTHER_ROWS = "text,label\n" + "no joy,bad\nall joy,great\nsome joy,fair\n" * 7
@@ -307,7 +307,7 @@ def test_a_run_from_before_digests_were_kept_still_opens():
 def test_digests_need_nothing_heavy():
     code = (
         "import sys; from pathlib import Path\n"
-        "from xferlab.cli import main\n"
+        "from xferlab.cli.main import main\n"
         "main(['-m', 'data=files', 'data.train=train.csv', 'seed=1,2', '--dry-run'])\n"
         "from xferlab.config.recipe import read\n"
         "from xferlab.config.compose import compose_config\n"

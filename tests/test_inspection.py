@@ -12,13 +12,13 @@ import pytest
 from test_combinations import recipe_of
 
 from xferlab import Budget, ConfigError, Emits, Phase, Task, TaskSpec, TransferPlan
+from xferlab.checks.data import inspect_data
+from xferlab.checks.experiment import _schedule_lie, inspect
+from xferlab.checks.loss import question_loss
+from xferlab.checks.metric import question_metric
 from xferlab.compatibility import fits
 from xferlab.config.recipe import fitted_to
 from xferlab.discovery import load_plugins
-from xferlab.exams.data_rules import inspect_data
-from xferlab.exams.inspection import _schedule_lie, inspect
-from xferlab.exams.loss_exam import question_loss
-from xferlab.exams.metric_exam import question_metric
 from xferlab.registry import REGISTRY
 from xferlab.training.assemble import assemble
 from xferlab.training.summary import planned_rates

@@ -4,10 +4,10 @@ import pytest
 from test_labels import data_of, refusal
 
 from xferlab.contracts import Task, TaskSpec
+from xferlab.data.label_parsing import literal_list
+from xferlab.data.labels import Rows, TaskChoice
+from xferlab.data.splits import known_split
 from xferlab.errors import ConfigError
-from xferlab.text.labels import Rows, TaskChoice
-from xferlab.text.splits import known_split
-from xferlab.text.written import literal_list
 
 
 def note(data, words):

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from xferlab.contracts import Task
+from xferlab.data.labels import Rows, TaskChoice
+from xferlab.data.readers.table import read_table
+from xferlab.data.splits import check_fields, text_data
 from xferlab.errors import ConfigError
-from xferlab.text.labels import Rows, TaskChoice
-from xferlab.text.splits import check_fields, text_data
-from xferlab.text.tables import read_table
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 

@@ -12,21 +12,21 @@ from pathlib import Path
 import pytest
 import stand_in
 
-from xferlab.cli import main
+from xferlab.cli.main import main
+from xferlab.cli.sweep import run_sweep
 from xferlab.config.compose import compose_config, publish
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
-from xferlab.runs.record import read_status, write_error, write_status
+from xferlab.runs.metadata import read_status, write_error, write_status
 from xferlab.sweep import launchers
-from xferlab.sweep.command import run_sweep
 from xferlab.sweep.engine_settings import RaySettings, SlurmSettings, SubmititSettings, settings_of
-from xferlab.sweep.following import Follower
-from xferlab.sweep.frozen import freeze
-from xferlab.sweep.on_node import JobOnNode
-from xferlab.sweep.plan import plan_sweep
-from xferlab.sweep.pool import SweepStopped
-from xferlab.sweep.state import state_of
-from xferlab.typed import plain
+from xferlab.sweep.job_state import state_of
+from xferlab.sweep.local_pool import SweepStopped
+from xferlab.sweep.manifest import freeze
+from xferlab.sweep.node_runner import JobOnNode
+from xferlab.sweep.planner import plan_sweep
+from xferlab.sweep.remote_jobs import Follower
+from xferlab.validation import plain
 
 PRESETS = {
     "ray": RaySettings,
@@ -187,7 +187,9 @@ def test_a_job_whose_engine_ends_does_not_train_on(number):
     """The job's own part, to end when its standard input closes, is ``test_sweep_pool``'s."""
     (job,) = jobs_of("seed=1")
     code = "import sys, time; print(sys.stdin.read()); open(sys.argv[1] + '/left', 'w')"
-    runner = f"from xferlab.sweep.on_node import JobOnNode; JobOnNode(('-c', {code!r}), '.', {{}})"
+    runner = (
+        f"from xferlab.sweep.node_runner import JobOnNode; JobOnNode(('-c', {code!r}), '.', {{}})"
+    )
     task = subprocess.Popen([sys.executable, "-c", f"{runner}({str(job)!r})"])
     while not (job / "output.txt").exists():
         time.sleep(0.05)
@@ -243,7 +245,7 @@ class Scripted:
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch):
-    monkeypatch.setattr("xferlab.sweep.following.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("xferlab.sweep.remote_jobs.LOOK_SECONDS", 0.01)
 
 
 def follow(jobs, *looks, fail_fast=False, **engine):

@@ -38,7 +38,7 @@ def batches(kind: str):
 
 def loss_of(kind: str):
     from xferlab.contracts import Task, TaskSpec
-    from xferlab.kit.losses import binary_cross_entropy, cross_entropy
+    from xferlab.functional.losses import binary_cross_entropy, cross_entropy
 
     task = {"several labels": Task.multi_label, "tags": Task.tagging}.get(kind, Task.one_label)
     spec = TaskSpec(
@@ -59,7 +59,7 @@ def trained(kind: str, micro_batches: int, optimizer):
     import keras
 
     from xferlab.training.micro_batches import split_step
-    from xferlab.training.rates import clip_densely
+    from xferlab.training.optimizer_extensions import clip_densely
 
     metrics = [] if kind in ("tags", "several labels") else ["accuracy"]
     model = network(kind == "tags", optimizer, loss_of(kind), metrics)

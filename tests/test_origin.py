@@ -51,7 +51,9 @@ def test_the_package_on_the_path_brings_its_own_plugins_and_configs(second, tmp_
 
 def test_an_installed_package_loads_only_what_a_checkout_adds(second):
     (second / "plugins" / "loss" / "added.py").write_text(ADDED)
-    script = "import sys; sys.path.pop(0); from xferlab.cli import main; main(['list', 'loss'])"
+    script = (
+        "import sys; sys.path.pop(0); from xferlab.cli.main import main; main(['list', 'loss'])"
+    )
     done = run(["-c", script], second)
     (second / "plugins" / "loss" / "added.py").unlink()
     assert "loss=added" in done.stdout

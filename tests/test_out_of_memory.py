@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from isolation import forgetting_plugins
 
-from xferlab.cli import main
+from xferlab.cli.main import main
 
 # TensorFlow's own allocator fails, after ten seconds: no machine has 2**48 numbers for one tensor.
 GREEDY = """

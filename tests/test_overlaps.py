@@ -8,13 +8,13 @@ from test_label_guesses import note
 from test_labels import data_of
 
 from xferlab.contracts import Split
+from xferlab.data.labels import Rows
+from xferlab.data.notes import Notes
+from xferlab.data.overlaps import report_conflicts, report_overlaps
+from xferlab.data.splits import text_data
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
 from xferlab.registry import REGISTRY
-from xferlab.text.labels import Rows
-from xferlab.text.notes import Notes
-from xferlab.text.overlaps import report_conflicts, report_overlaps
-from xferlab.text.splits import text_data
 
 
 def data(train, validation=None, test=None, labels=None):

@@ -13,13 +13,13 @@ from pathlib import Path
 import made_runs
 import pytest
 
-from xferlab.cli import main
+from xferlab.cli.main import main
+from xferlab.cli.report import report_on, write_report
 from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
-from xferlab.files import write_whole
-from xferlab.report.command import report_on, write_report
+from xferlab.io.atomic import write_whole
 from xferlab.report.comparison import compare
-from xferlab.report.page import page
+from xferlab.report.html import page
 from xferlab.report.settings import read_reports, report_of
 from xferlab.runs.predictions import path_of
 
@@ -236,7 +236,7 @@ def test_the_command_needs_neither_tensorflow_nor_matplotlib(capsys):
 
     folder = sweep(words=["seed=0,1"], skill=lambda config: 0.8, keep=False)
     code = (
-        "import sys; from xferlab.cli import main\n"
+        "import sys; from xferlab.cli.main import main\n"
         f"main(['report', {str(folder)!r}])\n"
         "heavy = ('tensorflow', 'keras', 'transformers', 'datasets', 'matplotlib', 'numpy')\n"
         "print([name for name in heavy if name in sys.modules])"

@@ -10,10 +10,10 @@ import pyarrow.parquet
 import pytest
 
 from xferlab.contracts import Task, TaskSpec
+from xferlab.data.readers import parquet_reader as parquet_rows
+from xferlab.data.readers.table import read_table
 from xferlab.errors import ConfigError
-from xferlab.inference.asking import file_rows
-from xferlab.text import parquet_rows
-from xferlab.text.tables import read_table
+from xferlab.inference.inputs import file_rows
 
 ASKED = {"text": "data.text", "label": "data.label"}
 

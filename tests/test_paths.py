@@ -9,10 +9,10 @@ import pytest
 
 from xferlab.config.compose import compose_config, preflight, publish
 from xferlab.config.overrides import parse_overrides, typed
+from xferlab.data.columns import missing_column, pair_of
+from xferlab.data.paths import find_files, split_of
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
-from xferlab.text.columns import missing_column, pair_of
-from xferlab.text.paths import find_files, split_of
 
 
 def refusal(pattern, key="data.train"):

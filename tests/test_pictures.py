@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from xferlab.contracts import Budget, Phase, TextModel, TransferPlan
-from xferlab.pictures import as_png_bytes, blank, rate_words, save_picture
-from xferlab.training.plan_picture import (
+from xferlab.plotting import as_png_bytes, blank, rate_words, save_picture
+from xferlab.training.schedule_plot import (
     block_words,
     phase_spans,
     phase_words,

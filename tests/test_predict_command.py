@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import xferlab
-from xferlab.cli import main
-from xferlab.inference import asking
+from xferlab.cli.main import main
+from xferlab.inference import inputs as asking
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def test_a_mistake_is_told_before_the_model_is_built(runs, say, monkeypatch, wor
 
 def test_an_output_that_was_begun_is_whole_or_not_there(runs, say, monkeypatch):
     Path("x.csv").write_text("text\na\n")
-    monkeypatch.setattr("xferlab.inference.command.answered", lambda *_: 1 / 0)
+    monkeypatch.setattr("xferlab.cli.predict.answered", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         say(runs["plain"], "--file", "x.csv", "--output", "y.csv")
     assert [path.name for path in Path().iterdir()] == ["x.csv"]

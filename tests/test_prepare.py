@@ -13,8 +13,8 @@ from xferlab import ConfigError
 from xferlab.config.compose import compose_config, publish
 from xferlab.config.recipe import read
 from xferlab.discovery import load_plugins
-from xferlab.prepare import prepare_inputs
-from xferlab.pretrained.fits import refuse_ids
+from xferlab.experiment.prepare import prepare_inputs
+from xferlab.models.limits import refuse_ids
 from xferlab.training.assemble import assemble
 
 load_plugins(Path("/nonexistent"))

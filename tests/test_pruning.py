@@ -8,12 +8,12 @@ from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
 from xferlab.runs.history import history_of
+from xferlab.runs.metadata import read_metrics, read_status
 from xferlab.runs.pruning import REQUEST, Pruned, ask_to_prune, obey_pruning
-from xferlab.runs.record import read_metrics, read_status
-from xferlab.sweep.frozen import freeze
-from xferlab.sweep.plan import plan_sweep
-from xferlab.training.tracking import HistoryFile
-from xferlab.worker import run_frozen
+from xferlab.sweep.manifest import freeze
+from xferlab.sweep.planner import plan_sweep
+from xferlab.sweep.worker import run_frozen
+from xferlab.training.callbacks.tracking import HistoryFile
 
 WORDS = [
     "model=bag_of_embeddings", "train.epochs=3", "train.restore_best=false",

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from xferlab.contracts import Task, TaskSpec
+from xferlab.data.readers.table import read_table
+from xferlab.data.readers.text_file import LONGEST_LINE
 from xferlab.errors import ConfigError
-from xferlab.inference.asking import file_rows, piped_rows
-from xferlab.text.lines import LONGEST_LINE
-from xferlab.text.tables import read_table
+from xferlab.inference.inputs import file_rows, piped_rows
 
 SPEC = TaskSpec(Task.one_label, ("a", "b"), 10, 32)
 CELLS = some.text(
@@ -305,7 +305,9 @@ def test_a_row_of_too_many_fields_takes_its_own_lines_along(tmp_path):
 
 
 def test_files_of_the_box_are_read_alike():
-    for path in sorted((Path(__file__).parents[1] / "xferlab" / "box" / "reviews").glob("*.csv")):
+    for path in sorted(
+        (Path(__file__).parents[1] / "xferlab" / "bundled" / "reviews").glob("*.csv")
+    ):
         assert_same(path)
 
 

@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 
 import xferlab
+from xferlab.cli.report import report_on
 from xferlab.config.compose import compose_config, publish
 from xferlab.config.recipe import read
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
-from xferlab.files import write_json
-from xferlab.pretrained.kept import kept_encoder
-from xferlab.records import LARGEST_FILE, MOST_VALUES, read_record
-from xferlab.report.command import report_on
-from xferlab.runs.record import read_status, write_config
-from xferlab.runs.recovery import earlier
+from xferlab.io.atomic import write_json
+from xferlab.io.records import LARGEST_FILE, MOST_VALUES, read_record
+from xferlab.models.saved_encoder import kept_encoder
+from xferlab.runs.metadata import read_status, write_config
+from xferlab.runs.resume import earlier
 
 SHAPE = {
     "status": re.compile("[a-z]+"),
@@ -140,7 +140,7 @@ def test_a_damaged_run_is_not_gone_on_with(tmp_path):
 
 def test_what_a_run_keeps_of_its_encoder_is_read_so_too(tmp_path):
     model = tmp_path / "model"
-    shutil.copytree(Path(xferlab.__file__).parent / "box" / "bert", model)
+    shutil.copytree(Path(xferlab.__file__).parent / "bundled" / "bert", model)
     (model / "encoder.json").write_text("[" * 100_000)
     assert "encoder.json is damaged: it is too deep" in refused(kept_encoder, model)
 

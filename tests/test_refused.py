@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from xferlab.cli import main
+from xferlab.cli.main import main
 from xferlab.errors import ConfigError
-from xferlab.inference.folder import own_file
-from xferlab.pretrained.safetensors_file import read_header
-from xferlab.runs.record import keep_files
+from xferlab.inference.run_folder import own_file
+from xferlab.io.safetensors import read_header
+from xferlab.runs.metadata import keep_files
 
 LONG = "a" * 300
 MISSING = ["data=files", "data.train=none.csv"]

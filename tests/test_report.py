@@ -14,18 +14,18 @@ import pytest
 import stand_in
 from made_runs import write_sweep
 
-from xferlab.cli import main
+from xferlab.cli.main import main
+from xferlab.cli.report import write_report
 from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
-from xferlab.files import write_json
-from xferlab.report.command import write_report
+from xferlab.io.atomic import write_json
 from xferlab.report.comparison import compare
 from xferlab.report.settings import read_report, read_reports
 from xferlab.report.tables import shown
-from xferlab.runs.record import write_status
-from xferlab.sweep.frozen import freeze
-from xferlab.sweep.plan import plan_sweep
+from xferlab.runs.metadata import write_status
+from xferlab.sweep.manifest import freeze
+from xferlab.sweep.planner import plan_sweep
 
 NINE = ["optimizer.lr=1e-5,3e-5,1e-4", "seed=0,1,2"]
 
@@ -117,7 +117,7 @@ def test_a_half_finished_sweep_has_a_table_too(capsys):
     assert "5 jobs:" in told
     for word in ("1 finished", "1 failed", "1 nan", "1 interrupted", "1 queued"):
         assert word in told
-    assert told.count("again: python -m xferlab.worker") == 2
+    assert told.count("again: python -m xferlab.sweep.worker") == 2
     assert "it went wrong" in told
     assert [row["status"] for row in rows_of(folder)] == [
         "finished",
@@ -264,7 +264,7 @@ def test_a_half_written_sweep_is_reported_in_under_a_second_and_without_numpy_or
     read_report([folder])
     assert time.process_time() - started < 1
     code = (
-        "import sys; from xferlab.cli import main\n"
+        "import sys; from xferlab.cli.main import main\n"
         f"main(['report', {str(folder)!r}])\n"
         "print([name for name in ('tensorflow', 'keras', 'numpy') if name in sys.modules])"
     )

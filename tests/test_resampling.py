@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from xferlab import Emits, LabelKind, Task, TaskSpec
-from xferlab.analysis.bootstrap import _loss_of_weights, _of_weights, interval, resample
 from xferlab.discovery import load_plugins
-from xferlab.kit.resampling import weighted_areas, weighted_ranks
-from xferlab.kit.scores import weighted_mean
+from xferlab.evaluation.bootstrap import _loss_of_weights, _of_weights, interval, resample
+from xferlab.functional.metrics import weighted_mean
+from xferlab.functional.resampling import weighted_areas, weighted_ranks
 from xferlab.registry import REGISTRY
 from xferlab.training.evaluation import scores
 
@@ -106,7 +106,7 @@ def test_resamples_are_the_same_every_time_and_for_every_score():
 def test_resamples_do_not_depend_on_how_many_are_held_at_a_time(monkeypatch):
     scores_of = {"a": weighted_mean(np.arange(300.0))}
     whole = resample(scores_of, 300, 21)["a"]
-    monkeypatch.setattr("xferlab.analysis.bootstrap.CELLS", 1200)
+    monkeypatch.setattr("xferlab.evaluation.bootstrap.CELLS", 1200)
     told = []
     assert (resample(scores_of, 300, 21, told.append)["a"] == whole).all()
     assert told == [4, 8, 12, 16, 20, 21]

@@ -264,7 +264,7 @@ def test_the_run_id_knows_the_weights_not_the_place(runs, tmp_path):
 
 
 def test_a_head_is_kept_where_the_classes_are_the_same(runs, second):
-    from xferlab.inference.continuing import continued
+    from xferlab.inference.warm_start import continued
 
     run, other = xferlab.load(runs["plain"]), xferlab.load(second)
     kept = continued(run, run.spec, keep_head=True)

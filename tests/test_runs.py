@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from xferlab.cli import main
+from xferlab.cli.main import main
 from xferlab.runs.predictions import read_predictions
 
 TINY = ["debug=tiny", "optimizer.lr=1e-3"]

@@ -26,19 +26,19 @@ from attacks import (
 from omegaconf import OmegaConf
 from tiny_checkpoints import write_tiny_checkpoint
 
-from xferlab import runner
-from xferlab.cli import main
+from xferlab.cli.main import main
+from xferlab.cli.report import report_on
+from xferlab.config.allowlist import LARGEST_FILE, read_config_data
 from xferlab.config.compose import publish
-from xferlab.config.safety import LARGEST_FILE, read_config_data
+from xferlab.data.tokenizer import load_tokenizer
 from xferlab.errors import ConfigError
-from xferlab.files import write_json
-from xferlab.pretrained.checkpoints import resolve
-from xferlab.pretrained.encoder_config import read_encoder_config
-from xferlab.report.command import report_on
+from xferlab.experiment import run as runner
+from xferlab.io.atomic import write_json
+from xferlab.models.checkpoint import resolve
+from xferlab.models.encoder_config import read_encoder_config
 from xferlab.runs.inputs import inputs_of
-from xferlab.runs.places import refuse_places_outside
-from xferlab.runs.record import write_config
-from xferlab.text.tokens import load_tokenizer
+from xferlab.runs.metadata import write_config
+from xferlab.runs.outside_paths import refuse_places_outside
 
 HERE = Path(__file__).parent
 BOMB = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
@@ -293,7 +293,7 @@ def test_a_tokenizers_settings_read_and_run_nothing_else(settings, tmp_path, mon
 def test_a_dataset_that_is_more_than_data_is_refused(name, tmp_path, monkeypatch):
     import datasets
 
-    from xferlab.text.hub_rows import HubDataset
+    from xferlab.data.hub import HubDataset
 
     said, change = DATA_ATTACKS[name]
     monkeypatch.chdir(tmp_path)
@@ -308,7 +308,7 @@ def test_a_dataset_that_is_more_than_data_is_refused(name, tmp_path, monkeypatch
 
 @pytest.mark.parametrize("name", FILE_ATTACKS)
 def test_a_file_of_rows_that_costs_or_breaks_is_refused(name, tmp_path):
-    from xferlab.text.tables import read_table
+    from xferlab.data.readers.table import read_table
 
     said, change = FILE_ATTACKS[name]
     change(tmp_path)
@@ -325,7 +325,7 @@ def test_a_file_of_rows_that_costs_or_breaks_is_refused(name, tmp_path):
 def test_a_dataset_of_the_hub_has_files_of_the_hub_alone(file):
     from types import SimpleNamespace
 
-    from xferlab.text.hub_rows import _refuse_outside
+    from xferlab.data.hub import _refuse_outside
 
     config = SimpleNamespace(data_files={"train": ["hf://datasets/org/name@1/a.csv"]})
     builder = SimpleNamespace(config=config)
@@ -338,7 +338,7 @@ def test_arrow_metadata_is_not_unpickled(tmp_path, monkeypatch):
     import pyarrow
     import pyarrow.parquet
 
-    from xferlab.text.tables import read_table
+    from xferlab.data.readers.table import read_table
 
     monkeypatch.chdir(tmp_path)
     metadata = {

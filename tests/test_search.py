@@ -19,15 +19,15 @@ import search_stand_in
 from hydra import initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 
-from xferlab.cli import main
+from xferlab.cli.main import main
+from xferlab.cli.search import begin
 from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError, RunError
 from xferlab.runs.lock import locked
-from xferlab.sweep.plan import plan_sweep
-from xferlab.sweep.search_command import begin
-from xferlab.sweep.search_run import run_rounds
-from xferlab.sweep.state import state_of
+from xferlab.sweep.job_state import state_of
+from xferlab.sweep.planner import plan_sweep
+from xferlab.sweep.search.runner import run_rounds
 
 RATES = "draw: {optimizer.lr: {loguniform: [1e-6, 1e-2]}}"
 
@@ -314,9 +314,9 @@ def test_killed_between_two_steps_nothing_is_lost_or_done_twice(after, monkeypat
     name = {"asking": "_job", "freezing": "fill", "running": "_close"}[after]
     with monkeypatch.context() as patched:
         if after == "freezing":
-            patched.setattr("xferlab.sweep.pool.Pool.run", killed)
+            patched.setattr("xferlab.sweep.local_pool.Pool.run", killed)
         else:
-            patched.setattr(f"xferlab.sweep.search.Search.{name}", killed)
+            patched.setattr(f"xferlab.sweep.search.controller.Search.{name}", killed)
         with pytest.raises(Killed):
             search(words(4))
     assert trials()[-1] == "RUNNING"

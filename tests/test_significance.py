@@ -21,7 +21,7 @@ from xferlab.report.significance import (
     welch,
 )
 from xferlab.runs.predictions import Predictions
-from xferlab.task import Emits, Task
+from xferlab.tasks.base import Emits, Task
 
 
 @pytest.mark.parametrize("freedom", [0.7, 1, 2, 3.7, 10, 100, 1e4, 1e7])

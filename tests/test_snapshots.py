@@ -15,24 +15,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xferlab import worker
-from xferlab.cli import main
+from xferlab.cli.main import main
 from xferlab.config.compose import compose_config, publish
 from xferlab.config.recipe import read
 from xferlab.config.schema import Interval, TrainConfig, interval
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
-from xferlab.files import write_json, write_whole
-from xferlab.runner import _longer
-from xferlab.runs.faults import as_known
+from xferlab.experiment.run import _longer
+from xferlab.io.atomic import write_json, write_whole
+from xferlab.runs.checkpoints import newest_snapshot, write_snapshot
 from xferlab.runs.inputs import inputs_of, write_inputs
 from xferlab.runs.lock import is_locked, locked
-from xferlab.runs.record import write_config, write_status
-from xferlab.runs.recovery import Earlier, refuse_changed, run_folder
+from xferlab.runs.metadata import write_config, write_status
+from xferlab.runs.os_errors import as_known
+from xferlab.runs.resume import Earlier, refuse_changed, run_folder
 from xferlab.runs.signals import Interrupted, StopRequest
-from xferlab.runs.snapshots import newest_snapshot, write_snapshot
+from xferlab.sweep import worker
 from xferlab.training.checkpointing import Checkpoints
-from xferlab.training.course import Position
+from xferlab.training.events import Position
 
 FILES = ("state.safetensors", "state.json", "sha256.json")
 

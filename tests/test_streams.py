@@ -8,10 +8,10 @@ import tracemalloc
 
 import pytest
 
+from xferlab.data.readers.csv_reader import MOST_LINES
+from xferlab.data.readers.stream import column_of, open_stream, text_lines
+from xferlab.data.readers.text_file import LONGEST_LINE
 from xferlab.errors import ConfigError
-from xferlab.text.csv_rows import MOST_LINES
-from xferlab.text.lines import LONGEST_LINE
-from xferlab.text.streams import column_of, open_stream, text_lines
 
 
 def read(path, *columns):

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from xferlab.runs.record import read_status
-from xferlab.runs.snapshots import latest_step
+from xferlab.runs.checkpoints import latest_step
+from xferlab.runs.metadata import read_status
 
 COMMON = ["model=bag_of_embeddings", "data.limit={train: 64, validation: 32, test: 32}"]
 COMMON += ["data.max_length=16", "train.epochs=30", "train.checkpoint_every=2"]

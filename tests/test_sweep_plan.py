@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 import stand_in
 
-from xferlab.cli import main
+from xferlab.cli.main import main
+from xferlab.cli.sweep import opening_line, run_sweep
 from xferlab.config.compose import compose_config, publish
 from xferlab.config.overrides import parse_overrides
 from xferlab.config.recipe import read
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError, RunError
-from xferlab.runs.record import write_status
-from xferlab.sweep.command import opening_line, run_sweep
-from xferlab.sweep.composing import Composer, split_words
-from xferlab.sweep.frozen import changed_plugins, folder_for, freeze, frozen_recipe
-from xferlab.sweep.plan import plan_sweep
-from xferlab.sweep.state import State, state_of
-from xferlab.worker import run_frozen
+from xferlab.runs.metadata import write_status
+from xferlab.sweep.compose import Composer, split_words
+from xferlab.sweep.job_state import State, state_of
+from xferlab.sweep.manifest import changed_plugins, folder_for, freeze, frozen_recipe
+from xferlab.sweep.planner import plan_sweep
+from xferlab.sweep.worker import run_frozen
 
 SIX = ["optimizer.lr=1e-5,2e-5,3e-5", "seed=0,1"]
 
@@ -119,7 +119,7 @@ def test_jobs_over_ones_own_rows_share_a_composition_too(monkeypatch):
     composed = []
     compose = compose_config
     monkeypatch.setattr(
-        "xferlab.sweep.composing.compose_config",
+        "xferlab.sweep.compose.compose_config",
         lambda words, name: composed.append(words) or compose(words, name),
     )
     composer = Composer()

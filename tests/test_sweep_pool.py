@@ -18,13 +18,13 @@ from rich.console import Console
 from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
 from xferlab.runs.lock import locked
-from xferlab.runs.record import read_status, write_status
-from xferlab.sweep.frozen import freeze
-from xferlab.sweep.hydra_side import cores, folder_of, job_words, seats
-from xferlab.sweep.plan import plan_sweep
-from xferlab.sweep.pool import SAY_WHERE, Pool, settle
-from xferlab.sweep.state import is_leaving, state_of
-from xferlab.sweep.watching import JobLines, watch_jobs
+from xferlab.runs.metadata import read_status, write_status
+from xferlab.sweep.console import JobLines, watch_jobs
+from xferlab.sweep.hydra_plugins import cores, folder_of, job_words, seats
+from xferlab.sweep.job_state import is_leaving, state_of
+from xferlab.sweep.local_pool import SAY_WHERE, Pool, settle
+from xferlab.sweep.manifest import freeze
+from xferlab.sweep.planner import plan_sweep
 
 SWEEP = [sys.executable, stand_in.__file__, "sweep"]
 
@@ -105,7 +105,7 @@ while True:
 
 
 def test_a_job_that_hangs_is_asked_where_it_is_and_ended_and_the_others_go_on(monkeypatch):
-    monkeypatch.setattr("xferlab.sweep.pool.LEAVING_SECONDS", 2.0)
+    monkeypatch.setattr("xferlab.sweep.local_pool.LEAVING_SECONDS", 2.0)
     hanging, fine = jobs_of("seed=1,2")
 
     def command(folder):
@@ -123,9 +123,9 @@ def test_a_job_that_hangs_is_asked_where_it_is_and_ended_and_the_others_go_on(mo
 def test_a_worker_says_where_it_hangs(tmp_path):
     (job,) = jobs_of("data=files", "data.train=fifo")
     code = (
-        "import sys, time, xferlab.runner, xferlab.worker as w\n"
+        "import sys, time, xferlab.experiment.run, xferlab.sweep.worker as w\n"
         "def stuck(*a): print('on', flush=True); time.sleep(60)\n"
-        f"xferlab.runner.run = stuck; sys.exit(w.main([{str(job)!r}]))"
+        f"xferlab.experiment.run.run = stuck; sys.exit(w.main([{str(job)!r}]))"
     )
     pipe = subprocess.PIPE
     worker = subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stderr=pipe)
@@ -337,14 +337,14 @@ def test_failures_are_told_at_once_and_listed_at_the_end():
     at_once = lines.index(" error: no such rows")
     assert lines[at_once + 1 : at_once + 3] == [" where: data", "   fix: add some"]
     assert "2/2" in "\n".join(lines[at_once:])  # before the next job
-    assert "again: python -m xferlab.worker outputs/sweeps/" in done.stdout
+    assert "again: python -m xferlab.sweep.worker outputs/sweeps/" in done.stdout
 
 
 def test_a_worker_ends_when_its_owner_is_gone(tmp_path):
     (job,) = jobs_of("data=files", "data.train=fifo")
     code = (
-        "import sys, time, xferlab.runner, xferlab.worker as w\n"
-        "xferlab.runner.run = lambda *a: (print('on', flush=True), time.sleep(60))\n"
+        "import sys, time, xferlab.experiment.run, xferlab.sweep.worker as w\n"
+        "xferlab.experiment.run.run = lambda *a: (print('on', flush=True), time.sleep(60))\n"
         f"sys.exit(w.main([{str(job)!r}, '--tied']))"
     )
     worker = subprocess.Popen(
@@ -361,7 +361,7 @@ def test_a_worker_keeps_its_refusal_in_the_jobs_folder():
     record["plugins"]["loss=auto"] = "0" * 64
     (job / "job.json").write_text(json.dumps(record))
     done = subprocess.run(
-        [sys.executable, "-m", "xferlab.worker", str(job)], capture_output=True, timeout=60
+        [sys.executable, "-m", "xferlab.sweep.worker", str(job)], capture_output=True, timeout=60
     )
     assert done.returncode == 1
     assert state_of(job).status == "failed"

@@ -7,7 +7,7 @@ import pytest
 from xferlab.config.overrides import as_word, parse_overrides
 from xferlab.config.schema import SweepConfig
 from xferlab.errors import ConfigError
-from xferlab.sweep.shapes import axes_of, product
+from xferlab.sweep.grid import axes_of, product
 
 RATES = {"optimizer.lr": {"loguniform": [1e-6, 1e-3]}}
 

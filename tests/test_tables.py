@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from xferlab.data.readers.table import read_table
 from xferlab.errors import ConfigError
-from xferlab.text.tables import read_table
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -218,7 +218,7 @@ def test_a_missing_column_lists_the_columns(tmp_path):
 def test_importing_and_reading_text_needs_no_other_library(tmp_path):
     file = write(tmp_path / "a.csv", "text\na\n")
     code = (
-        "import sys; from xferlab.text.tables import read_table\n"
+        "import sys; from xferlab.data.readers.table import read_table\n"
         f"read_table({file!r}, 'data.train')\n"
         "print(sorted({'numpy', 'pyarrow', 'datasets', 'pandas'} & set(sys.modules)))"
     )

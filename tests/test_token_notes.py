@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from xferlab.exams.token_notes import token_notes
-from xferlab.text.batches import Ragged
+from xferlab.checks.tokenizer import token_notes
+from xferlab.data.batching import Ragged
 
 UNKNOWN, START, END = 1, 2, 3
 

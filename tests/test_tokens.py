@@ -13,9 +13,9 @@ import pytest
 from tiny_checkpoints import ARCHITECTURES, write_tokenizer
 
 from xferlab.contracts import Encoding, Split
+from xferlab.data import tokenizer as tokens
+from xferlab.data.tokenizer import encode_cached, load_tokenizer
 from xferlab.errors import ConfigError
-from xferlab.text import tokens
-from xferlab.text.tokens import encode_cached, load_tokenizer
 
 TEXTS = ["the film was great", "", "a movie", "it is not the plot, it is the cast! " * 9]
 PAIRS = ["a fine cast", "the plot", "was bad " * 30, "that is this"]
@@ -283,7 +283,7 @@ def test_two_processes_at_once_leave_one_good_file(bert, tmp_path):
         "sys.path.insert(0, sys.argv[2])\n"
         "from test_tokens import CountingTokenizer\n"
         "from xferlab.contracts import Split\n"
-        "from xferlab.text.tokens import encode_cached\n"
+        "from xferlab.data.tokenizer import encode_cached\n"
         "split = Split([str(i) * 50 for i in range(2000)], [])\n"
         "for n in range(5):\n"
         "    for path in pathlib.Path(sys.argv[1]).glob('*.npy'): path.unlink(missing_ok=True)\n"
@@ -301,7 +301,7 @@ def test_two_processes_at_once_leave_one_good_file(bert, tmp_path):
 def test_importing_loads_nothing_heavy():
     code = (
         "import sys\n"
-        "from xferlab.text import batches, hub_rows, splits, tokens\n"
+        "from xferlab.data import batches, hub_rows, splits, tokens\n"
         "heavy = {'numpy', 'tokenizers', 'transformers', 'datasets', 'pyarrow', 'keras'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

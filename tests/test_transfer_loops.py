@@ -12,12 +12,12 @@ from tiny_checkpoints import write_tiny_checkpoint
 
 from xferlab.config.compose import compose_config, publish
 from xferlab.config.recipe import fitted_to, read
+from xferlab.data.batching import batch_arrays
 from xferlab.discovery import load_plugins
-from xferlab.text.batches import batch_arrays
 from xferlab.training.assemble import Experiment, assemble
 from xferlab.training.backend import prepare_backend
 from xferlab.training.evaluation import input_names
-from xferlab.training.fit import fit
+from xferlab.training.loop import fit
 
 LR, DECAY, STEPS = 1e-3, 0.1, 10
 EPSILON = 1e-3  # so large that gradients that are rounding alone (a key's bias) move nothing

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xferlab import typed
+from xferlab import validation as typed
 from xferlab.config.schema import TrainConfig
 from xferlab.registry import REGISTRY
 

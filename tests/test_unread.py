@@ -9,9 +9,9 @@ from test_entities import seqeval
 from tiny_checkpoints import write_tiny_checkpoint
 
 import xferlab
-from xferlab.analysis.lost_words import lost_words
-from xferlab.cli import main
+from xferlab.cli.main import main
 from xferlab.contracts import Task, TaskSpec
+from xferlab.evaluation.unseen_words import lost_words
 
 LONGEST = 16
 FILLER = ["the", "film", "was", "and"]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from xferlab.analysis.verdict import verdict
 from xferlab.contracts import Emits, Task, TaskSpec
+from xferlab.evaluation.constant_baseline import verdict
 
 
 def logits(classes, count=3):

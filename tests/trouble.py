@@ -129,12 +129,12 @@ def in_validation(folder: Path, wanted: dict[str, Any]) -> Ending:
 
 
 def in_a_save(folder: Path, wanted: dict[str, Any]) -> Ending:
-    before = ask_at("xferlab.runs.snapshots", "sha256_of", 3)
+    before = ask_at("xferlab.runs.checkpoints", "sha256_of", 3)
     return ending(folder, attempt(WORDS, folder, before), wanted)
 
 
 def in_the_results(folder: Path, wanted: dict[str, Any]) -> Ending:
-    before = ask_at("xferlab.training.tracking:TensorBoardLog", "close", 1)
+    before = ask_at("xferlab.training.callbacks.tracking:TensorBoardLog", "close", 1)
     return ending(folder, attempt(WORDS, folder, before), wanted)
 
 
@@ -185,7 +185,7 @@ def out_of_memory(folder: Path, wanted: dict[str, Any]) -> Ending:
     """From the first step on the process may take 600 MB more; its batches need more."""
 
     def before() -> None:
-        from xferlab import runner
+        from xferlab.experiment import run as runner
 
         real = runner.fit
 
@@ -241,8 +241,8 @@ def newest(folder: Path) -> Path:
 
 def seal(checkpoint: Path) -> None:
     """Write a checkpoint's digests anew."""
-    from xferlab.files import sha256_of, write_json
-    from xferlab.runs.snapshots import ARRAYS, DIGESTS, STATE
+    from xferlab.io.atomic import sha256_of, write_json
+    from xferlab.runs.checkpoints import ARRAYS, DIGESTS, STATE
 
     digests = {part: sha256_of(checkpoint / part) for part in (ARRAYS, STATE)}
     write_json(checkpoint / DIGESTS, digests)

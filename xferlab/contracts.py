@@ -16,12 +16,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from xferlab.task import LABELS_OF_TASK as LABELS_OF_TASK
-from xferlab.task import Emits as Emits
-from xferlab.task import LabelKind as LabelKind
-from xferlab.task import Takes as Takes
-from xferlab.task import Task as Task
-from xferlab.task import TaskSpec as TaskSpec
+from xferlab.tasks.base import LABELS_OF_TASK as LABELS_OF_TASK
+from xferlab.tasks.base import Emits as Emits
+from xferlab.tasks.base import LabelKind as LabelKind
+from xferlab.tasks.base import Takes as Takes
+from xferlab.tasks.base import Task as Task
+from xferlab.tasks.base import TaskSpec as TaskSpec
 
 if TYPE_CHECKING:
     from pathlib import Path

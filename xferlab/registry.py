@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from xferlab.contracts import DECLARATIONS, GROUPS
 from xferlab.errors import ConfigError, PluginError, did_you_mean
-from xferlab.typed import build_typed, defaults_of
+from xferlab.validation import build_typed, defaults_of
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 T = TypeVar("T", bound=type)

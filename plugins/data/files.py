@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from xferlab import Split, TaskSpec, TextData, register
-from xferlab.text.content import ReadsFiles
-from xferlab.text.labels import Rows, TaskChoice
-from xferlab.text.names_file import NAMES_FILE, names_beside
-from xferlab.text.overlaps import check_columns, refuse_shared_files
-from xferlab.text.paths import find_files
-from xferlab.text.splits import check_fields, known_split, no_limit, text_data
-from xferlab.text.tables import MAX_ROWS, read_table
+from xferlab.data.class_names_file import NAMES_FILE, names_beside
+from xferlab.data.content import ReadsFiles
+from xferlab.data.labels import Rows, TaskChoice
+from xferlab.data.overlaps import check_columns, refuse_shared_files
+from xferlab.data.paths import find_files
+from xferlab.data.readers.table import MAX_ROWS, read_table
+from xferlab.data.splits import check_fields, known_split, no_limit, text_data
 
 
 @register("data", "files")

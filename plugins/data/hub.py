@@ -6,12 +6,12 @@ import logging
 from dataclasses import dataclass, field
 
 from xferlab import ConfigError, TextData, register
-from xferlab.text.content import content_of_dataset
-from xferlab.text.hub_rows import HubDataset
-from xferlab.text.labels import TaskChoice
-from xferlab.text.overlaps import check_columns
-from xferlab.text.splits import check_fields, no_limit, text_data
-from xferlab.text.tables import MAX_ROWS
+from xferlab.data.content import content_of_dataset
+from xferlab.data.hub import HubDataset
+from xferlab.data.labels import TaskChoice
+from xferlab.data.overlaps import check_columns
+from xferlab.data.readers.table import MAX_ROWS
+from xferlab.data.splits import check_fields, no_limit, text_data
 
 log = logging.getLogger(__name__)
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import xferlab
 from xferlab import TextData, register
-from xferlab.files import digest_of
-from xferlab.text.labels import Rows
-from xferlab.text.splits import SPLITS, check_fields, no_limit, text_data
-from xferlab.text.tables import read_table
+from xferlab.data.labels import Rows
+from xferlab.data.readers.table import read_table
+from xferlab.data.splits import SPLITS, check_fields, no_limit, text_data
+from xferlab.io.atomic import digest_of
 
-FOLDER = Path(xferlab.__file__).parent / "box" / "reviews"
+FOLDER = Path(xferlab.__file__).parent / "bundled" / "reviews"
 
 
 @register("data", "reviews")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from xferlab import ConfigError, Emits, LabelKind, Takes, Task, TaskSpec, register
-from xferlab.kit.losses import (
+from xferlab.functional.losses import (
     binary_cross_entropy,
     check_class_weight,
     check_label_smoothing,

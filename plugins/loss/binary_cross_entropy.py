@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from xferlab import Emits, LabelKind, Takes, TaskSpec, register
-from xferlab.kit.losses import binary_cross_entropy, check_class_weight, check_label_smoothing
+from xferlab.functional.losses import (
+    binary_cross_entropy,
+    check_class_weight,
+    check_label_smoothing,
+)
 
 
 @register("loss", "binary_cross_entropy")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xferlab import Emits, LabelKind, Takes, TaskSpec, register
-from xferlab.kit.losses import class_counts, focused, of_right_class, row_cross_entropy
+from xferlab.functional.losses import class_counts, focused, of_right_class, row_cross_entropy
 
 
 @register("loss", "class_balanced")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from xferlab import Emits, LabelKind, Takes, TaskSpec, register
-from xferlab.kit.losses import check_class_weight, check_label_smoothing, cross_entropy
+from xferlab.functional.losses import check_class_weight, check_label_smoothing, cross_entropy
 
 
 @register("loss", "cross_entropy")

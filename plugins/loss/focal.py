@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from xferlab import ConfigError, Emits, LabelKind, Takes, Task, TaskSpec, register
-from xferlab.kit.losses import (
+from xferlab.functional.losses import (
     check_class_weight,
     class_weights,
     elementwise,

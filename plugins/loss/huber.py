@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xferlab import Emits, LabelKind, Takes, TaskSpec, register
-from xferlab.kit.losses import of_difference
+from xferlab.functional.losses import of_difference
 
 
 @register("loss", "huber")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xferlab import Emits, LabelKind, Takes, TaskSpec, register
-from xferlab.kit.losses import squared_error
+from xferlab.functional.losses import squared_error
 
 
 @register("loss", "mean_squared_error")

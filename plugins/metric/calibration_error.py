@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xferlab import Emits, LabelKind, Takes, TaskSpec, register
-from xferlab.kit.resampling import one_hot, sum_score
+from xferlab.functional.resampling import one_hot, sum_score
 
 
 @register("metric", "calibration_error")

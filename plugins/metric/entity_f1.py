@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xferlab import ConfigError, Emits, LabelKind, Takes, TaskSpec, register
-from xferlab.kit.entities import spans, strange_tag
-from xferlab.kit.resampling import WeightedScore
+from xferlab.functional.bio_tags import spans, strange_tag
+from xferlab.functional.resampling import WeightedScore
 
 
 @register("metric", "entity_f1")

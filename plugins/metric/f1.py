@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xferlab import Emits, LabelKind, Takes, TaskSpec, register
-from xferlab.kit.scores import Average, ratio_score
+from xferlab.functional.metrics import Average, ratio_score
 
 
 @register("metric", "f1")

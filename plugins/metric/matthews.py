@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xferlab import Emits, LabelKind, Takes, TaskSpec, register
-from xferlab.kit.scores import count_score
+from xferlab.functional.metrics import count_score
 
 
 @register("metric", "matthews")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xferlab import Emits, LabelKind, Takes, TaskSpec, register
-from xferlab.kit.scores import mean_score
+from xferlab.functional.metrics import mean_score
 
 
 @register("metric", "mean_absolute_error")

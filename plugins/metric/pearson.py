@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xferlab import Emits, LabelKind, Takes, TaskSpec, register
-from xferlab.kit.resampling import WeightedScore, weighted_correlation
+from xferlab.functional.resampling import WeightedScore, weighted_correlation
 
 
 @register("metric", "pearson")

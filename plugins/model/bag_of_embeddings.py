@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xferlab import Task, TaskSpec, TextModel, register
-from xferlab.pretrained.content import ReadsCheckpoint
+from xferlab.models.content import ReadsCheckpoint
 
 
 @register("model", "bag_of_embeddings")
@@ -31,8 +31,8 @@ class BagOfEmbeddings(ReadsCheckpoint):
     def restore(self, spec: TaskSpec, folder) -> TextModel:
         import keras
 
-        from xferlab.pretrained.kept import tokenizer_files
-        from xferlab.text.tokens import load_tokenizer
+        from xferlab.data.tokenizer import load_tokenizer
+        from xferlab.models.saved_encoder import tokenizer_files
 
         tokenizer = load_tokenizer(folder)
         token_ids = keras.Input((None,), dtype="int32", name="token_ids")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from xferlab import Task, TaskSpec, TextModel, register
-from xferlab.pretrained.content import ReadsCheckpoint
+from xferlab.models.content import ReadsCheckpoint
 
 
 class Pooling(Enum):
@@ -41,33 +41,33 @@ class Encoder(ReadsCheckpoint):
             raise ValueError(f"dropout must be from 0 to below 1, got {self.dropout}")
 
     def longest(self) -> int:
-        from xferlab.pretrained.encoder_config import read_encoder_config
+        from xferlab.models.encoder_config import read_encoder_config
 
         return read_encoder_config(self.fetch().config, self.checkpoint).positions
 
     def check(self, spec: TaskSpec) -> tuple[str, ...]:
-        from xferlab.pretrained.fits import blocks_for
+        from xferlab.models.limits import blocks_for
 
         return blocks_for(self.fetch(), spec)
 
     def build(self, spec: TaskSpec) -> TextModel:
-        from xferlab.pretrained.encoders import load_encoder
+        from xferlab.models.encoder import load_encoder
 
         checkpoint = self.fetch()
         encoder = load_encoder(checkpoint, pretrained=self.pretrained)
         return self._with_head(checkpoint, encoder, spec)
 
     def restore(self, spec: TaskSpec, folder) -> TextModel:
-        from xferlab.pretrained.kept import kept_encoder
+        from xferlab.models.saved_encoder import kept_encoder
 
         return self._with_head(*kept_encoder(folder), spec)
 
     def _with_head(self, checkpoint, encoder, spec: TaskSpec) -> TextModel:
         import keras
 
-        from xferlab.pretrained.fits import refuse_ids, refuse_length
-        from xferlab.pretrained.kept import files_of, origin_of
-        from xferlab.text.tokens import load_tokenizer
+        from xferlab.data.tokenizer import load_tokenizer
+        from xferlab.models.limits import refuse_ids, refuse_length
+        from xferlab.models.saved_encoder import files_of, origin_of
 
         refuse_length(spec.max_length, encoder.max_length)
         tokenizer = load_tokenizer(checkpoint.folder)

@@ -24,26 +24,26 @@ class FromRun:
     keep_head: bool = False
 
     def identity(self) -> dict:
-        from xferlab.inference.continuing import identity_of
+        from xferlab.inference.warm_start import identity_of
 
         return {"run": identity_of(self.run), "keep_head": self.keep_head}
 
     def inputs(self) -> dict[str, str]:
-        from xferlab.inference.continuing import content_of_run
+        from xferlab.inference.warm_start import content_of_run
 
         return content_of_run(self.run)
 
     def fetch(self):
-        from xferlab.inference.continuing import earlier_run
+        from xferlab.inference.warm_start import earlier_run
 
         return earlier_run(self.run)
 
     def build(self, spec: TaskSpec) -> TextModel:
-        from xferlab.inference.continuing import continued
+        from xferlab.inference.warm_start import continued
 
         return continued(self.fetch(), spec, keep_head=self.keep_head)
 
     def restore(self, spec: TaskSpec, folder) -> TextModel:
-        from xferlab.inference.continuing import restored
+        from xferlab.inference.warm_start import restored
 
         return restored(spec, folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from xferlab import register
-from xferlab.kit.optimizers import check_rates, spare
+from xferlab.functional.optimizers import check_rates, spare
 
 
 @register("optimizer", "adafactor")

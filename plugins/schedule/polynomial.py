@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xferlab import Budget, register
-from xferlab.kit.schedules import check_shares, warmup_then
+from xferlab.functional.schedules import check_shares, warmup_then
 
 
 @register("schedule", "polynomial")

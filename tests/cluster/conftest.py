@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import stand_in
 
-from xferlab.runs.record import read_status
+from xferlab.runs.metadata import read_status
 
 SWEEP = [sys.executable, str(Path(__file__).parent / "sweep.py")]
 SIX = [f"seed=1,2,{stand_in.SLEEPS},3,4,5"]

@@ -14,11 +14,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import stand_in
 
-from xferlab import worker
-from xferlab.cli import main
+from xferlab.cli.main import main
 from xferlab.runs.heartbeat import beating
 from xferlab.runs.lock import locked
-from xferlab.sweep import launchers
+from xferlab.sweep import launchers, worker
 
 if __name__ == "__main__":
     if sys.argv[1] == "--job":

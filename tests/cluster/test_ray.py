@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from conftest import Sweep, counted, kill, kill_job
 
-from xferlab.runs.record import read_status
-from xferlab.sweep.state import state_of
+from xferlab.runs.metadata import read_status
+from xferlab.sweep.job_state import state_of
 
 WHY = None if importlib.util.find_spec("ray") else "pip install 'xferlab[ray]'"
 pytestmark = [pytest.mark.cluster, pytest.mark.skipif(WHY is not None, reason=str(WHY))]

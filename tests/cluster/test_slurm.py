@@ -12,7 +12,7 @@ import pytest
 import slurm
 from conftest import Sweep, counted, kill, kill_job
 
-from xferlab.runs.record import read_status
+from xferlab.runs.metadata import read_status
 
 WHY = slurm.missing() or (
     None if importlib.util.find_spec("submitit") else "pip install 'xferlab[slurm]'"

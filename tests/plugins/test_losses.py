@@ -65,7 +65,7 @@ def test_auto_weights_are_scikit_learns_balanced():
 
 
 def test_auto_weights_have_mean_one_even_if_a_class_is_missing():
-    from xferlab.kit.losses import class_weights
+    from xferlab.functional.losses import class_weights
 
     weights = class_weights("auto", spec(counts=(30, 0, 10)))
     assert weights @ [30, 0, 10] == pytest.approx(40)
@@ -158,7 +158,7 @@ def test_smoothed_yes_and_no():
 
 
 def test_auto_weights_balance_the_yes_and_no_of_each_label():
-    from xferlab.kit.losses import label_weights
+    from xferlab.functional.losses import label_weights
 
     no, yes = label_weights("auto", spec(Task.multi_label, counts=(30, 50, 0)))
     np.testing.assert_allclose(yes * [30, 50, 0], [50, 50, 0])

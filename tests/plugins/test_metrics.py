@@ -8,7 +8,7 @@ import scipy.stats
 import sklearn.metrics as reference
 
 from xferlab import ConfigError, Emits, LabelKind, Task, TaskSpec
-from xferlab.kit.scores import Average
+from xferlab.functional.metrics import Average
 from xferlab.registry import REGISTRY
 
 BIO = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")

@@ -14,18 +14,18 @@ from hydra.core.plugins import Plugins
 from omegaconf import Container, DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
-from xferlab.config.diagnosis import examine, explain, located
-from xferlab.config.folders import LocalConf, YamlFolder
-from xferlab.config.origins import TYPED
+from xferlab.config.allowlist import refuse_code, refuse_hydra_keys, refuse_search_path
+from xferlab.config.explain import examine, explain, located
 from xferlab.config.overrides import parse_overrides, refuse_sweep_words
+from xferlab.config.provenance import TYPED
 from xferlab.config.recipe import Recipe, read, run_id
-from xferlab.config.safety import refuse_code, refuse_hydra_keys, refuse_search_path
 from xferlab.config.schema import RootConfig, SweepConfig
 from xferlab.config.suggestions import data_meant
+from xferlab.config.yaml_files import LocalConf, YamlFolder
 from xferlab.contracts import GROUPS
 from xferlab.errors import ConfigError, XferlabError, raise_together
 from xferlab.registry import REGISTRY, Registry
-from xferlab.typed import defaults_of, plain
+from xferlab.validation import defaults_of, plain
 
 CONFIG_MODULE = "xferlab.conf"
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from xferlab.config.safety import refuse_code, refuse_name
+from xferlab.config.allowlist import refuse_code, refuse_name
 from xferlab.config.schema import RootConfig, TrainConfig
 from xferlab.contracts import GROUPS, Task
 from xferlab.errors import (
@@ -26,7 +26,7 @@ from xferlab.errors import (
     raise_together,
 )
 from xferlab.registry import REGISTRY, Registry
-from xferlab.typed import build_typed, plain
+from xferlab.validation import build_typed, plain
 
 # What is scored where no metric is chosen, by logged name; the first picks the best epoch.
 METRICS_OF_TASK: dict[Task, dict[str, dict[str, str]]] = {

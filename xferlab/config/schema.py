@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from xferlab.typed import defaults_of
+from xferlab.validation import defaults_of
 
 
 class Precision(Enum):

@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from xferlab.config.aliases import KEYS, answer, other_family, our_name, our_word
 from xferlab.config.overrides import typed
 from xferlab.config.schema import TrainConfig
-from xferlab.config.words import KEYS, answer, other_family, our_name, our_word
 from xferlab.errors import NONE, UnknownKey, did_you_mean, nearest
 from xferlab.registry import Registry
 

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 from xferlab.contracts import Task, TaskSpec, TextModel
+from xferlab.data.word_rules import with_leading_blanks
 from xferlab.errors import ConfigError
-from xferlab.export.folder import write_plain
-from xferlab.export.serving import TOKENIZER_NAMES
-from xferlab.text.word_rules import with_leading_blanks
+from xferlab.export.output_folder import write_plain
+from xferlab.export.serving_function import TOKENIZER_NAMES
 
 
 def write_tokenizer(model: TextModel, spec: TaskSpec, folder: Path) -> None:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import Emits, Task, TaskSpec
-from xferlab.inference.table import SHOWN_ROWS, as_table
+from xferlab.inference.prediction_table import SHOWN_ROWS, as_table
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,23 +9,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from xferlab.analysis.answers import answers
-from xferlab.analysis.bootstrap import SAMPLES
-from xferlab.analysis.evaluation import Evaluation, evaluation_of
-from xferlab.analysis.lost_words import lost_words
-from xferlab.analysis.mistakes import NUMBER
 from xferlab.config.recipe import Recipe, fitted_to, read_plain
 from xferlab.contracts import Encoding, Split, Task, TaskSpec, TextModel
+from xferlab.data.batching import begins_word
+from xferlab.data.labels import Rows
+from xferlab.data.readers.examples import text_problem
+from xferlab.data.splits import known_split
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
-from xferlab.inference.folder import RunFolder, read_folder
-from xferlab.inference.lora import fold_additions
+from xferlab.evaluation.bootstrap import SAMPLES
+from xferlab.evaluation.errors_table import NUMBER
+from xferlab.evaluation.split_evaluation import Evaluation, evaluation_of
+from xferlab.evaluation.split_outputs import answers
+from xferlab.evaluation.unseen_words import lost_words
+from xferlab.inference.merge_lora import fold_additions
 from xferlab.inference.predictions import Predictions, probabilities_of
+from xferlab.inference.run_folder import RunFolder, read_folder
 from xferlab.registry import REGISTRY
-from xferlab.text.batches import begins_word
-from xferlab.text.labels import Rows
-from xferlab.text.splits import known_split
-from xferlab.text.stream_types import text_problem
 from xferlab.training.backend import import_backend
 from xferlab.training.evaluation import Forward
 from xferlab.training.weights import load_weights

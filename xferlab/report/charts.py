@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from xferlab.report.results import JobResult
+from xferlab.report.read_runs import JobResult
 from xferlab.report.settings import SEED, Report
 from xferlab.report.svg import COLOURS, Line, line_chart
 from xferlab.report.tables import label_of, shown
-from xferlab.sweep.state import FINISHED
+from xferlab.sweep.job_state import FINISHED
 
 MOST_CURVES = 300
 MOST_NAMED = 7

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from xferlab.report.results import JobResult
+from xferlab.report.read_runs import JobResult
 from xferlab.report.row_scores import RowScore, row_score
 from xferlab.report.significance import (
     LEVEL,
@@ -20,8 +20,8 @@ from xferlab.report.significance import (
     within,
 )
 from xferlab.runs.predictions import read_predictions
-from xferlab.sweep.state import FINISHED
-from xferlab.task import Emits, Task
+from xferlab.sweep.job_state import FINISHED
+from xferlab.tasks.base import Emits, Task
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from xferlab.records import read_text
-from xferlab.report.results import JobResult
+from xferlab.io.records import read_text
+from xferlab.report.read_runs import JobResult
 from xferlab.runs.predictions import read_predictions
 
 MOST_CLASSES = 30

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xferlab.report.results import JobResult
-from xferlab.training.progress import as_time
+from xferlab.report.read_runs import JobResult
+from xferlab.training.callbacks.progress import as_time
 
 
 def steps_of(job: JobResult) -> int | None:

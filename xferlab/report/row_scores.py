@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xferlab.runs.predictions import Predictions
-from xferlab.task import Emits, Task
+from xferlab.tasks.base import Emits, Task
 
 if TYPE_CHECKING:
     import numpy as np

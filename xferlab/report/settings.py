@@ -11,10 +11,10 @@ from typing import Any
 
 from xferlab.config.recipe import NOT_IDENTITY
 from xferlab.contracts import GROUPS
-from xferlab.report.kinds import Rows, contents_that_differ, kinds_of
-from xferlab.report.results import CONTENT, JobResult, direction_of, read_jobs, so_far
-from xferlab.sweep.frozen import PLAN, read_plan
-from xferlab.sweep.state import FINISHED
+from xferlab.report.groups import Rows, contents_that_differ, kinds_of
+from xferlab.report.read_runs import CONTENT, JobResult, direction_of, read_jobs, so_far
+from xferlab.sweep.job_state import FINISHED
+from xferlab.sweep.manifest import PLAN, read_plan
 
 SEED = "seed"
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xferlab.escaping import html_text as text
-from xferlab.pictures import rate_words
+from xferlab.plotting import rate_words
 
 WIDTH, HEIGHT = 460, 280
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 44

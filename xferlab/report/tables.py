@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from xferlab.errors import printable
-from xferlab.pictures import rate_words
+from xferlab.plotting import rate_words
 from xferlab.report.failures import failures_of
-from xferlab.report.results import JobResult
+from xferlab.report.read_runs import JobResult
 from xferlab.report.settings import Report, Setting
-from xferlab.training.progress import as_time
+from xferlab.training.callbacks.progress import as_time
 
 
 def job_rows(report: Report) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from xferlab.errors import XferlabError, encodable, text_of
-from xferlab.runs.record import write_error, write_status
+from xferlab.runs.metadata import write_error, write_status
 
 REPORTED = "_xferlab_reported"
 log = logging.getLogger("xferlab")

@@ -6,7 +6,7 @@ import csv
 import io
 from pathlib import Path
 
-from xferlab.records import damaged, read_text
+from xferlab.io.records import damaged, read_text
 
 WHOLE = ("epoch", "step")
 """Columns of whole numbers."""

@@ -16,10 +16,10 @@ from typing import Any
 
 from xferlab.contracts import GROUPS
 from xferlab.errors import ConfigError, XferlabError, text_of
-from xferlab.files import digest_of, digest_of_folder, write_json
-from xferlab.records import read_record
+from xferlab.io.atomic import digest_of, digest_of_folder, write_json
+from xferlab.io.records import read_record
 from xferlab.registry import REGISTRY
-from xferlab.runs.sources import sources_of
+from xferlab.runs.plugin_sources import sources_of
 
 FILE = "inputs.json"
 SHAPE = {"inputs": {"*": str}, "plugins": {"*": str}}

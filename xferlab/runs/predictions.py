@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xferlab.files import replace_whole
-from xferlab.pretrained.safetensors_file import Tensor, read_header
+from xferlab.io.atomic import replace_whole
+from xferlab.io.safetensors import Tensor, read_header
 
 if TYPE_CHECKING:
     import numpy as np

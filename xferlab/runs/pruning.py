@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from xferlab.files import write_json
-from xferlab.records import read_record
+from xferlab.io.atomic import write_json
+from xferlab.io.records import read_record
 
 REQUEST = "prune.json"
 SHAPE = {"monitor": str, "value": float, "epoch": int, "pruner": str}

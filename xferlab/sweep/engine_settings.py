@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from xferlab.errors import ConfigError
-from xferlab.typed import build_typed
+from xferlab.validation import build_typed
 
 KEY = "hydra.launcher"
 PLAIN = re.compile(r"[\w.,:/@=+*&|()\[\]-]*")

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from xferlab.files import write_json
-from xferlab.records import read_record
+from xferlab.io.atomic import write_json
+from xferlab.io.records import read_record
 from xferlab.runs.lock import SUBMITIT_FOLDER
 from xferlab.sweep.engine_settings import RaySettings, SlurmSettings, SubmititSettings
-from xferlab.sweep.on_node import JobOnNode
+from xferlab.sweep.node_runner import JobOnNode
 
 LARGEST_ARRAY = 1000
 """Slurm's MaxArraySize is 1001 unless its administrator has raised it."""

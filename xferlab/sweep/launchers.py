@@ -23,6 +23,7 @@ from omegaconf import DictConfig
 
 from xferlab.config.schema import SweepConfig
 from xferlab.errors import ConfigError, did_you_mean
+from xferlab.sweep.console import watch_jobs
 from xferlab.sweep.engine_settings import (
     KEY,
     RaySettings,
@@ -38,13 +39,12 @@ from xferlab.sweep.engines import (
     own_devices,
     threads_of,
 )
-from xferlab.sweep.following import Follower
-from xferlab.sweep.hydra_side import folder_of, offer
-from xferlab.sweep.on_node import JobOnNode
-from xferlab.sweep.watching import watch_jobs
-from xferlab.typed import build_typed, plain
+from xferlab.sweep.hydra_plugins import folder_of, offer
+from xferlab.sweep.node_runner import JobOnNode
+from xferlab.sweep.remote_jobs import Follower
+from xferlab.validation import build_typed, plain
 
-COMMAND = ("-m", "xferlab.worker", "--tied")
+COMMAND = ("-m", "xferlab.sweep.worker", "--tied")
 """A job's, without its folder; it ends when its standard input closes."""
 ANSWER_SECONDS = 30
 

@@ -11,13 +11,13 @@ from xferlab.compatibility import refuse_misfit
 from xferlab.config.recipe import Recipe
 from xferlab.config.schema import TrainConfig
 from xferlab.contracts import Budget, Encoding, TaskSpec, TextData, TextModel, TransferPlan
+from xferlab.data.batching import BatchPlan, row_lengths
+from xferlab.data.tokenizer import encode_cached
 from xferlab.errors import ConfigError, did_you_mean
-from xferlab.kit.unread import outside_of
-from xferlab.text.batches import BatchPlan, row_lengths
-from xferlab.text.tokens import encode_cached
+from xferlab.functional.unseen_words import outside_of
 from xferlab.training.evaluation import Forward, scores
-from xferlab.training.rates import per_update
-from xferlab.typed import defaults_of
+from xferlab.training.optimizer_extensions import per_update
+from xferlab.validation import defaults_of
 
 OWN_WAYS = {
     "use_ema": ("averages weights that no score is of", ""),

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from xferlab.config.schema import Interval
 from xferlab.errors import RunError
+from xferlab.runs.checkpoints import Snapshot, delete_weights, newest_snapshot, write_snapshot
 from xferlab.runs.signals import StopRequest
-from xferlab.runs.snapshots import Snapshot, delete_weights, newest_snapshot, write_snapshot
-from xferlab.training.course import Diverged, Listener, Position, Saver
-from xferlab.training.randomness import random_state, set_random_state
+from xferlab.training.events import Diverged, Listener, Position, Saver
+from xferlab.training.random_state import random_state, set_random_state
 
 if TYPE_CHECKING:
     import numpy as np

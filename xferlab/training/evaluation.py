@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import Encoding
-from xferlab.kit.unread import answer_unread, read_alone
-from xferlab.text.batches import batch_arrays, begins_word, evaluation_batches
+from xferlab.data.batching import batch_arrays, begins_word, evaluation_batches
+from xferlab.functional.unseen_words import answer_unread, read_alone
 
 if TYPE_CHECKING:
     import numpy as np

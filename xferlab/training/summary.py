@@ -6,10 +6,10 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from xferlab.config.schema import ENOUGH_VALIDATION_ROWS, FEWEST_EPOCHS, TrainConfig
+from xferlab.data.batching import measure_padding
 from xferlab.errors import printable
-from xferlab.kit.optimizers import decays
-from xferlab.pictures import counted
-from xferlab.text.batches import measure_padding
+from xferlab.functional.optimizers import decays
+from xferlab.plotting import counted
 from xferlab.training.assemble import Experiment
 
 if TYPE_CHECKING:

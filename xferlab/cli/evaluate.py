@@ -1,0 +1,104 @@
+"""``python -m xferlab evaluate RUN``: from the words to the table and the files."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from xferlab.cli.flags import FlagParser
+from xferlab.errors import printable
+from xferlab.escaping import guard_logs
+from xferlab.evaluation.bootstrap import SAMPLES
+from xferlab.evaluation.errors_table import NUMBER
+from xferlab.evaluation.split_evaluation import Evaluation
+from xferlab.inference.evaluation_folder import keep, places_of
+from xferlab.inference.evaluation_split import Chosen, choose_rows
+from xferlab.inference.run import Run, load_run
+from xferlab.inference.run_folder import WEIGHTS
+
+ABOUT = "Score a finished run on its own test rows, or on any others."
+EXAMPLES = """\
+rows:
+  (none)                          the run's own test split, or validation if it has no test
+  split=validation                another of its own splits
+  data.test=new.csv               a file with the columns that the run was trained with
+  weights=last                    the last epoch's weights, not the best one's (or weights=best)
+  data=files data.test=new.csv data.label=stars
+                                  any data, also where the run's own is gone
+
+Labels are found by their names, whatever order a file has them in. The scores are printed, each
+with the interval in which it would lie on 95 of 100 other draws of such rows; the rest is in
+RUN/evaluations/NAME (report, confusion, calibration, mistakes, predictions) and in TensorBoard.
+"""
+
+
+def evaluate(argv: list[str]) -> int:
+    """Score a run, print the scores and keep what stands behind them."""
+    parser = FlagParser("evaluate", ABOUT, EXAMPLES)
+    parser.add_argument("run", metavar="RUN", type=Path, help="the folder of a finished run")
+    parser.add_argument("words", metavar="OVERRIDE", nargs="*", help="which rows; see below")
+    for name, usual, what in (
+        ("--samples", SAMPLES, "resamples for the intervals; 0 for none"),
+        ("--mistakes", NUMBER, "how many of the surest mistakes to list"),
+    ):
+        told = f"{what} (default {usual:,})"
+        parser.add_argument(name, type=_count, default=usual, metavar="N", help=told)
+    flags = parser.read(argv)
+    _show_notes()
+    weights, words = weights_of(flags.words)
+    run = load_run(flags.run, weights)
+    chosen = choose_rows(run, words)
+    if weights and weights != run.content.metrics["weights"]:
+        chosen = replace(chosen, name=f"{chosen.name}-{weights}")
+    places_of(run.folder, chosen.name)  # may be written to, before anything slow
+    evaluation = run.evaluation(chosen.rows, chosen.name, flags.samples, flags.mistakes)
+    record = evaluation.record(
+        split=chosen.split,
+        own_rows=chosen.own,
+        data=chosen.digest,
+        run_id=run.record.get("run_id"),
+        weights=run.content.digest,
+    )
+    folder = keep(evaluation, run.folder, record)
+    print("\n".join(map(printable, lines(run, chosen, evaluation, folder))))
+    sys.stdout.flush()
+    return 0
+
+
+def weights_of(words: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Return which weights ``weights=last`` asks for, and the other words."""
+    asked = [word.partition("=")[2] for word in words if word.startswith("weights=")]
+    return (asked[-1] if asked else None), [w for w in words if not w.startswith("weights=")]
+
+
+def _show_notes() -> None:
+    """Show on the terminal what reading and tokenising have to say, as a training does."""
+    log = logging.getLogger("xferlab")
+    log.setLevel(logging.INFO)
+    if not log.handlers and not logging.getLogger().handlers:
+        log.addHandler(logging.StreamHandler())
+    guard_logs()
+
+
+def _count(word: str) -> int:
+    if not word.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 up, got '{word}'")
+    return int(word)
+
+
+def lines(run: Run, chosen: Chosen, evaluation: Evaluation, folder: Path) -> list[str]:
+    """Return what a person wants to see first, and where the rest is."""
+    told = [f"{run.folder}  {evaluation.name}, {len(evaluation.answers):,} rows", ""]
+    told += evaluation.table().splitlines()
+    own_names = [chosen.split, *(f"{chosen.split}-{weights}" for weights in WEIGHTS)]
+    if chosen.name in own_names and not chosen.own:
+        told += ["", f"note       the rows of {chosen.split} are not those of the training:"
+                 " these scores are not metrics.json's"]  # fmt: skip
+    told += [f"note       {printable(note)}" for note in evaluation.notes]
+    kinds = "residuals" if evaluation.is_regression else "report, confusion, calibration"
+    told += ["", f"kept in    {folder}  ({kinds}, mistakes, predictions)"]
+    return [*told, f"look at it tensorboard --logdir {run.folder}"]

@@ -1,0 +1,47 @@
+"""``python -m xferlab export RUN --to FORMAT``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from xferlab.cli.flags import FlagParser
+from xferlab.errors import ConfigError, did_you_mean
+from xferlab.escaping import visible
+
+
+def export(argv: list[str]) -> int:
+    """Write a finished run in a format of others, compared with the run before it is kept."""
+    from xferlab.export.export_run import export_run
+    from xferlab.export.formats import FORMATS
+    from xferlab.inference.run import load_run
+    from xferlab.runs.folder_access import own_place
+
+    width = max(map(len, FORMATS))
+    rows = [f"  {name:<{width}}  {kind.summary}" for name, kind in FORMATS.items()]
+    parser = FlagParser(
+        "export",
+        "Write a finished run in a format of others. The run folder is all that is needed.",
+        "\n".join(["formats:", *rows]),
+    )
+    parser.add_argument("run", metavar="RUN", type=Path, help="the folder of a finished run")
+    parser.add_argument("--to", metavar="FORMAT", help="one of the formats below")
+    parser.add_argument("--output", metavar="FOLDER", type=Path,
+                        help="where to write it; default: RUN/export/FORMAT")  # fmt: skip
+    parser.add_argument("--texts", metavar="FILE", type=Path,
+                        help="compare on these, one a line, a tab between the texts of a pair;"
+                        " default: made up from the vocabulary")  # fmt: skip
+    parser.add_argument("--weights", choices=("best", "last"),
+                        help="default: those that the run's scores are of")  # fmt: skip
+    parser.add_argument("--force", action="store_true", help="replace an earlier export")
+    flags = parser.read(argv)
+    if flags.to not in FORMATS:
+        what = "no format is named" if flags.to is None else f"there is no format '{flags.to}'"
+        fix = did_you_mean(flags.to or "", FORMATS)
+        raise ConfigError(what, where=f"--to {flags.to or 'FORMAT'}", fix=fix)
+    run = load_run(flags.run, flags.weights)
+    folder = flags.output or own_place(flags.run, "export", flags.to)
+    done = export_run(run, flags.to, folder, texts=flags.texts, force=flags.force)
+    print(visible(f"compared   {done.texts:,} {done.source}"))
+    print(f"difference {done.largest:.2g} at most (tolerance {done.tolerance:.2g})")
+    print(visible(f"kept in    {folder}"))
+    return 0

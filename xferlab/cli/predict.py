@@ -1,0 +1,167 @@
+"""``python -m xferlab predict RUN``: what a run says about texts."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from xferlab.cli.flags import FlagParser
+from xferlab.errors import ConfigError, printable
+from xferlab.inference.inputs import Asked, AskedRow, file_rows, piped_rows, typed_rows
+from xferlab.inference.progress import Following
+from xferlab.inference.run import Run, load_run
+from xferlab.inference.run_folder import WEIGHTS
+from xferlab.inference.writers import FORMATS, TEXT_SINKS, ParquetSink, Sink, format_of
+from xferlab.io.atomic import replace_whole
+
+MOST_TOLD = 20
+"""Bad rows that are named on standard error; the rest are only counted."""
+EXAMPLES = """\
+examples:
+  predict RUN "a fine film" "not worth it"      two texts (of pairs: two words are a row)
+  predict RUN --file reviews.csv                its columns by name: --text, --pair
+  predict RUN --file reviews.jsonl --output labelled.parquet
+  cat reviews.txt | python -m xferlab predict RUN > labelled.csv
+
+files: .csv .tsv .jsonl .parquet, or .txt with one text a line. They may be larger than memory.
+A row that cannot be read is named on standard error; in the output it keeps its place, with the
+reason in the column 'error', and the exit code is 1.
+"""
+
+
+def parser() -> FlagParser:
+    """Return what the command understands."""
+    words = FlagParser("predict", "Say what a finished run thinks of texts.", EXAMPLES)
+    words.add_argument("run", metavar="RUN", type=Path, help="the folder of a finished run")
+    words.add_argument("texts", metavar="TEXT", nargs="*", help="texts; none reads standard input")
+    words.add_argument("--file", help="a file of texts")
+    words.add_argument("--weights", choices=WEIGHTS, help="default: those of the run's scores")
+    words.add_argument("--text", metavar="COLUMN", help="its column of texts")
+    words.add_argument("--pair", metavar="COLUMN", help="its column of second texts")
+    words.add_argument("--separator", metavar="SIGN", default="", help="what parts its columns")
+    words.add_argument("--output", type=Path, help="a .csv, .jsonl or .parquet file to write")
+    words.add_argument(
+        "--format", choices=FORMATS, help="without --output: table in a terminal, csv in a pipe"
+    )
+    return words
+
+
+def predict(argv: list[str]) -> int:
+    """Answer every row; return 0, or 1 if there were rows that could not be answered."""
+    flags = parser().read(argv)
+    _refuse_contradictions(flags)
+    kind = format_of(flags.output) if flags.output else flags.format
+    run = load_run(flags.run, flags.weights)
+    asked = _asked(run, flags)
+    if flags.output is None:
+        kind = kind or ("table" if sys.stdout.isatty() else "csv")
+        return _answer(run, asked, lambda: TEXT_SINKS[kind](run.spec, sys.stdout))
+    codes: list[int] = []
+
+    def write(path: Path) -> None:
+        if kind == "parquet":
+            codes.append(_answer(run, asked, lambda: ParquetSink(run.spec, path)))
+            return
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            codes.append(_answer(run, asked, lambda: TEXT_SINKS[str(kind)](run.spec, stream)))
+
+    replace_whole(flags.output, write)
+    print(f"written    {printable(str(flags.output))}", file=sys.stderr)
+    return codes[0]
+
+
+def _refuse_contradictions(flags: argparse.Namespace) -> None:
+    """Raise ConfigError for words that cannot be meant together."""
+    if flags.file and flags.texts:
+        raise ConfigError(
+            "both a file and texts are given", where="--file", fix="leave one of them out"
+        )
+    file = next((text for text in flags.texts if _is_file(text)), None)
+    if file is not None:
+        raise ConfigError(
+            f"'{file}' is typed as a text, and it is a file",
+            where="TEXT",
+            fix=f"--file {shlex.quote(file)}  answers its rows; printf %s {shlex.quote(file)} | "
+            "python -m xferlab predict RUN  answers the name itself",
+        )
+    of_file = {"--text": flags.text, "--pair": flags.pair, "--separator": flags.separator}
+    column = next((flag for flag, value in of_file.items() if value), "")
+    if column and not flags.file:
+        what = "says how a file is read" if column == "--separator" else "names a column of a file"
+        raise ConfigError(f"{column} {what}", where=column, fix="add --file FILE")
+    if len(flags.separator.replace("\\t", "\t")) > 1:
+        raise ConfigError(
+            f"a separator is one sign, got {flags.separator!r}",
+            where="--separator",
+            fix="for instance --separator=';', or --separator='\\t' for a tab",
+        )
+    if flags.format and flags.output:
+        raise ConfigError(
+            "the suffix of --output says the format", where="--format", fix="leave --format out"
+        )
+
+
+def _is_file(text: str) -> bool:
+    """Return whether a text is the name of a file; one with an ending, as no sentence has."""
+    try:
+        return bool(Path(text).suffix) and " " not in text and Path(text).is_file()
+    except (OSError, ValueError):  # too long for a name, or a NUL byte
+        return False
+
+
+def _asked(run: Run, flags: argparse.Namespace) -> Asked:
+    if flags.file:
+        asked = file_rows(run.spec, run.config, flags.file, flags.text, flags.pair, flags.separator)
+        for note in asked.notes:
+            print(f"note       {printable(note)}", file=sys.stderr)
+        return asked
+    if flags.texts:
+        return typed_rows(run.spec, flags.texts)
+    if sys.stdin.isatty():
+        print("one text a line; Ctrl-D ends", file=sys.stderr)
+    return piped_rows(run.spec)
+
+
+def _answer(run: Run, asked: Asked, open_sink: Callable[[], Sink]) -> int:
+    """Write what the run says about each row, in order, a chunk at a time."""
+    assert run.model  # a run that cannot be built leaves no half-written output
+    sink, bad, count = open_sink(), 0, 0
+    with Following(asked.stream) as following:
+        for chunk in asked.chunks():
+            rows = answered(run, chunk)
+            sink.write(rows)
+            for row in chunk:
+                if row.problem:
+                    bad += 1
+                    if bad <= MOST_TOLD:
+                        following.say(_told(row))
+            count += len(chunk)
+            following.move(count)
+    sink.close()
+    if bad:
+        more = f" ({bad - MOST_TOLD} of them not named)" if bad > MOST_TOLD else ""
+        print(f"{bad:,} of {count:,} rows could not be answered{more}", file=sys.stderr)
+    return 1 if bad else 0
+
+
+def answered(run: Run, chunk: Sequence[AskedRow]) -> list[dict[str, Any]]:
+    """Return plain data a row, in order; a row with a problem has that in ``error``."""
+    good = [row for row in chunk if not row.problem]
+    pairs = [row.pair for row in good] if run.spec.has_pairs else None
+    said = iter(run.predict([row.text for row in good], pairs).rows())
+    rows = []
+    for row in chunk:
+        if row.problem:
+            rows.append({"row": row.number, "error": row.problem})
+        else:
+            rows.append({"row": row.number, **next(said)})
+    return rows
+
+
+def _told(row: AskedRow) -> str:
+    line = f" (line {row.line})" if row.line else ""
+    return f"row {row.number}{line} {printable(row.problem)}"

@@ -1,0 +1,155 @@
+"""``report``: one table for a sweep, printed, and written as CSV, JSON, Markdown and pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from xferlab.errors import ConfigError, printable
+from xferlab.escaping import csv_text
+from xferlab.io.atomic import write_json, write_whole
+from xferlab.report.comparison import compare
+from xferlab.report.differences import difference_lines, difference_rows
+from xferlab.report.html import Part, page
+from xferlab.report.markdown import as_markdown
+from xferlab.report.plots import draw_pictures
+from xferlab.report.read_runs import JobResult
+from xferlab.report.settings import Report, read_reports
+from xferlab.report.tables import (
+    closing_lines,
+    columns_of,
+    counted_states,
+    data_lines,
+    job_rows,
+    printed_job,
+    printed_setting,
+    setting_row,
+    task_of,
+)
+
+FILES = ("report.html", "summary.md", "results.csv", "results.json")
+LONGEST_TABLE = 60
+"""Rows that are printed; a longer table is written, and its best rows are shown."""
+
+
+def report_on(folders: Sequence[Path], *, pictures: bool = False) -> list[Report]:
+    """Print the report and write it, or raise ConfigError.
+
+    Args:
+        folders: sweeps and runs.
+        pictures: draw PNG files too, which takes a while; the page has its own charts.
+    """
+    missing = [str(folder) for folder in folders if not os.path.exists(folder)]
+    if missing or not folders:
+        raise ConfigError(
+            "there is no such folder" if missing else "no folder is named",
+            where=" ".join(["report", *missing]),
+            fix="python -m xferlab report outputs/sweeps/NAME",
+        )
+    parts = [(report, compare(report)) for report in read_reports(folders)]
+    refuse_taken_names(target_of(parts))
+    for line in parts[0][0].left_out:
+        print(f"left out   {printable(line)}")
+    for report, comparison in parts:
+        print_report(report)
+        for line in difference_lines(comparison, report.better):
+            print(line)
+    target = write_report(parts, pictures=pictures)
+    print(
+        f"kept in    {printable(str(target))}/: report.html, summary.md, results.csv, results.json"
+    )
+    return [report for report, _ in parts]
+
+
+def write_report(parts: Sequence[Part], *, pictures: bool = False) -> Path:
+    """Write page, tables and pictures; return where: into the sweep, or for several beside them."""
+    folders, target = parts[0][0].folders, target_of(parts)
+    rows = [job_rows(report) for report, _ in parts]
+    write_whole(target / "results.csv", as_csv([row for each in rows for row in each]))
+    groups = [
+        {
+            "task": task_of(report),
+            "data": dict(report.scored_on),
+            "monitor": report.monitor,
+            "better": report.better,
+            "best": setting_row(report, report.best) if report.best else None,
+            "settings": [setting_row(report, setting) for setting in report.settings],
+            "differences": difference_rows(comparison),
+            "jobs": own,
+        }
+        for (report, comparison), own in zip(parts, rows, strict=True)
+    ]
+    write_json(
+        target / "results.json", {"sweeps": [str(each) for each in folders], "groups": groups}
+    )
+    drawn = draw_pictures(parts[0][0], target) if pictures else []
+    write_whole(target / "summary.md", as_markdown(parts, drawn))
+    write_whole(target / "report.html", page(parts))
+    return target
+
+
+def target_of(parts: Sequence[Part]) -> Path:
+    """Return where a report is written: into the one folder, or for several beside them."""
+    folders = parts[0][0].folders
+    if len(folders) > 1:
+        return Path("outputs/reports") / f"{datetime.now(UTC):%Y-%m-%d_%H-%M-%S}"
+    return folders[0]
+
+
+def refuse_taken_names(target: Path) -> None:
+    """Raise ConfigError if a folder has the name of one of a report's files."""
+    for name in FILES:
+        if (target / name).is_dir() and not (target / name).is_symlink():
+            raise ConfigError(
+                f"{name} is a folder here, and the report is a file of that name",
+                where=str(target / name),
+                fix="rename the folder",
+            )
+
+
+def print_report(report: Report) -> None:
+    """Print the table, and under it seeds together, the best setting and what failed."""
+    console = Console(soft_wrap=False)
+    if not console.is_terminal:
+        console = Console(width=200)
+    folders = ", ".join(printable(str(folder)) for folder in report.folders)
+    print(f"\nsweep      {folders}  {counted_states(report)}")
+    for line in data_lines(report):
+        print(f"data       {printable(line)}")
+    jobs: Sequence[JobResult] = report.jobs
+    if len(jobs) > LONGEST_TABLE:
+        sign = -1 if report.better == "max" else 1
+        scored = [job for job in jobs if job.best is not None]
+        jobs = sorted(scored, key=lambda job: sign * (job.best or 0.0))[:LONGEST_TABLE]
+        print(f"the best {len(jobs)} of {len(report.jobs)} jobs; all are in results.csv")
+    console.print(_table([printed_job(report, job) for job in jobs]))
+    if report.over_seeds and len(report.settings) <= LONGEST_TABLE:
+        console.print(_table([printed_setting(report, each) for each in report.settings]))
+    for line in closing_lines(report):
+        print(line)
+
+
+def _table(rows: Sequence[Mapping[str, str]]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for column in columns_of(rows):
+        number = any((row.get(column) or "x")[0].isdigit() for row in rows) and column != "run"
+        table.add_column(
+            escape(printable(column)), justify="right" if number else "left", no_wrap=True
+        )
+    for row in rows:
+        table.add_row(*(escape(printable(row.get(column, ""))) for column in columns_of(rows)))
+    return table
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows as CSV, a column for each key of any of them."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    return csv_text([columns, *([row.get(key, "") for key in columns] for row in rows)])

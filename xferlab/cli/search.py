@@ -1,0 +1,255 @@
+"""``-m`` with a ``search`` part, from the words to the table."""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from xferlab.config.overrides import as_word, key_of
+from xferlab.errors import ConfigError
+from xferlab.escaping import visible
+from xferlab.io.atomic import write_json
+from xferlab.io.records import read_record
+from xferlab.plotting import rate_words
+from xferlab.runs.inputs import changed_since, refuse_changed_inputs
+from xferlab.runs.lock import is_locked, locked
+from xferlab.sweep.distributions import Draw
+from xferlab.sweep.hydra_plugins import publish_sweeper
+from xferlab.sweep.job_state import DONE, QUEUED, RESUMED, state_of
+from xferlab.sweep.launchers import offer_engines
+from xferlab.sweep.local_pool import SweepStopped
+from xferlab.sweep.manifest import PLAN, SEARCH, neighbours, read_job, read_or_pass_over, read_plan
+from xferlab.sweep.planner import Plan
+from xferlab.sweep.search.controller import Search
+from xferlab.sweep.search.planner import Pruner, SearchPlan, masked
+from xferlab.sweep.search.trials import Trials, refuse_no_optuna
+
+SHAPE = {
+    "search": str,
+    "name": (str, None),
+    "study": str,
+    "storage": (str, None),
+    "inputs?": {"*": str},
+    "plugins?": {"*": str},
+}
+"""What ``search.json`` holds, as far as it is read again; see ``records.Shape``."""
+
+
+def run_search(
+    plan: Plan,
+    launch: Callable[[list[str]], None],
+    tell: Callable[[Path], object],
+    *,
+    dry_run: bool = False,
+) -> int:
+    """Begin or continue the search of a plan, and print its table.
+
+    Args:
+        plan: a plan with a ``search``.
+        launch: runs Hydra on the overrides it is given.
+        tell: reports on the sweep in a folder.
+        dry_run: say what would be searched and how its jobs stand; write and run nothing.
+
+    Returns:
+        0 as many jobs as asked for have finished or were pruned, 1 one failed, 130 or 143 stopped
+        by a signal.
+    """
+    assert plan.search is not None
+    folder = search_folder(plan)
+    print(visible(opening_line(plan.search, folder)), file=sys.stderr)
+    if dry_run:
+        print(visible("\n".join([*search_lines(plan.search), *job_lines(folder)])))
+        return 0
+    refuse_no_optuna()
+    code = 0
+    with _alone_in(folder):
+        search = begin(plan, folder)
+        publish_sweeper(search)
+        offer_engines()
+        try:
+            if search.left:
+                launch([*plan.hydra_words, as_word("hydra.sweep.dir", os.path.abspath(folder))])
+        except SweepStopped as e:
+            code = 128 + e.number
+        finally:
+            publish_sweeper()
+    tell(folder)
+    ends = {state_of(folder / run_id).status for run_id in search.run_ids}
+    if code or ends.intersection(RESUMED):
+        print("stopped    the same command goes on", file=sys.stderr)
+    if search.trouble:
+        raise search.trouble
+    return code or int(not ends.issubset(DONE))
+
+
+def search_folder(plan: Plan) -> Path:
+    """Return the folder of the search that ``plan`` continues, or else of a new one.
+
+    Raises:
+        ConfigError: the folder that was named holds something else.
+    """
+    assert plan.search is not None
+    wanted = {"search": plan.search.search_id, "name": plan.name}
+    explicit = any(word.startswith("hydra.sweep.dir=") for word in plan.words)
+    if explicit and (plan.folder / PLAN).exists():
+        path = plan.folder / SEARCH
+        record = _read_search(plan.folder) if path.exists() else {}
+        refuse_changed_inputs(plan.folder, _changed(plan.search, record))
+        if not _is_of(record, wanted):
+            raise ConfigError(
+                "this folder holds another sweep"
+                + (": another space, seed, sampler or pruner" if path.exists() else ""),
+                where=str(plan.folder),
+                fix="name another hydra.sweep.dir, or type the words that it was begun with",
+            )
+    if explicit:
+        return plan.folder
+    found = []
+    for folder in neighbours(plan.folder, SEARCH):
+        there = read_or_pass_over(_read_search, folder)
+        if there and _is_of(there, wanted):
+            changed = _changed(plan.search, there)
+            if changed:
+                _note(f"note       {folder} is not continued: {', '.join(changed)} changed since")
+            else:
+                found.append(folder)
+    return found[-1] if found else plan.folder
+
+
+def _read_search(folder: Path) -> dict[str, Any]:
+    return read_record(folder / SEARCH, SHAPE)
+
+
+def _is_of(record: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    return {key: record.get(key) for key in wanted} == wanted
+
+
+def _changed(search: SearchPlan, record: dict[str, Any]) -> list[str]:
+    """Return what the trials so far read and is not what it was: they cannot be compared."""
+    if "inputs" not in record:
+        return []
+    return changed_since(record, search.inputs, search.configs[0])
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold the search's folder: one process asks and tells."""
+    if is_locked(folder):
+        raise ConfigError(
+            "another process is at work on this search",
+            where=str(folder),
+            fix="wait for it or stop it; sweep.workers=2 runs two jobs at once",
+        )
+    with locked(folder):
+        yield
+
+
+def begin(plan: Plan, folder: Path) -> Search:
+    """Write down what is searched, open the study, and take up what is open."""
+    assert plan.search is not None
+    settings, path = plan.search.settings, folder / SEARCH
+    storage = masked(settings.storage) if settings.storage else None
+    new = {"study": f"xferlab-{uuid.uuid4().hex[:12]}"}
+    before = read_record(path, SHAPE) if path.exists() else new
+    if before.get("storage", storage) != storage:
+        raise ConfigError(
+            f"the trials of this search are in {before['storage'] or 'its own folder'}",
+            where="sweep.search.storage",
+            fix=f"sweep.search.storage={before['storage'] or 'null'}, or name=ANOTHER for a new"
+            " search",
+        )
+    record = {
+        "search": plan.search.search_id,
+        "name": plan.name,
+        "study": before["study"],
+        "storage": storage,
+        "trials": settings.trials,
+        "sampler": settings.sampler.value,
+        "pruner": settings.pruner.value,
+        "seed": settings.seed,
+        "draw": settings.draw,
+        **plan.search.inputs.record(),
+    }
+    write_json(path, record)
+    if not (folder / PLAN).exists():
+        _write_plan(plan, folder)
+    url = settings.storage or f"sqlite:///{(folder / 'search.db').resolve()}"
+    trials = Trials(plan.search, url, before["study"])
+    return Search(plan.search, folder, trials, url, _note, fail_fast=plan.sweep.fail_fast)
+
+
+def _write_plan(plan: Plan, folder: Path) -> None:
+    record: dict[str, Any] = {
+        "name": plan.name,
+        "planned": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": [masked(word) for word in sys.argv],
+        "swept": list(plan.swept),
+        "asked": [],
+        "plugins": {},
+        "jobs": [],
+    }
+    write_json(folder / PLAN, record)
+
+
+def _note(text: str) -> None:
+    print(visible(text), file=sys.stderr)
+
+
+def opening_line(search: SearchPlan, folder: Path) -> str:
+    """Return what is begun or continued, and what of it is left to do."""
+    trials = search.settings.trials
+    if not (folder / SEARCH).exists():
+        return f"search     {folder}: {trials} trial{'s' * (trials != 1)}"
+    states = [state_of(job).status for job in _jobs(folder)]
+    counts = Counter("to resume" if status in RESUMED else status for status in states)
+    counts["to come"] = counts.pop(QUEUED, 0) + max(0, trials - len(states))
+    told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    return f"continuing {folder}: {told}"
+
+
+def search_lines(search: SearchPlan) -> list[str]:
+    """Return what is drawn, from what, and how."""
+    settings = search.settings
+    ends = f"poor ones ended by {settings.pruner.value} after {settings.min_epochs} epoch"
+    ends += "s" * (settings.min_epochs != 1)
+    if settings.pruner is Pruner.none:
+        ends = "none ended early"
+    width = max(len(draw.key) for draw in search.draws)
+    return [
+        f"{settings.trials} trials by {settings.sampler.value} (seed {settings.seed}), {ends};"
+        f" best {search.monitor}",
+        *(f"{draw.key:<{width}}  {_range_words(draw)}" for draw in search.draws),
+    ]
+
+
+def _range_words(draw: Draw) -> str:
+    if draw.choices:
+        return "one of " + ", ".join(draw.word(each).partition("=")[2] for each in draw.choices)
+    return f"{draw.kind} from {_number(draw.low)} to {_number(draw.high)}"
+
+
+def _number(value: float) -> str:
+    return rate_words(value, 4) if 0 < abs(value) < 0.1 else f"{value:g}"
+
+
+def job_lines(folder: Path) -> list[str]:
+    """Return a line for each job that a search has had so far."""
+    swept = set(read_plan(folder)["swept"]) if (folder / PLAN).exists() else set()
+    return [
+        f"{job.name}  {state_of(job).status:<12}  "
+        + " ".join(word for word in read_job(job)["words"] if key_of(word) in swept)
+        for job in _jobs(folder)
+    ]
+
+
+def _jobs(folder: Path) -> list[Path]:
+    """Return the folders of a search's jobs so far."""
+    asked = read_plan(folder)["asked"] if (folder / PLAN).exists() else []
+    return [folder / run_id for run_id in asked]

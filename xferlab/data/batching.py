@@ -1,0 +1,247 @@
+"""The order of batches, a pure function of (seed, epoch), and the arrays of one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from xferlab.contracts import Encoding
+from xferlab.data.sampling import permutation
+
+if TYPE_CHECKING:
+    import numpy as np
+
+WINDOW = 50
+"""Batches whose rows are sorted by length together, at most; a quarter of an epoch if less."""
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Which rows are fed together, and how long they are made.
+
+    Attributes:
+        rows: row numbers of the split, int64 (batch,).
+        length: padded length, in tokens.
+    """
+
+    rows: np.ndarray
+    length: int
+
+
+class Ragged(Sequence):
+    """Rows of unlike length in one flat array; a row is a view, not a copy.
+
+    Args:
+        flat: every row's values, one after another; may be memory-mapped.
+        lengths: length of each row, (rows,).
+    """
+
+    def __init__(self, flat: np.ndarray, lengths: Sequence[int] | np.ndarray) -> None:
+        import numpy as np
+
+        self.flat, self.lengths = flat, np.asarray(lengths)
+        self.starts = np.cumsum(self.lengths, dtype="int64") - self.lengths
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, row: Any) -> Any:
+        if isinstance(row, slice):
+            return [self[i] for i in range(*row.indices(len(self)))]
+        start = int(self.starts[row])
+        return self.flat[start : start + int(self.lengths[row])]
+
+
+@dataclass(frozen=True, eq=False)
+class BatchPlan:
+    """Batches of rows of like length, in an order that only (seed, epoch) decides.
+
+    An epoch permutes the rows, sorts each stretch of :data:`WINDOW` batches by length, cuts it into
+    batches and shuffles those. Two batches have fixed places: a longest one comes first, so that
+    running out of memory shows at once, and the short one, if any, comes last.
+
+    Attributes:
+        lengths: tokens in each row, (rows,).
+        batch_size: rows a batch.
+        seed: seeds the order.
+    """
+
+    lengths: np.ndarray
+    batch_size: int
+    seed: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in every epoch."""
+        return -(-len(self.lengths) // self.batch_size)
+
+    def epoch(self, epoch: int) -> list[Batch]:
+        """Return the batches of an epoch, in order; together they hold every row once."""
+        import numpy as np
+
+        size, lengths = self.batch_size, np.asarray(self.lengths)
+        full = len(lengths) // size
+        order = permutation(len(lengths), self.seed, epoch, 0)
+        order, rest = order[: full * size], order[full * size :]
+        window = size * min(WINDOW, max(1, full // 4))
+        windows = np.arange(len(order)) // window
+        order = order[np.lexsort((lengths[order], windows))]
+        batches = order.reshape(full, size)[permutation(full, self.seed, epoch, 1)]
+        tops = lengths[batches].max(axis=1, initial=0)
+        if full:
+            first = int(tops.argmax())
+            batches = np.concatenate([batches[first : first + 1], np.delete(batches, first, 0)])
+        parts = [*batches, rest] if len(rest) else list(batches)
+        longest = int(lengths.max(initial=1))
+        return [Batch(p, padded_length(int(lengths[p].max()), longest)) for p in parts]
+
+    def steps(self, start: int, stop: int) -> Iterator[Batch]:
+        """Yield the batches of the run's steps ``start`` to ``stop - 1``, across epochs."""
+        while start < stop:
+            epoch, first = divmod(start, self.steps_per_epoch)
+            for batch in self.epoch(epoch)[first : first + stop - start]:
+                yield batch
+                start += 1
+
+
+def padded_length(length: int, longest: int) -> int:
+    """Return ``length`` rounded up to one of few values, and to no more than ``longest``.
+
+    Steps are 4 up to 32, 8 up to 64, 16 up to 128 and so on: at most a quarter is added, and 512
+    tokens need 24 lengths (traced functions).
+
+    >>> [padded_length(n, 512) for n in (1, 8, 9, 65, 129, 500)]
+    [4, 8, 12, 80, 160, 512]
+    >>> padded_length(90, 91)
+    91
+    """
+    step = 4
+    while step * 8 < length:
+        step *= 2
+    return min(-(-length // step) * step, max(longest, 1))
+
+
+def evaluation_batches(encoding: Encoding, batch_size: int) -> list[Batch]:
+    """Return all rows once, longest first, with little padding; ``rows`` says which is which."""
+    import numpy as np
+
+    lengths = row_lengths(encoding)
+    order = np.argsort(-lengths, kind="stable")
+    longest = int(lengths.max(initial=1))
+    parts = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    return [Batch(p, padded_length(int(lengths[p[0]]), longest)) for p in parts]
+
+
+def row_lengths(encoding: Encoding) -> np.ndarray:
+    """Return the tokens in each row, int64 (rows,)."""
+    import numpy as np
+
+    if isinstance(encoding.token_ids, Ragged):
+        return encoding.token_ids.lengths.astype("int64")
+    return np.fromiter(map(len, encoding.token_ids), dtype="int64", count=len(encoding.token_ids))
+
+
+def batch_arrays(
+    encoding: Encoding, labels: Any, batch: Batch, pad_id: int
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return what the network is fed with, and the labels.
+
+    Args:
+        encoding: token ids of the whole split.
+        labels: labels of the whole split, as in :class:`~xferlab.contracts.Split`.
+        batch: which rows, how long.
+        pad_id: token id that fills up.
+
+    Returns:
+        ``token_ids``, ``segment_ids`` and ``padding_mask`` (1 for a token, 0 for padding), each
+        int32 (batch, length), and the rows' labels. Tags become int32 (batch, length): a word's
+        tag stands at its first token, -1 everywhere else.
+    """
+    import numpy as np
+
+    token_ids, mask = _padded(encoding.token_ids, batch, pad_id)
+    segment_ids, _ = _padded(encoding.segment_ids, batch, 0)
+    inputs = {
+        "token_ids": token_ids,
+        "segment_ids": segment_ids,
+        "padding_mask": mask.astype("int32"),
+    }
+    if encoding.word_ids is None:
+        return inputs, np.asarray(labels)[batch.rows]
+    words, _ = _padded(encoding.word_ids, batch, -1)
+    begins = begins_word(words)
+    tags = np.full(words.shape, -1, dtype="int32")
+    for i, row in enumerate(batch.rows):
+        tags[i, begins[i]] = labels[row][words[i, begins[i]]]
+    return inputs, tags
+
+
+def begins_word(words: np.ndarray) -> np.ndarray:
+    """Return where a word's first token stands: bool, shaped like ``words``.
+
+    Args:
+        words: the word of each token, -1 for none, int32 (..., length).
+    """
+    import numpy as np
+
+    before = np.roll(words, 1, axis=-1)
+    before[..., :1] = -1
+    return (words >= 0) & (words != before)
+
+
+def _padded(
+    column: Sequence[np.ndarray], batch: Batch, value: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the batch's rows, filled up with ``value``, and where they are not filled up.
+
+    Returns:
+        int32 and bool, each (batch, length).
+    """
+    import numpy as np
+
+    rows = batch.rows
+    if not isinstance(column, Ragged):
+        parts = [column[row] for row in rows]
+        column, rows = Ragged(np.concatenate(parts), list(map(len, parts))), np.arange(len(parts))
+    places = np.arange(batch.length)
+    mask = places < column.lengths[rows, None]
+    out = np.full(mask.shape, value, dtype="int32")
+    out[mask] = column.flat[(column.starts[rows, None] + places)[mask]]
+    return out, mask
+
+
+@dataclass(frozen=True)
+class Padding:
+    """Shares of the tokens fed to the network that are padding.
+
+    Attributes:
+        planned: as the plan's first epoch does it.
+        random: with batches at random, each padded to its longest row.
+        longest: with every row padded to the split's longest.
+    """
+
+    planned: float
+    random: float
+    longest: float
+
+    def __str__(self) -> str:
+        return (
+            f"padding is {self.planned:.0%} of the training tokens"
+            f" (batches at random: {self.random:.0%}, all as long as the longest row:"
+            f" {self.longest:.0%})"
+        )
+
+
+def measure_padding(plan: BatchPlan) -> Padding:
+    """Return the padding that a plan leaves, and what it would be without one."""
+    import numpy as np
+
+    lengths = np.asarray(plan.lengths)
+    order, size = permutation(len(lengths), plan.seed), plan.batch_size
+    parts = [order[i : i + size] for i in range(0, len(order), size)]
+    at_random = sum(len(p) * int(lengths[p].max()) for p in parts)
+    planned = sum(len(b.rows) * b.length for b in plan.epoch(0))
+    tokens = int(lengths.sum())
+    cells = (planned, at_random, len(lengths) * int(lengths.max(initial=0)))
+    return Padding(*(1 - tokens / c if c else 0.0 for c in cells))

@@ -1,0 +1,295 @@
+"""The names of the classes: chosen, beside the data, or those that occur; and labels by them."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from xferlab.contracts import Task
+from xferlab.data.class_names_file import Names, is_garbled
+from xferlab.data.label_parsing import FLOAT, INTEGER, without_point
+from xferlab.data.labels import UNLABELLED, Rows, codes_of, flat, name_of, row_error
+from xferlab.data.notes import Notes, counted, shown
+from xferlab.errors import ConfigError, nearest
+
+SHOWN = 8
+LONGEST = 40
+"""Letters of a name that a message shows."""
+
+
+def choose_names(
+    rows: Rows,
+    values: Sequence[Any],
+    task: Task,
+    chosen: Sequence[str],
+    suggested: Names,
+    notes: Notes,
+) -> tuple[tuple[str, ...], dict[str, int]]:
+    """Return the class names and the position of each label value.
+
+    Args:
+        rows: training split.
+        values: its labels, of :func:`~xferlab.data.labels.label_values`.
+        task: what they are for; regression has no names.
+        chosen: names that the user gave, in order.
+        suggested: names that come with the data, taken if they fit.
+        notes: takes what is worth a line.
+    """
+    if task is Task.regression:
+        return (), {}
+    found = flat(values)
+    if not found:
+        raise ConfigError("no row has a label", where="data.label", fix="data.label=COLUMN")
+    names = tuple(name_of(name) for name in chosen)
+    if len(set(names)) < len(names):
+        raise ConfigError("a class is named twice", where="data.class_names", fix="name it once")
+    source = "data.class_names" if names else suggested.source
+    if not names and suggested.names:
+        names = _fitting(rows, values, suggested, notes)
+    if not names:
+        _check_unlabelled(rows, values, task, notes)
+        names = _sorted_names(rows, found, task)
+        return names, {name: i for i, name in enumerate(names)}
+    code = {name: i for i, name in enumerate(names)}
+    positions = {str(i): i for i in range(len(names))}
+    _refuse_odd_numbers(rows, values, names, source)
+    by_position = not found <= code.keys() and found <= positions.keys()
+    _note_names(found, names, by_position, source, notes)
+    return names, positions if by_position else code
+
+
+def _fitting(rows: Rows, values: Sequence[Any], suggested: Names, notes: Notes) -> tuple[str, ...]:
+    """Return the names that come with the data, or none where they do not fit."""
+    names, source = suggested.names, suggested.source
+    twice = [name for name, times in Counter(names).items() if times > 1 or not name]
+    if twice:
+        what = f"names {shown(twice[0])} twice" if twice[0] else "has an empty line"
+        notes.add(f"{source} is not used: it {what}")
+        return ()
+    found = flat(values)
+    labels = found - set(UNLABELLED)
+    fits = labels <= set(names) or labels <= {str(i) for i in range(len(names) + 1)}
+    if fits and is_garbled(names):
+        raise ConfigError(
+            f"{source} beside the training file, which names the classes, is not UTF-8:"
+            f" {shown(next(name for name in names if is_garbled([name])))}",
+            where=source,
+            fix="save it as UTF-8; data.class_names=[A,B] is used instead of it",
+        )
+    if fits:
+        return names
+    label = _odd_label(found, names)
+    near = next((name for name in names if _form(name) == _form(label)), None)
+    hint = f" ({shown(near)} differs only in case, blanks or Unicode form)" if near else ""
+    notes.add(f"{source} is not used: the label {shown(label)} is none of its"
+              f" {counted(len(names), 'name')}, {_some(names)}{hint}")  # fmt: skip
+    return ()
+
+
+def _refuse_odd_numbers(
+    rows: Rows, values: Sequence[Any], names: Sequence[str], source: str
+) -> None:
+    """Raise ConfigError for numbers beside names that are no positions: -1, or counted from 1."""
+    found = flat(values)
+    if found <= set(names):
+        return
+    positions = {str(i) for i in range(len(names))}
+    secret = found & set(UNLABELLED)
+    if secret and found - secret and (found - secret <= positions or found - secret <= set(names)):
+        raise _secret_error("train", rows, values, secret)
+    numbers = all(map(INTEGER.fullmatch, found))
+    if numbers and found & positions and not found <= {*positions, str(len(names))}:
+        odd = _odd_label(found, names)
+        raise ConfigError(
+            f"there is a label {odd}, and {source} names {counted(len(names), 'class')}, which the"
+            f" numbers 0 to {len(names) - 1} stand for",
+            where=rows.place(next(i for i, v in enumerate(values) if odd in flat([v]))),
+            fix="correct it, or name every class: data.class_names=[...]",
+        )
+    from_one = {str(i + 1) for i in range(len(names))}
+    if found <= from_one and str(len(names)) in found:
+        raise ConfigError(
+            f"labels are numbers from 1 to {len(names)}, and numbers are positions in {source},"
+            f" counted from 0: {_some(names)}",
+            where=rows.place(next(i for i, v in enumerate(values) if str(len(names)) in flat([v]))),
+            fix="number the labels from 0, write the names in their place, or take the numbers for"
+            f" names: data.class_names=[{','.join(sorted(from_one, key=int)[:SHOWN])}"
+            f"{',...' * (len(names) > SHOWN)}]",
+        )
+
+
+def _odd_label(found: set[str], names: Sequence[str]) -> str:
+    """Return a label that is no name, among numbers one that is no position either."""
+    positions = {str(i) for i in range(len(names))}
+    return min(found - set(names) - positions or found - set(names))
+
+
+def _secret_error(split: str, rows: Rows, values: Sequence[Any], secret: set[str]) -> ConfigError:
+    wrong = [i for i, value in enumerate(values) if flat([value]) & secret]
+    what = (
+        f"of {split} have the label {' or '.join(sorted(secret))}, which stands for 'not labelled'"
+    )
+    fix = "leave such rows out, or write their labels"
+    if split == "test":
+        fix = "data.test=null does without a test split; or leave such rows out"
+    return row_error(rows, wrong, what, "label", fix)
+
+
+def _note_names(
+    found: set[str], names: Sequence[str], by_position: bool, source: str, notes: Notes
+) -> None:
+    if not found <= set(names) and not by_position:
+        return
+    there = {names[int(v)] for v in found} if by_position else found
+    absent = [name for name in names if name not in there]
+    if by_position:
+        told = ", ".join(f"{i} is {name}" for i, name in enumerate(names[:SHOWN]))
+        notes.add(f"labels are positions in {source}: {told}{', ...' * (len(names) > SHOWN)}")
+    if absent:
+        notes.add(f"{source}: {len(names)} classes; without a training row:"
+                  f" {_some(absent)}")  # fmt: skip
+
+
+def _check_unlabelled(rows: Rows, values: Sequence[Any], task: Task, notes: Notes) -> None:
+    """Report -1 as a class among numbers from 0 up; -100 is none."""
+    found = flat(values)
+    if task is Task.tagging or not found & set(UNLABELLED):
+        return
+    numbers = all(map(INTEGER.fullmatch, found))
+    if "-100" in found and numbers and all(int(name) >= -1 for name in found - {"-100"}):
+        raise _secret_error("train", rows, values, {"-100"})
+    others = found - {"-1"}
+    if "-1" in found and all(INTEGER.fullmatch(n) and int(n) >= 0 for n in others):
+        number = sum("-1" in flat([value]) for value in values)
+        notes.add(f"the label -1 ({counted(number, 'row')}) is taken for a class; leave these rows"
+                  " out if it stands for 'not labelled'")  # fmt: skip
+
+
+def _sorted_names(rows: Rows, found: set[str], task: Task) -> tuple[str, ...]:
+    if task is not Task.multi_label:
+        _check_classes(rows, found, task)
+    if all(map(INTEGER.fullmatch, found)):
+        return tuple(sorted(found, key=lambda name: (int(name), name)))
+    return tuple(sorted(found))
+
+
+def _check_classes(rows: Rows, found: set[str], task: Task) -> None:
+    """Refuse a column that can be no class: one value, or a new one in every second row."""
+    if len(found) == 1:
+        tags = task is Task.tagging
+        raise ConfigError(
+            f"every {'word' if tags else 'row'} of train has the"
+            f" {'tag' if tags else 'label'} '{next(iter(found))}'",
+            where="data.label",
+            fix="choose the column that tells words apart, or name all of data.class_names" if tags
+            else "choose the column that tells rows apart, or name all of data.class_names",
+        )  # fmt: skip
+    if task is Task.one_label and len(rows) >= 20 and len(found) > len(rows) / 2:
+        raise ConfigError(
+            f"the label column has {len(found)} different values in {len(rows)} rows",
+            where="data.label",
+            fix="choose another column, or data.task=regression if it holds numbers",
+        )
+
+
+def label_codes(
+    split: str, rows: Rows, values: Sequence[Any], code: dict[str, int], fix: str = ""
+) -> list[Any]:
+    """Return values with every label replaced by its position, or raise ConfigError."""
+    for plain in (values, whole_names(values)):
+        try:
+            return codes_of(plain, code)
+        except KeyError:
+            pass
+    unknown = flat(values) - set(code)
+    if unknown <= set(UNLABELLED):
+        raise _secret_error(split, rows, values, unknown)
+    first = next(i for i, v in enumerate(values) if flat([v]) & unknown)
+    label = sorted(flat([values[first]]) & unknown)[0]
+    near = nearest(label, code)
+    usual = "correct it, or name every class: data.class_names=[...]"
+    raise ConfigError(
+        f"{split} has a label '{_some([label])}' that is none of: {_some(list(code), 12)}",
+        where=rows.place(first),
+        fix=(f"did you mean '{near}'? " if near else "") + (fix or usual),
+    )
+
+
+def whole_names(values: Sequence[Any]) -> list[Any]:
+    """Return names with whole numbers written without a point: ``1.0`` is ``1``."""
+    return [without_point(v) if isinstance(v, str) else v for v in values]
+
+
+def known_codes(
+    split: str,
+    rows: Rows,
+    values: Sequence[Any],
+    names: Sequence[str],
+    suggested: Names,
+    notes: Notes,
+) -> list[Any]:
+    """Return values with every label replaced by its position in ``names``, found by its name.
+
+    Args:
+        split: what the rows are called in messages.
+        rows: where the values are from.
+        values: labels, of :func:`~xferlab.data.labels.label_values`.
+        names: the classes of a task that is known already.
+        suggested: names that come with the rows, if they do: numbers are positions among these;
+            without them numbers that are no names are positions in ``names``.
+        notes: takes what is worth a line.
+
+    Raises:
+        ConfigError: a label is none of the names.
+    """
+    code = {name: i for i, name in enumerate(names)}
+    own = suggested.names
+    if own and (len(set(own)) < len(own) or "" in own):
+        notes.add(f"{suggested.source} is not used: it is no list of different names")
+        own = ()
+    if not flat(values) <= code.keys() and flat(whole_names(values)) <= {
+        *code, *map(str, range(len(own or names)))
+    }:  # fmt: skip
+        values = whole_names(values)
+    found, order = flat(values), own or tuple(names)
+    if not found <= code.keys() and found <= {str(i) for i in range(len(order))}:
+        where = suggested.source if own else "the run's classes"
+        _note_names(found, order, True, where, notes)
+        values = [_by_position(value, order) for value in values]
+    elif not found <= code.keys():
+        _refuse_odd_numbers(rows, values, order, suggested.source if own else "the run's classes")
+    fix = "the run has no other class: leave such rows out"
+    return label_codes(split, rows, values, code, fix)
+
+
+def _by_position(value: Any, order: Sequence[str]) -> Any:
+    if isinstance(value, list):
+        return [None if v is None else order[int(v)] for v in value]
+    return order[int(value)]
+
+
+def report_variants(names: Sequence[str], counts: Sequence[int], unit: str, notes: Notes) -> None:
+    """Report classes whose names are alike but for case, blanks, Unicode form or a zero."""
+    alike: dict[str, list[int]] = {}
+    for i, name in enumerate(names):
+        alike.setdefault(_form(name), []).append(i)
+    groups = [found for found in alike.values() if len(found) > 1]
+    if not groups:
+        return
+    told = " and ".join(f"{shown(names[i])} ({counted(counts[i], unit)})" for i in groups[0])
+    more = f"; {counted(len(groups) - 1, 'more group')} likewise" if len(groups) > 1 else ""
+    notes.add(f"the classes {told} differ only in case, blanks, Unicode form or zeros, and are kept"
+              f" apart{more}")  # fmt: skip
+
+
+def _form(name: str) -> str:
+    if FLOAT.fullmatch(name):
+        return str(float(name))
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def _some(names: Sequence[str], most: int = SHOWN) -> str:
+    cut = (name if len(name) <= LONGEST else f"{name[:LONGEST]}..." for name in names[:most])
+    return ", ".join(cut) + (", ..." if len(names) > most else "")

@@ -1,0 +1,227 @@
+"""Columns of files for training: all their rows, or a refusal of the first that cannot be read."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xferlab.data.columns import missing_column
+from xferlab.data.paths import SUFFIXES, find_files
+from xferlab.data.readers.examples import NOT_UNICODE, Stream, StreamedRow
+from xferlab.data.readers.parquet_reader import parquet_stream
+from xferlab.data.readers.stream import column_of, open_path
+from xferlab.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+Columns = dict[str, list[Any]]
+SPARE = 100
+SPARE_ROWS = 100_000
+"""Of many rows so many times the limit are read, or so many, for classes to keep their shares."""
+MAX_ROWS = 5_000_000
+"""Rows of a split that are read unless a user asks for more: what a header says costs nothing."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of one or several files, one below the other.
+
+    Attributes:
+        columns: values by column name: strings from CSV and TSV, typed from the others.
+        files: the files and how many rows each has, in order.
+        key: config key that named them, for messages.
+        numbers: the number of each row in its file, where not all rows are read.
+    """
+
+    columns: Columns
+    files: tuple[tuple[Path, int], ...]
+    key: str
+    numbers: Sequence[int] = ()
+
+    def __len__(self) -> int:
+        return sum(rows for _, rows in self.files)
+
+    def column(self, name: str, key: str) -> list[Any]:
+        """Return a column; ``key`` is the config key that asks for it."""
+        if name not in self.columns:
+            raise missing_column(name, self.columns, str(self.files[0][0]), key)
+        return self.columns[name]
+
+    def place(self, row: int) -> str:
+        """Say where a row is, counting from 1 in its file, the header left out."""
+        left = row
+        for path, rows in self.files:
+            if left < rows:
+                return f"{path}, row {self.numbers[row] if self.numbers else left + 1}"
+            left -= rows
+        raise IndexError(row)
+
+
+def read_table(
+    pattern: str,
+    key: str,
+    separator: str = "",
+    columns: Mapping[str, str] | None = None,
+    max_rows: int = MAX_ROWS,
+    limit: int | float | None = None,
+    seed: int = 0,
+) -> Table:
+    """Read a file, or all files that a glob finds, in sorted order.
+
+    Args:
+        pattern: path or glob; the suffix says the format.
+        key: config key that holds ``pattern``, for messages.
+        separator: what stands between columns; by default what the file declares in a first line
+            ``sep=;``, else a comma in ``.csv``, a tab in ``.tsv``.
+        columns: the columns to read and the config key that asks for each; all where it is None.
+        max_rows: most rows; more are refused.
+        limit: how many of the rows will be used, if that is known: of Parquet files with more than
+            ``max_rows`` rows some hundred times as many are then sampled and read, not all.
+        seed: of that sample.
+
+    Raises:
+        ConfigError: a file is missing or cannot be read as what it claims to be.
+    """
+    read: Columns = {}
+    files: list[tuple[Path, int]] = []
+    numbers: list[int] = []
+    paths = find_files(pattern, key)
+    share = _share_to_read(paths, max_rows, limit, key)
+    for path in paths:
+        stream = _opened(path, key, separator)
+        names = _names_of(stream, columns, path, key)
+        if columns is None and files and set(names) != set(read):
+            raise ConfigError(
+                f"{path} has other columns than {files[0][0]}: {', '.join(names)}"
+                f" instead of {', '.join(read)}",
+                where=key,
+                fix="name files of one kind",
+            )
+        for name in names:
+            read.setdefault(name, [])
+        before = sum(rows for _, rows in files)
+        if share < 1:
+            sample = _append_sample(stream, path, names, read, share, seed + len(files))
+            numbers.extend(sample)
+            files.append((path, len(sample)))
+            continue
+        if before + (stream.row_count or 0) > max_rows:
+            raise _too_many(path, before + (stream.row_count or 0), max_rows, key)
+        rows = _append(stream, path, names, read, max_rows - before)
+        if rows > max_rows - before:
+            raise _too_many(path, before + rows, max_rows, key)
+        files.append((path, rows))
+    if not any(rows for _, rows in files):
+        raise ConfigError(f"{pattern} has no rows", where=key, fix="name a file that has some")
+    return Table(read, tuple(files), key, numbers)
+
+
+def _share_to_read(
+    paths: Sequence[Path], max_rows: int, limit: int | float | None, key: str
+) -> float:
+    """Return which share of all rows is read: 1 unless a few of very many will be used."""
+    if limit is None or limit < 1 or any(path.suffix.lower() != ".parquet" for path in paths):
+        return 1.0
+    total = sum(parquet_stream(path).row_count or 0 for path in paths)
+    wanted = min(max_rows, max(SPARE_ROWS, SPARE * int(limit)))
+    if total <= max_rows:
+        return 1.0
+    log.info(
+        "%s has %s rows: a sample of about %s, by the seed, is read, and the limit is taken"
+        " from those",
+        key,
+        f"{total:,}",
+        f"{wanted:,}",
+    )
+    return wanted / total
+
+
+def _opened(path: Path, key: str, separator: str) -> Stream:
+    if path.suffix.lower() not in SUFFIXES and not separator:
+        raise ConfigError(
+            f"{path} is of an unknown kind: '{path.suffix.lower()}'",
+            where=key,
+            fix=f"use one of {', '.join(SUFFIXES)}, or name the separator of a text file:"
+            " \"data.separator=';'\"",
+        )
+    stream = open_path(path, key, separator)
+    for note in stream.notes:
+        log.info("%s", note)
+    return stream
+
+
+def _names_of(
+    stream: Stream, columns: Mapping[str, str] | None, path: Path, key: str
+) -> dict[str, str]:
+    """Return what each column is called for the caller, and in the file."""
+    if columns is None:
+        known = list(stream.all_columns() or stream.columns)
+        return {name: column_of(stream, name, (), key, str(path)) for name in known}
+    return {
+        name: column_of(stream, name, (), column_key, str(path))
+        for name, column_key in columns.items()
+    }
+
+
+def _append(stream: Stream, path: Path, names: Mapping[str, str], to: Columns, most: int) -> int:
+    """Append a file's rows to the columns; return how many, at most one more than ``most``."""
+    count = 0
+    columns = [(to[name], column) for name, column in names.items()]
+    for row in stream.rows(list(dict.fromkeys(names.values()))):
+        count += 1
+        if row.problem:
+            raise _refusal(path, count, row)
+        if count > most:
+            break
+        for values, column in columns:
+            values.append(row.values[column])
+    return count
+
+
+def _append_sample(
+    stream: Stream, path: Path, names: Mapping[str, str], to: Columns, share: float, seed: int
+) -> list[int]:
+    """Append a share of a file's rows to the columns; return their numbers in the file."""
+    assert stream.sampled_rows
+    numbers = []
+    for number, row in stream.sampled_rows(list(dict.fromkeys(names.values())), share, seed):
+        numbers.append(number)
+        if row.problem:
+            raise _refusal(path, number, row)
+        for name, column in names.items():
+            to[name].append(row.values[column])
+    return numbers
+
+
+def _too_many(path: Path, rows: int, most: int, key: str) -> ConfigError:
+    group = key.partition(".")[0]
+    return ConfigError(
+        f"{path} brings {key} to {rows:,} rows or more; at most {most:,} are read",
+        where=key,
+        fix=f"{group}.max_rows={rows} if so many are meant, or name a smaller file",
+    )
+
+
+def _refusal(path: Path, number: int, row: StreamedRow) -> ConfigError:
+    """Return the error for a row that cannot be read."""
+    return ConfigError(
+        f"row {number} {row.problem}",
+        where=f"{path}:{row.line}" if row.line else f"{path}, row {number}",
+        fix=row.fix or _remedy(path, row.problem),
+    )
+
+
+def _remedy(path: Path, problem: str) -> str:
+    if problem == NOT_UNICODE:
+        new = path.with_stem(f"{path.stem}-utf8")
+        names = f"{shlex.quote(str(path))} > {shlex.quote(str(new))}"
+        return f"save it as UTF-8, for instance: iconv -f WINDOWS-1252 -t UTF-8 {names}"
+    if "fields, the header" in problem or "field, the header" in problem:
+        return 'put quotes around a field that contains the separator: "..."'
+    if problem.startswith("cannot be read"):
+        return 'inside a quoted field write a quote as two: ""'
+    return "correct that row, or leave it out"

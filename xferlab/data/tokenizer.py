@@ -1,0 +1,287 @@
+"""Texts to token ids: the tokenizer of a checkpoint, and a cache of what it made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xferlab.contracts import Encoding, Split, Tokenizer
+from xferlab.data.batching import Ragged, row_lengths
+from xferlab.data.word_rules import with_leading_blanks
+from xferlab.errors import ConfigError
+from xferlab.io.atomic import no_standard_input, replace_whole
+from xferlab.models.checkpoint import refuse_tricks
+
+if TYPE_CHECKING:
+    import numpy as np
+
+log = logging.getLogger(__name__)
+
+CHUNK = 2000
+"""Rows that are tokenised in one go, in parallel."""
+PATIENCE_SECONDS = 5.0
+"""How long tokenising may take before it says how far it is, and says it again."""
+
+VERSION = 1
+"""Raise it when the same texts and tokenizer give other arrays, or the cache's layout changes."""
+
+MAGIC = 0x7866_746B  # "xftk"
+HEADER = 16
+"""int32 before the arrays: magic, rows, tokens, words?, rows cut, checksum, 2 spare, 8 of key."""
+
+
+@dataclass(frozen=True)
+class CountedEncoding(Encoding):
+    """Token ids, and how many rows were longer than they may be.
+
+    Attributes:
+        cut: rows that lost their end.
+    """
+
+    cut: int = 0
+
+
+def load_tokenizer(folder: Path) -> HubTokenizer:
+    """Return the tokenizer of a Hugging Face folder; no code of the folder is run.
+
+    Raises:
+        ConfigError: there is none, only a slow one, or the folder holds more than data.
+    """
+    where = str(folder)
+    refuse_tricks(folder, where)
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # else it misses PyTorch aloud
+    import transformers
+
+    fix = "the folder needs tokenizer.json (or vocab.txt) and tokenizer_config.json"
+    try:
+        with no_standard_input():
+            tokenizer = transformers.AutoTokenizer.from_pretrained(
+                where, local_files_only=True, use_fast=True, trust_remote_code=False
+            )
+    except Exception as e:
+        what = str(e).strip().partition("\n")[0]
+        raise ConfigError(f"no tokenizer could be loaded: {what}", where=where, fix=fix) from e
+    if not getattr(tokenizer, "is_fast", False):
+        raise ConfigError("the tokenizer has no fast version", where=where, fix=fix)
+    return HubTokenizer(tokenizer)
+
+
+class HubTokenizer:
+    """A fast tokenizer of transformers, as :class:`~xferlab.contracts.Tokenizer` asks.
+
+    Args:
+        tokenizer: a ``PreTrainedTokenizerFast``.
+
+    Attributes:
+        pad_id: token id that fills up a batch.
+        vocabulary_size: how many tokens there are.
+        largest_id: the largest token id that it can give.
+        unknown_id: token id of what is not in the vocabulary, if it has one.
+        special_ids: token ids that stand for no text.
+        fingerprint: SHA-256 of everything that decides the ids, and of the library's version.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        import tokenizers
+
+        self._tokenizer, engine = tokenizer, tokenizer.backend_tokenizer
+        engine.no_padding()
+        engine.no_truncation()
+        rules = engine.to_str()
+        self._rules, self._word_rules = rules, with_leading_blanks(rules)
+        self.pad_id = tokenizer.pad_token_id or 0
+        self.vocabulary_size = len(tokenizer)
+        self.largest_id = max(engine.get_vocab(with_added_tokens=True).values(), default=-1)
+        self.unknown_id: int | None = tokenizer.unk_token_id
+        self.special_ids: list[int] = tokenizer.all_special_ids
+        text = f"{tokenizers.__version__}\n{self.pad_id}\n{rules}"
+        self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
+
+    def encode(
+        self, texts: Sequence[Any], pairs: Sequence[str] | None, max_length: int
+    ) -> CountedEncoding:
+        """Return the token ids of texts, of text pairs, or of lists of words.
+
+        Args:
+            texts: strings, or lists of words, for which ``word_ids`` are returned too.
+            pairs: second texts; of a pair that is too long the longer text is cut first.
+            max_length: most tokens in a row, special ones included.
+        """
+        import numpy as np
+
+        are_words = bool(len(texts)) and not isinstance(texts[0], str)
+        engine = _cutting_engine(self._word_rules if are_words else self._rules, max_length)
+        # the fast one leaves out where tokens come from
+        encode = engine.encode_batch if are_words else engine.encode_batch_fast
+        sizes: list[int] = []
+        ids, segments, words, cut = [], [], [], 0
+        started = reported = time.monotonic()
+        for first in range(0, len(texts), CHUNK):
+            rows = list(texts[first : first + CHUNK])
+            if pairs is not None:
+                rows = list(zip(rows, pairs[first : first + CHUNK], strict=True))
+            done = encode(rows, is_pretokenized=are_words)
+            parts = [row.ids for row in done]
+            sizes += map(len, parts)
+            ids.append(_flat(parts))
+            segments.append(_flat([row.type_ids for row in done]))
+            if are_words:
+                words.append(_flat([[-1 if w is None else w for w in r.word_ids] for r in done]))
+            cut += sum(len(row) >= max_length and bool(row.overflowing) for row in done)
+            if time.monotonic() - reported > PATIENCE_SECONDS:
+                reported = time.monotonic()
+                told = len(sizes), len(texts), len(sizes) / (reported - started)
+                log.info("tokenised %d of %d rows, %d a second", *told)
+        lengths = np.array(sizes, dtype="int32")
+        return CountedEncoding(
+            token_ids=Ragged(_joined(ids), lengths),
+            segment_ids=Ragged(_joined(segments), lengths),
+            word_ids=Ragged(_joined(words), lengths) if are_words else None,
+            cut=cut,
+        )
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Return the text that token ids stand for, special tokens left out."""
+        return self._tokenizer.decode(list(map(int, token_ids)), skip_special_tokens=True)
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer's files into a folder, for :func:`load_tokenizer`."""
+        self._tokenizer.save_pretrained(str(folder))
+
+
+@lru_cache(maxsize=4)
+def _cutting_engine(rules: str, max_length: int) -> Any:
+    """Return an engine that cuts at ``max_length``; nobody changes it, so threads may share it."""
+    import tokenizers
+
+    engine = tokenizers.Tokenizer.from_str(rules)
+    engine.enable_truncation(max_length, strategy="longest_first")
+    return engine
+
+
+def _flat(rows: Sequence[Sequence[int]]) -> np.ndarray:
+    from itertools import chain
+
+    import numpy as np
+
+    return np.fromiter(chain.from_iterable(rows), dtype="int32")
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    import numpy as np
+
+    return np.concatenate(parts) if parts else np.zeros(0, dtype="int32")
+
+
+def encode_cached(
+    tokenizer: Tokenizer, split: Split, max_length: int, folder: Path | None = None
+) -> CountedEncoding:
+    """Return ``tokenizer.encode`` of a split, from disk where it was made before.
+
+    The file's name and header are a hash of the texts, the tokenizer's fingerprint, ``max_length``
+    and :data:`VERSION`. A file that is torn, altered or another's is made anew. It is written
+    whole, so any number of processes may share the folder.
+
+    Args:
+        tokenizer: makes the token ids.
+        split: rows to encode.
+        max_length: most tokens in a row.
+        folder: where files are kept; default ``$XFERLAB_CACHE`` or ``~/.cache/xferlab/tokens``.
+    """
+    import numpy as np
+
+    key = _key(tokenizer, split, max_length)
+    path = None
+    try:
+        folder = folder or Path(os.environ.get("XFERLAB_CACHE") or "~/.cache/xferlab/tokens")
+        path = folder.expanduser() / f"{key}.npy"
+        found = _load(path, key, len(split)) if path.exists() else None
+    except (OSError, RuntimeError) as e:
+        log.warning("token cache %s cannot be read, tokenising again: %s", path or folder, e)
+        found = None
+    if found is not None:
+        return found
+    made = tokenizer.encode(split.texts, split.pairs, max_length)
+    packed = _pack(made, key)
+    if path is not None:
+        try:
+            replace_whole(path, lambda new: np.save(new, packed, allow_pickle=False))
+        except OSError as e:
+            log.warning("token cache %s cannot be written, going on without: %s", path.parent, e)
+    return _unpack(packed)
+
+
+def _key(tokenizer: Tokenizer, split: Split, max_length: int) -> str:
+    """Return the hash of all that decides an encoding; texts that differ never share one."""
+    digest = hashlib.sha256(f"{VERSION} {max_length} {tokenizer.fingerprint}".encode())
+    for column in (split.texts, split.pairs):
+        if column is None:
+            digest.update(b"none")
+            continue
+        are_words = bool(len(column)) and not isinstance(column[0], str)
+        for part in [list(map(len, column))] if are_words else []:
+            digest.update(json.dumps(part).encode())
+        strings = [word for row in column for word in row] if are_words else column
+        digest.update(json.dumps([are_words, list(map(len, strings))]).encode())
+        digest.update("".join(strings).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def _pack(encoding: Encoding, key: str) -> np.ndarray:
+    """Return an encoding as one int32 array: header, lengths, tokens, segments, word ids."""
+    import numpy as np
+
+    lengths = row_lengths(encoding).astype("int32")
+    columns = [encoding.token_ids, encoding.segment_ids]
+    columns += [encoding.word_ids] if encoding.word_ids is not None else []
+    flat = [c.flat if isinstance(c, Ragged) else _joined(list(c)) for c in columns]
+    head = np.zeros(HEADER, dtype="int32")
+    head[:5] = MAGIC, len(lengths), int(lengths.sum()), len(columns), getattr(encoding, "cut", 0)
+    head[8:] = np.frombuffer(bytes.fromhex(key), dtype="<i4")
+    packed = np.concatenate([head, lengths, *flat]).astype("int32")
+    packed[5] = _checksum(packed)
+    return packed
+
+
+def _checksum(packed: np.ndarray) -> int:
+    """Return the CRC-32 of a packed array without its own place, as a signed number."""
+    import zlib
+
+    crc = zlib.crc32(packed[6:].data, zlib.crc32(packed[:5].data))
+    return crc - (1 << 32) if crc >= 1 << 31 else crc
+
+
+def _load(path: Path, key: str, rows: int) -> CountedEncoding | None:
+    """Return a cached encoding, memory-mapped, or None if the file is not what it should be."""
+    import numpy as np
+
+    try:
+        packed = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as e:
+        log.warning("token cache %s is damaged, tokenising again: %s", path, e)
+        return None
+    if packed.dtype == "int32" and packed.ndim == 1 and len(packed) >= HEADER + rows:
+        magic, found, tokens, columns = packed[:4].tolist()
+        whole = len(packed) == HEADER + rows + columns * tokens
+        same = packed[8:HEADER].astype("<i4").tobytes().hex() == key
+        if magic == MAGIC and found == rows and whole and same and packed[5] == _checksum(packed):
+            return _unpack(packed)
+    log.warning("token cache %s is damaged, tokenising again", path)
+    return None
+
+
+def _unpack(packed: np.ndarray) -> CountedEncoding:
+    rows, tokens, columns, cut = packed[1:5].tolist()
+    lengths, at = packed[HEADER : HEADER + rows], HEADER + rows
+    parts = [
+        Ragged(packed[at + i * tokens : at + (i + 1) * tokens], lengths) for i in range(columns)
+    ]
+    return CountedEncoding(parts[0], parts[1], parts[2] if columns == 3 else None, cut)

@@ -1,1 +1,0 @@
-"""``python -m xferlab evaluate``: a finished run on any rows: scores, and what is behind."""

@@ -1,0 +1,204 @@
+"""Pictures of confusion, calibration and residuals, readable with two classes and with many."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from xferlab.errors import printable
+from xferlab.evaluation.calibration import Calibration, Residuals
+from xferlab.evaluation.confusion import Confusion, LabelCounts
+from xferlab.plotting import BLUE, FAINT, GRID, INK, ORANGE, blank, put_title
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_CLASSES = 40
+"""Classes that a picture shows; of more, those with most mistakes."""
+MOST_NUMBERS = 12
+"""Up to so many classes the cells have counts and shares, beyond them shares alone."""
+LONGEST_NAME = 22
+PALE = "#b9d3ea"
+
+
+def confusion_picture(confusion: Confusion | LabelCounts, title: str) -> Figure:
+    """Return a heat map of classes, or bars of labels where a row may have several."""
+    if isinstance(confusion, LabelCounts):
+        return _label_bars(confusion, title)
+    return _heat_map(confusion, title)
+
+
+def _heat_map(confusion: Confusion, title: str) -> Figure:
+    import numpy as np
+    from matplotlib.colors import LinearSegmentedColormap
+
+    shown = _shown(
+        confusion.counts.sum(0) + confusion.counts.sum(1) - 2 * confusion.counts.diagonal()
+    )
+    counts, shares = (a[np.ix_(shown, shown)] for a in (confusion.counts, confusion.shares))
+    n = len(shown)
+    side = max(300, min(34 if n > MOST_NUMBERS else 78, 1300 // n) * n)
+    figure, axes = blank(side + 230, side + 190)
+    colours = LinearSegmentedColormap.from_list("shares", ["#ffffff", BLUE])
+    axes.imshow(shares, cmap=colours, vmin=0, vmax=1, aspect="equal")
+    for i in range(n):
+        for j in range(n):
+            text = _cell_text(counts[i, j], shares[i, j], n)
+            colour = "white" if shares[i, j] > 0.55 else INK
+            size = 10 if n <= MOST_NUMBERS else 7
+            axes.text(j, i, text, ha="center", va="center", fontsize=size, color=colour)
+    names = [_short(confusion.names[i]) for i in shown]
+    axes.set_xticks(range(n), names, rotation=90 if n > 4 else 0, fontsize=9, color=INK)
+    axes.set_yticks(range(n), names, fontsize=9, color=INK)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.spines[:].set_visible(False)
+    axes.set_xticks(np.arange(-0.5, n), minor=True)
+    axes.set_yticks(np.arange(-0.5, n), minor=True)
+    axes.grid(which="minor", color=GRID, linewidth=0.6)
+    axes.tick_params(which="both", length=0)
+    left_out = len(confusion.names) - n
+    more = f"{int(confusion.counts.sum()):,} {confusion.unit}; % of the true class"
+    more += f"; {left_out} classes with fewer mistakes left out" if left_out else ""
+    _title(figure, axes, title, more)
+    return figure
+
+
+def _cell_text(count: int, share: float, classes: int) -> str:
+    if not count:
+        return ""
+    percent = f"{share:.0%}" if share >= 0.005 else "<1%"
+    if classes <= MOST_NUMBERS:
+        return f"{count:,}\n{percent}"
+    return percent.rstrip("%") if share >= 0.005 else ""
+
+
+def _label_bars(counts: LabelCounts, title: str) -> Figure:
+    """Draw a bar a label: how many of its rows were found, were missed, were wrongly added."""
+    import numpy as np
+
+    support = counts.found + counts.missed
+    shown = _shown(support + counts.wrong)
+    shown = shown[np.argsort(support[shown], kind="stable")]
+    figure, axes = blank(900, 150 + 24 * len(shown))
+    places = np.arange(len(shown))
+    parts = (("found", counts.found, BLUE), ("missed", counts.missed, PALE))
+    left = np.zeros(len(shown))
+    for name, values, colour in parts:
+        axes.barh(places, values[shown], left=left, height=0.7, color=colour, label=name)
+        left += values[shown]
+    axes.barh(places, -counts.wrong[shown], height=0.7, color=ORANGE, label="predicted, not there")
+    axes.axvline(0, color=FAINT, linewidth=0.8)
+    for place, i in enumerate(shown):
+        told = f" {counts.found[i]:,} of {support[i]:,}"
+        axes.text(left[place], place, told, va="center", fontsize=8, color=FAINT)
+    axes.set_yticks(places, [_short(counts.names[i]) for i in shown], fontsize=9, color=INK)
+    axes.set_ylim(-0.7, len(shown) - 0.3)
+    axes.margins(x=0.1)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{abs(value):,.0f}")
+    axes.set_xlabel("rows")
+    axes.legend(loc="lower right", frameon=False, fontsize=9, labelcolor=INK)
+    left_out = len(counts.names) - len(shown)
+    more = f"; {left_out} rarer labels left out" if left_out else ""
+    _title(figure, axes, title, f"{counts.rows:,} rows, each label for itself{more}")
+    return figure
+
+
+def calibration_picture(calibration: Calibration, title: str) -> Figure:
+    """Return a reliability diagram above the number of probabilities in each bin."""
+    import numpy as np
+
+    figure, axes = blank(640, 640)
+    figure.delaxes(axes)
+    grid = figure.add_gridspec(2, 1, height_ratios=(4, 1))
+    top, below = (_quiet(figure.add_subplot(grid[i])) for i in range(2))
+    top.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle="--")
+    full = calibration.count > 0
+    x, y = calibration.confidence[full], calibration.share[full]
+    ends = np.abs(np.stack([calibration.low[full], calibration.high[full]]) - y)
+    top.errorbar(x, y, ends, color=BLUE, fmt="o-", markersize=5, linewidth=1.5, elinewidth=1)
+    top.set_ylabel(f"how often {calibration.about}")
+    top.set_ylim(-0.02, 1.02)
+    edges = np.arange(len(calibration.count)) / len(calibration.count)
+    below.bar(edges, calibration.count, 1 / len(edges), align="edge", color=PALE, edgecolor="white")
+    below.set_ylabel(calibration.unit)
+    if calibration.count.max(initial=0) > 50 * max(1, np.median(calibration.count[full])):
+        below.set_yscale("log")
+    else:
+        below.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    for each in (top, below):
+        each.set_xlim(0, 1)
+    below.set_xlabel("probability that the model gives")
+    total = int(calibration.count.sum())
+    error = f"{total:,} {calibration.unit}; expected calibration error {calibration.error:.3f}"
+    _title(figure, top, title, error)
+    return figure
+
+
+def residuals_picture(residuals: Residuals, title: str) -> Figure:
+    """Return values beside labels, and their errors along the values."""
+    import numpy as np
+
+    figure, axes = blank(1000, 470)
+    figure.delaxes(axes)
+    left, right = (_quiet(figure.add_subplot(1, 2, i)) for i in (1, 2))
+    labels, values = residuals.labels, residuals.values
+    look: dict[str, Any] = {"s": 12, "color": BLUE, "linewidths": 0, "alpha": _alpha(len(labels))}
+    ends = [min(labels.min(), values.min()), max(labels.max(), values.max())]
+    left.plot(ends, ends, color=FAINT, linewidth=1, linestyle="--")
+    left.scatter(labels, values, **look)
+    left.set_xlabel("label")
+    left.set_ylabel("predicted value")
+    right.axhline(0, color=FAINT, linewidth=1, linestyle="--")
+    right.scatter(values, values - labels, **look)
+    order = np.argsort(values, kind="stable")
+    parts = [part for part in np.array_split(order, 10) if len(part)]
+    middle = [float(values[p].mean()) for p in parts]
+    error = [float((values[p] - labels[p]).mean()) for p in parts]
+    right.plot(middle, error, color=ORANGE, marker="o", markersize=4, label="mean of a tenth")
+    right.legend(loc="best", frameon=False, fontsize=9, labelcolor=INK)
+    right.set_xlabel("predicted value")
+    right.set_ylabel("predicted value - label")
+    rms = float(np.sqrt(((values - labels) ** 2).mean()))
+    _title(figure, left, title, "")
+    put_title(right, "", f"{len(labels):,} rows; root mean square error {rms:.3f}")
+    return figure
+
+
+def _alpha(points: int) -> float:
+    return max(0.05, min(0.6, 600 / max(points, 1)))
+
+
+def _quiet(axes: Axes) -> Axes:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GRID)
+    axes.tick_params(colors=FAINT, labelsize=9, length=3, color=GRID)
+    axes.xaxis.label.set_color(FAINT)
+    axes.yaxis.label.set_color(FAINT)
+    axes.set_axisbelow(True)
+    return axes
+
+
+def _title(figure: Any, axes: Axes, title: str, more: str) -> None:
+    """Write a title and a line below it, which two classes leave room for."""
+    put_title(axes, "")
+    axes.set_title(f"{_dollarless(title)}\n", loc="left", fontsize=11, fontweight="bold", color=INK)
+    axes.annotate(more, (0, 1), (0, 8), xycoords="axes fraction", textcoords="offset points",
+                  fontsize=9, color=FAINT)  # fmt: skip
+
+
+def _shown(weight: Any) -> Any:
+    """Return the positions of the MOST_CLASSES largest weights, in order of position."""
+    import numpy as np
+
+    return np.sort(np.argsort(-weight, kind="stable")[:MOST_CLASSES])
+
+
+def _short(name: str) -> str:
+    shown = printable(name)
+    return _dollarless(shown if len(shown) <= LONGEST_NAME else f"{shown[: LONGEST_NAME - 3]}...")
+
+
+def _dollarless(text: str) -> str:
+    """Return a text that matplotlib does not take for a formula."""
+    return text.replace("$", r"\$")

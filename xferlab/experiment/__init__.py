@@ -1,0 +1,1 @@
+"""One run: its inputs prepared, trained and recorded; the LR range test."""

@@ -1,0 +1,116 @@
+"""What every run needs before its network: rows that were looked at, weights on disk, a backend."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable
+from dataclasses import fields, replace
+
+from xferlab.checks.data import inspect_data
+from xferlab.compatibility import refuse_other_labels
+from xferlab.config.recipe import Recipe, fitted_to
+from xferlab.contracts import TaskSpec, TextData, TextModel
+from xferlab.errors import ConfigError, XferlabError, kept_in, raise_together
+from xferlab.models.limits import refuse_length
+from xferlab.training.assemble import length_of_run
+from xferlab.training.backend import prepare_backend
+
+log = logging.getLogger("xferlab")
+INPUTS = ("data", "model", "transfer", "loss", "metric", "train")
+"""Parts of a config that decide whether its data, checkpoint and blocks fit together."""
+
+
+def prepare(recipe: Recipe) -> tuple[Recipe, TextData]:
+    """Check what :func:`prepare_inputs` checks, then make the backend ready and seeded.
+
+    TensorFlow is imported last, so mistakes in the data and in the checkpoint show at once.
+
+    Returns:
+        The recipe with the task's own metrics where none was chosen, and the data.
+    """
+    recipe, data = prepare_inputs(recipe)
+    prepare_backend(recipe.train, recipe.seed)
+    return recipe, data
+
+
+def prepare_inputs(recipe: Recipe) -> tuple[Recipe, TextData]:
+    """Build and check the data, fetch the weights, and refuse what does not fit together.
+
+    Nothing here imports TensorFlow. It is all that ``check`` does beyond the config.
+
+    Raises:
+        ConfigError: what training would refuse before its first step.
+    """
+    data = recipe.data.build(recipe.seed)
+    inspect_data(recipe.data, data)
+    recipe = fitted_to(recipe, data.spec.task)
+    _refuse_other_labels(recipe, data.spec)
+    if hasattr(recipe.model, "fetch"):
+        recipe.model.fetch()
+    if hasattr(recipe.model, "longest"):
+        data = _fitted_length(recipe, data, recipe.model.longest())
+    if hasattr(recipe.model, "check"):
+        _refuse_blocks(recipe, data.spec, recipe.model.check(data.spec))
+    return recipe, data
+
+
+def check_inputs(recipes: Iterable[Recipe]) -> None:
+    """Check what every run needs of its inputs, once for recipes that differ in other settings.
+
+    Raises:
+        ConfigError: what training would refuse before its first step; all recipes' together.
+    """
+    seen: set[str] = set()
+    mistakes: list[XferlabError] = []
+    for recipe in recipes:
+        inputs = json.dumps([recipe.config.get(key) for key in INPUTS], default=str)
+        if inputs not in seen:
+            seen.add(inputs)
+            with kept_in(mistakes):
+                prepare_inputs(recipe)
+    raise_together(mistakes)
+
+
+def _refuse_other_labels(recipe: Recipe, spec: TaskSpec) -> None:
+    refuse_other_labels("loss", "loss", recipe.loss, spec)
+    for name, metric in recipe.metrics.items():
+        refuse_other_labels(f"metric.{name}", "metric", metric, spec)
+        if hasattr(metric, "check"):
+            metric.check(spec)
+
+
+def _fitted_length(recipe: Recipe, data: TextData, positions: int) -> TextData:
+    """Return the data with a ``max_length`` that the model has positions for.
+
+    A default of ours is adjusted, and that is reported; a length that somebody chose is refused.
+    """
+    asked = data.spec.max_length
+    default = next((f.default for f in fields(recipe.data) if f.name == "max_length"), None)
+    if asked <= positions or asked != default:
+        refuse_length(asked, positions)
+        return data
+    log.warning(
+        "note       data.max_length is %d, not its default of %d: this model has no more positions",
+        positions,
+        asked,
+    )
+    return replace(data, spec=replace(data.spec, max_length=positions))
+
+
+def _refuse_blocks(recipe: Recipe, spec: TaskSpec, blocks: tuple[str, ...]) -> None:
+    """Raise ConfigError if the transfer strategy refuses a model of these blocks.
+
+    There is no network yet. A strategy that needs one is asked when there is.
+    """
+    model = TextModel(network=None, tokenizer=None, blocks=dict.fromkeys(blocks, ("",)))  # type: ignore[arg-type]
+    steps = -(-spec.train_size // recipe.train.batch_size)
+    _, budget = length_of_run(recipe.train, steps)
+    try:
+        recipe.transfer.apply(model, budget)
+    except ConfigError:
+        raise
+    except ValueError as e:
+        raise ConfigError(str(e), where="transfer", fix="change transfer") from e
+    except Exception:  # noqa: BLE001 - it asked the network that is not there
+        return

@@ -1,0 +1,144 @@
+"""A folder that transformers' own classes and ``pipeline`` load in PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xferlab.contracts import Task, TaskSpec
+from xferlab.errors import ConfigError
+from xferlab.export.model_card import model_card
+from xferlab.export.output_folder import write_plain
+from xferlab.export.serving_function import Answer
+from xferlab.inference.predictions import probabilities_of
+from xferlab.io.safetensors import read_tensor
+from xferlab.models.checkpoint import resolve
+from xferlab.models.encoder_config import EncoderConfig, read_encoder_config
+from xferlab.models.heads import (
+    class_name,
+    first_token_dense,
+    head_names,
+    head_tensors,
+)
+from xferlab.models.saved_encoder import SHAPE
+from xferlab.models.to_transformers import config_table, encoder_tensors
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from xferlab.inference.run import Run
+
+_PROBLEMS = {
+    Task.one_label: "single_label_classification",
+    Task.multi_label: "multi_label_classification",
+    Task.regression: "regression",
+}
+
+
+def refuse(run: Run) -> None:
+    """Raise ConfigError, before TensorFlow is imported, if no class of transformers can do it."""
+    kept = run.folder / "model"
+    known = (kept / SHAPE).is_file() and resolve(str(kept), weights=False)
+    if not known:
+        raise ConfigError(
+            f"transformers has no class for model={run.config['model'].get('name')}",
+            where=f"{run.folder}: model",
+            fix="--to keras|saved_model|onnx|litert, or train model=encoder with pooling=first",
+        )
+    pooling = getattr(run.plugin("model"), "pooling", None)
+    if run.spec.task is not Task.tagging and getattr(pooling, "name", "first") != "first":
+        raise _no_class_pools(run)
+
+
+def _no_class_pools(run: Run) -> ConfigError:
+    return ConfigError(
+        "no class of transformers has a head on the mean of all tokens (pooling=mean)",
+        where=f"{run.folder}: model.pooling",
+        fix="--to keras|saved_model|onnx|litert, or train with model.pooling=first",
+    )
+
+
+def write(run: Run, folder: Path) -> None:
+    """Write ``config.json``, ``model.safetensors`` and ``README.md``."""
+    from safetensors.numpy import save_file
+
+    network, spec = run.model.network, run.spec
+    config = encoder_config(run)
+    names = {layer.name for layer in network.layers}
+    if "head_mean" in names:
+        raise _no_class_pools(run)
+    tagging = spec.task is Task.tagging
+    tensors = encoder_tensors(network, config) | head_tensors(network, config, tagging)
+    save_file(tensors, str(folder / "model.safetensors"), metadata={"format": "pt"})
+    dropout = float(network.get_layer("head_dropout").rate) if "head_dropout" in names else 0.0
+    table = config_json(config, spec, run.model.tokenizer.pad_id, dropout)
+    write_plain(folder, "config.json", table)
+    (folder / "README.md").write_text(model_card(run), encoding="utf-8")
+
+
+def encoder_config(run: Run) -> EncoderConfig:
+    """Return what the run's encoder was built by."""
+    kept = str(run.folder / "model")
+    return read_encoder_config(resolve(kept, weights=False).config, kept)
+
+
+def config_json(
+    config: EncoderConfig, spec: TaskSpec, pad_id: int, dropout: float
+) -> dict[str, Any]:
+    """Return the content of ``config.json``: encoder, class, labels, problem.
+
+    Args:
+        config: the encoder.
+        spec: the task.
+        pad_id: token id of padding.
+        dropout: rate before the head's output.
+    """
+    tagging = spec.task is Task.tagging
+    names = spec.class_names or ("value",)
+    table = {
+        "architectures": [class_name(config.architecture, tagging)],
+        **config_table(config, pad_id),
+        "id2label": {str(i): name for i, name in enumerate(names)},
+        "label2id": {name: i for i, name in enumerate(names)},
+        "dtype": "float32",
+    }
+    rates = {"albert": "classifier_dropout_prob", "distilbert": "seq_classif_dropout"}
+    table[rates.get(config.architecture, "classifier_dropout")] = dropout
+    if not tagging:
+        table["problem_type"] = _PROBLEMS[spec.task]
+    return table
+
+
+def read(folder: Path, spec: TaskSpec) -> Answer:
+    """Return what the files in ``folder`` compute, read back by this project's own loader.
+
+    The encoder is built anew by the written ``config.json`` from the written tensors; the head is
+    computed here from its tensors.
+    """
+    from xferlab.models.encoder import load_encoder
+
+    checkpoint = resolve(str(folder))
+    encoder = load_encoder(checkpoint)
+    config = read_encoder_config(checkpoint.config, str(folder))
+    stems = [stem for stem in head_names(config, spec.task is Task.tagging) if stem]
+    heads = {f"{s}.{w}": read_tensor(checkpoint.tensors[f"{s}.{w}"])
+             for s in stems for w in ("weight", "bias")}  # fmt: skip
+
+    def linear(stem: str, x: Any) -> Any:
+        return x @ heads[f"{stem}.weight"].T + heads[f"{stem}.bias"]
+
+    def answer(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        import numpy as np
+
+        found = encoder.backbone(dict(inputs), training=False)
+        x = np.asarray(found["sequence_output"])
+        if len(stems) == 2 and encoder.pooled_output is not None:
+            x = np.asarray(found["pooled_output"])
+        elif len(stems) == 2:
+            x = linear(stems[0], x[:, 0])
+            relu = first_token_dense(config.architecture)[1] == "relu"
+            x = np.maximum(x, 0) if relu else np.tanh(x)
+        return probabilities_of(spec, linear(stems[-1], x))
+
+    return answer

@@ -1,0 +1,182 @@
+"""Whether an export says what its run says: the largest difference over many texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xferlab.contracts import Encoding, Split, Task, TaskSpec
+from xferlab.data.batching import batch_arrays, evaluation_batches
+from xferlab.data.tokenizer import HubTokenizer, load_tokenizer
+from xferlab.errors import ConfigError, RunError
+from xferlab.export.serving_function import Answer
+from xferlab.inference.predictions import probabilities_of
+from xferlab.inference.run import Run
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MOST_TEXTS = 1000
+"""Texts that are compared; more would not tell more."""
+
+TOLERANCE = {"float32": 1e-4}
+"""Largest difference of probabilities by the run's precision; a regression's is relative.
+
+float32 sums in another order differ by some 1e-7 a layer. An export computes in float32 what a run
+in half precision computed with 8 to 11 bits.
+"""
+TOLERANCE_HALF = 2e-2
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was compared and how far apart it was.
+
+    Attributes:
+        texts: how many rows.
+        source: where they came from, in words.
+        largest: the largest absolute difference of a probability, or of a value.
+        tolerance: what it may be.
+    """
+
+    texts: int
+    source: str
+    largest: float
+    tolerance: float
+
+    def record(self) -> dict[str, Any]:
+        """Return plain data for ``export.json``."""
+        return {
+            "texts": self.texts,
+            "texts_from": self.source,
+            "largest_difference": self.largest,
+            "tolerance": self.tolerance,
+        }
+
+
+def compare(run: Run, answer: Answer, folder: Path, rows: Split, source: str) -> Comparison:
+    """Compare an export with its run, both from the same texts on, each with its own tokenizer.
+
+    Args:
+        run: the run, in its own precision.
+        answer: the exported network, as :data:`Answer` says.
+        folder: where the exported tokenizer is.
+        rows: texts, without labels.
+        source: where the texts came from, in words.
+
+    Raises:
+        RunError: the tokenizers differ, or the answers by more than the tolerance.
+    """
+    import numpy as np
+
+    spec, model = run.spec, run.model
+    ours, theirs = (
+        tokenizer.encode(rows.texts, rows.pairs, spec.max_length)
+        for tokenizer in (model.tokenizer, load_tokenizer(folder))
+    )
+    _refuse_other_tokens(ours, theirs, folder)
+    encoding = Encoding(theirs.token_ids, theirs.segment_ids)
+    largest, scale = 0.0, 1.0
+    for batch in evaluation_batches(encoding, 64):
+        arrays, _ = batch_arrays(
+            encoding, np.zeros(len(rows), "int8"), batch, model.tokenizer.pad_id
+        )
+        inputs = {name: arrays[name] for name in model.network.input}
+        expected = _said(model.network, spec, inputs)
+        found = np.asarray(answer(inputs), dtype="float32")
+        if found.shape != expected.shape:
+            raise _differs(folder, f"its answer has the shape {found.shape}, not {expected.shape}")
+        real = inputs["padding_mask"] == 1 if spec.task is Task.tagging else slice(None)
+        gap = np.abs(found[real] - expected[real])
+        largest = max(largest, float(np.where(np.isnan(gap), np.inf, gap).max(initial=0)))
+        if spec.task is Task.regression:
+            scale = max(scale, float(np.abs(expected).max(initial=0)))
+    precision = str(run.config["train"].get("precision", "float32"))
+    tolerance = TOLERANCE.get(precision, TOLERANCE_HALF) * scale
+    if not largest <= tolerance:
+        raise _differs(folder, f"by {largest:.2g} on {source}, more than {tolerance:.2g}")
+    return Comparison(len(rows), source, largest, tolerance)
+
+
+def _said(network: Any, spec: TaskSpec, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    import numpy as np
+
+    outputs = np.asarray(network(inputs, training=False), dtype="float32")
+    return probabilities_of(spec, outputs)
+
+
+def _refuse_other_tokens(ours: Encoding, theirs: Encoding, folder: Path) -> None:
+    for ids, others in ((ours.token_ids, theirs.token_ids), (ours.segment_ids, theirs.segment_ids)):
+        for row, (one, other) in enumerate(zip(ids, others, strict=True)):
+            if list(one) != list(other):
+                raise _differs(folder, f"its tokenizer makes other tokens of text {row + 1}")
+
+
+def _differs(folder: Path, how: str) -> RunError:
+    return RunError(
+        f"the export does not say what the run says: {how}",
+        where=str(folder),
+        fix="nothing was kept; please report it with the versions in the run's run.json",
+    )
+
+
+def texts_of_file(path: Path, spec: TaskSpec) -> Split:
+    """Return the first texts of a file with one a line; a tab stands between those of a pair.
+
+    Raises:
+        ConfigError: it is not there, is not UTF-8, or a line is no pair.
+    """
+    try:
+        with path.open(encoding="utf-8") as stream:
+            lines = [line.rstrip("\n") for line, _ in zip(stream, range(MOST_TEXTS), strict=False)]
+    except (OSError, UnicodeDecodeError) as e:
+        what = e.strerror if isinstance(e, OSError) else "it is not UTF-8"
+        raise ConfigError(
+            f"the texts cannot be read: {what}",
+            where=f"--texts {path}",
+            fix="give a file with one text a line",
+        ) from e
+    if not lines:
+        raise ConfigError("the file is empty", where=f"--texts {path}", fix="one text a line")
+    if not spec.has_pairs:
+        return _split(lines, None, spec)
+    for number, line in enumerate(lines, 1):
+        if line.count("\t") != 1:
+            raise ConfigError(
+                f"line {number} has {line.count(chr(9))} tabs; the run was trained on pairs",
+                where=f"--texts {path}",
+                fix="one tab between the two texts of each line",
+            )
+    firsts, seconds = zip(*(line.split("\t") for line in lines), strict=True)
+    return _split(list(firsts), list(seconds), spec)
+
+
+def made_up_texts(run: Run, count: int = MOST_TEXTS) -> Split:
+    """Return texts of words drawn from the vocabulary, short and long ones, always the same.
+
+    They have any token and any length that the run could meet, so they try more of an export than
+    a task's own texts; and a run folder alone is enough for them.
+    """
+    import numpy as np
+
+    spec, tokenizer = run.spec, run.model.tokenizer
+    if not isinstance(tokenizer, HubTokenizer):
+        raise ConfigError(
+            "no texts can be made up with this run's tokenizer", where="--texts",
+            fix="--texts FILE, one text a line",
+        )  # fmt: skip
+    random = np.random.default_rng(0)
+    sizes = np.exp(random.uniform(0, np.log(spec.max_length + 1), (count, 2))).astype(int)
+    texts = [
+        [tokenizer.decode(random.integers(0, tokenizer.vocabulary_size, n)) for n in pair]
+        for pair in sizes
+    ]
+    pairs = [second for _, second in texts] if spec.has_pairs else None
+    return _split([first for first, _ in texts], pairs, spec)
+
+
+def _split(texts: list[str], pairs: Sequence[str] | None, spec: TaskSpec) -> Split:
+    words = [text.split() or ["."] for text in texts]
+    return Split(words if spec.task is Task.tagging else texts, None, pairs)

@@ -1,0 +1,89 @@
+"""An evaluation on disk: a folder of files, whole, and a run of its own in TensorBoard."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from xferlab.evaluation.split_evaluation import Evaluation
+from xferlab.io.atomic import PARTIAL, write_whole
+from xferlab.runs.folder_access import own_place
+
+FOLDER = "evaluations"
+
+
+def keep(evaluation: Evaluation, run_folder: Path, record: Mapping[str, Any]) -> Path:
+    """Write an evaluation below a run's folder, in place of an earlier one of that name.
+
+    Every file is written aside first: a reader sees the old folder or the new one.
+
+    Args:
+        evaluation: what to write.
+        run_folder: the run's.
+        record: the content of ``metrics.json``.
+
+    Returns:
+        The evaluation's folder.
+    """
+    folder, board = places_of(run_folder, evaluation.name)
+    pictures = evaluation.pictures(f"{run_folder.resolve().name}  {evaluation.name}")
+    files: dict[str, str | bytes] = {**evaluation.files(record), **pictures}
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=folder.parent))
+    try:
+        aside.chmod(0o777 & ~_umask())
+        for name, content in files.items():
+            write_whole(aside / name, content)
+        if folder.exists():
+            old = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=folder.parent))
+            folder.rename(old / folder.name)
+            aside.rename(folder)
+            shutil.rmtree(old)
+        else:
+            aside.rename(folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    _log(evaluation, board, pictures)
+    return folder
+
+
+def places_of(run_folder: Path, name: str) -> tuple[Path, Path]:
+    """Return where an evaluation is written, and where its TensorBoard log is.
+
+    Raises:
+        ConfigError: one of them lies behind a link.
+    """
+    board = own_place(run_folder, "tensorboard", f"evaluation-{name}")
+    return own_place(run_folder, FOLDER, name), board
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _log(evaluation: Evaluation, folder: Path, pictures: Mapping[str, bytes]) -> None:
+    """Write scores, pictures, report and mistakes as a run of TensorBoard's."""
+    import tensorflow as tf
+
+    shutil.rmtree(folder, ignore_errors=True)
+    writer = tf.summary.create_file_writer(str(folder))
+    with writer.as_default(step=0):
+        for name, score in evaluation.scores.items():
+            tf.summary.scalar(name, score.value)
+            if score.low is not None and score.high is not None:
+                tf.summary.scalar(f"{name}/low", score.low)
+                tf.summary.scalar(f"{name}/high", score.high)
+        for name, png in pictures.items():
+            picture = tf.io.decode_png(png, channels=3)[tf.newaxis]
+            tf.summary.image(name.partition(".")[0], picture)
+        if not evaluation.is_regression:
+            report = evaluation.report.text()
+            tf.summary.text("report", "\n".join(f"    {line}" for line in report.splitlines()))
+        tf.summary.text("mistakes", evaluation.mistakes.markdown())
+    writer.close()

@@ -1,0 +1,203 @@
+"""What a finished run's folder says, believed only after it was looked at.
+
+The folder may be a stranger's: nothing in it is run, no link leads out of it, every value has the
+type that it should have, and all of it is checked before TensorFlow is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from xferlab.config.allowlist import read_config_data
+from xferlab.contracts import Budget, Emits, Task, TaskSpec
+from xferlab.data.paths import nearest_file
+from xferlab.errors import ConfigError, did_you_mean
+from xferlab.io.atomic import sha256_of
+from xferlab.io.records import damaged, read_record
+from xferlab.runs.lock import is_locked
+from xferlab.runs.metadata import FORMAT, METRICS, RUN, read_status
+from xferlab.training.weights import read_weights_header
+
+LARGEST_RECORD = 50_000_000  # bytes of a record; one with 10,000 class names has a hundredth
+WEIGHTS = ("best", "last")
+"""Of the epoch with the best monitored value, and of the last one."""
+AGAIN = "copy the whole run folder again"
+
+
+def _one_of(words: type[Enum]) -> re.Pattern[str]:
+    return re.compile("|".join(str(word.value) for word in words))
+
+
+SIZE = range(1, 2**40)
+VERSION = {"format?": int, "versions?": {"xferlab?": str}}
+_TASK: Any = RUN["task"]
+RECORD = RUN | {
+    "format": int,
+    "task": _TASK
+    | {"task": _one_of(Task), "emits": _one_of(Emits), "rows": {"train": SIZE}, "max_length": SIZE},
+    "model": {"*": str},
+    "plan": {"epochs": SIZE, "steps": SIZE, "steps_per_epoch": SIZE},
+}
+RESULT = METRICS | {"weights": re.compile("best|last"), "sha256": {"*": str}}
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The checked content of a finished run's folder; no Keras object yet.
+
+    Attributes:
+        folder: where it is.
+        record: its ``run.json``.
+        metrics: its ``metrics.json``.
+        config: its ``config.yaml``, plain data.
+        spec: what the data said about the task, and what the model emits.
+        budget: how long training was to last.
+        weights: the file of the weights that count, the best or the last.
+        digest: SHA-256 of that file.
+    """
+
+    folder: Path
+    record: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    config: Mapping[str, Any]
+    spec: TaskSpec
+    budget: Budget
+    weights: Path
+    digest: str
+
+
+def read_folder(folder: Path, weights: str | None = None) -> RunFolder:
+    """Check a run's folder and return what it says.
+
+    Args:
+        folder: the run's.
+        weights: ``best`` or ``last``; None for those that the run's scores are of.
+
+    Raises:
+        ConfigError: there is no finished run, it is of another version, or a file is missing,
+            damaged, or no file of its own.
+    """
+    _refuse_no_run(folder)
+    _refuse_other_format(folder)
+    record = read_record(folder / "run.json", RECORD, largest=LARGEST_RECORD)
+    _refuse_unfinished(folder)
+    metrics = read_record(folder / "metrics.json", RESULT, largest=LARGEST_RECORD)
+    config = read_config_data(own_file(folder, "config.yaml"))
+    for name, digest in record["model"].items():
+        _refuse_changed(own_file(folder, f"model/{name}"), digest)
+    kept = {path.name for path in (folder / "model").glob("*")}
+    for name in sorted(kept - record["model"].keys()):
+        raise damaged(folder / "run.json", f"run.json does not know the file model/{name}")
+    path = own_file(folder, f"checkpoints/{_chosen(weights) or metrics['weights']}.safetensors")
+    read_weights_header(path)
+    digest = metrics["sha256"].get(path.name, "none")
+    _refuse_changed(path, digest)
+    plan = record["plan"]
+    return RunFolder(
+        folder=folder,
+        record=record,
+        metrics=metrics,
+        config=config,
+        spec=_spec(folder, record),
+        budget=Budget(plan["epochs"], plan["steps_per_epoch"], plan["steps"]),
+        weights=path,
+        digest=digest,
+    )
+
+
+def _chosen(weights: str | None) -> str | None:
+    if weights is None or weights in WEIGHTS:
+        return weights
+    raise ConfigError(
+        f"a run keeps no '{weights}' weights", where="weights", fix=did_you_mean(weights, WEIGHTS)
+    )
+
+
+def own_file(folder: Path, name: str) -> Path:
+    """Return the path of a run's file; it is there, an ordinary file, and inside the folder."""
+    path = folder / name
+    try:
+        real = path.resolve()
+        real.stat()
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as e:  # a name with a NUL, or of 5,000 letters
+        what = f"no file can have the name {name[:60]!r}"
+        raise ConfigError(what, where=str(folder), fix=AGAIN) from e
+    if Path(name).is_absolute() or not real.is_relative_to(folder.resolve()):
+        raise ConfigError(f"{name} leads out of the run's folder", where=str(folder), fix=AGAIN)
+    if not real.is_file():
+        what = "is no ordinary file" if real.exists() else "is missing"
+        raise ConfigError(f"{name} {what} in this run's folder", where=str(folder), fix=AGAIN)
+    return path
+
+
+def _refuse_no_run(folder: Path) -> None:
+    if not os.path.isdir(folder):
+        raise ConfigError(f"there is no folder {folder}", where="RUN", fix=nearest_file(folder))
+    if (folder / "sweep.json").exists():
+        raise ConfigError(
+            "this is a sweep's folder, with one run in each folder below it",
+            where=str(folder),
+            fix=f"python -m xferlab report {folder}  names them; then give one: {folder}/ID",
+        )
+    if not (folder / "run.json").exists() and not (folder / "status.json").exists():
+        raise ConfigError(
+            "there is no run in this folder (no run.json)",
+            where=str(folder),
+            fix="name a run's folder, as in outputs/runs/<when>-<id>",
+        )
+
+
+def _refuse_other_format(folder: Path) -> None:
+    record = read_record(folder / "run.json", VERSION, largest=LARGEST_RECORD)
+    found, versions = record.get("format", 0), record.get("versions", {})
+    if found == FORMAT:
+        return
+    age = "a newer" if found > FORMAT else "an older"
+    raise ConfigError(
+        f"{age} xferlab wrote this run's folder: its format is {found}, this one reads {FORMAT}",
+        where=f"{folder}/run.json",
+        fix=f"use xferlab {versions.get('xferlab', 'as it was then')}, or train it again here",
+    )
+
+
+def _refuse_unfinished(folder: Path) -> None:
+    status = read_status(folder)["status"]
+    if status == "finished":
+        return
+    if is_locked(folder):
+        what, fix = "this run is still at work, its weights are not final", "wait until it ends"
+    else:
+        what = f"this run has not finished ({status}): it has no final weights"
+        fix = f"python -m xferlab --recover={folder}  goes on with it"
+    raise ConfigError(what, where=str(folder), fix=fix)
+
+
+def _refuse_changed(path: Path, digest: Any) -> None:
+    if sha256_of(path) != digest:
+        raise ConfigError(
+            f"{path.name} is damaged: it is not what the run wrote", where=str(path), fix=AGAIN
+        )
+
+
+def _spec(folder: Path, record: Mapping[str, Any]) -> TaskSpec:
+    task = record["task"]
+    spec = TaskSpec(
+        task=Task(task["task"]),
+        class_names=tuple(task["class_names"]),
+        train_size=task["rows"]["train"],
+        max_length=task["max_length"],
+        has_pairs=task["pairs"],
+        class_counts=tuple(task["class_counts"]),
+        emits=Emits(task["emits"]),
+    )
+    if (spec.task is Task.regression) != (not spec.class_names):
+        raise damaged(folder / "run.json", "run.json is damaged: its task does not fit its classes")
+    return spec

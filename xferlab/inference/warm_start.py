@@ -1,0 +1,136 @@
+"""A new network that starts from the trained weights of an earlier run's."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from xferlab.contracts import TaskSpec, TextModel
+from xferlab.errors import ConfigError
+from xferlab.inference.run import Run, load_run
+from xferlab.io.atomic import digest_of
+from xferlab.io.records import damaged, read_record
+from xferlab.registry import REGISTRY
+
+BASE = "from_run.json"
+"""The config node of the model plugin that made the network at first, in a run's ``model``."""
+WHERE = "model.run"
+
+
+def earlier_run(folder: str) -> Run:
+    """Return the finished run in ``folder``, with the places of mistakes named by the config."""
+    try:
+        return load_run(Path(folder).expanduser())
+    except ConfigError as e:
+        raise ConfigError(e.what, where=f"{WHERE}={folder} ({e.where})", fix=e.fix) from e
+
+
+def identity_of(folder: str) -> str:
+    """Return what tells an earlier run's weights from all others: their SHA-256, wherever they are.
+
+    Where the run cannot be read that is its path; whoever trains from it is told so then.
+    """
+    try:
+        path = Path(folder).expanduser() / "metrics.json"
+        record = read_record(path, {"weights": str, "sha256": {"*": str}})
+        return str(record["sha256"][f"{record['weights']}.safetensors"])
+    except (ConfigError, KeyError, RuntimeError, ValueError):
+        return folder
+
+
+def content_of_run(folder: str) -> dict[str, str]:
+    """Return the digest of the earlier run's weights, and of each file that its model needs.
+
+    Raises:
+        ConfigError: there is no such run.
+    """
+    run = earlier_run(folder)
+    kept = {name: digest_of([run.folder / "model" / name]) for name in run.record["model"]}
+    return {f"run: {name}": digest for name, digest in kept.items()} | {
+        "run: weights": digest_of([run.content.weights])
+    }
+
+
+def continued(run: Run, spec: TaskSpec, *, keep_head: bool) -> TextModel:
+    """Return a new network for ``spec`` whose blocks below the head have the run's weights.
+
+    A block that the run's network does not have, such as the pooler after tagging, is fresh.
+
+    Args:
+        run: the earlier run.
+        spec: the new task.
+        keep_head: take the head's weights too.
+
+    Raises:
+        ConfigError: the head is to be kept for other classes, or a block does not fit.
+    """
+    if keep_head:
+        _refuse_other_classes(run.spec, spec)
+    plugin, kept = run.plugin("model"), run.folder / "model"
+    model = plugin.restore(spec, kept) if hasattr(plugin, "restore") else plugin.build(spec)
+    *body, head = model.blocks
+    wanted = [*body, head] if keep_head else body
+    taken = [block for block in wanted if model.blocks[block] == run.model.blocks.get(block)]
+    count = sum(_copy(run.model.network, model.network, name) for block in taken
+                for name in model.blocks[block])  # fmt: skip
+    new = [block for block in model.blocks if block not in taken]
+    rest = model.network.count_params() - count
+    line = f"{count:,} parameters from the run {run.record['run_id']} ({run.folder})"
+    origin = {
+        "line": f"{line}; new: {rest:,} in {' and '.join(new) or 'nothing'}",
+        "source": f"run {run.record['run_id']}",
+        "folder": str(run.folder),
+        "sha256": {run.content.weights.name: run.content.digest},
+        "before": dict(run.record["checkpoint"]),
+        "from_checkpoint": count,
+        "new": rest,
+    }
+    base = {BASE: json.dumps(_base_node(run)).encode()}
+    return dataclasses.replace(model, origin=origin, files={**model.files, **base})
+
+
+def restored(spec: TaskSpec, folder: Path) -> TextModel:
+    """Return the network of a run that was trained with ``model=from_run``, weights aside."""
+    node = read_record(folder / BASE, {"name": str})
+    if node["name"] == "from_run":
+        raise damaged(folder / BASE, f"{BASE} is damaged: it names itself")
+    plugin = REGISTRY.create("model", node)
+    model = plugin.restore(spec, folder) if hasattr(plugin, "restore") else plugin.build(spec)
+    base = {BASE: (folder / BASE).read_bytes()}
+    return dataclasses.replace(model, files={**model.files, **base})
+
+
+def _base_node(run: Run) -> Mapping[str, Any]:
+    node: Mapping[str, Any] = run.config["model"]
+    if node["name"] != "from_run":
+        return node
+    return dict(read_record(run.folder / "model" / BASE, {"name": str}))
+
+
+def _refuse_other_classes(old: TaskSpec, new: TaskSpec) -> None:
+    if (old.task, old.class_names) == (new.task, new.class_names):
+        return
+    told = [f"{s.task.value} of {', '.join(s.class_names[:8]) or 'a number'}" for s in (old, new)]
+    raise ConfigError(
+        f"the earlier run's head is for another task: {told[0]}, not {told[1]}",
+        where="model.keep_head",
+        fix="model.keep_head=false starts from a fresh head",
+    )
+
+
+def _copy(old: Any, new: Any, layer: str) -> int:
+    """Assign a layer's weights and return how many parameters that are."""
+    there, here = old.get_layer(layer).weights, new.get_layer(layer).weights
+    shapes = [[tuple(w.shape) for w in weights] for weights in (there, here)]
+    if shapes[0] != shapes[1]:
+        raise ConfigError(
+            f"the layer '{layer}' has the shapes {shapes[1]}, in the earlier run {shapes[0]}",
+            where=WHERE,
+            fix="use the model plugin as it was then",
+        )
+    for source, target in zip(there, here, strict=True):
+        target.assign(source.value)
+    return int(new.get_layer(layer).count_params())

@@ -1,0 +1,161 @@
+"""Where answers go: a table in a terminal, CSV or JSON lines to a program, a whole file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from xferlab.contracts import Task, TaskSpec
+from xferlab.errors import ConfigError
+from xferlab.escaping import csv_text, json_line
+from xferlab.inference.prediction_table import as_table
+
+FORMATS = ("table", "csv", "jsonl")
+"""What can be written to a terminal or into a pipe."""
+SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+
+
+class Sink(Protocol):
+    """Takes answers, some rows at a time."""
+
+    def write(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Write rows that have every column of :func:`columns_of`, or ``row`` and ``error``."""
+
+    def close(self) -> None:
+        """Write what is left."""
+
+
+def columns_of(spec: TaskSpec) -> list[str]:
+    """Return the names of the columns that are written, in order."""
+    if spec.task is Task.tagging:
+        own = ["words", "tags", "probabilities"]
+    elif spec.task is Task.regression:
+        own = ["text", *["pair"] * spec.has_pairs, "value"]
+    else:
+        word = "labels" if spec.task is Task.multi_label else "label"
+        by_class = [f"p_{name}" for name in spec.class_names]
+        own = ["text", *["pair"] * spec.has_pairs, word, *by_class]
+    return ["row", *own, "error"]
+
+
+def format_of(path: Path) -> str:
+    """Return the format that a file's suffix names.
+
+    Raises:
+        ConfigError: none, or the file cannot be made.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise ConfigError(
+            f"{path} is of an unknown kind: '{path.suffix}'",
+            where="--output",
+            fix=f"use one of {', '.join(SUFFIXES)}",
+        )
+    if path.is_dir() or not path.parent.is_dir():
+        what = "is a folder" if path.is_dir() else "cannot be made: its folder is not there"
+        raise ConfigError(f"{path} {what}", where="--output", fix="name a file in a folder")
+    return SUFFIXES[path.suffix.lower()]
+
+
+class TableSink:
+    """A table for people; a bad row is told on its own line."""
+
+    def __init__(self, spec: TaskSpec, stream: IO[str]) -> None:
+        self._spec, self._stream = spec, stream
+
+    def write(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Print the good ones; the bad ones are told elsewhere."""
+        good = [{k: v for k, v in row.items() if k not in ("row", "error")} for row in rows
+                if not row.get("error")]  # fmt: skip
+        if good:
+            self._stream.write(as_table(self._spec, good) + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class CsvSink:
+    """CSV with a header; several labels are joined by ``|``, words and tags by a blank.
+
+    A text that a spreadsheet would take for a formula begins with a ``'``.
+    """
+
+    def __init__(self, spec: TaskSpec, stream: IO[str]) -> None:
+        self._joint = "|" if spec.task is Task.multi_label else " "
+        self._stream = stream
+        self._columns = columns_of(spec)
+        self._stream.write(csv_text([self._columns]))
+
+    def write(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Write a line a row."""
+        cells = [[self._cell(row.get(name, "")) for name in self._columns] for row in rows]
+        self._stream.write(csv_text(cells))
+        self._stream.flush()
+
+    def _cell(self, value: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        return self._joint.join(
+            f"{one:.6g}" if isinstance(one, float) else "" if one is None else one for one in value
+        )
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class JsonSink:
+    """One JSON object a line."""
+
+    def __init__(self, spec: TaskSpec, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Write a line a row."""
+        self._stream.writelines(json_line(row) + "\n" for row in rows)
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class ParquetSink:
+    """Parquet, a row group a chunk."""
+
+    def __init__(self, spec: TaskSpec, path: Path) -> None:
+        import pyarrow
+        import pyarrow.parquet
+
+        kinds: dict[str, Any] = {
+            "row": pyarrow.int64(),
+            "labels": pyarrow.list_(pyarrow.string()),
+            "words": pyarrow.list_(pyarrow.string()),
+            "tags": pyarrow.list_(pyarrow.string()),
+            "probabilities": pyarrow.list_(pyarrow.float32()),
+            "value": pyarrow.float32(),
+        }
+        text, number = pyarrow.string(), pyarrow.float32()
+        self._schema = pyarrow.schema(
+            [
+                (name, kinds.get(name, number if name.startswith("p_") else text))
+                for name in columns_of(spec)
+            ]
+        )
+        self._table = pyarrow.Table
+        self._writer = pyarrow.parquet.ParquetWriter(path, self._schema)
+
+    def write(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Write a row group."""
+        if rows:
+            self._writer.write_table(self._table.from_pylist(list(rows), self._schema))
+
+    def close(self) -> None:
+        """Write the end of the file, without which there is none."""
+        self._writer.close()
+
+
+TEXT_SINKS: dict[str, Callable[[TaskSpec, IO[str]], Sink]] = {
+    "table": TableSink,
+    "csv": CsvSink,
+    "jsonl": JsonSink,
+}

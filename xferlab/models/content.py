@@ -1,0 +1,89 @@
+"""What tells a checkpoint from any other of its name: digests of its files, or its commit."""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import cache
+from pathlib import Path
+
+from xferlab.errors import ConfigError
+from xferlab.io.atomic import digest_of
+from xferlab.models.checkpoint import BUNDLED, Checkpoint, resolve
+from xferlab.models.hub import TOKENIZER_FILES, limit_waiting
+
+COMMIT = re.compile("[0-9a-f]{40}")
+WEIGHTS = ("*.safetensors", "model.safetensors.index.json")
+
+
+class ReadsCheckpoint:
+    """A model plugin with a field ``checkpoint``; one without ``pretrained`` reads no weights."""
+
+    checkpoint: str
+
+    def fetch(self) -> Checkpoint:
+        """Return the checkpoint as a checked folder of this machine."""
+        return resolve(self.checkpoint, weights=getattr(self, "pretrained", False))
+
+    def inputs(self) -> dict[str, str]:
+        """Return digests of what is in the checkpoint."""
+        return content_of_checkpoint(self.checkpoint, weights=getattr(self, "pretrained", False))
+
+
+def content_of_checkpoint(checkpoint: str, *, weights: bool = True) -> dict[str, str]:
+    """Return the digest of each file that would be read, or the commit of a checkpoint of the Hub.
+
+    Args:
+        checkpoint: as in ``model.checkpoint``.
+        weights: False leaves the weights out, which are not read then.
+
+    Raises:
+        ConfigError: the Hub cannot be asked, and its cache does not know.
+    """
+    source = checkpoint.strip()
+    bundled = source.startswith("bundled:")
+    folder = (
+        BUNDLED / source.removeprefix("bundled:") if bundled else Path(os.path.expanduser(source))
+    )
+    if bundled or os.path.isdir(folder):
+        patterns = ("config.json", *TOKENIZER_FILES, *(WEIGHTS if weights else ()))
+        files = sorted({path for pattern in patterns for path in folder.glob(pattern)})
+        return {f"checkpoint: {f.name}": digest_of([f]) for f in files if f.is_file()}
+    name, _, revision = source.partition("@")
+    return commit_of(name, revision or None, key="checkpoint", kind="model")
+
+
+def commit_of(name: str, revision: str | None, *, key: str, kind: str) -> dict[str, str]:
+    """Return the commit that a name of the Hub means now, by ``key``; nothing if it says which.
+
+    Args:
+        name: ``ORG/NAME``.
+        revision: a branch, a tag or a commit; None is the default branch.
+        key: the plugin's field.
+        kind: ``dataset`` or ``model``.
+    """
+    if revision and COMMIT.fullmatch(revision):
+        return {}
+    commit, why = _commit(name, revision, kind)
+    if why:
+        raise ConfigError(
+            f"the commit of '{name}' cannot be looked up: {why}",
+            where=name,
+            fix="go online, or name a commit",
+        )
+    return {key: commit}
+
+
+@cache
+def _commit(name: str, revision: str | None, kind: str) -> tuple[str, str]:
+    """Ask the Hub once a process, and say why in vain; its cache answers where it is away."""
+    from huggingface_hub import HfApi
+
+    limit_waiting()
+    try:
+        found = HfApi(library_name="xferlab").resolve_revision(
+            name, repo_type=kind, revision=revision
+        )
+    except Exception as e:  # noqa: BLE001 - httpx2 has its own tree of errors, the client one more
+        return "", type(e).__name__
+    return str(found.resolved), ""

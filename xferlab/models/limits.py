@@ -1,0 +1,59 @@
+"""Whether a checkpoint can read the rows of a task, as far as its ``config.json`` says."""
+
+from __future__ import annotations
+
+from xferlab.contracts import Task, TaskSpec
+from xferlab.errors import ConfigError
+from xferlab.models.checkpoint import Checkpoint
+from xferlab.models.encoder_config import read_encoder_config
+
+
+def blocks_for(checkpoint: Checkpoint, spec: TaskSpec) -> tuple[str, ...]:
+    """Return the names of the blocks from text to output, or refuse a checkpoint that cannot fit.
+
+    Nothing is built. A pooler is named wherever the architecture has one.
+
+    Raises:
+        ConfigError: the rows are pairs, and the checkpoint knows one segment.
+    """
+    where = f"model.checkpoint={checkpoint.source}"
+    config = read_encoder_config(checkpoint.config, where)
+    if spec.has_pairs and config.segments == 1:
+        raise ConfigError(
+            "the rows are pairs of texts, and this checkpoint tells no two texts apart"
+            " (type_vocab_size is 1)",
+            where=where,
+            fix="choose a checkpoint with two segments, or join the two texts into one column",
+        )
+    layers = [f"layer_{index}" for index in range(config.layers)]
+    if config.architecture == "albert":
+        layers = ["layers"]
+    pooler = ["pooler"] if config.has_pooler and spec.task is not Task.tagging else []
+    return ("embeddings", *layers, *pooler, "head")
+
+
+def refuse_ids(largest: int, rows: int, source: str) -> None:
+    """Raise ConfigError where a tokenizer gives ids that the table of embeddings does not have.
+
+    Args:
+        largest: the largest token id.
+        rows: rows of the table.
+        source: what ``model.checkpoint`` says.
+    """
+    if largest >= rows:
+        raise ConfigError(
+            f"the checkpoint's tokenizer gives ids up to {largest}, and its table of embeddings has"
+            f" {rows} rows",
+            where=f"model.checkpoint={source}",
+            fix="use the tokenizer that this checkpoint was trained with",
+        )
+
+
+def refuse_length(asked: int, positions: int) -> None:
+    """Raise ConfigError where rows may have more tokens than a model has positions."""
+    if asked > positions:
+        raise ConfigError(
+            f"data.max_length={asked} is more than this model's {positions} positions",
+            where="data.max_length",
+            fix=f"data.max_length={positions} or less",
+        )

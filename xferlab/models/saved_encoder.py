@@ -1,0 +1,60 @@
+"""What a run keeps of a checkpoint, so that its network can be put together again without it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from xferlab.io.records import read_record
+from xferlab.models.checkpoint import Checkpoint, resolve
+from xferlab.models.encoder import Encoder, load_encoder
+from xferlab.models.hub import TOKENIZER_FILES
+
+SHAPE = "encoder.json"
+"""What ``config.json`` does not say: a checkpoint may lack the pooler of its architecture."""
+
+
+def tokenizer_files(folder: Path) -> dict[str, Path | bytes]:
+    """Return the files of the tokenizer in ``folder``, by name; it was checked before."""
+    paths = [folder / name for name in ("config.json", *TOKENIZER_FILES)]
+    return {path.name: path for path in paths if path.is_file()}
+
+
+def files_of(checkpoint: Checkpoint, encoder: Encoder) -> Mapping[str, Path | bytes]:
+    """Return the files from which :func:`kept_encoder` makes the same network and tokenizer."""
+    shape = {"pooler": encoder.pooled_output is not None}
+    return {
+        **tokenizer_files(checkpoint.folder),
+        SHAPE: json.dumps(shape).encode(),
+    }
+
+
+def kept_encoder(folder: Path) -> tuple[Checkpoint, Encoder]:
+    """Return what :func:`files_of` kept in ``folder``; the weights are random.
+
+    Raises:
+        ConfigError: a file is missing or is not what was written.
+    """
+    checkpoint = resolve(str(folder), weights=False)
+    pooler = read_record(folder / SHAPE, {"pooler": bool})["pooler"]
+    return checkpoint, load_encoder(checkpoint, pretrained=False, pooler=pooler)
+
+
+def origin_of(
+    checkpoint: Checkpoint, network: Any, new_layers: Sequence[str], pretrained: bool
+) -> dict[str, Any]:
+    """Return what came from the checkpoint and what is new, for the log and ``run.json``."""
+    new = sum(network.get_layer(name).count_params() for name in new_layers)
+    kept = network.count_params() - new if pretrained else 0
+    line = f"{kept:,} parameters from {checkpoint.source}"
+    if not pretrained:
+        line = f"random (the architecture of {checkpoint.source})"
+    return {
+        "line": f"{line}; new: {new:,} in {' and '.join(new_layers)}",
+        **checkpoint.record(),
+        "pretrained": pretrained,
+        "from_checkpoint": kept,
+        "new": new,
+    }

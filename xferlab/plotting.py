@@ -1,0 +1,70 @@
+"""Figures as whole PNG files: drawn without a window and without matplotlib's global state."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xferlab.io.atomic import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, FAINT, GRID = "#24303c", "#6b7785", "#dde2e7"
+BLUE, ORANGE = "#1f6fb4", "#c8511b"
+
+
+def blank(width: int = 900, height: int = 380) -> tuple[Figure, Axes]:
+    """Return a figure of ``width`` x ``height`` pixels with one quiet, empty pair of axes."""
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08)
+    figure = Figure(figsize=(width / 100, height / 100), dpi=100, layout=layout)
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GRID)
+    axes.tick_params(colors=FAINT, labelsize=9, length=3, color=GRID)
+    axes.xaxis.label.set_color(FAINT)
+    axes.yaxis.label.set_color(FAINT)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def put_title(axes: Axes, title: str, more: str = "") -> None:
+    """Write a bold title on the left above the axes, and ``more`` in grey on the right."""
+    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK, pad=20)
+    axes.set_title(more, loc="right", fontsize=9, color=FAINT, pad=20)
+
+
+def as_png_bytes(figure: Figure) -> bytes:
+    """Return a figure as a PNG; equal figures give equal bytes."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", metadata={"Software": None})
+    return stream.getvalue()
+
+
+def save_picture(figure: Figure, path: Path) -> bytes:
+    """Write a figure as a whole PNG file and return its bytes, for TensorBoard."""
+    png = as_png_bytes(figure)
+    write_whole(path, png)
+    return png
+
+
+def rate_words(rate: float, digits: int = 2) -> str:
+    """Return a learning rate as short as it can be typed.
+
+    >>> [rate_words(rate) for rate in (5e-5, 0.000318, 0.01, 0.25, 1.0, 0)]
+    ['5e-5', '3.2e-4', '1e-2', '0.25', '1', '0']
+    """
+    if rate == 0 or 0.1 <= rate < 100:
+        return f"{rate:.{digits}g}"
+    mantissa, _, exponent = f"{rate:.{digits - 1}e}".partition("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
+
+
+def counted(number: int, word: str) -> str:
+    """Return ``1 step`` or ``1,200 steps``."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"

@@ -1,0 +1,220 @@
+"""What the jobs of a sweep left on disk, half-finished ones too; needs no TensorFlow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from xferlab.config.allowlist import read_config_data
+from xferlab.config.overrides import key_of
+from xferlab.errors import ConfigError
+from xferlab.registry import REGISTRY
+from xferlab.runs.history import history_of
+from xferlab.runs.inputs import read_inputs
+from xferlab.runs.metadata import read_metrics, read_run
+from xferlab.sweep.job_state import State, state_of
+from xferlab.sweep.manifest import JOB, PLAN, read_job, read_plan
+
+NAME_ONE = "name the folder of a sweep or of a run; they are in outputs/sweeps and outputs/runs"
+CONTENT = " (content)"
+"""Ends the name of a column that says by a digest what stood behind a word."""
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """How one job stands.
+
+    Attributes:
+        folder: where it is; its name is the run id in a sweep.
+        config: the resolved experiment.
+        words: the keys and values, as text, that made it.
+        state: its status, and its record.
+        monitor: the logged name that picks the best epoch, where it is known.
+        best: the monitored value of the best epoch, so far or in the end.
+        epoch: the best epoch, from 1.
+        step: the optimizer step at its end.
+        last: the monitored value of the last epoch.
+        test: scores of the test split.
+        validation: scores of the validation split by the same weights.
+        task: what ``run.json`` says of the task (``task``, ``emits``, ``class_names``, ``rows``),
+            or None where the run has not got that far.
+        digests: SHA-256 of each split's rows.
+        seconds: time trained.
+        history: a row an epoch.
+        content: digests of what it read, by ``data.train`` or ``loss=focal``.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    words: Mapping[str, str]
+    state: State
+    monitor: str | None
+    best: float | None
+    epoch: int | None
+    step: int | None
+    last: float | None
+    test: Mapping[str, float]
+    validation: Mapping[str, float]
+    task: Mapping[str, Any] | None
+    digests: Mapping[str, str]
+    seconds: float | None
+    history: Sequence[Mapping[str, float]]
+    content: Mapping[str, str] = field(default_factory=dict)
+
+    def setting(self, key: str) -> Any:
+        """Return the value of a key such as ``optimizer.lr``, or of a group the name typed.
+
+        Of ``data.train (content)`` that is the beginning of its digest.
+        """
+        if key.endswith(CONTENT):
+            return self.content.get(key.removesuffix(CONTENT), "")[:8] or None
+        node: Any = self.config
+        for part in key.split("."):
+            node = node.get(part) if isinstance(node, Mapping) else None
+        if isinstance(node, Mapping):
+            return self.words.get(key, node.get("name"))
+        return node
+
+
+@dataclass(frozen=True)
+class Found:
+    """What there is to report.
+
+    Attributes:
+        folders: those that hold jobs, each once.
+        jobs: of all of them, each once.
+        left_out: a line for each thing that is not among them, with the reason.
+    """
+
+    folders: Sequence[Path]
+    jobs: Sequence[JobResult]
+    left_out: Sequence[str]
+
+
+def read_jobs(folders: Sequence[Path]) -> Found:
+    """Return the jobs of all the sweeps, or single runs, in ``folders``.
+
+    What is damaged is named and left out, as long as something is left.
+
+    Raises:
+        ConfigError: there is no job that can be read.
+    """
+    jobs: dict[Path, JobResult] = {}
+    good: dict[Path, Path] = {}
+    mistakes: list[ConfigError] = []
+    for folder in folders:
+        try:
+            places = _places_in(folder)
+        except ConfigError as e:
+            mistakes.append(e)
+            continue
+        for place in places:
+            try:
+                _refuse_link(place, folder)
+                jobs.setdefault(place.resolve(), _read_job(place))
+                good.setdefault(folder.resolve(), folder)
+            except ConfigError as e:
+                mistakes.append(e)
+    if not jobs:
+        raise mistakes[0]
+    return Found(
+        tuple(good.values()), tuple(jobs.values()), [f"{e.where}: {e.what}" for e in mistakes]
+    )
+
+
+def _places_in(folder: Path) -> list[Path]:
+    """Return the folders of the jobs that ``folder`` holds, or is."""
+    if not folder.is_dir():
+        what = "this is a file, not a folder" if folder.exists() else "there is no such folder"
+        raise ConfigError(what, where=str(folder), fix=NAME_ONE)
+    if (folder / PLAN).exists():
+        return [folder / job["run_id"] for job in read_plan(folder)["jobs"]]
+    if (folder / "status.json").exists():
+        return [folder]
+    runs = sorted(path.parent for path in folder.glob("*/status.json"))
+    if not runs:
+        raise ConfigError("there is no run in this folder", where=str(folder), fix=NAME_ONE)
+    return runs
+
+
+def _refuse_link(place: Path, folder: Path) -> None:
+    """Raise ConfigError for a job that is a link within the folder that was named."""
+    if place != folder and place.is_symlink():
+        raise ConfigError("it is a link", where=str(place), fix="name what it leads to")
+
+
+def _read_job(folder: Path) -> JobResult:
+    frozen = read_job(folder) if (folder / JOB).exists() else {"words": []}
+    kept = read_inputs(folder) or frozen
+    path = folder / "config.yaml"
+    config = frozen.get("config") or (read_config_data(path) if path.exists() else {})
+    metrics = read_metrics(folder) if (folder / "metrics.json").exists() else {}
+    made = read_run(folder) if (folder / "run.json").exists() else {}
+    best = metrics.get("best", {})
+    history = history_of(folder)
+    monitor, epoch = best.get("monitor") or made.get("monitor"), best.get("epoch")
+    return JobResult(
+        folder=folder,
+        config=config,
+        words={key_of(word): word.partition("=")[2] for word in frozen["words"]},
+        state=state_of(folder),
+        monitor=monitor,
+        best=_number(best.get("value")),
+        epoch=epoch,
+        step=_step_of(epoch, history),
+        last=_number(history[-1].get(monitor or "")) if history else None,
+        test=_numbers(metrics.get("test", {})),
+        validation=_numbers(metrics.get("validation", {})),
+        task=made.get("task"),
+        digests=made.get("data", {}),
+        seconds=metrics.get("seconds") or sum(row.get("seconds", 0) for row in history) or None,
+        history=history,
+        content={**kept.get("inputs", {}), **kept.get("plugins", {})},
+    )
+
+
+def so_far(job: JobResult, monitor: str | None, better: str) -> JobResult:
+    """Return a job that has no final scores with the best ones of its history."""
+    if job.best is not None:
+        return job
+    rows = [row for row in job.history if _number(row.get(monitor or "")) is not None]
+    if not monitor or not rows:
+        return job
+    best = (max if better == "max" else min)(rows, key=lambda row: row[monitor])
+    return JobResult(
+        **{
+            **job.__dict__,
+            "monitor": monitor,
+            "best": best[monitor],
+            "epoch": int(best["epoch"]),
+            "step": _step_of(int(best["epoch"]), job.history),
+            "last": rows[-1][monitor],
+        }
+    )
+
+
+def _step_of(epoch: int | None, history: Iterable[Mapping[str, float]]) -> int | None:
+    steps = [row.get("step") for row in history if row.get("epoch") == epoch]
+    return int(steps[0]) if steps and steps[0] is not None else None
+
+
+def _numbers(scores: Mapping[str, Any]) -> dict[str, float]:
+    return {name: value for name, value in scores.items() if _number(value) is not None}
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def direction_of(monitor: str | None, jobs: Sequence[JobResult]) -> str:
+    """Return ``max`` or ``min``: which value of ``monitor`` is the better one."""
+    name = (monitor or "").removeprefix("val_")
+    for job in jobs:
+        node = job.config.get("metric", {}).get(name)
+        word = node["name"] if isinstance(node, Mapping) else name
+        if word in REGISTRY.names("metric"):
+            return str(REGISTRY.get("metric", word).cls.better)  # type: ignore[attr-defined]
+    return "min" if "loss" in name or "error" in name else "max"

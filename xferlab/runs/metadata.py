@@ -1,0 +1,292 @@
+"""What a run leaves in writing: where it is, what it was, how it ended."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import re
+import socket
+import subprocess
+import sys
+import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from xferlab.contracts import TextData
+from xferlab.errors import ConfigError, XferlabError, encodable, text_of
+from xferlab.escaping import visible
+from xferlab.io.atomic import sha256_of, write_json, write_whole
+from xferlab.io.records import read_record
+from xferlab.registry import REGISTRY, Entry
+
+FORMAT = 1
+"""Of a run's folder, in its ``run.json``; raise it when what reads an older one must know."""
+PACKAGES = (
+    "xferlab",
+    "tensorflow",
+    "keras",
+    "keras-hub",
+    "transformers",
+    "tokenizers",
+    "datasets",
+    "hydra-core",
+    "omegaconf",
+    "numpy",
+)
+
+LONGEST_NAME = 200  # bytes of the name of a file that a model keeps
+LONGEST_ERROR = 10_000  # characters of an error in status.json
+LONGEST_TEXT = 1_000_000  # characters of error.txt
+RUN_ID = re.compile("[0-9a-f]{8}")
+STATUS = {
+    "status": re.compile("[a-z_ -]{1,30}"),
+    "attempt?": int,
+    "process?": range(1, 2**31),
+    "host?": str,
+    "started?": str,
+    "changed?": str,
+    "error?": str,
+    "signal?": range(1, 65),
+}
+SCORES = {"*": (float, None)}
+METRICS = {
+    "best": {"monitor": str, "value": (float, None), "epoch": (int, None)},
+    "weights?": re.compile("best|last"),
+    "validation?": SCORES,
+    "test?": SCORES,
+    "seconds?": float,
+}
+RUN = {
+    "run_id": RUN_ID,
+    "command?": [str],
+    "versions?": {"*": (str, None)},
+    "commit?": (str, None),
+    "plugins?": {"*": str},
+    "task": {
+        "task": str,
+        "class_names": [str],
+        "class_counts": [int],
+        "rows": {"*": int},
+        "max_length": int,
+        "pairs": bool,
+        "emits": str,
+    },
+    "data": {"*": str},
+    "checkpoint": dict,
+    "monitor?": str,
+    "plan?": {"epochs": int},
+    "micro_batches?": range(1, 2**20),
+}
+"""What a run's three JSON files hold, as far as it is read again; see ``records.Shape``."""
+
+
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Write the resolved experiment as ``config.yaml``."""
+    write_whole(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+
+
+def write_status(folder: Path, status: str, **details: Any) -> None:
+    """Replace ``status.json``, the truth about a run.
+
+    Args:
+        folder: the run's folder.
+        status: ``running``, ``finished``, ``failed``, ``nan``, ``pruned``, ``interrupted`` or
+            ``preempted``.
+        details: more to say, e.g. ``error``.
+    """
+    path = folder / "status.json"
+    before = _status_before(path)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    record = {
+        "status": status,
+        "attempt": before.get("attempt", 0) + (status == "running"),
+        "process": os.getpid(),
+        "host": socket.gethostname(),
+        "started": now if status == "running" else before.get("started", now),
+        "changed": now,
+        **{key: _sayable(value) for key, value in details.items()},
+    }
+    write_json(path, record)
+
+
+def _status_before(path: Path) -> dict[str, Any]:
+    """Return the status so far; nothing where it cannot be read, for the new one replaces it."""
+    try:
+        return read_record(path, STATUS) if path.exists() else {}
+    except ConfigError:
+        return {}
+
+
+def _sayable(value: Any) -> Any:
+    """Return what a status may hold: whatever an error says, it can be written and read again."""
+    if not isinstance(value, str):
+        return value
+    return encodable(value if len(value) <= LONGEST_ERROR else f"{value[:LONGEST_ERROR]}...")
+
+
+def read_status(folder: Path) -> dict[str, Any]:
+    """Return the content of ``status.json``; ``{"status": "unknown"}`` where there is none."""
+    path = folder / "status.json"
+    return read_record(path, STATUS) if path.exists() else {"status": "unknown"}
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """Return the content of ``metrics.json``: the best value, and the scores by split."""
+    return read_record(folder / "metrics.json", METRICS)
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Return the content of ``run.json``: what made the run, its task, its data's digests."""
+    return read_record(folder / "run.json", RUN)
+
+
+def recorded_micro_batches(folder: Path) -> int:
+    """Return how many slices a batch of the run in ``folder`` is computed in; 1 for a new run."""
+    return read_run(folder).get("micro_batches", 1) if (folder / "run.json").exists() else 1
+
+
+def planned_epochs(folder: Path) -> int | None:
+    """Return how many epochs the run in ``folder`` was planned for, None if that is not known."""
+    if not (folder / "run.json").exists():
+        return None
+    return read_run(folder).get("plan", {}).get("epochs")
+
+
+def write_error(folder: Path, error: BaseException) -> None:
+    """Keep a failure beside the run: the three lines of a known error, else the traceback."""
+    if isinstance(error, XferlabError):
+        text = str(error)
+    else:
+        try:
+            text = "".join(traceback.format_exception(error))
+        except Exception as e:  # noqa: BLE001 - an exception whose own words fail
+            text = f"{type(error).__name__}: {text_of(error)} ({type(e).__name__} when shown)"
+    write_whole(folder / "error.txt", visible(encodable(text[-LONGEST_TEXT:])) + "\n")
+
+
+def provenance(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what made a run: command, versions, commit, machine and the plugins' files."""
+    return {
+        "command": [Path(sys.executable).name, "-m", "xferlab", *sys.argv[1:]],
+        "versions": {
+            "python": platform.python_version(),
+            **{name: _version(name) for name in PACKAGES},
+        },
+        "commit": _commit(Path.cwd()),
+        "host": {
+            "name": socket.gethostname(),
+            "system": platform.platform(),
+            "processors": os.cpu_count(),
+        },
+        "plugins": _plugin_origins(config),
+    }
+
+
+def keep_files(folder: Path, files: Mapping[str, Path | bytes]) -> dict[str, str]:
+    """Write a model's files into ``folder`` and return the SHA-256 of each, by name."""
+    folder.mkdir(exist_ok=True)
+    for name, content in files.items():
+        if Path(name).name != name or "\0" in name or len(name.encode()) > LONGEST_NAME:
+            raise ConfigError(
+                f"the model wants to keep a file named {name[:60]!r}",
+                where="model",
+                fix="TextModel.files has plain file names",
+            )
+        write_whole(folder / name, content if isinstance(content, bytes) else content.read_bytes())
+    return {name: sha256_of(folder / name) for name in sorted(files)}
+
+
+def fingerprint(data: TextData) -> dict[str, str]:
+    """Return a SHA-256 of each split's texts and labels, in order."""
+    digests = {}
+    for name, split in data.splits.items():
+        digest = hashlib.sha256()
+        for row in zip(split.texts, split.pairs or split.texts, split.labels, strict=True):
+            text, pair, label = row
+            plain = label.tolist() if hasattr(label, "tolist") else label
+            digest.update(repr((text, pair, plain)).encode())
+        digests[name] = digest.hexdigest()
+    return digests
+
+
+def refuse_other_data(folder: Path, digests: Mapping[str, str]) -> None:
+    """Raise ConfigError if an earlier attempt in ``folder`` read other rows."""
+    before = read_run(folder)["data"] if (folder / "run.json").exists() else digests
+    changed = [name for name in before if digests.get(name) != before[name]]
+    if changed:
+        raise ConfigError(
+            f"the rows of {', '.join(changed)} are not those that this run was begun with",
+            where="data",
+            fix="put the old data back, or begin a new run",
+        )
+
+
+def made_on() -> dict[str, Any]:
+    """Return what the last bits of a result depend on: versions, processor, threads."""
+    import tensorflow as tf
+
+    return {
+        **{name: _version(name) for name in ("tensorflow", "keras", "numpy")},
+        "processor": _processor(),
+        "threads": os.environ.get("OMP_NUM_THREADS")
+        or tf.config.threading.get_intra_op_parallelism_threads()
+        or len(os.sched_getaffinity(0)),
+    }
+
+
+def _processor() -> str:
+    """Return the processor's model; ``platform.processor()`` is empty on Linux."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, platform.machine())
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _commit(folder: Path) -> str | None:
+    """Return the checked-out commit of ``folder``, with ``+changes`` if the tree is not clean."""
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        return commit + ("+changes" if _git(folder, "status", "--porcelain") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(folder: Path, *words: str) -> str:
+    done = subprocess.run(
+        ["git", *words], cwd=folder, capture_output=True, text=True, check=True, timeout=10
+    )
+    return done.stdout.strip()
+
+
+def _plugin_origins(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return where each plugin of a config comes from: file and line, or distribution too."""
+    return {f"{e.group}={e.name}": _from(e) for e in _chosen(config)}
+
+
+def _chosen(config: Mapping[str, Any]) -> list[Entry]:
+    chosen = {(g, n["name"]) for g, n in config.items() if isinstance(n, dict) and "name" in n}
+    chosen |= {("metric", name) for name in config["metric"]}
+    return [entry for entry in REGISTRY if (entry.group, entry.name) in chosen]
+
+
+def _from(entry: Entry) -> str:
+    package = entry.cls.__module__.partition(".")[0]
+    for point in importlib.metadata.entry_points(group="xferlab.plugins"):
+        if point.module.partition(".")[0] == package and point.dist is not None:
+            return f"{entry.origin} ({point.dist.name} {point.dist.version})"
+    return entry.origin

@@ -1,0 +1,247 @@
+"""Which run folder a command works in: a new one, an interrupted one, or one to be replaced."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from xferlab.config.allowlist import read_config_data, read_saved_words
+from xferlab.config.overrides import key_of
+from xferlab.config.recipe import Recipe, identity
+from xferlab.errors import ConfigError, XferlabError, printable
+from xferlab.io.atomic import PARTIAL
+from xferlab.runs.checkpoints import latest_step
+from xferlab.runs.inputs import InputsReader, changed_since, read_inputs, refuse_changed_inputs
+from xferlab.runs.lock import is_locked
+from xferlab.runs.metadata import planned_epochs, read_status
+
+BEGUN = {".lock", ".hydra", "train.log", "config.yaml", "inputs.json"}
+"""What a run that was killed before it began may leave; such a folder is as good as empty."""
+LENGTH = ("train.epochs", "train.max_steps")
+"""A run may go on with more of these than it was begun with."""
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A run that was begun before, seen from a config that may go on with it.
+
+    Attributes:
+        folder: where it is.
+        status: of its ``status.json``.
+        progress: its newest checkpoint, then when it was last heard of; sorts by how far it got.
+        changed: key -> (value there, value here), where the two configs differ.
+        stale: what its config names and is not what it was: files, checkpoints, plugins.
+    """
+
+    folder: Path
+    status: str
+    progress: tuple[str, str]
+    changed: Mapping[str, tuple[Any, Any]]
+    stale: tuple[str, ...] = ()
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether this config may continue it: nothing differs but a greater length."""
+        return self.is_same and not self.stale
+
+    @property
+    def is_same(self) -> bool:
+        """Whether the words are the same, or differ in a greater length alone."""
+        return all(
+            key in LENGTH and None not in values and values[1] > values[0]
+            for key, values in self.changed.items()
+        )
+
+
+def earlier(folder: Path, recipe: Recipe, reader: InputsReader | None = None) -> Earlier:
+    """Compare the run in ``folder`` with ``recipe``; what it read, too, if the words are the same.
+
+    Args:
+        folder: of a run.
+        recipe: a config.
+        reader: digests that were made already.
+
+    Raises:
+        ConfigError: a file of the run is damaged.
+    """
+    there, here = identity(read_config_data(folder / "config.yaml")), identity(recipe.config)
+    keys = sorted(there.keys() | here.keys())
+    pairs = {key: (there.get(key), here.get(key)) for key in keys}
+    if pairs["train.epochs"][0] is None:  # nobody chose then: what was planned counts
+        typed = pairs["train.epochs"][1]
+        pairs["train.epochs"] = (planned_epochs(folder) if typed else None, typed)
+    changed = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+    status = read_status(folder)
+    progress = (latest_step(folder / "checkpoints"), str(status.get("changed", "")))
+    found = Earlier(folder, status["status"], progress, changed)
+    before = read_inputs(folder) if found.is_same else None
+    if before is None:
+        return found
+    now = (reader or InputsReader()).of(recipe.config)
+    return replace(found, stale=tuple(changed_since(before, now, recipe.config)))
+
+
+def run_folder(
+    recipe: Recipe, usual: Path, *, named: bool, recover: str | None, force: bool
+) -> Path:
+    """Return the folder that this command works in.
+
+    Args:
+        recipe: the config.
+        usual: ``hydra.run.dir``, where a new run would go.
+        named: the user named that folder, so no other is looked at.
+        recover: a folder to go on in, "" to look for one beside ``usual``, None for a new run
+            (unless ``train.resume=auto`` finds one).
+        force: replace what is in ``usual``.
+
+    Raises:
+        ConfigError: nothing to go on with, or another config, or a folder that is not empty.
+    """
+    if recover:
+        return Path(recover)  # which the runner compares
+    auto = recipe.train.resume.value == "auto"
+    if recover is not None or auto:
+        folders = [usual] if named else sorted(usual.parent.glob("*"))
+        found = _earlier_runs(folders, recipe, named=named)
+        same = [one for one in found if one.goes_on]
+        if same:
+            return _best(same).folder
+        if not auto:
+            raise _nothing_to_recover(found, usual)
+        for one in found:
+            if one.is_same:
+                _say(f"{one.folder} is not continued: {', '.join(one.stale)} changed since")
+    if force:
+        _clear(usual)
+    if is_used(usual):
+        raise ConfigError(
+            f"this folder is not empty ({_content(usual)})",
+            where=str(usual),
+            fix="--recover goes on with the run in it, --force replaces it, or choose another"
+            " hydra.run.dir",
+        )
+    return usual
+
+
+def _earlier_runs(folders: Sequence[Path], recipe: Recipe, *, named: bool) -> list[Earlier]:
+    """Return the runs among ``folders``; one that is damaged is named and left aside.
+
+    Raises:
+        ConfigError: a damaged one is the very folder that was named.
+    """
+    reader, found = InputsReader(), []
+    for folder in folders:
+        try:
+            if _has_run(folder):
+                found.append(earlier(folder, recipe, reader))
+        except (XferlabError, OSError) as e:
+            if named:
+                raise
+            what = e.what if isinstance(e, XferlabError) else str(e)
+            _say(f"{folder} is passed over: {what}")
+    return found
+
+
+def _say(text: str) -> None:
+    print(f"note       {printable(text)}", file=sys.stderr)
+
+
+def refuse_changed(folder: Path, recipe: Recipe) -> Earlier | None:
+    """Return the earlier run in ``folder``, None if there is none; refuse another config's."""
+    if not _has_run(folder):
+        return None
+    before = earlier(folder, recipe)
+    if before.goes_on:
+        return before
+    if before.is_same:
+        refuse_changed_inputs(folder, before.stale)
+    raise ConfigError(
+        f"the run in this folder has another config: {_differences(before.changed)}",
+        where=str(folder),
+        fix="type the same words as then (more train.epochs may be asked for), or begin a new run",
+    )
+
+
+def stored_words(folder: Path) -> list[str]:
+    """Return the overrides that the run in ``folder`` was begun with."""
+    path = folder / ".hydra" / "overrides.yaml"
+    if not os.path.exists(path):
+        raise ConfigError(
+            "there is no run in this folder", where=f"--recover={folder}", fix="name a run's folder"
+        )
+    words = read_saved_words(path)
+    for word in words:
+        if key_of(word).partition(".")[0].partition("/")[0] == "hydra":
+            raise ConfigError(
+                f"this folder says '{word}', which may be typed and not come from a file",
+                where=str(path),
+                fix="type the run's words yourself, without --recover=FOLDER's",
+            )
+    return words
+
+
+def is_used(folder: Path) -> bool:
+    """Return whether there is anything in a folder but what a run may leave before it begins."""
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    return any(name not in BEGUN and not name.startswith(PARTIAL) for name in names)
+
+
+def _has_run(folder: Path) -> bool:
+    return (folder / "status.json").exists() and (folder / "config.yaml").exists()
+
+
+def _best(runs: list[Earlier]) -> Earlier:
+    """Return the unfinished run that got furthest; if all are finished, the last of those."""
+    unfinished = [run for run in runs if run.status != "finished"]
+    return max(unfinished or runs, key=lambda run: (not run.changed, run.progress))
+
+
+def _nothing_to_recover(found: list[Earlier], usual: Path) -> ConfigError:
+    fix = "leave --recover out to begin a new run (train.resume=auto goes on only if it can)"
+    for run in found:
+        if run.is_same:
+            refuse_changed_inputs(run.folder, run.stale)
+    unfinished = [run for run in found if run.status != "finished"]
+    if not unfinished:
+        return ConfigError(
+            "there is no interrupted run to go on with", where=str(usual.parent), fix=fix
+        )
+    near = min(unfinished, key=lambda run: len(run.changed))
+    return ConfigError(
+        f"no interrupted run has this config; the nearest differs: {_differences(near.changed)}",
+        where=str(near.folder),
+        fix=f"type the same words as then, or {fix}",
+    )
+
+
+def _differences(changed: Mapping[str, tuple[Any, Any]]) -> str:
+    shown = [f"{key} is {here}, was {there}" for key, (there, here) in list(changed.items())[:5]]
+    more = len(changed) - len(shown)
+    return "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
+
+
+def _clear(folder: Path) -> None:
+    """Delete a run's folder; any other is left alone and refused."""
+    if not is_used(folder):
+        return
+    if not (folder / "status.json").exists() and not (folder / ".hydra").exists():
+        raise ConfigError(
+            "--force replaces a run, and this folder holds something else",
+            where=str(folder),
+            fix="empty it yourself, or choose another hydra.run.dir",
+        )
+    if is_locked(folder):
+        raise ConfigError(
+            "another process is at work in this run's folder", where=str(folder), fix="stop it"
+        )
+    shutil.rmtree(folder)
+
+
+def _content(folder: Path) -> str:
+    status = read_status(folder)["status"]
+    return "no run" if status == "unknown" else f"a run: {status}"

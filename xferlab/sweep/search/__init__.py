@@ -1,0 +1,1 @@
+"""Searches: trials sampled by Optuna, monitored and pruned."""

@@ -1,0 +1,80 @@
+"""The jobs of a search run: on this machine as seats get free, or in rounds on another launcher."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from xferlab.sweep.job_state import State, state_of
+from xferlab.sweep.local_pool import Pool, Watch
+from xferlab.sweep.search.controller import Search
+
+LOOK_SECONDS = 1.0
+"""How often the jobs of a round are looked at."""
+
+
+def run_here(search: Search, pool_of: Callable[[Watch], Pool], seats: int, watch: Watch) -> None:
+    """Run the jobs in processes on this machine as seats get free, until there is no more.
+
+    Args:
+        search: finds the jobs.
+        pool_of: makes a pool that tells who it is given.
+        seats: how many jobs the pool runs at once.
+        watch: is told what happens.
+
+    Raises:
+        SweepStopped: SIGINT or SIGTERM came; the jobs have ended.
+    """
+    while search.fill(seats):
+        telling = _Telling(search, watch, seats)
+        telling.pool = pool_of(telling)
+        telling.pool.run(search.queue)
+        search.take_back()
+
+
+class _Telling:
+    """Tells the search what a pool does, and then whoever watches."""
+
+    pool: Pool
+
+    def __init__(self, search: Search, watch: Watch, seats: int) -> None:
+        self._search, self._watch, self._seats = search, watch, seats
+        self.started, self.waiting = watch.started, watch.waiting
+
+    def ended(self, folder: Path, state: State, seconds: float) -> None:
+        self._watch.ended(folder, state, seconds)
+        self._search.ended(folder, state)
+
+    def look(self, running: Sequence[Path]) -> None:
+        """Ask for the next job when a seat is free."""
+        self._search.look(running)
+        if not self.pool.stopping:
+            self._search.fill(self._seats - len(running))
+        self._watch.look(running)
+
+
+def run_rounds(search: Search, launch: Callable[[list[Path]], object], size: int) -> None:
+    """Run the jobs in rounds of ``size``, each by one call of ``launch`` that waits for all.
+
+    How the jobs get on is for ``launch`` to tell.
+    """
+    while search.fill(size):
+        batch = list(search.queue)
+        search.queue.clear()
+        done = threading.Event()
+        with ThreadPoolExecutor(1) as executor:
+            looking = executor.submit(_look_until, done, search, batch)
+            try:
+                launch(batch)
+            finally:
+                done.set()
+            looking.result()
+        for folder in batch:
+            search.ended(folder, state_of(folder))
+
+
+def _look_until(done: threading.Event, search: Search, batch: Sequence[Path]) -> None:
+    while not done.wait(LOOK_SECONDS):
+        search.look(batch)

@@ -1,0 +1,121 @@
+"""One frozen job of a sweep, in a process of its own: ``python -m xferlab.sweep.worker FOLDER``."""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from xferlab.config.overrides import as_word
+from xferlab.discovery import load_plugins
+from xferlab.errors import ConfigError, XferlabError
+from xferlab.escaping import guard_logs
+from xferlab.runs.failure import report_failure
+from xferlab.runs.lock import refuse_links
+from xferlab.runs.metadata import write_error, write_status
+from xferlab.runs.outside_paths import flat_words, refuse_places_outside
+from xferlab.runs.signals import Interrupted, StopRequest
+from xferlab.sweep.job_state import FINISHED, state_of
+from xferlab.sweep.local_pool import SAY_WHERE
+from xferlab.sweep.manifest import frozen_recipe, read_job
+
+log = logging.getLogger("xferlab")
+
+
+def main(argv: list[str] | None = None, typed: Sequence[str] = ()) -> int:
+    """Run the job and return the exit code: 0 done, 1 failed, 2 refused, 130 or 143 stopped.
+
+    Args:
+        argv: the words of this command.
+        typed: places that its config may name outside the working directory, ``key=value``.
+    """
+    parser = argparse.ArgumentParser(prog="python -m xferlab.sweep.worker", description=__doc__)
+    parser.add_argument("folder", type=Path, help="a job's folder, with its job.json")
+    parser.add_argument(
+        "--tied", action="store_true", help="stop when standard input closes: its owner is gone"
+    )
+    words = parser.parse_args(argv)
+    faulthandler.register(SAY_WHERE, file=2)
+    if words.tied:
+        threading.Thread(target=_stop_when_input_closes, daemon=True).start()
+    try:
+        refuse_links(words.folder)
+        if not words.tied:  # nobody has planned it just now: it may be a stranger's
+            record = read_job(words.folder)
+            refuse_places_outside(words.folder, record["config"], record, typed)
+    except XferlabError as e:
+        print(e, file=sys.stderr)
+        return e.exit_code
+    _log_to(words.folder / "train.log")
+    try:
+        with StopRequest():  # also where the shell had switched a signal off
+            run_frozen(words.folder)
+    except Interrupted as e:
+        return e.exit_code
+    except Exception as e:  # noqa: BLE001 - a plugin may raise anything
+        report_failure(e)  # what went wrong before the run could begin has not been told
+        return e.exit_code if isinstance(e, XferlabError) else 1
+    return 0
+
+
+def recover_job(folder: Path, typed: Sequence[str]) -> int:
+    """Continue a job of a sweep; what is typed must be what the job was planned with.
+
+    Raises:
+        ConfigError: a word asks for something else.
+    """
+    known = dict(flat_words(read_job(folder)["config"]))
+    for word in typed:
+        key, _, value = word.partition("=")
+        if as_word(key, known.get(key)) != word and known.get(key) != value:
+            raise ConfigError(
+                f"a job of a sweep is continued as it was planned, and '{word}' is not that",
+                where=f"--recover={folder}",
+                fix="leave the word out, or type the sweep's command again",
+            )
+    return main([str(folder)], typed)
+
+
+def run_frozen(folder: Path) -> float | None:
+    """Train the frozen job in ``folder``; a failure is told in its folder, and raised."""
+    load_plugins(Path.cwd())
+    try:
+        recipe = frozen_recipe(folder)
+    except XferlabError as e:
+        if state_of(folder).status != FINISHED:  # what is done stays done
+            write_error(folder, e)
+            write_status(folder, "failed", error=e.what)
+        report_failure(e)
+        raise
+    from xferlab.experiment.run import run
+
+    return run(recipe, folder)
+
+
+def _stop_when_input_closes() -> None:
+    """Wait for the end of standard input, which comes also when its owner is killed."""
+    while os.read(0, 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _log_to(path: Path) -> None:
+    """Write the log with times to ``path``, and plain to a terminal that watches."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    timed = logging.FileHandler(path, encoding="utf-8")
+    timed.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handlers: list[logging.Handler] = [timed]
+    if sys.stderr.isatty():
+        handlers.append(logging.StreamHandler())
+    logging.basicConfig(level=logging.INFO, handlers=handlers)
+    guard_logs()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What follows a run: TensorBoard, history, best weights, progress."""

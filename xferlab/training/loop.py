@@ -1,0 +1,259 @@
+"""The one place that compiles and fits, a phase at a time.
+
+Keras applies a change of ``trainable`` only at ``compile``, and an optimizer accepts only the
+variables it was built with. So the optimizer is built once, over every weight that will ever
+learn, and its moments and schedule carry on from phase to phase.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from xferlab.contracts import Phase, TextModel, TransferPlan
+from xferlab.data.batching import Batch, batch_arrays
+from xferlab.training.assemble import Experiment
+from xferlab.training.evaluation import input_names, inputs_of_any_shape
+from xferlab.training.events import Diverged, Epoch, Listener, Position, Saver, Step
+from xferlab.training.micro_batches import split_step
+from xferlab.training.optimizer_extensions import clip_densely, scale_rates
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Whole or cut epochs of one phase that one ``fit`` call trains.
+
+    Attributes:
+        phase: index of the phase.
+        epoch: first epoch, counted from 0 over the whole run.
+        epochs: how many, each of ``batches`` batches.
+        batches: batches an epoch.
+        start: index of the first batch, counted from 0 over the whole run.
+    """
+
+    phase: int
+    epoch: int
+    epochs: int
+    batches: int
+    start: int
+
+
+def segments(
+    phases: Sequence[Phase], per_epoch: int, total: int, start: int = 0
+) -> Iterator[Segment]:
+    """Yield what ``fit`` has to be called for, from batch ``start`` to batch ``total``.
+
+    >>> [(s.epoch, s.epochs, s.batches) for s in segments([Phase(3)], per_epoch=10, total=25)]
+    [(0, 2, 10), (2, 1, 5)]
+    >>> [(s.epoch, s.epochs, s.batches) for s in segments([Phase(2)], 10, 20, start=4)]
+    [(0, 1, 6), (1, 1, 10)]
+    """
+    epoch = 0
+    for index, phase in enumerate(phases):
+        last = min(total, (epoch + phase.epochs) * per_epoch)
+        while start < last:
+            first, offset = divmod(start, per_epoch)
+            whole = (last - start) // per_epoch if offset == 0 else 0
+            batches = per_epoch if whole else min(per_epoch - offset, last - start)
+            yield Segment(index, first, max(1, whole), batches, start)
+            start += max(1, whole) * batches
+        epoch += phase.epochs
+
+
+def fit(experiment: Experiment, listeners: Sequence[Listener], saver: Saver | None = None) -> None:
+    """Train all phases from where ``saver`` stands; the listeners see every step and epoch."""
+    saver = saver or Saver()
+    network, optimizer = experiment.model.network, experiment.optimizer
+    per_epoch, phases = experiment.batches.steps_per_epoch, experiment.plan.phases
+    _thaw(experiment)
+    optimizer.build(network.trainable_variables)
+    clip_densely(optimizer)
+    scale_rates(optimizer, experiment.model, experiment.plan.rates)
+    network.stop_training = False
+    teller, phase = Teller(experiment, listeners, saver), None
+    if saver.start.batch:
+        phase = phase_of(phases, (saver.start.batch - 1) // per_epoch)
+        _compile(experiment, phase)
+        _make_metrics(experiment)
+        saver.restore(network)
+        if teller.owes_scores:
+            teller.end_epoch(network, network.get_metrics_result())
+    for segment in segments(phases, per_epoch, experiment.total_batches, teller.batch):
+        if teller.stopped:
+            break
+        if segment.phase != phase:
+            phase = segment.phase
+            _compile(experiment, phase)
+        network.fit(
+            training_batches(experiment, segment),
+            initial_epoch=segment.epoch,
+            epochs=segment.epoch + segment.epochs,
+            steps_per_epoch=segment.batches,
+            callbacks=[_callback(teller)],
+            shuffle=False,  # the plan has done it
+            verbose=0,
+        )
+
+
+def phase_of(phases: Sequence[Phase], epoch: int) -> int:
+    """Return the index of the phase that an epoch, counted from 0, belongs to.
+
+    >>> [phase_of([Phase(1), Phase(2)], epoch) for epoch in range(3)]
+    [0, 1, 1]
+    """
+    ends = itertools.accumulate(phase.epochs for phase in phases)
+    return next(index for index, end in enumerate(ends) if epoch < end)
+
+
+def _compile(experiment: Experiment, phase: int) -> None:
+    """Apply a phase's freezing, which Keras does only here."""
+    freeze(experiment.model, experiment.plan, experiment.plan.phases[phase])
+    experiment.model.network.compile(
+        optimizer=experiment.optimizer, loss=experiment.loss, metrics=experiment.train_metrics
+    )
+    split_step(experiment.model.network, experiment.micro_batches)
+
+
+def _make_metrics(experiment: Experiment) -> None:
+    """Make the running means' variables, which Keras does at the first batch only."""
+    first = Segment(phase=0, epoch=0, epochs=1, batches=1, start=0)
+    batch = next(iter(training_batches(experiment, first)))
+    experiment.model.network._symbolic_build(data_batch=batch)  # the loss scale of float16, too
+
+
+class Teller:
+    """Counts batches, has epochs scored, tells the listeners and lets the saver save.
+
+    Attributes:
+        batch: training batches done.
+        stopped: a listener has asked to stop.
+    """
+
+    def __init__(self, experiment: Experiment, listeners: Sequence[Listener], saver: Saver) -> None:
+        self._experiment, self._listeners, self._saver = experiment, listeners, saver
+        self._accumulate = experiment.optimizer.gradient_accumulation_steps or 1
+        self._per_epoch = experiment.batches.steps_per_epoch
+        self._total = experiment.total_batches
+        start = saver.start
+        self.batch, self.stopped, self._scored = start.batch, start.stopped, start.scored
+        self._rows, self._loss_sum = start.rows, start.loss_sum
+        self._began = time.monotonic() - start.seconds
+        self._resumes = start.rows > 0
+
+    @property
+    def owes_scores(self) -> bool:
+        """Whether an epoch is trained to its end and not scored."""
+        ended = self.batch % self._per_epoch == 0 or self.batch == self._total
+        return self._rows > 0 and ended
+
+    @property
+    def position(self) -> Position:
+        """Where the run stands."""
+        seconds = time.monotonic() - self._began
+        return Position(self.batch, self._scored, self._rows, self._loss_sum, seconds, self.stopped)
+
+    def begin_epoch(self, network: Any, epoch: int) -> None:
+        """Start an epoch, counted from 0, or go on in the middle of it."""
+        self._batches = self._experiment.batches.epoch(epoch)
+        if self._resumes:
+            self._resumes = False
+            self._saver.restore(network)  # fit has just emptied the running means
+        elif self._rows == 0:
+            self._began = time.monotonic()
+
+    def end_step(self, network: Any, running_mean: float) -> None:
+        """Tell one batch; ``running_mean`` is the epoch's mean loss up to it, weighted by rows."""
+        trained = self._batches[self.batch % self._per_epoch]
+        self.batch += 1
+        before, self._rows = self._loss_sum, self._rows + len(trained.rows)
+        self._loss_sum = running_mean * self._rows
+        loss = (self._loss_sum - before) / len(trained.rows)
+        step = Step(self.batch, self.batch // self._accumulate, loss)
+        if not math.isfinite(loss):
+            raise _not_finite(step, trained)
+        for listener in self._listeners:
+            listener.on_step(step)
+        self._saver.after_step(network, self.position)
+
+    def end_epoch(self, network: Any, means: Mapping[str, Any]) -> None:
+        """Score the validation split and tell the epoch."""
+        order = sorted(means, key=lambda name: (name != "loss", name))
+        train = {name: float(means[name]) for name in order}
+        with self._saver.scoring(network, self.position):
+            validation = self._experiment.evaluate("validation")
+        seconds = time.monotonic() - self._began
+        update = self.batch // self._accumulate
+        epoch = Epoch(self._scored + 1, update, train, validation, seconds)
+        self.stopped = any([listener.on_epoch(epoch) for listener in self._listeners])
+        self._scored, self._rows, self._loss_sum = epoch.epoch, 0, 0.0
+        self._resumes = False
+        self._saver.after_epoch(network, self.position)
+
+
+def _callback(teller: Teller) -> Any:
+    """Return the Keras callback that hears for ``teller``."""
+    import keras
+
+    class Hearing(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            teller.begin_epoch(self.model, epoch)
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            teller.end_step(self.model, logs["loss"])
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            teller.end_epoch(self.model, logs)
+            self.model.stop_training = teller.stopped
+
+    return Hearing()
+
+
+def _not_finite(step: Step, batch: Batch) -> Diverged:
+    rows = ", ".join(str(row) for row in batch.rows[:8])
+    return Diverged(
+        f"the loss is {step.loss} at step {step.update} (training rows {rows}, ...)",
+        where="loss",
+        fix="lower optimizer.lr, keep train.clip_norm, or look at those rows",
+    )
+
+
+def training_batches(experiment: Experiment, segment: Segment) -> Any:
+    """Return a ``tf.data.Dataset`` of ``(inputs, labels)`` for one segment."""
+    import tensorflow as tf
+
+    names = input_names(experiment.model.network)
+    encoding, labels = experiment.encodings["train"], experiment.data.train.labels
+    pad_id = experiment.model.tokenizer.pad_id
+    stop = segment.start + segment.epochs * segment.batches
+
+    def batches() -> Iterator[tuple[dict[str, Any], Any]]:
+        for batch in experiment.batches.steps(segment.start, stop):
+            inputs, y = batch_arrays(encoding, labels, batch, pad_id)
+            yield {name: inputs[name] for name in names}, y
+
+    _, example = next(batches())
+    signature = (
+        inputs_of_any_shape(names),
+        tf.TensorSpec((None, *example.shape[1:]), example.dtype)
+        if encoding.word_ids is None
+        else tf.TensorSpec((None, None), "int32"),
+    )
+    return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
+
+
+def freeze(model: TextModel, plan: TransferPlan, phase: Phase) -> None:
+    """Set ``trainable`` on the blocks that ``plan`` names, and on no other."""
+    for block in {name for p in plan.phases for name in p.frozen}:
+        for layer in model.blocks[block]:
+            model.network.get_layer(layer).trainable = block not in phase.frozen
+
+
+def _thaw(experiment: Experiment) -> None:
+    """Make every block trainable that learns in some phase, so that the optimizer knows it."""
+    plan = experiment.plan
+    always = set.intersection(*(set(phase.frozen) for phase in plan.phases))
+    freeze(experiment.model, plan, Phase(epochs=0, frozen=tuple(always)))
