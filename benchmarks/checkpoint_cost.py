@@ -20,7 +20,7 @@ from xferlab.config.compose import compose_config, publish
 from xferlab.config.recipe import read
 from xferlab.discovery import load_plugins
 from xferlab.experiment import run as runner
-from xferlab.training.checkpointing import Checkpoints
+from xferlab.training.checkpointing import FolderCheckpointer
 
 EVERY = {"default": [], "none": ["train.checkpoint_every=null"]}
 
@@ -67,9 +67,9 @@ def main() -> None:
     publish(Path.cwd())
     training, saving = Stopwatch(), Stopwatch()
     runner.fit = training.around(runner.fit)
-    Checkpoints._save = saving.around(Checkpoints._save)
+    FolderCheckpointer._save = saving.around(FolderCheckpointer._save)
     trained: dict[str, list[float]] = {name: [] for name in EVERY}
-    shares, saves = [], []
+    fractions, saves = [], []
     print("| interval | fit, s | fit, processor s | saves | a save, s | share of fit |")
     print("|---|---|---|---|---|---|", flush=True)
     run(read(compose_config([*words, "train.max_steps=2"])), "warm")  # compiled kernels, tokens
@@ -79,18 +79,19 @@ def main() -> None:
             saving.clear()
             run(read(compose_config([*words, *interval])), f"{name}{number}")
             trained[name].append(training.processor)
-            share, each = saving.wall / training.wall, saving.wall / max(saving.calls, 1)
+            fraction, each = saving.wall / training.wall, saving.wall / max(saving.calls, 1)
             print(
                 f"| {name} | {training.wall:.1f} | {training.processor:.1f} | {saving.calls}"
-                f" | {each:.2f} | {share:.2%} |",
+                f" | {each:.2f} | {fraction:.2%} |",
                 flush=True,
             )
             if name == "default":
-                shares.append(share)
+                fractions.append(fraction)
                 saves.append(saving.calls)
     ratios = [a / b - 1 for a, b in zip(*trained.values(), strict=True)]
     print(
-        f"\nshare of fit: {statistics.mean(shares):.2%}, at most {max(shares):.2%}; saves: {saves}"
+        f"\nfraction of fit: {statistics.mean(fractions):.2%}, at most {max(fractions):.2%};"
+        f" saves: {saves}"
     )
     print("paired, processor seconds:", ", ".join(f"{ratio:+.1%}" for ratio in ratios))
 

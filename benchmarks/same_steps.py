@@ -35,7 +35,7 @@ from xferlab.models.to_transformers import encoder_tensors
 from xferlab.tasks.base import Task
 from xferlab.training.assemble import Experiment, assemble
 from xferlab.training.evaluation import input_names, scores
-from xferlab.training.events import Listener, Step
+from xferlab.training.events import Callback, Step
 from xferlab.training.loop import fit
 from xferlab.training.summary import planned_rates
 
@@ -44,7 +44,7 @@ STEPS = {"sst2": 40, "mrpc": 40, "stsb": 40, "goemotions": 60, "wnut17": 100}
 CHUNK = 50
 
 
-class Losses(Listener):
+class Losses(Callback):
     """Keeps the loss of every batch."""
 
     def __init__(self) -> None:
@@ -126,8 +126,8 @@ def write_start(experiment: Experiment, checkpoint: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     network, spec = experiment.model.network, experiment.spec
     config = read_encoder_config(resolve(str(checkpoint), weights=False).config, str(checkpoint))
-    tagging = spec.task is Task.tagging
-    tensors = encoder_tensors(network, config) | head_tensors(network, config, tagging)
+    token_classification = spec.task is Task.token_classification
+    tensors = encoder_tensors(network, config) | head_tensors(network, config, token_classification)
     save_file(tensors, str(folder / "model.safetensors"), metadata={"format": "pt"})
     table = config_json(config, spec, experiment.model.tokenizer.pad_id, 0.0)
     (folder / "config.json").write_text(json.dumps(table | NO_DROPOUT))
@@ -150,7 +150,7 @@ def write_batches(experiment: Experiment, recipe: Recipe, folder: Path) -> None:
         name: getattr(recipe.optimizer, name)
         for name in ("weight_decay", "beta_1", "beta_2", "epsilon")
     }
-    settings = {**optimizer, "clip_norm": recipe.train.clip_norm,
+    settings = {**optimizer, "max_grad_norm": recipe.train.max_grad_norm,
                 "steps": experiment.total_batches, "task": experiment.spec.task.value}  # fmt: skip
     (folder / "settings.json").write_text(json.dumps(settings))
 

@@ -23,14 +23,14 @@ from typing import Any
 from xferlab.cli.search import begin
 from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
-from xferlab.io.atomic import write_json, write_whole
+from xferlab.io.atomic import atomic_write, write_json
 from xferlab.runs.history import history_of
 from xferlab.runs.metadata import read_metrics, write_status
 from xferlab.runs.pruning import REQUEST
 from xferlab.sweep.job_state import FINISHED, state_of
 from xferlab.sweep.manifest import freeze
 from xferlab.sweep.planner import plan_sweep
-from xferlab.sweep.worker import run_frozen
+from xferlab.sweep.worker import run_planned_job
 
 EPOCHS = 4
 RATES = "1e-3,1e-4,1e-5,3e-4,3e-5,3e-3"
@@ -64,11 +64,11 @@ def main() -> None:
         typed = [search_words(pruner, seed, common, grid_of) for seed in range(words.seeds)]
         played = [play_search(words.folder, each, grid) for each in typed]
         below = [100 * (best - value) for value, _ in played]
-        shares = [epochs / full for _, epochs in played]
+        fractions = [epochs / full for _, epochs in played]
         print(
             f"| {pruner} | {statistics.fmean(below):.2f} (worst {max(below):.2f})"
             f" | {sum(b <= 0.5 for b in below)} of {len(below)}"
-            f" | {statistics.fmean(shares):.0%} (most {max(shares):.0%}) |"
+            f" | {statistics.fmean(fractions):.0%} (most {max(fractions):.0%}) |"
         )
     if words.train:
         value, epochs, seconds = train_search(
@@ -95,7 +95,7 @@ def train_grid(folder: Path, common: list[str], points: dict[str, Any]) -> Train
             print(
                 f"{number}/{len(plan.jobs)} {' '.join(job.words[len(common) :])}", file=sys.stderr
             )
-            run_frozen(folder / job.run_id)
+            run_planned_job(folder / job.run_id)
     return {job.run_id: results(folder / job.run_id) for job in plan.jobs}
 
 
@@ -137,7 +137,7 @@ def play(job: Path, rows: Sequence[Mapping[str, float]], look: Any) -> int:
     for done in range(1, len(rows) + 1):
         names = list(rows[0])
         lines = [",".join(str(row[name]) for name in names) for row in rows[:done]]
-        write_whole(job / "history.csv", "\n".join([",".join(names), *lines]) + "\n")
+        atomic_write(job / "history.csv", "\n".join([",".join(names), *lines]) + "\n")
         look(job)
         if (job / REQUEST).exists():
             return done

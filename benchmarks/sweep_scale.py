@@ -30,7 +30,7 @@ from xferlab.runs.metadata import write_status
 from xferlab.sweep.console import JobLines
 from xferlab.sweep.manifest import folder_for, freeze
 from xferlab.sweep.planner import plan_sweep
-from xferlab.sweep.remote_jobs import Follower
+from xferlab.sweep.remote_jobs import RemoteJobMonitor
 
 
 def main(count: int) -> None:
@@ -50,7 +50,7 @@ def main(count: int) -> None:
     jobs = [folder / job.run_id for job in plan.jobs]
     step("(pretend that all run)", lambda: [write_status(job, "running") for job in jobs])
     looks = Looks(jobs)
-    silently(lambda: Follower(looks, JobLines(jobs, 1, Console(quiet=True))).run(jobs))
+    silently(lambda: RemoteJobMonitor(looks, JobLines(jobs, 1, Console(quiet=True))).run(jobs))
     looks.ended()
     print(f"| one look at all, on other machines and running | {looks.first:.1f} | |")
     print(f"| one look at all, each has just finished | {looks.last:.1f} | |")
@@ -88,7 +88,7 @@ class Looks:
     def submit(self, folders: Sequence[Path]) -> None:
         """Be given nothing."""
 
-    def let_go(self) -> dict[Path, str]:
+    def released(self) -> dict[Path, str]:
         """Take the time: this is called when a look begins."""
         self.times.append(time.process_time() - self.began)
         if len(self.times) == 4:  # two looks are over; the job's own writing is not counted

@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from xferlab import (
-    Emits,
+    Accepts,
     Encoding,
     LabelKind,
+    OutputKind,
     Split,
-    Takes,
     Task,
     TaskSpec,
     TextData,
@@ -28,7 +28,7 @@ from xferlab.registry import REGISTRY
 
 PLUGINS: dict[tuple[str, str], type] = {}
 EVERY_LABEL = tuple(LabelKind)
-CLASSES = (Emits.logits, Emits.probabilities)
+CLASSES = (OutputKind.logits, OutputKind.probabilities)
 
 
 def plugin(group: str, name: str) -> Callable[[type], type]:
@@ -70,7 +70,7 @@ def rows(labels: Any, *, pairs: bool = False, tagged: bool = False, times: int =
 
 
 def text_data(task: Task, labels: Any, names: tuple = (), pairs: bool = False) -> TextData:
-    split = rows(labels, pairs=pairs, tagged=task is Task.tagging)
+    split = rows(labels, pairs=pairs, tagged=task is Task.token_classification)
     spec = TaskSpec(task, names, len(split), 16, pairs, _counts(split, task, names))
     return TextData(spec, split, split)
 
@@ -80,7 +80,7 @@ def _counts(split: Split, task: Task, names: tuple) -> tuple[int, ...]:
         return ()
     if task is Task.multi_label:
         return tuple(np.nan_to_num(split.labels).sum(axis=0).astype(int).tolist())
-    every = np.concatenate(split.labels) if task is Task.tagging else split.labels
+    every = np.concatenate(split.labels) if task is Task.token_classification else split.labels
     every = every[(every >= 0) & (every < len(names))]
     return tuple(np.bincount(every.astype(int), minlength=len(names)).tolist())
 
@@ -94,16 +94,16 @@ WORD_TAGS = [[0, 1, 2], [2], [2, 0, 1, 2, 2], [0, 2, 2, 2, 0, 1], [2], [-1]]
 def data_of(task: Task, labels: Any = None, names: tuple = ("x", "y", "z"), **spec: Any) -> type:
     """Return a data plugin's class with a task's usual rows, or others, and a spec to match."""
     given = labels if labels is not None else USUAL[task]
-    names = () if task is Task.regression else TAGS if task is Task.tagging else names
+    names = () if task is Task.regression else TAGS if task is Task.token_classification else names
     built = text_data(task, given, names, pairs=spec.pop("pairs", False))
     return _data(TextData(_changed(built.spec, spec), built.train, built.validation))
 
 
 USUAL = {
-    Task.one_label: CLASS,
+    Task.single_label: CLASS,
     Task.multi_label: HOT,
     Task.regression: STARS,
-    Task.tagging: WORD_TAGS,
+    Task.token_classification: WORD_TAGS,
 }
 
 
@@ -123,19 +123,19 @@ def _data(built: Any) -> type:
 
 for _task in Task:
     PLUGINS["data", _task.value] = data_of(_task)
-    if _task is not Task.tagging:
+    if _task is not Task.token_classification:
         PLUGINS["data", f"{_task.value}_pairs"] = data_of(_task, pairs=True)
 
-_six = text_data(Task.one_label, CLASS, ("x", "y", "z"))
+_six = text_data(Task.single_label, CLASS, ("x", "y", "z"))
 LYING_DATA = {
-    "ids_from_one": data_of(Task.one_label, CLASS + 1),
-    "float_classes": data_of(Task.one_label, CLASS.astype("float32")),
-    "one_hot_rows": data_of(Task.one_label, np.eye(3, dtype="float32")[CLASS], class_counts=()),
-    "one_class": data_of(Task.one_label, CLASS * 0, names=("x",)),
-    "wrong_counts": data_of(Task.one_label, class_counts=(1, 1, 1)),
-    "wrong_size": data_of(Task.one_label, train_size=99),
-    "no_pairs": data_of(Task.one_label, has_pairs=True),
-    "same_name": data_of(Task.one_label, names=("x", "y", "x")),
+    "ids_from_one": data_of(Task.single_label, CLASS + 1),
+    "float_classes": data_of(Task.single_label, CLASS.astype("float32")),
+    "one_hot_rows": data_of(Task.single_label, np.eye(3, dtype="float32")[CLASS], class_counts=()),
+    "one_class": data_of(Task.single_label, CLASS * 0, names=("x",)),
+    "wrong_counts": data_of(Task.single_label, class_counts=(1, 1, 1)),
+    "wrong_size": data_of(Task.single_label, train_size=99),
+    "no_pairs": data_of(Task.single_label, has_pairs=True),
+    "same_name": data_of(Task.single_label, names=("x", "y", "x")),
     "few_labels": _data(
         TextData(_six.spec, Split(_six.train.texts, _six.train.labels[:5]), _six.validation)
     ),
@@ -145,8 +145,10 @@ LYING_DATA = {
     "nan_hot": data_of(Task.multi_label, HOT + np.nan),
     "nan_stars": data_of(Task.regression, np.where(STARS == 0, np.nan, STARS).astype("float32")),
     "whole_stars": data_of(Task.regression, STARS.astype("int32")),
-    "short_tags": data_of(Task.tagging, [row[:2] for row in WORD_TAGS]),
-    "high_tags": data_of(Task.tagging, [[tag + 1 for tag in row] for row in WORD_TAGS]),
+    "short_tags": data_of(Task.token_classification, [row[:2] for row in WORD_TAGS]),
+    "high_tags": data_of(
+        Task.token_classification, [[tag + 1 for tag in row] for row in WORD_TAGS]
+    ),
 }
 PLUGINS |= {("data", name): cls for name, cls in LYING_DATA.items()}
 
@@ -176,19 +178,21 @@ class Words:
         return Encoding(ids, segments, words if tagged else None)
 
 
-def tiny(spec: TaskSpec, head: Any, emits: Any = None, tokenizer: Any = None, pool: Any = None):
+def tiny(
+    spec: TaskSpec, head: Any, output_kind: Any = None, tokenizer: Any = None, pool: Any = None
+):
     """Return a bag of words whose last step is ``head``, a function of a symbolic array."""
     import keras
 
     ids = keras.Input((None,), dtype="int32", name="token_ids")
     mask = keras.Input((None,), dtype="int32", name="padding_mask")
     x = keras.layers.Embedding(41, 8, name="embedding")(ids)
-    pools = spec.task is not Task.tagging if pool is None else pool
+    pools = spec.task is not Task.token_classification if pool is None else pool
     if pools:
         x = keras.layers.GlobalAveragePooling1D(name="mean")(x, mask=mask)
     network = keras.Model({"token_ids": ids, "padding_mask": mask}, head(x))
     blocks = {"embeddings": ("embedding",), "head": ("head",)}
-    return TextModel(network, tokenizer or Words(), blocks, emits or spec.head_emits)
+    return TextModel(network, tokenizer or Words(), blocks, output_kind or spec.head_output_kind)
 
 
 def dense(spec: TaskSpec, activation: str | None = None, width: int | None = None, **more: Any):
@@ -221,7 +225,7 @@ def words(spec):
 
 @model("words_probabilities")
 def words_probabilities(spec):
-    return tiny(spec, dense(spec, activation_of(spec)), Emits.probabilities)
+    return tiny(spec, dense(spec, activation_of(spec)), OutputKind.probabilities)
 
 
 @model("zero_head")
@@ -264,13 +268,13 @@ def logits_as_probabilities(spec):
     return tiny(
         spec,
         dense(spec, kernel_initializer="zeros", bias_initializer=_constant(2.0)),
-        Emits.probabilities,
+        OutputKind.probabilities,
     )
 
 
 @model("sigmoid_for_one_label")
 def sigmoid_for_one_label(spec):
-    return tiny(spec, dense(spec, "sigmoid", kernel_initializer="zeros"), Emits.probabilities)
+    return tiny(spec, dense(spec, "sigmoid", kernel_initializer="zeros"), OutputKind.probabilities)
 
 
 @model("sigmoid_values")
@@ -328,12 +332,12 @@ def _constant(value: float):
 
 @model("emits_a_word")
 def emits_a_word(spec):
-    return tiny(spec, dense(spec), emits="logits")
+    return tiny(spec, dense(spec), output_kind="logits")
 
 
 @model("class_head_on_values")
 def class_head_on_values(spec):
-    return tiny(spec, dense(spec), Emits.logits)
+    return tiny(spec, dense(spec), OutputKind.logits)
 
 
 @model("nameless_words")
@@ -364,7 +368,7 @@ def loss(name: str, takes_outputs: tuple = CLASSES, takes_labels: tuple = EVERY_
 
     def mark(call: Callable[[Any, Any], Any]):
         class Given:
-            takes: ClassVar[Takes] = Takes(takes_outputs, takes_labels)
+            accepts: ClassVar[Accepts] = Accepts(takes_outputs, takes_labels)
 
             def build(self, spec: TaskSpec):
                 import keras
@@ -395,7 +399,7 @@ def hinge(labels, outputs):
     return ops.maximum(0.0, 1.0 + ops.max(outputs - 1e9 * own, axis=-1) - right)
 
 
-@loss("quadratic", (Emits.probabilities,))
+@loss("quadratic", (OutputKind.probabilities,))
 def quadratic(labels, outputs):
     """Honest: Brier's score."""
     ops = _ops()
@@ -403,7 +407,7 @@ def quadratic(labels, outputs):
     return ops.sum(ops.square(outputs - own), axis=-1)
 
 
-@loss("uncorrelated", (Emits.values,))
+@loss("uncorrelated", (OutputKind.values,))
 def uncorrelated(labels, outputs):
     """Honest: one minus the correlation; does not mind a shift."""
     ops = _ops()
@@ -412,7 +416,7 @@ def uncorrelated(labels, outputs):
     return 1 - ops.sum(a * b) / size
 
 
-@loss("pinball", (Emits.values,))
+@loss("pinball", (OutputKind.values,))
 def pinball(labels, outputs):
     """Honest: the loss of a quantile, lopsided."""
     ops = _ops()
@@ -471,17 +475,17 @@ def counts_padding(labels, outputs):
     return always_from_logits_value(_ops().maximum(labels, 0), outputs)
 
 
-@loss("broadcasts", (Emits.values,))
+@loss("broadcasts", (OutputKind.values,))
 def broadcasts(labels, outputs):
     return _ops().square(outputs - labels)
 
 
-@loss("signs", (Emits.values,))
+@loss("signs", (OutputKind.values,))
 def signs(labels, outputs):
     return _ops().cast(outputs[:, 0] != labels, "float32")
 
 
-@loss("root", (Emits.values,))
+@loss("root", (OutputKind.values,))
 def root(labels, outputs):
     return _ops().log(_ops().abs(outputs[:, 0] - labels))
 
@@ -500,14 +504,14 @@ def one_hot_only(labels, outputs):
     return keras.losses.CategoricalCrossentropy(from_logits=True)(labels, outputs)
 
 
-@loss("wants_probabilities", (Emits.probabilities,))
+@loss("wants_probabilities", (OutputKind.probabilities,))
 def wants_probabilities(labels, outputs):
     return sparse_default(labels, outputs)
 
 
 @plugin("loss", "a_value_a_row")
 class AValueARow:
-    takes: ClassVar[Takes] = Takes(CLASSES, EVERY_LABEL)
+    accepts: ClassVar[Accepts] = Accepts(CLASSES, EVERY_LABEL)
 
     def build(self, spec: TaskSpec):
         import keras
@@ -517,7 +521,7 @@ class AValueARow:
 
 @plugin("loss", "takes_words")
 class TakesWords:
-    takes: ClassVar[Takes] = Takes(("logits",), ("integer",))
+    accepts: ClassVar[Accepts] = Accepts(("logits",), ("class_index",))
 
     def build(self, spec: TaskSpec):
         return None
@@ -531,8 +535,8 @@ def metric(name: str, takes_outputs: tuple = CLASSES, takes_labels: tuple = EVER
 
     def mark(call: Callable[[Any, Any], float]):
         class Given:
-            takes: ClassVar[Takes] = Takes(takes_outputs, takes_labels)
-            better: ClassVar[str] = way
+            accepts: ClassVar[Accepts] = Accepts(takes_outputs, takes_labels)
+            mode: ClassVar[str] = way
 
             def build(self, spec: TaskSpec):
                 return call
@@ -605,12 +609,12 @@ def error_rate_to_raise(labels, outputs):
     return float((outputs.argmax(-1) != labels).mean())
 
 
-@metric("error_to_raise", (Emits.values,))
+@metric("error_to_raise", (OutputKind.values,))
 def error_to_raise(labels, outputs):
     return float(abs(outputs[:, 0] - labels).mean())
 
 
-@metric("broadcast_error", (Emits.values,), way="min")
+@metric("broadcast_error", (OutputKind.values,), way="min")
 def broadcast_error(labels, outputs):
     return float(((outputs - labels) ** 2).mean())
 

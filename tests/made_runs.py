@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from xferlab.io.atomic import write_json, write_whole
+from xferlab.io.atomic import atomic_write, write_json
 from xferlab.runs.metadata import write_status
 from xferlab.runs.predictions import keep_predictions
 from xferlab.sweep.manifest import freeze
@@ -47,7 +47,7 @@ def write_run(
         lines.append(
             f"{epoch},{epoch * 25},{1 / epoch + 0.1},{near},{1 / epoch + 0.2},{near},0,5.5"
         )
-    write_whole(folder / "history.csv", "\n".join(lines) + "\n")
+    atomic_write(folder / "history.csv", "\n".join(lines) + "\n")
     write_json(folder / "run.json", record(folder, names, rows, data))
     best = {"monitor": "val_accuracy", "value": accuracy, "epoch": epochs}
     test = {"loss": 0.4, "accuracy": accuracy}
@@ -62,7 +62,7 @@ def record(folder: Path, names: Sequence[str], rows: int, data: str) -> dict[str
     return {
         "run_id": folder.name if len(folder.name) == 8 else "0" * 8,
         "task": {
-            "task": "one_label",
+            "task": "single_label",
             "class_names": list(names),
             "class_counts": [1] * len(names),
             "rows": {"train": 400, "validation": 200, "test": rows},

@@ -19,14 +19,14 @@ def search(words: list[str], workers: int = 1) -> int:
     from xferlab.cli.sweep import run_sweep
     from xferlab.config.compose import publish
     from xferlab.discovery import load_plugins
-    from xferlab.sweep.console import watch_jobs
-    from xferlab.sweep.hydra_plugins import FrozenSweeper
+    from xferlab.sweep.console import console_for
+    from xferlab.sweep.hydra_plugins import ManifestSweeper
     from xferlab.sweep.local_pool import Pool
     from xferlab.sweep.search.runner import run_here
 
     def launch(hydra_words: list[str]) -> None:
-        found = FrozenSweeper.search
-        with watch_jobs([found.folder / "sweep.json"], workers, total=found.left) as watch:
+        found = ManifestSweeper.search
+        with console_for([found.folder / "sweep.json"], workers, total=found.left) as watch:
             run_here(found, lambda each: Pool(command, [{}] * workers, each), workers, watch)
 
     load_plugins(Path.cwd())

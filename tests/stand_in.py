@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from xferlab.io.atomic import write_json, write_whole
+from xferlab.io.atomic import atomic_write, write_json
 from xferlab.runs.metadata import write_status
 from xferlab.sweep.manifest import read_job
 
@@ -25,7 +25,7 @@ def job(folder: Path) -> None:
     config = read_job(folder)["config"]
     seed, rate = config["seed"], float(config["optimizer"]["lr"])
     if seed == FAILS:
-        write_whole(folder / "error.txt", " error: no such rows\n where: data\n   fix: add some\n")
+        atomic_write(folder / "error.txt", " error: no such rows\n where: data\n   fix: add some\n")
         write_status(folder, "failed", error="no such rows")
         sys.exit(1)
     if seed == NO_NUMBER:
@@ -37,7 +37,7 @@ def job(folder: Path) -> None:
         sys.exit(3)
     if seed == HANGS:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        write_whole(folder / "asleep", "")
+        atomic_write(folder / "asleep", "")
         while True:
             time.sleep(0.1)
     if seed == SLEEPS:
@@ -47,9 +47,9 @@ def job(folder: Path) -> None:
         signal.signal(
             signal.SIGINT, lambda *_: (write_status(folder, "interrupted"), os._exit(130))
         )
-        write_whole(folder / "asleep", "")
+        atomic_write(folder / "asleep", "")
         if not (folder / "slept").exists():
-            write_whole(folder / "slept", "")
+            atomic_write(folder / "slept", "")
             time.sleep(60)
     write_results(folder, 0.9 - abs(rate - 3e-5) * 1000 + seed / 1000)
 
@@ -58,7 +58,7 @@ def write_results(folder: Path, score: float, epochs: int = 3) -> None:
     """Write the scores of a finished run whose second epoch was the best."""
     rows = [f"{e},{e * 10},0.5,{score - 0.01 * abs(e - 2)},1.5" for e in range(1, epochs + 1)]
     text = "\n".join(["epoch,step,val_loss,val_accuracy,seconds", *rows])
-    write_whole(folder / "history.csv", text + "\n")
+    atomic_write(folder / "history.csv", text + "\n")
     best = {"monitor": "val_accuracy", "value": score, "epoch": 2}
     test = {"loss": 0.4, "accuracy": score - 0.02}
     write_json(folder / "metrics.json", {"best": best, "test": test, "seconds": 1.5 * epochs})
@@ -76,13 +76,13 @@ def sweep(words: list[str], workers: int = 1) -> int:
     from xferlab.cli.sweep import run_sweep
     from xferlab.config.compose import publish
     from xferlab.discovery import load_plugins
-    from xferlab.sweep.console import watch_jobs
+    from xferlab.sweep.console import console_for
     from xferlab.sweep.hydra_plugins import folder_of, unfinished
     from xferlab.sweep.local_pool import Pool
 
     def launch(hydra_words: list[str]) -> None:
         jobs = unfinished(folder_of([hydra_words[-1], "x=."]))
-        with watch_jobs(jobs, workers) as watch:
+        with console_for(jobs, workers) as watch:
             Pool(command, [{}] * workers, watch, fail_fast="sweep.fail_fast=true" in words).run(
                 jobs
             )

@@ -11,7 +11,7 @@ import pytest
 import sklearn.metrics as reference
 from scipy.special import expit, softmax
 
-from xferlab import Emits, Split, Task, TaskSpec
+from xferlab import OutputKind, Split, Task, TaskSpec
 from xferlab.escaping import csv_text, markdown
 from xferlab.evaluation.bootstrap import Score
 from xferlab.evaluation.calibration import calibration_of, wilson
@@ -25,14 +25,14 @@ TAGS = ("O", "B-person", "I-person", "B-place", "I-place")
 HOSTILE = '=cmd|"/c calc"!A1 <script>alert(1)</script> [x](javascript:y) | \x1b[2J\r\nnext'
 
 
-def one_label(classes: int = 4, rows: int = 300, seed: int = 0, texts=None):
+def single_label(classes: int = 4, rows: int = 300, seed: int = 0, texts=None):
     """Return answers of a task with one label a row; the last class is neither there nor told."""
     random = np.random.default_rng(seed)
     labels = random.integers(0, classes - 1, rows).astype("int32")
     logits = random.normal(size=(rows, classes)).astype("float32")
     logits[np.arange(rows), labels] += 1
     logits[:, -1] = -9
-    spec = TaskSpec(Task.one_label, tuple(f"c{i}" for i in range(classes)), 9, 9)
+    spec = TaskSpec(Task.single_label, tuple(f"c{i}" for i in range(classes)), 9, 9)
     texts = texts or [f"text {i}" for i in range(rows)]
     return answers(spec, Split(texts, labels), logits, softmax(logits, -1))
 
@@ -56,7 +56,7 @@ def tagged(wanted, found, sureness=None):
                 out[j] = np.eye(len(TAGS))[TAGS.index(tag)] * (sureness or [4] * len(found))[i]
         outputs.append(out)
     texts = [[f"w{j}" for j in range(len(row))] for row in wanted]
-    spec = TaskSpec(Task.tagging, TAGS, 9, 9)
+    spec = TaskSpec(Task.token_classification, TAGS, 9, 9)
     return answers(spec, Split(texts, labels), outputs, [softmax(o, -1) for o in outputs])
 
 
@@ -64,7 +64,7 @@ def values(rows: int = 200):
     random = np.random.default_rng(2)
     labels = random.integers(0, 6, rows).astype("float32")
     found = (labels + random.normal(size=rows)).astype("float32")[:, None]
-    spec = TaskSpec(Task.regression, (), 9, 9, has_pairs=True, emits=Emits.values)
+    spec = TaskSpec(Task.regression, (), 9, 9, has_pairs=True, output_kind=OutputKind.values)
     pairs = [f"pair {i}" for i in range(rows)]
     return answers(spec, Split([f"text {i}" for i in range(rows)], labels, pairs), found, found)
 
@@ -77,7 +77,7 @@ def table(text: str) -> list[dict[str, str]]:
 
 
 def test_the_report_of_one_label_is_scikit_learns():
-    found = one_label()
+    found = single_label()
     report = class_report(found)
     expected = reference.classification_report(
         found.labels, found.predicted, output_dict=True, zero_division=0
@@ -119,7 +119,7 @@ def test_the_report_of_tags_counts_whole_entities():
 
 
 def test_the_report_as_csv_has_every_line():
-    report = class_report(one_label())
+    report = class_report(single_label())
     rows = table(report.csv())
     assert [row["class"] for row in rows if row["kind"] == "class"] == ["c0", "c1", "c2"]
     assert float(rows[0]["f1"]) == pytest.approx(report.classes[0].f1, rel=1e-5)
@@ -129,14 +129,14 @@ def test_the_report_as_csv_has_every_line():
 
 
 def test_confusion_is_scikit_learns():
-    found = one_label()
+    found = single_label()
     confusion = confusion_of(found)
     expected = reference.confusion_matrix(found.labels, found.predicted, labels=range(4))
     assert (confusion.counts == expected).all()
     cells = {(r["true"], r["predicted"]): int(r["count"]) for r in table(confusion.csv())}
     assert cells[("c0", "c1")] == expected[0, 1]
     assert sum(cells.values()) == 300
-    assert confusion.shares[:3].sum(axis=1) == pytest.approx([1, 1, 1])
+    assert confusion.fractions[:3].sum(axis=1) == pytest.approx([1, 1, 1])
 
 
 def test_several_labels_have_a_table_of_two_by_two_each():
@@ -164,19 +164,19 @@ def test_the_calibration_error_is_the_metrics_own():
     from xferlab.registry import REGISTRY
 
     load_plugins(Path("/nonexistent"))
-    found = one_label()
+    found = single_label()
     metric = REGISTRY.create("metric", {"name": "calibration_error"}).build(found.spec)
     assert calibration_of(found).error == pytest.approx(metric(found.labels, found.outputs))
 
 
 def test_calibration_bins_by_hand():
-    spec = TaskSpec(Task.one_label, ("a", "b"), 9, 9)
+    spec = TaskSpec(Task.single_label, ("a", "b"), 9, 9)
     p = np.array([[0.95, 0.05], [0.95, 0.05], [0.4, 0.6], [0.45, 0.55]], "float32")
     found = answers(spec, Split(list("wxyz"), np.array([0, 1, 1, 1])), np.log(p), p)
     calibration = calibration_of(found, bins=2)
     assert calibration.count.tolist() == [0, 4]
     assert calibration.confidence[1] == pytest.approx(0.7625)
-    assert calibration.share[1] == 0.75
+    assert calibration.fraction[1] == 0.75
     assert calibration.error == pytest.approx(0.0125)
     assert len(table(calibration.csv())) == 1
 
@@ -195,7 +195,7 @@ def test_a_regression_is_told_by_tenths():
 
 
 def test_the_surest_mistakes_come_first_with_their_row_counted_from_1():
-    found = one_label()
+    found = single_label()
     mistakes = mistakes_of(found, 5)
     sure = [row[4] for row in mistakes.rows]
     assert sure == sorted(sure, reverse=True)
@@ -250,7 +250,7 @@ def test_tags_that_are_not_bio_are_marked_a_word_at_a_time():
 
 
 def test_texts_cannot_speak_to_a_terminal_a_spreadsheet_or_a_page():
-    evaluation = Evaluation("test", one_label(texts=[HOSTILE] * 300), {"loss": Score(1.0)})
+    evaluation = Evaluation("test", single_label(texts=[HOSTILE] * 300), {"loss": Score(1.0)})
     files = evaluation.files(evaluation.record())
     for name, text in files.items():
         assert "\x1b" not in text, name
@@ -290,7 +290,7 @@ def size_of(png: bytes) -> tuple[int, int]:
 
 @pytest.mark.parametrize("classes", [2, 28, 120])
 def test_pictures_of_few_and_many_classes_have_a_size_to_look_at(classes):
-    evaluation = Evaluation("test", one_label(max(classes, 3)), {})
+    evaluation = Evaluation("test", single_label(max(classes, 3)), {})
     for name, png in evaluation.pictures("a title with $x_1 in it").items():
         width, height = size_of(png)
         assert 400 <= width <= 1700, name
@@ -301,7 +301,7 @@ def test_every_task_has_its_files():
     kinds = {"report.txt", "report.csv", "confusion.csv", "calibration.csv"}
     usual = {"metrics.json", "mistakes.csv", "mistakes.md", "predictions.csv"}
     tags = tagged([["B-person", "O"]], [["O", "O"]])
-    for found in (one_label(), several_labels(), tags):
+    for found in (single_label(), several_labels(), tags):
         evaluation = Evaluation("test", found, {"loss": Score(1.0, 0.5, 1.5)})
         assert evaluation.files(evaluation.record()).keys() == kinds | usual
     evaluation = Evaluation("test", values(), {"loss": Score(1.0)})
@@ -337,7 +337,7 @@ def test_words_without_a_tag_are_left_out_of_entities():
     logits = np.eye(len(TAGS), dtype="float32")[
         [TAGS.index(tag) for tag in ("B-place", "B-person", "I-place")]
     ][None]
-    spec = TaskSpec(Task.tagging, TAGS, 9, 9)
+    spec = TaskSpec(Task.token_classification, TAGS, 9, 9)
     found = answers(spec, Split([["a", "b", "c"]], labels), list(logits), list(logits))
     assert found.entities(0) == ({(0, 3, "place")}, {(0, 3, "place")})
     assert class_report(found).means[0].f1 == 1.0

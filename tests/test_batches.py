@@ -207,12 +207,12 @@ def test_permutations_depend_on_all_their_entropy():
 @pytest.mark.parametrize(
     ("name", "most", "share"), [("sst2_glue", 66, 0.25), ("imdb", 256, 0.25), ("mrpc", 128, 0.45)]
 )
-def test_padding_of_real_texts_is_far_below_the_naive(name, most, share):
+def test_padding_of_real_texts_is_far_below_the_naive(name, most, fraction):
     """Word counts stand for tokens; ``share`` is how much of the naive padding may be left."""
     columns = read_table(str(DATA / name / "train.csv"), "data.train").columns
     texts = columns.get("text") or [f"{a} {b}" for a, b in zip(*list(columns.values())[:2])]  # noqa: B905
     lengths = np.array([min(len(text.split()) + 2, most) for text in texts])
     padding = measure_padding(BatchPlan(lengths, 16, 0))
-    assert padding.planned < share * padding.random
+    assert padding.planned < fraction * padding.random
     assert padding.random <= padding.longest
     assert "padding is" in str(padding)

@@ -7,12 +7,12 @@ import pytest
 from safetensors.numpy import load_file
 
 from xferlab.contracts import Budget
-from xferlab.training.callbacks.tracking import BestKeeper
+from xferlab.training.callbacks.tracking import BestWeights
 from xferlab.training.events import Epoch
 
 
 class Weights:
-    """What a network's weights are to a BestKeeper: one number."""
+    """What a network's weights are to a BestWeights: one number."""
 
     def __init__(self):
         import keras
@@ -26,7 +26,7 @@ class Weights:
 def kept(tmp_path, values, **options):
     """Return the keeper, the epochs at which it asks to stop, and the weights in its file."""
     network = Weights()
-    keeper = BestKeeper(network, tmp_path / "best.safetensors", "val_score", "max", **options)
+    keeper = BestWeights(network, tmp_path / "best.safetensors", "val_score", "max", **options)
     stops = []
     for number, value in enumerate(values, start=1):
         network.set(number)
@@ -61,7 +61,7 @@ def test_equal_epochs_do_not_use_up_patience_and_do_not_renew_it(tmp_path):
 
 def test_equal_epochs_are_written_with_a_checkpoint_not_each_time(tmp_path):
     network = Weights()
-    keeper = BestKeeper(network, tmp_path / "best.safetensors", "val_score", "max")
+    keeper = BestWeights(network, tmp_path / "best.safetensors", "val_score", "max")
     for number in (1, 2):
         network.set(number)
         keeper.on_epoch(Epoch(number, number, {}, {"score": 0.5}, 0.0))
@@ -78,5 +78,8 @@ def test_small_data_is_trained_for_enough_steps():
 
     assert length_of_run(TrainConfig(), 2) == (400, Budget(200, 2, 400))
     assert length_of_run(TrainConfig(), 300) == (900, Budget(3, 300, 900))
-    assert length_of_run(TrainConfig(accumulate=4), 8) == (1600, Budget(200, 2, 400))
+    assert length_of_run(TrainConfig(gradient_accumulation_steps=4), 8) == (
+        1600,
+        Budget(200, 2, 400),
+    )
     assert length_of_run(TrainConfig(max_steps=7), 2) == (7, Budget(4, 2, 7))

@@ -28,7 +28,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from xferlab import Emits, LabelKind, Takes, register
+from xferlab import OutputKind, LabelKind, Accepts, register
 
 
 @register("metric", "planned")
@@ -39,8 +39,10 @@ class Planned:
     It also keeps a copy of the best weights of epoch 1, when it scores epoch 2.
     \"\"\"
 
-    takes: ClassVar[Takes] = Takes(outputs=(Emits.logits,), labels=(LabelKind.integer,))
-    better: ClassVar[str] = "max"
+    accepts: ClassVar[Accepts] = Accepts(
+        outputs=(OutputKind.logits,), labels=(LabelKind.class_index,)
+    )
+    mode: ClassVar[str] = "max"
 
     def build(self, spec):
         def score(labels, outputs):

@@ -275,10 +275,10 @@ def test_torn_and_damaged_weights(tiny, content, reason):
 
 
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.999])
-def test_a_file_cut_off_anywhere_is_torn(tiny, share):
+def test_a_file_cut_off_anywhere_is_torn(tiny, fraction):
     weights = tiny / "model.safetensors"
     data = weights.read_bytes()
-    weights.write_bytes(data[: int(len(data) * share)])
+    weights.write_bytes(data[: int(len(data) * fraction)])
     assert "are torn or damaged" in refusal(str(tiny))[0]
 
 

@@ -16,7 +16,7 @@ import pytest
 from omegaconf import OmegaConf
 from tiny_checkpoints import write_tiny_checkpoint
 
-from xferlab.checks.data import inspect_data
+from xferlab.checks.data import check_data
 from xferlab.checks.experiment import inspect
 from xferlab.cli.main import main
 from xferlab.config.recipe import Recipe, fitted_to, monitored
@@ -77,9 +77,9 @@ def recipe_of(typed: str) -> Recipe:
     metric = nodes.pop("metric", None)
     metrics = {metric["name"]: REGISTRY.create("metric", metric)} if metric else {}
     parts = {group: REGISTRY.create(group, node) for group, node in nodes.items()}
-    monitor, better = monitored("loss", metrics)
+    monitor, mode = monitored("loss", metrics)
     return Recipe(
-        **parts, metrics=metrics, train=train, seed=0, monitor=monitor, better=better, config={},
+        **parts, metrics=metrics, train=train, seed=0, monitor=monitor, mode=mode, config={},
         run_id="",
     )  # fmt: skip
 
@@ -88,7 +88,7 @@ def attempt(typed: str, steps: Steps) -> dict[str, float]:
     """Do what a run does, without its folder; return the scores."""
     recipe = recipe_of(typed)
     data = recipe.data.build(recipe.seed)
-    inspect_data(recipe.data, data)
+    check_data(recipe.data, data)
     recipe = fitted_to(recipe, data.spec.task)
     experiment = assemble(recipe, data)
     rates = planned_rates(experiment.learning_rate, experiment.budget.total_steps)
@@ -140,16 +140,16 @@ def test_a_right_combination_trains(typed):
 # -- every kind of task, from a file to metrics.json, with an encoder -----------------------------
 
 TABLES: dict[str, list[dict[str, str]]] = {
-    "one_label": [{"label": "good"}, {"label": "bad"}],
+    "single_label": [{"label": "good"}, {"label": "bad"}],
     "multi_label": [{"label": "plot|cast"}, {"label": ""}, {"label": "cast"}],
     "regression": [{"label": "4.5"}, {"label": "0.25"}, {"label": "2.0"}],
-    "tagging": [{"label": "O B-X I-X"}, {"label": "B-Y O O"}],
+    "token_classification": [{"label": "O B-X I-X"}, {"label": "B-Y O O"}],
 }
 SCORES = {
-    "one_label": {"accuracy"},
+    "single_label": {"accuracy"},
     "multi_label": {"micro_f1", "macro_f1"},
     "regression": {"pearson", "spearman"},
-    "tagging": {"entity_f1"},
+    "token_classification": {"entity_f1"},
 }
 
 
@@ -186,7 +186,7 @@ LIAR = '''
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xferlab import Emits, LabelKind, Takes, register
+from xferlab import OutputKind, LabelKind, Accepts, register
 
 
 @register("loss", "by_name")
@@ -194,7 +194,7 @@ from xferlab import Emits, LabelKind, Takes, register
 class ByName:
     """Keras' loss by its name, which takes probabilities."""
 
-    takes: ClassVar[Takes] = Takes((Emits.logits,), (LabelKind.integer,))
+    accepts: ClassVar[Accepts] = Accepts((OutputKind.logits,), (LabelKind.class_index,))
 
     def build(self, spec):
         import keras

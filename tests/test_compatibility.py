@@ -7,16 +7,18 @@ from typing import ClassVar
 
 import pytest
 
-from xferlab import ConfigError, Emits, LabelKind, PluginError, Takes, Task, TaskSpec
-from xferlab.compatibility import fits, lie, name_and_origin, refuse_misfit
+from xferlab import Accepts, ConfigError, LabelKind, OutputKind, PluginError, Task, TaskSpec
+from xferlab.compatibility import contract_violation, fits, name_and_origin, refuse_misfit
 from xferlab.registry import Registry
 
-CLASSES = TaskSpec(Task.one_label, ("x", "y"), 8, 16)
+CLASSES = TaskSpec(Task.single_label, ("x", "y"), 8, 16)
 
 
 @dataclass(frozen=True)
 class OfClasses:
-    takes: ClassVar[Takes] = Takes((Emits.logits,), (LabelKind.integer, LabelKind.tags))
+    accepts: ClassVar[Accepts] = Accepts(
+        (OutputKind.logits,), (LabelKind.class_index, LabelKind.token_tags)
+    )
 
     def build(self, spec):
         return None
@@ -24,7 +26,7 @@ class OfClasses:
 
 @dataclass(frozen=True)
 class OfValues:
-    takes: ClassVar[Takes] = Takes((Emits.values,), (LabelKind.real,))
+    accepts: ClassVar[Accepts] = Accepts((OutputKind.values,), (LabelKind.float,))
 
     def build(self, spec):
         return None
@@ -32,7 +34,7 @@ class OfValues:
 
 @dataclass(frozen=True)
 class InWords:
-    takes: ClassVar[Takes] = Takes(outputs=(Emits.logits,), labels=("integer",))
+    accepts: ClassVar[Accepts] = Accepts(outputs=(OutputKind.logits,), labels=("class_index",))
 
     def build(self, spec):
         return None
@@ -56,8 +58,8 @@ def test_both_sides_of_both_differences_and_the_way_out_are_named(registry):
     with pytest.raises(ConfigError) as caught:
         refuse_misfit("loss", "loss", OfValues(), CLASSES, registry)
     assert str(caught.value).splitlines() == [
-        " error: loss=values takes real labels, but the data's are integer (one_label); and it"
-        " takes values, but the model emits logits",
+        " error: loss=values accepts float labels, but the data's are class_index (single_label); and it"
+        " accepts values, but the model's outputs are logits",
         " where: loss",
         "   fix: choose loss=classes",
     ]
@@ -71,12 +73,14 @@ def test_without_another_that_fits_one_must_be_written():
 
 
 def test_a_declaration_in_other_words_than_the_contracts_is_the_plugins_mistake(registry):
-    with pytest.raises(PluginError, match=r"loss=in_words declares takes.labels=\('integer',\)"):
+    with pytest.raises(
+        PluginError, match=r"loss=in_words declares accepts.labels=\('class_index',\)"
+    ):
         refuse_misfit("loss", "loss", InWords(), CLASSES, registry)
 
 
 def test_a_lie_names_the_plugin_as_it_is_typed_and_its_line(registry):
-    error = lie("loss", OfValues(), "sleeps", "wake it", registry)
+    error = contract_violation("loss", OfValues(), "sleeps", "wake it", registry)
     assert error.what == "loss=values sleeps"
     file, _, line = error.where.rpartition(":")
     assert file == __file__

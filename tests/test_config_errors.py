@@ -111,11 +111,11 @@ def test_a_setting_may_name_an_environment_variable(tmp_path, monkeypatch, capsy
 CHECKED = {
     "data=files data.train=none.csv": "there is no file none.csv",
     "data=files data.train=rows.csv data.label=stars": "has no column 'stars'",
-    "loss=huber": "loss=huber takes real labels",
+    "loss=huber": "loss=huber accepts float labels",
     "transfer=top_layers transfer.blocks=99": "blocks is 99, but the model has only 5 blocks",
     "model=encoder model.checkpoint=./nothing": "there is no folder './nothing'",
     "data.max_length=129": "is more than this model's 128 positions",
-    "-m seed=1,2 loss=huber": "loss=huber takes real labels",
+    "-m seed=1,2 loss=huber": "loss=huber accepts float labels",
 }
 
 

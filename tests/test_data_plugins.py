@@ -175,7 +175,7 @@ def test_another_seed_holds_back_other_rows(train):
         ({"max_length": 1}, "max_length must be at least 8", "data.max_length", "describe"),
         ({"limit": {"dev": 5}}, "limit has no split 'dev'", "data.limit", "describe"),
         ({"limit": {"train": "x"}}, "'x'", "data.limit.train", "type"),
-        ({"task": "tags"}, "got 'tags'", "data.task", "tagging"),
+        ({"task": "tags"}, "got 'tags'", "data.task", "token_classification"),
         (
             {"task": "regression"},
             "have a label that is no number, e.g. 'a'",
@@ -204,11 +204,17 @@ def test_mistakes_in_files_are_explained(fields, what, where, fix, train, tmp_pa
 @pytest.mark.parametrize(
     ("name", "fields", "task", "classes", "counts"),
     [
-        ("sst2", {}, Task.one_label, 2, (3310, 3610)),
+        ("sst2", {}, Task.single_label, 2, (3310, 3610)),
         ("goemotions", {}, Task.multi_label, 28, (4130, 2328)),
-        ("mrpc", {"text": "text_a", "pair": "text_b"}, Task.one_label, 2, (1194, 2474)),
+        ("mrpc", {"text": "text_a", "pair": "text_b"}, Task.single_label, 2, (1194, 2474)),
         ("stsb", {"text": "text_a", "pair": "text_b"}, Task.regression, 0, ()),
-        ("wnut17", {"text": "tokens", "label": "tags"}, Task.tagging, 13, (59_570, 221)),
+        (
+            "wnut17",
+            {"text": "tokens", "label": "tags"},
+            Task.token_classification,
+            13,
+            (59_570, 221),
+        ),
     ],
 )
 def test_real_sets_are_what_their_sources_say(name, fields, task, classes, counts):
@@ -259,7 +265,7 @@ def test_a_folder_is_read_like_a_repository(folder):
 
 @pytest.mark.usefixtures("_own_cache")
 @pytest.mark.parametrize(
-    ("texts", "task"), [("text", Task.multi_label), (["a", "word"], Task.tagging)]
+    ("texts", "task"), [("text", Task.multi_label), (["a", "word"], Task.token_classification)]
 )
 def test_names_declared_for_a_list_of_labels_are_kept(texts, task, tmp_path):
     from datasets import ClassLabel, Dataset, Features, List, Value
@@ -470,7 +476,7 @@ def test_hub_data_once_fetched_serve_without_a_network(hub, tmp_path):
 
 
 def test_hub_cells_of_csv_are_read_as_they_stand_also_from_the_cache(hub, tmp_path):
-    cells = {"id": "some/cells", "validation": None, "test": None, "validation_share": 0.1}
+    cells = {"id": "some/cells", "validation": None, "test": None, "validation_fraction": 0.1}
     expected = "ok ('NA', 'None', 'nan', 'null') (9, 9, 9, 9) {'train': 36, 'validation': 4} text 0"
     assert expected in ask(hub, tmp_path, cells)
     hub.requests.clear()

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MINE = '''
 from dataclasses import dataclass
 from typing import ClassVar
-from xferlab import Emits, LabelKind, Takes, TaskSpec, register
+from xferlab import OutputKind, LabelKind, Accepts, TaskSpec, register
 
 
 @register("loss", "mine")
@@ -28,7 +28,7 @@ class Mine:
     """
 
     k: int = 1
-    takes: ClassVar[Takes] = Takes((Emits.logits,), (LabelKind.integer,))
+    accepts: ClassVar[Accepts] = Accepts((OutputKind.logits,), (LabelKind.class_index,))
 
     def build(self, spec: TaskSpec):
         import keras
@@ -91,10 +91,10 @@ def test_a_syntax_error_is_named_with_its_line(mine, tmp_path):
 
 
 def test_a_plugin_that_breaks_the_contract_says_which_word_is_missing(mine, tmp_path):
-    mine.write_text(MINE.replace("    takes: ClassVar[Takes] = ", "    # "))
+    mine.write_text(MINE.replace("    accepts: ClassVar[Accepts] = ", "    # "))
     out = xferlab("check", "loss=mine", cwd=tmp_path)
     assert out.returncode == 2
-    assert "Mine does not declare 'takes: ClassVar[Takes]'" in out.stderr
+    assert "Mine does not declare 'accepts: ClassVar[Accepts]'" in out.stderr
 
 
 def test_a_taken_name_is_refused_where_it_is_used_and_names_both_files(mine, tmp_path):

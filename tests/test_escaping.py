@@ -22,7 +22,7 @@ from xferlab.inference.writers import TEXT_SINKS, columns_of
 
 FORMULA = "=cmd|' /C calc'!A0"
 CLEAR = "\x1b[2J\x9b31mred\u202e"
-SPEC = TaskSpec(Task.one_label, (FORMULA, CLEAR, "-1"), 10, 32)
+SPEC = TaskSpec(Task.single_label, (FORMULA, CLEAR, "-1"), 10, 32)
 
 
 def rows_of(kind, *rows):

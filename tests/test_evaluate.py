@@ -192,9 +192,9 @@ def test_numbers_are_positions_in_the_names_beside_the_file_or_else_in_the_runs(
 
 def test_classes_of_data_that_is_built_whole_are_matched_by_name(no_tensorflow):
     rows = Split(["a", "b", "c"], np.array([2, 0, 2], "int32"))
-    spec = TaskSpec(Task.one_label, ("x", "y", "z"), 9, 9)
+    spec = TaskSpec(Task.single_label, ("x", "y", "z"), 9, 9)
     data = TextData(spec, rows, rows, rows)
-    known = TaskSpec(Task.one_label, ("z", "w", "x"), 9, 9)
+    known = TaskSpec(Task.single_label, ("z", "w", "x"), 9, 9)
     assert rows_by_name(known, data, "test").labels.tolist() == [0, 2, 0]
 
 

@@ -17,14 +17,14 @@ import xferlab
 from plugins.model.encoder import Encoder
 from xferlab import Task, TaskSpec
 from xferlab.cli.main import main
-from xferlab.contracts import Emits, Split
+from xferlab.contracts import OutputKind, Split
 from xferlab.data.tokenizer import load_tokenizer
 from xferlab.errors import ConfigError, RunError
 from xferlab.export import export_run as exporting
 from xferlab.export import formats
 from xferlab.export.formats import FORMATS, Format
 from xferlab.export.formats.transformers import config_json
-from xferlab.export.output_folder import refuse_taken, written_whole
+from xferlab.export.output_folder import atomic_folder, refuse_taken
 from xferlab.export.parity import compare, made_up_texts, texts_of_file
 from xferlab.export.serving_function import serving_function
 from xferlab.export.tokenizer import write_tokenizer
@@ -43,14 +43,14 @@ DENSE = {
     "xlm-roberta": "classifier.dense",
 }
 SPECS = {
-    Task.one_label: TaskSpec(Task.one_label, ("a", "b", "c"), 10, 64),
+    Task.single_label: TaskSpec(Task.single_label, ("a", "b", "c"), 10, 64),
     Task.multi_label: TaskSpec(Task.multi_label, ("a", "b"), 10, 64),
-    Task.regression: TaskSpec(Task.regression, (), 10, 64, emits=Emits.values),
-    Task.tagging: TaskSpec(Task.tagging, ("O", "B-x", "I-x"), 10, 64),
+    Task.regression: TaskSpec(Task.regression, (), 10, 64, output_kind=OutputKind.values),
+    Task.token_classification: TaskSpec(Task.token_classification, ("O", "B-x", "I-x"), 10, 64),
 }
 
 
-def built(folder: Path, architecture: str, task: Task = Task.one_label, **options: object):
+def built(folder: Path, architecture: str, task: Task = Task.single_label, **options: object):
     """Return a checkpoint's encoder with a fresh head, and its config."""
     write_tiny_checkpoint(folder, architecture, **options)
     model = Encoder(str(folder)).build(SPECS[task])
@@ -60,20 +60,20 @@ def built(folder: Path, architecture: str, task: Task = Task.one_label, **option
 # --- the inverse of loading ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("task", [Task.one_label, Task.tagging])
+@pytest.mark.parametrize("task", [Task.single_label, Task.token_classification])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_tensor_goes_back_to_its_name_and_bits(tmp_path, architecture, task):
     model, config = built(tmp_path, architecture, task)
     tensors = encoder_tensors(model.network, config)
-    heads = head_tensors(model.network, config, task is Task.tagging)
+    heads = head_tensors(model.network, config, task is Task.token_classification)
     own = tiny_tensors(json.loads((tmp_path / "config.json").read_text()))
     own = {PREFIX[architecture] + name: value for name, value in own.items()}
     first, output = DENSE[architecture], "classifier"
-    if task is Task.one_label and "roberta" in architecture:
+    if task is Task.single_label and "roberta" in architecture:
         output = "classifier.out_proj"
     expected = {name for name in own if ".pooler" not in name}
     assert set(tensors) == expected
-    new = {output} if task is Task.tagging else {first, output}
+    new = {output} if task is Task.token_classification else {first, output}
     assert set(heads) == {f"{stem}.{word}" for stem in new for word in ("weight", "bias")}
     together = tensors | heads
     if "roberta" in architecture:
@@ -116,17 +116,17 @@ def test_the_config_that_is_written_describes_the_same_encoder(tmp_path, archite
 @pytest.mark.parametrize(
     ("task", "problem"),
     [
-        (Task.one_label, "single_label_classification"),
+        (Task.single_label, "single_label_classification"),
         (Task.multi_label, "multi_label_classification"),
         (Task.regression, "regression"),
-        (Task.tagging, None),
+        (Task.token_classification, None),
     ],
 )
 def test_labels_class_and_problem_are_in_the_config(tmp_path, task, problem):
     write_tiny_checkpoint(tmp_path, "distilbert")
     config = read_encoder_config(resolve(str(tmp_path), weights=False).config, "here")
     table = config_json(config, SPECS[task], 0, 0.25)
-    kind = "Token" if task is Task.tagging else "Sequence"
+    kind = "Token" if task is Task.token_classification else "Sequence"
     assert table["architectures"] == [f"DistilBertFor{kind}Classification"]
     assert table.get("problem_type") == problem
     names = SPECS[task].class_names or ("value",)
@@ -138,7 +138,7 @@ def test_labels_class_and_problem_are_in_the_config(tmp_path, task, problem):
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("task", [Task.one_label, Task.tagging])
+@pytest.mark.parametrize("task", [Task.single_label, Task.token_classification])
 def test_transformers_makes_the_runs_tokens_with_the_tokenizer_that_is_written(
     tmp_path, architecture, task
 ):
@@ -150,9 +150,9 @@ def test_transformers_makes_the_runs_tokens_with_the_tokenizer_that_is_written(
     write_tokenizer(model, spec, tmp_path / "to")
     text = "the film , it's not good : a poor plot and a bad cast of that movie"
     words = text.split()
-    rows = [words, words[:3]] if task is Task.tagging else [text, "the film"]
+    rows = [words, words[:3]] if task is Task.token_classification else [text, "the film"]
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "to")(
-        rows, truncation=True, is_split_into_words=task is Task.tagging
+        rows, truncation=True, is_split_into_words=task is Task.token_classification
     )
     ours = model.tokenizer.encode(rows, None, 12)
     assert [list(map(int, ids)) for ids in ours.token_ids] == theirs["input_ids"]
@@ -163,8 +163,11 @@ def test_transformers_makes_the_runs_tokens_with_the_tokenizer_that_is_written(
 def test_texts_of_a_file_are_rows_and_a_tab_makes_pairs(tmp_path):
     path = tmp_path / "texts.txt"
     path.write_text("a good film\nbad\n")
-    assert texts_of_file(path, SPECS[Task.one_label]).texts == ["a good film", "bad"]
-    assert texts_of_file(path, SPECS[Task.tagging]).texts == [["a", "good", "film"], ["bad"]]
+    assert texts_of_file(path, SPECS[Task.single_label]).texts == ["a good film", "bad"]
+    assert texts_of_file(path, SPECS[Task.token_classification]).texts == [
+        ["a", "good", "film"],
+        ["bad"],
+    ]
     pairs = dataclasses.replace(SPECS[Task.regression], has_pairs=True)
     with pytest.raises(ConfigError, match="line 1 has 0 tabs"):
         texts_of_file(path, pairs)
@@ -331,7 +334,7 @@ def test_what_was_there_stays_until_the_new_folder_is_whole(tmp_path):
     (folder / "old").write_text("old")
 
     def half():
-        with written_whole(folder) as new:
+        with atomic_folder(folder) as new:
             (new / "half").write_text("new")
             raise OSError("full")
 
@@ -339,7 +342,7 @@ def test_what_was_there_stays_until_the_new_folder_is_whole(tmp_path):
         half()
     assert os.listdir(tmp_path) == ["out"]
     assert os.listdir(folder) == ["old"]
-    with written_whole(folder) as new:
+    with atomic_folder(folder) as new:
         (new / "whole").write_text("new")
         (new / "whole").chmod(0o600)
     assert os.listdir(folder) == ["whole"]

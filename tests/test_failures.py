@@ -13,7 +13,7 @@ from xferlab.cli.main import main
 from xferlab.errors import ConfigError, encodable, printable
 from xferlab.runs.failure import report_failure, write_failure
 from xferlab.runs.metadata import read_status, write_error, write_status
-from xferlab.runs.os_errors import as_known
+from xferlab.runs.os_errors import as_run_error
 from xferlab.sweep.job_state import state_of
 
 
@@ -141,5 +141,5 @@ def test_a_word_that_is_not_utf8_is_three_lines(tmp_path, monkeypatch, capsys):
 def test_an_error_that_is_its_own_cause_is_looked_through_once():
     error = ValueError("x")
     error.__cause__ = error
-    assert as_known(error) is None
-    assert as_known(Mute()) is None
+    assert as_run_error(error) is None
+    assert as_run_error(Mute()) is None

@@ -14,7 +14,7 @@ from xferlab.config.compose import compose_config, publish
 from xferlab.config.recipe import Recipe, read
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError, RunError
-from xferlab.experiment.lr_finder import find_rate
+from xferlab.experiment.lr_finder import find_lr
 from xferlab.experiment.lr_range_test import Span, found, smooth, span_words, until_too_high
 
 RATES = Span(1e-6, 1.0, 121).rates  # 20 steps a decade
@@ -136,7 +136,7 @@ def table(folder: Path) -> list[dict[str, float]]:
 
 
 def test_a_test_leaves_a_table_a_picture_and_its_config_and_nothing_else(workspace):
-    finding = find_rate(recipe(), Path("found"), Span(1e-5, 10.0, 40))
+    finding = find_lr(recipe(), Path("found"), Span(1e-5, 10.0, 40))
     assert sorted(path.name for path in Path("found").iterdir()) == [
         "config.yaml",
         "find_lr.csv",
@@ -152,12 +152,14 @@ def test_a_test_leaves_a_table_a_picture_and_its_config_and_nothing_else(workspa
 
 def test_the_same_seed_finds_the_same_bit_for_bit(workspace):
     span = Span(1e-4, 1.0, 20)
-    first = find_rate(recipe(), Path("a"), span)
-    assert find_rate(recipe(), Path("b"), span) == first
-    assert find_rate(recipe("seed=1"), Path("c"), span) != first
+    first = find_lr(recipe(), Path("a"), span)
+    assert find_lr(recipe(), Path("b"), span) == first
+    assert find_lr(recipe("seed=1"), Path("c"), span) != first
 
 
-def sgd_by_hand(chosen: Recipe, rates: list[float], accumulate: int) -> list[float]:
+def sgd_by_hand(
+    chosen: Recipe, rates: list[float], gradient_accumulation_steps: int
+) -> list[float]:
     """Return the losses of plain gradient steps, written out with TensorFlow alone."""
     import tensorflow as tf
 
@@ -168,19 +170,23 @@ def sgd_by_hand(chosen: Recipe, rates: list[float], accumulate: int) -> list[flo
     prepare_backend(chosen.train, chosen.seed)
     experiment = assemble(chosen, chosen.data.build(chosen.seed))
     network = experiment.model.network
-    batches = list(training_batches(experiment, Segment(0, 0, 1, len(rates) * accumulate, 0)))
+    batches = list(
+        training_batches(experiment, Segment(0, 0, 1, len(rates) * gradient_accumulation_steps, 0))
+    )
     losses = []
     for step, rate in enumerate(rates):
         total, sums = 0.0, [0.0] * len(network.trainable_variables)
-        for inputs, labels in batches[step * accumulate : (step + 1) * accumulate]:
+        for inputs, labels in batches[
+            step * gradient_accumulation_steps : (step + 1) * gradient_accumulation_steps
+        ]:
             with tf.GradientTape() as tape:
                 loss = experiment.loss(labels, network(inputs, training=True))
             values = [v.value for v in network.trainable_variables]
             gradients = tape.gradient(loss, values)
             dense = map(tf.convert_to_tensor, gradients)  # the norm is that of the whole gradient
-            sums = [s + g / accumulate for s, g in zip(sums, dense, strict=True)]
-            total += float(loss) / accumulate
-        clipped, _ = tf.clip_by_global_norm(sums, chosen.train.clip_norm)
+            sums = [s + g / gradient_accumulation_steps for s, g in zip(sums, dense, strict=True)]
+            total += float(loss) / gradient_accumulation_steps
+        clipped, _ = tf.clip_by_global_norm(sums, chosen.train.max_grad_norm)
         for variable, gradient in zip(network.trainable_variables, clipped, strict=True):
             variable.assign_sub(rate * tf.convert_to_tensor(gradient))
         losses.append(total)
@@ -188,18 +194,18 @@ def sgd_by_hand(chosen: Recipe, rates: list[float], accumulate: int) -> list[flo
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_the_losses_are_those_of_plain_gradient_steps(workspace, accumulate):
+def test_the_losses_are_those_of_plain_gradient_steps(workspace, gradient_accumulation_steps):
     chosen = recipe(
         "optimizer=sgd",
         "optimizer.momentum=0",
         "optimizer.weight_decay=0",
         "model.dropout=0",
-        "train.clip_norm=0.05",
-        f"train.accumulate={accumulate}",
+        "train.max_grad_norm=0.05",
+        f"train.gradient_accumulation_steps={gradient_accumulation_steps}",
     )
     span = Span(1e-2, 10.0, 20)
-    finding = find_rate(chosen, Path("found"), span)
-    by_hand = sgd_by_hand(chosen, span.rates, accumulate)
+    finding = find_lr(chosen, Path("found"), span)
+    by_hand = sgd_by_hand(chosen, span.rates, gradient_accumulation_steps)
     assert max(by_hand) - min(by_hand) > 0.01  # something was learned at all
     # float32 sums in another order, over 20 steps
     assert list(finding.losses) == pytest.approx(by_hand[: len(finding.losses)], abs=2e-4)
@@ -218,11 +224,11 @@ def test_blocks_that_the_first_phase_freezes_stand_still(workspace, monkeypatch)
         return seen[0]
 
     monkeypatch.setattr(finder, "assemble", watch)
-    find_rate(recipe("transfer=head_first", "train.epochs=2"), Path("found"), Span(1e-3, 1, 20))
+    find_lr(recipe("transfer=head_first", "train.epochs=2"), Path("found"), Span(1e-3, 1, 20))
     experiment, before = seen
     assert (experiment.model.network.get_layer("embedding").get_weights()[0] == before).all()
 
 
 def test_a_loss_that_explodes_at_once_is_told(workspace):
     with pytest.raises(RunError, match=r"explodes after \d steps, at rates as low as 1e6"):
-        find_rate(recipe("optimizer=sgd", "train.clip_norm=null"), Path("x"), Span(1e6, 1e12, 20))
+        find_lr(recipe("optimizer=sgd", "train.max_grad_norm=null"), Path("x"), Span(1e6, 1e12, 20))

@@ -92,7 +92,15 @@ def checked(words: list[str], files: dict[str, bytes]) -> tuple[int, str]:
 
 load_plugins(Path("/nonexistent"))
 FIELDS = sorted({f"{e.group}.{f}" for e in REGISTRY for f in e.defaults()})
-TRAIN = ["epochs", "max_steps", "batch_size", "accumulate", "clip_norm", "precision", "monitor"]
+TRAIN = [
+    "epochs",
+    "max_steps",
+    "batch_size",
+    "gradient_accumulation_steps",
+    "max_grad_norm",
+    "precision",
+    "monitor",
+]
 KEYS = [
     *GROUPS, *FIELDS, *(f"train.{t}" for t in TRAIN), "seed", "name", "experiment", "debug", "train",
     "hydra.run.dir", "hydra.mode", "hydra.job.name", "hydra/launcher", "hydra.verbose", "metric.f1",
@@ -251,10 +259,10 @@ content = st.one_of(
 SUFFIX = st.sampled_from(["csv", "tsv", "jsonl", "json", "parquet", "txt"])
 FIELD = st.lists(
     st.sampled_from([
-        "data.task=tagging", "data.task=multi_label", "data.task=regression", "data.task=one_label",
+        "data.task=token_classification", "data.task=multi_label", "data.task=regression", "data.task=single_label",
         "data.class_names=[pos,neg]", "data.class_names=[a]", "data.separator=';'", "data.separator=x",
         "data.separator='\"'", "data.label_separator=x", "data.pair=text", "data.pair=label",
-        "data.limit.train=1", "data.limit.validation=1", "data.validation_share=0.9", "data.text=label",
+        "data.limit.train=1", "data.limit.validation=1", "data.validation_fraction=0.9", "data.text=label",
         "data.validation=x.csv", "data.test='*'", "data.test='**/*.csv'", "seed=3", "data.train=''",
         "data.label=text", "data.train=/", "data.train=.",
         "data.train=" + "x" * 300,
@@ -288,13 +296,13 @@ class TestData:
 LINES = [
     "from __future__ import annotations", "from dataclasses import dataclass, field",
     "from typing import Any, ClassVar", "from xferlab import *", "import xferlab",
-    "from xferlab import Emits, LabelKind, Takes, TaskSpec, register", "import no_such_module",
+    "from xferlab import OutputKind, LabelKind, Accepts, TaskSpec, register", "import no_such_module",
     "@register('loss', 'mine')", "@register('metric', 'mine')", "@register('loss', 'focal')",
     "@register('lss', 'mine')", "@register('loss', 'Mine!')", "@dataclass(frozen=True)", "@dataclass",
     "class Mine:", "class Mine(Other):", "    k: int = 1", "    k: float", "    name: str = 'x'",
     "    k: list = field(default_factory=list)", "    k: Any = None", "    k: Nowhere = 1", "    k: set = None",
-    "    takes: ClassVar[Takes] = Takes((Emits.logits,), (LabelKind.integer,))", "    takes: ClassVar[int] = 3",
-    "    better: ClassVar[str] = 'max'", "    def build(self, spec): return None", "    build = 3",
+    "    accepts: ClassVar[Accepts] = Accepts((OutputKind.logits,), (LabelKind.class_index,))", "    accepts: ClassVar[int] = 3",
+    "    mode: ClassVar[str] = 'max'", "    def build(self, spec): return None", "    build = 3",
     "    def __post_init__(self): raise ValueError('k is bad')",
     "    def __post_init__(self): raise KeyError('k')", "    def __post_init__(self): 1 / 0",
     "    def __post_init__(self): raise SystemExit(3)",

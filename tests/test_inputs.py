@@ -28,7 +28,7 @@ from xferlab.runs.inputs import changed_since, inputs_of, write_inputs
 from xferlab.runs.metadata import write_config, write_status
 from xferlab.runs.resume import refuse_changed
 from xferlab.sweep.job_state import state_of
-from xferlab.sweep.manifest import frozen_recipe
+from xferlab.sweep.manifest import manifest_recipe
 
 ROWS = "text,label\n" + "a fine film,good\na poor one,bad\n" * 10
 OTHER_ROWS = "text,label\n" + "no joy,bad\nall joy,great\nsome joy,fair\n" * 7
@@ -106,7 +106,7 @@ def test_a_job_refuses_data_that_changed_after_it_was_planned():
     job = next(sweep_folder().glob("*/job.json")).parent
     Path("train.csv").write_text(OTHER_ROWS)
     with pytest.raises(RunError, match=r"data.train=train.csv has changed since this job was plan"):
-        frozen_recipe(job)
+        manifest_recipe(job)
 
 
 def test_an_interrupted_job_over_other_rows_begins_anew():

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from test_combinations import recipe_of
 
-from xferlab import Budget, ConfigError, Emits, Phase, Task, TaskSpec, TransferPlan
-from xferlab.checks.data import inspect_data
-from xferlab.checks.experiment import _schedule_lie, inspect
-from xferlab.checks.loss import question_loss
-from xferlab.checks.metric import question_metric
+from xferlab import Budget, ConfigError, OutputKind, Phase, Task, TaskSpec, TransferPlan
+from xferlab.checks.data import check_data
+from xferlab.checks.experiment import _schedule_violation, inspect
+from xferlab.checks.loss import check_loss
+from xferlab.checks.metric import check_metric
 from xferlab.compatibility import fits
 from xferlab.config.recipe import fitted_to
 from xferlab.discovery import load_plugins
@@ -36,8 +36,8 @@ SETTINGS = {
     "k": [1, 3],
     "average": ["macro", "micro", "weighted", "binary"],
 }
-EMITTED = {Task.regression: [Emits.values]}
-CLASS_COUNTS = {Task.regression: [0], Task.multi_label: [1, 28], Task.tagging: [5]}
+EMITTED = {Task.regression: [OutputKind.values]}
+CLASS_COUNTS = {Task.regression: [0], Task.multi_label: [1, 28], Task.token_classification: [5]}
 STARS = {
     "uneven": np.random.default_rng(0).normal(3, 2, 200).astype("float32"),
     "two": np.array([0, 5] * 20, "float32"),
@@ -45,10 +45,10 @@ STARS = {
     "huge": np.linspace(0, 1e6, 50).astype("float32"),
 }
 SPECS = [
-    TaskSpec(task, tuple(f"c{i}" for i in range(size)), 50, 32, False, (5,) * size, emits)
+    TaskSpec(task, tuple(f"c{i}" for i in range(size)), 50, 32, False, (5,) * size, output_kind)
     for task in Task
     for size in CLASS_COUNTS.get(task, [2, 77])
-    for emits in EMITTED.get(task, [Emits.logits, Emits.probabilities])
+    for output_kind in EMITTED.get(task, [OutputKind.logits, OutputKind.probabilities])
 ]
 
 
@@ -75,20 +75,20 @@ def labels_for(spec: TaskSpec):
 
 def test_no_built_in_loss_is_accused():
     found = [
-        (name, plugin, spec, lie)
+        (name, plugin, spec, contract_violation)
         for name, plugin, loss, spec in questions("loss")
         for labels in labels_for(spec)
-        if (lie := question_loss(loss, spec, labels))
+        if (contract_violation := check_loss(loss, spec, labels))
     ]
     assert found == []
 
 
 def test_no_built_in_metric_is_accused():
     found = [
-        (name, plugin, spec, lie)
+        (name, plugin, spec, contract_violation)
         for name, plugin, metric, spec in questions("metric")
         for labels in labels_for(spec)
-        if (lie := question_metric(metric, plugin.better, spec, labels))
+        if (contract_violation := check_metric(metric, plugin.mode, spec, labels))
     ]
     assert found == []
 
@@ -98,15 +98,15 @@ def test_no_built_in_metric_is_accused():
 def test_no_built_in_schedule_is_accused(name, total):
     budget = Budget(1, total, total)
     rates = REGISTRY.get("schedule", name).cls().build(2e-5, budget)
-    assert _schedule_lie(planned_rates(rates, total)) is None
+    assert _schedule_violation(planned_rates(rates, total)) is None
 
 
 def test_a_schedule_may_end_shortly_before_the_run_but_not_long_before():
     rates = np.ones(100, "float32")
     rates[60:] = 0
-    assert _schedule_lie(rates) is None
+    assert _schedule_violation(rates) is None
     rates[59] = 0
-    what, _ = _schedule_lie(rates)
+    what, _ = _schedule_violation(rates)
     assert what == "ends early: from step 60 of 100 on the rate is 0"
 
 
@@ -119,7 +119,7 @@ def assembled(tmp_path, monkeypatch):
         with liars.registered(names):
             recipe = recipe_of(typed)
             data = recipe.data.build(0)
-            inspect_data(recipe.data, data)
+            check_data(recipe.data, data)
             recipe = fitted_to(recipe, data.spec.task)
             return recipe, assemble(recipe, data)
 
@@ -127,7 +127,7 @@ def assembled(tmp_path, monkeypatch):
 
 
 def test_an_inspection_puts_back_what_it_tries(assembled):
-    recipe, experiment = assembled("data=one_label model=small_positive_logits metric=accuracy")
+    recipe, experiment = assembled("data=single_label model=small_positive_logits metric=accuracy")
     before = [np.array(w) for w in experiment.model.network.weights]
     assert inspect(experiment, recipe, np.ones(2)) == []
     after = [np.array(w) for w in experiment.model.network.weights]
@@ -140,7 +140,7 @@ def test_an_inspection_puts_back_what_it_tries(assembled):
 def test_an_inspection_draws_nothing_from_the_runs_random_numbers(assembled):
     import keras
 
-    recipe, experiment = assembled("data=one_label model=small_positive_logits")
+    recipe, experiment = assembled("data=single_label model=small_positive_logits")
     keras.utils.set_random_seed(0)
     expected = np.random.rand(), float(keras.random.uniform(()))
     keras.utils.set_random_seed(0)
@@ -164,19 +164,19 @@ def _pretrained(experiment, **changes):
     ids=["in full", "lower", "frozen", "at a tenth"],
 )
 def test_a_pretrained_encoder_at_a_high_rate_is_noted(assembled, peak, plan, noted):
-    recipe, experiment = assembled("data=one_label")
+    recipe, experiment = assembled("data=single_label")
     notes = inspect(_pretrained(experiment, plan=plan), recipe, np.full(2, peak, "float32"))
     assert any("1e-5 to 5e-5 is usual" in note for note in notes) is noted
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adafactor", "lamb"])
 def test_an_optimizer_of_other_rates_is_not_noted(assembled, optimizer):
-    recipe, experiment = assembled(f"data=one_label optimizer={optimizer}")
+    recipe, experiment = assembled(f"data=single_label optimizer={optimizer}")
     assert inspect(_pretrained(experiment), recipe, np.full(2, 0.01)) == []
 
 
 def test_a_block_that_learns_at_rate_0_is_noted(assembled):
-    recipe, experiment = assembled("data=one_label")
+    recipe, experiment = assembled("data=single_label")
     plan = TransferPlan((Phase(1),), {"embeddings": 0.0})
     notes = inspect(dataclasses.replace(experiment, plan=plan), recipe, np.ones(2))
     assert notes == ["embeddings learns at the rate 0 without being frozen, which costs time"]

@@ -87,8 +87,8 @@ def test_one_1_a_row_may_be_one_label_or_several():
     one_hot = [[0, 1], [1, 0], [0, 1]]
     data = data_of(one_hot, one_hot)
     assert data.train.labels.tolist() == one_hot
-    assert "data.task=one_label" in note(data, "one 1 a row")
-    data = data_of(one_hot, one_hot, task=TaskChoice.one_label)
+    assert "data.task=single_label" in note(data, "one 1 a row")
+    data = data_of(one_hot, one_hot, task=TaskChoice.single_label)
     assert data.train.labels.tolist() == [1, 0, 1]
     assert data.spec.class_names == ("0", "1")
 
@@ -152,7 +152,7 @@ def test_lists_in_text_are_read_and_reported():
 def test_lists_in_text_may_be_tags_of_words_in_text():
     data = data_of(
         ["['B-PER', 'O']", "['O']"], texts=["['Ada', 'slept']", "['Bob']"], validation=None,
-        task=TaskChoice.tagging,
+        task=TaskChoice.token_classification,
     )  # fmt: skip
     every = [*data.train.texts, *data.validation.texts]
     assert sorted(every) == [["Ada", "slept"], ["Bob"]]
@@ -162,7 +162,7 @@ def test_a_label_that_is_no_list_among_lists_is_named():
     error = refusal(["['joy']", "love", "['love']"], ["['joy']"])
     assert "row 2" in error.what
     assert "'love'" in error.what
-    assert "data.task=one_label" in error.fix
+    assert "data.task=single_label" in error.fix
     error = refusal(["['joy']", "['love']"], ["['joy']", "love"])
     assert error.what.startswith("1 row of validation has a label that is no list")
 
@@ -171,13 +171,13 @@ def test_a_few_lists_among_names_are_names_and_reported():
     data = data_of(["a", "b", "a", "['x']"], ["a"])
     assert data.spec.class_names == ("['x']", "a", "b")
     assert "row 4" in note(data, "taken for the name of a class")
-    data = data_of(["['joy']", "['love']"], ["['joy']"], task=TaskChoice.one_label)
+    data = data_of(["['joy']", "['love']"], ["['joy']"], task=TaskChoice.single_label)
     assert data.spec.class_names == ("['joy']", "['love']")
 
 
 def test_lists_with_one_item_a_word_are_tags():
     data = data_of([["O", "B"], ["O", "O", "B"]], [["O", "B"]], texts=["a b", "c d e"])
-    assert data.spec.task is Task.tagging
+    assert data.spec.task is Task.token_classification
     assert "one item for each word" in note(data, "data.task is tagging")
 
 
@@ -192,7 +192,7 @@ def test_one_word_among_ratings_is_refused_with_its_row(stray):
         " numbers with fractions: row 3"
     )
     assert error.where == "train.csv, row 3"
-    assert "data.task=one_label" in error.fix
+    assert "data.task=single_label" in error.fix
 
 
 def test_nan_among_whole_numbers_is_refused_and_a_word_is_reported():
@@ -200,7 +200,7 @@ def test_nan_among_whole_numbers_is_refused_and_a_word_is_reported():
     data = data_of(["1", "2", "other", "2"], ["1"])
     assert data.spec.class_names == ("1", "2", "other")
     assert "'other' (row 3)" in note(data, "words and numbers")
-    data = data_of(["1", "2", "nan", "2"], ["1"], task=TaskChoice.one_label)
+    data = data_of(["1", "2", "nan", "2"], ["1"], task=TaskChoice.single_label)
     assert data.spec.class_names == ("1", "2", "nan")
 
 
@@ -230,14 +230,14 @@ def test_a_comma_may_separate_labels_if_the_user_says_so():
 
 def test_whole_numbers_with_a_point_are_classes():
     data = data_of(["0.0", "1.0", "1.0"], ["1.0"], ["0"])
-    assert data.spec.task is Task.one_label
+    assert data.spec.task is Task.single_label
     assert data.spec.class_names == ("0", "1")
     assert data.test.labels.tolist() == [0]
     assert "data.task=regression" in note(data, "whole numbers written with a point")
     assert data_of(["0", "1"], ["1.0"]).validation.labels.tolist() == [1]
     named = data_of(["0.0", "1.0"], ["1.0"], class_names=["no", "yes"])
     assert named.train.labels.tolist() == [0, 1]
-    versions = data_of(["1.0", "1.1"], ["1.0"], task=TaskChoice.one_label)
+    versions = data_of(["1.0", "1.1"], ["1.0"], task=TaskChoice.single_label)
     assert versions.spec.class_names == ("1.0", "1.1")
     assert data_of(["1.0", "2.0"], ["1.0"], task=TaskChoice.regression).spec.class_names == ()
 
@@ -274,7 +274,7 @@ def test_labels_with_another_sign_between_them_are_reported():
 
 def test_a_name_with_the_separator_is_a_name_if_its_parts_stand_nowhere_else():
     data = data_of(["TV|Audio", "Phones", "TV|Audio", "Kitchen"], ["Phones"])
-    assert data.spec.task is Task.one_label
+    assert data.spec.task is Task.single_label
     assert data.spec.class_names == ("Kitchen", "Phones", "TV|Audio")
     assert "'TV|Audio'" in note(data, "taken for the name of one class")
     several = data_of(["TV|Audio", "Phones"], ["Phones"], task=TaskChoice.multi_label)
@@ -292,7 +292,7 @@ def test_several_labels_are_told_by_parts_that_stand_elsewhere():
 
 def test_names_that_are_given_may_hold_the_separator():
     data = data_of(["A|B", "A", "B"], ["A"], class_names=["A", "B", "A|B"])
-    assert data.spec.task is Task.one_label
+    assert data.spec.task is Task.single_label
     assert data.train.labels.tolist() == [2, 0, 1]
 
 
@@ -432,15 +432,15 @@ def test_known_values_may_have_a_decimal_comma():
 
 
 def test_known_classes_are_found_by_name_and_by_position():
-    assert known(["0.0", "1.0"], ("no", "yes"), Task.one_label).tolist() == [0, 1]
-    assert known(["1.0", "0.0"], ("0", "1"), Task.one_label).tolist() == [1, 0]
+    assert known(["0.0", "1.0"], ("no", "yes"), Task.single_label).tolist() == [0, 1]
+    assert known(["1.0", "0.0"], ("0", "1"), Task.single_label).tolist() == [1, 0]
     with pytest.raises(ConfigError, match="counted from 0"):
-        known(["1", "2"], ("no", "yes"), Task.one_label)
+        known(["1", "2"], ("no", "yes"), Task.single_label)
     with pytest.raises(ConfigError, match="not labelled"):
-        known(["0", "-1"], ("no", "yes"), Task.one_label)
+        known(["0", "-1"], ("no", "yes"), Task.single_label)
 
 
 def test_known_tags_may_be_missing():
     for labels in ([[1, -100], [-1, 0]], [["B-X", None], ["-100", "O"]]):
-        found = known(labels, ("O", "B-X"), Task.tagging, [["a", "b"]] * 2)
+        found = known(labels, ("O", "B-X"), Task.token_classification, [["a", "b"]] * 2)
         assert [row.tolist() for row in found] == [[1, -1], [-1, 0]]

@@ -37,7 +37,7 @@ def refusal(*args, **kwargs):
 
 def test_names_are_sorted_and_counted():
     data = data_of([" pos", "neg", "pos ", "pos"], ["neg"])
-    assert data.spec.task is Task.one_label
+    assert data.spec.task is Task.single_label
     assert data.spec.class_names == ("neg", "pos")
     assert data.spec.class_counts == (1, 3)
     assert data.train.labels.tolist() == [1, 0, 1, 1]
@@ -47,7 +47,7 @@ def test_names_are_sorted_and_counted():
 
 @pytest.mark.parametrize("labels", [["10", "9", "-1"], [10, 9, -1], [10.0, 9.0, -1]])
 def test_integers_are_sorted_as_numbers(labels):
-    data = data_of(labels, labels, task=TaskChoice.one_label)
+    data = data_of(labels, labels, task=TaskChoice.single_label)
     assert data.spec.class_names == ("-1", "9", "10")
     assert data.train.labels.tolist() == [2, 1, 0]
 
@@ -88,14 +88,14 @@ def test_suggested_names_are_taken_only_if_they_fit():
 @pytest.mark.parametrize(
     ("labels", "texts", "task"),
     [
-        (["a", "b"], None, Task.one_label),
-        ([1, 2], None, Task.one_label),
+        (["a", "b"], None, Task.single_label),
+        ([1, 2], None, Task.single_label),
         (["1.5", "2"], None, Task.regression),
         ([0.5, 2.0], None, Task.regression),
         (["1e-3", "5"], None, Task.regression),
         (["a|b", "a"], None, Task.multi_label),
         ([["a", "b"], []], None, Task.multi_label),
-        ([["O"], ["X", "O"]], [["w"], ["w", "v"]], Task.tagging),
+        ([["O"], ["X", "O"]], [["w"], ["w", "v"]], Task.token_classification),
     ],
 )
 def test_the_task_is_inferred_from_the_column(labels, texts, task):
@@ -127,7 +127,10 @@ def test_multi_labels_are_multi_hot_and_may_be_none():
 
 def test_tags_are_one_array_a_row():
     data = data_of(
-        [["O", "B"], ["O"]], [["B", "O"]], texts=[["a", "b"], ["c"]], task=TaskChoice.tagging
+        [["O", "B"], ["O"]],
+        [["B", "O"]],
+        texts=[["a", "b"], ["c"]],
+        task=TaskChoice.token_classification,
     )
     assert data.train.texts == [["a", "b"], ["c"]]
     assert [tags.tolist() for tags in data.train.labels] == [[1, 0], [1]]
@@ -136,25 +139,27 @@ def test_tags_are_one_array_a_row():
 
 
 def test_tags_in_strings_are_cut_at_blanks():
-    data = data_of(["O B", "O"], ["O O"], texts=["a b", "c"], task=TaskChoice.tagging)
+    data = data_of(["O B", "O"], ["O O"], texts=["a b", "c"], task=TaskChoice.token_classification)
     assert data.train.texts == [["a", "b"], ["c"]]
     assert data.validation.texts == [["validation", "0"]]
 
 
 def test_validation_is_made_stratified_and_seeded():
     labels = ["a"] * 70 + ["b"] * 20 + ["c"] * 9 + ["d"]
-    data = data_of(labels, validation_share=0.2)
+    data = data_of(labels, validation_fraction=0.2)
     assert data.spec.class_counts == (56, 16, 7, 1)  # of d one row must stay
     assert np.bincount(data.validation.labels).tolist() == [14, 4, 2]
     assert sorted(data.train.texts + data.validation.texts) == sorted(
         f"train {i}" for i in range(100)
     )
-    assert data.validation.texts == data_of(labels, validation_share=0.2).validation.texts
-    assert data.validation.texts != data_of(labels, validation_share=0.2, seed=1).validation.texts
+    assert data.validation.texts == data_of(labels, validation_fraction=0.2).validation.texts
+    assert (
+        data.validation.texts != data_of(labels, validation_fraction=0.2, seed=1).validation.texts
+    )
 
 
 def test_the_validation_split_is_the_one_it_always_was():
-    data = data_of(["a", "b"] * 10, validation_share=0.3)
+    data = data_of(["a", "b"] * 10, validation_fraction=0.3)
     assert [int(text.split()[1]) for text in data.validation.texts] == [0, 4, 5, 7, 12, 19]
 
 
@@ -208,7 +213,7 @@ def test_an_unknown_label_names_label_split_row_and_known_ones():
 
 @pytest.mark.parametrize("nothing", [None, math.nan, "", "  "])
 def test_missing_labels_are_counted_with_their_rows(nothing):
-    error = refusal(["a", nothing, "b", nothing], ["a"], task=TaskChoice.one_label)
+    error = refusal(["a", nothing, "b", nothing], ["a"], task=TaskChoice.single_label)
     assert error.what == "2 rows of train have no label: rows 2, 4"
     assert error.where == "train.csv, row 2"
     assert "data.label=COLUMN" in error.fix
@@ -224,7 +229,7 @@ def test_no_number_is_refused_in_regression():
 
 
 def test_lists_are_refused_for_one_label():
-    assert "multi_label" in refusal([["a"], ["b"]], ["a"], task=TaskChoice.one_label).what
+    assert "multi_label" in refusal([["a"], ["b"]], ["a"], task=TaskChoice.single_label).what
 
 
 def test_as_many_tags_as_words():
@@ -270,7 +275,7 @@ def test_a_class_is_named_once():
     ("fields", "problem"),
     [
         ({"max_length": 4}, "max_length must be at least 8"),
-        ({"max_length": 64, "validation_share": 1.0}, "validation_share must be between"),
+        ({"max_length": 64, "validation_fraction": 1.0}, "validation_fraction must be between"),
         ({"max_length": 64, "limit": {"val": 3}}, r"limit has no split 'val'.*train"),
         ({"max_length": 64, "limit": {"train": 0}}, r"limit\.train must be at least 1"),
     ],

@@ -25,7 +25,7 @@ from xferlab.sweep.local_pool import SweepStopped
 from xferlab.sweep.manifest import freeze
 from xferlab.sweep.node_runner import JobOnNode
 from xferlab.sweep.planner import plan_sweep
-from xferlab.sweep.remote_jobs import Follower
+from xferlab.sweep.remote_jobs import RemoteJobMonitor
 from xferlab.validation import plain
 
 PRESETS = {
@@ -236,7 +236,7 @@ class Scripted:
     def submit(self, folders):
         self.given.append([folder.name for folder in folders])
 
-    def let_go(self):
+    def released(self):
         return (self.looks.pop(0)() or {}) if self.looks else {}
 
     def cancel(self, folders):
@@ -250,7 +250,7 @@ def no_pause(monkeypatch):
 
 def follow(jobs, *looks, fail_fast=False, **engine):
     seen, scripted = Seen(), Scripted(*looks, **engine)
-    Follower(scripted, seen, fail_fast=fail_fast).run(jobs)
+    RemoteJobMonitor(scripted, seen, fail_fast=fail_fast).run(jobs)
     return seen, scripted
 
 
@@ -341,7 +341,7 @@ def test_ctrl_c_takes_all_back_and_they_stand_interrupted():
     ]
     seen, engine = Seen(), Scripted(*looks)
     with pytest.raises(SweepStopped):
-        Follower(engine, seen).run([job])
+        RemoteJobMonitor(engine, seen).run([job])
     assert engine.taken == [job.name]
     assert seen.ends == {job.name: "interrupted"}
     assert read_status(job)["status"] == "interrupted"

@@ -143,8 +143,8 @@ def test_no_heavy_import_without_training(args, tmp_path):
     ("words", "told"),
     [
         (["model=bert", "data.max_length=129"], "is more than this model's 128 positions"),
-        (["loss=huber"], "loss=huber takes real labels"),
-        (["metric=[pearson]"], "metric=pearson takes real labels"),
+        (["loss=huber"], "loss=huber accepts float labels"),
+        (["metric=[pearson]"], "metric=pearson accepts float labels"),
         (["data=files", "data.train=none.csv"], "there is no file none.csv"),
     ],
 )

@@ -40,7 +40,9 @@ def loss_of(kind: str):
     from xferlab.contracts import Task, TaskSpec
     from xferlab.functional.losses import binary_cross_entropy, cross_entropy
 
-    task = {"several labels": Task.multi_label, "tags": Task.tagging}.get(kind, Task.one_label)
+    task = {"several labels": Task.multi_label, "tags": Task.token_classification}.get(
+        kind, Task.single_label
+    )
     spec = TaskSpec(
         task=task,
         class_names=("a", "b", "c"),

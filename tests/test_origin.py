@@ -65,7 +65,7 @@ ADDED = '''
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xferlab import Emits, LabelKind, Takes, register
+from xferlab import OutputKind, LabelKind, Accepts, register
 
 
 @register("loss", "added")
@@ -73,7 +73,9 @@ from xferlab import Emits, LabelKind, Takes, register
 class Added:
     """One more."""
 
-    takes: ClassVar[Takes] = Takes(outputs=(Emits.logits,), labels=(LabelKind.integer,))
+    accepts: ClassVar[Accepts] = Accepts(
+        outputs=(OutputKind.logits,), labels=(LabelKind.class_index,)
+    )
 
     def build(self, spec):
         import keras

@@ -17,7 +17,7 @@ from xferlab.cli.main import main
 from xferlab.cli.report import report_on, write_report
 from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
-from xferlab.io.atomic import write_whole
+from xferlab.io.atomic import atomic_write
 from xferlab.report.comparison import compare
 from xferlab.report.html import page
 from xferlab.report.settings import read_reports, report_of
@@ -92,7 +92,7 @@ def test_texts_from_a_run_folder_are_only_shown(capsys):
         job["config"][HOSTILE] = {"k": f"{HOSTILE}{job['config']['seed']}"}
         path.write_text(json.dumps(job))
     failed = next(p.parent for p in folder.glob("*/status.json") if "failed" in p.read_text())
-    write_whole(failed / "error.txt", f" error: {HOSTILE}\n where: {HOSTILE}\n   fix: {HOSTILE}\n")
+    atomic_write(failed / "error.txt", f" error: {HOSTILE}\n where: {HOSTILE}\n   fix: {HOSTILE}\n")
     shutil.move(folder, "outputs/sweeps/<img src=x onerror=alert(3)>")
     folder = Path("outputs/sweeps/<img src=x onerror=alert(3)>")
     report_on([folder])
@@ -151,19 +151,19 @@ def test_one_seed_speaks_of_the_networks_and_none_of_rows_of_nothing():
 def test_other_tasks_and_scores_are_groups_of_their_own():
     one, two = sweep("one"), sweep("two", ["seed=0,1"], lambda config: 0.8)
     for path in two.glob("*/run.json"):
-        path.write_text(path.read_text().replace("one_label", "regression"))
+        path.write_text(path.read_text().replace("single_label", "regression"))
     for path in two.glob("*/metrics.json"):
         path.write_text(path.read_text().replace("val_accuracy", "val_loss"))
     single = made_runs.write_run(Path("outputs/runs/single"), 0.7, 5)
     reports = read_reports([one, two, Path("outputs/runs/single")])
     assert [len(report.jobs) for report in reports] == [10, 2]
-    assert [report.better for report in reports] == ["max", "min"]
+    assert [report.mode for report in reports] == ["max", "min"]
     assert 0 < single < 1
     words = Seen(page([(report, compare(report)) for report in reports])).words
     assert "regression: val_loss" in words
     target = write_report([(report, None) for report in reports])
     groups = json.loads((target / "results.json").read_text())["groups"]
-    assert [group["task"] for group in groups] == ["one_label", "regression"]
+    assert [group["task"] for group in groups] == ["single_label", "regression"]
 
 
 def test_a_thousand_long_jobs_make_a_page_that_a_browser_takes():
@@ -214,7 +214,7 @@ def test_in_a_browser_the_script_runs_and_nothing_is_wider_than_the_screen(width
     whole = LOOK.replace("WIDTH", str(width)).replace(
         "PAGE", json.dumps(text).replace("</", "<\\/").replace("<!--", "<\\!--")
     )
-    write_whole(tmp_path / "look.html", f"<!doctype html><body>{whole}</body>")
+    atomic_write(tmp_path / "look.html", f"<!doctype html><body>{whole}</body>")
     flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync"
     flags += " --disable-background-networking --disable-component-update --dump-dom"
     flags += f" --enable-logging=stderr --window-size=1500,900 --user-data-dir={tmp_path}/profile"

@@ -109,7 +109,7 @@ def test_predict_reads_the_same_rows_with_gaps_and_lists(tmp_path):
     path = write(tmp_path / "x.parquet", text=texts, label=[["x", "y"], [], None, ["z"]] * 700)
     columns = read_table(str(path), "data.train", columns=ASKED).columns
     assert columns == {"text": texts, "label": [["x", "y"], [], None, ["z"]] * 700}
-    spec = TaskSpec(Task.one_label, ("a", "b"), 10, 32)
+    spec = TaskSpec(Task.single_label, ("a", "b"), 10, 32)
     rows = list(file_rows(spec, {}, str(path), None, None).rows)
     assert [row.text for row in rows] == texts
     assert {row.problem for row in rows if row.text is None} == {"has no text"}

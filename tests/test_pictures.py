@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from xferlab.contracts import Budget, Phase, TextModel, TransferPlan
-from xferlab.plotting import as_png_bytes, blank, rate_words, save_picture
+from xferlab.plotting import as_png_bytes, new_figure, rate_words, save_figure
 from xferlab.training.schedule_plot import (
     block_words,
     phase_spans,
     phase_words,
-    plan_picture,
     rate_groups,
+    schedule_figure,
 )
 
 BLOCKS = ("embeddings", "layer_0", "layer_1", "layer_2", "head")
@@ -23,16 +23,16 @@ MODEL = TextModel(network=None, tokenizer=None, blocks={name: () for name in BLO
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
-def experiment(plan: TransferPlan, *, batches=10, total=None, accumulate=None):
+def experiment(plan: TransferPlan, *, batches=10, total=None, gradient_accumulation_steps=None):
     """Return what a picture reads of an experiment."""
     epochs = sum(phase.epochs for phase in plan.phases)
-    steps = (total or epochs * batches) // (accumulate or 1)
+    steps = (total or epochs * batches) // (gradient_accumulation_steps or 1)
     return SimpleNamespace(
         plan=plan,
         model=MODEL,
-        budget=Budget(epochs, max(1, batches // (accumulate or 1)), steps),
+        budget=Budget(epochs, max(1, batches // (gradient_accumulation_steps or 1)), steps),
         batches=SimpleNamespace(steps_per_epoch=batches),
-        optimizer=SimpleNamespace(gradient_accumulation_steps=accumulate),
+        optimizer=SimpleNamespace(gradient_accumulation_steps=gradient_accumulation_steps),
     )
 
 
@@ -41,9 +41,9 @@ def size_of(png: bytes) -> tuple[int, int]:
 
 
 def test_a_picture_is_a_whole_png_of_the_size_asked_for(tmp_path):
-    figure, axes = blank(640, 200)
+    figure, axes = new_figure(640, 200)
     axes.plot([1, 2], [3, 4])
-    png = save_picture(figure, tmp_path / "deep" / "down.png")
+    png = save_figure(figure, tmp_path / "deep" / "down.png")
     assert (tmp_path / "deep" / "down.png").read_bytes() == png
     assert png.startswith(SIGNATURE)
     assert size_of(png) == (640, 200)
@@ -51,12 +51,12 @@ def test_a_picture_is_a_whole_png_of_the_size_asked_for(tmp_path):
 
 
 def test_equal_figures_are_equal_bytes():
-    assert as_png_bytes(blank()[0]) == as_png_bytes(blank()[0])
+    assert as_png_bytes(new_figure()[0]) == as_png_bytes(new_figure()[0])
 
 
 def test_drawing_needs_no_window_and_leaves_no_global_state():
     before = set(sys.modules)
-    as_png_bytes(blank()[0])
+    as_png_bytes(new_figure()[0])
     assert "matplotlib.pyplot" not in set(sys.modules) - before
 
 
@@ -74,7 +74,7 @@ def test_a_rate_is_written_as_it_is_typed(rate, words):
     [
         (TransferPlan((Phase(3),)), {}),
         (TransferPlan((Phase(1, BLOCKS[:-1]), Phase(2))), {}),
-        (TransferPlan((Phase(3, BLOCKS[:-1]),)), {"accumulate": 3}),
+        (TransferPlan((Phase(3, BLOCKS[:-1]),)), {"gradient_accumulation_steps": 3}),
         (TransferPlan((Phase(3),), {name: 0.5**i for i, name in enumerate(BLOCKS)}), {}),
         (TransferPlan((Phase(1, BLOCKS[:-1]), Phase(2)), {"head": 0.5}), {"total": 25}),
         (TransferPlan((Phase(90),)), {}),
@@ -86,14 +86,14 @@ def test_a_rate_is_written_as_it_is_typed(rate, words):
 def test_every_plan_can_be_drawn(plan, options, tmp_path):
     of = experiment(plan, **options)
     rates = np.linspace(1e-5, 0, of.budget.total_steps, dtype="float32")
-    png = plan_picture(rates, of, "linear", tmp_path / "plan.png")
+    png = schedule_figure(rates, of, "linear", tmp_path / "plan.png")
     assert size_of(png) == (900, 380)
     assert rates[0] == np.float32(1e-5)  # drawing changes nothing
 
 
 def test_a_rate_of_zero_throughout_can_be_drawn(tmp_path):
     of = experiment(TransferPlan((Phase(1),)))
-    assert plan_picture(np.zeros(10, "float32"), of, "constant", tmp_path / "plan.png")
+    assert schedule_figure(np.zeros(10, "float32"), of, "constant", tmp_path / "plan.png")
 
 
 def test_phases_end_where_their_epochs_end():
@@ -104,7 +104,10 @@ def test_phases_end_where_their_epochs_end():
 
 def test_an_epoch_may_end_within_an_optimizer_step():
     plan = TransferPlan((Phase(1, ("embeddings",)), Phase(1)))
-    edges = [(first, last) for _, first, last in phase_spans(experiment(plan, accumulate=4))]
+    edges = [
+        (first, last)
+        for _, first, last in phase_spans(experiment(plan, gradient_accumulation_steps=4))
+    ]
     assert edges == [(0.5, 3.0), (3.0, 5.5)]  # 10 batches are 2.5 steps
 
 
@@ -115,7 +118,7 @@ def test_a_phase_that_the_run_does_not_reach_is_left_out():
 
 def test_blocks_of_one_rate_are_one_group():
     plan = TransferPlan((Phase(2, ("embeddings",)),), {"head": 1.0, "layer_2": 0.5, "layer_1": 0.5})
-    groups = [(group.blocks, group.share) for group in rate_groups(MODEL, plan)]
+    groups = [(group.blocks, group.fraction) for group in rate_groups(MODEL, plan)]
     assert groups == [(("head",), 1.0), (("layer_2", "layer_1"), 0.5), (("layer_0",), 1.0)]
 
 

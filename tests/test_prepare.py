@@ -101,8 +101,8 @@ class Own:
 """
 REFUSED = {
     "use_ema": "has use_ema=True, which averages weights that no score is of",
-    "clipnorm": "has clipnorm=0.5, which replaces train.clip_norm",
-    "clipvalue": "has clipvalue=0.5, which train.clip_norm leaves without effect",
+    "clipnorm": "has clipnorm=0.5, which replaces train.max_grad_norm",
+    "clipvalue": "has clipvalue=0.5, which train.max_grad_norm leaves without effect",
     "gradient_accumulation_steps": "has gradient_accumulation_steps=2",
 }
 

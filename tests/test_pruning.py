@@ -12,7 +12,7 @@ from xferlab.runs.metadata import read_metrics, read_status
 from xferlab.runs.pruning import REQUEST, Pruned, ask_to_prune, obey_pruning
 from xferlab.sweep.manifest import freeze
 from xferlab.sweep.planner import plan_sweep
-from xferlab.sweep.worker import run_frozen
+from xferlab.sweep.worker import run_planned_job
 from xferlab.training.callbacks.tracking import HistoryFile
 
 WORDS = [
@@ -37,7 +37,7 @@ def test_a_run_that_is_asked_to_end_keeps_its_best_and_can_be_run_whole(tmp_path
 
     with monkeypatch.context() as patched:
         patched.setattr(HistoryFile, "on_epoch", told_and_asked)
-        run_frozen(folder)
+        run_planned_job(folder)
     assert read_status(folder)["status"] == "pruned"
     assert len(history_of(folder)) == 1
     metrics = read_metrics(folder)
@@ -47,7 +47,7 @@ def test_a_run_that_is_asked_to_end_keeps_its_best_and_can_be_run_whole(tmp_path
     assert [path.name for path in (folder / "checkpoints").iterdir()] == ["best.safetensors"]
     assert list((folder / "tensorboard").glob("events.out.tfevents.*"))  # HParams
 
-    run_frozen(folder)
+    run_planned_job(folder)
     assert read_status(folder)["status"] == "finished"
     assert not (folder / REQUEST).exists()
     assert len(history_of(folder)) == 3

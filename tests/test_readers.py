@@ -17,7 +17,7 @@ from xferlab.data.readers.text_file import LONGEST_LINE
 from xferlab.errors import ConfigError
 from xferlab.inference.inputs import file_rows, piped_rows
 
-SPEC = TaskSpec(Task.one_label, ("a", "b"), 10, 32)
+SPEC = TaskSpec(Task.single_label, ("a", "b"), 10, 32)
 CELLS = some.text(
     some.sampled_from(["a", "b", " ", '"', "'", ",", ";", "\t", "\n", "\r", "é", "\0", "\u2028"]),
     max_size=6,

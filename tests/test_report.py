@@ -106,7 +106,7 @@ def test_a_loss_is_better_when_it_is_less():
         metrics["best"]["monitor"] = "val_loss"
         path.write_text(json.dumps(metrics))
     report = read_report([folder])
-    assert report.better == "min"
+    assert report.mode == "min"
 
 
 def test_a_half_finished_sweep_has_a_table_too(capsys):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xferlab import Emits, LabelKind, Task, TaskSpec
+from xferlab import LabelKind, OutputKind, Task, TaskSpec
 from xferlab.discovery import load_plugins
 from xferlab.evaluation.bootstrap import _loss_of_weights, _of_weights, interval, resample
 from xferlab.functional.metrics import weighted_mean
@@ -22,21 +22,21 @@ TAGS = ("O", "B-person", "I-person", "B-place", "I-place")
 def rows_of(task: Task, seed: int, rows: int = 40):
     """Return a task, labels and outputs; some outputs are the same, so that there are ties."""
     random = np.random.default_rng(seed)
-    names = {Task.regression: (), Task.tagging: TAGS}.get(task, ("a", "b", "c", "d"))
-    emits = Emits.values if task is Task.regression else Emits.logits
+    names = {Task.regression: (), Task.token_classification: TAGS}.get(task, ("a", "b", "c", "d"))
+    output_kind = OutputKind.values if task is Task.regression else OutputKind.logits
     spec = TaskSpec(task, names, train_size=9, max_length=8, class_counts=(3,) * len(names),
-                    emits=emits)  # fmt: skip
+                    output_kind=output_kind)  # fmt: skip
     if task is Task.regression:
         labels = random.integers(0, 6, rows).astype("float32")
         return spec, labels, (labels + random.normal(size=rows)).round(1)[:, None].astype("float32")
     if task is Task.multi_label:
         labels = (random.random((rows, 4)) < 0.3).astype("float32")
         return spec, labels, (labels * 2 - 1 + random.normal(size=(rows, 4))).round(1).astype("f4")
-    shape = (rows, 7) if task is Task.tagging else (rows,)
+    shape = (rows, 7) if task is Task.token_classification else (rows,)
     labels = random.integers(0, len(names), shape).astype("int32")
     outputs = random.normal(size=(*shape, len(names))).round(1).astype("float32")
     outputs += 1.5 * np.eye(len(names), dtype="float32")[labels]
-    if task is Task.tagging:
+    if task is Task.token_classification:
         labels[np.arange(7) >= random.integers(1, 8, rows)[:, None]] = -1
     return spec, labels, outputs
 
@@ -46,10 +46,10 @@ def fitting(group: str):
     for name in REGISTRY.names(group):
         plugin = REGISTRY.create(group, {"name": name} | ({"k": 2} if name == "top_k" else {}))
         for task, kind in (
-            (Task.one_label, LabelKind.integer), (Task.multi_label, LabelKind.multi_hot),
-            (Task.regression, LabelKind.real), (Task.tagging, LabelKind.tags),
+            (Task.single_label, LabelKind.class_index), (Task.multi_label, LabelKind.multi_hot),
+            (Task.regression, LabelKind.float), (Task.token_classification, LabelKind.token_tags),
         ):  # fmt: skip
-            if kind in plugin.takes.labels:
+            if kind in plugin.accepts.labels:
                 yield pytest.param(plugin, task, id=f"{name} {task.value}")
 
 

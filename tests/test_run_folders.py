@@ -26,7 +26,7 @@ def labels_of(run, rows, outputs):
     """Return labels and outputs as training scores them."""
     kind, names = run.spec.task.value, list(run.spec.class_names)
     given = [row["label"] for row in rows]
-    if kind == "one_label":
+    if kind == "single_label":
         return np.array([names.index(label) for label in given], "int32"), outputs
     if kind == "regression":
         return np.array(given, "float32"), outputs
@@ -273,7 +273,7 @@ def test_a_head_is_kept_where_the_classes_are_the_same(runs, second):
     assert (kept.network.get_layer("head").kernel.numpy() == head).all()
     assert (fresh.network.get_layer("head").kernel.numpy() != head).any()
     assert continued(other, other.spec, keep_head=True).files.keys() >= {"from_run.json"}
-    with pytest.raises(ConfigError, match="one_label of neg, pos, not regression of a number"):
+    with pytest.raises(ConfigError, match="single_label of neg, pos, not regression of a number"):
         continued(run, other.spec, keep_head=True)
 
 

@@ -157,7 +157,7 @@ def test_a_name_that_no_decay_cannot_find_is_an_error(capsys):
 
 
 def test_accumulation_counts_optimizer_steps():
-    folder = train("train.accumulate=2", "train.batch_size=8")
+    folder = train("train.gradient_accumulation_steps=2", "train.batch_size=8")
     assert _record(folder)["plan"]["steps"] == 8
     assert rows(folder)[-1]["step"] == "8"
 
@@ -182,7 +182,7 @@ def test_half_precision_trains():
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_names_step_and_rows(capsys):
-    assert main([*TINY, "optimizer.lr=1e30", "train.clip_norm=null", "train.epochs=3"]) == 1
+    assert main([*TINY, "optimizer.lr=1e30", "train.max_grad_norm=null", "train.epochs=3"]) == 1
     (folder,) = Path("outputs").glob("runs/*")
     assert json.loads((folder / "status.json").read_text())["status"] == "nan"
     assert "(training rows" in (folder / "error.txt").read_text()

@@ -21,7 +21,7 @@ from xferlab.report.significance import (
     welch,
 )
 from xferlab.runs.predictions import Predictions
-from xferlab.tasks.base import Emits, Task
+from xferlab.tasks.base import OutputKind, Task
 
 
 @pytest.mark.parametrize("freedom", [0.7, 1, 2, 3.7, 10, 100, 1e4, 1e7])
@@ -29,8 +29,10 @@ def test_students_t_is_scipys(freedom):
     for t in (0.0, 0.01, 0.5, 1.0, 2.3, 5.0, 40.0):
         assert t_tails(t, freedom) == pytest.approx(2 * stats.t.sf(t, freedom), rel=1e-7)
         assert t_tails(-t, freedom) == t_tails(t, freedom)
-    for share in (0.6, 0.975, 0.9995):
-        assert t_quantile(share, freedom) == pytest.approx(stats.t.ppf(share, freedom), rel=1e-8)
+    for fraction in (0.6, 0.975, 0.9995):
+        assert t_quantile(fraction, freedom) == pytest.approx(
+            stats.t.ppf(fraction, freedom), rel=1e-8
+        )
 
 
 @pytest.mark.parametrize(
@@ -122,7 +124,7 @@ def test_no_difference_is_found_where_none_is_in_about_one_of_twenty(seeds, worl
 
 def scores_of(name, task, labels, outputs, options=None, lengths=None):
     found = Predictions(labels, outputs.astype("float32"), lengths)
-    return row_score(name, options or {}, found, task, Emits.logits)
+    return row_score(name, options or {}, found, task, OutputKind.logits)
 
 
 @pytest.mark.parametrize("average", ["macro", "micro", "weighted", "binary"])
@@ -132,7 +134,7 @@ def test_scores_had_again_from_outputs_are_sklearns(name, average):
 
     draw = np.random.default_rng(3)
     labels, outputs = draw.integers(0, 2, 120), draw.normal(size=(120, 2))
-    row = scores_of(name, Task.one_label, labels, outputs, {"average": average})
+    row = scores_of(name, Task.single_label, labels, outputs, {"average": average})
     averaged = {} if name in ("matthews", "accuracy") else {"average": average}
     wanted = {"matthews": "matthews_corrcoef", "accuracy": "accuracy_score"}
     score = getattr(metrics, wanted.get(name, f"{name}_score"))
@@ -158,7 +160,7 @@ def test_scores_of_numbers_and_of_several_labels():
 def test_tags_are_resampled_by_the_row_not_by_the_token():
     labels, lengths = np.array([0, 1, 1, 0, 1]), np.array([2, 0, 3])
     outputs = np.eye(2)[[0, 0, 1, 1, 1]]
-    row = scores_of("accuracy", Task.tagging, labels, outputs, lengths=lengths)
+    row = scores_of("accuracy", Task.token_classification, labels, outputs, lengths=lengths)
     assert row.parts.tolist() == [[1, 2], [0, 0], [2, 3]]
     assert row.resampled(np.array([[2.0, 1.0, 0.0]])) == pytest.approx([0.5])
 
@@ -166,7 +168,7 @@ def test_tags_are_resampled_by_the_row_not_by_the_token():
 @pytest.mark.parametrize("name", ["auc", "entity_f1", "mine"])
 def test_a_score_that_is_no_sum_over_rows_is_not_guessed(name):
     labels, outputs = np.zeros(4, int), np.zeros((4, 2))
-    assert scores_of(name, Task.one_label, labels, outputs) is None
+    assert scores_of(name, Task.single_label, labels, outputs) is None
 
 
 def test_the_examples_in_the_docstrings_hold():

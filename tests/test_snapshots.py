@@ -22,17 +22,17 @@ from xferlab.config.schema import Interval, TrainConfig, interval
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
 from xferlab.experiment.run import _longer
-from xferlab.io.atomic import write_json, write_whole
-from xferlab.runs.checkpoints import newest_snapshot, write_snapshot
+from xferlab.io.atomic import atomic_write, write_json
+from xferlab.runs.checkpoints import latest_checkpoint, write_checkpoint
 from xferlab.runs.inputs import inputs_of, write_inputs
 from xferlab.runs.lock import is_locked, locked
 from xferlab.runs.metadata import write_config, write_status
-from xferlab.runs.os_errors import as_known
-from xferlab.runs.resume import Earlier, refuse_changed, run_folder
+from xferlab.runs.os_errors import as_run_error
+from xferlab.runs.resume import PreviousRun, refuse_changed, run_folder
 from xferlab.runs.signals import Interrupted, StopRequest
 from xferlab.sweep import worker
-from xferlab.training.checkpointing import Checkpoints
-from xferlab.training.events import Position
+from xferlab.training.checkpointing import FolderCheckpointer
+from xferlab.training.events import TrainState
 
 FILES = ("state.safetensors", "state.json", "sha256.json")
 
@@ -42,19 +42,19 @@ def checkpoints(tmp_path: Path) -> Path:
     """Two snapshots, of steps 1 and 2."""
     for step in (1, 2):
         arrays = {"network 0000": np.full((3,), step, "float32"), "scalar": np.asarray(step)}
-        write_snapshot(tmp_path, f"step-{step}", arrays, {"step": step})
+        write_checkpoint(tmp_path, f"step-{step}", arrays, {"step": step})
     return tmp_path
 
 
 def test_a_snapshot_comes_back_as_it_was(checkpoints):
-    snapshot = newest_snapshot(checkpoints)
-    assert snapshot.state == {"step": 2}
-    assert snapshot.arrays()["network 0000"].tolist() == [2, 2, 2]
-    assert snapshot.arrays()["scalar"].shape == ()
+    checkpoint = latest_checkpoint(checkpoints)
+    assert checkpoint.state == {"step": 2}
+    assert checkpoint.arrays()["network 0000"].tolist() == [2, 2, 2]
+    assert checkpoint.arrays()["scalar"].shape == ()
 
 
 def test_the_newest_two_are_kept(checkpoints):
-    write_snapshot(checkpoints, "step-3", {"a": np.zeros(1)}, {})
+    write_checkpoint(checkpoints, "step-3", {"a": np.zeros(1)}, {})
     assert sorted(p.name for p in checkpoints.iterdir()) == ["step-2", "step-3"]
 
 
@@ -66,7 +66,7 @@ def test_a_snapshot_cut_at_any_byte_is_passed_over(checkpoints, name):
     for size in range((keep / name).stat().st_size - newline):
         shutil.copytree(keep, newest, dirs_exist_ok=True)
         os.truncate(newest / name, size)
-        assert newest_snapshot(checkpoints).state == {"step": 1}, size
+        assert latest_checkpoint(checkpoints).state == {"step": 1}, size
 
 
 @pytest.mark.parametrize("name", FILES[:2])
@@ -78,20 +78,20 @@ def test_a_snapshot_with_any_flipped_byte_is_passed_over(checkpoints, name):
         shutil.copytree(keep, newest, dirs_exist_ok=True)
         flipped = bytes([whole[place] ^ 1])
         (newest / name).write_bytes(whole[:place] + flipped + whole[place + 1 :])
-        assert newest_snapshot(checkpoints).state == {"step": 1}, place
+        assert latest_checkpoint(checkpoints).state == {"step": 1}, place
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_snapshot_without_one_of_its_files_is_passed_over(checkpoints, name, caplog):
     (checkpoints / "step-2" / name).unlink()
-    assert newest_snapshot(checkpoints).state == {"step": 1}
+    assert latest_checkpoint(checkpoints).state == {"step": 1}
     assert "step-2 is damaged" in caplog.text
 
 
 def test_no_whole_snapshot_is_said_and_is_none(checkpoints, caplog):
     for step in (1, 2):
         (checkpoints / f"step-{step}" / "state.json").write_text("{")
-    assert newest_snapshot(checkpoints) is None
+    assert latest_checkpoint(checkpoints) is None
     assert "the run begins anew" in caplog.text
 
 
@@ -118,15 +118,15 @@ def test_anything_else_is_no_interval(text):
 @pytest.mark.parametrize("every", [None, "5min", "500"])
 def test_without_an_interval_an_epoch_s_end_is_saved_only_when_asked(tmp_path, monkeypatch, every):
     saves = []
-    monkeypatch.setattr(Checkpoints, "_save", lambda *_: saves.append(1))
-    monkeypatch.setattr(Checkpoints, "_cost_of", lambda *_: 0.0)
+    monkeypatch.setattr(FolderCheckpointer, "_save", lambda *_: saves.append(1))
+    monkeypatch.setattr(FolderCheckpointer, "_cost_of", lambda *_: 0.0)
     with StopRequest() as stop:
-        saver = Checkpoints(tmp_path, [], interval(every), 1, {}, stop)
-        saver.after_epoch(None, Position())
+        checkpointer = FolderCheckpointer(tmp_path, [], interval(every), 1, {}, stop)
+        checkpointer.after_epoch(None, TrainState())
         assert len(saves) == (every is not None)
         stop.number = signal.SIGTERM
         with pytest.raises(Interrupted):
-            saver.after_epoch(None, Position())
+            checkpointer.after_epoch(None, TrainState())
         assert len(saves) == 1 + (every is not None)
 
 
@@ -190,7 +190,7 @@ def test_a_strangers_log_that_is_a_link_is_not_written_to(recipe, tmp_path, caps
     mine.write_text("precious")
     write_config(run, recipe().config)
     write_status(run, "interrupted")
-    write_whole(run / ".hydra" / "overrides.yaml", "[]\n")
+    atomic_write(run / ".hydra" / "overrides.yaml", "[]\n")
     (run / "train.log").symlink_to(mine)
     code = main(["--recover=theirs"]) if command == "recover" else worker.main([str(run)])
     assert code == 2
@@ -252,7 +252,7 @@ def test_a_second_sigint_ends_the_process_at_once():
     ],
 )
 def test_troubles_around_a_run_are_known(error, what):
-    known = as_known(error)
+    known = as_run_error(error)
     assert (what in known.what) if what else known is None
 
 
@@ -323,7 +323,7 @@ def test_epochs_that_nobody_chose_can_be_more_than_were_planned(recipe):
 
 
 TASK = {
-    "task": "one_label",
+    "task": "single_label",
     "class_names": ["a", "b"],
     "class_counts": [1, 1],
     "rows": {"train": 2},
@@ -369,6 +369,6 @@ def test_what_a_start_that_was_killed_leaves_is_as_good_as_empty(recipe):
     [("finished", "that run had finished"), ("interrupted", "no checkpoint is left")],
 )
 def test_more_epochs_without_a_checkpoint_are_told_to_begin_anew(recipe, status, why):
-    before = Earlier(Path("x"), status, ("", ""), {"train.epochs": (3, 4)})
-    told = _longer(recipe("train.epochs=4"), None, None, Position(), before)
+    before = PreviousRun(Path("x"), status, ("", ""), {"train.epochs": (3, 4)})
+    told = _longer(recipe("train.epochs=4"), None, None, TrainState(), before)
     assert told == f"train.epochs changed since, and {why}: all is trained anew"

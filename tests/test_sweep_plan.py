@@ -18,9 +18,9 @@ from xferlab.errors import ConfigError, RunError
 from xferlab.runs.metadata import write_status
 from xferlab.sweep.compose import Composer, split_words
 from xferlab.sweep.job_state import State, state_of
-from xferlab.sweep.manifest import changed_plugins, folder_for, freeze, frozen_recipe
+from xferlab.sweep.manifest import changed_plugins, folder_for, freeze, manifest_recipe
 from xferlab.sweep.planner import plan_sweep
-from xferlab.sweep.worker import run_frozen
+from xferlab.sweep.worker import run_planned_job
 
 SIX = ["optimizer.lr=1e-5,2e-5,3e-5", "seed=0,1"]
 
@@ -211,7 +211,7 @@ def test_a_plan_is_whole_before_the_first_job_starts():
     assert [job["run_id"] for job in record["jobs"]] == record["asked"] == ids(*SIX)
     assert record["swept"] == ["optimizer.lr", "seed"]
     for job in plan_sweep(SIX).jobs:
-        frozen = frozen_recipe(folder / job.run_id)
+        frozen = manifest_recipe(folder / job.run_id)
         assert (frozen.run_id, frozen.config) == (job.run_id, job.config)
         assert state_of(folder / job.run_id) == State("queued")
 
@@ -224,20 +224,20 @@ def test_a_yaml_file_that_changes_later_changes_no_job(workspace):
     folder = new_folder(words=["experiment=mine", "seed=1,2"])
     file.write_text("# @package _global_\ntrain: {epochs: 9}\n")
     for job in folder.glob("*/job.json"):
-        assert frozen_recipe(job.parent).train.epochs == 7
+        assert manifest_recipe(job.parent).train.epochs == 7
 
 
 PLUGIN = '''
 from dataclasses import dataclass
 from typing import ClassVar
-from xferlab import Emits, LabelKind, Takes, register
+from xferlab import OutputKind, LabelKind, Accepts, register
 
 @register("loss", "{name}")
 @dataclass(frozen=True)
 class Mine:
     """Mine."""
     k: float = 1.0
-    takes: ClassVar[Takes] = Takes((Emits.logits,), (LabelKind.integer,))
+    accepts: ClassVar[Accepts] = Accepts((OutputKind.logits,), (LabelKind.class_index,))
     def build(self, spec):
         return {body}
 '''
@@ -258,15 +258,15 @@ def test_a_plugin_that_changes_is_refused_and_planning_anew_takes_it(workspace):
     assert changed_plugins(plan, folder) == []
     file.write_text(PLUGIN.format(name="frozen_loss", body="2"))
     with pytest.raises(RunError, match="the plugin loss=frozen_loss has changed since"):
-        frozen_recipe(left)
+        manifest_recipe(left)
     assert changed_plugins(plan, folder) == ["loss=frozen_loss"]
     assert freeze(plan, folder, []) == ["loss=frozen_loss"]
     assert changed_plugins(plan, folder) == []
-    assert frozen_recipe(left).run_id == left.name
+    assert manifest_recipe(left).run_id == left.name
     kept = folder / "replaced" / f"{done.name}-1"  # no mean over two losses
     assert (kept / "job.json").read_text() == before
     assert (kept / "metrics.json").exists()
-    assert frozen_recipe(done).run_id == done.name
+    assert manifest_recipe(done).run_id == done.name
     assert state_of(done).status == "queued"
     assert freeze(plan, folder, []) == []
 
@@ -300,7 +300,7 @@ def test_a_plan_that_was_torn_before_it_was_whole_is_made_anew():
     torn.parent.mkdir(parents=True)
     torn.write_text('{"run_id": "12')
     freeze(plan, Path("mine"), [])
-    assert frozen_recipe(torn.parent).run_id == plan.jobs[1].run_id
+    assert manifest_recipe(torn.parent).run_id == plan.jobs[1].run_id
 
 
 def test_the_same_command_finds_its_sweep():
@@ -400,11 +400,11 @@ def test_a_finished_job_stays_finished_when_it_is_asked_for_after_a_plugin_has_c
     record["plugins"] = dict.fromkeys(record["plugins"], "another digest")
     (job / "job.json").write_text(json.dumps(record))
     with pytest.raises(RunError, match="has changed"):
-        run_frozen(job)
+        run_planned_job(job)
     assert state_of(job).status == "failed"
     write_status(job, "finished")
     with pytest.raises(RunError, match="has changed"):
-        run_frozen(job)
+        run_planned_job(job)
     assert state_of(job).status == "finished"
 
 

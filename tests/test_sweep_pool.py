@@ -19,10 +19,10 @@ from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
 from xferlab.runs.lock import locked
 from xferlab.runs.metadata import read_status, write_status
-from xferlab.sweep.console import JobLines, watch_jobs
-from xferlab.sweep.hydra_plugins import cores, folder_of, job_words, seats
+from xferlab.sweep.console import JobLines, console_for
+from xferlab.sweep.hydra_plugins import cores, folder_of, job_words, slots
 from xferlab.sweep.job_state import is_leaving, state_of
-from xferlab.sweep.local_pool import SAY_WHERE, Pool, settle
+from xferlab.sweep.local_pool import SAY_WHERE, Pool, finalize
 from xferlab.sweep.manifest import freeze
 from xferlab.sweep.planner import plan_sweep
 
@@ -139,7 +139,7 @@ def test_a_worker_says_where_it_hangs(tmp_path):
 
 def test_what_a_job_could_not_say_is_in_its_log_too(tmp_path):
     (tmp_path / "train.log").write_text("its own words\n")
-    settle(tmp_path, -9)
+    finalize(tmp_path, -9)
     told = (tmp_path / "train.log").read_text()
     assert told.startswith("its own words\n")
     assert "ERROR  error: the job was killed (SIGKILL)" in told
@@ -242,13 +242,13 @@ def test_a_seat_is_an_environment():
 
 
 def test_cores_and_gpus_are_shared_out():
-    assert seats(None, [], None) == [{}]
-    share = str(max(1, cores() // 2))
-    two = seats(None, ["0", "3"], None)
-    assert [seat["CUDA_VISIBLE_DEVICES"] for seat in two] == ["0", "3"]
-    assert {seat["TF_NUM_INTRAOP_THREADS"] for seat in two} == {share}
-    assert seats(3, [], 5)[2]["OMP_NUM_THREADS"] == "5"
-    assert "CUDA_VISIBLE_DEVICES" not in seats(3, [], 5)[0]
+    assert slots(None, [], None) == [{}]
+    fraction = str(max(1, cores() // 2))
+    two = slots(None, ["0", "3"], None)
+    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in two] == ["0", "3"]
+    assert {slot["TF_NUM_INTRAOP_THREADS"] for slot in two} == {fraction}
+    assert slots(3, [], 5)[2]["OMP_NUM_THREADS"] == "5"
+    assert "CUDA_VISIBLE_DEVICES" not in slots(3, [], 5)[0]
 
 
 def test_the_parent_keeps_nothing_from_job_to_job():
@@ -293,7 +293,7 @@ def test_a_launcher_finds_the_folder_in_the_words_it_is_given(tmp_path):
 def test_how_a_job_ended(code, said, status, tmp_path):
     if said:
         write_status(tmp_path, said)
-    assert settle(tmp_path, code).status == status
+    assert finalize(tmp_path, code).status == status
     assert read_status(tmp_path)["status"] == status
 
 
@@ -387,7 +387,7 @@ def test_a_terminal_has_a_live_table(tmp_path):
     jobs = jobs_of("optimizer.lr=1e-5,3e-5", "train.epochs=3")
     with (tmp_path / "told").open("w") as stream:
         console = Console(file=stream, width=100, force_terminal=True)
-        with watch_jobs(jobs, 1, console) as watch:
+        with console_for(jobs, 1, console) as watch:
             watch.started(jobs[0])
             stand_in.write_results(jobs[0], 0.5, epochs=2)
             watch.look([jobs[0]])

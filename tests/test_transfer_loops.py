@@ -26,7 +26,7 @@ COMMON = [
     f"optimizer.lr={LR}",
     f"optimizer.weight_decay={DECAY}",
     f"optimizer.epsilon={EPSILON}",
-    "train.clip_norm=0.5",
+    "train.max_grad_norm=0.5",
     "train.batch_size=8",
     "model.dropout=0",
     "data.max_length=32",
@@ -65,7 +65,10 @@ def experiment_of(folder: Path, *words: str) -> Experiment:
 
 
 def by_hand(
-    experiment: Experiment, rates: dict[str, float], learning: list[set[str]], accumulate: int = 1
+    experiment: Experiment,
+    rates: dict[str, float],
+    learning: list[set[str]],
+    gradient_accumulation_steps: int = 1,
 ) -> None:
     """Train as the papers say: AdamW, a rate a block, on the blocks that learn in each epoch."""
     import tensorflow as tf
@@ -99,8 +102,10 @@ def by_hand(
         found = tape.gradient(loss, [v.value for v in variables])
         for variable, gradient in zip(variables, found, strict=True):
             dense = tf.convert_to_tensor(gradient).numpy()
-            summed[id(variable)] = summed.get(id(variable), 0.0) + dense / accumulate
-        if (step + 1) % accumulate:
+            summed[id(variable)] = (
+                summed.get(id(variable), 0.0) + dense / gradient_accumulation_steps
+            )
+        if (step + 1) % gradient_accumulation_steps:
             continue
         update += 1
         norm = math.sqrt(sum(float((g**2).sum()) for g in summed.values()))
@@ -127,10 +132,10 @@ def everything(experiment: Experiment) -> set[str]:
 
 
 def test_full_with_accumulation(workspace):
-    words = ["transfer=full", "train.epochs=4", "train.accumulate=2"]
+    words = ["transfer=full", "train.epochs=4", "train.gradient_accumulation_steps=2"]
     ours, hand = experiment_of(workspace, *words), experiment_of(workspace, *words)
     fit(ours, [])
-    by_hand(hand, {}, [everything(hand)] * 4, accumulate=2)
+    by_hand(hand, {}, [everything(hand)] * 4, gradient_accumulation_steps=2)
     assert largest_difference(ours, hand) < ROUNDING
 
 

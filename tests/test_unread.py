@@ -105,7 +105,7 @@ def test_an_evaluation_says_the_same(run, capsys, monkeypatch):
 def test_tags_without_o_are_scored_where_words_were_read():
     import numpy as np
 
-    spec = TaskSpec(Task.tagging, ("NN", "VB"), 9, 9)
+    spec = TaskSpec(Task.token_classification, ("NN", "VB"), 9, 9)
     lost = lost_words(spec, [np.array([0, 1, -1])], [np.array([True, False, False])])
     assert (lost.words, lost.unread, lost.rows, lost.entities) == (2, 1, 1, 0)
     assert lost.line(spec, "test").endswith("they are not scored")

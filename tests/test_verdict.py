@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xferlab.contracts import Emits, Task, TaskSpec
+from xferlab.contracts import OutputKind, Task, TaskSpec
 from xferlab.evaluation.constant_baseline import verdict
 
 
@@ -12,7 +12,7 @@ def logits(classes, count=3):
 
 
 def of_classes(labels, found):
-    spec = TaskSpec(Task.one_label, ("a", "b", "c"), 9, 9)
+    spec = TaskSpec(Task.single_label, ("a", "b", "c"), 9, 9)
     return verdict(spec, "test", np.array(labels, "int32"), logits(found))
 
 
@@ -25,9 +25,9 @@ def test_a_score_below_the_share_of_the_largest_class_is_told():
 
 
 def test_one_answer_for_all_rows_is_told():
-    one, share = of_classes([0, 0, 1], [0, 0, 0])
+    one, fraction = of_classes([0, 0, 1], [0, 0, 0])
     assert one == "the answer to every row of test (3) is a"
-    assert share.startswith("66.7%")
+    assert fraction.startswith("66.7%")
     assert of_classes([0, 0, 0], [0, 0, 0]) == ["the answer to every row of test (3) is a"]
 
 
@@ -42,7 +42,7 @@ def test_several_labels_that_are_always_the_same_are_told():
 
 
 def test_values_no_better_than_the_mean_are_told():
-    spec = TaskSpec(Task.regression, (), 9, 9, emits=Emits.values)
+    spec = TaskSpec(Task.regression, (), 9, 9, output_kind=OutputKind.values)
     labels = np.array([1, 2, 3], "float32")
     assert verdict(spec, "test", labels, np.array([[3.0], [2.0], [1.0]])) == [
         "the mean squared error of test is 2.667, and 0.6667 if every answer were the mean of its"
@@ -52,7 +52,7 @@ def test_values_no_better_than_the_mean_are_told():
 
 
 def test_tags_that_are_always_o_and_splits_without_entities_are_told():
-    spec = TaskSpec(Task.tagging, ("O", "B-X", "I-X"), 9, 9)
+    spec = TaskSpec(Task.token_classification, ("O", "B-X", "I-X"), 9, 9)
     labels = np.array([[0, 1, -1], [0, -1, -1]])
     assert verdict(spec, "test", labels, logits([[0, 0, 1], [0, 2, 2]])) == [
         "the answer to every word of test (3) is O"
@@ -64,5 +64,5 @@ def test_tags_that_are_always_o_and_splits_without_entities_are_told():
 
 @pytest.mark.parametrize("outputs", [np.full((3, 3), np.nan), logits([0, 0, 0])[:1]])
 def test_nothing_is_told_of_outputs_that_are_no_numbers_or_of_one_row(outputs):
-    spec = TaskSpec(Task.one_label, ("a", "b", "c"), 9, 9)
+    spec = TaskSpec(Task.single_label, ("a", "b", "c"), 9, 9)
     assert verdict(spec, "test", np.zeros(len(outputs), "int32"), outputs) == []

@@ -35,7 +35,7 @@ SCENARIOS = {
         "optimizer.lr=3e-2",
     ],
     "accumulate": [
-        "train.accumulate=2",
+        "train.gradient_accumulation_steps=2",
         "train.batch_size=8",
         "train.max_steps=19",
         "transfer=layer_decay",
@@ -146,8 +146,8 @@ def main() -> int:
     import_heavy()
     names = options.scenarios.split(",")
     folder = Path(tempfile.mkdtemp(prefix="torture-"))
-    share = -(-options.kills // len(names))
-    tasks = [(name, folder / name, share, options.seed) for name in names]
+    fraction = -(-options.kills // len(names))
+    tasks = [(name, folder / name, fraction, options.seed) for name in names]
     # forks: what was imported above is there in each
     with multiprocessing.get_context("fork").Pool(
         options.workers

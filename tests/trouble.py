@@ -203,7 +203,7 @@ def out_of_memory(folder: Path, wanted: dict[str, Any]) -> Ending:
 
 
 def not_a_number(folder: Path, wanted: dict[str, Any]) -> Ending:
-    words = ["optimizer.lr=1e20", "train.clip_norm=null", "optimizer=sgd", "schedule=constant"]
+    words = ["optimizer.lr=1e20", "train.max_grad_norm=null", "optimizer=sgd", "schedule=constant"]
     return ending(folder, attempt([*WORDS, *words], folder))
 
 

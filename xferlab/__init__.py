@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from xferlab import origin as origin  # first: it binds this package's own conf and plugins
 from xferlab.contracts import (
+    Accepts,
     Budget,
-    Emits,
     Encoding,
     LabelKind,
+    OutputKind,
     Phase,
     Split,
-    Takes,
     Task,
     TaskSpec,
     TextData,
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Accepts",
     "Budget",
     "ConfigError",
-    "Emits",
     "Encoding",
     "LabelKind",
+    "OutputKind",
     "Phase",
     "PluginError",
     "Split",
-    "Takes",
     "Task",
     "TaskSpec",
     "TextData",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from xferlab.contracts import Emits, LabelKind, TaskSpec
+from xferlab.contracts import LabelKind, OutputKind, TaskSpec
 from xferlab.errors import ConfigError, PluginError
 from xferlab.registry import REGISTRY, Registry
 
@@ -29,14 +29,16 @@ def refuse_misfit(
     if fits(plugin, spec):
         return
     differ = []
-    if spec.label_kind not in plugin.takes.labels:
-        wanted, given = _words(plugin.takes.labels), spec.label_kind.value
+    if spec.label_kind not in plugin.accepts.labels:
+        wanted, given = _words(plugin.accepts.labels), spec.label_kind.value
         differ.append(f"{wanted} labels, but the data's are {given} ({spec.task.value})")
-    if spec.emits not in plugin.takes.outputs:
-        differ.append(f"{_words(plugin.takes.outputs)}, but the model emits {spec.emits.value}")
+    if spec.output_kind not in plugin.accepts.outputs:
+        differ.append(
+            f"{_words(plugin.accepts.outputs)}, but the model's outputs are {spec.output_kind.value}"
+        )
     others = [e.name for e in registry if e.group == group and fits(e.cls, spec)]
     raise ConfigError(
-        f"{name_and_origin(group, plugin, registry)[0]} takes {'; and it takes '.join(differ)}",
+        f"{name_and_origin(group, plugin, registry)[0]} takes {'; and it accepts '.join(differ)}",
         where=key,
         fix=f"choose {group}={' or '.join(others)}" if others else f"write a {group} plugin for it",
     )
@@ -54,18 +56,20 @@ def refuse_other_labels(
         spec: the task as the data says it; a head without activation is supposed.
         registry: as for :func:`refuse_misfit`.
     """
-    supposed = replace(spec, emits=spec.head_emits)
+    supposed = replace(spec, output_kind=spec.head_output_kind)
     _check_declarations(group, plugin, supposed, registry)
-    if spec.label_kind not in plugin.takes.labels:
+    if spec.label_kind not in plugin.accepts.labels:
         refuse_misfit(key, group, plugin, supposed, registry)
 
 
 def fits(plugin: Any, spec: TaskSpec) -> bool:
     """Whether a loss or metric (class or instance) takes this task's labels and outputs."""
-    return spec.label_kind in plugin.takes.labels and spec.emits in plugin.takes.outputs
+    return spec.label_kind in plugin.accepts.labels and spec.output_kind in plugin.accepts.outputs
 
 
-def lie(group: str, plugin: Any, what: str, fix: str, registry: Registry = REGISTRY) -> PluginError:
+def contract_violation(
+    group: str, plugin: Any, what: str, fix: str, registry: Registry = REGISTRY
+) -> PluginError:
     """Return the error for a plugin that is not what it declares.
 
     Args:
@@ -89,21 +93,21 @@ def name_and_origin(group: str, plugin: Any, registry: Registry = REGISTRY) -> t
 
 def _check_declarations(group: str, plugin: Any, spec: TaskSpec, registry: Registry) -> None:
     """Raise PluginError for words that are not members of the contract's enums."""
-    if not isinstance(spec.emits, Emits):
+    if not isinstance(spec.output_kind, OutputKind):
         raise PluginError(
-            f"the model says it emits {spec.emits!r}",
+            f"the model declares output_kind={spec.output_kind!r}",
             where="model",
-            fix=f"its TextModel needs emits={_choices(Emits)}",
+            fix=f"its TextModel needs output_kind={_choices(OutputKind)}",
         )
-    for field, kind in (("outputs", Emits), ("labels", LabelKind)):
-        said = getattr(plugin.takes, field)
+    for field, kind in (("outputs", OutputKind), ("labels", LabelKind)):
+        said = getattr(plugin.accepts, field)
         if not isinstance(said, tuple) or not all(isinstance(word, kind) for word in said):
-            what, fix = f"declares takes.{field}={said!r}", f"a tuple of {_choices(kind)}"
-            raise lie(group, plugin, what, fix, registry)
-    better = getattr(plugin, "better", "max")
-    if better not in ("max", "min"):
-        what, fix = f"declares better={better!r}", "'max' or 'min'"
-        raise lie(group, plugin, what, fix, registry)
+            what, fix = f"declares accepts.{field}={said!r}", f"a tuple of {_choices(kind)}"
+            raise contract_violation(group, plugin, what, fix, registry)
+    mode = getattr(plugin, "mode", "max")
+    if mode not in ("max", "min"):
+        what, fix = f"declares mode={mode!r}", "'max' or 'min'"
+        raise contract_violation(group, plugin, what, fix, registry)
 
 
 def _choices(kind: Any) -> str:

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from xferlab.tasks.base import LABELS_OF_TASK as LABELS_OF_TASK
-from xferlab.tasks.base import Emits as Emits
+from xferlab.tasks.base import Accepts as Accepts
 from xferlab.tasks.base import LabelKind as LabelKind
-from xferlab.tasks.base import Takes as Takes
+from xferlab.tasks.base import OutputKind as OutputKind
 from xferlab.tasks.base import Task as Task
 from xferlab.tasks.base import TaskSpec as TaskSpec
 
@@ -120,7 +120,7 @@ class TextModel:
     network: keras.Model
     tokenizer: Tokenizer
     blocks: Mapping[str, tuple[str, ...]]
-    emits: Emits = Emits.logits
+    output_kind: OutputKind = OutputKind.logits
     origin: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, Path | bytes] = field(default_factory=dict)
 
@@ -225,7 +225,7 @@ class Optimizer(Protocol):
 class Loss(Protocol):
     """Builds a loss of labels and outputs, of the kinds that ``takes`` names."""
 
-    takes: ClassVar[Takes]
+    accepts: ClassVar[Accepts]
 
     def build(self, spec: TaskSpec) -> keras.losses.Loss: ...
 
@@ -241,8 +241,8 @@ class Metric(Protocol):
     a task that it cannot score, before TensorFlow is imported.
     """
 
-    takes: ClassVar[Takes]
-    better: ClassVar[str]
+    accepts: ClassVar[Accepts]
+    mode: ClassVar[str]
 
     def build(self, spec: TaskSpec) -> keras.metrics.Metric | Callable[[Any, Any], float]: ...
 
@@ -259,7 +259,7 @@ GROUPS: dict[str, str] = {
 """Plugin groups and the one method each plugin of the group has."""
 
 DECLARATIONS: dict[str, dict[str, type]] = {
-    "loss": {"takes": Takes},
-    "metric": {"takes": Takes, "better": str},
+    "loss": {"accepts": Accepts},
+    "metric": {"accepts": Accepts, "mode": str},
 }
 """Class variables a plugin of the group must declare, and their types."""

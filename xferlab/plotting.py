@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xferlab.io.atomic import write_whole
+from xferlab.io.atomic import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,7 +16,7 @@ INK, FAINT, GRID = "#24303c", "#6b7785", "#dde2e7"
 BLUE, ORANGE = "#1f6fb4", "#c8511b"
 
 
-def blank(width: int = 900, height: int = 380) -> tuple[Figure, Axes]:
+def new_figure(width: int = 900, height: int = 380) -> tuple[Figure, Axes]:
     """Return a figure of ``width`` x ``height`` pixels with one quiet, empty pair of axes."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -33,7 +33,7 @@ def blank(width: int = 900, height: int = 380) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def put_title(axes: Axes, title: str, more: str = "") -> None:
+def set_title(axes: Axes, title: str, more: str = "") -> None:
     """Write a bold title on the left above the axes, and ``more`` in grey on the right."""
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK, pad=20)
     axes.set_title(more, loc="right", fontsize=9, color=FAINT, pad=20)
@@ -46,10 +46,10 @@ def as_png_bytes(figure: Figure) -> bytes:
     return stream.getvalue()
 
 
-def save_picture(figure: Figure, path: Path) -> bytes:
+def save_figure(figure: Figure, path: Path) -> bytes:
     """Write a figure as a whole PNG file and return its bytes, for TensorBoard."""
     png = as_png_bytes(figure)
-    write_whole(path, png)
+    atomic_write(path, png)
     return png
 
 

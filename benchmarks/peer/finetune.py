@@ -40,9 +40,9 @@ from transformers import (
     set_seed,
 )
 
-TASKS = ("one_label", "multi_label", "regression", "tagging")
+TASKS = ("single_label", "multi_label", "regression", "token_classification")
 PROBLEMS = {
-    "one_label": "single_label_classification",
+    "single_label": "single_label_classification",
     "multi_label": "multi_label_classification",
     "regression": "regression",
 }
@@ -162,7 +162,7 @@ def read_split(
     args: argparse.Namespace, name: str, names: list[str], tokenizer: PreTrainedTokenizerBase
 ) -> Split:
     """Reads one split of the data folder for the task."""
-    if args.task == "tagging":
+    if args.task == "token_classification":
         return read_tags(args.data / f"{name}.jsonl", names, tokenizer, args.max_length)
     path = args.data / f"{name}.csv"
     return read_table(path, args.task, len(names), tokenizer, args.max_length)
@@ -174,7 +174,7 @@ def build_model(args: argparse.Namespace, names: list[str]) -> PreTrainedModel:
     config.id2label = dict(enumerate(names))
     config.label2id = {name: place for place, name in enumerate(names)}
     kind: Any = AutoModelForTokenClassification
-    if args.task != "tagging":
+    if args.task != "token_classification":
         config.problem_type = PROBLEMS[args.task]
         kind = AutoModelForSequenceClassification
     return kind.from_pretrained(args.checkpoint, config=config, dtype=torch.float32)
@@ -225,7 +225,7 @@ def evaluate(
 ) -> dict[str, float]:
     """Scores the model's outputs on a split; a word cut off by the length limit counts as O."""
     logits = predict(model, split, collate)
-    if task != "tagging":
+    if task != "token_classification":
         return getattr(scores, task)(np.stack(logits), split.labels)
     predicted = []
     for tags, words, one in zip(split.labels, split.words, logits, strict=True):
@@ -234,7 +234,7 @@ def evaluate(
             if word is not None:
                 guess[word] = names[best]
         predicted.append(guess)
-    return scores.tagging(predicted, split.labels)
+    return scores.token_classification(predicted, split.labels)
 
 
 def file_notes(folder: Path) -> dict[str, str]:
@@ -270,7 +270,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     train = read_split(args, "train", names, tokenizer)
     test = read_split(args, args.split, names, tokenizer)
     collator = (
-        DataCollatorForTokenClassification if args.task == "tagging" else DataCollatorWithPadding
+        DataCollatorForTokenClassification
+        if args.task == "token_classification"
+        else DataCollatorWithPadding
     )
     collate = collator(tokenizer, padding="longest")
     model = build_model(args, names)

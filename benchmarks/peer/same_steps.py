@@ -25,8 +25,12 @@ def main() -> None:
     folder = Path(sys.argv[1])
     settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
     arrays = np.load(folder / "batches.npz")
-    tagging = settings["task"] == "tagging"
-    kind = AutoModelForTokenClassification if tagging else AutoModelForSequenceClassification
+    token_classification = settings["task"] == "token_classification"
+    kind = (
+        AutoModelForTokenClassification
+        if token_classification
+        else AutoModelForSequenceClassification
+    )
     model = kind.from_pretrained(folder)
     model.train()  # dropout is 0 in the folder
     losses = train(model, settings, arrays)
@@ -50,13 +54,13 @@ def train(model: Any, settings: dict[str, Any], arrays: Any) -> list[float]:
     losses = []
     for step in range(settings["steps"]):
         labels = torch.from_numpy(arrays[f"train/{step}/labels"])
-        if settings["task"] in ("one_label", "tagging"):
+        if settings["task"] in ("single_label", "token_classification"):
             labels = labels.long()
             labels[labels < 0] = -100  # what PyTorch's cross-entropy leaves out
         loss = model(**inputs_of(arrays, f"train/{step}"), labels=labels).loss
         losses.append(loss.item())
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), settings["clip_norm"])
+        torch.nn.utils.clip_grad_norm_(model.parameters(), settings["max_grad_norm"])
         for group in optimizer.param_groups:
             group["lr"] = float(arrays["rates"][step])
         optimizer.step()

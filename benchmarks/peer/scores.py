@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, f1_score
 Entity = tuple[str, int, int]
 
 
-def one_label(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+def single_label(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Scores of one class out of many; `f1` is the F1 of class 1 when there are two classes."""
     predicted = logits.argmax(-1)
     scores = {
@@ -72,7 +72,9 @@ def entities(tags: Sequence[str]) -> set[Entity]:
     return found
 
 
-def tagging(predicted: Iterable[Sequence[str]], truth: Iterable[Sequence[str]]) -> dict[str, float]:
+def token_classification(
+    predicted: Iterable[Sequence[str]], truth: Iterable[Sequence[str]]
+) -> dict[str, float]:
     """Entity-level precision, recall and F1: type and both borders have to be exact."""
     right = guessed = wanted = same = words = 0
     for guess, gold in zip(predicted, truth, strict=True):

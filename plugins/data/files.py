@@ -33,7 +33,7 @@ class Files(ReadsFiles):
         label_separator: what stands between several labels of a row.
         separator: what stands between columns of a text file; empty takes what a first line
             ``sep=;`` declares, or else goes by the suffix.
-        validation_share: share of the training rows to hold back if there is no validation file.
+        validation_fraction: share of the training rows to hold back if there is no validation file.
         max_length: longest input, in tokens; longer ones are cut.
         limit: most rows of ``train``, ``validation`` and ``test``, a sample drawn with the seed
             in which classes keep their shares; below 1 a share of the rows; null for all.
@@ -50,13 +50,13 @@ class Files(ReadsFiles):
     class_names: list[str] = field(default_factory=list)
     label_separator: str = "|"
     separator: str = ""
-    validation_share: float = 0.1
+    validation_fraction: float = 0.1
     max_length: int = 128
     limit: dict[str, int | float | None] = field(default_factory=no_limit)
     max_rows: int = MAX_ROWS
 
     def __post_init__(self) -> None:
-        check_fields(self.max_length, self.validation_share, self.limit, self.max_rows)
+        check_fields(self.max_length, self.validation_fraction, self.limit, self.max_rows)
         check_columns(self.text, self.pair, self.label)
         if not self.label_separator:
             raise ValueError("label_separator must be one character or more")
@@ -75,7 +75,7 @@ class Files(ReadsFiles):
             suggested_names=self._names(self.train, "train"),
             suggested_from=NAMES_FILE,
             label_separator=self.label_separator,
-            validation_share=self.validation_share,
+            validation_fraction=self.validation_fraction,
             limit=self.limit,
         )
 

@@ -35,7 +35,7 @@ class Hub:
         class_names: every class, in label order; empty takes those that the dataset declares, or
             else the labels that occur, sorted.
         label_separator: what stands between several labels of a row.
-        validation_share: share of the training rows to hold back if ``validation`` is null.
+        validation_fraction: share of the training rows to hold back if ``validation`` is null.
         max_length: longest input, in tokens; longer ones are cut.
         limit: most rows of ``train``, ``validation`` and ``test``, a sample drawn with the seed
             in which classes keep their shares; below 1 a share of the rows; null for all.
@@ -54,13 +54,13 @@ class Hub:
     task: TaskChoice = TaskChoice.auto
     class_names: list[str] = field(default_factory=list)
     label_separator: str = "|"
-    validation_share: float = 0.1
+    validation_fraction: float = 0.1
     max_length: int = 128
     limit: dict[str, int | float | None] = field(default_factory=no_limit)
     max_rows: int = MAX_ROWS
 
     def __post_init__(self) -> None:
-        check_fields(self.max_length, self.validation_share, self.limit, self.max_rows)
+        check_fields(self.max_length, self.validation_fraction, self.limit, self.max_rows)
         check_columns(self.text, self.pair, self.label)
         for name in ("validation", "test"):
             if getattr(self, name) == self.train:
@@ -99,6 +99,6 @@ class Hub:
             class_names=self.class_names,
             suggested_names=found.class_names(self.train, self.label),
             label_separator=self.label_separator,
-            validation_share=self.validation_share,
+            validation_fraction=self.validation_fraction,
             limit=self.limit,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from xferlab import ConfigError, Emits, LabelKind, Takes, Task, TaskSpec, register
+from xferlab import Accepts, ConfigError, LabelKind, OutputKind, Task, TaskSpec, register
 from xferlab.functional.losses import (
     binary_cross_entropy,
     check_class_weight,
@@ -33,9 +33,9 @@ class Auto:
     label_smoothing: float = 0.0
     class_weight: Any = None
 
-    takes: ClassVar[Takes] = Takes(
-        outputs=(Emits.logits, Emits.probabilities, Emits.values),
-        labels=(LabelKind.integer, LabelKind.tags, LabelKind.multi_hot, LabelKind.real),
+    accepts: ClassVar[Accepts] = Accepts(
+        outputs=(OutputKind.logits, OutputKind.probabilities, OutputKind.values),
+        labels=(LabelKind.class_index, LabelKind.token_tags, LabelKind.multi_hot, LabelKind.float),
     )
 
     def __post_init__(self) -> None:

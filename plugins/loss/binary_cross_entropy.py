@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from xferlab import Emits, LabelKind, Takes, TaskSpec, register
+from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, register
 from xferlab.functional.losses import (
     binary_cross_entropy,
     check_class_weight,
@@ -30,8 +30,8 @@ class BinaryCrossEntropy:
     label_smoothing: float = 0.0
     class_weight: Any = None
 
-    takes: ClassVar[Takes] = Takes(
-        outputs=(Emits.logits, Emits.probabilities), labels=(LabelKind.multi_hot,)
+    accepts: ClassVar[Accepts] = Accepts(
+        outputs=(OutputKind.logits, OutputKind.probabilities), labels=(LabelKind.multi_hot,)
     )
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xferlab import Emits, LabelKind, Takes, TaskSpec, register
+from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, register
 from xferlab.functional.losses import class_counts, focused, of_right_class, row_cross_entropy
 
 
@@ -26,9 +26,9 @@ class ClassBalanced:
     beta: float = 0.999
     gamma: float = 0.0
 
-    takes: ClassVar[Takes] = Takes(
-        outputs=(Emits.logits, Emits.probabilities),
-        labels=(LabelKind.integer, LabelKind.tags),
+    accepts: ClassVar[Accepts] = Accepts(
+        outputs=(OutputKind.logits, OutputKind.probabilities),
+        labels=(LabelKind.class_index, LabelKind.token_tags),
     )
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from xferlab import ConfigError, Emits, LabelKind, Takes, Task, TaskSpec, register
+from xferlab import Accepts, ConfigError, LabelKind, OutputKind, Task, TaskSpec, register
 from xferlab.functional.losses import (
     check_class_weight,
     class_weights,
@@ -38,9 +38,9 @@ class Focal:
     alpha: float | None = None
     class_weight: Any = None
 
-    takes: ClassVar[Takes] = Takes(
-        outputs=(Emits.logits, Emits.probabilities),
-        labels=(LabelKind.integer, LabelKind.tags, LabelKind.multi_hot),
+    accepts: ClassVar[Accepts] = Accepts(
+        outputs=(OutputKind.logits, OutputKind.probabilities),
+        labels=(LabelKind.class_index, LabelKind.token_tags, LabelKind.multi_hot),
     )
 
     def __post_init__(self) -> None:

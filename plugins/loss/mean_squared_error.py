@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xferlab import Emits, LabelKind, Takes, TaskSpec, register
+from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, register
 from xferlab.functional.losses import squared_error
 
 
@@ -14,7 +14,7 @@ from xferlab.functional.losses import squared_error
 class MeanSquaredError:
     """Square of the distance between value and label, averaged over rows."""
 
-    takes: ClassVar[Takes] = Takes(outputs=(Emits.values,), labels=(LabelKind.real,))
+    accepts: ClassVar[Accepts] = Accepts(outputs=(OutputKind.values,), labels=(LabelKind.float,))
 
     def build(self, spec: TaskSpec):
         return squared_error()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xferlab import Emits, LabelKind, Takes, TaskSpec, register
+from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, register
 from xferlab.functional.metrics import mean_score
 
 
@@ -14,11 +14,11 @@ from xferlab.functional.metrics import mean_score
 class Accuracy:
     """Share of rows, or of labelled tokens, whose likeliest class is the label."""
 
-    takes: ClassVar[Takes] = Takes(
-        outputs=(Emits.logits, Emits.probabilities),
-        labels=(LabelKind.integer, LabelKind.tags),
+    accepts: ClassVar[Accepts] = Accepts(
+        outputs=(OutputKind.logits, OutputKind.probabilities),
+        labels=(LabelKind.class_index, LabelKind.token_tags),
     )
-    better: ClassVar[str] = "max"
+    mode: ClassVar[str] = "max"
 
     def build(self, spec: TaskSpec):
         from keras import ops

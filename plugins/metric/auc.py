@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xferlab import Emits, LabelKind, Takes, Task, TaskSpec, register
+from xferlab import Accepts, LabelKind, OutputKind, Task, TaskSpec, register
 from xferlab.functional.resampling import WeightedScore, weighted_areas
 
 
@@ -19,11 +19,11 @@ class Auc:
     nothing but, takes no part; NaN if none is left.
     """
 
-    takes: ClassVar[Takes] = Takes(
-        outputs=(Emits.logits, Emits.probabilities),
-        labels=(LabelKind.integer, LabelKind.multi_hot),
+    accepts: ClassVar[Accepts] = Accepts(
+        outputs=(OutputKind.logits, OutputKind.probabilities),
+        labels=(LabelKind.class_index, LabelKind.multi_hot),
     )
-    better: ClassVar[str] = "max"
+    mode: ClassVar[str] = "max"
 
     def build(self, spec: TaskSpec):
         import numpy as np
@@ -46,7 +46,7 @@ def _comparable(outputs, spec: TaskSpec):
     """Return log-probabilities for logits: logits of different rows cannot be ranked."""
     from scipy.special import log_softmax
 
-    return log_softmax(outputs, axis=-1) if spec.emits is Emits.logits else outputs
+    return log_softmax(outputs, axis=-1) if spec.output_kind is OutputKind.logits else outputs
 
 
 def _mean_of_known(areas):

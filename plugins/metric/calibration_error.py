@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xferlab import Emits, LabelKind, Takes, TaskSpec, register
+from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, register
 from xferlab.functional.resampling import one_hot, sum_score
 
 
@@ -23,11 +23,11 @@ class CalibrationError:
 
     bins: int = 15
 
-    takes: ClassVar[Takes] = Takes(
-        outputs=(Emits.logits, Emits.probabilities),
-        labels=(LabelKind.integer, LabelKind.tags),
+    accepts: ClassVar[Accepts] = Accepts(
+        outputs=(OutputKind.logits, OutputKind.probabilities),
+        labels=(LabelKind.class_index, LabelKind.token_tags),
     )
-    better: ClassVar[str] = "min"
+    mode: ClassVar[str] = "min"
 
     def __post_init__(self) -> None:
         if self.bins < 1:
@@ -39,7 +39,11 @@ class CalibrationError:
         from scipy.special import softmax
 
         def parts(labels, outputs):
-            sure = outputs if spec.emits is Emits.probabilities else softmax(outputs, axis=-1)
+            sure = (
+                outputs
+                if spec.output_kind is OutputKind.probabilities
+                else softmax(outputs, axis=-1)
+            )
             gap = (outputs.argmax(-1) == labels) - sure.max(-1)
             # a bin holds its upper edge: (0, 1/15], (1/15, 2/15], ...
             bins = np.clip(np.ceil(sure.max(-1) * self.bins) - 1, 0, self.bins - 1).astype(int)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xferlab import ConfigError, Emits, LabelKind, Takes, TaskSpec, register
+from xferlab import Accepts, ConfigError, LabelKind, OutputKind, TaskSpec, register
 from xferlab.functional.bio_tags import spans, strange_tag
 from xferlab.functional.resampling import WeightedScore
 
@@ -21,10 +21,10 @@ class EntityF1:
     an entity there counts as missed; a word without a tag is left out.
     """
 
-    takes: ClassVar[Takes] = Takes(
-        outputs=(Emits.logits, Emits.probabilities), labels=(LabelKind.tags,)
+    accepts: ClassVar[Accepts] = Accepts(
+        outputs=(OutputKind.logits, OutputKind.probabilities), labels=(LabelKind.token_tags,)
     )
-    better: ClassVar[str] = "max"
+    mode: ClassVar[str] = "max"
 
     def check(self, spec: TaskSpec) -> None:
         """Raise ConfigError for tags that mark no entities."""

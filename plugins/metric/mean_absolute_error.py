@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xferlab import Emits, LabelKind, Takes, TaskSpec, register
+from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, register
 from xferlab.functional.metrics import mean_score
 
 
@@ -14,8 +14,8 @@ from xferlab.functional.metrics import mean_score
 class MeanAbsoluteError:
     """Distance between value and label, averaged over rows."""
 
-    takes: ClassVar[Takes] = Takes(outputs=(Emits.values,), labels=(LabelKind.real,))
-    better: ClassVar[str] = "min"
+    accepts: ClassVar[Accepts] = Accepts(outputs=(OutputKind.values,), labels=(LabelKind.float,))
+    mode: ClassVar[str] = "min"
 
     def build(self, spec: TaskSpec):
         from keras import ops

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xferlab import Emits, LabelKind, Takes, TaskSpec, register
+from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, register
 from xferlab.functional.metrics import Average, ratio_score
 
 
@@ -24,11 +24,11 @@ class Precision:
 
     average: Average = Average.macro
 
-    takes: ClassVar[Takes] = Takes(
-        outputs=(Emits.logits, Emits.probabilities),
-        labels=(LabelKind.integer, LabelKind.tags, LabelKind.multi_hot),
+    accepts: ClassVar[Accepts] = Accepts(
+        outputs=(OutputKind.logits, OutputKind.probabilities),
+        labels=(LabelKind.class_index, LabelKind.token_tags, LabelKind.multi_hot),
     )
-    better: ClassVar[str] = "max"
+    mode: ClassVar[str] = "max"
 
     def build(self, spec: TaskSpec):
         return ratio_score(lambda c: (c.hits, c.predicted), spec, self.average)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xferlab import Emits, LabelKind, Takes, TaskSpec, register
+from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, register
 from xferlab.functional.resampling import WeightedScore, weighted_correlation, weighted_ranks
 
 
@@ -17,8 +17,8 @@ class Spearman:
     0 if all values are the same (nothing is learnt yet), NaN if all labels are.
     """
 
-    takes: ClassVar[Takes] = Takes(outputs=(Emits.values,), labels=(LabelKind.real,))
-    better: ClassVar[str] = "max"
+    accepts: ClassVar[Accepts] = Accepts(outputs=(OutputKind.values,), labels=(LabelKind.float,))
+    mode: ClassVar[str] = "max"
 
     def build(self, spec: TaskSpec):
         def prepare(labels, values):

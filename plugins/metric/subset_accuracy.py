@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xferlab import Emits, LabelKind, Takes, TaskSpec, register
+from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, register
 from xferlab.functional.metrics import mean_score
 
 
@@ -14,15 +14,15 @@ from xferlab.functional.metrics import mean_score
 class SubsetAccuracy:
     """Share of rows whose predicted labels are exactly theirs; for several labels a row."""
 
-    takes: ClassVar[Takes] = Takes(
-        outputs=(Emits.logits, Emits.probabilities), labels=(LabelKind.multi_hot,)
+    accepts: ClassVar[Accepts] = Accepts(
+        outputs=(OutputKind.logits, OutputKind.probabilities), labels=(LabelKind.multi_hot,)
     )
-    better: ClassVar[str] = "max"
+    mode: ClassVar[str] = "max"
 
     def build(self, spec: TaskSpec):
         from keras import ops
 
-        threshold = 0.0 if spec.emits is Emits.logits else 0.5
+        threshold = 0.0 if spec.output_kind is OutputKind.logits else 0.5
 
         def hits(labels, outputs):
             return ops.all((outputs > threshold) == (labels > 0.5), axis=-1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xferlab import Emits, LabelKind, Takes, TaskSpec, register
+from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, register
 from xferlab.functional.metrics import mean_score
 
 
@@ -22,11 +22,11 @@ class TopK:
 
     k: int = 3
 
-    takes: ClassVar[Takes] = Takes(
-        outputs=(Emits.logits, Emits.probabilities),
-        labels=(LabelKind.integer, LabelKind.tags),
+    accepts: ClassVar[Accepts] = Accepts(
+        outputs=(OutputKind.logits, OutputKind.probabilities),
+        labels=(LabelKind.class_index, LabelKind.token_tags),
     )
-    better: ClassVar[str] = "max"
+    mode: ClassVar[str] = "max"
 
     def __post_init__(self) -> None:
         if self.k < 1:

@@ -39,7 +39,7 @@ class BagOfEmbeddings(ReadsCheckpoint):
         padding_mask = keras.Input((None,), dtype="int32", name="padding_mask")
         embed = keras.layers.Embedding(tokenizer.largest_id + 1, self.width, name="embedding")
         vectors = embed(token_ids)
-        if spec.task is not Task.tagging:
+        if spec.task is not Task.token_classification:
             pool = keras.layers.GlobalAveragePooling1D(name="mean")
             vectors = pool(vectors, mask=padding_mask)
         drop = keras.layers.Dropout(self.dropout, name="head_dropout")
@@ -49,6 +49,6 @@ class BagOfEmbeddings(ReadsCheckpoint):
             network=keras.Model({"token_ids": token_ids, "padding_mask": padding_mask}, logits),
             tokenizer=tokenizer,
             blocks={"embeddings": ("embedding",), "head": ("head",)},
-            emits=spec.head_emits,
+            output_kind=spec.head_output_kind,
             files=tokenizer_files(folder),
         )

@@ -58,9 +58,9 @@ class Encoder(ReadsCheckpoint):
         return self._with_head(checkpoint, encoder, spec)
 
     def restore(self, spec: TaskSpec, folder) -> TextModel:
-        from xferlab.models.saved_encoder import kept_encoder
+        from xferlab.models.saved_encoder import saved_encoder
 
-        return self._with_head(*kept_encoder(folder), spec)
+        return self._with_head(*saved_encoder(folder), spec)
 
     def _with_head(self, checkpoint, encoder, spec: TaskSpec) -> TextModel:
         import keras
@@ -89,7 +89,7 @@ class Encoder(ReadsCheckpoint):
             network=network,
             tokenizer=tokenizer,
             blocks={**blocks, "head": (*new_layers, "head")},
-            emits=spec.head_emits,
+            output_kind=spec.head_output_kind,
             origin=origin_of(checkpoint, network, (*new_layers, "head"), self.pretrained),
             files=files_of(checkpoint, encoder),
         )
@@ -99,7 +99,7 @@ class Encoder(ReadsCheckpoint):
         import keras
 
         tokens = encoder.sequence_output
-        if task is Task.tagging:
+        if task is Task.token_classification:
             return tokens, ()
         if self.pooling is Pooling.mean:
             mask = encoder.backbone.input["padding_mask"]

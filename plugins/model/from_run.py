@@ -34,9 +34,9 @@ class FromRun:
         return content_of_run(self.run)
 
     def fetch(self):
-        from xferlab.inference.warm_start import earlier_run
+        from xferlab.inference.warm_start import source_run
 
-        return earlier_run(self.run)
+        return source_run(self.run)
 
     def build(self, spec: TaskSpec) -> TextModel:
         from xferlab.inference.warm_start import continued

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from xferlab import register
-from xferlab.functional.optimizers import check_rates, spare
+from xferlab.functional.optimizers import check_rates, exclude_from_weight_decay
 
 
 @register("optimizer", "adafactor")
@@ -58,4 +58,4 @@ class Adafactor:
             epsilon_2=self.least_size,
             relative_step=False,
         )
-        return spare(optimizer, self.no_decay)
+        return exclude_from_weight_decay(optimizer, self.no_decay)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from xferlab import register
-from xferlab.functional.optimizers import check_rates, spare
+from xferlab.functional.optimizers import check_rates, exclude_from_weight_decay
 
 
 @register("optimizer", "lion")
@@ -46,4 +46,4 @@ class Lion:
             beta_1=self.beta_1,
             beta_2=self.beta_2,
         )
-        return spare(optimizer, self.no_decay)
+        return exclude_from_weight_decay(optimizer, self.no_decay)

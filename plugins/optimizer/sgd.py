@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from xferlab import register
-from xferlab.functional.optimizers import check_rates, spare
+from xferlab.functional.optimizers import check_rates, exclude_from_weight_decay
 
 
 @register("optimizer", "sgd")
@@ -45,4 +45,4 @@ class Sgd:
             momentum=self.momentum,
             nesterov=self.nesterov,
         )
-        return spare(optimizer, self.no_decay)
+        return exclude_from_weight_decay(optimizer, self.no_decay)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xferlab import Budget, register
-from xferlab.functional.schedules import check_shares, warmup_then
+from xferlab.functional.schedules import check_fractions, warmup_then
 
 
 @register("schedule", "cosine_restarts")
@@ -29,7 +29,7 @@ class CosineRestarts:
     growth: float = 1.0
 
     def __post_init__(self) -> None:
-        check_shares(self.warmup, end=self.end)
+        check_fractions(self.warmup, end=self.end)
         if self.cycles < 1:
             raise ValueError(f"cycles must be >= 1, got {self.cycles}")
         if not self.growth > 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xferlab import Budget, register
-from xferlab.functional.schedules import check_shares, warmup_then
+from xferlab.functional.schedules import check_fractions, warmup_then
 
 
 @register("schedule", "inverse_sqrt")
@@ -23,7 +23,7 @@ class InverseSqrt:
     warmup: float = 0.1
 
     def __post_init__(self) -> None:
-        check_shares(self.warmup)
+        check_fractions(self.warmup)
 
     def build(self, peak: float, budget: Budget):
         import numpy as np

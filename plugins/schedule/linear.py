@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xferlab import Budget, register
-from xferlab.functional.schedules import check_shares, warmup_then
+from xferlab.functional.schedules import check_fractions, warmup_then
 
 
 @register("schedule", "linear")
@@ -24,7 +24,7 @@ class Linear:
     end: float = 0.0
 
     def __post_init__(self) -> None:
-        check_shares(self.warmup, end=self.end)
+        check_fractions(self.warmup, end=self.end)
 
     def build(self, peak: float, budget: Budget):
         return warmup_then(lambda p: 1 - p, peak, budget, warmup=self.warmup, end=self.end)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xferlab import Budget, register
-from xferlab.functional.schedules import check_shares, warmup_then
+from xferlab.functional.schedules import check_fractions, warmup_then
 
 
 @register("schedule", "polynomial")
@@ -24,7 +24,7 @@ class Polynomial:
     power: float = 2.0
 
     def __post_init__(self) -> None:
-        check_shares(self.warmup, end=self.end)
+        check_fractions(self.warmup, end=self.end)
         if self.power <= 0:
             raise ValueError(f"power must be > 0, got {self.power}")
 

@@ -39,9 +39,9 @@ class ReduceOnPlateau:
     def build(self, peak: float, budget: Budget) -> float:
         return peak
 
-    def react(self, peak: float, values: Sequence[float], better: str) -> float:
+    def react(self, peak: float, values: Sequence[float], mode: str) -> float:
         """Return the rate after epochs with these scores, in order; NaN is never better."""
-        sign = 1.0 if better == "max" else -1.0
+        sign = 1.0 if mode == "max" else -1.0
         best, waited, reductions = -math.inf, 0, 0
         for value in values:
             if sign * value > best + self.least_change:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xferlab import Budget, register
-from xferlab.functional.schedules import check_shares, rising_steps, tabulated
+from xferlab.functional.schedules import check_fractions, rising_steps, tabulated
 
 
 @register("schedule", "slanted_triangular")
@@ -25,7 +25,7 @@ class SlantedTriangular:
     ratio: float = 32.0
 
     def __post_init__(self) -> None:
-        check_shares(self.warmup)
+        check_fractions(self.warmup)
         if not self.ratio >= 1:
             raise ValueError(f"ratio must be >= 1, got {self.ratio}")
 

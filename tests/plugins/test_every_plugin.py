@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xferlab import Budget, Emits, LabelKind, Task, TaskSpec, TextModel
+from xferlab import Budget, LabelKind, OutputKind, Task, TaskSpec, TextModel
 from xferlab.registry import REGISTRY
 
 ENTRIES = [entry for entry in REGISTRY if "/plugins/" in entry.origin]
@@ -16,10 +16,10 @@ IDS = [f"{entry.group}={entry.name}" for entry in ENTRIES]
 BUDGET = Budget(epochs=4, steps_per_epoch=5, total_steps=20)
 CLASSES = ("O", "B-PER", "I-PER", "B-LOC")
 TASKS = {
-    LabelKind.integer: Task.one_label,
+    LabelKind.class_index: Task.single_label,
     LabelKind.multi_hot: Task.multi_label,
-    LabelKind.real: Task.regression,
-    LabelKind.tags: Task.tagging,
+    LabelKind.float: Task.regression,
+    LabelKind.token_tags: Task.token_classification,
 }
 
 
@@ -73,27 +73,27 @@ def test_a_plugin_fits_a_screen_or_two(entry):
     assert len(Path(entry.origin.rpartition(":")[0]).read_text().splitlines()) <= 120
 
 
-def spec(labels: LabelKind, outputs: Emits) -> TaskSpec:
-    classes = () if labels is LabelKind.real else CLASSES
+def spec(labels: LabelKind, outputs: OutputKind) -> TaskSpec:
+    classes = () if labels is LabelKind.float else CLASSES
     counts = (7, 2, 1, 0)[: len(classes)]
-    return TaskSpec(TASKS[labels], classes, 10, 8, class_counts=counts, emits=outputs)
+    return TaskSpec(TASKS[labels], classes, 10, 8, class_counts=counts, output_kind=outputs)
 
 
-def example(labels: LabelKind, outputs: Emits, scale: float = 1.0):
+def example(labels: LabelKind, outputs: OutputKind, scale: float = 1.0):
     """Return labels and outputs of five rows."""
     random = np.random.default_rng(0)
     wanted = {
-        LabelKind.integer: np.array([0, 1, 2, 3, 0], "int32"),
+        LabelKind.class_index: np.array([0, 1, 2, 3, 0], "int32"),
         LabelKind.multi_hot: np.eye(4, dtype="float32")[[0, 1, 2, 3, 0]],
-        LabelKind.real: random.normal(size=5).astype("float32"),
-        LabelKind.tags: np.array([[0, 1, -1], [1, 2, 0], [3, -1, -1], [0, 0, 0], [-1] * 3]),
+        LabelKind.float: random.normal(size=5).astype("float32"),
+        LabelKind.token_tags: np.array([[0, 1, -1], [1, 2, 0], [3, -1, -1], [0, 0, 0], [-1] * 3]),
     }[labels]
-    shape = {LabelKind.real: (5, 1), LabelKind.tags: (5, 3, 4)}.get(labels, (5, 4))
+    shape = {LabelKind.float: (5, 1), LabelKind.token_tags: (5, 3, 4)}.get(labels, (5, 4))
     found = scale * random.normal(size=shape)
-    if outputs is Emits.probabilities:
+    if outputs is OutputKind.probabilities:
         found = np.exp(found - found.max(-1, keepdims=True))
         found /= found.sum(-1, keepdims=True)
-    return wanted.astype("int32" if labels is LabelKind.tags else wanted.dtype), found
+    return wanted.astype("int32" if labels is LabelKind.token_tags else wanted.dtype), found
 
 
 def fed(group: str):
@@ -104,10 +104,10 @@ def fed(group: str):
             (entry.name, labels, outputs)
             for entry in ENTRIES
             if entry.group == group
-            for labels in entry.cls.takes.labels
-            for outputs in entry.cls.takes.outputs
+            for labels in entry.cls.accepts.labels
+            for outputs in entry.cls.accepts.outputs
             # regression has values, everything else logits or probabilities
-            if (labels is LabelKind.real) == (outputs is Emits.values)
+            if (labels is LabelKind.float) == (outputs is OutputKind.values)
         ],
     )
 
@@ -146,7 +146,9 @@ def test_loss_is_traced_once_for_all_shapes(name, labels, outputs):
 
     loss = REGISTRY.create("loss", {"name": name}).build(spec(labels, outputs))
     wanted, found = example(labels, outputs)
-    wanted_shape = [None] * wanted.ndim if labels is LabelKind.tags else [None, *wanted.shape[1:]]
+    wanted_shape = (
+        [None] * wanted.ndim if labels is LabelKind.token_tags else [None, *wanted.shape[1:]]
+    )
     found_shape = [None] * (found.ndim - 1) + [found.shape[-1]]
     traced = tf.function(
         loss,
@@ -164,7 +166,7 @@ def test_loss_is_traced_once_for_all_shapes(name, labels, outputs):
 @fed("metric")
 def test_metric_is_a_finite_number(name, labels, outputs):
     plugin = REGISTRY.create("metric", {"name": name})
-    assert plugin.better in ("max", "min")
+    assert plugin.mode in ("max", "min")
     metric = plugin.build(spec(labels, outputs))
     wanted, found = example(labels, outputs)
     if hasattr(metric, "update_state"):
@@ -181,17 +183,17 @@ def test_a_perfect_model_has_the_best_score(name, labels, outputs):
     plugin = REGISTRY.create("metric", {"name": name})
     metric = plugin.build(spec(labels, outputs))
     wanted, _ = example(labels, outputs)
-    found = wanted[:, None] if labels is LabelKind.real else wanted
-    if labels in (LabelKind.integer, LabelKind.tags):
+    found = wanted[:, None] if labels is LabelKind.float else wanted
+    if labels in (LabelKind.class_index, LabelKind.token_tags):
         found = np.eye(4)[np.maximum(wanted, 0)]
-    if outputs is Emits.logits:
+    if outputs is OutputKind.logits:
         found = 100.0 * (2 * found - 1)
     if hasattr(metric, "update_state"):
         metric.update_state(wanted, found)
         value = float(metric.result())
     else:
         value = metric(wanted, found)
-    assert value == pytest.approx(1.0 if plugin.better == "max" else 0.0)
+    assert value == pytest.approx(1.0 if plugin.mode == "max" else 0.0)
 
 
 @of("schedule")

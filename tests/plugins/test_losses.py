@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import log_loss
 from sklearn.utils.class_weight import compute_class_weight
 
-from xferlab import ConfigError, Emits, Task, TaskSpec
+from xferlab import ConfigError, OutputKind, Task, TaskSpec
 from xferlab.registry import REGISTRY
 
 CLASSES = ("bad", "fine", "good")
@@ -16,8 +16,14 @@ MULTI_HOT = (np.random.default_rng(1).random((8, 3)) < 0.4).astype("float32")
 CLOSE = 1e-5  # relative; float32 sums of eight rows
 
 
-def spec(task=Task.one_label, emits=Emits.logits, classes=CLASSES, counts=(30, 60, 10), rows=100):
-    return TaskSpec(task, classes, rows, 16, class_counts=counts, emits=emits)
+def spec(
+    task=Task.single_label,
+    output_kind=OutputKind.logits,
+    classes=CLASSES,
+    counts=(30, 60, 10),
+    rows=100,
+):
+    return TaskSpec(task, classes, rows, 16, class_counts=counts, output_kind=output_kind)
 
 
 def build(name: str, the_spec=None, **fields):
@@ -35,7 +41,7 @@ def test_cross_entropy_is_log_loss():
     expected = log_loss(LABELS, PROBABILITIES)
     assert value("cross_entropy", LABELS, LOGITS) == pytest.approx(expected, rel=CLOSE)
     from_probabilities = value(
-        "cross_entropy", LABELS, PROBABILITIES, spec(emits=Emits.probabilities)
+        "cross_entropy", LABELS, PROBABILITIES, spec(output_kind=OutputKind.probabilities)
     )
     assert from_probabilities == pytest.approx(expected, rel=CLOSE)
 
@@ -106,28 +112,31 @@ TAG_LOGITS = np.random.default_rng(2).normal(size=(2, 4, 3)).astype("float32")
 @pytest.mark.parametrize("name", ["cross_entropy", "focal", "class_balanced", "auto"])
 def test_tags_are_the_mean_over_labelled_tokens(name):
     labelled = TAGS >= 0
-    found = value(name, TAGS, TAG_LOGITS, spec(Task.tagging))
+    found = value(name, TAGS, TAG_LOGITS, spec(Task.token_classification))
     assert found == pytest.approx(value(name, TAGS[labelled], TAG_LOGITS[labelled]), rel=CLOSE)
 
 
 def test_padding_changes_nothing():
     longer = np.pad(TAGS, ((0, 0), (0, 5)), constant_values=-1)
     wider = np.pad(TAG_LOGITS, ((0, 0), (0, 5), (0, 0)), constant_values=9)
-    tagging = spec(Task.tagging)
-    assert value("cross_entropy", longer, wider, tagging) == pytest.approx(
-        value("cross_entropy", TAGS, TAG_LOGITS, tagging), rel=CLOSE
+    token_classification = spec(Task.token_classification)
+    assert value("cross_entropy", longer, wider, token_classification) == pytest.approx(
+        value("cross_entropy", TAGS, TAG_LOGITS, token_classification), rel=CLOSE
     )
 
 
 def test_a_batch_without_tags_costs_nothing():
-    assert value("cross_entropy", np.full_like(TAGS, -1), TAG_LOGITS, spec(Task.tagging)) == 0
+    assert (
+        value("cross_entropy", np.full_like(TAGS, -1), TAG_LOGITS, spec(Task.token_classification))
+        == 0
+    )
 
 
 def test_unlabelled_tokens_have_no_gradient():
     import tensorflow as tf
 
     outputs = tf.Variable(TAG_LOGITS)
-    loss = build("focal", spec(Task.tagging))
+    loss = build("focal", spec(Task.token_classification))
     with tf.GradientTape() as tape:
         cost = loss(TAGS, outputs)
     gradient = tape.gradient(cost, outputs).numpy()
@@ -143,7 +152,7 @@ def test_binary_cross_entropy_is_the_mean_log_loss_of_the_labels():
     expected = np.mean([log_loss(MULTI_HOT[:, i], yes[:, i], labels=[0, 1]) for i in range(3)])
     multi = spec(Task.multi_label)
     assert value("binary_cross_entropy", MULTI_HOT, LOGITS, multi) == pytest.approx(expected)
-    multi = spec(Task.multi_label, Emits.probabilities)
+    multi = spec(Task.multi_label, OutputKind.probabilities)
     assert value("binary_cross_entropy", MULTI_HOT, yes, multi) == pytest.approx(
         expected, rel=CLOSE
     )
@@ -151,7 +160,7 @@ def test_binary_cross_entropy_is_the_mean_log_loss_of_the_labels():
 
 def test_smoothed_yes_and_no():
     """At p = 1/2 every label costs log 2; a sure yes costs by its smoothed no."""
-    multi = spec(Task.multi_label, Emits.probabilities)
+    multi = spec(Task.multi_label, OutputKind.probabilities)
     yes, p = np.ones((1, 3), "float32"), np.full((1, 3), 0.9, "float32")
     found = value("binary_cross_entropy", yes, p, multi, label_smoothing=0.2)
     assert found == pytest.approx(-(0.9 * np.log(0.9) + 0.1 * np.log(0.1)), rel=CLOSE)
@@ -166,7 +175,7 @@ def test_auto_weights_balance_the_yes_and_no_of_each_label():
 
 
 def test_named_weights_are_those_of_the_yes():
-    multi = spec(Task.multi_label, Emits.probabilities)
+    multi = spec(Task.multi_label, OutputKind.probabilities)
     half = np.full((1, 3), 0.5, "float32")
     labels = np.array([[1.0, 1.0, 0.0]], "float32")
     found = value("binary_cross_entropy", labels, half, multi, class_weight={"bad": 4, "good": 9})
@@ -190,7 +199,7 @@ def test_gamma_zero_is_cross_entropy():
 
 def test_gamma_two_by_hand():
     """A row with p = 0.9 costs a hundredth of its cross-entropy."""
-    sure = spec(emits=Emits.probabilities)
+    sure = spec(output_kind=OutputKind.probabilities)
     p = np.array([[0.9, 0.05, 0.05]], "float32")
     found = value("focal", np.array([0]), p, sure, gamma=2)
     assert found == pytest.approx(0.01 * -np.log(0.9), rel=1e-4)  # 0.9 in float32
@@ -250,13 +259,13 @@ REAL = np.array([0.0, 1.0, -2.0], "float32")
 
 def test_squared_error_is_of_rows_not_of_pairs_of_rows():
     values = REAL[:, None] + np.array([[0.0], [1.0], [3.0]], "float32")
-    regression = spec(Task.regression, Emits.values, classes=(), counts=())
+    regression = spec(Task.regression, OutputKind.values, classes=(), counts=())
     for name in ("mean_squared_error", "auto"):
         assert value(name, REAL, values, regression) == pytest.approx(10 / 3)
 
 
 def test_huber_is_square_near_and_straight_far():
-    regression = spec(Task.regression, Emits.values, classes=(), counts=())
+    regression = spec(Task.regression, OutputKind.values, classes=(), counts=())
     values = REAL[:, None] + np.array([[0.5], [-1.0], [4.0]], "float32")
     assert value("huber", REAL, values, regression) == pytest.approx((0.125 + 0.5 + 3.5) / 3)
     assert value("huber", REAL, values, regression, delta=2) == pytest.approx((0.125 + 0.5 + 6) / 3)
@@ -279,7 +288,7 @@ def test_auto_is_the_loss_of_the_task():
 @pytest.mark.parametrize("fields", [{"label_smoothing": 0.1}, {"class_weight": "auto"}])
 def test_a_regression_has_no_classes(fields):
     with pytest.raises(ConfigError, match="no classes to smooth or to weigh"):
-        build("auto", spec(Task.regression, Emits.values, classes=(), counts=()), **fields)
+        build("auto", spec(Task.regression, OutputKind.values, classes=(), counts=()), **fields)
 
 
 @pytest.mark.parametrize(

@@ -7,19 +7,19 @@ import pytest
 import scipy.stats
 import sklearn.metrics as reference
 
-from xferlab import ConfigError, Emits, LabelKind, Task, TaskSpec
+from xferlab import ConfigError, LabelKind, OutputKind, Task, TaskSpec
 from xferlab.functional.metrics import Average
 from xferlab.registry import REGISTRY
 
 BIO = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 
 
-def spec(task=Task.one_label, classes=4, emits=Emits.logits) -> TaskSpec:
+def spec(task=Task.single_label, classes=4, output_kind=OutputKind.logits) -> TaskSpec:
     names = classes if isinstance(classes, tuple) else tuple(f"c{i}" for i in range(classes))
-    return TaskSpec(task, names, train_size=10, max_length=8, emits=emits)
+    return TaskSpec(task, names, train_size=10, max_length=8, output_kind=output_kind)
 
 
-REGRESSION = spec(Task.regression, (), Emits.values)
+REGRESSION = spec(Task.regression, (), OutputKind.values)
 
 
 def score(name: str, labels, outputs, the_spec=None, **fields) -> float:
@@ -64,7 +64,9 @@ def test_accuracy(seed):
 def test_accuracy_counts_labelled_tokens_not_batches():
     labels = np.array([[0, 1, -1, -1], [1, -1, -1, -1], [1, 1, 1, 1], [0, -1, -1, -1]])
     outputs = one_hot_logits(np.ones((4, 4), int), 2)
-    assert score("accuracy", labels, outputs, spec(Task.tagging, 2)) == pytest.approx(6 / 8)
+    assert score("accuracy", labels, outputs, spec(Task.token_classification, 2)) == pytest.approx(
+        6 / 8
+    )
 
 
 @pytest.mark.parametrize("k", [1, 2, 3])
@@ -83,7 +85,7 @@ def test_top_k_of_a_model_that_says_the_same_of_all_classes():
 def test_top_k_of_tokens():
     labels = np.array([[0, 3, -1]])
     outputs = np.tile(np.array([3.0, 2.0, 1.0, 0.0]), (1, 3, 1))
-    assert score("top_k", labels, outputs, spec(Task.tagging), k=3) == 0.5
+    assert score("top_k", labels, outputs, spec(Task.token_classification), k=3) == 0.5
 
 
 def test_k_that_is_always_right():
@@ -91,13 +93,13 @@ def test_k_that_is_always_right():
         score("top_k", [0], np.zeros((1, 4)), k=4)
 
 
-@pytest.mark.parametrize("emits", [Emits.logits, Emits.probabilities])
-def test_subset_accuracy(emits):
+@pytest.mark.parametrize("output_kind", [OutputKind.logits, OutputKind.probabilities])
+def test_subset_accuracy(output_kind):
     random = np.random.default_rng(0)
     labels = (random.random((40, 2)) < 0.5).astype("float32")
     logits = random.normal(size=(40, 2)) + labels
-    outputs = logits if emits is Emits.logits else 1 / (1 + np.exp(-logits))
-    found = score("subset_accuracy", labels, outputs, spec(Task.multi_label, 2, emits))
+    outputs = logits if output_kind is OutputKind.logits else 1 / (1 + np.exp(-logits))
+    found = score("subset_accuracy", labels, outputs, spec(Task.multi_label, 2, output_kind))
     assert found == pytest.approx(reference.accuracy_score(labels, logits > 0))
 
 
@@ -139,7 +141,7 @@ def test_ratios_of_labels(name, average, classes):
         expected = theirs(labels, logits > 0, average=average, zero_division=0)
     multi = spec(Task.multi_label, classes)
     assert score(name, labels, logits, multi, average=average) == pytest.approx(expected)
-    multi = spec(Task.multi_label, classes, Emits.probabilities)
+    multi = spec(Task.multi_label, classes, OutputKind.probabilities)
     probabilities = 1 / (1 + np.exp(-logits))
     assert score(name, labels, probabilities, multi, average=average) == pytest.approx(expected)
 
@@ -149,7 +151,7 @@ def test_f1_of_tokens_leaves_out_the_unlabelled():
     padded = np.where(np.arange(24) % 4 < 3, labels, -1).reshape(6, 4)
     keep = padded.reshape(-1) >= 0
     expected = reference.f1_score(labels[keep], logits.argmax(-1)[keep], average="macro")
-    found = score("f1", padded, logits.reshape(6, 4, 4), spec(Task.tagging))
+    found = score("f1", padded, logits.reshape(6, 4, 4), spec(Task.token_classification))
     assert found == pytest.approx(expected)
 
 
@@ -183,7 +185,9 @@ def test_auc_of_two_classes_is_of_the_second():
     labels, logits = rows(1, classes=2)
     expected = reference.roc_auc_score(labels, softmax(logits)[:, 1])
     assert score("auc", labels, logits, spec(classes=2)) == pytest.approx(expected)
-    found = score("auc", labels, softmax(logits), spec(classes=2, emits=Emits.probabilities))
+    found = score(
+        "auc", labels, softmax(logits), spec(classes=2, output_kind=OutputKind.probabilities)
+    )
     assert found == pytest.approx(expected)
 
 
@@ -254,7 +258,7 @@ def test_errors():
 def test_calibration_error_by_hand():
     """Two rows at 0.8, one right: 0.3 off; two at 0.6, both right: 0.4 off."""
     outputs = np.array([[0.8, 0.2], [0.8, 0.2], [0.6, 0.4], [0.4, 0.6]])
-    sure = spec(classes=2, emits=Emits.probabilities)
+    sure = spec(classes=2, output_kind=OutputKind.probabilities)
     found = score("calibration_error", [0, 1, 0, 1], outputs, sure)
     assert found == pytest.approx(0.5 * 0.3 + 0.5 * 0.4)
     one_bin = score("calibration_error", [0, 1, 0, 1], outputs, sure, bins=1)
@@ -286,7 +290,9 @@ def entity_f1(wanted: list[str], found: list[str]) -> float:
     """Return the score of one sentence of tags; "_" is a token without a label."""
     labels = np.array([[-1 if tag == "_" else BIO.index(tag) for tag in wanted]])
     predicted = np.array([[0 if tag == "_" else BIO.index(tag) for tag in found]])
-    return score("entity_f1", labels, one_hot_logits(predicted, 5), spec(Task.tagging, BIO))
+    return score(
+        "entity_f1", labels, one_hot_logits(predicted, 5), spec(Task.token_classification, BIO)
+    )
 
 
 @pytest.mark.parametrize(
@@ -311,38 +317,43 @@ def test_entities(wanted, found, expected):
 def test_entities_of_two_sentences_do_not_touch():
     labels = np.array([[1, 2], [2, -1]])  # B-PER I-PER | I-PER
     outputs = one_hot_logits(np.array([[1, 2], [2, 2]]), 5)
-    assert score("entity_f1", labels, outputs, spec(Task.tagging, BIO)) == 1
+    assert score("entity_f1", labels, outputs, spec(Task.token_classification, BIO)) == 1
 
 
 def test_tags_that_are_not_bio():
     with pytest.raises(ConfigError, match="'NOUN' is not O, B-<type> or I-<type>"):
-        score("entity_f1", [[0]], np.zeros((1, 1, 2)), spec(Task.tagging, ("NOUN", "VERB")))
+        score(
+            "entity_f1",
+            [[0]],
+            np.zeros((1, 1, 2)),
+            spec(Task.token_classification, ("NOUN", "VERB")),
+        )
 
 
 # nothing to score
 
 SPEC_OF = {
-    LabelKind.integer: spec(),
-    LabelKind.tags: spec(Task.tagging, ("O", "B-X", "I-X", "B-Y")),
+    LabelKind.class_index: spec(),
+    LabelKind.token_tags: spec(Task.token_classification, ("O", "B-X", "I-X", "B-Y")),
     LabelKind.multi_hot: spec(Task.multi_label),
-    LabelKind.real: REGRESSION,
+    LabelKind.float: REGRESSION,
 }
 LABELS_OF = {
-    LabelKind.integer: np.array([0, 1, 2, 3, 1]),
-    LabelKind.tags: np.array([[0, 1], [2, 3], [1, -1], [0, 0], [1, 1]]),
+    LabelKind.class_index: np.array([0, 1, 2, 3, 1]),
+    LabelKind.token_tags: np.array([[0, 1], [2, 3], [1, -1], [0, 0], [1, 1]]),
     LabelKind.multi_hot: np.eye(4, dtype="float32")[[0, 1, 2, 3, 1]],
-    LabelKind.real: np.arange(5, dtype="float32"),
+    LabelKind.float: np.arange(5, dtype="float32"),
 }
 EVERY = [
     (entry.name, kind)
     for entry in REGISTRY
     if entry.group == "metric"
-    for kind in entry.cls.takes.labels
+    for kind in entry.cls.accepts.labels
 ]
 
 
 def outputs_of(kind: LabelKind) -> np.ndarray:
-    shape = {LabelKind.tags: (5, 2, 4), LabelKind.real: (5, 1)}.get(kind, (5, 4))
+    shape = {LabelKind.token_tags: (5, 2, 4), LabelKind.float: (5, 1)}.get(kind, (5, 4))
     return np.random.default_rng(0).normal(size=shape)
 
 
@@ -354,26 +365,26 @@ def test_outputs_that_are_not_numbers_have_no_score(name, kind):
     assert math.isnan(score(name, LABELS_OF[kind], outputs, SPEC_OF[kind]))
 
 
-@pytest.mark.parametrize("name", [name for name, kind in EVERY if kind is LabelKind.tags])
+@pytest.mark.parametrize("name", [name for name, kind in EVERY if kind is LabelKind.token_tags])
 def test_what_an_unlabelled_token_outputs_is_nobodys_business(name):
-    labels, outputs = LABELS_OF[LabelKind.tags], outputs_of(LabelKind.tags)
-    tagging = SPEC_OF[LabelKind.tags]
-    expected = score(name, labels, outputs, tagging)
+    labels, outputs = LABELS_OF[LabelKind.token_tags], outputs_of(LabelKind.token_tags)
+    token_classification = SPEC_OF[LabelKind.token_tags]
+    expected = score(name, labels, outputs, token_classification)
     outputs[labels < 0] = np.nan
-    assert score(name, labels, outputs, tagging) == pytest.approx(expected)
+    assert score(name, labels, outputs, token_classification) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("name", [name for name, kind in EVERY if kind is LabelKind.tags])
+@pytest.mark.parametrize("name", [name for name, kind in EVERY if kind is LabelKind.token_tags])
 def test_a_split_without_tags(name):
     labels = np.full((5, 2), -1)
-    found = score(name, labels, outputs_of(LabelKind.tags), SPEC_OF[LabelKind.tags])
+    found = score(name, labels, outputs_of(LabelKind.token_tags), SPEC_OF[LabelKind.token_tags])
     assert found == 0 or math.isnan(found)
 
 
 @pytest.mark.parametrize("name", sorted({name for name, _ in EVERY}))
 def test_keras_metrics_bear_the_plugins_name(name):
     plugin = REGISTRY.create("metric", {"name": name})
-    kind = plugin.takes.labels[0]
+    kind = plugin.accepts.labels[0]
     metric = plugin.build(SPEC_OF[kind])
     assert getattr(metric, "name", name) == name
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from xferlab.compatibility import lie
+from xferlab.compatibility import contract_violation
 from xferlab.contracts import LabelKind, Split, Task, TaskSpec, TextData
 from xferlab.data.splits import is_unicode
 from xferlab.registry import REGISTRY, Registry
@@ -17,7 +17,7 @@ Problem = tuple[str, str]
 """What is wrong, as the rest of a sentence about the plugin, and what its author changes."""
 
 
-def inspect_data(plugin: Any, data: TextData, registry: Registry = REGISTRY) -> None:
+def check_data(plugin: Any, data: TextData, registry: Registry = REGISTRY) -> None:
     """Raise PluginError, naming the data plugin, for the first promise that is not kept.
 
     Args:
@@ -26,7 +26,7 @@ def inspect_data(plugin: Any, data: TextData, registry: Registry = REGISTRY) -> 
         registry: where its name and its file are looked up.
     """
     for what, fix in _problems(data):
-        raise lie("data", plugin, what, fix, registry)
+        raise contract_violation("data", plugin, what, fix, registry)
 
 
 def _problems(data: Any) -> Iterator[Problem]:
@@ -125,10 +125,10 @@ def _tags(name: str, split: Split, spec: TaskSpec) -> Iterator[Problem]:
 
 
 _LABELS = {
-    LabelKind.integer: _integers,
+    LabelKind.class_index: _integers,
     LabelKind.multi_hot: _hot,
-    LabelKind.real: _real,
-    LabelKind.tags: _tags,
+    LabelKind.float: _real,
+    LabelKind.token_tags: _tags,
 }
 
 
@@ -170,7 +170,9 @@ def _count_problems(data: TextData) -> Iterator[Problem]:
     if spec.task is Task.multi_label:
         counts = np.asarray(labels).sum(axis=0)
     else:
-        every = np.concatenate(labels) if spec.task is Task.tagging else np.asarray(labels)
+        every = (
+            np.concatenate(labels) if spec.task is Task.token_classification else np.asarray(labels)
+        )
         counts = np.bincount(every[every >= 0], minlength=spec.num_classes)
     found = tuple(int(count) for count in counts)
     if found != tuple(spec.class_counts):

@@ -12,13 +12,13 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from xferlab.checks.loss import question_batch, question_loss
-from xferlab.checks.metric import question_metric
+from xferlab.checks.loss import check_loss, probe_loss_batch
+from xferlab.checks.metric import check_metric
 from xferlab.checks.probe_batch import Lie
 from xferlab.checks.tokenizer import token_notes
-from xferlab.compatibility import lie, name_and_origin
+from xferlab.compatibility import contract_violation, name_and_origin
 from xferlab.config.recipe import Recipe
-from xferlab.contracts import Emits, Task
+from xferlab.contracts import OutputKind, Task
 from xferlab.data.batching import Batch, batch_arrays
 from xferlab.errors import PluginError, XferlabError
 from xferlab.registry import REGISTRY, Registry
@@ -62,19 +62,19 @@ def inspect(
         found: Lie | None = ask(group, plugin, question, *arguments)
         if found:
             what, fix = found
-            raise lie(group, plugin, what, fix, registry)
+            raise contract_violation(group, plugin, what, fix, registry)
 
     spec, labels = experiment.spec, experiment.data.train.labels
-    examine("schedule", recipe.schedule, _schedule_lie, rates)
-    examine("model", recipe.model, _tokenizer_lie, experiment)
+    examine("schedule", recipe.schedule, _schedule_violation, rates)
+    examine("model", recipe.model, _tokenizer_violation, experiment)
     inputs, some_labels = _first_batch(experiment)
     raw = ask("model", recipe.model, _feed, experiment.model.network, inputs)
-    examine("model", recipe.model, _model_lie, experiment, inputs, raw)
-    examine("loss", recipe.loss, question_loss, experiment.loss, spec, labels)
-    examine("loss", recipe.loss, question_batch, experiment.loss, some_labels, _floats(raw))
+    examine("model", recipe.model, _model_violation, experiment, inputs, raw)
+    examine("loss", recipe.loss, check_loss, experiment.loss, spec, labels)
+    examine("loss", recipe.loss, probe_loss_batch, experiment.loss, some_labels, _floats(raw))
     for name, plugin in recipe.metrics.items():
-        metric, better = experiment.metrics[name], plugin.better
-        examine("metric", plugin, question_metric, metric, better, spec, labels)
+        metric, mode = experiment.metrics[name], plugin.mode
+        examine("metric", plugin, check_metric, metric, mode, spec, labels)
     return [*token_notes(experiment), *_notes(experiment, rates)]
 
 
@@ -99,7 +99,7 @@ def _told(e: Exception) -> str:
     return (told or lines or [""])[0][:200]
 
 
-def _schedule_lie(rates: np.ndarray) -> Lie | None:
+def _schedule_violation(rates: np.ndarray) -> Lie | None:
     """Return what is wrong with the planned rates; steps are counted from 1."""
     import numpy as np
 
@@ -117,8 +117,8 @@ def _schedule_lie(rates: np.ndarray) -> Lie | None:
     return None
 
 
-def _tokenizer_lie(experiment: Experiment) -> Lie | None:
-    if experiment.spec.task is not Task.tagging:
+def _tokenizer_violation(experiment: Experiment) -> Lie | None:
+    if experiment.spec.task is not Task.token_classification:
         return None
     if all(encoding.word_ids is not None for encoding in experiment.encodings.values()):
         return None
@@ -144,14 +144,14 @@ def _floats(raw: Any) -> np.ndarray:
     return np.asarray(raw, dtype="float32")
 
 
-def _model_lie(experiment: Experiment, inputs: dict[str, Any], raw: Any) -> Lie | None:
+def _model_violation(experiment: Experiment, inputs: dict[str, Any], raw: Any) -> Lie | None:
     import keras
     import numpy as np
 
     spec = experiment.spec
     if not hasattr(raw, "shape"):
         return f"gives a {type(raw).__name__} instead of one array", "return one output"
-    axes = 2 if spec.task is Task.tagging else 1
+    axes = 2 if spec.task is Task.token_classification else 1
     wanted = (*inputs["token_ids"].shape[:axes], spec.num_outputs)
     if tuple(raw.shape) != wanted:
         what = f"gives outputs of shape {tuple(raw.shape)}; {spec.task.value} needs {wanted}"
@@ -163,14 +163,14 @@ def _model_lie(experiment: Experiment, inputs: dict[str, Any], raw: Any) -> Lie 
     if broken:
         what = f"gives {broken} of {outputs.size} outputs that are no finite number"
         return what, "look at its weights, and for divisions by 0"
-    if spec.emits is Emits.probabilities:
-        return _probability_lie(outputs, spec.task)
+    if spec.output_kind is OutputKind.probabilities:
+        return _probability_violation(outputs, spec.task)
     if _within_unit(outputs) and _stays_within_unit(experiment, inputs):
-        return _bounded_lie(experiment, outputs)
+        return _bounded_violation(experiment, outputs)
     return None
 
 
-def _probability_lie(outputs: np.ndarray, task: Task) -> Lie | None:
+def _probability_violation(outputs: np.ndarray, task: Task) -> Lie | None:
     """Return the lie of a model that says it emits probabilities."""
     sums = outputs.sum(axis=-1)
     if not _within_unit(outputs):
@@ -180,17 +180,17 @@ def _probability_lie(outputs: np.ndarray, task: Task) -> Lie | None:
     else:
         return None
     ending = "a sigmoid" if task is Task.multi_label else "a softmax"
-    return f"says it emits probabilities, but {what}", f"say Emits.logits, or add {ending}"
+    return f"says it emits probabilities, but {what}", f"say OutputKind.logits, or add {ending}"
 
 
-def _bounded_lie(experiment: Experiment, outputs: np.ndarray) -> Lie | None:
+def _bounded_violation(experiment: Experiment, outputs: np.ndarray) -> Lie | None:
     """Return the lie of a model whose outputs never leave [0, 1] though they should."""
-    said, labels = experiment.spec.emits, experiment.data.train.labels
-    if said is not Emits.values:
+    said, labels = experiment.spec.output_kind, experiment.data.train.labels
+    if said is not OutputKind.values:
         softmax = outputs.shape[-1] > 1 and abs(outputs.sum(axis=-1) - 1).max() < 0.02
         kind = "a softmax (each row sums to 1)" if softmax else "a sigmoid (all in [0, 1])"
         what = f"says it emits {said.value}, but they come out of {kind}, whatever its weights are"
-        return what, "remove the last activation, or say Emits.probabilities"
+        return what, "remove the last activation, or say OutputKind.probabilities"
     if (outputs == 1).all():
         return "gives the value 1 whatever the text is: a softmax of one output", "remove it"
     low, high = min(labels), max(labels)

@@ -11,18 +11,24 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from xferlab.checks.probe_batch import Exam, Lie, exam_of, values_like, with_probability
-from xferlab.contracts import Emits, Task, TaskSpec
+from xferlab.checks.probe_batch import (
+    Lie,
+    ProbeBatch,
+    probe_batch_of,
+    values_like,
+    with_probability,
+)
+from xferlab.contracts import OutputKind, Task, TaskSpec
 
 if TYPE_CHECKING:
     import numpy as np
 
 # Smoothed labels turn round at some finite logit: up to a little above 0 every loss falls.
 LOGITS = (-3.0, -1.0, 0.0, 0.1)
-FIX = "build it with from_logits=spec.emits is Emits.logits"
+FIX = "build it with from_logits=spec.emits is OutputKind.logits"
 
 
-def question_loss(loss: Any, spec: TaskSpec, labels: np.ndarray) -> Lie | None:
+def check_loss(loss: Any, spec: TaskSpec, labels: np.ndarray) -> Lie | None:
     """Return the lie that a loss is caught at, or None.
 
     Args:
@@ -32,9 +38,9 @@ def question_loss(loss: Any, spec: TaskSpec, labels: np.ndarray) -> Lie | None:
     """
     if spec.task is Task.regression:
         y = values_like(labels)
-        return _question_distance(loss, y) or _gradient_lie(loss, y, y[::-1, None])
-    exam = exam_of(spec)
-    if spec.emits is Emits.logits:
+        return _check_distance(loss, y) or _gradient_violation(loss, y, y[::-1, None])
+    exam = probe_batch_of(spec)
+    if spec.output_kind is OutputKind.logits:
         rising = LOGITS
         several = spec.task is Task.multi_label  # then absent labels are answered too
         ladder = [(logit, -logit if several else 0.0) for logit in rising]
@@ -47,7 +53,7 @@ def question_loss(loss: Any, spec: TaskSpec, labels: np.ndarray) -> Lie | None:
         _wrong_order(rising, found, spec)
         or _is_of_logits(loss, exam, spec)
         or _counts_idle_tokens(loss, exam, spec)
-        or _gradient_lie(loss, exam.labels, exam.outputs(ladder[2]))
+        or _gradient_violation(loss, exam.labels, exam.outputs(ladder[2]))
     )
 
 
@@ -56,7 +62,7 @@ def _wrong_order(rising: Sequence[float], found: Sequence[float], spec: TaskSpec
     if all(before > after + 1e-6 * abs(before) for before, after in pairwise(found)):
         return None
     given, other = "logits", "probabilities"
-    if spec.emits is not Emits.logits:
+    if spec.output_kind is not OutputKind.logits:
         given, other = other, given
     steps = ", ".join(f"{x:.3g}" for x in rising)
     values = ", ".join(f"{x:.3f}" for x in found)
@@ -66,13 +72,13 @@ def _wrong_order(rising: Sequence[float], found: Sequence[float], spec: TaskSpec
     return f"{what}, but is {values}, as if they were {other}", FIX
 
 
-def _is_of_logits(loss: Any, exam: Exam, spec: TaskSpec) -> Lie | None:
+def _is_of_logits(loss: Any, exam: ProbeBatch, spec: TaskSpec) -> Lie | None:
     """Return the lie of a loss that takes a softmax or a sigmoid of probabilities.
 
     Beyond 1 a loss that cuts off stands still, and -log p is below 0; a softmax or a sigmoid goes
     on falling and stays above 0.
     """
-    if spec.emits is not Emits.probabilities:
+    if spec.output_kind is not OutputKind.probabilities:
         return None
     beyond = [loss_value(loss, exam.labels, exam.outputs((p, 0.0))) for p in (1.0, 1.5, 2.0)]
     if not all(before > 1.01 * after > 0 for before, after in pairwise(beyond)):
@@ -80,8 +86,8 @@ def _is_of_logits(loss: Any, exam: Exam, spec: TaskSpec) -> Lie | None:
     return "is given probabilities, but computes as if they were logits", FIX
 
 
-def _counts_idle_tokens(loss: Any, exam: Exam, spec: TaskSpec) -> Lie | None:
-    if spec.task is not Task.tagging:
+def _counts_idle_tokens(loss: Any, exam: ProbeBatch, spec: TaskSpec) -> Lie | None:
+    if spec.task is not Task.token_classification:
         return None
     answer = (0.6, 0.4 / max(spec.num_classes - 1, 1))
     plain = loss_value(loss, exam.labels, exam.outputs(answer))
@@ -91,7 +97,7 @@ def _counts_idle_tokens(loss: Any, exam: Exam, spec: TaskSpec) -> Lie | None:
     return "counts tokens without a tag (label -1)", "leave out what has the label -1"
 
 
-def _question_distance(loss: Any, labels: np.ndarray) -> Lie | None:
+def _check_distance(loss: Any, labels: np.ndarray) -> Lie | None:
     """Return the lie of a regression's loss: perfect values must cost least.
 
     A shift may cost nothing (in a loss of correlations), the values of other rows may not.
@@ -115,7 +121,7 @@ def _question_distance(loss: Any, labels: np.ndarray) -> Lie | None:
     return None
 
 
-def _gradient_lie(loss: Any, labels: Any, outputs: Any) -> Lie | None:
+def _gradient_violation(loss: Any, labels: Any, outputs: Any) -> Lie | None:
     import numpy as np
 
     gradient = loss_gradient(loss, labels, outputs)
@@ -128,7 +134,7 @@ def _gradient_lie(loss: Any, labels: Any, outputs: Any) -> Lie | None:
     return None
 
 
-def question_batch(loss: Any, labels: np.ndarray, outputs: np.ndarray) -> Lie | None:
+def probe_loss_batch(loss: Any, labels: np.ndarray, outputs: np.ndarray) -> Lie | None:
     """Return the lie of a loss that breaks on a real batch."""
     import numpy as np
 

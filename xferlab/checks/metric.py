@@ -11,15 +11,22 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from xferlab.checks.probe_batch import Answer, Exam, Lie, exam_of, values_like, with_probability
-from xferlab.contracts import Emits, Task, TaskSpec
+from xferlab.checks.probe_batch import (
+    Answer,
+    Lie,
+    ProbeBatch,
+    probe_batch_of,
+    values_like,
+    with_probability,
+)
+from xferlab.contracts import OutputKind, Task, TaskSpec
 from xferlab.training.evaluation import scores
 
 FIX = "mind spec.emits: logits turn at 0, probabilities at 0.5"
 Score = Callable[[Any, Any], float]
 
 
-def question_metric(metric: Any, better: str, spec: TaskSpec, labels: Any) -> Lie | None:
+def check_metric(metric: Any, mode: str, spec: TaskSpec, labels: Any) -> Lie | None:
     """Return the lie that a metric is caught at, or None.
 
     Args:
@@ -33,19 +40,19 @@ def question_metric(metric: Any, better: str, spec: TaskSpec, labels: Any) -> Li
         return metric_value(metric, y, outputs)
 
     if spec.task is Task.regression:
-        return _question_values(score, better, values_like(labels))
-    exam = exam_of(spec)
+        return _check_values(score, mode, values_like(labels))
+    exam = probe_batch_of(spec)
     right, wrong = (exam.outputs(answer) for answer in _sure(spec))
-    return _question_order(score, better, exam, right, wrong) or _misreading(score, exam, spec)
+    return _check_order(score, mode, exam, right, wrong) or _misreading(score, exam, spec)
 
 
-def _question_values(score: Score, better: str, labels: Any) -> Lie | None:
+def _check_values(score: Score, mode: str, labels: Any) -> Lie | None:
     """Return the lie of a regression's metric."""
     import numpy as np
 
     right, mirrored = labels[:, None], (2 * labels.mean() - labels)[:, None]
     best = score(labels, right)
-    found = _wrong_way(best, score(labels, mirrored), better)
+    found = _wrong_way(best, score(labels, mirrored), mode)
     if found:
         return found
     shifted = 2 * labels + 1
@@ -59,12 +66,12 @@ def _question_values(score: Score, better: str, labels: Any) -> Lie | None:
     return None
 
 
-def _question_order(score: Score, better: str, exam: Exam, right: Any, wrong: Any) -> Lie | None:
+def _check_order(score: Score, mode: str, exam: ProbeBatch, right: Any, wrong: Any) -> Lie | None:
     """Return the lie of a metric that does not put right answers before wrong ones."""
     import numpy as np
 
     best, worst = score(exam.labels, right), score(exam.labels, wrong)
-    found = _wrong_way(best, worst, better)
+    found = _wrong_way(best, worst, mode)
     if found:
         return found
     others = np.where(exam.labels < 0, exam.labels, exam.labels.max())
@@ -73,41 +80,41 @@ def _question_order(score: Score, better: str, exam: Exam, right: Any, wrong: An
     return None
 
 
-def _wrong_way(best: float, worst: float, better: str) -> Lie | None:
+def _wrong_way(best: float, worst: float, mode: str) -> Lie | None:
     import math
 
     if not math.isfinite(best):
         return f"is {best} for right answers", "give a finite number"
-    sign = 1 if better == "max" else -1
+    sign = 1 if mode == "max" else -1
     if sign * (best - worst) >= 0 or _same(best, worst):
         return None
     return (
-        f"says better={better}, but gives right answers {best:.3g} and wrong ones {worst:.3g}",
-        f"declare better = '{'min' if better == 'max' else 'max'}', or mend the score",
+        f"says mode={mode}, but gives right answers {best:.3g} and wrong ones {worst:.3g}",
+        f"declare better = '{'min' if mode == 'max' else 'max'}', or mend the score",
     )
 
 
 def _sure(spec: TaskSpec) -> tuple[Answer, Answer]:
     """Return answers that are surely right and surely wrong."""
-    if spec.emits is Emits.logits:
+    if spec.output_kind is OutputKind.logits:
         return (12.0, -12.0), (-12.0, 12.0)
     return with_probability(1 - 1e-6, spec), with_probability(1e-6, spec)
 
 
-def _misreading(score: Score, exam: Exam, spec: TaskSpec) -> Lie | None:
+def _misreading(score: Score, exam: ProbeBatch, spec: TaskSpec) -> Lie | None:
     """Return the lie of a metric that reads logits as probabilities, or the reverse."""
 
     def at(answer: Answer, more: float = 0.0) -> float:
         return score(exam.labels, exam.outputs(answer) + more)
 
-    if spec.task is Task.tagging:
+    if spec.task is Task.token_classification:
         answer = _sure(spec)[0]
         bare = score(exam.labels[:, :1], exam.outputs(answer)[:, :1])
         if not _same(at(answer), bare):
             return "counts tokens without a tag (label -1)", "leave out what has the label -1"
     if spec.task is Task.multi_label:
         return _misread_labels(at, spec)
-    if spec.emits is Emits.logits:
+    if spec.output_kind is OutputKind.logits:
         # A softmax does not mind what is added to a whole row.
         for answer, more in (((0.25, -0.25), 3.0), (_sure(spec)[0], -24.0)):
             here, there = at(answer), at(answer, more=more)
@@ -123,7 +130,7 @@ def _misreading(score: Score, exam: Exam, spec: TaskSpec) -> Lie | None:
 
 def _misread_labels(at: Callable[[Answer], float], spec: TaskSpec) -> Lie | None:
     """Return the lie of a metric of several labels a row, where each stands for itself."""
-    if spec.emits is Emits.logits:
+    if spec.output_kind is OutputKind.logits:
         # Whoever cuts at a probability p of their own cuts at the logit log(p / (1 - p)), which is
         # as near to 0.5 as this only for p from 0.6213 to 0.6236.
         below, above = at((0.495, -12.0)), at((0.505, -12.0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from xferlab.contracts import Emits, Task, TaskSpec
+from xferlab.contracts import OutputKind, Task, TaskSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +21,7 @@ Answer = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Exam:
+class ProbeBatch:
     """Labels of a task that has classes, and answers to them.
 
     Attributes:
@@ -45,23 +45,23 @@ class Exam:
         return found
 
 
-def exam_of(spec: TaskSpec) -> Exam:
+def probe_batch_of(spec: TaskSpec) -> ProbeBatch:
     """Return questions about every class."""
     import numpy as np
 
     every = spec.num_classes
     classes = np.linspace(0, every - 1, min(every, MOST_CLASSES)).round().astype("int32")
     one_hot = classes[:, None] == np.arange(every)
-    level = 1 / every if spec.emits is Emits.probabilities else 0.0
+    level = 1 / every if spec.output_kind is OutputKind.probabilities else 0.0
     idle = np.full(every, level, "float32")
     if spec.task is Task.multi_label:
         none, all_of_them = np.zeros((1, every), bool), np.ones((1, every), bool)
         hot = np.concatenate([one_hot, none, all_of_them])
-        return Exam(hot.astype("float32"), hot, idle)
-    if spec.task is Task.tagging:
+        return ProbeBatch(hot.astype("float32"), hot, idle)
+    if spec.task is Task.token_classification:
         tags = np.stack([classes, np.full_like(classes, -1)], axis=1)
-        return Exam(tags, np.stack([one_hot, np.zeros_like(one_hot)], axis=1), idle)
-    return Exam(classes, one_hot, idle)
+        return ProbeBatch(tags, np.stack([one_hot, np.zeros_like(one_hot)], axis=1), idle)
+    return ProbeBatch(classes, one_hot, idle)
 
 
 def with_probability(p: float, spec: TaskSpec) -> Answer:

@@ -24,9 +24,10 @@ def token_notes(experiment: Experiment) -> Iterator[str]:
     every = ids.flat if isinstance(ids, Ragged) else np.concatenate(list(ids))
     special = [i for i in getattr(tokenizer, "special_ids", ()) if i != unknown]
     text = every[~np.isin(every, special)]
-    share = float((text == unknown).mean()) if len(text) else 0.0
-    if share > MOST:
+    fraction = float((text == unknown).mean()) if len(text) else 0.0
+    if fraction > MOST:
         yield (
-            f"{share:.0%} of the training tokens are unknown to the model's tokenizer: it was made"
-            " for other texts (another language or script?); model.checkpoint=... chooses another"
+            f"{fraction:.0%} of the training tokens are unknown to the model's tokenizer: it was"
+            " made for other texts (another language or script?);"
+            " model.checkpoint=... chooses another"
         )

@@ -25,7 +25,7 @@ from xferlab.runs.failure import report_failure
 from xferlab.runs.folder_access import refuse_unusable
 from xferlab.runs.inputs import read_inputs
 from xferlab.runs.lock import locked, refuse_links
-from xferlab.runs.os_errors import as_known
+from xferlab.runs.os_errors import as_run_error
 from xferlab.runs.outside_paths import refuse_places_outside
 from xferlab.runs.refused_run import left_if_begun
 from xferlab.runs.resume import refuse_changed, run_folder, stored_words
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     except OSError as e:
-        known = as_known(e)
+        known = as_run_error(e)
         if known is None or debug:
             raise
         print(known, file=sys.stderr)
@@ -257,12 +257,12 @@ def job(cfg: DictConfig) -> float | None:
     load_plugins(Path(runtime.cwd))
     from xferlab.experiment.run import run
     from xferlab.sweep.manifest import JOB
-    from xferlab.sweep.worker import run_frozen
+    from xferlab.sweep.worker import run_planned_job
 
     try:
-        return run_frozen(folder) if (folder / JOB).exists() else run(read(cfg), folder)
+        return run_planned_job(folder) if (folder / JOB).exists() else run(read(cfg), folder)
     except Exception as e:  # noqa: BLE001 - a plugin may raise anything
-        known = as_known(e) or e
+        known = as_run_error(e) or e
         report_failure(known)  # what went wrong before the run could begin has not been told
         _failures.append(known if isinstance(known, Exception) else e)
         return None
@@ -288,7 +288,7 @@ def check(flags: argparse.Namespace, overrides: list[str]) -> int:
 
 def find_lr(flags: argparse.Namespace, words: list[str]) -> int:
     """Train a few steps at a growing rate, and suggest a peak for the schedule."""
-    from xferlab.experiment.lr_finder import find_rate
+    from xferlab.experiment.lr_finder import find_lr
     from xferlab.experiment.lr_range_test import span_words
 
     if flags.multirun:
@@ -297,7 +297,7 @@ def find_lr(flags: argparse.Namespace, words: list[str]) -> int:
     preflight(overrides, flags.config_name)
     recipe = read(compose_config(overrides, flags.config_name))
     folder = Path(f"outputs/find_lr/{datetime.now():%Y-%m-%d_%H-%M-%S}-{recipe.run_id}")
-    finding = find_rate(recipe, folder, span)
+    finding = find_lr(recipe, folder, span)
     print("\n".join([*finding.lines(overrides), f"kept in    {folder}"]))
     return 0
 

@@ -11,12 +11,12 @@ from typing import Any
 
 from xferlab.cli.flags import FlagParser
 from xferlab.errors import ConfigError, printable
-from xferlab.inference.inputs import Asked, AskedRow, file_rows, piped_rows, typed_rows
-from xferlab.inference.progress import Following
+from xferlab.inference.inputs import InputRow, InputStream, file_rows, piped_rows, typed_rows
+from xferlab.inference.progress import PredictionProgress
 from xferlab.inference.run import Run, load_run
 from xferlab.inference.run_folder import WEIGHTS
-from xferlab.inference.writers import FORMATS, TEXT_SINKS, ParquetSink, Sink, format_of
-from xferlab.io.atomic import replace_whole
+from xferlab.inference.writers import FORMATS, TEXT_SINKS, ParquetWriter, Writer, format_of
+from xferlab.io.atomic import atomic_replace
 
 MOST_TOLD = 20
 """Bad rows that are named on standard error; the rest are only counted."""
@@ -56,7 +56,7 @@ def predict(argv: list[str]) -> int:
     _refuse_contradictions(flags)
     kind = format_of(flags.output) if flags.output else flags.format
     run = load_run(flags.run, flags.weights)
-    asked = _asked(run, flags)
+    asked = _inputs(run, flags)
     if flags.output is None:
         kind = kind or ("table" if sys.stdout.isatty() else "csv")
         return _answer(run, asked, lambda: TEXT_SINKS[kind](run.spec, sys.stdout))
@@ -64,12 +64,12 @@ def predict(argv: list[str]) -> int:
 
     def write(path: Path) -> None:
         if kind == "parquet":
-            codes.append(_answer(run, asked, lambda: ParquetSink(run.spec, path)))
+            codes.append(_answer(run, asked, lambda: ParquetWriter(run.spec, path)))
             return
         with path.open("w", encoding="utf-8", newline="") as stream:
             codes.append(_answer(run, asked, lambda: TEXT_SINKS[str(kind)](run.spec, stream)))
 
-    replace_whole(flags.output, write)
+    atomic_replace(flags.output, write)
     print(f"written    {printable(str(flags.output))}", file=sys.stderr)
     return codes[0]
 
@@ -113,7 +113,7 @@ def _is_file(text: str) -> bool:
         return False
 
 
-def _asked(run: Run, flags: argparse.Namespace) -> Asked:
+def _inputs(run: Run, flags: argparse.Namespace) -> InputStream:
     if flags.file:
         asked = file_rows(run.spec, run.config, flags.file, flags.text, flags.pair, flags.separator)
         for note in asked.notes:
@@ -126,11 +126,11 @@ def _asked(run: Run, flags: argparse.Namespace) -> Asked:
     return piped_rows(run.spec)
 
 
-def _answer(run: Run, asked: Asked, open_sink: Callable[[], Sink]) -> int:
+def _answer(run: Run, asked: InputStream, open_sink: Callable[[], Writer]) -> int:
     """Write what the run says about each row, in order, a chunk at a time."""
     assert run.model  # a run that cannot be built leaves no half-written output
     sink, bad, count = open_sink(), 0, 0
-    with Following(asked.stream) as following:
+    with PredictionProgress(asked.stream) as following:
         for chunk in asked.chunks():
             rows = answered(run, chunk)
             sink.write(rows)
@@ -148,7 +148,7 @@ def _answer(run: Run, asked: Asked, open_sink: Callable[[], Sink]) -> int:
     return 1 if bad else 0
 
 
-def answered(run: Run, chunk: Sequence[AskedRow]) -> list[dict[str, Any]]:
+def answered(run: Run, chunk: Sequence[InputRow]) -> list[dict[str, Any]]:
     """Return plain data a row, in order; a row with a problem has that in ``error``."""
     good = [row for row in chunk if not row.problem]
     pairs = [row.pair for row in good] if run.spec.has_pairs else None
@@ -162,6 +162,6 @@ def answered(run: Run, chunk: Sequence[AskedRow]) -> list[dict[str, Any]]:
     return rows
 
 
-def _told(row: AskedRow) -> str:
+def _told(row: InputRow) -> str:
     line = f" (line {row.line})" if row.line else ""
     return f"row {row.number}{line} {printable(row.problem)}"

@@ -15,12 +15,12 @@ from rich.table import Table
 
 from xferlab.errors import ConfigError, printable
 from xferlab.escaping import csv_text
-from xferlab.io.atomic import write_json, write_whole
+from xferlab.io.atomic import atomic_write, write_json
 from xferlab.report.comparison import compare
 from xferlab.report.differences import difference_lines, difference_rows
 from xferlab.report.html import Part, page
 from xferlab.report.markdown import as_markdown
-from xferlab.report.plots import draw_pictures
+from xferlab.report.plots import draw_plots
 from xferlab.report.read_runs import JobResult
 from xferlab.report.settings import Report, read_reports
 from xferlab.report.tables import (
@@ -60,7 +60,7 @@ def report_on(folders: Sequence[Path], *, pictures: bool = False) -> list[Report
         print(f"left out   {printable(line)}")
     for report, comparison in parts:
         print_report(report)
-        for line in difference_lines(comparison, report.better):
+        for line in difference_lines(comparison, report.mode):
             print(line)
     target = write_report(parts, pictures=pictures)
     print(
@@ -73,13 +73,13 @@ def write_report(parts: Sequence[Part], *, pictures: bool = False) -> Path:
     """Write page, tables and pictures; return where: into the sweep, or for several beside them."""
     folders, target = parts[0][0].folders, target_of(parts)
     rows = [job_rows(report) for report, _ in parts]
-    write_whole(target / "results.csv", as_csv([row for each in rows for row in each]))
+    atomic_write(target / "results.csv", as_csv([row for each in rows for row in each]))
     groups = [
         {
             "task": task_of(report),
             "data": dict(report.scored_on),
             "monitor": report.monitor,
-            "better": report.better,
+            "better": report.mode,
             "best": setting_row(report, report.best) if report.best else None,
             "settings": [setting_row(report, setting) for setting in report.settings],
             "differences": difference_rows(comparison),
@@ -90,9 +90,9 @@ def write_report(parts: Sequence[Part], *, pictures: bool = False) -> Path:
     write_json(
         target / "results.json", {"sweeps": [str(each) for each in folders], "groups": groups}
     )
-    drawn = draw_pictures(parts[0][0], target) if pictures else []
-    write_whole(target / "summary.md", as_markdown(parts, drawn))
-    write_whole(target / "report.html", page(parts))
+    drawn = draw_plots(parts[0][0], target) if pictures else []
+    atomic_write(target / "summary.md", as_markdown(parts, drawn))
+    atomic_write(target / "report.html", page(parts))
     return target
 
 
@@ -126,7 +126,7 @@ def print_report(report: Report) -> None:
         print(f"data       {printable(line)}")
     jobs: Sequence[JobResult] = report.jobs
     if len(jobs) > LONGEST_TABLE:
-        sign = -1 if report.better == "max" else 1
+        sign = -1 if report.mode == "max" else 1
         scored = [job for job in jobs if job.best is not None]
         jobs = sorted(scored, key=lambda job: sign * (job.best or 0.0))[:LONGEST_TABLE]
         print(f"the best {len(jobs)} of {len(report.jobs)} jobs; all are in results.csv")

@@ -20,7 +20,7 @@ from xferlab.io.records import read_record
 from xferlab.plotting import rate_words
 from xferlab.runs.inputs import changed_since, refuse_changed_inputs
 from xferlab.runs.lock import is_locked, locked
-from xferlab.sweep.distributions import Draw
+from xferlab.sweep.distributions import Distribution
 from xferlab.sweep.hydra_plugins import publish_sweeper
 from xferlab.sweep.job_state import DONE, QUEUED, RESUMED, state_of
 from xferlab.sweep.launchers import offer_engines
@@ -221,15 +221,15 @@ def search_lines(search: SearchPlan) -> list[str]:
     ends += "s" * (settings.min_epochs != 1)
     if settings.pruner is Pruner.none:
         ends = "none ended early"
-    width = max(len(draw.key) for draw in search.draws)
+    width = max(len(draw.key) for draw in search.distributions)
     return [
         f"{settings.trials} trials by {settings.sampler.value} (seed {settings.seed}), {ends};"
         f" best {search.monitor}",
-        *(f"{draw.key:<{width}}  {_range_words(draw)}" for draw in search.draws),
+        *(f"{draw.key:<{width}}  {_range_words(draw)}" for draw in search.distributions),
     ]
 
 
-def _range_words(draw: Draw) -> str:
+def _range_words(draw: Distribution) -> str:
     if draw.choices:
         return "one of " + ", ".join(draw.word(each).partition("=")[2] for each in draw.choices)
     return f"{draw.kind} from {_number(draw.low)} to {_number(draw.high)}"

@@ -30,13 +30,13 @@ from xferlab.validation import build_typed, plain
 
 # What is scored where no metric is chosen, by logged name; the first picks the best epoch.
 METRICS_OF_TASK: dict[Task, dict[str, dict[str, str]]] = {
-    Task.one_label: {"accuracy": {"name": "accuracy"}},
+    Task.single_label: {"accuracy": {"name": "accuracy"}},
     Task.multi_label: {
         "micro_f1": {"name": "f1", "average": "micro"},
         "macro_f1": {"name": "f1", "average": "macro"},
     },
     Task.regression: {"pearson": {"name": "pearson"}, "spearman": {"name": "spearman"}},
-    Task.tagging: {"entity_f1": {"name": "entity_f1"}},
+    Task.token_classification: {"entity_f1": {"name": "entity_f1"}},
 }
 # Keys of a composed config that are about running it, no part of the experiment.
 NOT_EXPERIMENT = ("hydra", "sweep")
@@ -66,7 +66,7 @@ class Recipe:
     train: TrainConfig
     seed: int
     monitor: str
-    better: str
+    mode: str
     config: Mapping[str, Any]
     run_id: str
 
@@ -103,7 +103,7 @@ def _read(config: Mapping[str, Any], mistakes: list[XferlabError], registry: Reg
     if "metrics" in parts and isinstance(word, str):
         with kept_in(mistakes):
             metrics = parts["metrics"] or _every_default(registry)
-            parts["monitor"], parts["better"] = monitored(word, metrics)
+            parts["monitor"], parts["mode"] = monitored(word, metrics)
     raise_together(mistakes)
     return Recipe(**parts, seed=config["seed"], config=config, run_id=_digest(config))
 
@@ -143,8 +143,8 @@ def fitted_to(recipe: Recipe, task: Task, registry: Registry = REGISTRY) -> Reci
     if recipe.metrics:
         return recipe
     metrics = _metrics(METRICS_OF_TASK[task], registry)
-    monitor, better = monitored(recipe.train.monitor, metrics)
-    return dataclasses.replace(recipe, metrics=metrics, monitor=monitor, better=better)
+    monitor, mode = monitored(recipe.train.monitor, metrics)
+    return dataclasses.replace(recipe, metrics=metrics, monitor=monitor, mode=mode)
 
 
 def _metrics(nodes: Any, registry: Registry) -> dict[str, Any]:
@@ -182,8 +182,8 @@ def monitored(word: str, metrics: Mapping[str, Any]) -> tuple[str, str]:
 
     Both spellings are understood: Keras's ``val_accuracy`` and ``val/accuracy``.
     """
-    directions = {name: metric.better for name, metric in metrics.items()} | {"loss": "min"}
-    known = {f"val_{name}": better for name, better in directions.items()} | directions
+    directions = {name: metric.mode for name, metric in metrics.items()} | {"loss": "min"}
+    known = {f"val_{name}": mode for name, mode in directions.items()} | directions
     name = word.replace("/", "_")
     if name == "auto":
         name = f"val_{next(iter(metrics), 'loss')}"

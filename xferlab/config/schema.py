@@ -77,7 +77,7 @@ class TrainConfig:
         batch_size: rows a batch.
         eval_batch_size: rows a batch when no gradient is taken.
         accumulate: batches whose gradients are averaged into one optimizer step.
-        clip_norm: largest global norm of the gradients, or None for no clipping.
+        max_grad_norm: largest global norm of the gradients, or None for no clipping.
         precision: Keras global dtype policy.
         monitor: logged value that picks the best epoch, e.g. ``val_accuracy``; ``auto`` is the
             first metric on the validation split.
@@ -99,8 +99,8 @@ class TrainConfig:
     max_steps: int | None = None
     batch_size: int = 16
     eval_batch_size: int = 64
-    accumulate: int = 1
-    clip_norm: float | None = 1.0
+    gradient_accumulation_steps: int = 1
+    max_grad_norm: float | None = 1.0
     precision: Precision = Precision.float32
     monitor: str = "auto"
     patience: int | None = None
@@ -111,7 +111,7 @@ class TrainConfig:
     resume: Resume = Resume.never
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "eval_batch_size", "accumulate"):
+        for name in ("batch_size", "eval_batch_size", "gradient_accumulation_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("epochs", "max_steps", "patience"):
@@ -119,8 +119,8 @@ class TrainConfig:
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1 or null, got {value}")
         interval(self.checkpoint_every)
-        if self.clip_norm is not None and self.clip_norm <= 0:
-            raise ValueError(f"clip_norm must be above 0 or null, got {self.clip_norm}")
+        if self.max_grad_norm is not None and self.max_grad_norm <= 0:
+            raise ValueError(f"max_grad_norm must be above 0 or null, got {self.max_grad_norm}")
 
     def epochs_of(self, updates_per_epoch: int) -> int:
         """Return ``epochs``, or where it is null enough of them for fine-tuning to converge.

@@ -155,7 +155,7 @@ def _note_names(
 def _check_unlabelled(rows: Rows, values: Sequence[Any], task: Task, notes: Notes) -> None:
     """Report -1 as a class among numbers from 0 up; -100 is none."""
     found = flat(values)
-    if task is Task.tagging or not found & set(UNLABELLED):
+    if task is Task.token_classification or not found & set(UNLABELLED):
         return
     numbers = all(map(INTEGER.fullmatch, found))
     if "-100" in found and numbers and all(int(name) >= -1 for name in found - {"-100"}):
@@ -178,7 +178,7 @@ def _sorted_names(rows: Rows, found: set[str], task: Task) -> tuple[str, ...]:
 def _check_classes(rows: Rows, found: set[str], task: Task) -> None:
     """Refuse a column that can be no class: one value, or a new one in every second row."""
     if len(found) == 1:
-        tags = task is Task.tagging
+        tags = task is Task.token_classification
         raise ConfigError(
             f"every {'word' if tags else 'row'} of train has the"
             f" {'tag' if tags else 'label'} '{next(iter(found))}'",
@@ -186,7 +186,7 @@ def _check_classes(rows: Rows, found: set[str], task: Task) -> None:
             fix="choose the column that tells words apart, or name all of data.class_names" if tags
             else "choose the column that tells rows apart, or name all of data.class_names",
         )  # fmt: skip
-    if task is Task.one_label and len(rows) >= 20 and len(found) > len(rows) / 2:
+    if task is Task.single_label and len(rows) >= 20 and len(found) > len(rows) / 2:
         raise ConfigError(
             f"the label column has {len(found)} different values in {len(rows)} rows",
             where="data.label",

@@ -25,10 +25,10 @@ class TaskChoice(Enum):
     """A task, or ``auto``: the one that the label column looks like."""
 
     auto = "auto"
-    one_label = "one_label"
+    single_label = "single_label"
     multi_label = "multi_label"
     regression = "regression"
-    tagging = "tagging"
+    token_classification = "token_classification"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def class_counts(split: Split, task: Task, classes: int) -> tuple[int, ...]:
         return ()
     if task is Task.multi_label:
         return tuple(split.labels.sum(axis=0).astype(int).tolist())
-    every = np.concatenate(split.labels) if task is Task.tagging else split.labels
+    every = np.concatenate(split.labels) if task is Task.token_classification else split.labels
     every = every[every >= 0]
     return tuple(np.bincount(every, minlength=classes).tolist())
 
@@ -117,7 +117,7 @@ def label_values(split: str, rows: Rows, task: Task, separator: str) -> list[Any
     In a list of tags, None stands for a word without one.
     """
     labels = rows.labels
-    may_be_empty = (Task.multi_label, Task.tagging)
+    may_be_empty = (Task.multi_label, Task.token_classification)
     gone = [
         i for i, v in enumerate(labels) if is_missing(v) and not (task in may_be_empty and v == "")
     ]
@@ -129,7 +129,7 @@ def label_values(split: str, rows: Rows, task: Task, separator: str) -> list[Any
     if tables:
         what = f"of {split} have a label that is no name, number or list of those, e.g."
         raise row_error(rows, tables, f"{what} {shown(labels[tables[0]])}", "label")
-    if task is Task.one_label:
+    if task is Task.single_label:
         listed = [i for i, v in enumerate(labels) if isinstance(v, list | tuple)]
         if listed:
             what = f"of {split} have a list of labels (data.task=multi_label takes them)"
@@ -139,7 +139,7 @@ def label_values(split: str, rows: Rows, task: Task, separator: str) -> list[Any
         return _numbers(split, rows)
     at = separator if task is Task.multi_label else None
     parts = [v.split(at) if isinstance(v, str) else _listed(v) for v in labels]
-    if task is Task.tagging:
+    if task is Task.token_classification:
         return _tags(split, rows, parts)
     return [[name for name in map(name_of, part) if name] for part in parts]
 
@@ -223,10 +223,10 @@ def label_array(codes: Sequence[Any], task: Task, classes: int) -> Any:
     """Return labels as the task's :class:`~xferlab.contracts.LabelKind` says."""
     import numpy as np
 
-    if task is Task.tagging:
+    if task is Task.token_classification:
         return [np.array(row, dtype="int32") for row in codes]
     if task is not Task.multi_label:
-        return np.array(codes, dtype="int32" if task is Task.one_label else "float32")
+        return np.array(codes, dtype="int32" if task is Task.single_label else "float32")
     hot = np.zeros((len(codes), classes), dtype="float32")
     for row, present in enumerate(codes):
         hot[row, present] = 1.0

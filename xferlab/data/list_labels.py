@@ -16,7 +16,7 @@ from xferlab.errors import ConfigError
 
 def are_written_lists(rows: Rows, choice: Task | None, notes: Notes) -> bool:
     """Whether the labels are lists that are written as text, as CSV files have them."""
-    if choice in (Task.one_label, Task.regression):
+    if choice in (Task.single_label, Task.regression):
         return False
     cells = cells_of(rows)
     if not cells or not all(isinstance(value, str) for _, value in cells):
@@ -41,7 +41,7 @@ def are_written_lists(rows: Rows, choice: Task | None, notes: Notes) -> bool:
         others,
         f"of train {what} {counted(len(written), 'list')} written as text",
         "label",
-        "write all as lists; data.task=one_label takes each for a class's name",
+        "write all as lists; data.task=single_label takes each for a class's name",
     )
 
 
@@ -149,7 +149,9 @@ def from_hot(
     ready = {name: named_hot(name, rows, names) for name, rows in splits.items()}
     singles = all(len(v) == 1 for _, v in cells_of(ready["train"]))
     source = "data.class_names" if chosen else "the data's own names" if fits else "positions"
-    kind = "one 1 a row; data.task=one_label takes them for one class" if singles else "multi-hot"
+    kind = (
+        "one 1 a row; data.task=single_label takes them for one class" if singles else "multi-hot"
+    )
     unused = f"; the {len(suggested)} names that come with it do not fit" if suggested else ""
     if task is Task.multi_label:
         notes.add(f"labels are lists of {width} times 0 or 1 ({kind}): the classes are {source}:"

@@ -18,11 +18,11 @@ def task_of_numbers(rows: Rows, cells: Cells, notes: Notes) -> Task:
     found = numbers_in(cells)
     if found.words:
         _report_mixture(rows, cells, found, notes)
-        return Task.one_label
+        return Task.single_label
     if found.comma:
         _refuse_odd_commas(rows, found)
     if not found.pointed and not found.comma:
-        return Task.one_label
+        return Task.single_label
     sign = "comma" if found.comma else "point"
     if found.fractions:
         few = len(found.fractions)
@@ -30,8 +30,8 @@ def task_of_numbers(rows: Rows, cells: Cells, notes: Notes) -> Task:
             f" in {named_rows(found.fractions)} of {len(cells):,}" if 2 * few < len(cells) else ""
         )
         notes.add(
-            f"labels are numbers with a {sign}{rest}: data.task is regression (data.task=one_label"
-            " takes each number for a class)"
+            f"labels are numbers with a {sign}{rest}: data.task is regression (data.task="
+            "single_label takes each number for a class)"
         )
         return Task.regression
     row = (found.pointed or found.comma)[0]
@@ -40,7 +40,7 @@ def task_of_numbers(rows: Rows, cells: Cells, notes: Notes) -> Task:
         f" {shown(rows.labels[row])}): they are taken for classes (data.task=regression takes them"
         " for values)"
     )
-    return Task.one_label
+    return Task.single_label
 
 
 def _report_mixture(rows: Rows, cells: Cells, found: Numbers, notes: Notes) -> None:
@@ -54,7 +54,7 @@ def _report_mixture(rows: Rows, cells: Cells, found: Numbers, notes: Notes) -> N
             f"of train have a label that is no number, e.g. {shown(rows.labels[found.words[0]])},"
             f" and the other {found.count:,} are {kind}",
             "label",
-            "correct them or leave them out; data.task=one_label takes each for a class's name",
+            "correct them or leave them out; data.task=single_label takes each for a class's name",
         )
     if found.count:
         fewer = "numbers" if found.count < len(found.words) else "words"
@@ -78,7 +78,9 @@ def _refuse_odd_commas(rows: Rows, found: Numbers) -> None:
     """Raise ConfigError for commas that may stand between thousands, or beside points."""
     if found.thousands:
         what = f"the comma in {shown(rows.labels[found.comma[0]])} may be a decimal comma or stand"
-        fix = "write 1234.5 instead of 1,234.5 or 1.234,5; data.task=one_label takes them for names"
+        fix = (
+            "write 1234.5 instead of 1,234.5 or 1.234,5; data.task=single_label reads them as names"
+        )
         raise ConfigError(f"{what} between thousands", where=rows.place(found.comma[0]), fix=fix)
     if found.pointed:
         fewer = min((found.comma, found.pointed), key=len)
@@ -88,7 +90,7 @@ def _refuse_odd_commas(rows: Rows, found: Numbers) -> None:
             "have a label written with another decimal sign than the others, e.g."
             f" {shown(rows.labels[fewer[0]])}",
             "label",
-            "write all with a point; data.task=one_label takes each for a class's name",
+            "write all with a point; data.task=single_label takes each for a class's name",
         )
 
 

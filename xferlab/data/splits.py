@@ -42,15 +42,15 @@ def no_limit() -> dict[str, int | float | None]:
 
 def check_fields(
     max_length: int,
-    validation_share: float = 0.1,
+    validation_fraction: float = 0.1,
     limit: Mapping[str, int | float | None] | None = None,
     max_rows: int = 1,
 ) -> None:
     """Raise ValueError for a value of these plugin fields that cannot be."""
     if max_length < 8:
         raise ValueError(f"max_length must be at least 8, got {max_length}")
-    if not 0 < validation_share < 1:
-        raise ValueError(f"validation_share must be between 0 and 1, got {validation_share}")
+    if not 0 < validation_fraction < 1:
+        raise ValueError(f"validation_fraction must be between 0 and 1, got {validation_fraction}")
     if max_rows < 1:
         raise ValueError(f"max_rows must be at least 1, got {max_rows}")
     for name, rows in (limit or {}).items():
@@ -72,7 +72,7 @@ def text_data(
     suggested_names: Sequence[str] = (),
     suggested_from: str = "the dataset",
     label_separator: str = "|",
-    validation_share: float = 0.1,
+    validation_fraction: float = 0.1,
     limit: Mapping[str, int | float | None] | None = None,
 ) -> TextData:
     """Return checked splits with label arrays, and what they say about the task.
@@ -91,7 +91,7 @@ def text_data(
         suggested_names: used as ``class_names`` if the training labels are all among them.
         suggested_from: where those are from, for messages.
         label_separator: what stands between the labels of a multi-label string.
-        validation_share: share of the training rows to hold back.
+        validation_fraction: share of the training rows to hold back.
         limit: most rows of a split, by its name; below 1 a share of them.
 
     Raises:
@@ -112,7 +112,7 @@ def text_data(
     report_conflicts(ready["train"], notes)
     held_back = "validation" not in ready
     if held_back:
-        ready["train"], ready["validation"] = _hold_back(ready["train"], seed, validation_share)
+        ready["train"], ready["validation"] = _hold_back(ready["train"], seed, validation_fraction)
     for order, name in enumerate(SPLITS):
         if name in ready:
             ready[name] = _limited(ready[name], (limit or {}).get(name), seed, order)
@@ -126,7 +126,7 @@ def _text_data(
     train = splits["train"]
     counts = class_counts(train, task, len(names))
     spec = TaskSpec(task, names, len(train), max_length, train.pairs is not None, counts)
-    report_variants(names, counts, "word" if task is Task.tagging else "row", notes)
+    report_variants(names, counts, "word" if task is Task.token_classification else "row", notes)
     test = splits.get("test")
     return TextData(spec, train, splits["validation"], test, tuple(notes.lines))
 
@@ -148,7 +148,11 @@ def _labelled(
     ready = {}
     for name, rows in splits.items():
         codes = label_codes(name, rows, values[name], code) if code else values[name]
-        texts = [words_of(text) for text in rows.texts] if task is Task.tagging else rows.texts
+        texts = (
+            [words_of(text) for text in rows.texts]
+            if task is Task.token_classification
+            else rows.texts
+        )
         ready[name] = Split(texts, label_array(codes, task, len(names)), rows.pairs)
     return names, ready
 
@@ -194,8 +198,8 @@ def known_split(
     values = label_values(name, rows, spec.task, label_separator)
     if spec.task is not Task.regression:
         values = known_codes(name, rows, values, spec.class_names, suggested, notes)
-    tagging = spec.task is Task.tagging
-    texts = [words_of(text) for text in rows.texts] if tagging else rows.texts
+    token_classification = spec.task is Task.token_classification
+    texts = [words_of(text) for text in rows.texts] if token_classification else rows.texts
     split = Split(texts, label_array(values, spec.task, spec.num_classes), rows.pairs)
     return _limited(split, most, seed, SPLITS.index(name) if name in SPLITS else 0)
 
@@ -217,11 +221,11 @@ def take(split: Split, rows: np.ndarray) -> Split:
     return Split([split.texts[i] for i in rows], labels, pairs)
 
 
-def _hold_back(train: Split, seed: int, share: float) -> tuple[Split, Split]:
+def _hold_back(train: Split, seed: int, fraction: float) -> tuple[Split, Split]:
     """Return the training and the validation split that are made of ``train``."""
     import numpy as np
 
-    size = max(1, round(share * len(train)))
+    size = max(1, round(fraction * len(train)))
     if size >= len(train):
         raise ConfigError(
             f"train has {len(train)} rows, too few to hold some back for validation",
@@ -253,7 +257,9 @@ def _refuse_empty(split: str, rows: Rows) -> None:
 def _check_texts(split: str, rows: Rows, task: Task) -> None:
     """Raise ConfigError for a text that cannot be tokenised; empty ones are only logged."""
     for column, values in (("text", rows.texts), ("pair", rows.pairs or ())):
-        kinds = (str, list, tuple) if task is Task.tagging and column == "text" else (str,)
+        kinds = (
+            (str, list, tuple) if task is Task.token_classification and column == "text" else (str,)
+        )
         wrong = [i for i, text in enumerate(values) if not isinstance(text, kinds)]
         if wrong:
             value = values[wrong[0]]

@@ -72,14 +72,14 @@ def understand(
     task = choice or _guess(train, chosen, suggested, separator, notes)
     if task is Task.multi_label:
         ready = taken_apart(ready, separator)
-    if task is Task.multi_label or (task is Task.one_label and _has_lists(train)):
+    if task is Task.multi_label or (task is Task.single_label and _has_lists(train)):
         hot = hot_width(ready["train"], choice, bool(chosen), notes)
         if hot:
             ready, names = from_hot(ready, task, hot, chosen, suggested, notes)
             return Understood(task, ready, names)
     if task is Task.regression:
         ready = {name: with_points(name, rows, notes) for name, rows in ready.items()}
-    if task is Task.one_label:
+    if task is Task.single_label:
         ready = without_points(ready, {*chosen, *suggested})
     return Understood(task, ready)
 
@@ -106,7 +106,7 @@ def understand_known(
         rows = with_lists(name, rows)
     if spec.task is Task.multi_label:
         rows = taken_apart({name: rows}, separator)[name]
-    if _has_lists(rows) and spec.task is not Task.tagging:
+    if _has_lists(rows) and spec.task is not Task.token_classification:
         return known_lists(name, rows, spec, suggested, notes)
     return rows
 
@@ -121,7 +121,7 @@ def _guess(
     if _has_lists(rows):
         return _guess_of_lists(rows, notes)
     if _are_lists_of_words(rows) and _fit_words(rows):
-        return Task.tagging
+        return Task.token_classification
     cells = cells_of(rows)
     known = {*chosen, *suggested}
     strings = [(i, value.strip()) for i, value in cells if isinstance(value, str)]
@@ -129,20 +129,20 @@ def _guess(
     if together and _are_several(strings, together, separator, notes):
         return Task.multi_label
     if chosen or not cells:
-        return Task.one_label
+        return Task.single_label
     _note_other_separators(strings, known, notes)
     return task_of_numbers(rows, cells, notes)
 
 
 def _guess_of_lists(rows: Rows, notes: Notes) -> Task:
     if _are_lists_of_words(rows):
-        return Task.tagging
+        return Task.token_classification
     if _fit_words(rows) and not are_hot_or_shares(rows):
         notes.add(
             "labels are lists, one item for each word of the text: data.task is tagging"
             " (data.task=multi_label takes them for labels of the whole row)"
         )
-        return Task.tagging
+        return Task.token_classification
     return Task.multi_label
 
 
@@ -208,6 +208,6 @@ def _are_several(strings: Cells, together: Cells, separator: str, notes: Notes) 
     notes.add(
         f"{len(together):,} of {counted(len(strings), 'label')} hold {separator!r}"
         f" ({named_rows([row])}: {shown(example)}): data.task is multi_label"
-        f"{against} (data.task=one_label keeps names whole)"
+        f"{against} (data.task=single_label keeps names whole)"
     )
     return True

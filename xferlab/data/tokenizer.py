@@ -17,7 +17,7 @@ from xferlab.contracts import Encoding, Split, Tokenizer
 from xferlab.data.batching import Ragged, row_lengths
 from xferlab.data.word_rules import with_leading_blanks
 from xferlab.errors import ConfigError
-from xferlab.io.atomic import no_standard_input, replace_whole
+from xferlab.io.atomic import atomic_replace, no_standard_input
 from xferlab.models.checkpoint import refuse_tricks
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def encode_cached(
     packed = _pack(made, key)
     if path is not None:
         try:
-            replace_whole(path, lambda new: np.save(new, packed, allow_pickle=False))
+            atomic_replace(path, lambda new: np.save(new, packed, allow_pickle=False))
         except OSError as e:
             log.warning("token cache %s cannot be written, going on without: %s", path.parent, e)
     return _unpack(packed)

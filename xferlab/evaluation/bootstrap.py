@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from xferlab.functional.metrics import weighted_mean
 from xferlab.functional.resampling import Weighted
-from xferlab.functional.unseen_words import read_alone
+from xferlab.functional.unseen_words import seen_only
 from xferlab.training.evaluation import scores, taken_by
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def score_with_intervals(
     values = scores(loss, metrics, labels, outputs)
     if not samples:
         return {name: Score(value) for name, value in values.items()}
-    resampled = {"loss": _loss_of_weights(loss, *read_alone(labels, outputs))}
+    resampled = {"loss": _loss_of_weights(loss, *seen_only(labels, outputs))}
     resampled |= {
         name: _of_weights(metric, *taken_by(metric, labels, outputs))
         for name, metric in metrics.items()
@@ -115,8 +115,10 @@ def _drawn(rows: int, samples: int) -> Iterator[np.ndarray]:
     at_once = max(1, CELLS // max(rows, 1))
     for first in range(0, samples, at_once):
         size = min(at_once, samples - first)
-        draws = (random.integers(rows, size=rows) for _ in range(size))
-        yield np.stack([np.bincount(draw, minlength=rows) for draw in draws]).astype("float64")
+        distributions = (random.integers(rows, size=rows) for _ in range(size))
+        yield np.stack([np.bincount(draw, minlength=rows) for draw in distributions]).astype(
+            "float64"
+        )
 
 
 def _of_weights(metric: Any, labels: np.ndarray, outputs: np.ndarray) -> Weighted:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from xferlab.contracts import Task
 from xferlab.escaping import csv_text
-from xferlab.evaluation.split_outputs import Answers
+from xferlab.evaluation.split_outputs import SplitOutputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +37,7 @@ class Calibration:
     about: str
     count: np.ndarray
     confidence: np.ndarray
-    share: np.ndarray
+    fraction: np.ndarray
     low: np.ndarray
     high: np.ndarray
 
@@ -46,7 +46,7 @@ class Calibration:
         """Expected calibration error (Guo et al. 2017, eq. 3)."""
         import numpy as np
 
-        gap = np.abs(np.nan_to_num(self.share - self.confidence))
+        gap = np.abs(np.nan_to_num(self.fraction - self.confidence))
         return float((self.count * gap).sum() / max(self.count.sum(), 1))
 
     def csv(self) -> str:
@@ -55,13 +55,13 @@ class Calibration:
         rows = []
         for i, n in enumerate(self.count):
             if n:
-                values = (self.confidence[i], self.share[i], self.low[i], self.high[i])
+                values = (self.confidence[i], self.fraction[i], self.low[i], self.high[i])
                 edges = (i / len(self.count), (i + 1) / len(self.count))
                 rows.append([*edges, int(n), *map(float, values)])
         return csv_text([header, *rows])
 
 
-def calibration_of(answers: Answers, bins: int = BINS) -> Calibration:
+def calibration_of(answers: SplitOutputs, bins: int = BINS) -> Calibration:
     """Return how true the probabilities of a classification are.
 
     One label a row, or tags: those of the predicted class. Several labels: each label of each row.
@@ -74,7 +74,7 @@ def calibration_of(answers: Answers, bins: int = BINS) -> Calibration:
     else:
         wanted, found, sure = answers.read_units
         true = wanted == found
-        unit = "words" if answers.spec.task is Task.tagging else "rows"
+        unit = "words" if answers.spec.task is Task.token_classification else "rows"
         about = "the predicted class is right"
     sure = sure.astype("float64")
     inside = np.clip(np.ceil(sure * bins) - 1, 0, bins - 1).astype(int)
@@ -82,17 +82,17 @@ def calibration_of(answers: Answers, bins: int = BINS) -> Calibration:
         np.bincount(inside, weights=w, minlength=bins) for w in (np.ones(len(sure)), sure, true)
     )
     with np.errstate(invalid="ignore"):
-        confidence, share = total / count, hits / count
-    return Calibration(unit, about, count, confidence, share, *wilson(share, count))
+        confidence, fraction = total / count, hits / count
+    return Calibration(unit, about, count, confidence, fraction, *wilson(fraction, count))
 
 
-def wilson(share: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def wilson(fraction: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the ends of the 95 % interval of a share of ``count`` (Wilson 1927)."""
     import numpy as np
 
     with np.errstate(invalid="ignore", divide="ignore"):
-        middle = (share + Z**2 / (2 * count)) / (1 + Z**2 / count)
-        spread = share * (1 - share) / count + Z**2 / (4 * count**2)
+        middle = (fraction + Z**2 / (2 * count)) / (1 + Z**2 / count)
+        spread = fraction * (1 - fraction) / count + Z**2 / (4 * count**2)
         half = Z * np.sqrt(spread) / (1 + Z**2 / count)
     return middle - half, middle + half
 
@@ -125,6 +125,6 @@ class Residuals:
         return csv_text([header, *rows])
 
 
-def residuals_of(answers: Answers) -> Residuals:
+def residuals_of(answers: SplitOutputs) -> Residuals:
     """Return a regression's values beside its labels."""
     return Residuals(answers.labels.astype("float64"), answers.predicted.astype("float64"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import Task
 from xferlab.escaping import csv_text
-from xferlab.evaluation.split_outputs import Answers
+from xferlab.evaluation.split_outputs import SplitOutputs
 from xferlab.functional.bio_tags import strange_tag, type_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Confusion:
     unit: str
 
     @property
-    def shares(self) -> np.ndarray:
+    def fractions(self) -> np.ndarray:
         """Each row divided by its sum: of a class, how much was taken for each; 0 without rows."""
         import numpy as np
 
@@ -44,9 +44,9 @@ class Confusion:
     def _cells(self) -> Iterator[tuple[Any, ...]]:
         import numpy as np
 
-        shares = self.shares
+        fractions = self.fractions
         for i, j in zip(*np.nonzero(self.counts), strict=True):
-            yield self.names[i], self.names[j], int(self.counts[i, j]), float(shares[i, j])
+            yield self.names[i], self.names[j], int(self.counts[i, j]), float(fractions[i, j])
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ class LabelCounts:
         return csv_text([header, *rows])
 
 
-def confusion_of(answers: Answers) -> Confusion | LabelCounts:
+def confusion_of(answers: SplitOutputs) -> Confusion | LabelCounts:
     """Return the confusion of any task but regression."""
     import numpy as np
 
@@ -88,7 +88,7 @@ def confusion_of(answers: Answers) -> Confusion | LabelCounts:
         return LabelCounts(spec.class_names, both, missed, wrong, len(wanted))
     wanted, found, _ = answers.units
     names, unit = spec.class_names, "rows"
-    if spec.task is Task.tagging:
+    if spec.task is Task.token_classification:
         unit = "words"
         if strange_tag(names) is None:
             types = [type_of(name) for name in names]

@@ -28,10 +28,10 @@ def verdict(spec: TaskSpec, split: str, labels: Any, outputs: Any) -> list[str]:
     if not np.isfinite(outputs).all() or len(labels) < FEWEST:
         return []
     find = {
-        Task.one_label: _of_classes,
+        Task.single_label: _of_classes,
         Task.multi_label: _of_labels,
         Task.regression: _of_values,
-        Task.tagging: _of_tags,
+        Task.token_classification: _of_tags,
     }
     return list(find[spec.task](spec, split, labels, outputs))
 
@@ -43,12 +43,12 @@ def _of_classes(spec: TaskSpec, split: str, labels: Any, outputs: Any) -> Iterat
     counts = np.bincount(labels, minlength=spec.num_classes)
     largest = int(counts.argmax())
     yield from _same_class(spec, split, found, "row")
-    share = counts[largest] / len(labels)
+    fraction = counts[largest] / len(labels)
     right = float((found == labels).mean())
-    if right <= share and (counts > 0).sum() > 1:
+    if right <= fraction and (counts > 0).sum() > 1:
         yield (
-            f"{right:.1%} of the {split} rows are right, and {share:.1%} would be if every answer"
-            f" were {spec.class_names[largest]}, the largest class"
+            f"{right:.1%} of the {split} rows are right, and {fraction:.1%} would be if every"
+            f" answer were {spec.class_names[largest]}, the largest class"
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from xferlab.contracts import Task
 from xferlab.escaping import csv_text, markdown, markdown_table
-from xferlab.evaluation.split_outputs import Answers
+from xferlab.evaluation.split_outputs import SplitOutputs
 from xferlab.functional.bio_tags import spans, strange_tag
 
 NUMBER = 50
@@ -50,22 +50,22 @@ def _cell(value: Any) -> str:
     return markdown(text if len(text) <= LONGEST else f"{text[:LONGEST]}...")
 
 
-def mistakes_of(answers: Answers, number: int = NUMBER) -> Mistakes:
+def mistakes_of(answers: SplitOutputs, number: int = NUMBER) -> Mistakes:
     """Return the ``number`` surest mistakes."""
     find = {
-        Task.one_label: _of_classes,
+        Task.single_label: _of_classes,
         Task.multi_label: _of_labels,
         Task.regression: _of_values,
-        Task.tagging: _of_tags,
+        Task.token_classification: _of_tags,
     }
     return find[answers.spec.task](answers, number)
 
 
-def _texts(answers: Answers) -> tuple[str, ...]:
+def _texts(answers: SplitOutputs) -> tuple[str, ...]:
     return ("text",) if answers.pairs is None else ("text", "pair")
 
 
-def _start(answers: Answers, row: int) -> tuple[Any, ...]:
+def _start(answers: SplitOutputs, row: int) -> tuple[Any, ...]:
     """Return the number and the text, or texts, of a row."""
     pair = () if answers.pairs is None else (answers.pairs[row],)
     return (row + 1, answers.texts[row], *pair)
@@ -79,7 +79,7 @@ def _first(sureness: Any, wrong: Any, number: int) -> Any:
     return order[wrong[order]][:number]
 
 
-def _of_classes(answers: Answers, number: int) -> Mistakes:
+def _of_classes(answers: SplitOutputs, number: int) -> Mistakes:
     wanted, found, sure = answers.units
     wrong, names = wanted != found, answers.spec.class_names
     rows = [
@@ -91,7 +91,7 @@ def _of_classes(answers: Answers, number: int) -> Mistakes:
     return Mistakes(header, tuple(rows), int(wrong.sum()), "the highest probability")
 
 
-def _of_labels(answers: Answers, number: int) -> Mistakes:
+def _of_labels(answers: SplitOutputs, number: int) -> Mistakes:
     """Order rows by the one label that was most surely taken for there, or for not there."""
     import numpy as np
 
@@ -113,7 +113,7 @@ def _joined(names: Sequence[str]) -> str:
     return " | ".join(names) or "(none)"
 
 
-def _of_values(answers: Answers, number: int) -> Mistakes:
+def _of_values(answers: SplitOutputs, number: int) -> Mistakes:
     import numpy as np
 
     error = answers.predicted.astype("float64") - answers.labels
@@ -127,24 +127,24 @@ def _of_values(answers: Answers, number: int) -> Mistakes:
     return Mistakes(header, tuple(rows), int(wrong.sum()), "the largest error")
 
 
-def _of_tags(answers: Answers, number: int) -> Mistakes:
+def _of_tags(answers: SplitOutputs, number: int) -> Mistakes:
     """Order sentences by the probability of their surest wrong tag; mark what is wrong."""
     import numpy as np
 
     sure = answers.probabilities.max(axis=-1)
     wrong = (answers.labels >= 0) & (answers.labels != answers.predicted)
-    surest = np.where(wrong, sure, -1.0).max(axis=1, initial=-1.0)
+    most_confident = np.where(wrong, sure, -1.0).max(axis=1, initial=-1.0)
     are_entities = strange_tag(answers.spec.class_names) is None
     rows = [
-        (int(i) + 1, _marked_row(answers, int(i), are_entities), float(surest[i]))
-        for i in _first(surest, wrong.any(axis=1), number)
+        (int(i) + 1, _marked_row(answers, int(i), are_entities), float(most_confident[i]))
+        for i in _first(most_confident, wrong.any(axis=1), number)
     ]
     total = int(wrong.any(axis=1).sum())
     header = ("row", "sentence ⟦words: true → predicted⟧", "probability")
     return Mistakes(header, tuple(rows), total, "the highest probability of a wrong tag")
 
 
-def _marked_row(answers: Answers, row: int, are_entities: bool) -> str:
+def _marked_row(answers: SplitOutputs, row: int, are_entities: bool) -> str:
     if are_entities:
         return _marked_entities(answers.texts[row], *answers.entities(row))
     return marked(answers.texts[row], *answers.tags(row))

@@ -10,7 +10,7 @@ from typing import Any
 from xferlab.contracts import Task
 from xferlab.errors import printable
 from xferlab.escaping import csv_text
-from xferlab.evaluation.split_outputs import Answers
+from xferlab.evaluation.split_outputs import SplitOutputs
 from xferlab.functional.bio_tags import NO_ENTITY, strange_tag, type_of
 
 HEADER = ("class", "precision", "recall", "f1", "support")
@@ -74,8 +74,10 @@ def _values(score: ClassScore) -> tuple[Any, ...]:
 
 
 def _row(score: ClassScore, width: int) -> str:
-    name, *shares, support = _values(score)
-    return _line((_short(name), *(f"{share:.4f}" for share in shares), f"{support:,}"), width)
+    name, *fractions, support = _values(score)
+    return _line(
+        (_short(name), *(f"{fraction:.4f}" for fraction in fractions), f"{support:,}"), width
+    )
 
 
 def _short(name: str) -> str:
@@ -88,20 +90,20 @@ def _line(cells: Sequence[str], width: int) -> str:
     return name.ljust(width) + "".join(f"{cell:>11}" for cell in rest)
 
 
-def class_report(answers: Answers) -> Report:
+def class_report(answers: SplitOutputs) -> Report:
     """Return the scores of each class, as scikit-learn computes them; a 0/0 is 0.
 
     For tags of entities (BIO, BIOES, IO), of each type of entity, counted as ``conlleval`` does;
     for other tags of words.
     """
     spec = answers.spec
-    if spec.task is Task.tagging and strange_tag(spec.class_names) is None:
+    if spec.task is Task.token_classification and strange_tag(spec.class_names) is None:
         return _entity_report(answers)
     if spec.task is Task.multi_label:
         wanted, found = answers.labels > 0.5, answers.predicted
         return _report(wanted, found, spec.class_names, "rows", ("micro", "macro", "weighted"))
     wanted, found, _ = answers.units
-    unit = "words" if spec.task is Task.tagging else "rows"
+    unit = "words" if spec.task is Task.token_classification else "rows"
     return _report(wanted, found, spec.class_names, unit, ("macro", "weighted"))
 
 
@@ -133,11 +135,11 @@ def _report(
 
 def _accuracy(wanted: Any, found: Any) -> ClassScore:
     """Return the share of right answers: with one class a row, micro P, R and F1 are all this."""
-    share = float((wanted == found).mean()) if len(wanted) else 0.0
-    return ClassScore("accuracy (micro mean)", share, share, share, len(wanted))
+    fraction = float((wanted == found).mean()) if len(wanted) else 0.0
+    return ClassScore("accuracy (micro mean)", fraction, fraction, fraction, len(wanted))
 
 
-def _entity_report(answers: Answers) -> Report:
+def _entity_report(answers: SplitOutputs) -> Report:
     hits: Counter[str] = Counter()
     predicted: Counter[str] = Counter()
     actual: Counter[str] = Counter()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from xferlab.errors import printable
 from xferlab.evaluation.calibration import Calibration, Residuals
 from xferlab.evaluation.confusion import Confusion, LabelCounts
-from xferlab.plotting import BLUE, FAINT, GRID, INK, ORANGE, blank, put_title
+from xferlab.plotting import BLUE, FAINT, GRID, INK, ORANGE, new_figure, set_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +21,7 @@ LONGEST_NAME = 22
 PALE = "#b9d3ea"
 
 
-def confusion_picture(confusion: Confusion | LabelCounts, title: str) -> Figure:
+def confusion_figure(confusion: Confusion | LabelCounts, title: str) -> Figure:
     """Return a heat map of classes, or bars of labels where a row may have several."""
     if isinstance(confusion, LabelCounts):
         return _label_bars(confusion, title)
@@ -35,16 +35,16 @@ def _heat_map(confusion: Confusion, title: str) -> Figure:
     shown = _shown(
         confusion.counts.sum(0) + confusion.counts.sum(1) - 2 * confusion.counts.diagonal()
     )
-    counts, shares = (a[np.ix_(shown, shown)] for a in (confusion.counts, confusion.shares))
+    counts, fractions = (a[np.ix_(shown, shown)] for a in (confusion.counts, confusion.fractions))
     n = len(shown)
     side = max(300, min(34 if n > MOST_NUMBERS else 78, 1300 // n) * n)
-    figure, axes = blank(side + 230, side + 190)
+    figure, axes = new_figure(side + 230, side + 190)
     colours = LinearSegmentedColormap.from_list("shares", ["#ffffff", BLUE])
-    axes.imshow(shares, cmap=colours, vmin=0, vmax=1, aspect="equal")
+    axes.imshow(fractions, cmap=colours, vmin=0, vmax=1, aspect="equal")
     for i in range(n):
         for j in range(n):
-            text = _cell_text(counts[i, j], shares[i, j], n)
-            colour = "white" if shares[i, j] > 0.55 else INK
+            text = _cell_text(counts[i, j], fractions[i, j], n)
+            colour = "white" if fractions[i, j] > 0.55 else INK
             size = 10 if n <= MOST_NUMBERS else 7
             axes.text(j, i, text, ha="center", va="center", fontsize=size, color=colour)
     names = [_short(confusion.names[i]) for i in shown]
@@ -64,13 +64,13 @@ def _heat_map(confusion: Confusion, title: str) -> Figure:
     return figure
 
 
-def _cell_text(count: int, share: float, classes: int) -> str:
+def _cell_text(count: int, fraction: float, classes: int) -> str:
     if not count:
         return ""
-    percent = f"{share:.0%}" if share >= 0.005 else "<1%"
+    percent = f"{fraction:.0%}" if fraction >= 0.005 else "<1%"
     if classes <= MOST_NUMBERS:
         return f"{count:,}\n{percent}"
-    return percent.rstrip("%") if share >= 0.005 else ""
+    return percent.rstrip("%") if fraction >= 0.005 else ""
 
 
 def _label_bars(counts: LabelCounts, title: str) -> Figure:
@@ -80,7 +80,7 @@ def _label_bars(counts: LabelCounts, title: str) -> Figure:
     support = counts.found + counts.missed
     shown = _shown(support + counts.wrong)
     shown = shown[np.argsort(support[shown], kind="stable")]
-    figure, axes = blank(900, 150 + 24 * len(shown))
+    figure, axes = new_figure(900, 150 + 24 * len(shown))
     places = np.arange(len(shown))
     parts = (("found", counts.found, BLUE), ("missed", counts.missed, PALE))
     left = np.zeros(len(shown))
@@ -104,17 +104,17 @@ def _label_bars(counts: LabelCounts, title: str) -> Figure:
     return figure
 
 
-def calibration_picture(calibration: Calibration, title: str) -> Figure:
+def calibration_figure(calibration: Calibration, title: str) -> Figure:
     """Return a reliability diagram above the number of probabilities in each bin."""
     import numpy as np
 
-    figure, axes = blank(640, 640)
+    figure, axes = new_figure(640, 640)
     figure.delaxes(axes)
     grid = figure.add_gridspec(2, 1, height_ratios=(4, 1))
     top, below = (_quiet(figure.add_subplot(grid[i])) for i in range(2))
     top.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle="--")
     full = calibration.count > 0
-    x, y = calibration.confidence[full], calibration.share[full]
+    x, y = calibration.confidence[full], calibration.fraction[full]
     ends = np.abs(np.stack([calibration.low[full], calibration.high[full]]) - y)
     top.errorbar(x, y, ends, color=BLUE, fmt="o-", markersize=5, linewidth=1.5, elinewidth=1)
     top.set_ylabel(f"how often {calibration.about}")
@@ -135,11 +135,11 @@ def calibration_picture(calibration: Calibration, title: str) -> Figure:
     return figure
 
 
-def residuals_picture(residuals: Residuals, title: str) -> Figure:
+def residuals_figure(residuals: Residuals, title: str) -> Figure:
     """Return values beside labels, and their errors along the values."""
     import numpy as np
 
-    figure, axes = blank(1000, 470)
+    figure, axes = new_figure(1000, 470)
     figure.delaxes(axes)
     left, right = (_quiet(figure.add_subplot(1, 2, i)) for i in (1, 2))
     labels, values = residuals.labels, residuals.values
@@ -161,7 +161,7 @@ def residuals_picture(residuals: Residuals, title: str) -> Figure:
     right.set_ylabel("predicted value - label")
     rms = float(np.sqrt(((values - labels) ** 2).mean()))
     _title(figure, left, title, "")
-    put_title(right, "", f"{len(labels):,} rows; root mean square error {rms:.3f}")
+    set_title(right, "", f"{len(labels):,} rows; root mean square error {rms:.3f}")
     return figure
 
 
@@ -181,7 +181,7 @@ def _quiet(axes: Axes) -> Axes:
 
 def _title(figure: Any, axes: Axes, title: str, more: str) -> None:
     """Write a title and a line below it, which two classes leave room for."""
-    put_title(axes, "")
+    set_title(axes, "")
     axes.set_title(f"{_dollarless(title)}\n", loc="left", fontsize=11, fontweight="bold", color=INK)
     axes.annotate(more, (0, 1), (0, 8), xycoords="axes fraction", textcoords="offset points",
                   fontsize=9, color=FAINT)  # fmt: skip

@@ -17,10 +17,10 @@ from xferlab.evaluation.confusion import Confusion, LabelCounts, confusion_of
 from xferlab.evaluation.constant_baseline import verdict
 from xferlab.evaluation.errors_table import NUMBER, Mistakes, mistakes_of
 from xferlab.evaluation.per_class import Report, class_report
-from xferlab.evaluation.plots import calibration_picture, confusion_picture, residuals_picture
-from xferlab.evaluation.split_outputs import Answers
+from xferlab.evaluation.plots import calibration_figure, confusion_figure, residuals_figure
+from xferlab.evaluation.split_outputs import SplitOutputs
 from xferlab.evaluation.unseen_words import LostWords
-from xferlab.functional.unseen_words import is_unread
+from xferlab.functional.unseen_words import is_unseen
 from xferlab.plotting import as_png_bytes
 
 
@@ -38,7 +38,7 @@ class Evaluation:
     """
 
     name: str
-    answers: Answers
+    answers: SplitOutputs
     scores: Mapping[str, Score]
     samples: int = SAMPLES
     shown_mistakes: int = NUMBER
@@ -120,10 +120,10 @@ class Evaluation:
     def pictures(self, title: str) -> dict[str, bytes]:
         """Return the pictures as PNG files, by name."""
         if self.is_regression:
-            return {"residuals.png": as_png_bytes(residuals_picture(self.residuals, title))}
+            return {"residuals.png": as_png_bytes(residuals_figure(self.residuals, title))}
         return {
-            "confusion.png": as_png_bytes(confusion_picture(self.confusion, title)),
-            "calibration.png": as_png_bytes(calibration_picture(self.calibration, title)),
+            "confusion.png": as_png_bytes(confusion_figure(self.confusion, title)),
+            "calibration.png": as_png_bytes(calibration_figure(self.calibration, title)),
         }
 
     def files(self, record: Mapping[str, Any]) -> dict[str, str]:
@@ -153,7 +153,7 @@ class Evaluation:
         """Yield a header and a line a row; a line a word for tagging."""
         answers, task = self.answers, self.answers.spec.task
         names = answers.spec.class_names
-        if task is Task.tagging:
+        if task is Task.token_classification:
             yield from self._tags()
             return
         if task is Task.regression:
@@ -177,7 +177,7 @@ class Evaluation:
         answers = self.answers
         yield ("row", "word", "text", "true", "predicted", "probability")
         sure = answers.probabilities.max(axis=-1)
-        unread = is_unread(answers.outputs)
+        unread = is_unseen(answers.outputs)
         for i, words in enumerate(answers.texts):
             tags = zip(words, *answers.tags(i), strict=False)
             for place, (word, wanted, found) in enumerate(tags):
@@ -188,7 +188,7 @@ class Evaluation:
 
 def evaluation_of(
     name: str,
-    answers: Answers,
+    answers: SplitOutputs,
     loss: Any,
     metrics: Mapping[str, Any],
     samples: int = SAMPLES,

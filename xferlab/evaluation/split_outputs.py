@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from xferlab.contracts import Split, Task, TaskSpec
 from xferlab.functional.bio_tags import NO_ENTITY, spans
 from xferlab.functional.metrics import decisions
-from xferlab.functional.unseen_words import answer_unread, is_unread, outside_of
+from xferlab.functional.unseen_words import is_unseen, outside_of, predict_unseen
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +21,7 @@ Span = tuple[int, int, str]
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class SplitOutputs:
     """Rows of one split, their labels, and what a model said about them.
 
     Attributes:
@@ -61,8 +61,8 @@ class Answers:
     def read_units(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The same without words that were cut off, whose answer is not the model's."""
         labelled = self.labels >= 0
-        if self.spec.task is Task.tagging:
-            labelled &= ~is_unread(self.outputs)
+        if self.spec.task is Task.token_classification:
+            labelled &= ~is_unseen(self.outputs)
         return self._units(labelled)
 
     def _units(self, labelled: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -98,7 +98,7 @@ class Answers:
         return wanted, found
 
 
-def answers(spec: TaskSpec, split: Split, outputs: Any, probabilities: Any) -> Answers:
+def answers(spec: TaskSpec, split: Split, outputs: Any, probabilities: Any) -> SplitOutputs:
     """Return outputs beside labels.
 
     Args:
@@ -110,9 +110,9 @@ def answers(spec: TaskSpec, split: Split, outputs: Any, probabilities: Any) -> A
     """
     import numpy as np
 
-    if spec.task is not Task.tagging:
+    if spec.task is not Task.token_classification:
         labels = np.asarray(split.labels)
-        return Answers(spec, split.texts, split.pairs, labels, outputs, probabilities)
+        return SplitOutputs(spec, split.texts, split.pairs, labels, outputs, probabilities)
     longest = max(map(len, outputs), default=0)
     outside = outside_of(spec.class_names)
     labels = np.full((len(outputs), longest), -1, "int32")
@@ -127,5 +127,5 @@ def answers(spec: TaskSpec, split: Split, outputs: Any, probabilities: Any) -> A
         for kind, values in enumerate(found):
             padded[kind, row, : len(tags)][there] = values[there]
     if outside is not None:
-        answer_unread(padded[0], unread, outside)
-    return Answers(spec, split.texts, split.pairs, labels, padded[0], padded[1])
+        predict_unseen(padded[0], unread, outside)
+    return SplitOutputs(spec, split.texts, split.pairs, labels, padded[0], padded[1])

@@ -45,9 +45,9 @@ class LostWords:
             return f"{what}; they are not scored"
         if not self.entities:
             return f"{what}; they are answered with O"
-        share = self.unread_entities / self.entities
+        fraction = self.unread_entities / self.entities
         return (
-            f"{what}; {self.unread_entities:,} of {self.entities:,} entities ({share:.1%}) have"
+            f"{what}; {self.unread_entities:,} of {self.entities:,} entities ({fraction:.1%}) have"
             " such a word and count as missed"
         )
 

@@ -21,25 +21,25 @@ from xferlab.errors import RunError
 from xferlab.experiment.lr_range_test import (
     FEWEST_STEPS,
     SPREAD,
-    Finding,
+    LRFinderResult,
     Span,
     found,
     until_too_high,
 )
 from xferlab.experiment.prepare import prepare
 from xferlab.functional.schedules import tabulated
-from xferlab.io.atomic import write_whole
+from xferlab.io.atomic import atomic_write
 from xferlab.plotting import (
     BLUE,
     FAINT,
     GRID,
     INK,
     ORANGE,
-    blank,
     counted,
-    put_title,
+    new_figure,
     rate_words,
-    save_picture,
+    save_figure,
+    set_title,
 )
 from xferlab.runs.metadata import write_config
 from xferlab.training.assemble import Experiment, assemble
@@ -62,7 +62,7 @@ class _Growing:
         return tabulated(self.span.rates)
 
 
-def find_rate(recipe: Recipe, folder: Path, span: Span) -> Finding:
+def find_lr(recipe: Recipe, folder: Path, span: Span) -> LRFinderResult:
     """Train for a few steps at a growing rate, and return what that shows.
 
     Everything but the schedule is the run's own: rows and their order, batch size, accumulation,
@@ -88,8 +88,8 @@ def find_rate(recipe: Recipe, folder: Path, span: Span) -> Finding:
         )
     finding = found(span.rates[: len(losses)], losses)
     write_config(folder, recipe.config)
-    write_whole(folder / "find_lr.csv", _table(finding))
-    find_picture(finding, folder / "find_lr.png")
+    atomic_write(folder / "find_lr.csv", _table(finding))
+    lr_finder_figure(finding, folder / "find_lr.png")
     return finding
 
 
@@ -101,24 +101,26 @@ def _losses(experiment: Experiment, steps: int) -> Iterator[float]:
     clip_densely(optimizer)
     scale_rates(optimizer, experiment.model, experiment.plan.rates)
     network.compile(optimizer=optimizer, loss=experiment.loss)
-    accumulate = optimizer.gradient_accumulation_steps or 1
-    segment = Segment(phase=0, epoch=0, epochs=1, batches=steps * accumulate, start=0)
+    gradient_accumulation_steps = optimizer.gradient_accumulation_steps or 1
+    segment = Segment(
+        phase=0, epoch=0, epochs=1, batches=steps * gradient_accumulation_steps, start=0
+    )
     bar = ProgressBar(segment.batches, epochs=1)
     total = 0.0
     try:
         for done, (inputs, labels) in enumerate(training_batches(experiment, segment), start=1):
             network.reset_metrics()  # or the loss would be the mean since the first step
             loss = float(network.train_on_batch(inputs, labels, return_dict=True)["loss"])
-            bar.on_step(Step(done, done // accumulate, loss))
+            bar.on_step(Step(done, done // gradient_accumulation_steps, loss))
             total += loss
-            if done % accumulate == 0:
-                yield total / accumulate
+            if done % gradient_accumulation_steps == 0:
+                yield total / gradient_accumulation_steps
                 total = 0.0
     finally:
         bar.close()
 
 
-def _table(finding: Finding) -> str:
+def _table(finding: LRFinderResult) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["rate", "loss", "smoothed"])
@@ -127,9 +129,9 @@ def _table(finding: Finding) -> str:
     return text.getvalue()
 
 
-def find_picture(finding: Finding, path: Path) -> bytes:
+def lr_finder_figure(finding: LRFinderResult, path: Path) -> bytes:
     """Draw loss over rate, and mark the suggestion; return the PNG that was written."""
-    figure, axes = blank()
+    figure, axes = new_figure()
     rates, smoothed, lowest = finding.rates, finding.smoothed, finding.lowest
     axes.set_xscale("log")
     axes.set_xlim(rates[0], rates[-1])
@@ -158,11 +160,11 @@ def find_picture(finding: Finding, path: Path) -> bytes:
     if finding.too_high is not None:
         axes.axvspan(rates[finding.too_high], rates[-1], color=GRID, alpha=0.5, zorder=0)
         _note(axes, rates[finding.too_high], " too high", FAINT)
-    put_title(axes, title, f"{counted(len(rates), 'step')}, rates {_between(rates)}")
-    return save_picture(figure, path)
+    set_title(axes, title, f"{counted(len(rates), 'step')}, rates {_between(rates)}")
+    return save_figure(figure, path)
 
 
-def _heights(finding: Finding) -> tuple[float, float]:
+def _heights(finding: LRFinderResult) -> tuple[float, float]:
     """Return the ends of the loss axis: what led to the lowest fills it, an explosion leaves it."""
     before = sorted(finding.losses[: finding.lowest + 1])
     few = len(before) // 20

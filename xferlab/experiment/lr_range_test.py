@@ -59,7 +59,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Finding:
+class LRFinderResult:
     """What a range test found.
 
     Attributes:
@@ -160,7 +160,7 @@ def smooth(losses: Sequence[float]) -> list[float]:
     return smoothed
 
 
-def found(rates: Sequence[float], losses: Sequence[float]) -> Finding:
+def found(rates: Sequence[float], losses: Sequence[float]) -> LRFinderResult:
     """Return what the losses at growing rates say.
 
     The first quarter of the steps, whose rates are too small to change anything, tells where the
@@ -177,7 +177,7 @@ def found(rates: Sequence[float], losses: Sequence[float]) -> Finding:
     below = [step for step in after if smoothed[step] <= begin + CLEAR * scatter]
     high = (below[-1] if below else quarter) + 1
     clear = smoothed[lowest] < begin - CLEAR * scatter
-    return Finding(
+    return LRFinderResult(
         rates=tuple(rates),
         losses=tuple(losses),
         smoothed=tuple(smoothed),

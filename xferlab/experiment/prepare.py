@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import fields, replace
 
-from xferlab.checks.data import inspect_data
+from xferlab.checks.data import check_data
 from xferlab.compatibility import refuse_other_labels
 from xferlab.config.recipe import Recipe, fitted_to
 from xferlab.contracts import TaskSpec, TextData, TextModel
@@ -43,7 +43,7 @@ def prepare_inputs(recipe: Recipe) -> tuple[Recipe, TextData]:
         ConfigError: what training would refuse before its first step.
     """
     data = recipe.data.build(recipe.seed)
-    inspect_data(recipe.data, data)
+    check_data(recipe.data, data)
     recipe = fitted_to(recipe, data.spec.task)
     _refuse_other_labels(recipe, data.spec)
     if hasattr(recipe.model, "fetch"):

@@ -14,17 +14,17 @@ from xferlab.config.schema import TrainConfig, interval
 from xferlab.escaping import guard_logs
 from xferlab.evaluation.final_notes import final_remarks, lost_lines
 from xferlab.experiment.prepare import prepare
-from xferlab.io.atomic import delete_partial, sha256_of, write_json
-from xferlab.runs.checkpoints import delete_snapshots
+from xferlab.io.atomic import delete_temporary, sha256_of, write_json
+from xferlab.runs.checkpoints import delete_checkpoints
 from xferlab.runs.failure import report_failure, write_failure
 from xferlab.runs.heartbeat import beating
 from xferlab.runs.inputs import inputs_of, refuse_in_between, write_inputs
 from xferlab.runs.lock import locked
 from xferlab.runs.metadata import (
     FORMAT,
+    environment_fingerprint,
     fingerprint,
     keep_files,
-    made_on,
     provenance,
     read_metrics,
     recorded_micro_batches,
@@ -32,26 +32,26 @@ from xferlab.runs.metadata import (
     write_config,
     write_status,
 )
-from xferlab.runs.os_errors import allocator_failed, as_known
+from xferlab.runs.os_errors import allocator_failed, as_run_error
 from xferlab.runs.predictions import keep_predictions
 from xferlab.runs.pruning import Pruned, forget_pruning
-from xferlab.runs.resume import Earlier, refuse_changed
+from xferlab.runs.resume import PreviousRun, refuse_changed
 from xferlab.runs.signals import Interrupted, StopRequest
 from xferlab.training.assemble import Experiment, assemble, length_of_run
 from xferlab.training.callbacks.progress import ProgressBar, as_time, as_words
 from xferlab.training.callbacks.pruning import PruningRequest
 from xferlab.training.callbacks.tracking import (
-    BestKeeper,
+    BestWeights,
     HistoryFile,
-    RateFollower,
+    ReactiveLearningRate,
     TensorBoardLog,
     hyperparameters,
 )
-from xferlab.training.checkpointing import Checkpoints
-from xferlab.training.events import Diverged, Listener, Position
+from xferlab.training.checkpointing import FolderCheckpointer
+from xferlab.training.events import Callback, Diverged, TrainState
 from xferlab.training.loop import fit
 from xferlab.training.optimizer_extensions import current_rate
-from xferlab.training.schedule_plot import plan_picture
+from xferlab.training.schedule_plot import schedule_figure
 from xferlab.training.summary import (
     class_weights,
     parameter_rows,
@@ -85,9 +85,9 @@ def run(recipe: Recipe, folder: Path) -> float | None:
         before = refuse_changed(folder, recipe)
         if before and before.status == "finished" and not before.changed:
             log.info("%s is finished already", _shown(folder))
-            delete_snapshots(folder / "checkpoints")
+            delete_checkpoints(folder / "checkpoints")
             return read_metrics(folder)["best"]["value"]
-        delete_partial(folder)
+        delete_temporary(folder)
         if before and before.status == "pruned":
             forget_pruning(folder)
         write_config(folder, recipe.config)
@@ -106,18 +106,20 @@ def run(recipe: Recipe, folder: Path) -> float | None:
             raise
         except (Exception, SystemExit) as e:
             del reserve
-            known = as_known(e) or e
+            known = as_run_error(e) or e
             write_failure(folder, known, "nan" if isinstance(known, Diverged) else "failed")
             report_failure(known)
             if known is e:
                 raise
             raise known from e
         write_status(folder, status)
-        delete_snapshots(folder / "checkpoints")
+        delete_checkpoints(folder / "checkpoints")
         return best
 
 
-def _run(recipe: Recipe, folder: Path, stop: StopRequest, before: Earlier | None) -> float | None:
+def _run(
+    recipe: Recipe, folder: Path, stop: StopRequest, before: PreviousRun | None
+) -> float | None:
     """Train; where memory runs out, again from the newest checkpoint with smaller slices."""
     log.info("run        %s  %s", recipe.run_id, _shown(folder))
     micro_batches = recorded_micro_batches(folder)
@@ -139,7 +141,7 @@ def _run(recipe: Recipe, folder: Path, stop: StopRequest, before: Earlier | None
 
 
 def _attempt(
-    recipe: Recipe, folder: Path, stop: StopRequest, before: Earlier | None, micro_batches: int
+    recipe: Recipe, folder: Path, stop: StopRequest, before: PreviousRun | None, micro_batches: int
 ) -> float | None:
     recipe, data = prepare(recipe)
     refuse_in_between(folder, recipe.config)
@@ -173,7 +175,7 @@ def _attempt(
         },
     )
     schedule = recipe.config["schedule"]["name"]
-    picture = plan_picture(rates, experiment, schedule, folder / "plan.png")
+    picture = schedule_figure(rates, experiment, schedule, folder / "plan.png")
     return train_and_test(recipe, experiment, rates, picture, folder, stop, before)
 
 
@@ -184,34 +186,41 @@ def train_and_test(
     plan: bytes,
     folder: Path,
     stop: StopRequest,
-    before: Earlier | None,
+    before: PreviousRun | None,
 ) -> float | None:
     """Fit, keep the best and the last weights, score the test split; return the best value."""
     network, checkpoints = experiment.model.network, folder / "checkpoints"
     best_file = checkpoints / "best.safetensors"
     restores = recipe.train.restores_best(len(experiment.data.validation))
-    best = BestKeeper(
+    best = BestWeights(
         network,
         best_file,
         recipe.monitor,
-        recipe.better,
+        recipe.mode,
         patience=recipe.train.patience,
         restores=restores,
     )
     rate_of = partial(current_rate, experiment.optimizer, rates)
     board = TensorBoardLog(folder / "tensorboard", rate_of)
     history = HistoryFile(folder / "history.csv", rate_of)
-    listeners = [board, history, best, *_follower(recipe, experiment)]
+    callbacks = [board, history, best, *_follower(recipe, experiment)]
     every = interval(recipe.train.checkpoint_every)
-    saver = Checkpoints(folder, listeners, every, recipe.train.accumulate, made_on(), stop)
-    if saver.start.batch == 0:
+    checkpointer = FolderCheckpointer(
+        folder,
+        callbacks,
+        every,
+        recipe.train.gradient_accumulation_steps,
+        environment_fingerprint(),
+        stop,
+    )
+    if checkpointer.start.batch == 0:
         board.begin(recipe.config, plan)
     if before and before.changed:
-        log.warning("note       %s", _longer(recipe, experiment, rates, saver.start, before))
-    bar = ProgressBar(experiment.total_batches, experiment.budget.epochs, saver.start.batch)
+        log.warning("note       %s", _longer(recipe, experiment, rates, checkpointer.start, before))
+    bar = ProgressBar(experiment.total_batches, experiment.budget.epochs, checkpointer.start.batch)
     try:
         with stop.held():
-            fit(experiment, [*listeners, bar, PruningRequest(folder)], saver)
+            fit(experiment, [*callbacks, bar, PruningRequest(folder)], checkpointer)
     except Pruned:
         best.write()
         _write_metrics(recipe, best, history, board, folder, weights="best")
@@ -231,7 +240,7 @@ def train_and_test(
 
 def _write_metrics(
     recipe: Recipe,
-    best: BestKeeper,
+    best: BestWeights,
     history: HistoryFile,
     board: TensorBoardLog,
     folder: Path,
@@ -271,17 +280,17 @@ def _last_split(experiment: Experiment, folder: Path) -> dict[str, Any]:
 
 
 def _longer(
-    recipe: Recipe, experiment: Experiment, rates: Any, start: Position, before: Earlier
+    recipe: Recipe, experiment: Experiment, rates: Any, start: TrainState, before: PreviousRun
 ) -> str:
     """Say what going on for longer than planned does to the schedule, or that it begins anew."""
     if start.batch == 0:
         why = "that run had finished" if before.status == "finished" else "no checkpoint is left"
         return f"{', '.join(before.changed)} changed since, and {why}: all is trained anew"
     lengths = {key.removeprefix("train."): pair[0] for key, pair in before.changed.items()}
-    planned = TrainConfig(**{"accumulate": recipe.train.accumulate, **lengths})
+    planned = TrainConfig(**{"accumulate": recipe.train.gradient_accumulation_steps, **lengths})
     _, budget = length_of_run(planned, experiment.batches.steps_per_epoch)
     old = planned_rates(recipe.schedule.build(recipe.optimizer.lr, budget), budget.total_steps)
-    done = start.batch // recipe.train.accumulate
+    done = start.batch // recipe.train.gradient_accumulation_steps
     was = f"{old[done]:.3g}" if done < len(old) else "its end"
     now = f"{rates[done]:.3g}" if done < len(rates) else "its end"
     return (
@@ -290,16 +299,16 @@ def _longer(
     )
 
 
-def _follower(recipe: Recipe, experiment: Experiment) -> list[Listener]:
+def _follower(recipe: Recipe, experiment: Experiment) -> list[Callback]:
     if not hasattr(recipe.schedule, "react"):
         return []
     return [
-        RateFollower(
+        ReactiveLearningRate(
             experiment.optimizer,
             recipe.schedule,
             recipe.optimizer.lr,
             recipe.monitor,
-            recipe.better,
+            recipe.mode,
         )
     ]
 

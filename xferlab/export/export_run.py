@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from xferlab.export.formats import FORMATS, refuse_missing
-from xferlab.export.output_folder import RECORD, refuse_taken, write_plain, written_whole
+from xferlab.export.output_folder import RECORD, atomic_folder, refuse_taken, write_plain
 from xferlab.export.parity import Comparison, compare, made_up_texts, texts_of_file
 from xferlab.export.tokenizer import write_tokenizer
 from xferlab.inference.run import Run
@@ -46,7 +46,7 @@ def export_run(
         source = f"texts of {texts.name}"
     rows = rows or made_up_texts(run)
     exact = in_full_precision(run)
-    with written_whole(folder) as new:
+    with atomic_folder(folder) as new:
         with quiet_stderr():  # converters talk a lot; what they say of a failure is shown
             chosen.write(exact, new)
         write_tokenizer(exact.model, run.spec, new)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from xferlab.contracts import Emits, Task, TaskSpec
+from xferlab.contracts import OutputKind, Task, TaskSpec
 from xferlab.errors import printable
 from xferlab.escaping import markdown
 
@@ -23,10 +23,10 @@ _LICENCES = {
 }
 """Of the checkpoints that have a preset, by their organisation on the Hub."""
 _TASKS = {
-    Task.one_label: "one label a text",
+    Task.single_label: "one label a text",
     Task.multi_label: "any number of labels a text",
     Task.regression: "a number a text",
-    Task.tagging: "a tag a word",
+    Task.token_classification: "a tag a word",
 }
 _MOST_NAMES = 50
 _CLASSIFY = """from transformers import pipeline
@@ -44,10 +44,10 @@ print(tag("Words of a sentence".split(), is_split_into_words=True))
 def model_card(run: Run) -> str:
     """Return the README of a transformers folder, with the head that the Hub reads."""
     spec, source = run.spec, _base(run)
-    tagging = spec.task is Task.tagging
+    token_classification = spec.task is Task.token_classification
     head: dict[str, Any] = {
         "library_name": "transformers",
-        "pipeline_tag": "token-classification" if tagging else "text-classification",
+        "pipeline_tag": "token-classification" if token_classification else "text-classification",
         "tags": ["xferlab"],
     }
     if "/" in source:
@@ -56,7 +56,7 @@ def model_card(run: Run) -> str:
         head |= {"license": licence} if licence else {}
     rows = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()]
     text = '{"text": "a text", "text_pair": "its pair"}' if spec.has_pairs else '"a text"'
-    use = _TAG if tagging else _CLASSIFY.replace("{text}", text)
+    use = _TAG if token_classification else _CLASSIFY.replace("{text}", text)
     return "\n".join(["---", *rows, "---", "", *_body(run, use, _notes(spec))])
 
 
@@ -70,14 +70,17 @@ def write_graph_card(run: Run, folder: Path, use: str, outputs: str | None = Non
         outputs: what comes out, in words; None for the graph's own names.
     """
     spec = run.spec
-    if outputs is None and spec.emits is Emits.logits:
+    if outputs is None and spec.output_kind is OutputKind.logits:
         outputs = "outputs: `logits` and `probabilities`, float32 (batch, classes)"
-    outputs = outputs or f"outputs: `{'values' if spec.emits is Emits.values else 'probabilities'}`"
-    notes = [outputs + (", a row a token" if spec.task is Task.tagging else "") + "."]
+    outputs = (
+        outputs
+        or f"outputs: `{'values' if spec.output_kind is OutputKind.values else 'probabilities'}`"
+    )
+    notes = [outputs + (", a row a token" if spec.task is Task.token_classification else "") + "."]
     texts = '["a text"]'
     if spec.has_pairs:
         texts = '["a text"], ["its pair"]'
-    if spec.task is Task.tagging:
+    if spec.task is Task.token_classification:
         texts = '["Words of a sentence".split()], is_split_into_words=True'
         notes.append("A word's tag is that of its first token: `found.word_ids(0)`.")
     lines = _body(run, use.replace("TEXTS", texts), notes)
@@ -106,7 +109,7 @@ def _body(run: Run, use: str, notes: list[str]) -> list[str]:
 
 
 def _notes(spec: TaskSpec) -> list[str]:
-    if spec.task is Task.tagging:
+    if spec.task is Task.token_classification:
         return [
             "The tag of a word is that of its first token. Give words, as above: on a plain"
             " string `pipeline` makes words of its own, and punctuation inside a word is one more."

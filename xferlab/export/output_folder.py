@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from xferlab.errors import ConfigError
-from xferlab.io.atomic import PARTIAL, sync, umask
+from xferlab.io.atomic import TMP_PREFIX, sync, umask
 
 RECORD = "export.json"
 
@@ -41,13 +41,13 @@ def refuse_taken(folder: Path, *, force: bool) -> None:
 
 
 @contextmanager
-def written_whole(folder: Path) -> Iterator[Path]:
+def atomic_folder(folder: Path) -> Iterator[Path]:
     """Give a temporary folder beside ``folder``, which takes its name when the block is through.
 
     What was there is deleted then, not before; a block that raises leaves nothing behind.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=PARTIAL, suffix=f"-{folder.name}", dir=folder.parent))
+    beside = Path(tempfile.mkdtemp(prefix=TMP_PREFIX, suffix=f"-{folder.name}", dir=folder.parent))
     new, old = beside / "new", beside / "old"
     try:
         new.mkdir()

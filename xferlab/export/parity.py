@@ -88,7 +88,9 @@ def compare(run: Run, answer: Answer, folder: Path, rows: Split, source: str) ->
         found = np.asarray(answer(inputs), dtype="float32")
         if found.shape != expected.shape:
             raise _differs(folder, f"its answer has the shape {found.shape}, not {expected.shape}")
-        real = inputs["padding_mask"] == 1 if spec.task is Task.tagging else slice(None)
+        real = (
+            inputs["padding_mask"] == 1 if spec.task is Task.token_classification else slice(None)
+        )
         gap = np.abs(found[real] - expected[real])
         largest = max(largest, float(np.where(np.isnan(gap), np.inf, gap).max(initial=0)))
         if spec.task is Task.regression:
@@ -179,4 +181,4 @@ def made_up_texts(run: Run, count: int = MOST_TEXTS) -> Split:
 
 def _split(texts: list[str], pairs: Sequence[str] | None, spec: TaskSpec) -> Split:
     words = [text.split() or ["."] for text in texts]
-    return Split(words if spec.task is Task.tagging else texts, None, pairs)
+    return Split(words if spec.task is Task.token_classification else texts, None, pairs)

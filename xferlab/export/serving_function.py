@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from xferlab.contracts import Emits, Task, TaskSpec
+from xferlab.contracts import OutputKind, Task, TaskSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,10 +25,10 @@ TOKENIZER_NAMES = {
 def result_name(spec: TaskSpec) -> str:
     """Return the name of the output that answers: ``probabilities``, or a regression's ``values``.
 
-    >>> result_name(TaskSpec(Task.regression, (), 1, 8, emits=Emits.values))
+    >>> result_name(TaskSpec(Task.regression, (), 1, 8, output_kind=OutputKind.values))
     'values'
     """
-    return "values" if spec.emits is Emits.values else "probabilities"
+    return "values" if spec.output_kind is OutputKind.values else "probabilities"
 
 
 def serving_function(network: Any, spec: TaskSpec, dtype: str) -> tuple[Any, dict[str, Any]]:
@@ -52,7 +52,7 @@ def serving_function(network: Any, spec: TaskSpec, dtype: str) -> tuple[Any, dic
     def serve(inputs: Mapping[str, Any]) -> dict[str, Any]:
         ours = {name: tf.cast(inputs[theirs], "int32") for theirs, name in names.items()}
         outputs = tf.cast(network(ours, training=False), "float32")
-        if spec.emits is not Emits.logits:
+        if spec.output_kind is not OutputKind.logits:
             return {result_name(spec): outputs}
         several = spec.task is Task.multi_label
         probabilities = tf.sigmoid(outputs) if several else tf.nn.softmax(outputs)

@@ -38,7 +38,7 @@ def write_tokenizer(model: TextModel, spec: TaskSpec, folder: Path) -> None:
         for name in ("token_ids", "segment_ids", "padding_mask")
         if name in inputs
     ]
-    if spec.task is Task.tagging:
+    if spec.task is Task.token_classification:
         path = folder / "tokenizer.json"
         rules = path.read_text(encoding="utf-8")
         changed = json.loads(with_leading_blanks(rules))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from xferlab.contracts import Emits, TaskSpec
+from xferlab.contracts import OutputKind, TaskSpec
 from xferlab.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 AUTO = "auto"
 
 
-def check_label_smoothing(share: float) -> None:
+def check_label_smoothing(fraction: float) -> None:
     """Raise ValueError unless ``share`` is in [0, 1)."""
-    if not 0 <= share < 1:
-        raise ValueError(f"label_smoothing must be in [0, 1), got {share}")
+    if not 0 <= fraction < 1:
+        raise ValueError(f"label_smoothing must be in [0, 1), got {fraction}")
 
 
 def check_class_weight(choice: Any) -> None:
@@ -155,7 +155,7 @@ def row_cross_entropy(spec: TaskSpec, label_smoothing: float = 0.0) -> Callable[
         return keras.losses.categorical_crossentropy(
             one_hot,
             outputs,
-            from_logits=spec.emits is Emits.logits,
+            from_logits=spec.output_kind is OutputKind.logits,
             label_smoothing=label_smoothing,
         )
 
@@ -175,7 +175,7 @@ def label_cross_entropy(
 
     def compute(labels: Any, outputs: Any) -> Any:
         smooth = labels * (1 - label_smoothing) + label_smoothing / 2
-        logits = spec.emits is Emits.logits
+        logits = spec.output_kind is OutputKind.logits
         found = ops.binary_crossentropy(smooth, outputs, from_logits=logits)
         return found if weights is None else found * ops.where(labels > 0.5, *weights[::-1])
 

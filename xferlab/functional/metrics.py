@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from xferlab.contracts import Emits, LabelKind, Task, TaskSpec
+from xferlab.contracts import LabelKind, OutputKind, Task, TaskSpec
 from xferlab.functional.resampling import Weighted, WeightedScore, one_hot, sum_score
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def split_score(score: Callable[[Any, Any], float], spec: TaskSpec) -> Callable[
 
     def call(labels: Any, outputs: Any) -> float:
         labels, outputs = np.asarray(labels), np.asarray(outputs, "float64")
-        if spec.label_kind is LabelKind.tags:
+        if spec.label_kind is LabelKind.token_tags:
             labelled = labels >= 0
             labels, outputs = labels[labelled], outputs[labelled]
         if not len(labels) or np.isnan(outputs).any():
@@ -126,7 +126,7 @@ def split_score(score: Callable[[Any, Any], float], spec: TaskSpec) -> Callable[
 def decisions(outputs: Any, spec: TaskSpec) -> Any:
     """Return each row's likeliest class, or all more likely than not if a row may have many."""
     if spec.task is Task.multi_label:
-        return outputs > (0.0 if spec.emits is Emits.logits else 0.5)
+        return outputs > (0.0 if spec.output_kind is OutputKind.logits else 0.5)
     return outputs.argmax(axis=-1)
 
 

@@ -10,18 +10,20 @@ if TYPE_CHECKING:
     import keras
 
 
-def check_rates(lr: float, weight_decay: float, **shares: float) -> None:
+def check_rates(lr: float, weight_decay: float, **fractions: float) -> None:
     """Raise ValueError unless ``lr`` > 0, ``weight_decay`` >= 0 and the rest are in [0, 1)."""
     if not lr > 0:
         raise ValueError(f"lr must be > 0, got {lr}")
     if not weight_decay >= 0:
         raise ValueError(f"weight_decay must be >= 0, got {weight_decay}")
-    for name, share in shares.items():
-        if not 0 <= share < 1:
-            raise ValueError(f"{name} must be in [0, 1), got {share}")
+    for name, fraction in fractions.items():
+        if not 0 <= fraction < 1:
+            raise ValueError(f"{name} must be in [0, 1), got {fraction}")
 
 
-def spare(optimizer: keras.optimizers.Optimizer, names: Iterable[str]) -> keras.Optimizer:
+def exclude_from_weight_decay(
+    optimizer: keras.optimizers.Optimizer, names: Iterable[str]
+) -> keras.Optimizer:
     """Return ``optimizer``, told not to decay the variables and layers called ``names``.
 
     Keras searches its patterns anywhere in a variable's path, so that a bare ``beta`` would spare

@@ -46,7 +46,7 @@ class WeightedScore:
 
         labels, outputs = np.asarray(labels), np.asarray(outputs, "float64")
         counted = outputs
-        if self._spec.label_kind is LabelKind.tags:
+        if self._spec.label_kind is LabelKind.token_tags:
             counted = outputs[labels >= 0]
         if not len(counted) or np.isnan(counted).any():
             return lambda weights: np.full(len(weights), np.nan)
@@ -66,7 +66,7 @@ def sum_score(
     """
 
     def prepare(labels: Any, outputs: Any) -> Weighted:
-        if spec.label_kind is LabelKind.tags:
+        if spec.label_kind is LabelKind.token_tags:
             labelled = labels >= 0
             own = rows_by_token(labelled) @ parts(labels[labelled], outputs[labelled])
         else:

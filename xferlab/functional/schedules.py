@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def check_shares(warmup: float = 0.0, **shares: float) -> None:
+def check_fractions(warmup: float = 0.0, **fractions: float) -> None:
     """Raise ValueError unless ``warmup`` is a share or whole steps and the rest are shares."""
     if warmup < 0 or (warmup >= 1 and warmup != int(warmup)):
         raise ValueError(f"warmup must be a share in [0, 1) or a whole number, got {warmup}")
-    for name, share in shares.items():
-        if not 0 <= share <= 1:
-            raise ValueError(f"{name} must be a share of the peak in [0, 1], got {share}")
+    for name, fraction in fractions.items():
+        if not 0 <= fraction <= 1:
+            raise ValueError(f"{name} must be a share of the peak in [0, 1], got {fraction}")
 
 
 def rising_steps(warmup: float, budget: Budget) -> int:

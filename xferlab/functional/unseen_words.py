@@ -21,7 +21,7 @@ def outside_of(class_names: Sequence[str]) -> int | None:
     return class_names.index(NO_ENTITY) if NO_ENTITY in class_names else None
 
 
-def answer_unread(outputs: Any, unread: Any, outside: int) -> None:
+def predict_unseen(outputs: Any, unread: Any, outside: int) -> None:
     """Write the answer "no entity" where words were not read.
 
     Args:
@@ -33,12 +33,12 @@ def answer_unread(outputs: Any, unread: Any, outside: int) -> None:
     outputs[unread, outside] = 0.0
 
 
-def is_unread(outputs: Any) -> Any:
+def is_unseen(outputs: Any) -> Any:
     """Return which words have the answer of a word that was not read, bool (..., words)."""
     return (outputs == UNREAD).any(axis=-1)
 
 
-def read_alone(labels: Any, outputs: Any) -> tuple[Any, Any]:
+def seen_only(labels: Any, outputs: Any) -> tuple[Any, Any]:
     """Return labels and outputs without the words that were not read.
 
     These have the label -1, and outputs that are equal, as probabilities of nothing would be.
@@ -48,7 +48,7 @@ def read_alone(labels: Any, outputs: Any) -> tuple[Any, Any]:
     outputs = np.asarray(outputs)
     if outputs.ndim < 3:
         return labels, outputs
-    unread = is_unread(outputs)
+    unread = is_unseen(outputs)
     if not unread.any():
         return labels, outputs
     return np.where(unread, -1, labels), np.where(

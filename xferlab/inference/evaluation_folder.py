@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xferlab.evaluation.split_evaluation import Evaluation
-from xferlab.io.atomic import PARTIAL, write_whole
+from xferlab.io.atomic import TMP_PREFIX, atomic_write
 from xferlab.runs.folder_access import own_place
 
 FOLDER = "evaluations"
@@ -33,13 +33,13 @@ def keep(evaluation: Evaluation, run_folder: Path, record: Mapping[str, Any]) ->
     pictures = evaluation.pictures(f"{run_folder.resolve().name}  {evaluation.name}")
     files: dict[str, str | bytes] = {**evaluation.files(record), **pictures}
     folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=folder.parent))
+    aside = Path(tempfile.mkdtemp(prefix=TMP_PREFIX, dir=folder.parent))
     try:
         aside.chmod(0o777 & ~_umask())
         for name, content in files.items():
-            write_whole(aside / name, content)
+            atomic_write(aside / name, content)
         if folder.exists():
-            old = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=folder.parent))
+            old = Path(tempfile.mkdtemp(prefix=TMP_PREFIX, dir=folder.parent))
             folder.rename(old / folder.name)
             aside.rename(folder)
             shutil.rmtree(old)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xferlab.checks.data import inspect_data
+from xferlab.checks.data import check_data
 from xferlab.config.compose import compose_config, preflight
 from xferlab.config.overrides import as_word, key_of, parse_overrides
 from xferlab.config.recipe import read
@@ -120,7 +120,7 @@ def _own_rows(run: Run, split: str) -> Chosen:
     except ConfigError as e:
         what = f"the run's own data cannot be read: {e.what}"
         raise ConfigError(what, where=e.where, fix=NEW_DATA) from e
-    inspect_data(plugin, data)
+    check_data(plugin, data)
     _refuse_missing(split, data)
     digest = fingerprint(data)[split]
     own = digest == run.record["data"].get(split)
@@ -134,7 +134,7 @@ def _new_rows(run: Run, plugin: Any, split: str, seed: int) -> Split:
         if rows is not None:
             return rows
     data = plugin.build(seed)
-    inspect_data(plugin, data)
+    check_data(plugin, data)
     _refuse_missing(split, data)
     return rows_by_name(run.spec, data, split)
 
@@ -161,7 +161,7 @@ def rows_by_name(spec: TaskSpec, data: TextData, split: str) -> Split:
         )
     if names == spec.class_names:
         return rows
-    many = spec.task is not Task.one_label
+    many = spec.task is not Task.single_label
     if spec.task is Task.multi_label:
         values: list[Any] = [[names[i] for i in row.nonzero()[0]] for row in rows.labels]
     else:

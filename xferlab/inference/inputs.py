@@ -20,7 +20,7 @@ CHUNK_LETTERS = 4_000_000
 
 
 @dataclass(frozen=True)
-class AskedRow:
+class InputRow:
     """A row to be asked about.
 
     Attributes:
@@ -39,7 +39,7 @@ class AskedRow:
 
 
 @dataclass(frozen=True)
-class Asked:
+class InputStream:
     """Rows, and how far they are.
 
     Attributes:
@@ -48,7 +48,7 @@ class Asked:
         waits: somebody types them, so that each should be answered at once.
     """
 
-    rows: Iterator[AskedRow]
+    rows: Iterator[InputRow]
     stream: Stream | None = None
     waits: bool = False
 
@@ -57,9 +57,9 @@ class Asked:
         """What was guessed about the file."""
         return self.stream.notes if self.stream else ()
 
-    def chunks(self) -> Iterator[list[AskedRow]]:
+    def chunks(self) -> Iterator[list[InputRow]]:
         """Yield the rows, a bounded number at a time."""
-        chunk: list[AskedRow] = []
+        chunk: list[InputRow] = []
         letters = 0
         for row in self.rows:
             chunk.append(row)
@@ -71,11 +71,11 @@ class Asked:
             yield chunk
 
 
-def typed_rows(spec: TaskSpec, texts: Sequence[str]) -> Asked:
+def typed_rows(spec: TaskSpec, texts: Sequence[str]) -> InputStream:
     """Return the texts of a command line; of pairs, two words are a row."""
     if not spec.has_pairs:
         rows = [StreamedRow(0, {"text": text}) for text in texts]
-        return Asked(_asked(spec, iter(rows), "text", None))
+        return InputStream(_inputs(spec, iter(rows), "text", None))
     if len(texts) % 2:
         raise ConfigError(
             f"this run was trained on pairs of texts, and {len(texts)} are typed",
@@ -84,15 +84,15 @@ def typed_rows(spec: TaskSpec, texts: Sequence[str]) -> Asked:
         )
     of_two = zip(texts[::2], texts[1::2], strict=True)
     rows = [StreamedRow(0, {"text": text, "pair": pair}) for text, pair in of_two]
-    return Asked(_asked(spec, iter(rows), "text", "pair"))
+    return InputStream(_inputs(spec, iter(rows), "text", "pair"))
 
 
-def piped_rows(spec: TaskSpec) -> Asked:
+def piped_rows(spec: TaskSpec) -> InputStream:
     """Return the lines of standard input, one text a line, of pairs with a tab between the two."""
     waits = sys.stdin.isatty()
     stream = text_lines(as_utf8(sys.stdin.buffer))
     names = ("first", "second") if spec.has_pairs else ("text", None)
-    return Asked(_asked(spec, stream.rows(()), *names), stream, waits)
+    return InputStream(_inputs(spec, stream.rows(()), *names), stream, waits)
 
 
 def file_rows(
@@ -102,7 +102,7 @@ def file_rows(
     text: str | None,
     pair: str | None,
     separator: str = "",
-) -> Asked:
+) -> InputStream:
     """Return the rows of a file, the same that a training would read.
 
     Args:
@@ -136,7 +136,7 @@ def file_rows(
         usual_pair = [name for name in known if isinstance(name, str)]
         second = column_of(stream, pair, usual_pair, "--pair", name)
     columns = [column] if second is None else [column, second]
-    return Asked(_asked(spec, stream.rows(columns), column, second), stream)
+    return InputStream(_inputs(spec, stream.rows(columns), column, second), stream)
 
 
 def _opened(name: str, wanted: Sequence[str], separator: str, of_run: Any) -> Stream:
@@ -154,11 +154,11 @@ def _opened(name: str, wanted: Sequence[str], separator: str, of_run: Any) -> St
     return open_stream(name, "--file", chosen, "--separator")
 
 
-def _asked(
+def _inputs(
     spec: TaskSpec, rows: Iterator[StreamedRow], text: str, pair: str | None
-) -> Iterator[AskedRow]:
+) -> Iterator[InputRow]:
     for number, row in enumerate(rows, 1):
         first = row.values.get(text)
         second = row.values.get(pair) if pair else None
         problem = row.problem or row_problem(spec, first, second)
-        yield AskedRow(number, row.line, first, second, problem)
+        yield InputRow(number, row.line, first, second, problem)

@@ -10,7 +10,7 @@ _PAIRS = {
 }
 
 
-def fold_additions(network: Any) -> int:
+def merge_lora(network: Any) -> int:
     """Turn every layer that Keras's ``enable_lora`` changed into a plain one with the same answers.
 
     A weight W becomes ``W + alpha / rank * A B`` (Hu et al. 2022, eq. 3), computed in float32; A

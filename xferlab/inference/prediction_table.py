@@ -19,7 +19,7 @@ def as_table(spec: TaskSpec, rows: Sequence[dict[str, Any]], more: int = 0) -> s
         rows: plain data, as ``Predictions.rows`` yields it.
         more: rows that are not shown.
     """
-    if spec.task is Task.tagging:
+    if spec.task is Task.token_classification:
         names = ["word", "tag", "probability"]
         text = "\n\n".join(lines_of(names, _words(row)) for row in rows)
     else:

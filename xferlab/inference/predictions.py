@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from xferlab.contracts import Emits, Task, TaskSpec
+from xferlab.contracts import OutputKind, Task, TaskSpec
 from xferlab.inference.prediction_table import SHOWN_ROWS, as_table
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def probabilities_of(spec: TaskSpec, outputs: Any) -> Any:
     """
     import numpy as np
 
-    if spec.emits is not Emits.logits:
+    if spec.output_kind is not OutputKind.logits:
         return outputs
     if isinstance(outputs, list):
         return [probabilities_of(spec, row) for row in outputs]
@@ -67,7 +67,7 @@ class Predictions(Sequence):
         names, task = self.spec.class_names, self.spec.task
         if task is Task.regression:
             return [float(value) for value in self.probabilities[:, 0]]
-        if task is Task.one_label:
+        if task is Task.single_label:
             return [names[best] for best in np.argmax(self.probabilities, axis=-1)]
         if task is Task.multi_label:
             return [
@@ -84,7 +84,7 @@ class Predictions(Sequence):
         """
         for i, label in enumerate(self.labels):
             row: dict[str, Any] = {}
-            if self.spec.task is not Task.tagging:
+            if self.spec.task is not Task.token_classification:
                 row["text"] = self.texts[i]
             if self.pairs is not None:
                 row["pair"] = self.pairs[i]
@@ -94,7 +94,7 @@ class Predictions(Sequence):
         task, given = self.spec.task, self.probabilities[i]
         if task is Task.regression:
             return {"value": label}
-        if task is Task.tagging:
+        if task is Task.token_classification:
             best = [
                 None if t is None else float(p.max()) for t, p in zip(label, given, strict=True)
             ]

@@ -11,7 +11,7 @@ from xferlab.data.readers.examples import Stream
 from xferlab.training.callbacks.progress import PLAIN_LINE_SECONDS, as_time, bar
 
 
-class Following:
+class PredictionProgress:
     """Tells on standard error how many rows are answered, at which rate, and how long it takes.
 
     Args:
@@ -23,7 +23,7 @@ class Following:
         self._began = self._told = time.monotonic()
         self._bar: Any = None
 
-    def __enter__(self) -> Following:
+    def __enter__(self) -> PredictionProgress:
         if self._stream is not None and self._stream.total and sys.stderr.isatty():
             self._bar = _bar()
             self._bar.start()

@@ -22,7 +22,7 @@ from xferlab.evaluation.errors_table import NUMBER
 from xferlab.evaluation.split_evaluation import Evaluation, evaluation_of
 from xferlab.evaluation.split_outputs import answers
 from xferlab.evaluation.unseen_words import lost_words
-from xferlab.inference.merge_lora import fold_additions
+from xferlab.inference.merge_lora import merge_lora
 from xferlab.inference.predictions import Predictions, probabilities_of
 from xferlab.inference.run_folder import RunFolder, read_folder
 from xferlab.registry import REGISTRY
@@ -130,7 +130,7 @@ class Run:
                 model = plugin.build(self.spec)
             self._apply_transfer(model)
             load_weights(model.network, self.content.weights)
-            fold_additions(model.network)
+            merge_lora(model.network)
         origin = self.record.get("checkpoint")
         return dataclasses.replace(model, origin=origin if isinstance(origin, Mapping) else {})
 
@@ -152,13 +152,17 @@ class Run:
         import numpy as np
 
         rows = checked_rows(self.spec, texts, pairs)
-        tagging = self.spec.task is Task.tagging
+        token_classification = self.spec.task is Task.token_classification
         if not len(rows):
-            return [] if tagging else np.zeros((0, self.spec.num_outputs), dtype="float32")
+            return (
+                []
+                if token_classification
+                else np.zeros((0, self.spec.num_outputs), dtype="float32")
+            )
         encoding = self.model.tokenizer.encode(rows.texts, rows.pairs, self.spec.max_length)
         words_of = encoding.word_ids or ()
         empty = np.zeros(len(rows), dtype="int8")
-        if not tagging:
+        if not token_classification:
             return self._forward(encoding, empty)[1]
         found = [np.full((len(t), self.spec.num_outputs), np.nan, "float32") for t in rows.texts]
         tokens = Encoding(encoding.token_ids, encoding.segment_ids)
@@ -215,7 +219,7 @@ class Run:
         loss = self.recipe.loss.build(self.spec)
         metrics = {name: m.build(self.spec) for name, m in self.recipe.metrics.items()}
         lost = None
-        if self.spec.task is Task.tagging:
+        if self.spec.task is Task.token_classification:
             lost = lost_words(self.spec, rows.labels, (~np.isnan(o).all(axis=-1) for o in outputs))
         return evaluation_of(name, given, loss, metrics, samples, mistakes, lost=lost)
 
@@ -268,7 +272,7 @@ def checked_rows(spec: TaskSpec, texts: Sequence[Any], pairs: Sequence[str] | No
                 f"row {number} {problem}", where="texts", fix="mend it or leave it out"
             )
         rows.append(text)
-    if spec.task is Task.tagging:
+    if spec.task is Task.token_classification:
         rows = [text.split() if isinstance(text, str) else list(text) for text in rows]
     return Split(rows, None, pairs)
 
@@ -276,7 +280,7 @@ def checked_rows(spec: TaskSpec, texts: Sequence[Any], pairs: Sequence[str] | No
 def row_problem(spec: TaskSpec, text: Any, pair: Any = None) -> str:
     """Return what keeps a row from being asked about; "" if nothing does."""
     parts = [text, pair] if spec.has_pairs else [text]
-    if spec.task is Task.tagging and isinstance(text, list | tuple):
+    if spec.task is Task.token_classification and isinstance(text, list | tuple):
         parts = [*text, *parts[1:]]
     for part in parts:
         if not isinstance(part, str):

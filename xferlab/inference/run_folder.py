@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from xferlab.config.allowlist import read_config_data
-from xferlab.contracts import Budget, Emits, Task, TaskSpec
+from xferlab.contracts import Budget, OutputKind, Task, TaskSpec
 from xferlab.data.paths import nearest_file
 from xferlab.errors import ConfigError, did_you_mean
 from xferlab.io.atomic import sha256_of
@@ -40,7 +40,12 @@ _TASK: Any = RUN["task"]
 RECORD = RUN | {
     "format": int,
     "task": _TASK
-    | {"task": _one_of(Task), "emits": _one_of(Emits), "rows": {"train": SIZE}, "max_length": SIZE},
+    | {
+        "task": _one_of(Task),
+        "emits": _one_of(OutputKind),
+        "rows": {"train": SIZE},
+        "max_length": SIZE,
+    },
     "model": {"*": str},
     "plan": {"epochs": SIZE, "steps": SIZE, "steps_per_epoch": SIZE},
 }
@@ -196,7 +201,7 @@ def _spec(folder: Path, record: Mapping[str, Any]) -> TaskSpec:
         max_length=task["max_length"],
         has_pairs=task["pairs"],
         class_counts=tuple(task["class_counts"]),
-        emits=Emits(task["emits"]),
+        output_kind=OutputKind(task["emits"]),
     )
     if (spec.task is Task.regression) != (not spec.class_names):
         raise damaged(folder / "run.json", "run.json is damaged: its task does not fit its classes")

@@ -20,7 +20,7 @@ BASE = "from_run.json"
 WHERE = "model.run"
 
 
-def earlier_run(folder: str) -> Run:
+def source_run(folder: str) -> Run:
     """Return the finished run in ``folder``, with the places of mistakes named by the config."""
     try:
         return load_run(Path(folder).expanduser())
@@ -47,7 +47,7 @@ def content_of_run(folder: str) -> dict[str, str]:
     Raises:
         ConfigError: there is no such run.
     """
-    run = earlier_run(folder)
+    run = source_run(folder)
     kept = {name: digest_of([run.folder / "model" / name]) for name in run.record["model"]}
     return {f"run: {name}": digest for name, digest in kept.items()} | {
         "run: weights": digest_of([run.content.weights])

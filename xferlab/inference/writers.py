@@ -16,8 +16,8 @@ FORMATS = ("table", "csv", "jsonl")
 SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 
 
-class Sink(Protocol):
-    """Takes answers, some rows at a time."""
+class Writer(Protocol):
+    """Accepts answers, some rows at a time."""
 
     def write(self, rows: Sequence[dict[str, Any]]) -> None:
         """Write rows that have every column of :func:`columns_of`, or ``row`` and ``error``."""
@@ -28,7 +28,7 @@ class Sink(Protocol):
 
 def columns_of(spec: TaskSpec) -> list[str]:
     """Return the names of the columns that are written, in order."""
-    if spec.task is Task.tagging:
+    if spec.task is Task.token_classification:
         own = ["words", "tags", "probabilities"]
     elif spec.task is Task.regression:
         own = ["text", *["pair"] * spec.has_pairs, "value"]
@@ -57,7 +57,7 @@ def format_of(path: Path) -> str:
     return SUFFIXES[path.suffix.lower()]
 
 
-class TableSink:
+class TableWriter:
     """A table for people; a bad row is told on its own line."""
 
     def __init__(self, spec: TaskSpec, stream: IO[str]) -> None:
@@ -75,7 +75,7 @@ class TableSink:
         """Do nothing."""
 
 
-class CsvSink:
+class CsvWriter:
     """CSV with a header; several labels are joined by ``|``, words and tags by a blank.
 
     A text that a spreadsheet would take for a formula begins with a ``'``.
@@ -104,7 +104,7 @@ class CsvSink:
         """Do nothing."""
 
 
-class JsonSink:
+class JsonLinesWriter:
     """One JSON object a line."""
 
     def __init__(self, spec: TaskSpec, stream: IO[str]) -> None:
@@ -119,7 +119,7 @@ class JsonSink:
         """Do nothing."""
 
 
-class ParquetSink:
+class ParquetWriter:
     """Parquet, a row group a chunk."""
 
     def __init__(self, spec: TaskSpec, path: Path) -> None:
@@ -154,8 +154,8 @@ class ParquetSink:
         self._writer.close()
 
 
-TEXT_SINKS: dict[str, Callable[[TaskSpec, IO[str]], Sink]] = {
-    "table": TableSink,
-    "csv": CsvSink,
-    "jsonl": JsonSink,
+TEXT_SINKS: dict[str, Callable[[TaskSpec, IO[str]], Writer]] = {
+    "table": TableWriter,
+    "csv": CsvWriter,
+    "jsonl": JsonLinesWriter,
 }

@@ -14,27 +14,27 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-PARTIAL = ".partial-"
+TMP_PREFIX = ".partial-"
 """How the names of files and folders begin that are not whole yet."""
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
+def atomic_write(path: Path, content: str | bytes) -> None:
     """Replace ``path`` with ``content`` atomically, making its folder where needed."""
     data = content.encode("utf-8") if isinstance(content, str) else content
 
     def write(temporary: Path) -> None:
         temporary.write_bytes(data)
 
-    replace_whole(path, write)
+    atomic_replace(path, write)
 
 
-def replace_whole(path: Path, write: Callable[[Path], None]) -> None:
+def atomic_replace(path: Path, write: Callable[[Path], None]) -> None:
     """Call ``write`` on a temporary name beside ``path``, sync the file and rename it into place.
 
     The temporary name keeps the suffixes of ``path``, because some writers choose the format by it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=PARTIAL, suffix=f"-{path.name}", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=TMP_PREFIX, suffix=f"-{path.name}", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -47,15 +47,15 @@ def replace_whole(path: Path, write: Callable[[Path], None]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def delete_partial(folder: Path) -> None:
+def delete_temporary(folder: Path) -> None:
     """Delete what a killed process left half written, in ``folder`` and below it."""
-    for path in folder.rglob(f"{PARTIAL}*"):
+    for path in folder.rglob(f"{TMP_PREFIX}*"):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON, whole."""
-    write_whole(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    atomic_write(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def sha256_of(path: Path) -> str:

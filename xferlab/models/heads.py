@@ -28,15 +28,15 @@ def first_token_dense(architecture: str) -> tuple[str, str]:
     return _DENSE.get(architecture, ("head_dense", "tanh"))
 
 
-def class_name(architecture: str, tagging: bool) -> str:
+def class_name(architecture: str, token_classification: bool) -> str:
     """Return transformers' class: ``BertForSequenceClassification`` and its like."""
-    kind = "Token" if tagging else "Sequence"
+    kind = "Token" if token_classification else "Sequence"
     return f"{_CLASSES[architecture]}For{kind}Classification"
 
 
-def head_names(config: EncoderConfig, tagging: bool) -> tuple[str, str]:
+def head_names(config: EncoderConfig, token_classification: bool) -> tuple[str, str]:
     """Return the stems of a head's tensors: the dense layer's (``""``: none), the output's."""
-    if tagging:
+    if token_classification:
         return "", "classifier"
     if "roberta" in config.architecture:
         return "classifier.dense", "classifier.out_proj"
@@ -45,10 +45,12 @@ def head_names(config: EncoderConfig, tagging: bool) -> tuple[str, str]:
     return prefix_of(config) + stem_of(config, "pooler", ""), "classifier"
 
 
-def head_tensors(network: Any, config: EncoderConfig, tagging: bool) -> dict[str, np.ndarray]:
+def head_tensors(
+    network: Any, config: EncoderConfig, token_classification: bool
+) -> dict[str, np.ndarray]:
     """Return the tensors of a network's head (and pooler) by transformers' names, float32."""
     by_name = {layer.name: layer for layer in network.layers}
-    dense, output = head_names(config, tagging)
+    dense, output = head_names(config, token_classification)
     tensors = _dense_tensors(by_name["head"], output)
     if dense:
         ours = first_token_dense(config.architecture)[0]

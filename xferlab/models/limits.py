@@ -28,7 +28,7 @@ def blocks_for(checkpoint: Checkpoint, spec: TaskSpec) -> tuple[str, ...]:
     layers = [f"layer_{index}" for index in range(config.layers)]
     if config.architecture == "albert":
         layers = ["layers"]
-    pooler = ["pooler"] if config.has_pooler and spec.task is not Task.tagging else []
+    pooler = ["pooler"] if config.has_pooler and spec.task is not Task.token_classification else []
     return ("embeddings", *layers, *pooler, "head")
 
 

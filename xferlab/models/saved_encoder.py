@@ -23,7 +23,7 @@ def tokenizer_files(folder: Path) -> dict[str, Path | bytes]:
 
 
 def files_of(checkpoint: Checkpoint, encoder: Encoder) -> Mapping[str, Path | bytes]:
-    """Return the files from which :func:`kept_encoder` makes the same network and tokenizer."""
+    """Return the files from which :func:`saved_encoder` makes the same network and tokenizer."""
     shape = {"pooler": encoder.pooled_output is not None}
     return {
         **tokenizer_files(checkpoint.folder),
@@ -31,7 +31,7 @@ def files_of(checkpoint: Checkpoint, encoder: Encoder) -> Mapping[str, Path | by
     }
 
 
-def kept_encoder(folder: Path) -> tuple[Checkpoint, Encoder]:
+def saved_encoder(folder: Path) -> tuple[Checkpoint, Encoder]:
     """Return what :func:`files_of` kept in ``folder``; the weights are random.
 
     Raises:

@@ -134,7 +134,7 @@ def _curves(report: Report, name: str) -> str:
 def _rank(report: Report, job: JobResult) -> float:
     if job.best is None:
         return float("inf")
-    return -job.best if report.better == "max" else job.best
+    return -job.best if report.mode == "max" else job.best
 
 
 def job_label(report: Report, job: JobResult) -> str:

@@ -21,7 +21,7 @@ from xferlab.report.significance import (
 )
 from xferlab.runs.predictions import read_predictions
 from xferlab.sweep.job_state import FINISHED
-from xferlab.tasks.base import Emits, Task
+from xferlab.tasks.base import OutputKind, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,7 +91,7 @@ def compare(report: Report) -> Comparison | None:
     scored = [setting for setting in report.settings if _scores(setting, split, score)]
     if report.best not in scored or len(scored) < 2:
         return None
-    sign = -1 if report.better == "max" else 1
+    sign = -1 if report.mode == "max" else 1
     ranked = sorted(scored, key=lambda s: sign * s.best[0] if s.best else 0.0)[:MOST_SETTINGS]
     moved, note = _moved(ranked, split, score)
     found = []
@@ -210,8 +210,8 @@ def _row_score(job: JobResult, split: str, score: str) -> tuple[RowScore, Any]:
     if not isinstance(node, Mapping) or job.task is None:
         raise ValueError(f"{score} cannot be had again from a run's outputs")
     try:
-        task, emits = Task(job.task["task"]), Emits(job.task["emits"])
-        row = row_score(str(node.get("name")), node, found, task, emits)
+        task, output_kind = Task(job.task["task"]), OutputKind(job.task["emits"])
+        row = row_score(str(node.get("name")), node, found, task, output_kind)
     except (ValueError, IndexError) as e:
         raise ValueError(f"the outputs of {name} cannot be read: {e}") from e
     if row is None:
@@ -237,7 +237,7 @@ def _same_rows(
     return len(first.parts)
 
 
-def in_words(compared: Compared, better: str) -> str:
+def in_words(compared: Compared, mode: str) -> str:
     """Return what a comparison means."""
     difference = compared.difference
     if difference.over == ROWS:
@@ -247,7 +247,7 @@ def in_words(compared: Compared, better: str) -> str:
     if difference.over == SEEDS:
         less = "; on other rows it may differ"
     if compared.is_real:
-        worse = difference.mean > 0 if better == "max" else difference.mean < 0
+        worse = difference.mean > 0 if mode == "max" else difference.mean < 0
         word = "worse" if worse else "better on this split"
         return f"{word} than the best by more than chance explains{less}"
     return f"{who} cannot be told apart on this evidence{less}"

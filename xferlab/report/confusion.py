@@ -53,7 +53,7 @@ def confusion_of(jobs: Sequence[JobResult]) -> Confusion | None:
 
 
 def _of_outputs(job: JobResult, split: str) -> tuple[list[str], Counter[tuple[str, str]]] | None:
-    if job.task is None or job.task["task"] not in ("one_label", "tagging"):
+    if job.task is None or job.task["task"] not in ("single_label", "token_classification"):
         return None
     names = list(job.task["class_names"])
     try:

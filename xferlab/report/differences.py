@@ -12,13 +12,13 @@ from xferlab.report.tables import label_of, p_words, signed
 MOST_LINES = 10
 
 
-def difference_lines(comparison: Comparison | None, better: str) -> list[str]:
+def difference_lines(comparison: Comparison | None, mode: str) -> list[str]:
     """Return what a terminal shows: how it was tested, and a line for each other setting."""
     if comparison is None:
         return []
     told = [f"test       {line}" for line in (test_words(comparison), comparison.note) if line]
     for each in comparison.others[:MOST_LINES]:
-        row = difference_row(each, better)
+        row = difference_row(each, mode)
         told.append(
             f"           {row['setting'] or 'the other'}: best less this {row['difference']}"
             f" ({row['95 % interval']}), p {row['p']}: {row['what it means']}"
@@ -26,7 +26,7 @@ def difference_lines(comparison: Comparison | None, better: str) -> list[str]:
     return [printable(line) for line in told]
 
 
-def difference_row(each: Compared, better: str) -> dict[str, str]:
+def difference_row(each: Compared, mode: str) -> dict[str, str]:
     """Return a comparison as a row of texts."""
     found = each.difference
     return {
@@ -36,7 +36,7 @@ def difference_row(each: Compared, better: str) -> dict[str, str]:
         "difference": signed(found.mean),
         "95 % interval": f"{signed(found.low)} to {signed(found.high)}",
         "p": p_words(each.p),
-        "what it means": in_words(each, better),
+        "what it means": in_words(each, mode),
     }
 
 

@@ -50,7 +50,7 @@ def _part(report: Report, comparison: Comparison | None, *, alone: bool) -> str:
     told = [
         counted_states(report),
         f"task {task.replace('_', ' ')}" if task else "",
-        f"chosen by {report.monitor}, {'higher' if report.better == 'max' else 'lower'} is better",
+        f"chosen by {report.monitor}, {'higher' if report.mode == 'max' else 'lower'} is better",
     ]
     told += data_lines(report)
     head = f"<p class=faint>{text('; '.join(each for each in told if each))}</p>"

@@ -95,7 +95,7 @@ def settings_section(report: Report, comparison: Comparison | None) -> str:
     columns += [f"test {name}" for name in names]
     if found:
         columns += ["difference", "95 % interval", "p", "what it means"]
-    sign = -1 if report.better == "max" else 1
+    sign = -1 if report.mode == "max" else 1
     ranked = sorted(
         report.settings, key=lambda s: (s.best is None, sign * s.best[0] if s.best else 0)
     )
@@ -141,7 +141,7 @@ def _difference_cells(
     bar = (
         f'<span title="{text(ends)}">{picture}<span class="small faint">{text(ends)}</span></span>'
     )
-    means = text(in_words(compared, report.better))
+    means = text(in_words(compared, report.mode))
     return [
         number_cell(found.mean, signed(found.mean)),
         (bar, repr(found.mean), ""),

@@ -45,17 +45,17 @@ def _part(report: Report, comparison: Comparison | None) -> list[str]:
         parts += ["## Over seeds", "Mean and sample standard deviation over finished jobs."]
         parts.append(_table([printed_setting(report, each) for each in report.settings]))
     if comparison and (comparison.others or comparison.note):
-        parts += ["## Beside the best", *_differences(comparison, report.better)]
+        parts += ["## Beside the best", *_differences(comparison, report.mode)]
     parts += ["## Jobs", _table([printed_job(report, job) for job in report.jobs])]
     errors = [_failure(each.job.folder.name, each.lines, each.again)
               for each in failures_of(report)]  # fmt: skip
     return parts + (["## Failed", *errors] if errors else [])
 
 
-def _differences(comparison: Comparison, better: str) -> list[str]:
+def _differences(comparison: Comparison, mode: str) -> list[str]:
     told = [markdown(line) for line in (test_words(comparison), comparison.note) if line]
     if comparison.others:
-        told.append(_table([difference_row(each, better) for each in comparison.others]))
+        told.append(_table([difference_row(each, mode) for each in comparison.others]))
     return told
 
 

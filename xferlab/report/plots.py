@@ -11,11 +11,11 @@ from xferlab.plotting import (
     FAINT,
     GRID,
     INK,
-    blank,
     counted,
-    put_title,
+    new_figure,
     rate_words,
-    save_picture,
+    save_figure,
+    set_title,
 )
 from xferlab.report.charts import is_number, numeric_keys
 from xferlab.report.read_runs import JobResult
@@ -38,7 +38,7 @@ LOG_FROM = 20
 """An axis whose largest value is so many times the smallest is logarithmic."""
 
 
-def draw_pictures(report: Report, folder: Path) -> list[Path]:
+def draw_plots(report: Report, folder: Path) -> list[Path]:
     """Draw what there is to draw, and return the files written."""
     scored = [job for job in report.jobs if job.best is not None]
     drawn = []
@@ -55,7 +55,7 @@ def _score(report: Report, scored: Sequence[JobResult], path: Path) -> bool:
     if not keys:
         return False
     key = "optimizer.lr" if "optimizer.lr" in keys else keys[0]
-    figure, axes = blank()
+    figure, axes = new_figure()
     lines = _lines_over(report, key)
     best = report.best
     chosen = label_of({k: v for k, v in best.values.items() if k != key}, _as_words) if best else ""
@@ -72,8 +72,8 @@ def _score(report: Report, scored: Sequence[JobResult], path: Path) -> bool:
         axes.legend(frameon=False, fontsize=9, labelcolor=INK)
     told = f"best {rate_words(float(best.values[key]), 3)}" if best and key in best.values else ""
     told += "; a dot a seed, the band is their range" if report.over_seeds else ""
-    put_title(axes, f"{report.monitor} by {key}", told)
-    save_picture(figure, path)
+    set_title(axes, f"{report.monitor} by {key}", told)
+    save_figure(figure, path)
     return True
 
 
@@ -131,7 +131,7 @@ def _curves(report: Report, scored: Sequence[JobResult], path: Path) -> bool:
         return False
     from matplotlib.ticker import MaxNLocator
 
-    figure, axes = blank()
+    figure, axes = new_figure()
     best = {job.folder for job in report.best.jobs} if report.best else set()
     for job, points in curves:
         chosen = job.folder in best
@@ -148,10 +148,10 @@ def _curves(report: Report, scored: Sequence[JobResult], path: Path) -> bool:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y", color=GRID, linewidth=0.8)
     told = label_of(report.best.values, _as_words) if report.best else ""
-    put_title(
+    set_title(
         axes, f"{report.monitor} of {counted(len(curves), 'job')}", f"blue: {told}" * bool(told)
     )
-    save_picture(figure, path)
+    save_figure(figure, path)
     return True
 
 
@@ -166,9 +166,9 @@ def _parallel(report: Report, scored: Sequence[JobResult], path: Path) -> bool:
 
     columns = [_spread(_column([job.setting(key) for job in scored]), scores) for key in keys]
     columns.append(_column(scores, most=5, spaced=False))
-    figure, axes = blank(max(900, 150 * len(columns)))
+    figure, axes = new_figure(max(900, 150 * len(columns)))
     colours = LinearSegmentedColormap.from_list("", ["#d5dbe1", "#8fb4d6", BLUE, "#0d3c66"])
-    heights = columns[-1][0] if report.better == "max" else [1 - h for h in columns[-1][0]]
+    heights = columns[-1][0] if report.mode == "max" else [1 - h for h in columns[-1][0]]
     for number in sorted(range(len(scored)), key=lambda n: heights[n]):
         line = [column[0][number] for column in columns]
         axes.plot(range(len(columns)), line, color=colours(heights[number]), linewidth=1.4,
@@ -183,8 +183,8 @@ def _parallel(report: Report, scored: Sequence[JobResult], path: Path) -> bool:
     axes.set_yticks([])
     axes.spines[["left", "bottom"]].set_visible(False)
     axes.set_xlim(-0.1, len(columns) - 1 + 0.35)
-    put_title(axes, f"{counted(len(scored), 'job')}, a line each", "darker is better")
-    save_picture(figure, path)
+    set_title(axes, f"{counted(len(scored), 'job')}, a line each", "darker is better")
+    save_figure(figure, path)
     return True
 
 

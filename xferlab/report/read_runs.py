@@ -176,14 +176,14 @@ def _read_job(folder: Path) -> JobResult:
     )
 
 
-def so_far(job: JobResult, monitor: str | None, better: str) -> JobResult:
+def so_far(job: JobResult, monitor: str | None, mode: str) -> JobResult:
     """Return a job that has no final scores with the best ones of its history."""
     if job.best is not None:
         return job
     rows = [row for row in job.history if _number(row.get(monitor or "")) is not None]
     if not monitor or not rows:
         return job
-    best = (max if better == "max" else min)(rows, key=lambda row: row[monitor])
+    best = (max if mode == "max" else min)(rows, key=lambda row: row[monitor])
     return JobResult(
         **{
             **job.__dict__,
@@ -216,5 +216,5 @@ def direction_of(monitor: str | None, jobs: Sequence[JobResult]) -> str:
         node = job.config.get("metric", {}).get(name)
         word = node["name"] if isinstance(node, Mapping) else name
         if word in REGISTRY.names("metric"):
-            return str(REGISTRY.get("metric", word).cls.better)  # type: ignore[attr-defined]
+            return str(REGISTRY.get("metric", word).cls.mode)  # type: ignore[attr-defined]
     return "min" if "loss" in name or "error" in name else "max"

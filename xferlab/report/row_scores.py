@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xferlab.runs.predictions import Predictions
-from xferlab.tasks.base import Emits, Task
+from xferlab.tasks.base import OutputKind, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +47,7 @@ class RowScore:
 
 
 def row_score(
-    name: str, options: Mapping[str, Any], found: Predictions, task: Task, emits: Emits
+    name: str, options: Mapping[str, Any], found: Predictions, task: Task, output_kind: OutputKind
 ) -> RowScore | None:
     """Return a metric of this project as sums over rows, or None where it is no such function.
 
@@ -62,7 +62,7 @@ def row_score(
         return _of_numbers(name, found)
     if found.outputs.shape[0] * found.outputs.shape[1] * 3 > MOST_NUMBERS:
         return None
-    decided, wanted = _decisions(found, task, emits)
+    decided, wanted = _decisions(found, task, output_kind)
     if name == "accuracy" and task is not Task.multi_label:
         return _ratio(found, (decided & wanted).any(axis=1))
     if name == "subset_accuracy" and task is Task.multi_label:
@@ -75,12 +75,16 @@ def row_score(
     return None
 
 
-def _decisions(found: Predictions, task: Task, emits: Emits) -> tuple[np.ndarray, np.ndarray]:
+def _decisions(
+    found: Predictions, task: Task, output_kind: OutputKind
+) -> tuple[np.ndarray, np.ndarray]:
     """Return which classes each row is decided for, and which are its own; both bool."""
     import numpy as np
 
     if task is Task.multi_label:
-        return found.outputs > (0.0 if emits is Emits.logits else 0.5), found.labels > 0.5
+        return found.outputs > (
+            0.0 if output_kind is OutputKind.logits else 0.5
+        ), found.labels > 0.5
     classes = np.arange(found.outputs.shape[1])
     decided = found.outputs.argmax(axis=1)[:, None] == classes
     return decided, found.labels[:, None] == classes

@@ -63,7 +63,7 @@ class Report:
     jobs: Sequence[JobResult]
     settings: Sequence[Setting]
     monitor: str
-    better: str
+    mode: str
     best: Setting | None
     scored_on: Rows = ()
     left_out: Sequence[str] = ()
@@ -105,15 +105,15 @@ def read_report(folders: Sequence[Path]) -> Report:
 def report_of(folders: Sequence[Path], jobs: Sequence[JobResult]) -> Report:
     """Return the report of jobs of one task and monitored score."""
     monitor = next((job.monitor for job in jobs if job.monitor), None)
-    better = direction_of(monitor, jobs)
-    jobs = [so_far(job, monitor, better) for job in jobs]
+    mode = direction_of(monitor, jobs)
+    jobs = [so_far(job, monitor, mode) for job in jobs]
     keys = swept_keys(folders, jobs)
     same = [[job.setting(key) for key in keys if key != SEED] for job in jobs]
     keys += [f"{name}{CONTENT}" for name in contents_that_differ(jobs, same)]
     jobs = in_order(jobs, keys)
     settings = settings_of(jobs, keys)
-    best = best_setting(settings, better)
-    return Report(folders, keys, jobs, settings, monitor or "score", better, best)
+    best = best_setting(settings, mode)
+    return Report(folders, keys, jobs, settings, monitor or "score", mode, best)
 
 
 def swept_keys(folders: Sequence[Path], jobs: Sequence[JobResult]) -> list[str]:
@@ -197,8 +197,8 @@ def _mean_and_spread(values: Sequence[float]) -> tuple[float, float | None] | No
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
 
 
-def best_setting(settings: Sequence[Setting], better: str) -> Setting | None:
+def best_setting(settings: Sequence[Setting], mode: str) -> Setting | None:
     """Return the setting with the best mean over its finished jobs; the first of equal ones."""
-    sign = 1 if better == "max" else -1
+    sign = 1 if mode == "max" else -1
     scored = [(setting.best[0] * sign, setting) for setting in settings if setting.best]
     return max(scored, key=lambda pair: pair[0])[1] if scored else None

@@ -142,14 +142,14 @@ def t_tails(t: float, freedom: float) -> float:
     return _beta_share(freedom / (freedom + t * t), freedom / 2, 0.5)
 
 
-def t_quantile(share: float, freedom: float) -> float:
+def t_quantile(fraction: float, freedom: float) -> float:
     """Return the value that Student's t stays below with the chance ``share``, 0.5 to 1."""
     low, high = 0.0, 1.0
-    while t_tails(high, freedom) > 2 * (1 - share):
+    while t_tails(high, freedom) > 2 * (1 - fraction):
         high *= 2
     for _ in range(100):
         middle = (low + high) / 2
-        above = t_tails(middle, freedom) > 2 * (1 - share)
+        above = t_tails(middle, freedom) > 2 * (1 - fraction)
         low, high = (middle, high) if above else (low, middle)
     return (low + high) / 2
 

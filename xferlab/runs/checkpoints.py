@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xferlab.errors import XferlabError
-from xferlab.io.atomic import PARTIAL, sha256_of, sync, write_json
+from xferlab.io.atomic import TMP_PREFIX, sha256_of, sync, write_json
 from xferlab.io.records import Shape, read_record
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ KEPT = 2
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class TrainingCheckpoint:
     """A whole snapshot, as its digests say.
 
     Attributes:
@@ -42,18 +42,18 @@ class Snapshot:
 
         return load_file(self.folder / ARRAYS)
 
-    def put_back_files(self) -> None:
+    def restore_files(self) -> None:
         """Give the files beside the checkpoints back as they were when this one was written."""
         checkpoints = self.folder.parent
         delete_weights(checkpoints)
         for path in sorted(self.folder.glob(f"{BESIDE}*")):
-            partial = checkpoints / f"{PARTIAL}{path.name}"
+            partial = checkpoints / f"{TMP_PREFIX}{path.name}"
             _link(path, partial)
             partial.replace(checkpoints / path.name.removeprefix(BESIDE))
         sync(checkpoints)
 
 
-def write_snapshot(
+def write_checkpoint(
     checkpoints: Path,
     name: str,
     arrays: Mapping[str, np.ndarray],
@@ -73,7 +73,7 @@ def write_snapshot(
 
     if (checkpoints / name).exists():  # a signal right after a save: nothing has changed
         return
-    partial = checkpoints / f"{PARTIAL}{name}"
+    partial = checkpoints / f"{TMP_PREFIX}{name}"
     shutil.rmtree(partial, ignore_errors=True)
     checkpoints.mkdir(exist_ok=True)  # not its parents: a run folder that vanished stays away
     partial.mkdir()
@@ -91,7 +91,7 @@ def write_snapshot(
         shutil.rmtree(old)
 
 
-def newest_snapshot(checkpoints: Path, shape: Shape = dict) -> Snapshot | None:
+def latest_checkpoint(checkpoints: Path, shape: Shape = dict) -> TrainingCheckpoint | None:
     """Return the newest whole snapshot, or None; a damaged one is named and deleted.
 
     Args:
@@ -111,7 +111,7 @@ def newest_snapshot(checkpoints: Path, shape: Shape = dict) -> Snapshot | None:
     return None
 
 
-def delete_snapshots(checkpoints: Path) -> None:
+def delete_checkpoints(checkpoints: Path) -> None:
     """Delete them all: the run is finished."""
     for folder in _folders(checkpoints):
         shutil.rmtree(folder)
@@ -133,7 +133,7 @@ def _folders(checkpoints: Path) -> list[Path]:
     return sorted((p for p in checkpoints.glob("step-*") if p.is_dir()), reverse=True)
 
 
-def _read(folder: Path, shape: Shape) -> Snapshot:
+def _read(folder: Path, shape: Shape) -> TrainingCheckpoint:
     """Read a snapshot's state; raise OSError, ValueError or XferlabError if it is damaged."""
     digests = read_record(folder / DIGESTS, {ARRAYS: str, STATE: str, "*": str})
     parts = {ARRAYS, STATE, *(path.name for path in folder.glob(f"{BESIDE}*"))}
@@ -142,7 +142,7 @@ def _read(folder: Path, shape: Shape) -> Snapshot:
     for part in sorted(parts):
         if sha256_of(folder / part) != digests[part]:
             raise ValueError(f"{part} is not what was written")
-    return Snapshot(folder, read_record(folder / STATE, shape))
+    return TrainingCheckpoint(folder, read_record(folder / STATE, shape))
 
 
 def _link(path: Path, name: Path) -> None:

@@ -21,7 +21,7 @@ from omegaconf import OmegaConf
 from xferlab.contracts import TextData
 from xferlab.errors import ConfigError, XferlabError, encodable, text_of
 from xferlab.escaping import visible
-from xferlab.io.atomic import sha256_of, write_json, write_whole
+from xferlab.io.atomic import atomic_write, sha256_of, write_json
 from xferlab.io.records import read_record
 from xferlab.registry import REGISTRY, Entry
 
@@ -88,7 +88,7 @@ RUN = {
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     """Write the resolved experiment as ``config.yaml``."""
-    write_whole(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+    atomic_write(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(config))))
 
 
 def write_status(folder: Path, status: str, **details: Any) -> None:
@@ -167,7 +167,7 @@ def write_error(folder: Path, error: BaseException) -> None:
             text = "".join(traceback.format_exception(error))
         except Exception as e:  # noqa: BLE001 - an exception whose own words fail
             text = f"{type(error).__name__}: {text_of(error)} ({type(e).__name__} when shown)"
-    write_whole(folder / "error.txt", visible(encodable(text[-LONGEST_TEXT:])) + "\n")
+    atomic_write(folder / "error.txt", visible(encodable(text[-LONGEST_TEXT:])) + "\n")
 
 
 def provenance(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -198,7 +198,7 @@ def keep_files(folder: Path, files: Mapping[str, Path | bytes]) -> dict[str, str
                 where="model",
                 fix="TextModel.files has plain file names",
             )
-        write_whole(folder / name, content if isinstance(content, bytes) else content.read_bytes())
+        atomic_write(folder / name, content if isinstance(content, bytes) else content.read_bytes())
     return {name: sha256_of(folder / name) for name in sorted(files)}
 
 
@@ -227,7 +227,7 @@ def refuse_other_data(folder: Path, digests: Mapping[str, str]) -> None:
         )
 
 
-def made_on() -> dict[str, Any]:
+def environment_fingerprint() -> dict[str, Any]:
     """Return what the last bits of a result depend on: versions, processor, threads."""
     import tensorflow as tf
 

@@ -28,7 +28,7 @@ DISK = {
 }
 
 
-def as_known(error: BaseException) -> RunError | None:
+def as_run_error(error: BaseException) -> RunError | None:
     """Return what a person should read instead of ``error``, or None for an unknown one.
 
     TensorFlow's errors are told by name and words, so that it need not be imported.
@@ -54,8 +54,8 @@ def as_known(error: BaseException) -> RunError | None:
         return RunError(
             f"out of memory: {text.partition(chr(10))[0] or 'no more to be had'}",
             where="train.batch_size",
-            fix="train.batch_size=8 train.accumulate=2 takes half; data.max_length=128 or a"
-            " smaller model also helps",
+            fix="train.batch_size=8 train.gradient_accumulation_steps=2 takes half;"
+            " data.max_length=128 or a smaller model also helps",
         )
     return None
 

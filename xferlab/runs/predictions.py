@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xferlab.io.atomic import replace_whole
+from xferlab.io.atomic import atomic_replace
 from xferlab.io.safetensors import Tensor, read_header
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def keep_predictions(folder: Path, split: str, labels: Any, outputs: Any) -> Non
         path_of(folder, split).unlink(missing_ok=True)
         log.info("note       the %s outputs take %d MB and are not kept", split, size // 10**6)
         return
-    replace_whole(path_of(folder, split), lambda temporary: save_file(arrays, temporary))
+    atomic_replace(path_of(folder, split), lambda temporary: save_file(arrays, temporary))
 
 
 def read_predictions(folder: Path, split: str) -> Predictions | None:

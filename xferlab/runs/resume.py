@@ -14,7 +14,7 @@ from xferlab.config.allowlist import read_config_data, read_saved_words
 from xferlab.config.overrides import key_of
 from xferlab.config.recipe import Recipe, identity
 from xferlab.errors import ConfigError, XferlabError, printable
-from xferlab.io.atomic import PARTIAL
+from xferlab.io.atomic import TMP_PREFIX
 from xferlab.runs.checkpoints import latest_step
 from xferlab.runs.inputs import InputsReader, changed_since, read_inputs, refuse_changed_inputs
 from xferlab.runs.lock import is_locked
@@ -27,7 +27,7 @@ LENGTH = ("train.epochs", "train.max_steps")
 
 
 @dataclass(frozen=True)
-class Earlier:
+class PreviousRun:
     """A run that was begun before, seen from a config that may go on with it.
 
     Attributes:
@@ -58,7 +58,7 @@ class Earlier:
         )
 
 
-def earlier(folder: Path, recipe: Recipe, reader: InputsReader | None = None) -> Earlier:
+def earlier(folder: Path, recipe: Recipe, reader: InputsReader | None = None) -> PreviousRun:
     """Compare the run in ``folder`` with ``recipe``; what it read, too, if the words are the same.
 
     Args:
@@ -78,7 +78,7 @@ def earlier(folder: Path, recipe: Recipe, reader: InputsReader | None = None) ->
     changed = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
     status = read_status(folder)
     progress = (latest_step(folder / "checkpoints"), str(status.get("changed", "")))
-    found = Earlier(folder, status["status"], progress, changed)
+    found = PreviousRun(folder, status["status"], progress, changed)
     before = read_inputs(folder) if found.is_same else None
     if before is None:
         return found
@@ -128,7 +128,7 @@ def run_folder(
     return usual
 
 
-def _earlier_runs(folders: Sequence[Path], recipe: Recipe, *, named: bool) -> list[Earlier]:
+def _earlier_runs(folders: Sequence[Path], recipe: Recipe, *, named: bool) -> list[PreviousRun]:
     """Return the runs among ``folders``; one that is damaged is named and left aside.
 
     Raises:
@@ -151,7 +151,7 @@ def _say(text: str) -> None:
     print(f"note       {printable(text)}", file=sys.stderr)
 
 
-def refuse_changed(folder: Path, recipe: Recipe) -> Earlier | None:
+def refuse_changed(folder: Path, recipe: Recipe) -> PreviousRun | None:
     """Return the earlier run in ``folder``, None if there is none; refuse another config's."""
     if not _has_run(folder):
         return None
@@ -188,20 +188,20 @@ def stored_words(folder: Path) -> list[str]:
 def is_used(folder: Path) -> bool:
     """Return whether there is anything in a folder but what a run may leave before it begins."""
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    return any(name not in BEGUN and not name.startswith(PARTIAL) for name in names)
+    return any(name not in BEGUN and not name.startswith(TMP_PREFIX) for name in names)
 
 
 def _has_run(folder: Path) -> bool:
     return (folder / "status.json").exists() and (folder / "config.yaml").exists()
 
 
-def _best(runs: list[Earlier]) -> Earlier:
+def _best(runs: list[PreviousRun]) -> PreviousRun:
     """Return the unfinished run that got furthest; if all are finished, the last of those."""
     unfinished = [run for run in runs if run.status != "finished"]
     return max(unfinished or runs, key=lambda run: (not run.changed, run.progress))
 
 
-def _nothing_to_recover(found: list[Earlier], usual: Path) -> ConfigError:
+def _nothing_to_recover(found: list[PreviousRun], usual: Path) -> ConfigError:
     fix = "leave --recover out to begin a new run (train.resume=auto goes on only if it can)"
     for run in found:
         if run.is_same:

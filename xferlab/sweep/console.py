@@ -29,9 +29,9 @@ REDRAW_SECONDS = 1.0
 
 
 @contextmanager
-def watch_jobs(
+def console_for(
     folders: Sequence[Path],
-    seats: int,
+    slots: int,
     console: Console | None = None,
     *,
     total: int | None = None,
@@ -45,7 +45,7 @@ def watch_jobs(
         total: how many jobs will run, where that is not the number of ``folders``.
     """
     console = console or Console(stderr=True, soft_wrap=True)
-    lines = JobLines(folders, seats, console)
+    lines = JobLines(folders, slots, console)
     lines.total = len(folders) if total is None else total
     if not console.is_terminal:
         yield lines
@@ -57,8 +57,8 @@ def watch_jobs(
 class JobLines:
     """A line when a job starts, and when it ends; a failure with its three lines, at once."""
 
-    def __init__(self, folders: Sequence[Path], seats: int, console: Console) -> None:
-        self.total, self.seats, self.console = len(folders), seats, console
+    def __init__(self, folders: Sequence[Path], slots: int, console: Console) -> None:
+        self.total, self.slots, self.console = len(folders), slots, console
         self.ends: Counter[str] = Counter()
         self.seconds: list[float] = []
         self.since: dict[Path, float] = {}
@@ -106,7 +106,7 @@ class JobLines:
             return None
         mean = sum(self.seconds) / len(self.seconds)
         left = max(self.total - len(self.seconds), 0)  # a job that was tried again counts twice
-        return mean * left / min(self.seats, max(left, 1))
+        return mean * left / min(self.slots, max(left, 1))
 
     def _left_words(self) -> str:
         left = self.seconds_left()

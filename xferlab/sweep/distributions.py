@@ -15,7 +15,7 @@ FORMS = ("uniform", "loguniform", "int", "logint", "choice")
 
 
 @dataclass(frozen=True)
-class Draw:
+class Distribution:
     """What one key is drawn from.
 
     Attributes:
@@ -73,10 +73,10 @@ class Draw:
         return as_word(self.key, value)
 
 
-def read_draws(part: Any, where: str) -> tuple[Draw, ...]:
+def read_distributions(part: Any, where: str) -> tuple[Distribution, ...]:
     """Return what each key of a mapping is drawn from, or raise ConfigError.
 
-    >>> read_draws({"seed": {"choice": [1, 2]}}, "sweep.random.draw")
+    >>> read_distributions({"seed": {"choice": [1, 2]}}, "sweep.random.draw")
     (Draw(key='seed', kind='choice', low=None, high=None, choices=(1, 2)),)
     """
     if not isinstance(part, Mapping) or not part:
@@ -85,10 +85,10 @@ def read_draws(part: Any, where: str) -> tuple[Draw, ...]:
             where=where,
             fix="draw: {optimizer.lr: {loguniform: [1e-6, 1e-3]}}",
         )
-    return tuple(_draw(str(key), how, f"{where}.{key}") for key, how in part.items())
+    return tuple(_distribution(str(key), how, f"{where}.{key}") for key, how in part.items())
 
 
-def _draw(key: str, how: Any, where: str) -> Draw:
+def _distribution(key: str, how: Any, where: str) -> Distribution:
     kind, values = next(iter(how.items())) if isinstance(how, Mapping) and how else ("", None)
     if kind not in FORMS or len(how) != 1:
         raise ConfigError(
@@ -98,8 +98,10 @@ def _draw(key: str, how: Any, where: str) -> Draw:
             " {choice: [...]}",
         )
     if kind == "choice":
-        return Draw(key, kind, choices=tuple(values_of(values, where)))
-    draw = Draw(key, kind, *values) if isinstance(values, list) and len(values) == 2 else None
+        return Distribution(key, kind, choices=tuple(values_of(values, where)))
+    draw = (
+        Distribution(key, kind, *values) if isinstance(values, list) and len(values) == 2 else None
+    )
     if draw is None or not _is_range(draw):
         number = "whole number" if kind.endswith("int") else "number"
         raise ConfigError(
@@ -111,7 +113,7 @@ def _draw(key: str, how: Any, where: str) -> Draw:
     return draw
 
 
-def _is_range(draw: Draw) -> bool:
+def _is_range(draw: Distribution) -> bool:
     kinds = int if draw.is_whole else int | float
     return (
         all(

@@ -39,7 +39,7 @@ class Engine(Protocol):
     def submit(self, folders: Sequence[Path]) -> None:
         """Give it jobs."""
 
-    def let_go(self) -> dict[Path, str]:
+    def released(self) -> dict[Path, str]:
         """Return the jobs that it is done with, however that went, each with its word on it."""
 
     def cancel(self, folders: Iterable[Path]) -> None:
@@ -76,7 +76,7 @@ class RayEngine:
         for folder in folders:
             self._tasks[self._task.remote(self._job, str(folder))] = folder
 
-    def let_go(self) -> dict[Path, str]:
+    def released(self) -> dict[Path, str]:
         """Return the tasks that are over."""
         if not self._tasks:
             return {}
@@ -120,7 +120,7 @@ class SubmititEngine:
         for folder in folders:
             self._jobs[folder] = self._executor.submit(self._job, str(folder))
 
-    def let_go(self) -> dict[Path, str]:
+    def released(self) -> dict[Path, str]:
         """Return the jobs whose process is gone."""
         over = [folder for folder, job in self._jobs.items() if job.done()]
         logs = {folder: self._jobs.pop(folder).paths.stderr for folder in over}
@@ -167,8 +167,8 @@ class SlurmEngine:
         parts = [folders[i : i + LARGEST_ARRAY] for i in range(0, len(folders), LARGEST_ARRAY)]
         for number, part in enumerate(parts):
             at_once = self._at_once or len(folders)
-            share = at_once // len(parts) + (number < at_once % len(parts))
-            self._executor.update_parameters(**self._parameters(max(1, share)))
+            fraction = at_once // len(parts) + (number < at_once % len(parts))
+            self._executor.update_parameters(**self._parameters(max(1, fraction)))
             jobs = self._executor.map_array(self._job, [str(folder) for folder in part])
             self._ids |= {f: str(job.job_id) for f, job in zip(part, jobs, strict=True)}
             for job in jobs:
@@ -176,7 +176,7 @@ class SlurmEngine:
             ids = {folder.name: number for folder, number in self._ids.items()}
             write_json(self._folder / SUBMITTED, {**self._known(), **ids})
 
-    def let_go(self) -> dict[Path, str]:
+    def released(self) -> dict[Path, str]:
         """Return the jobs that Slurm's accounting calls over; it is asked at most every minute."""
         if self._ids:
             self._watcher.update_if_long_enough("standard")

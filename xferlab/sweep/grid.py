@@ -10,7 +10,7 @@ from typing import Any
 from xferlab.config.overrides import as_word, key_of
 from xferlab.config.schema import SweepConfig
 from xferlab.errors import ConfigError, did_you_mean
-from xferlab.sweep.distributions import read_draws, values_of
+from xferlab.sweep.distributions import read_distributions, values_of
 
 Point = list[str]
 """Override words that are set together."""
@@ -82,11 +82,11 @@ def _random(part: Mapping[str, Any]) -> list[list[Point]]:
             where="sweep.random",
             fix="random: {count: 20, seed: 0, draw: ...}",
         )
-    draws = read_draws(draw, "sweep.random.draw")
+    distributions = read_distributions(draw, "sweep.random.draw")
     points = []
     for number in range(count):
-        chances = {each.key: random.Random(f"{seed}/{number}/{each.key}") for each in draws}
-        points.append([each.word(each.sample(chances[each.key])) for each in draws])
+        chances = {each.key: random.Random(f"{seed}/{number}/{each.key}") for each in distributions}
+        points.append([each.word(each.sample(chances[each.key])) for each in distributions])
     return [points]
 
 

@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 
 from xferlab.config.overrides import as_word, parse_overrides
 from xferlab.config.schema import SweepConfig
-from xferlab.sweep.console import watch_jobs
+from xferlab.sweep.console import console_for
 from xferlab.sweep.job_state import DONE, state_of
 from xferlab.sweep.local_pool import Pool, Watch, worker_command
 from xferlab.sweep.manifest import PLAN, read_plan
@@ -35,13 +35,13 @@ every Hydra program of the environment, so ours are known by that name in this p
 
 
 def publish_sweeper(search: Search | None = None) -> None:
-    """Offer ``hydra/sweeper=frozen`` and ``hydra/launcher=local`` to this process alone.
+    """Offer ``hydra/sweeper=manifest`` and ``hydra/launcher=local`` to this process alone.
 
     Args:
         search: what finds the jobs; None for those of the sweep's plan.
     """
-    FrozenSweeper.search = search
-    offer(FrozenSweeper, LocalLauncher)
+    ManifestSweeper.search = search
+    offer(ManifestSweeper, LocalLauncher)
 
 
 def offer(*classes: type[Plugin]) -> None:
@@ -52,7 +52,7 @@ def offer(*classes: type[Plugin]) -> None:
         plugins.class_name_to_class[f"{NAMESPACE}.{plugin.__name__}"] = plugin
 
 
-class FrozenSweeper(Sweeper):
+class ManifestSweeper(Sweeper):
     """Hands the unfinished jobs of ``hydra.sweep.dir``'s plan to the launcher, or a search's.
 
     Attributes:
@@ -119,18 +119,18 @@ class LocalLauncher(Launcher):
         """Run the jobs and return where; what each gave, or its failure, is in its folder."""
         folders = [folder_of(words) for words in job_overrides]
         places = self._places()
-        with watch_jobs(folders, len(places)) as watch:
+        with console_for(folders, len(places)) as watch:
             self._pool(watch).run(folders)
         return [JobReturn(status=JobStatus.COMPLETED, working_dir=str(f)) for f in folders]
 
     def run_search(self, search: Search) -> None:
         """Run the jobs of a search as it finds them."""
         places = len(self._places())
-        with watch_jobs([search.folder / PLAN], places, total=search.left) as watch:
+        with console_for([search.folder / PLAN], places, total=search.left) as watch:
             run_here(search, self._pool, places, watch)
 
     def _places(self) -> list[dict[str, str]]:
-        return seats(self.sweep.workers, self.sweep.gpus, self.sweep.threads)
+        return slots(self.sweep.workers, self.sweep.gpus, self.sweep.threads)
 
     def _pool(self, watch: Watch) -> Pool:
         return Pool(
@@ -142,7 +142,7 @@ class LocalLauncher(Launcher):
         )
 
 
-def seats(
+def slots(
     workers: int | None, gpus: Sequence[str], threads: int | None = None
 ) -> list[dict[str, str]]:
     """Return the environment of each worker.
@@ -155,8 +155,8 @@ def seats(
     names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
     shared = dict.fromkeys(names, str(threads)) if threads else {}
     return [
-        {**shared, **({"CUDA_VISIBLE_DEVICES": str(gpus[seat])} if gpus else {})}
-        for seat in range(count)
+        {**shared, **({"CUDA_VISIBLE_DEVICES": str(gpus[slot])} if gpus else {})}
+        for slot in range(count)
     ]
 
 

@@ -23,7 +23,7 @@ from omegaconf import DictConfig
 
 from xferlab.config.schema import SweepConfig
 from xferlab.errors import ConfigError, did_you_mean
-from xferlab.sweep.console import watch_jobs
+from xferlab.sweep.console import console_for
 from xferlab.sweep.engine_settings import (
     KEY,
     RaySettings,
@@ -41,7 +41,7 @@ from xferlab.sweep.engines import (
 )
 from xferlab.sweep.hydra_plugins import folder_of, offer
 from xferlab.sweep.node_runner import JobOnNode
-from xferlab.sweep.remote_jobs import Follower
+from xferlab.sweep.remote_jobs import RemoteJobMonitor
 from xferlab.validation import build_typed, plain
 
 COMMAND = ("-m", "xferlab.sweep.worker", "--tied")
@@ -92,8 +92,8 @@ class EngineLauncher(Launcher):
         """Run the jobs and return where; what each gave, or its failure, is in its folder."""
         folders = [folder_of(words) for words in job_overrides]
         engine = self.engine(folders[0].parent)
-        with watch_jobs(folders, self.sweep.workers or len(folders)) as watch:
-            Follower(engine, watch, fail_fast=self.sweep.fail_fast).run(folders)
+        with console_for(folders, self.sweep.workers or len(folders)) as watch:
+            RemoteJobMonitor(engine, watch, fail_fast=self.sweep.fail_fast).run(folders)
         return [JobReturn(status=JobStatus.COMPLETED, working_dir=str(f)) for f in folders]
 
     def job(self, environment: dict[str, str | None]) -> JobOnNode:

@@ -72,7 +72,7 @@ class Watch(Protocol):
 class _Running:
     folder: Path
     process: subprocess.Popen[bytes]
-    seat: Mapping[str, str]
+    slot: Mapping[str, str]
     before: Mapping[str, Any]
     since: float = field(default_factory=time.monotonic)
     told: int = 0  # signals, because it is late
@@ -98,7 +98,7 @@ class Pool:
     def __init__(
         self,
         command: Command,
-        seats: Sequence[Mapping[str, str]],
+        slots: Sequence[Mapping[str, str]],
         watch: Watch,
         *,
         fail_fast: bool = False,
@@ -106,7 +106,7 @@ class Pool:
     ) -> None:
         self._command, self._watch, self._fail_fast = command, watch, fail_fast
         self._time_limit = math.inf if time_limit is None else time_limit
-        self._free = list(seats)
+        self._free = list(slots)
         self._running: list[_Running] = []
         self._stopped: list[int] = []
 
@@ -122,7 +122,7 @@ class Pool:
         with handled(STOPPING, self._pass_on):
             try:
                 while queue or self._running:
-                    self._fill_seats(queue)
+                    self._fill_slots(queue)
                     self._watch.look([each.folder for each in self._running])
                     time.sleep(LOOK_SECONDS)
                     self._end_late_ones()
@@ -141,7 +141,7 @@ class Pool:
         """Whether a signal came: no further job starts."""
         return bool(self._stopped)
 
-    def _fill_seats(self, queue: deque[Path]) -> None:
+    def _fill_slots(self, queue: deque[Path]) -> None:
         """Start jobs while there are seats; one that another process has goes to the back."""
         for _ in range(len(queue)):
             if not self._free or self._stopped:
@@ -155,17 +155,17 @@ class Pool:
                 self._start(folder, state.record)
 
     def _start(self, folder: Path, before: Mapping[str, Any]) -> None:
-        seat = self._free.pop(0)
+        slot = self._free.pop(0)
         with (folder / "output.txt").open("ab") as output:
             process = subprocess.Popen(
                 self._command(folder),
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **seat},
+                env={**os.environ, **slot},
                 start_new_session=True,  # Ctrl-C reaches it through us, once
             )
-        self._running.append(_Running(folder, process, seat, before))
+        self._running.append(_Running(folder, process, slot, before))
         self._watch.started(folder)
 
     def _collect(self, queue: deque[Path]) -> Iterator[bool]:
@@ -175,12 +175,12 @@ class Pool:
         """
         for each in [each for each in self._running if each.process.poll() is not None]:
             self._running.remove(each)
-            self._free.append(each.seat)
+            self._free.append(each.slot)
             if each.process.stdin:
                 each.process.stdin.close()
             limit = self._time_limit if each.told else None
             code = each.process.returncode
-            state = settle(each.folder, code, bool(self._stopped), limit, each.before)
+            state = finalize(each.folder, code, bool(self._stopped), limit, each.before)
             if state.status == RUNNING:
                 queue.append(each.folder)
                 continue
@@ -208,7 +208,7 @@ class Pool:
             each.process.send_signal(number if len(self._stopped) == 1 else signal.SIGKILL)
 
 
-def settle(
+def finalize(
     folder: Path,
     code: int,
     asked: bool = False,

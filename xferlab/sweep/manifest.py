@@ -17,7 +17,7 @@ from xferlab.config.recipe import Recipe, read_plain
 from xferlab.errors import RunError, XferlabError, printable
 from xferlab.io.atomic import write_json
 from xferlab.io.records import read_record
-from xferlab.runs.checkpoints import delete_snapshots
+from xferlab.runs.checkpoints import delete_checkpoints
 from xferlab.runs.inputs import FILE as INPUTS
 from xferlab.runs.inputs import InputsReader, changed_since, file_of, inputs_of
 from xferlab.runs.metadata import RUN_ID
@@ -105,7 +105,7 @@ def freeze(plan: Plan, folder: Path, command: Iterable[str]) -> list[str]:
     jobs = {job["run_id"]: job["words"] for job in earlier["jobs"]}
     for job in plan.jobs:
         if job.run_id in jobs:
-            changed.update(freeze_again(job, folder / job.run_id, reader))
+            changed.update(rewrite_manifest(job, folder / job.run_id, reader))
         else:
             _freeze_job(job_record(job, reader), folder / job.run_id)
     jobs |= {job.run_id: list(job.words) for job in plan.jobs}
@@ -141,7 +141,7 @@ def _freeze_job(record: dict[str, Any], job: Path) -> None:
     (job / JOB).write_text(json.dumps(record), encoding="utf-8")
 
 
-def freeze_again(job: Job, folder: Path, reader: InputsReader) -> list[str]:
+def rewrite_manifest(job: Job, folder: Path, reader: InputsReader) -> list[str]:
     """Freeze a job of an earlier command as it is now; return what has changed since.
 
     One that is at work stays as it is, and one that is done if nothing has changed. What was
@@ -181,7 +181,7 @@ def set_aside(folder: Path) -> None:
 
 def forget_progress(folder: Path) -> None:
     """Delete what a job would be continued from, and what says of which content that was."""
-    delete_snapshots(folder / "checkpoints")
+    delete_checkpoints(folder / "checkpoints")
     for name in (INPUTS, "run.json"):
         (folder / name).unlink(missing_ok=True)
 
@@ -219,7 +219,7 @@ def changed_plugins(plan: Plan, folder: Path) -> list[str]:
     return sorted({name for names in changed.values() for name in names})
 
 
-def frozen_recipe(folder: Path) -> Recipe:
+def manifest_recipe(folder: Path) -> Recipe:
     """Return the recipe of a frozen job.
 
     Raises:

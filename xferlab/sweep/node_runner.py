@@ -16,7 +16,7 @@ from typing import Any
 from xferlab.runs.metadata import write_status
 from xferlab.runs.signals import LIMITS, handled
 from xferlab.sweep.job_state import DONE, is_taken, state_of
-from xferlab.sweep.local_pool import settle
+from xferlab.sweep.local_pool import finalize
 
 LOOK_SECONDS = 0.2
 WAIT_SECONDS = 2.0
@@ -60,7 +60,7 @@ class JobOnNode:
                     time.sleep(LOOK_SECONDS)
             finally:  # an engine stops by an exception: KeyboardInterrupt, SystemExit
                 code = self._stopped(signal.SIGTERM)
-                _settle(job, code, before)
+                _finalize(job, code, before)
         return code
 
     def checkpoint(self, folder: str) -> Any:
@@ -105,9 +105,9 @@ class JobOnNode:
             self._process.send_signal(number)
 
 
-def _settle(folder: Path, code: int, before: Mapping[str, Any]) -> None:
+def _finalize(folder: Path, code: int, before: Mapping[str, Any]) -> None:
     """Write down what a job could not: also that a scheduler's signal came before it listened."""
     if -code in LIMITS and state_of(folder).status != "preempted":
         write_status(folder, "preempted")
     else:
-        settle(folder, code, before=before)
+        finalize(folder, code, before=before)

@@ -96,7 +96,10 @@ def plan_sweep(words: Sequence[str], config_name: str = "config") -> Plan:
         else:
             search = plan_search(sweep.search, common, axes, composer)
             refuse_written_storage(search.settings.storage, settings)
-            chosen, swept = [*settings, *search.first_words], [draw.key for draw in search.draws]
+            chosen, swept = (
+                [*settings, *search.first_words],
+                [draw.key for draw in search.distributions],
+            )
     return Plan(
         words=tuple(words),
         jobs=tuple(jobs.values()),
@@ -193,7 +196,7 @@ def _all_axes(
 
 def _engine(words: Sequence[str], launcher: str) -> list[str]:
     """Return the words that choose our sweeper, and our launcher unless another was chosen."""
-    engine = ["hydra/sweeper=frozen"]
+    engine = ["hydra/sweeper=manifest"]
     typed = any(key_of(word) == "hydra/launcher" for word in words)
     if not typed and launcher.endswith(".BasicLauncher"):
         engine.append("hydra/launcher=local")

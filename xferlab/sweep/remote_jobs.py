@@ -45,7 +45,7 @@ class _Away:
     over: float | None = None
 
 
-class Follower:
+class RemoteJobMonitor:
     """Gives an engine the jobs that have not finished and tells how each gets on.
 
     A job's ``status.json`` is believed, an engine only where there is none: it calls a job done
@@ -77,11 +77,11 @@ class Follower:
             while (queue or self._away) and time.monotonic() < until:
                 self._submit(queue)
                 began = time.monotonic()
-                failed = any(self._look())
+                failed = any(self._refresh())
                 taken = time.monotonic() - began
                 if (failed and self._fail_fast) or self._stopped:
                     queue.clear()
-                    until = min(until, self._take_back())
+                    until = min(until, self._requeue())
                 time.sleep(min(max(LOOK_SECONDS, LOOKING_SHARE * taken), LONGEST_PAUSE))
         if self._stopped:
             raise SweepStopped(self._stopped[0])
@@ -104,9 +104,9 @@ class Follower:
             self._away |= {folder: _Away(_written(folder)) for folder in ready}
             self._engine.submit(ready)
 
-    def _look(self) -> Iterator[bool]:
+    def _refresh(self) -> Iterator[bool]:
         """Look at every job once; yield for each that has ended whether it failed."""
-        for folder, word in self._engine.let_go().items():
+        for folder, word in self._engine.released().items():
             if folder in self._away:
                 self._away[folder].over, self._away[folder].word = time.monotonic(), word
         running = []
@@ -165,7 +165,7 @@ class Follower:
             write_status(folder, "failed", error=error.what)
         return state_of(folder)
 
-    def _take_back(self) -> float:
+    def _requeue(self) -> float:
         """Take the jobs back, once; return when they have had time to end."""
         if not self._cancelled:
             self._cancelled = True

@@ -23,7 +23,7 @@ from xferlab.runs.outside_paths import flat_words, refuse_places_outside
 from xferlab.runs.signals import Interrupted, StopRequest
 from xferlab.sweep.job_state import FINISHED, state_of
 from xferlab.sweep.local_pool import SAY_WHERE
-from xferlab.sweep.manifest import frozen_recipe, read_job
+from xferlab.sweep.manifest import manifest_recipe, read_job
 
 log = logging.getLogger("xferlab")
 
@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None, typed: Sequence[str] = ()) -> int:
     _log_to(words.folder / "train.log")
     try:
         with StopRequest():  # also where the shell had switched a signal off
-            run_frozen(words.folder)
+            run_planned_job(words.folder)
     except Interrupted as e:
         return e.exit_code
     except Exception as e:  # noqa: BLE001 - a plugin may raise anything
@@ -82,11 +82,11 @@ def recover_job(folder: Path, typed: Sequence[str]) -> int:
     return main([str(folder)], typed)
 
 
-def run_frozen(folder: Path) -> float | None:
+def run_planned_job(folder: Path) -> float | None:
     """Train the frozen job in ``folder``; a failure is told in its folder, and raised."""
     load_plugins(Path.cwd())
     try:
-        recipe = frozen_recipe(folder)
+        recipe = manifest_recipe(folder)
     except XferlabError as e:
         if state_of(folder).status != FINISHED:  # what is done stays done
             write_error(folder, e)

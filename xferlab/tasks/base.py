@@ -9,13 +9,13 @@ from enum import Enum
 class Task(Enum):
     """What a row asks for."""
 
-    one_label = "one_label"
+    single_label = "single_label"
     multi_label = "multi_label"
     regression = "regression"
-    tagging = "tagging"
+    token_classification = "token_classification"
 
 
-class Emits(Enum):
+class OutputKind(Enum):
     """What a model's outputs mean."""
 
     logits = "logits"
@@ -26,22 +26,23 @@ class Emits(Enum):
 class LabelKind(Enum):
     """How labels are written down.
 
-    ``integer`` (batch,) int32; ``one_hot`` and ``multi_hot`` (batch, classes) float32; ``real``
-    (batch,) float32; ``tags`` (batch, length) int32 with -1 where there is nothing to learn.
+    ``class_index`` (batch,) int32; ``one_hot`` and ``multi_hot`` (batch, classes) float32;
+    ``float`` (batch,) float32; ``token_tags`` (batch, length) int32 with -1 where
+    there is nothing to learn.
     """
 
-    integer = "integer"
+    class_index = "class_index"
     one_hot = "one_hot"
     multi_hot = "multi_hot"
-    real = "real"
-    tags = "tags"
+    float = "float"
+    token_tags = "token_tags"
 
 
 LABELS_OF_TASK = {
-    Task.one_label: LabelKind.integer,
+    Task.single_label: LabelKind.class_index,
     Task.multi_label: LabelKind.multi_hot,
-    Task.regression: LabelKind.real,
-    Task.tagging: LabelKind.tags,
+    Task.regression: LabelKind.float,
+    Task.token_classification: LabelKind.token_tags,
 }
 
 
@@ -65,7 +66,7 @@ class TaskSpec:
     max_length: int
     has_pairs: bool = False
     class_counts: tuple[int, ...] = ()
-    emits: Emits = Emits.logits
+    output_kind: OutputKind = OutputKind.logits
 
     @property
     def num_classes(self) -> int:
@@ -78,9 +79,9 @@ class TaskSpec:
         return self.num_classes or 1
 
     @property
-    def head_emits(self) -> Emits:
+    def head_output_kind(self) -> OutputKind:
         """What a head without activation emits for this task."""
-        return Emits.values if self.task is Task.regression else Emits.logits
+        return OutputKind.values if self.task is Task.regression else OutputKind.logits
 
     @property
     def label_kind(self) -> LabelKind:
@@ -89,7 +90,7 @@ class TaskSpec:
 
 
 @dataclass(frozen=True)
-class Takes:
+class Accepts:
     """What a loss or a metric can be fed with; anything else is refused before training.
 
     Attributes:
@@ -97,5 +98,5 @@ class Takes:
         labels: which kinds of label.
     """
 
-    outputs: tuple[Emits, ...]
+    outputs: tuple[OutputKind, ...]
     labels: tuple[LabelKind, ...]

@@ -21,9 +21,15 @@ from xferlab.validation import defaults_of
 
 OWN_WAYS = {
     "use_ema": ("averages weights that no score is of", ""),
-    "clipnorm": ("replaces train.clip_norm", "; train.clip_norm clips the global norm"),
-    "clipvalue": ("train.clip_norm leaves without effect", "; train.clip_norm clips the norm"),
-    "gradient_accumulation_steps": ("is train.accumulate's part", "; set train.accumulate"),
+    "clipnorm": ("replaces train.max_grad_norm", "; train.max_grad_norm clips the global norm"),
+    "clipvalue": (
+        "train.max_grad_norm leaves without effect",
+        "; train.max_grad_norm clips the norm",
+    ),
+    "gradient_accumulation_steps": (
+        "is train.gradient_accumulation_steps's part",
+        "; set train.gradient_accumulation_steps",
+    ),
 }
 """What a Keras optimizer can be built with and may not be here: why not, and what instead."""
 
@@ -89,7 +95,7 @@ def assemble(recipe: Recipe, data: TextData, micro_batches: int = 1) -> Experime
     """
     train = recipe.train
     model = _built("model", recipe.model.build, data.spec)
-    spec = dataclasses.replace(data.spec, emits=model.emits)
+    spec = dataclasses.replace(data.spec, output_kind=model.output_kind)
     refuse_misfits(recipe, spec)
     encodings = {
         name: encode_cached(model.tokenizer, split, spec.max_length)
@@ -138,18 +144,18 @@ def length_of_run(train: TrainConfig, steps_per_epoch: int) -> tuple[int, Budget
     >>> length_of_run(TrainConfig(max_steps=7, accumulate=2), steps_per_epoch=10)
     (14, Budget(epochs=2, steps_per_epoch=5, total_steps=7))
     """
-    updates = max(1, steps_per_epoch // train.accumulate)
+    updates = max(1, steps_per_epoch // train.gradient_accumulation_steps)
     total = train.epochs_of(updates) * steps_per_epoch
     if train.max_steps is not None:
-        total = train.max_steps * train.accumulate
-    if total < train.accumulate:
+        total = train.max_steps * train.gradient_accumulation_steps
+    if total < train.gradient_accumulation_steps:
         raise ConfigError(
             f"the run has {total} batches, fewer than one optimizer step takes",
-            where="train.accumulate",
-            fix=f"train.accumulate={total}, or train.batch_size smaller",
+            where="train.gradient_accumulation_steps",
+            fix=f"train.gradient_accumulation_steps={total}, or train.batch_size smaller",
         )
     epochs = -(-total // steps_per_epoch)  # ceil: the last epoch may be cut short
-    return total, Budget(epochs, updates, total // train.accumulate)
+    return total, Budget(epochs, updates, total // train.gradient_accumulation_steps)
 
 
 def _apply(recipe: Recipe, model: TextModel, budget: Budget) -> TransferPlan:
@@ -174,12 +180,12 @@ def _apply(recipe: Recipe, model: TextModel, budget: Budget) -> TransferPlan:
 def _optimizer(recipe: Recipe, learning_rate: Any, network: Any) -> Any:
     """Build the optimizer and give it the run's clipping and accumulation."""
     _refuse_idle_names(recipe.optimizer, network)
-    learning_rate = per_update(learning_rate, recipe.train.accumulate)
+    learning_rate = per_update(learning_rate, recipe.train.gradient_accumulation_steps)
     optimizer = _built("optimizer", recipe.optimizer.build, learning_rate)
     _refuse_own_ways(optimizer)
-    optimizer.global_clipnorm = recipe.train.clip_norm
-    if recipe.train.accumulate > 1:
-        optimizer.gradient_accumulation_steps = recipe.train.accumulate
+    optimizer.global_clipnorm = recipe.train.max_grad_norm
+    if recipe.train.gradient_accumulation_steps > 1:
+        optimizer.gradient_accumulation_steps = recipe.train.gradient_accumulation_steps
     return optimizer
 
 

@@ -12,9 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from xferlab.config.schema import Interval
 from xferlab.errors import RunError
-from xferlab.runs.checkpoints import Snapshot, delete_weights, newest_snapshot, write_snapshot
+from xferlab.runs.checkpoints import (
+    TrainingCheckpoint,
+    delete_weights,
+    latest_checkpoint,
+    write_checkpoint,
+)
 from xferlab.runs.signals import StopRequest
-from xferlab.training.events import Diverged, Listener, Position, Saver
+from xferlab.training.events import Callback, Checkpointer, Diverged, TrainState
 from xferlab.training.random_state import random_state, set_random_state
 
 if TYPE_CHECKING:
@@ -37,22 +42,22 @@ STATE_SHAPE = {
     "listeners": {
         "TensorBoardLog?": {"*": range(2**62)},
         "HistoryFile?": {"rows": [{"*": float}]},
-        "BestKeeper?": {
+        "BestWeights?": {
             "best": (float, None),
             "best_epoch": (int, None),
             "better_epoch?": (int, None),
             "validation": {"*": float},
         },
-        "RateFollower?": {"values": [float]},
+        "ReactiveLearningRate?": {"values": [float]},
         "*": dict,
     },
     "random": {"python": list, "numpy": list, "keras": [int]},
-    "made_on": dict,
+    "environment_fingerprint": dict,
 }
 """What is no array in a snapshot, see ``records.Shape``."""
 
 
-class Checkpoints(Saver):
+class FolderCheckpointer(Checkpointer):
     """Saves a run's whole state into its folder, and gives the newest one back.
 
     Args:
@@ -60,68 +65,73 @@ class Checkpoints(Saver):
         listeners: they are told what they remembered, at once.
         interval: how often to save.
         accumulate: batches an optimizer step.
-        made_on: what the exactness of a resume depends on: versions, processor, threads.
+        environment_fingerprint: what the exactness of a resume depends on:
+            versions, processor, threads.
         stop: who may ask to stop.
     """
 
     def __init__(
         self,
         folder: Path,
-        listeners: Sequence[Listener],
+        callbacks: Sequence[Callback],
         interval: Interval,
-        accumulate: int,
-        made_on: Mapping[str, Any],
+        gradient_accumulation_steps: int,
+        environment_fingerprint: Mapping[str, Any],
         stop: StopRequest,
     ) -> None:
-        self._folder, self._listeners, self._stop = folder, listeners, stop
-        self._interval, self._accumulate, self._made_on = interval, accumulate, made_on
+        self._folder, self._listeners, self._stop = folder, callbacks, stop
+        self._interval, self._accumulate, self._environment = (
+            interval,
+            gradient_accumulation_steps,
+            environment_fingerprint,
+        )
         self._saved_at, self._cost = time.monotonic(), 0.0
-        self._snapshot = newest_snapshot(folder / "checkpoints", STATE_SHAPE)
-        if self._snapshot is None:
+        self._checkpoint = latest_checkpoint(folder / "checkpoints", STATE_SHAPE)
+        if self._checkpoint is None:
             delete_weights(folder / "checkpoints")
         else:
-            self.start = Position(**self._snapshot.state["position"])
-            self._remind(self._snapshot)
+            self.start = TrainState(**self._checkpoint.state["position"])
+            self._remind(self._checkpoint)
 
-    def _remind(self, snapshot: Snapshot) -> None:
+    def _remind(self, checkpoint: TrainingCheckpoint) -> None:
         """Give the listeners their memory and files, and report where the run resumes."""
-        snapshot.put_back_files()
-        for listener in self._listeners:
-            listener.restore(snapshot.state["listeners"].get(type(listener).__name__, {}))
-        log.info("goes on    after batch %d, from %s", self.start.batch, snapshot.folder.name)
-        before = snapshot.state["made_on"]
-        changed = [key for key in self._made_on if before.get(key) != self._made_on[key]]
+        checkpoint.restore_files()
+        for callback in self._listeners:
+            callback.restore(checkpoint.state["listeners"].get(type(callback).__name__, {}))
+        log.info("goes on    after batch %d, from %s", self.start.batch, checkpoint.folder.name)
+        before = checkpoint.state["environment_fingerprint"]
+        changed = [key for key in self._environment if before.get(key) != self._environment[key]]
         if changed:
             log.warning(
                 "note       %s changed since (%s): the last digits of the results may differ",
                 ", ".join(changed),
-                ", ".join(f"{before.get(key)}, now {self._made_on[key]}" for key in changed),
+                ", ".join(f"{before.get(key)}, now {self._environment[key]}" for key in changed),
             )
 
     def restore(self, network: Any) -> None:
         """Assign every variable's value at ``start``, and set the random generators."""
-        if self._snapshot is None:
+        if self._checkpoint is None:
             return
-        variables, arrays = _variables(network), self._snapshot.arrays()
+        variables, arrays = _variables(network), self._checkpoint.arrays()
         if variables.keys() != arrays.keys():
             odd = min(variables.keys() ^ arrays.keys())
             raise RunError(
                 f"this checkpoint is of another network: '{odd}' is only in one of the two",
-                where=str(self._snapshot.folder),
+                where=str(self._checkpoint.folder),
                 fix="begin anew with --force, or take the plugin back to what it was",
             )
         for name, variable in variables.items():
             variable.assign(arrays[name])
-        set_random_state(self._snapshot.state["random"])
+        set_random_state(self._checkpoint.state["random"])
 
-    def after_step(self, network: Any, position: Position) -> None:
+    def after_step(self, network: Any, position: TrainState) -> None:
         """Save if it is time or if somebody has asked to stop."""
         asked = self._stop.number is not None
         if asked or self._is_due(network, position):
             self._save(network, position)
         self._stop.obey()
 
-    def after_epoch(self, network: Any, position: Position) -> None:
+    def after_epoch(self, network: Any, position: TrainState) -> None:
         """Save unless it is never wanted, or the epoch so short that it would cost too much."""
         asked = self._stop.number is not None
         wanted = self._interval != Interval()
@@ -130,7 +140,7 @@ class Checkpoints(Saver):
         self._stop.obey()
 
     @contextmanager
-    def scoring(self, network: Any, position: Position) -> Iterator[None]:
+    def scoring(self, network: Any, position: TrainState) -> Iterator[None]:
         """Let the body be interrupted at once: what was trained is saved first."""
         self._refuse_vanished()
         try:
@@ -140,7 +150,7 @@ class Checkpoints(Saver):
             self._save(network, position)
             raise
 
-    def _is_due(self, network: Any, position: Position) -> bool:
+    def _is_due(self, network: Any, position: TrainState) -> bool:
         if self._interval.steps is not None:
             return position.batch % (self._interval.steps * self._accumulate) == 0
         if self._interval.seconds is None:
@@ -159,7 +169,7 @@ class Checkpoints(Saver):
             self._cost /= BYTES_A_SECOND
         return self._cost
 
-    def _save(self, network: Any, position: Position) -> None:
+    def _save(self, network: Any, position: TrainState) -> None:
         self._refuse_vanished()
         began = time.monotonic()
         arrays = {name: _array(variable) for name, variable in _variables(network).items()}
@@ -168,11 +178,11 @@ class Checkpoints(Saver):
             "position": asdict(position),
             "listeners": {type(one).__name__: one.state() for one in self._listeners},
             "random": random_state(),
-            "made_on": dict(self._made_on),
+            "environment_fingerprint": dict(self._environment),
         }
         name = f"step-{position.batch:08d}-{position.scored:05d}"
-        files = [path for listener in self._listeners for path in listener.files()]
-        write_snapshot(self._folder / "checkpoints", name, arrays, state, files)
+        files = [path for callback in self._listeners for path in callback.files()]
+        write_checkpoint(self._folder / "checkpoints", name, arrays, state, files)
         self._saved_at = time.monotonic()
         self._cost = self._saved_at - began
 
@@ -210,7 +220,7 @@ def _count(shape: Sequence[int]) -> int:
     return prod(shape)
 
 
-def _refuse_not_finite(arrays: Mapping[str, np.ndarray], position: Position) -> None:
+def _refuse_not_finite(arrays: Mapping[str, np.ndarray], position: TrainState) -> None:
     """A checkpoint with a weight that is no number would replace a good one."""
     import numpy as np
 
@@ -219,5 +229,6 @@ def _refuse_not_finite(arrays: Mapping[str, np.ndarray], position: Position) -> 
             raise Diverged(
                 f"a weight is not a finite number after batch {position.batch}",
                 where="optimizer.lr",
-                fix="lower optimizer.lr, or keep train.clip_norm; the checkpoint before is kept",
+                fix="lower optimizer.lr, or keep train.max_grad_norm;"
+                " the checkpoint before is kept",
             )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import Encoding
 from xferlab.data.batching import batch_arrays, begins_word, evaluation_batches
-from xferlab.functional.unseen_words import answer_unread, read_alone
+from xferlab.functional.unseen_words import predict_unseen, seen_only
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,7 +94,7 @@ class Forward:
         if self._outside is None:
             wanted[unread] = -1
         elif unread.any():
-            answer_unread(found, unread, self._outside)
+            predict_unseen(found, unread, self._outside)
         return wanted, found
 
     def _filled(self, labels: Any, classes: int) -> np.ndarray:
@@ -144,7 +144,7 @@ def scores(
         labels: as the task's label kind says, (rows, ...).
         outputs: float32 (rows, num_outputs), for tagging (rows, length, num_outputs).
     """
-    values = {"loss": float(loss(*read_alone(labels, outputs)))}
+    values = {"loss": float(loss(*seen_only(labels, outputs)))}
     for name, metric in metrics.items():
         pair = taken_by(metric, labels, outputs)
         if hasattr(metric, "update_state"):
@@ -162,5 +162,5 @@ def taken_by(metric: Any, labels: Any, outputs: Any) -> tuple[Any, Any]:
     Such a metric says so with ``rates_sureness = True``.
     """
     if getattr(metric, "rates_sureness", False):
-        return read_alone(labels, outputs)
+        return seen_only(labels, outputs)
     return labels, outputs

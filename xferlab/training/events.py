@@ -50,7 +50,7 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class Position:
+class TrainState:
     """Where a run stands between two training batches.
 
     Attributes:
@@ -70,7 +70,7 @@ class Position:
     stopped: bool = False
 
 
-class Listener:
+class Callback:
     """Follows a run; everything that logs, prints or keeps weights is one.
 
     What a listener remembers from one epoch to the next has to be in its ``state``, or a resumed
@@ -99,24 +99,24 @@ class Listener:
         return []
 
 
-class Saver:
+class Checkpointer:
     """Keeps the state of a run between two steps, and gives it back; this one keeps nothing.
 
     Attributes:
         start: where the run begins or goes on.
     """
 
-    start = Position()
+    start = TrainState()
 
     def restore(self, network: Any) -> None:
         """Give a compiled network, its optimizer and its metrics the state at ``start``."""
 
-    def after_step(self, network: Any, position: Position) -> None:
+    def after_step(self, network: Any, position: TrainState) -> None:
         """Save if it is time; raise Interrupted if somebody has asked to stop."""
 
-    def scoring(self, network: Any, position: Position) -> AbstractContextManager[None]:
+    def scoring(self, network: Any, position: TrainState) -> AbstractContextManager[None]:
         """Let the body be interrupted at once; ``position`` is saved then."""
         return nullcontext()
 
-    def after_epoch(self, network: Any, position: Position) -> None:
+    def after_epoch(self, network: Any, position: TrainState) -> None:
         """Save if it is time; raise Interrupted if somebody has asked to stop."""

@@ -18,7 +18,7 @@ from xferlab.contracts import Phase, TextModel, TransferPlan
 from xferlab.data.batching import Batch, batch_arrays
 from xferlab.training.assemble import Experiment
 from xferlab.training.evaluation import input_names, inputs_of_any_shape
-from xferlab.training.events import Diverged, Epoch, Listener, Position, Saver, Step
+from xferlab.training.events import Callback, Checkpointer, Diverged, Epoch, Step, TrainState
 from xferlab.training.micro_batches import split_step
 from xferlab.training.optimizer_extensions import clip_densely, scale_rates
 
@@ -64,26 +64,28 @@ def segments(
         epoch += phase.epochs
 
 
-def fit(experiment: Experiment, listeners: Sequence[Listener], saver: Saver | None = None) -> None:
+def fit(
+    experiment: Experiment, callbacks: Sequence[Callback], checkpointer: Checkpointer | None = None
+) -> None:
     """Train all phases from where ``saver`` stands; the listeners see every step and epoch."""
-    saver = saver or Saver()
+    checkpointer = checkpointer or Checkpointer()
     network, optimizer = experiment.model.network, experiment.optimizer
     per_epoch, phases = experiment.batches.steps_per_epoch, experiment.plan.phases
-    _thaw(experiment)
+    unfreeze(experiment)
     optimizer.build(network.trainable_variables)
     clip_densely(optimizer)
     scale_rates(optimizer, experiment.model, experiment.plan.rates)
     network.stop_training = False
-    teller, phase = Teller(experiment, listeners, saver), None
-    if saver.start.batch:
-        phase = phase_of(phases, (saver.start.batch - 1) // per_epoch)
+    loop, phase = TrainingLoop(experiment, callbacks, checkpointer), None
+    if checkpointer.start.batch:
+        phase = phase_of(phases, (checkpointer.start.batch - 1) // per_epoch)
         _compile(experiment, phase)
         _make_metrics(experiment)
-        saver.restore(network)
-        if teller.owes_scores:
-            teller.end_epoch(network, network.get_metrics_result())
-    for segment in segments(phases, per_epoch, experiment.total_batches, teller.batch):
-        if teller.stopped:
+        checkpointer.restore(network)
+        if loop.owes_scores:
+            loop.end_epoch(network, network.get_metrics_result())
+    for segment in segments(phases, per_epoch, experiment.total_batches, loop.batch):
+        if loop.stopped:
             break
         if segment.phase != phase:
             phase = segment.phase
@@ -93,7 +95,7 @@ def fit(experiment: Experiment, listeners: Sequence[Listener], saver: Saver | No
             initial_epoch=segment.epoch,
             epochs=segment.epoch + segment.epochs,
             steps_per_epoch=segment.batches,
-            callbacks=[_callback(teller)],
+            callbacks=[_callback(loop)],
             shuffle=False,  # the plan has done it
             verbose=0,
         )
@@ -125,7 +127,7 @@ def _make_metrics(experiment: Experiment) -> None:
     experiment.model.network._symbolic_build(data_batch=batch)  # the loss scale of float16, too
 
 
-class Teller:
+class TrainingLoop:
     """Counts batches, has epochs scored, tells the listeners and lets the saver save.
 
     Attributes:
@@ -133,12 +135,14 @@ class Teller:
         stopped: a listener has asked to stop.
     """
 
-    def __init__(self, experiment: Experiment, listeners: Sequence[Listener], saver: Saver) -> None:
-        self._experiment, self._listeners, self._saver = experiment, listeners, saver
+    def __init__(
+        self, experiment: Experiment, callbacks: Sequence[Callback], checkpointer: Checkpointer
+    ) -> None:
+        self._experiment, self._listeners, self._saver = experiment, callbacks, checkpointer
         self._accumulate = experiment.optimizer.gradient_accumulation_steps or 1
         self._per_epoch = experiment.batches.steps_per_epoch
         self._total = experiment.total_batches
-        start = saver.start
+        start = checkpointer.start
         self.batch, self.stopped, self._scored = start.batch, start.stopped, start.scored
         self._rows, self._loss_sum = start.rows, start.loss_sum
         self._began = time.monotonic() - start.seconds
@@ -151,10 +155,12 @@ class Teller:
         return self._rows > 0 and ended
 
     @property
-    def position(self) -> Position:
+    def position(self) -> TrainState:
         """Where the run stands."""
         seconds = time.monotonic() - self._began
-        return Position(self.batch, self._scored, self._rows, self._loss_sum, seconds, self.stopped)
+        return TrainState(
+            self.batch, self._scored, self._rows, self._loss_sum, seconds, self.stopped
+        )
 
     def begin_epoch(self, network: Any, epoch: int) -> None:
         """Start an epoch, counted from 0, or go on in the middle of it."""
@@ -175,8 +181,8 @@ class Teller:
         step = Step(self.batch, self.batch // self._accumulate, loss)
         if not math.isfinite(loss):
             raise _not_finite(step, trained)
-        for listener in self._listeners:
-            listener.on_step(step)
+        for callback in self._listeners:
+            callback.on_step(step)
         self._saver.after_step(network, self.position)
 
     def end_epoch(self, network: Any, means: Mapping[str, Any]) -> None:
@@ -188,28 +194,28 @@ class Teller:
         seconds = time.monotonic() - self._began
         update = self.batch // self._accumulate
         epoch = Epoch(self._scored + 1, update, train, validation, seconds)
-        self.stopped = any([listener.on_epoch(epoch) for listener in self._listeners])
+        self.stopped = any([callback.on_epoch(epoch) for callback in self._listeners])
         self._scored, self._rows, self._loss_sum = epoch.epoch, 0, 0.0
         self._resumes = False
         self._saver.after_epoch(network, self.position)
 
 
-def _callback(teller: Teller) -> Any:
+def _callback(loop: TrainingLoop) -> Any:
     """Return the Keras callback that hears for ``teller``."""
     import keras
 
-    class Hearing(keras.callbacks.Callback):
+    class KerasAdapter(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            teller.begin_epoch(self.model, epoch)
+            loop.begin_epoch(self.model, epoch)
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            teller.end_step(self.model, logs["loss"])
+            loop.end_step(self.model, logs["loss"])
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            teller.end_epoch(self.model, logs)
-            self.model.stop_training = teller.stopped
+            loop.end_epoch(self.model, logs)
+            self.model.stop_training = loop.stopped
 
-    return Hearing()
+    return KerasAdapter()
 
 
 def _not_finite(step: Step, batch: Batch) -> Diverged:
@@ -217,7 +223,7 @@ def _not_finite(step: Step, batch: Batch) -> Diverged:
     return Diverged(
         f"the loss is {step.loss} at step {step.update} (training rows {rows}, ...)",
         where="loss",
-        fix="lower optimizer.lr, keep train.clip_norm, or look at those rows",
+        fix="lower optimizer.lr, keep train.max_grad_norm, or look at those rows",
     )
 
 
@@ -252,7 +258,7 @@ def freeze(model: TextModel, plan: TransferPlan, phase: Phase) -> None:
             model.network.get_layer(layer).trainable = block not in phase.frozen
 
 
-def _thaw(experiment: Experiment) -> None:
+def unfreeze(experiment: Experiment) -> None:
     """Make every block trainable that learns in some phase, so that the optimizer knows it."""
     plan = experiment.plan
     always = set.intersection(*(set(phase.frozen) for phase in plan.phases))

@@ -39,8 +39,8 @@ def _split_train_step(micro_batches: int) -> Any:
             with tf.GradientTape() as tape:
                 found = network(part, training=True)
                 loss = network._compute_loss(x=part, y=answers, y_pred=found, training=True)
-                share = tf.where(last > first, _counted(answers) / total, 0.0)
-                loss *= tf.cast(share, loss.dtype)
+                fraction = tf.where(last > first, _counted(answers) / total, 0.0)
+                loss *= tf.cast(fraction, loss.dtype)
                 scaled = network.optimizer.scale_loss(loss)
             gradients = tape.gradient(scaled, weights)
             added = [

@@ -8,19 +8,19 @@ from typing import Any
 from xferlab.contracts import TextModel
 
 
-def per_update(learning_rate: Any, accumulate: int) -> Any:
+def per_update(learning_rate: Any, gradient_accumulation_steps: int) -> Any:
     """Return a schedule that counts optimizer steps where Keras counts batches.
 
     With gradient accumulation Keras asks a schedule for the rate of every batch.
     """
     import keras
 
-    if accumulate == 1 or not callable(learning_rate):
+    if gradient_accumulation_steps == 1 or not callable(learning_rate):
         return learning_rate
 
     class PerUpdate(keras.optimizers.schedules.LearningRateSchedule):
         def __call__(self, batch: Any) -> Any:
-            return learning_rate(keras.ops.floor_divide(batch, accumulate))
+            return learning_rate(keras.ops.floor_divide(batch, gradient_accumulation_steps))
 
     return PerUpdate()
 
@@ -38,17 +38,17 @@ def clip_densely(optimizer: Any) -> None:
     )
 
 
-def scale_rates(optimizer: Any, model: TextModel, shares: Mapping[str, float]) -> None:
+def scale_rates(optimizer: Any, model: TextModel, fractions: Mapping[str, float]) -> None:
     """Give each block its own share of the learning rate, in the step and in the decay.
 
     Keras has no parameter groups, so the two methods that use the rate are given another one.
     """
     known = {
-        optimizer._var_key(variable): share
-        for block, share in shares.items()
+        optimizer._var_key(variable): fraction
+        for block, fraction in fractions.items()
         for layer in model.blocks[block]
         for variable in model.network.get_layer(layer).trainable_variables
-        if share != 1.0
+        if fraction != 1.0
     }
     if not known:
         return
@@ -61,8 +61,8 @@ def scale_rates(optimizer: Any, model: TextModel, shares: Mapping[str, float]) -
         for variable in variables:
             raw = getattr(variable, "value", variable)  # the exclusions know TensorFlow's names
             if optimizer.weight_decay and optimizer._use_weight_decay(raw):
-                share = optimizer.weight_decay * known.get(optimizer._var_key(variable), 1.0)
-                raw.assign_sub(raw * (optimizer.learning_rate * share))
+                fraction = optimizer.weight_decay * known.get(optimizer._var_key(variable), 1.0)
+                raw.assign_sub(raw * (optimizer.learning_rate * fraction))
 
     optimizer.update_step = update_step
     optimizer._apply_weight_decay = apply_weight_decay

@@ -14,11 +14,11 @@ from xferlab.plotting import (
     GRID,
     INK,
     ORANGE,
-    blank,
     counted,
-    put_title,
+    new_figure,
     rate_words,
-    save_picture,
+    save_figure,
+    set_title,
 )
 from xferlab.training.assemble import Experiment
 
@@ -36,7 +36,7 @@ MOST_EPOCHS = 12
 """Epoch boundaries that are marked; of more, every second, fifth or tenth."""
 
 
-def plan_picture(rates: np.ndarray, experiment: Experiment, schedule: str, path: Path) -> bytes:
+def schedule_figure(rates: np.ndarray, experiment: Experiment, schedule: str, path: Path) -> bytes:
     """Draw the planned learning rate over the optimizer steps; return what was written.
 
     Args:
@@ -45,19 +45,19 @@ def plan_picture(rates: np.ndarray, experiment: Experiment, schedule: str, path:
         schedule: name of the schedule, for the title.
         path: file to write.
     """
-    figure, axes = blank()
+    figure, axes = new_figure()
     steps, peak = len(rates), int(rates.argmax())
     _frame(axes, rates, experiment)
     _epochs(axes, experiment, steps)
     _curves(axes, rates, experiment)
     _mark_peak(axes, rates)
-    put_title(
+    set_title(
         axes,
         f"{schedule}, peak {rate_words(rates[peak], 3)}",
         f"{counted(steps, 'step')} in {counted(experiment.budget.epochs, 'epoch')}",
     )
     _phases(figure, axes, phase_spans(experiment), list(experiment.model.blocks))
-    return save_picture(figure, path)
+    return save_figure(figure, path)
 
 
 def phase_spans(experiment: Experiment) -> list[tuple[Phase, float, float]]:
@@ -77,7 +77,7 @@ class RateGroup:
     """Neighbouring blocks that learn in the same phases with the same share of the rate."""
 
     blocks: tuple[str, ...]
-    share: float
+    fraction: float
     phases: tuple[int, ...]
 
 
@@ -88,7 +88,7 @@ def rate_groups(model: TextModel, plan: TransferPlan) -> list[RateGroup]:
         phases = tuple(i for i, phase in enumerate(plan.phases) if name not in phase.frozen)
         alone = RateGroup((name,), plan.rates.get(name, 1.0), phases)
         last = groups[-1] if groups else None
-        if last and (last.share, last.phases) == (alone.share, phases):
+        if last and (last.fraction, last.phases) == (alone.fraction, phases):
             groups[-1] = replace(last, blocks=(*last.blocks, name))
         elif phases:
             groups.append(alone)
@@ -143,18 +143,18 @@ def _curves(axes: Axes, rates: np.ndarray, experiment: Experiment) -> None:
 
     model, spans = experiment.model, phase_spans(experiment)
     groups = rate_groups(model, experiment.plan)
-    if len({group.share for group in groups}) < 2:
+    if len({group.fraction for group in groups}) < 2:
         _curve(axes, rates, BLUE, "")
         return
     if len(groups) > MOST_LINES:
         last = len(groups) - 1
         groups = [groups[round(i * last / (MOST_LINES - 1))] for i in range(MOST_LINES)]
     for i, group in enumerate(groups):
-        values = rates * group.share
+        values = rates * group.fraction
         for index, (_, first, end) in enumerate(spans):
             if index not in group.phases:
                 values[round(first - 0.5) : round(end - 0.5)] = float("nan")
-        label = f"{block_words(group.blocks, list(model.blocks))}  x{group.share:.3g}"
+        label = f"{block_words(group.blocks, list(model.blocks))}  x{group.fraction:.3g}"
         _curve(axes, values, colormaps["viridis"](0.05 + 0.8 * i / (len(groups) - 1)), label)
     axes.legend(
         title="block, share of the rate", loc="center left", bbox_to_anchor=(1.0, 0.5),

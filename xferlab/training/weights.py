@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xferlab.errors import ConfigError
-from xferlab.io.atomic import replace_whole
+from xferlab.io.atomic import atomic_replace
 from xferlab.io.safetensors import Tensor, read_header
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def write_weights(arrays: Mapping[str, np.ndarray], path: Path) -> None:
     """Write what :func:`weight_arrays` returned, whole."""
     from safetensors.numpy import save_file
 
-    replace_whole(path, lambda temporary: save_file(dict(arrays), temporary))
+    atomic_replace(path, lambda temporary: save_file(dict(arrays), temporary))
 
 
 def read_weights_header(path: Path) -> dict[str, Tensor]:

@@ -44,10 +44,10 @@ def parquet_stream(path: Path) -> Stream:
         for _, row in sampled_rows(columns, 1.0, 0):
             yield row
 
-    def sampled_rows(columns: Sequence[str], share: float, seed: int) -> Iterator[NumberedRow]:
+    def sampled_rows(columns: Sequence[str], fraction: float, seed: int) -> Iterator[NumberedRow]:
         nonlocal done
         try:
-            for number, row in _rows(path, file.schema_arrow, columns, share, seed):
+            for number, row in _rows(path, file.schema_arrow, columns, fraction, seed):
                 done = number
                 yield number, row
         except (pyarrow.ArrowException, OSError, OverflowError, ValueError, MemoryError) as e:
@@ -58,7 +58,7 @@ def parquet_stream(path: Path) -> Stream:
 
 
 def _rows(
-    path: Path, schema: Any, columns: Sequence[str], share: float, seed: int
+    path: Path, schema: Any, columns: Sequence[str], fraction: float, seed: int
 ) -> Iterator[NumberedRow]:
     """Yield number and content of each row that is sampled.
 
@@ -75,12 +75,12 @@ def _rows(
     letters = 0
     before = 0
     words = np.random.PCG64(seed)
-    batch_size = BATCH_ROWS if share >= 1 else SAMPLE_BATCH_ROWS
+    batch_size = BATCH_ROWS if fraction >= 1 else SAMPLE_BATCH_ROWS
     for batch in file.iter_batches(batch_size=batch_size, columns=list(columns)):
         numbers = np.arange(batch.num_rows) + before + 1
         before += batch.num_rows
-        if share < 1:
-            places = np.flatnonzero(words.random_raw(len(numbers)) < int(share * 2**64))
+        if fraction < 1:
+            places = np.flatnonzero(words.random_raw(len(numbers)) < int(fraction * 2**64))
             numbers = numbers[places]
             batch = batch.take(pyarrow.array(places))
         for number, row in zip(numbers.tolist(), _rows_of(batch, columns), strict=True):

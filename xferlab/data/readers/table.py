@@ -90,7 +90,7 @@ def read_table(
     files: list[tuple[Path, int]] = []
     numbers: list[int] = []
     paths = find_files(pattern, key)
-    share = _share_to_read(paths, max_rows, limit, key)
+    fraction = _share_to_read(paths, max_rows, limit, key)
     for path in paths:
         stream = _opened(path, key, separator)
         names = _names_of(stream, columns, path, key)
@@ -104,8 +104,8 @@ def read_table(
         for name in names:
             read.setdefault(name, [])
         before = sum(rows for _, rows in files)
-        if share < 1:
-            sample = _append_sample(stream, path, names, read, share, seed + len(files))
+        if fraction < 1:
+            sample = _append_sample(stream, path, names, read, fraction, seed + len(files))
             numbers.extend(sample)
             files.append((path, len(sample)))
             continue
@@ -183,12 +183,12 @@ def _append(stream: Stream, path: Path, names: Mapping[str, str], to: Columns, m
 
 
 def _append_sample(
-    stream: Stream, path: Path, names: Mapping[str, str], to: Columns, share: float, seed: int
+    stream: Stream, path: Path, names: Mapping[str, str], to: Columns, fraction: float, seed: int
 ) -> list[int]:
     """Append a share of a file's rows to the columns; return their numbers in the file."""
     assert stream.sampled_rows
     numbers = []
-    for number, row in stream.sampled_rows(list(dict.fromkeys(names.values())), share, seed):
+    for number, row in stream.sampled_rows(list(dict.fromkeys(names.values())), fraction, seed):
         numbers.append(number)
         if row.problem:
             raise _refusal(path, number, row)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from xferlab.inference.run import Run
 
 _PROBLEMS = {
-    Task.one_label: "single_label_classification",
+    Task.single_label: "single_label_classification",
     Task.multi_label: "multi_label_classification",
     Task.regression: "regression",
 }
@@ -47,7 +47,10 @@ def refuse(run: Run) -> None:
             fix="--to keras|saved_model|onnx|litert, or train model=encoder with pooling=first",
         )
     pooling = getattr(run.plugin("model"), "pooling", None)
-    if run.spec.task is not Task.tagging and getattr(pooling, "name", "first") != "first":
+    if (
+        run.spec.task is not Task.token_classification
+        and getattr(pooling, "name", "first") != "first"
+    ):
         raise _no_class_pools(run)
 
 
@@ -68,8 +71,8 @@ def write(run: Run, folder: Path) -> None:
     names = {layer.name for layer in network.layers}
     if "head_mean" in names:
         raise _no_class_pools(run)
-    tagging = spec.task is Task.tagging
-    tensors = encoder_tensors(network, config) | head_tensors(network, config, tagging)
+    token_classification = spec.task is Task.token_classification
+    tensors = encoder_tensors(network, config) | head_tensors(network, config, token_classification)
     save_file(tensors, str(folder / "model.safetensors"), metadata={"format": "pt"})
     dropout = float(network.get_layer("head_dropout").rate) if "head_dropout" in names else 0.0
     table = config_json(config, spec, run.model.tokenizer.pad_id, dropout)
@@ -94,10 +97,10 @@ def config_json(
         pad_id: token id of padding.
         dropout: rate before the head's output.
     """
-    tagging = spec.task is Task.tagging
+    token_classification = spec.task is Task.token_classification
     names = spec.class_names or ("value",)
     table = {
-        "architectures": [class_name(config.architecture, tagging)],
+        "architectures": [class_name(config.architecture, token_classification)],
         **config_table(config, pad_id),
         "id2label": {str(i): name for i, name in enumerate(names)},
         "label2id": {name: i for i, name in enumerate(names)},
@@ -105,7 +108,7 @@ def config_json(
     }
     rates = {"albert": "classifier_dropout_prob", "distilbert": "seq_classif_dropout"}
     table[rates.get(config.architecture, "classifier_dropout")] = dropout
-    if not tagging:
+    if not token_classification:
         table["problem_type"] = _PROBLEMS[spec.task]
     return table
 
@@ -121,7 +124,7 @@ def read(folder: Path, spec: TaskSpec) -> Answer:
     checkpoint = resolve(str(folder))
     encoder = load_encoder(checkpoint)
     config = read_encoder_config(checkpoint.config, str(folder))
-    stems = [stem for stem in head_names(config, spec.task is Task.tagging) if stem]
+    stems = [stem for stem in head_names(config, spec.task is Task.token_classification) if stem]
     heads = {f"{s}.{w}": read_tensor(checkpoint.tensors[f"{s}.{w}"])
              for s in stems for w in ("weight", "bias")}  # fmt: skip
 

@@ -32,10 +32,10 @@ from xferlab.sweep.job_state import (
 from xferlab.sweep.manifest import (
     JOB,
     PLAN,
-    freeze_again,
     job_record,
     planned_epochs,
     read_plan,
+    rewrite_manifest,
 )
 from xferlab.sweep.planner import Job
 from xferlab.sweep.search.planner import SearchPlan
@@ -89,14 +89,14 @@ class Search:
         self._rows: dict[Path, tuple[Any, int]] = {}
         self._note = note
         with storage_faults(url):
-            self._take_up()
+            self._resume_trials()
 
-    def _take_up(self) -> None:
+    def _resume_trials(self) -> None:
         """Go on with the trials that are open, and with those whose jobs failed."""
         told = [t for t in self._trials.all() if RUN_ID in t.user_attrs]
         self._seen = {t.user_attrs[RUN_ID]: t.number for t in told if TWIN_OF not in t.user_attrs}
         for trial in self._trials.running():
-            self._admit(trial, again=True)
+            self._enqueue(trial, again=True)
         redone = {t.user_attrs[RUN_ID] for t in told if t.state.name != "FAIL"}
         for trial in told:
             run_id = trial.user_attrs[RUN_ID]
@@ -104,7 +104,7 @@ class Search:
                 redone.add(run_id)
                 self._trials.again(trial)
         while self._trials.count("WAITING"):
-            self._admit(self._trials.ask(), again=True)
+            self._enqueue(self._trials.ask(), again=True)
 
     @property
     def left(self) -> int:
@@ -118,13 +118,13 @@ class Search:
 
     # Asking
 
-    def fill(self, seats: int) -> bool:
+    def fill(self, slots: int) -> bool:
         """Ask for jobs until as many wait as there are seats; return whether one waits."""
         with storage_faults(self._url):
             stuck = 0
-            while len(self.queue) < seats and self._may_ask() and stuck < NOTHING_NEW_AFTER:
+            while len(self.queue) < slots and self._may_ask() and stuck < NOTHING_NEW_AFTER:
                 stuck += 1
-                if self._admit(self._trials.ask(by_chance=stuck > BY_CHANCE_AFTER)):
+                if self._enqueue(self._trials.ask(by_chance=stuck > BY_CHANCE_AFTER)):
                     stuck = 0
             if stuck == NOTHING_NEW_AFTER:
                 self._over = True
@@ -135,7 +135,7 @@ class Search:
         most = min(self._plan.settings.trials, self._plan.size)
         return not self._over and len(self._seen) < most
 
-    def _admit(self, trial: Trial, *, again: bool = False) -> bool:
+    def _enqueue(self, trial: Trial, *, again: bool = False) -> bool:
         """Freeze a trial's job and let it wait; return whether it is a job of its own.
 
         One that is done already, e.g. because a search's database was lost, is told at once. With
@@ -191,7 +191,7 @@ class Search:
         """Write the job, then name it in the sweep's plan."""
         path = self.folder / job.run_id / JOB
         if path.exists():
-            for name in freeze_again(job, path.parent, self._reader):
+            for name in rewrite_manifest(job, path.parent, self._reader):
                 self._note(
                     f"note       {name} has changed since; {job.run_id} uses it as it is now"
                 )
@@ -203,7 +203,7 @@ class Search:
             record["jobs"].append({"run_id": job.run_id, "words": list(job.words)})
         write_json(self.folder / PLAN, {**record, "plugins": self._reader.plugins})
 
-    def take_back(self) -> None:
+    def requeue(self) -> None:
         """Look at the open jobs that do not wait: another process had them, and is gone."""
         for folder in set(self._open).difference(self.queue):
             self.ended(folder, state_of(folder))

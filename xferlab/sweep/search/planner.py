@@ -21,7 +21,7 @@ from xferlab.config.schema import FEWEST_EPOCHS
 from xferlab.errors import ConfigError, XferlabError, kept_in, raise_together
 from xferlab.runs.inputs import Inputs, InputsReader
 from xferlab.sweep.compose import Composer
-from xferlab.sweep.distributions import Draw, read_draws
+from xferlab.sweep.distributions import Distribution, read_distributions
 from xferlab.validation import build_typed
 
 WHERE = "sweep.search"
@@ -104,12 +104,12 @@ class SearchPlan:
     """
 
     settings: SearchConfig
-    draws: tuple[Draw, ...]
+    distributions: tuple[Distribution, ...]
     common: tuple[str, ...]
     composer: Composer
     search_id: str
     monitor: str
-    better: str
+    mode: str
     epochs: int
     checked: int
     configs: tuple[Mapping[str, Any], ...] = ()
@@ -128,12 +128,12 @@ class SearchPlan:
     @property
     def first_words(self) -> list[str]:
         """The words of one job that could be drawn."""
-        return [*self.common, *(draw.word(draw.ends[0]) for draw in self.draws)]
+        return [*self.common, *(draw.word(draw.ends[0]) for draw in self.distributions)]
 
     @property
     def size(self) -> float:
         """How many different settings can be drawn; infinite if a range is continuous."""
-        return prod(_size(draw) for draw in self.draws)
+        return prod(_size(draw) for draw in self.distributions)
 
 
 def plan_search(
@@ -145,19 +145,19 @@ def plan_search(
         ConfigError: with every mistake.
     """
     settings = build_typed(SearchConfig, part, WHERE)
-    draws = read_draws(settings.draw, f"{WHERE}.draw")
-    _refuse_other_axes(draws, common, axes)
-    recipes = _probes(draws, common, composer)
+    distributions = read_distributions(settings.draw, f"{WHERE}.draw")
+    _refuse_other_axes(distributions, common, axes)
+    recipes = _probes(distributions, common, composer)
     _refuse_two_monitors(recipes)
     first = recipes[0]
     return SearchPlan(
         settings=settings,
-        draws=draws,
+        distributions=distributions,
         common=tuple(common),
         composer=composer,
         search_id=_search_id(settings, first),
         monitor=first.monitor,
-        better=first.better,
+        mode=first.mode,
         epochs=max(recipe.train.epochs or FEWEST_EPOCHS for recipe in recipes),
         checked=len(recipes),
         configs=tuple(recipe.config for recipe in recipes),
@@ -191,7 +191,9 @@ def _types_storage(word: str) -> bool:
     return f"{WHERE}.storage.".startswith(f"{override.key_or_group}.") and value is not None
 
 
-def _refuse_other_axes(draws: Sequence[Draw], common: Sequence[str], axes: Sequence[Any]) -> None:
+def _refuse_other_axes(
+    distributions: Sequence[Distribution], common: Sequence[str], axes: Sequence[Any]
+) -> None:
     if axes:
         key = key_of(axes[0][0][0])
         raise ConfigError(
@@ -200,7 +202,7 @@ def _refuse_other_axes(draws: Sequence[Draw], common: Sequence[str], axes: Seque
             fix=f"put {key} into {WHERE}.draw: {{{key}: {{choice: [...]}}}}, or give it one value",
         )
     set_already = {key_of(word) for word in common}
-    for draw in draws:
+    for draw in distributions:
         if draw.key in set_already:
             raise ConfigError(
                 f"{draw.key} is drawn by the search and has a value too",
@@ -209,11 +211,13 @@ def _refuse_other_axes(draws: Sequence[Draw], common: Sequence[str], axes: Seque
             )
 
 
-def _probes(draws: Sequence[Draw], common: Sequence[str], composer: Composer) -> list[Recipe]:
+def _probes(
+    distributions: Sequence[Distribution], common: Sequence[str], composer: Composer
+) -> list[Recipe]:
     """Return a recipe for each end and choice of each key, the other keys at their first."""
-    first = {draw.key: draw.word(draw.ends[0]) for draw in draws}
+    first = {draw.key: draw.word(draw.ends[0]) for draw in distributions}
     points = [first]
-    points += [{**first, d.key: d.word(end)} for d in draws for end in d.ends[1:]]
+    points += [{**first, d.key: d.word(end)} for d in distributions for end in d.ends[1:]]
     mistakes: list[XferlabError] = []
     recipes: list[Recipe] = []
     for point in points:
@@ -240,7 +244,7 @@ def _search_id(settings: SearchConfig, first: Recipe) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def _size(draw: Draw) -> float:
+def _size(draw: Distribution) -> float:
     if draw.choices:
         return len({draw.word(choice) for choice in draw.choices})
     return draw.high - draw.low + 1 if draw.is_whole else float("inf")

@@ -15,7 +15,7 @@ LOOK_SECONDS = 1.0
 """How often the jobs of a round are looked at."""
 
 
-def run_here(search: Search, pool_of: Callable[[Watch], Pool], seats: int, watch: Watch) -> None:
+def run_here(search: Search, pool_of: Callable[[Watch], Pool], slots: int, watch: Watch) -> None:
     """Run the jobs in processes on this machine as seats get free, until there is no more.
 
     Args:
@@ -27,11 +27,11 @@ def run_here(search: Search, pool_of: Callable[[Watch], Pool], seats: int, watch
     Raises:
         SweepStopped: SIGINT or SIGTERM came; the jobs have ended.
     """
-    while search.fill(seats):
-        telling = _Telling(search, watch, seats)
+    while search.fill(slots):
+        telling = _Telling(search, watch, slots)
         telling.pool = pool_of(telling)
         telling.pool.run(search.queue)
-        search.take_back()
+        search.requeue()
 
 
 class _Telling:
@@ -39,8 +39,8 @@ class _Telling:
 
     pool: Pool
 
-    def __init__(self, search: Search, watch: Watch, seats: int) -> None:
-        self._search, self._watch, self._seats = search, watch, seats
+    def __init__(self, search: Search, watch: Watch, slots: int) -> None:
+        self._search, self._watch, self._seats = search, watch, slots
         self.started, self.waiting = watch.started, watch.waiting
 
     def ended(self, folder: Path, state: State, seconds: float) -> None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from xferlab.errors import ConfigError, RunError
-from xferlab.sweep.distributions import Draw
+from xferlab.sweep.distributions import Distribution
 from xferlab.sweep.search.planner import Pruner, Sampler, SearchPlan, masked
 
 RUN_ID, TWIN_OF = "run_id", "twin_of"
@@ -49,7 +49,7 @@ class Trials:
             self._study = optuna.create_study(
                 storage=_storage(url),
                 study_name=name,
-                direction="maximize" if plan.better == "max" else "minimize",
+                direction="maximize" if plan.mode == "max" else "minimize",
                 pruner=_pruner(plan),
                 load_if_exists=True,
             )
@@ -82,7 +82,7 @@ class Trials:
         """Draw what a trial does not have yet: its process may have been killed meanwhile."""
         self._study.sampler = self._sampler(number, by_chance=by_chance)
         with _quiet():
-            for draw in self._plan.draws:
+            for draw in self._plan.distributions:
                 _suggest(trial, draw)
         return trial
 
@@ -92,7 +92,7 @@ class Trials:
 
     def words(self, trial: Trial) -> list[str]:
         """Return the override words that a trial's values are."""
-        return [_word(draw, trial.params[draw.key]) for draw in self._plan.draws]
+        return [_word(draw, trial.params[draw.key]) for draw in self._plan.distributions]
 
     def is_too_poor(self, trial: Trial, epoch: int, value: float) -> bool:
         """Note the value that a trial has after ``epoch``, and return whether it should end."""
@@ -123,7 +123,7 @@ class Trials:
             )
 
 
-def _suggest(trial: Trial, draw: Draw) -> None:
+def _suggest(trial: Trial, draw: Distribution) -> None:
     """Draw a trial's value, unless it has one; choices are words, which any database keeps."""
     if draw.choices:
         trial.suggest_categorical(draw.key, list(dict.fromkeys(map(draw.word, draw.choices))))
@@ -133,7 +133,7 @@ def _suggest(trial: Trial, draw: Draw) -> None:
         trial.suggest_float(draw.key, draw.low, draw.high, log=draw.is_log)
 
 
-def _word(draw: Draw, value: Any) -> str:
+def _word(draw: Distribution, value: Any) -> str:
     return str(value) if draw.choices else draw.word(draw.rounded(value))
 
 

@@ -8,13 +8,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from xferlab.training.events import Epoch, Listener, Step
+from xferlab.training.events import Callback, Epoch, Step
 
 log = logging.getLogger("xferlab")
 PLAIN_LINE_SECONDS = 20.0
 
 
-class ProgressBar(Listener):
+class ProgressBar(Callback):
     """A bar over the whole run in a terminal; elsewhere a line now and then.
 
     Args:

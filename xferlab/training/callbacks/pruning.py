@@ -6,13 +6,13 @@ import time
 from pathlib import Path
 
 from xferlab.runs.pruning import obey_pruning
-from xferlab.training.events import Epoch, Listener, Step
+from xferlab.training.events import Callback, Epoch, Step
 
 LOOK_SECONDS = 0.5
 """The folder may be on another machine: no look at it every step."""
 
 
-class PruningRequest(Listener):
+class PruningRequest(Callback):
     """Ends the run by :class:`~xferlab.runs.pruning.Pruned` soon after a search asked for it.
 
     Of several listeners it has to be the last: the others keep the epoch first.

@@ -13,12 +13,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from xferlab.io.atomic import sync, write_whole
-from xferlab.training.events import Epoch, Listener, Step
+from xferlab.io.atomic import atomic_write, sync
+from xferlab.training.events import Callback, Epoch, Step
 from xferlab.training.weights import weight_arrays, write_weights
 
 
-class TensorBoardLog(Listener):
+class TensorBoardLog(Callback):
     """Scalars of training and validation on one axis, the optimizer steps.
 
     ``tensorboard/train`` has the loss of every step, the learning rate and the epoch means;
@@ -132,7 +132,7 @@ def hyperparameters(config: Mapping[str, Any], prefix: str = "") -> dict[str, An
     return flat
 
 
-class HistoryFile(Listener):
+class HistoryFile(Callback):
     """``history.csv``: a line an epoch, the whole file replaced each time."""
 
     def __init__(self, path: Path, rate_of: Callable[[int], float]) -> None:
@@ -164,10 +164,10 @@ class HistoryFile(Listener):
         writer = csv.DictWriter(text, fieldnames=list(self.rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
-        write_whole(self._path, text.getvalue())
+        atomic_write(self._path, text.getvalue())
 
 
-class BestKeeper(Listener):
+class BestWeights(Callback):
     """Keeps the weights of the best epoch and says when patience is over.
 
     Of equal epochs the later is the best: it has seen more. A value that is no number is never.
@@ -192,7 +192,7 @@ class BestKeeper(Listener):
         network: Any,
         path: Path,
         monitor: str,
-        better: str,
+        mode: str,
         *,
         patience: int | None = None,
         restores: bool = True,
@@ -203,7 +203,7 @@ class BestKeeper(Listener):
         self._network = network
         self._path = path
         self._monitor = monitor
-        self._sign = 1.0 if better == "max" else -1.0
+        self._sign = 1.0 if mode == "max" else -1.0
         self._patience = patience
         self._restores = restores
         self._better_epoch: int | None = None
@@ -253,13 +253,13 @@ class BestKeeper(Listener):
         self.validation = state["validation"]
 
 
-class RateFollower(Listener):
+class ReactiveLearningRate(Callback):
     """Sets the rate that a schedule with ``react`` wants after each epoch."""
 
-    def __init__(self, optimizer: Any, schedule: Any, peak: float, monitor: str, better: str):
+    def __init__(self, optimizer: Any, schedule: Any, peak: float, monitor: str, mode: str):
         self.values: list[float] = []
         self._optimizer, self._schedule, self._peak = optimizer, schedule, peak
-        self._monitor, self._better = monitor, better
+        self._monitor, self._better = monitor, mode
 
     def on_epoch(self, epoch: Epoch) -> None:
         """Ask the schedule for the next epoch's rate."""
