@@ -15,12 +15,13 @@ def command(folder: Path) -> list[str]:
 
 def search(words: list[str], workers: int = 1) -> int:
     """Run a search as the command line would, without Hydra's launcher."""
+    from xferlab.sweep.hydra_plugins import ManifestSweeper
+
     from xferlab.cli.report import report_on
     from xferlab.cli.sweep import run_sweep
     from xferlab.config.compose import publish
     from xferlab.discovery import load_plugins
     from xferlab.sweep.console import console_for
-    from xferlab.sweep.hydra_plugins import ManifestSweeper
     from xferlab.sweep.local_pool import Pool
     from xferlab.sweep.search.runner import run_here
 

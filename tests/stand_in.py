@@ -72,12 +72,13 @@ def command(folder: Path) -> list[str]:
 
 def sweep(words: list[str], workers: int = 1) -> int:
     """Run a sweep of stand-in jobs as the command line would, without Hydra's launcher."""
+    from xferlab.sweep.hydra_plugins import folder_of, unfinished
+
     from xferlab.cli.report import report_on
     from xferlab.cli.sweep import run_sweep
     from xferlab.config.compose import publish
     from xferlab.discovery import load_plugins
     from xferlab.sweep.console import console_for
-    from xferlab.sweep.hydra_plugins import folder_of, unfinished
     from xferlab.sweep.local_pool import Pool
 
     def launch(hydra_words: list[str]) -> None:

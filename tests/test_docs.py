@@ -13,7 +13,7 @@ import pytest
 from isolation import forgetting_plugins
 
 from xferlab.cli.main import main, parse
-from xferlab.config.compose import preflight, publish
+from xferlab.config.compose import compose_experiment, publish
 from xferlab.discovery import load_plugins
 from xferlab.sweep.planner import plan_sweep
 
@@ -84,7 +84,7 @@ def test_a_command_that_is_shown_can_be_typed(page, words, tmp_path, monkeypatch
     if flags.multirun:
         assert plan_sweep(typed).checked >= 1
     else:
-        preflight(typed)
+        compose_experiment(typed)
 
 
 def test_the_file_of_jobs_that_is_shown_can_be_run(tmp_path, monkeypatch, capsys):

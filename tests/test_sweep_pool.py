@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 import stand_in
 from rich.console import Console
+from xferlab.sweep.hydra_plugins import cores, folder_of, job_words, slots
 
 from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
 from xferlab.runs.lock import locked
 from xferlab.runs.metadata import read_status, write_status
 from xferlab.sweep.console import JobLines, console_for
-from xferlab.sweep.hydra_plugins import cores, folder_of, job_words, slots
 from xferlab.sweep.job_state import is_leaving, state_of
 from xferlab.sweep.local_pool import SAY_WHERE, Pool, finalize
 from xferlab.sweep.manifest import freeze

@@ -34,7 +34,8 @@ def refuse_misfit(
         differ.append(f"{wanted} labels, but the data's are {given} ({spec.task.value})")
     if spec.output_kind not in plugin.accepts.outputs:
         differ.append(
-            f"{_words(plugin.accepts.outputs)}, but the model's outputs are {spec.output_kind.value}"
+            f"{_words(plugin.accepts.outputs)}, but the model's outputs are"
+            f" {spec.output_kind.value}"
         )
     others = [e.name for e in registry if e.group == group and fits(e.cls, spec)]
     raise ConfigError(
