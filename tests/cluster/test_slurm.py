@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import slurm
-from conftest import Sweep, counted, kill, kill_job
 
+from tests.cluster.conftest import Sweep, counted, kill, kill_job
 from xferlab.runs.metadata import read_status
 
 WHY = slurm.missing() or (
