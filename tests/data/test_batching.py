@@ -205,7 +205,8 @@ def test_permutations_depend_on_all_their_entropy():
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs the shared data folder")
 @pytest.mark.parametrize(
-    ("name", "most", "share"), [("sst2_glue", 66, 0.25), ("imdb", 256, 0.25), ("mrpc", 128, 0.45)]
+    ("name", "most", "fraction"),
+    [("sst2_glue", 66, 0.25), ("imdb", 256, 0.25), ("mrpc", 128, 0.45)],
 )
 def test_padding_of_real_texts_is_far_below_the_naive(name, most, fraction):
     """Word counts stand for tokens; ``share`` is how much of the naive padding may be left."""

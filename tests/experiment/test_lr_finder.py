@@ -193,7 +193,7 @@ def sgd_by_hand(
     return losses
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("gradient_accumulation_steps", [1, 2])
 def test_the_losses_are_those_of_plain_gradient_steps(workspace, gradient_accumulation_steps):
     chosen = recipe(
         "optimizer=sgd",

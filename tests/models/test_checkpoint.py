@@ -274,7 +274,7 @@ def test_torn_and_damaged_weights(tiny, content, reason):
     ]
 
 
-@pytest.mark.parametrize("share", [0.02, 0.5, 0.999])
+@pytest.mark.parametrize("fraction", [0.02, 0.5, 0.999])
 def test_a_file_cut_off_anywhere_is_torn(tiny, fraction):
     weights = tiny / "model.safetensors"
     data = weights.read_bytes()
