@@ -37,7 +37,7 @@ def refuse_misfit(
         differ.append(f"{wanted}, but the model's outputs are {given}")
     others = [e.name for e in registry if e.group == group and fits(e.cls, spec)]
     raise ConfigError(
-        f"{name_and_origin(group, plugin, registry)[0]} takes {'; and it accepts '.join(differ)}",
+        f"{name_and_origin(group, plugin, registry)[0]} accepts {'; and it accepts '.join(differ)}",
         where=key,
         fix=f"choose {group}={' or '.join(others)}" if others else f"write a {group} plugin for it",
     )
