@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.plugin_isolation import isolated_plugins
-from xferlab.cli.main import main, parse
+from xferlab.cli.arguments import parse
+from xferlab.cli.main import main
 from xferlab.config.compose import compose_experiment, publish
 from xferlab.discovery import load_plugins
 from xferlab.sweep.planner import plan_sweep

@@ -168,6 +168,12 @@ def _sorted_words(words: Sequence[str]) -> tuple[list[str], list[str], list[list
     for word, override in zip(words, parse_overrides(words), strict=True):
         key = override.key_or_group
         own = key == "sweep" or key.startswith(("sweep.", "hydra.", "hydra/"))
+        if key == "hydra/sweeper":
+            raise ConfigError(
+                "there is no choice of Hydra sweepers: xferlab plans its sweeps itself",
+                where=word,
+                fix="leave it out; sweep=search or sweep.search={...} samples values with Optuna",
+            )
         if own and override.is_sweep_override():
             raise ConfigError(
                 f"'{word}' names several values", where=key, fix=f"give {key} one value"
