@@ -34,8 +34,8 @@ from xferlab.data.tokenizer import load_tokenizer
 from xferlab.errors import ConfigError
 from xferlab.experiment import run as runner
 from xferlab.io.atomic import write_json
+from xferlab.models.architectures import read_architecture
 from xferlab.models.checkpoint import resolve
-from xferlab.models.encoder_config import read_encoder_config
 from xferlab.runs.inputs import inputs_of
 from xferlab.runs.metadata import write_config
 from xferlab.runs.outside_paths import refuse_places_outside
@@ -244,7 +244,7 @@ def test_a_checkpoint_that_is_more_than_data_is_refused(name, tmp_path, monkeypa
     change(folder)
 
     def load() -> None:
-        read_encoder_config(resolve(str(folder)).config, str(folder))
+        read_architecture(resolve(str(folder)).config, str(folder))
 
     told = refused(load)
     assert said in told

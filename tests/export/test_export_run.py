@@ -28,10 +28,9 @@ from xferlab.export.output_folder import atomic_folder, refuse_taken
 from xferlab.export.parity import compare, made_up_texts, texts_of_file
 from xferlab.export.serving_function import serving_function
 from xferlab.export.tokenizer import write_tokenizer
+from xferlab.models.architectures import read_architecture
 from xferlab.models.checkpoint import resolve
-from xferlab.models.encoder_config import read_encoder_config
-from xferlab.models.heads import head_tensors
-from xferlab.models.to_transformers import config_table, encoder_tensors
+from xferlab.models.to_transformers import encoder_tensors, head_tensors
 
 PREFIX = {a: "roberta." if "roberta" in a else f"{a}." for a in ARCHITECTURES}
 # By transformers' own classes; the dense layers are those on the first token.
@@ -54,7 +53,7 @@ def built(folder: Path, architecture: str, task: Task = Task.single_label, **opt
     """Return a checkpoint's encoder with a fresh head, and its config."""
     write_tiny_checkpoint(folder, architecture, **options)
     model = Encoder(str(folder)).build(SPECS[task])
-    return model, read_encoder_config(resolve(str(folder)).config, "here")
+    return model, read_architecture(resolve(str(folder)).config, "here")
 
 
 # --- the inverse of loading ----------------------------------------------------------------------
@@ -109,8 +108,8 @@ def test_the_config_that_is_written_describes_the_same_encoder(tmp_path, archite
     if architecture == "distilbert":
         odd = {"n_layers": 4, "activation": "gelu_new", "attention_dropout": 0.3}
     write_tiny_checkpoint(tmp_path, architecture, **odd)
-    config = read_encoder_config(resolve(str(tmp_path), weights=False).config, "here")
-    assert read_encoder_config(config_table(config, 0), "here") == config
+    config = read_architecture(resolve(str(tmp_path), weights=False).config, "here")
+    assert read_architecture(config.to_config(0), "here") == config
 
 
 @pytest.mark.parametrize(
@@ -124,7 +123,7 @@ def test_the_config_that_is_written_describes_the_same_encoder(tmp_path, archite
 )
 def test_labels_class_and_problem_are_in_the_config(tmp_path, task, problem):
     write_tiny_checkpoint(tmp_path, "distilbert")
-    config = read_encoder_config(resolve(str(tmp_path), weights=False).config, "here")
+    config = read_architecture(resolve(str(tmp_path), weights=False).config, "here")
     table = config_json(config, SPECS[task], 0, 0.25)
     kind = "Token" if task is Task.token_classification else "Sequence"
     assert table["architectures"] == [f"DistilBertFor{kind}Classification"]

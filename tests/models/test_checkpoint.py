@@ -37,7 +37,7 @@ def change_json(path: Path, **values) -> None:
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_supported_architecture_resolves(tmp_path, architecture):
-    assert resolve(str(write_tiny_checkpoint(tmp_path, architecture))).architecture == architecture
+    assert resolve(str(write_tiny_checkpoint(tmp_path, architecture))).model_type == architecture
 
 
 def test_an_absolute_path_a_relative_one_and_home_are_the_same_folder(tiny, monkeypatch):
@@ -81,7 +81,7 @@ def test_shards_are_all_digested_and_counted(tmp_path):
 def test_without_weights_architecture_and_tokenizer_are_enough(tiny):
     (tiny / "model.safetensors").unlink()
     checkpoint = resolve(str(tiny), weights=False)
-    assert (checkpoint.architecture, checkpoint.sha256, checkpoint.tensors) == ("bert", {}, {})
+    assert (checkpoint.model_type, checkpoint.sha256, checkpoint.tensors) == ("bert", {}, {})
 
 
 def test_nothing_heavy_is_imported_for_a_folder(tiny):

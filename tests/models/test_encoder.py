@@ -368,4 +368,4 @@ def test_a_config_that_would_be_computed_wrongly_is_refused(tmp_path, change, re
     (folder / "config.json").write_text(json.dumps(config))
     lines = refusal(folder)
     assert lines[0].startswith(f" error: the checkpoint's config.json cannot be built: {reason}")
-    assert lines[2] == "   fix: choose another checkpoint, or mend its config.json"
+    assert lines[2] == "   fix: choose another checkpoint, or correct its config.json"
