@@ -21,6 +21,7 @@ ORDER = [
     "errors",
     "deprecated",
     "escaping",
+    "formatting",
     "io",
     "tasks",
     "validation",

@@ -58,7 +58,7 @@ def ending(folder: Path, code: int, wanted: dict[str, Any] | None = None) -> End
     if wanted is not None:
         again = attempt(RECOVER, folder)
         different = differing(folder, wanted) if again == 0 else [said(folder)]
-        after = f"differs: {different}" if different else "goes on and equals a run in peace"
+        after = f"differs: {different}" if different else "equals an uninterrupted run"
     return Ending(code, told, status, after)
 
 
@@ -112,13 +112,13 @@ def ask_at(target: str, attribute: str, call: int) -> Callable[[], None]:
         owner = getattr(module, target.partition(":")[2]) if ":" in target else module
         real, calls = getattr(owner, attribute), [0]
 
-        def counted(*args: Any, **kwargs: Any) -> Any:
+        def format_count(*args: Any, **kwargs: Any) -> Any:
             calls[0] += 1
             if calls[0] == call:
                 os.kill(os.getpid(), signal.SIGTERM)
             return real(*args, **kwargs)
 
-        setattr(owner, attribute, counted)
+        setattr(owner, attribute, format_count)
 
     return before
 
@@ -134,7 +134,7 @@ def in_a_save(folder: Path, wanted: dict[str, Any]) -> Ending:
 
 
 def in_the_results(folder: Path, wanted: dict[str, Any]) -> Ending:
-    before = ask_at("xferlab.training.callbacks.tracking:TensorBoardLog", "close", 1)
+    before = ask_at("xferlab.training.callbacks.tensorboard:TensorBoardLog", "close", 1)
     return ending(folder, attempt(WORDS, folder, before), wanted)
 
 

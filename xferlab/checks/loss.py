@@ -19,6 +19,7 @@ from xferlab.checks.probe_batch import (
     with_probability,
 )
 from xferlab.contracts import OutputKind, Task, TaskSpec
+from xferlab.training.backend import output_gradient
 
 if TYPE_CHECKING:
     import numpy as np
@@ -124,7 +125,7 @@ def _check_distance(loss: Any, labels: np.ndarray) -> Lie | None:
 def _gradient_violation(loss: Any, labels: Any, outputs: Any) -> Lie | None:
     import numpy as np
 
-    gradient = loss_gradient(loss, labels, outputs)
+    gradient = output_gradient(loss, labels, outputs)
     if gradient is None:
         return "has no gradient: nothing would learn", "compute it with keras.ops alone"
     if not np.isfinite(gradient).all():
@@ -138,7 +139,7 @@ def probe_loss_batch(loss: Any, labels: np.ndarray, outputs: np.ndarray) -> Lie 
     """Return the lie of a loss that breaks on a real batch."""
     import numpy as np
 
-    value, gradient = loss_value(loss, labels, outputs), loss_gradient(loss, labels, outputs)
+    value, gradient = loss_value(loss, labels, outputs), output_gradient(loss, labels, outputs)
     if not np.isfinite(value):
         return f"is {value} on the first training batch", "keep log and division away from 0"
     if gradient is not None and not np.isfinite(gradient).all():
@@ -155,16 +156,3 @@ def loss_value(loss: Callable[[Any, Any], Any], labels: Any, outputs: Any) -> fl
     if found.shape != ():
         raise ValueError(f"it gives an array of shape {found.shape} instead of one number")
     return float(found)
-
-
-def loss_gradient(loss: Callable[[Any, Any], Any], labels: Any, outputs: Any) -> np.ndarray | None:
-    """Return the gradient of a loss with respect to the outputs, or None if it has none."""
-    import numpy as np
-    import tensorflow as tf
-
-    outputs = tf.convert_to_tensor(outputs)
-    with tf.GradientTape() as tape:
-        tape.watch(outputs)
-        value = loss(labels, outputs)
-    gradient = tape.gradient(value, outputs) if tf.is_tensor(value) else None
-    return None if gradient is None else np.asarray(gradient)

@@ -45,10 +45,10 @@ class WeightedScore:
         import numpy as np
 
         labels, outputs = np.asarray(labels), np.asarray(outputs, "float64")
-        counted = outputs
+        format_count = outputs
         if self._spec.label_kind is LabelKind.token_tags:
-            counted = outputs[labels >= 0]
-        if not len(counted) or np.isnan(counted).any():
+            format_count = outputs[labels >= 0]
+        if not len(format_count) or np.isnan(format_count).any():
             return lambda weights: np.full(len(weights), np.nan)
         return self._prepare(labels, outputs)
 

@@ -44,8 +44,8 @@ def confusion_of(jobs: Sequence[JobResult]) -> Confusion | None:
             if found is None:
                 pairs.clear()
                 break
-            names, counted = found
-            pairs += counted
+            names, format_count = found
+            pairs += format_count
         if pairs:
             runs = f", {len(jobs)} runs together" if len(jobs) > 1 else ""
             return _table(names, pairs, f"{split} rows{runs}")
