@@ -30,6 +30,7 @@ from xferlab.runs.outside_paths import refuse_places_outside
 from xferlab.runs.refused_run import left_if_begun
 from xferlab.runs.resume import refuse_changed, run_folder, stored_words
 from xferlab.runs.signals import Interrupted
+from xferlab.sweep.engines import publish_engines
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -104,11 +105,13 @@ def _obey(command: str, argv: list[str]) -> int:
         load_plugins(Path.cwd())
         report_broken_plugins()
         publish(Path.cwd())
+        publish_engines()
         return RUN_COMMANDS[command](argv)
     flags, words = parse(argv)
     load_plugins(Path.cwd())
     report_broken_plugins()
     publish(Path.cwd(), Path(flags.config_dir) if flags.config_dir else None)
+    publish_engines()
     return show_help(flags, words) if flags.help else COMMANDS[command](flags, words)
 
 

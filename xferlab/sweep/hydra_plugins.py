@@ -23,7 +23,7 @@ from xferlab.config.overrides import as_word, parse_overrides
 from xferlab.config.schema import SweepConfig
 from xferlab.sweep.console import console_for
 from xferlab.sweep.job_state import DONE, state_of
-from xferlab.sweep.local_pool import Pool, Watch, worker_command
+from xferlab.sweep.local_pool import JobObserver, Pool, worker_command
 from xferlab.sweep.manifest import PLAN, read_plan
 from xferlab.sweep.search.controller import Search
 from xferlab.sweep.search.runner import run_here, run_rounds
@@ -132,7 +132,7 @@ class LocalLauncher(Launcher):
     def _places(self) -> list[dict[str, str]]:
         return slots(self.sweep.workers, self.sweep.gpus, self.sweep.threads)
 
-    def _pool(self, watch: Watch) -> Pool:
+    def _pool(self, watch: JobObserver) -> Pool:
         return Pool(
             worker_command,
             self._places(),
