@@ -26,7 +26,7 @@ from xferlab.sweep.engines.registry import (
     refuse_local_gpus,
     target_of,
 )
-from xferlab.sweep.hydra_plugins import folder_of
+from xferlab.sweep.launcher import folder_of
 from xferlab.sweep.remote_jobs import RemoteJobMonitor
 from xferlab.validation import build_typed, plain
 
