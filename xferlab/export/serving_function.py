@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 Predictor: TypeAlias = "Callable[[Mapping[str, np.ndarray]], np.ndarray]"
-"""What an exported network computes: int32 inputs (batch, length) by their names here to
-probabilities, or a regression's values, float32 (batch, outputs), per token (batch, length, outputs)."""
+"""What an exported network computes: int32 inputs (batch, length), by name, to probabilities or
+a regression's values, float32 (batch, outputs), per token (batch, length, outputs)."""
 
 TOKENIZER_NAMES = {
     "token_ids": "input_ids",

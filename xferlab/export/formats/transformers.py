@@ -13,7 +13,7 @@ from xferlab.export.model_card import model_card
 from xferlab.export.output_folder import write_plain
 from xferlab.export.serving_function import Predictor
 from xferlab.inference.predictions import probabilities_of
-from xferlab.io.safetensors import read_tensor
+from xferlab.io.safetensors import read_weight
 from xferlab.models.architectures import Architecture, read_architecture
 from xferlab.models.checkpoint import resolve
 from xferlab.models.saved_encoder import SHAPE
@@ -84,8 +84,8 @@ class Transformers(Format):
         *dense, output = encoder.architecture.head_stems(spec.task is Task.token_classification)
 
         def linear(stem: str, x: Any) -> Any:
-            weight = read_tensor(checkpoint.tensors[f"{stem}.weight"])
-            return x @ weight.T + read_tensor(checkpoint.tensors[f"{stem}.bias"])
+            weight = read_weight(checkpoint.tensors[f"{stem}.weight"])
+            return x @ weight.T + read_weight(checkpoint.tensors[f"{stem}.bias"])
 
         def predict(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
             import keras
