@@ -392,11 +392,11 @@ CHECKPOINT_ATTACKS: dict[str, tuple[str, Change]] = {
         header({"a": tensor(), "b": tensor()}),
     ),
     "a tensor after the end": (
-        "invalid shape, data type, or offset",
+        "invalid shape, data type, or",
         header({"a": tensor(0, 6400)}),
     ),
     "a tensor before the beginning": (
-        "invalid value: integer `-64`",
+        "invalid value: integer",
         header({"a": tensor(-64, 0)}),
     ),
     "a tensor larger than its bytes": ("invalid shape", header({"a": tensor(shape=(2**40,))})),
