@@ -31,14 +31,13 @@ def refuse_misfit(
     differ = []
     if spec.label_kind not in plugin.accepts.labels:
         wanted, given = _words(plugin.accepts.labels), spec.label_kind.value
-        differ.append(f"{wanted} labels, but the data's are {given} ({spec.task.value})")
+        differ.append(f"{wanted} labels, but the data's are {given} ({spec.task.name})")
     if spec.output_kind not in plugin.accepts.outputs:
-        differ.append(
-            f"{_words(plugin.accepts.outputs)}, but the model's outputs are {spec.output_kind.value}"
-        )
+        wanted, given = _words(plugin.accepts.outputs), spec.output_kind.value
+        differ.append(f"{wanted}, but the model's outputs are {given}")
     others = [e.name for e in registry if e.group == group and fits(e.cls, spec)]
     raise ConfigError(
-        f"{name_and_origin(group, plugin, registry)[0]} takes {'; and it accepts '.join(differ)}",
+        f"{name_and_origin(group, plugin, registry)[0]} accepts {'; and it accepts '.join(differ)}",
         where=key,
         fix=f"choose {group}={' or '.join(others)}" if others else f"write a {group} plugin for it",
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from xferlab.contracts import LabelKind, OutputKind, Task, TaskSpec
+from xferlab.contracts import LabelKind, TaskSpec
 from xferlab.functional.resampling import Weighted, WeightedScore, one_hot, sum_score
 
 if TYPE_CHECKING:
@@ -123,13 +123,6 @@ def split_score(score: Callable[[Any, Any], float], spec: TaskSpec) -> Callable[
     return call
 
 
-def decisions(outputs: Any, spec: TaskSpec) -> Any:
-    """Return each row's likeliest class, or all more likely than not if a row may have many."""
-    if spec.task is Task.multi_label:
-        return outputs > (0.0 if spec.output_kind is OutputKind.logits else 0.5)
-    return outputs.argmax(axis=-1)
-
-
 def count_score(value: Callable[[Counts], Any], spec: TaskSpec) -> WeightedScore:
     """Return the score of a split that is a function of each class's counts.
 
@@ -149,8 +142,8 @@ def _counted(labels: Any, outputs: Any, spec: TaskSpec) -> Any:
     """Return what each row adds to hits, predictions and rows of each class, (rows, 3 classes)."""
     from scipy.sparse import csr_array, hstack
 
-    found = decisions(outputs, spec)
-    if spec.task is Task.multi_label:
+    found = spec.task.decide(outputs, spec)
+    if spec.label_kind is LabelKind.multi_hot:
         wanted, found = (csr_array(a.astype("float64")) for a in (labels, found))
         hits = found * wanted
     else:
@@ -175,7 +168,7 @@ def ratio_score(
     """
     import numpy as np
 
-    if average is Average.binary and (spec.num_classes != 2 or spec.task is Task.multi_label):
+    if average is Average.binary and (spec.num_classes != 2 or not spec.task.is_exclusive):
         raise ValueError(f"average=binary needs two classes, one a row; {spec.num_classes} given")
 
     def score(counts: Counts) -> Any:
@@ -188,7 +181,7 @@ def ratio_score(
         weights = counts.actual
         if average is Average.macro:
             present = counts.predicted + counts.actual > 0
-            weights = np.where(present | (spec.task is Task.multi_label), 1.0, 0.0)
+            weights = np.where(present | (not spec.task.is_exclusive), 1.0, 0.0)
         return (each * weights).sum(1) / np.maximum(weights.sum(1), 1.0)
 
     return count_score(score, spec)

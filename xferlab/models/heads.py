@@ -28,10 +28,9 @@ def first_token_dense(architecture: str) -> tuple[str, str]:
     return _DENSE.get(architecture, ("head_dense", "tanh"))
 
 
-def class_name(architecture: str, token_classification: bool) -> str:
+def class_name(architecture: str, head_class: str) -> str:
     """Return transformers' class: ``BertForSequenceClassification`` and its like."""
-    kind = "Token" if token_classification else "Sequence"
-    return f"{_CLASSES[architecture]}For{kind}Classification"
+    return f"{_CLASSES[architecture]}For{head_class}"
 
 
 def head_names(config: EncoderConfig, token_classification: bool) -> tuple[str, str]:

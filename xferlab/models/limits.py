@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xferlab.contracts import Task, TaskSpec
+from xferlab.contracts import TaskSpec
 from xferlab.errors import ConfigError
 from xferlab.models.checkpoint import Checkpoint
 from xferlab.models.encoder_config import read_encoder_config
@@ -28,7 +28,7 @@ def blocks_for(checkpoint: Checkpoint, spec: TaskSpec) -> tuple[str, ...]:
     layers = [f"layer_{index}" for index in range(config.layers)]
     if config.architecture == "albert":
         layers = ["layers"]
-    pooler = ["pooler"] if config.has_pooler and spec.task is not Task.token_classification else []
+    pooler = ["pooler"] if config.has_pooler and not spec.task.is_per_word else []
     return ("embeddings", *layers, *pooler, "head")
 
 

@@ -21,7 +21,7 @@ from xferlab.report.significance import (
 )
 from xferlab.runs.predictions import read_predictions
 from xferlab.sweep.job_state import FINISHED
-from xferlab.tasks.base import OutputKind, Task
+from xferlab.tasks.base import OutputKind, task_named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -210,7 +210,7 @@ def _row_score(job: JobResult, split: str, score: str) -> tuple[RowScore, Any]:
     if not isinstance(node, Mapping) or job.task is None:
         raise ValueError(f"{score} cannot be had again from a run's outputs")
     try:
-        task, output_kind = Task(job.task["task"]), OutputKind(job.task["emits"])
+        task, output_kind = task_named(job.task["task"]), OutputKind(job.task["emits"])
         row = row_score(str(node.get("name")), node, found, task, output_kind)
     except (ValueError, IndexError) as e:
         raise ValueError(f"the outputs of {name} cannot be read: {e}") from e

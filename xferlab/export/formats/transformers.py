@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xferlab.contracts import Task, TaskSpec
+from xferlab.contracts import TaskSpec
 from xferlab.errors import ConfigError
 from xferlab.export.model_card import model_card
 from xferlab.export.output_folder import write_plain
@@ -29,12 +29,6 @@ if TYPE_CHECKING:
 
     from xferlab.inference.run import Run
 
-_PROBLEMS = {
-    Task.single_label: "single_label_classification",
-    Task.multi_label: "multi_label_classification",
-    Task.regression: "regression",
-}
-
 
 def refuse(run: Run) -> None:
     """Raise ConfigError, before TensorFlow is imported, if no class of transformers can do it."""
@@ -47,10 +41,7 @@ def refuse(run: Run) -> None:
             fix="--to keras|saved_model|onnx|litert, or train model=encoder with pooling=first",
         )
     pooling = getattr(run.plugin("model"), "pooling", None)
-    if (
-        run.spec.task is not Task.token_classification
-        and getattr(pooling, "name", "first") != "first"
-    ):
+    if not run.spec.task.is_per_word and getattr(pooling, "name", "first") != "first":
         raise _no_class_pools(run)
 
 
@@ -71,8 +62,8 @@ def write(run: Run, folder: Path) -> None:
     names = {layer.name for layer in network.layers}
     if "head_mean" in names:
         raise _no_class_pools(run)
-    token_classification = spec.task is Task.token_classification
-    tensors = encoder_tensors(network, config) | head_tensors(network, config, token_classification)
+    head = head_tensors(network, config, spec.task.is_per_word)
+    tensors = encoder_tensors(network, config) | head
     save_file(tensors, str(folder / "model.safetensors"), metadata={"format": "pt"})
     dropout = float(network.get_layer("head_dropout").rate) if "head_dropout" in names else 0.0
     table = config_json(config, spec, run.model.tokenizer.pad_id, dropout)
@@ -97,10 +88,9 @@ def config_json(
         pad_id: token id of padding.
         dropout: rate before the head's output.
     """
-    token_classification = spec.task is Task.token_classification
     names = spec.class_names or ("value",)
     table = {
-        "architectures": [class_name(config.architecture, token_classification)],
+        "architectures": [class_name(config.architecture, spec.task.head_class)],
         **config_table(config, pad_id),
         "id2label": {str(i): name for i, name in enumerate(names)},
         "label2id": {name: i for i, name in enumerate(names)},
@@ -108,8 +98,8 @@ def config_json(
     }
     rates = {"albert": "classifier_dropout_prob", "distilbert": "seq_classif_dropout"}
     table[rates.get(config.architecture, "classifier_dropout")] = dropout
-    if not token_classification:
-        table["problem_type"] = _PROBLEMS[spec.task]
+    if spec.task.problem_type:
+        table["problem_type"] = spec.task.problem_type
     return table
 
 
@@ -124,7 +114,7 @@ def read(folder: Path, spec: TaskSpec) -> Answer:
     checkpoint = resolve(str(folder))
     encoder = load_encoder(checkpoint)
     config = read_encoder_config(checkpoint.config, str(folder))
-    stems = [stem for stem in head_names(config, spec.task is Task.token_classification) if stem]
+    stems = [stem for stem in head_names(config, spec.task.is_per_word) if stem]
     heads = {f"{s}.{w}": read_tensor(checkpoint.tensors[f"{s}.{w}"])
              for s in stems for w in ("weight", "bias")}  # fmt: skip
 
