@@ -28,10 +28,9 @@ from xferlab.data.batching import Batch, batch_arrays
 from xferlab.discovery import load_plugins
 from xferlab.experiment.prepare import prepare
 from xferlab.export.formats.transformers import config_json
+from xferlab.models.architectures import read_architecture
 from xferlab.models.checkpoint import resolve
-from xferlab.models.encoder_config import read_encoder_config
-from xferlab.models.heads import head_tensors
-from xferlab.models.to_transformers import encoder_tensors
+from xferlab.models.to_transformers import encoder_tensors, head_tensors
 from xferlab.tasks.base import Task
 from xferlab.training.assemble import Experiment, assemble
 from xferlab.training.evaluation import input_names, scores
@@ -125,7 +124,7 @@ def write_start(experiment: Experiment, checkpoint: Path, folder: Path) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     network, spec = experiment.model.network, experiment.spec
-    config = read_encoder_config(resolve(str(checkpoint), weights=False).config, str(checkpoint))
+    config = read_architecture(resolve(str(checkpoint), weights=False).config, str(checkpoint))
     token_classification = spec.task is Task.token_classification
     tensors = encoder_tensors(network, config) | head_tensors(network, config, token_classification)
     save_file(tensors, str(folder / "model.safetensors"), metadata={"format": "pt"})

@@ -12,9 +12,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import absl.logging
 import pytest
-from isolation import forgetting_plugins
-from runs_for_use import rows, runs  # noqa: F401 - fixtures: several finished runs
 
+from tests.support.finished_runs import rows, runs  # noqa: F401 - fixtures: several finished runs
+from tests.support.plugin_isolation import isolated_plugins
 from xferlab.discovery import load_plugins
 
 # Hydra closes all log handlers when it sets its own up, and absl's closes what it writes to
@@ -26,5 +26,5 @@ absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
 def only_built_in_plugins() -> Iterator[None]:
     """Let no file of tests see another's plugins."""
     load_plugins(Path("/nonexistent"))
-    with forgetting_plugins():
+    with isolated_plugins():
         yield

@@ -58,8 +58,8 @@ def test_both_sides_of_both_differences_and_the_way_out_are_named(registry):
     with pytest.raises(ConfigError) as caught:
         refuse_misfit("loss", "loss", OfValues(), CLASSES, registry)
     assert str(caught.value).splitlines() == [
-        " error: loss=values accepts float labels, but the data's are class_index (single_label); and it"
-        " accepts values, but the model's outputs are logits",
+        " error: loss=values accepts float labels, but the data's are class_index (single_label);"
+        " and it accepts values, but the model's outputs are logits",
         " where: loss",
         "   fix: choose loss=classes",
     ]

@@ -10,8 +10,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-from isolation import forgetting_plugins
 
+from tests.support.plugin_isolation import isolated_plugins
 from xferlab.cli.main import main, parse
 from xferlab.config.compose import preflight, publish
 from xferlab.discovery import load_plugins
@@ -53,7 +53,7 @@ def commands() -> list[tuple[str, str]]:
 def workspace(tmp_path, monkeypatch):
     """Work in an empty folder; what its plugins register or break is forgotten afterwards."""
     monkeypatch.chdir(tmp_path)
-    with forgetting_plugins():
+    with isolated_plugins():
         yield tmp_path
 
 

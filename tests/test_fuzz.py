@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from isolation import forgetting_plugins
 
+from tests.support.plugin_isolation import isolated_plugins
 from xferlab.cli.main import main
 from xferlab.config.compose import compose_config, publish
 from xferlab.config.recipe import read
@@ -59,7 +59,7 @@ def workspace(files: dict[str, bytes]) -> Iterator[Path]:
     signal.setitimer(signal.ITIMER_PROF, HANG)
     signal.alarm(SLEEP)
     try:
-        with forgetting_plugins():
+        with isolated_plugins():
             yield folder
     finally:
         signal.alarm(0)

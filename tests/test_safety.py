@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from attacks import (
+from omegaconf import OmegaConf
+
+from tests.support.attacks import (
     CHECKPOINT_ATTACKS,
     CONFIG_ATTACKS,
     DATA_ATTACKS,
@@ -23,9 +25,7 @@ from attacks import (
     led_to_victim,
     stopped,
 )
-from omegaconf import OmegaConf
-from tiny_checkpoints import write_tiny_checkpoint
-
+from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from xferlab.cli.main import main
 from xferlab.cli.report import report_on
 from xferlab.config.allowlist import LARGEST_FILE, read_config_data
@@ -34,13 +34,13 @@ from xferlab.data.tokenizer import load_tokenizer
 from xferlab.errors import ConfigError
 from xferlab.experiment import run as runner
 from xferlab.io.atomic import write_json
+from xferlab.models.architectures import read_architecture
 from xferlab.models.checkpoint import resolve
-from xferlab.models.encoder_config import read_encoder_config
 from xferlab.runs.inputs import inputs_of
 from xferlab.runs.metadata import write_config
 from xferlab.runs.outside_paths import refuse_places_outside
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[1]
 BOMB = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9)
 )
@@ -131,7 +131,8 @@ def answer(typed: list[str], capsys) -> str:
 def live(tmp_path_factory) -> set[str]:
     """The attacks that succeed on plain Hydra, for a payload that does nothing proves nothing."""
     out = subprocess.run(
-        [sys.executable, HERE / "plain_hydra.py", tmp_path_factory.mktemp("plain")],
+        [sys.executable, "-m", "tests.support.plain_hydra", tmp_path_factory.mktemp("plain")],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
@@ -243,7 +244,7 @@ def test_a_checkpoint_that_is_more_than_data_is_refused(name, tmp_path, monkeypa
     change(folder)
 
     def load() -> None:
-        read_encoder_config(resolve(str(folder)).config, str(folder))
+        read_architecture(resolve(str(folder)).config, str(folder))
 
     told = refused(load)
     assert said in told
@@ -466,7 +467,7 @@ UNSAFE = {"pickle", "dill", "joblib", "marshal", "shelve", "torch"}
 CALLS = {"eval", "exec", "load_model", "read_pickle", "unsafe_load", "full_load", "unsafe_load_all"}
 
 
-@pytest.mark.parametrize("path", sorted(HERE.parent.glob("[xp]*/**/*.py")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted(ROOT.glob("[xp]*/**/*.py")), ids=lambda p: p.stem)
 def test_nothing_here_unpickles_or_evaluates(path):
     """Keras's own files (``.keras``, with their Lambda layers) are not opened either.
 
@@ -488,7 +489,7 @@ def test_nothing_here_unpickles_or_evaluates(path):
 
 
 def test_the_page_lists_every_attack_and_no_other():
-    page = (HERE.parent / "docs" / "safety.md").read_text()
+    page = (ROOT / "docs" / "safety.md").read_text()
     rows = set(re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", page, re.MULTILINE))
     tried = {(name, case.said) for name, case in CONFIG_ATTACKS.items()}
     tried |= {(name, said) for name, (_, said) in SAVED.items()}

@@ -41,9 +41,9 @@ class Encoder(ReadsCheckpoint):
             raise ValueError(f"dropout must be from 0 to below 1, got {self.dropout}")
 
     def longest(self) -> int:
-        from xferlab.models.encoder_config import read_encoder_config
+        from xferlab.models.architectures import read_architecture
 
-        return read_encoder_config(self.fetch().config, self.checkpoint).positions
+        return read_architecture(self.fetch().config, self.checkpoint).positions
 
     def check(self, spec: TaskSpec) -> tuple[str, ...]:
         from xferlab.models.limits import blocks_for
@@ -106,7 +106,7 @@ class Encoder(ReadsCheckpoint):
             return keras.layers.GlobalAveragePooling1D(name="head_mean")(tokens, mask=mask), ()
         if encoder.pooled_output is not None:
             return encoder.pooled_output, ()
-        name, activation = encoder.first_token_dense
+        name, activation = encoder.architecture.first_token_dense
         dense = keras.layers.Dense(
             encoder.hidden_size,
             activation=activation,

@@ -11,12 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
-import stand_in
 
+from tests.support import stub_job
 from xferlab.runs.metadata import read_status
 
 SWEEP = [sys.executable, str(Path(__file__).parent / "sweep.py")]
-SIX = [f"seed=1,2,{stand_in.SLEEPS},3,4,5"]
+SIX = [f"seed=1,2,{stub_job.SLEEPS},3,4,5"]
 
 
 class Sweep:

@@ -10,10 +10,9 @@ import sys
 import threading
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
-import stand_in
-
+from tests.support import stub_job
 from xferlab.cli.main import main
 from xferlab.runs.heartbeat import beating
 from xferlab.runs.lock import locked
@@ -24,7 +23,7 @@ if __name__ == "__main__":
         folder = Path(sys.argv[2])
         threading.Thread(target=worker._stop_when_input_closes, daemon=True).start()
         with locked(folder), beating(folder):
-            stand_in.job(folder)
+            stub_job.job(folder)
     else:
         launchers.COMMAND = (str(Path(__file__).resolve()), "--job")
         sys.exit(main(["-m", *sys.argv[1:]]))

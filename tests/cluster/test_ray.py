@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Sweep, counted, kill, kill_job
 
+from tests.cluster.conftest import Sweep, counted, kill, kill_job
 from xferlab.runs.metadata import read_status
 from xferlab.sweep.job_state import state_of
 

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import slurm
-from conftest import Sweep, counted, kill, kill_job
 
+from tests.cluster import slurm
+from tests.cluster.conftest import Sweep, counted, kill, kill_job
 from xferlab.runs.metadata import read_status
 
 WHY = slurm.missing() or (

@@ -10,18 +10,11 @@ from typing import TYPE_CHECKING, Any
 from xferlab.contracts import OutputKind, TaskSpec
 from xferlab.errors import printable
 from xferlab.escaping import markdown
+from xferlab.models.architectures import families
 
 if TYPE_CHECKING:
     from xferlab.inference.run import Run
 
-_LICENCES = {
-    "FacebookAI": "mit",
-    "albert": "apache-2.0",
-    "distilbert": "apache-2.0",
-    "google-bert": "apache-2.0",
-    "sentence-transformers": "apache-2.0",
-}
-"""Of the checkpoints that have a preset, by their organisation on the Hub."""
 _MOST_NAMES = 50
 _CLASSIFY = """from transformers import pipeline
 
@@ -152,7 +145,10 @@ def _licence_line(run: Run) -> str:
 
 
 def _licence(source: str) -> str | None:
-    return _LICENCES.get(source.partition("/")[0]) if "/" in source else None
+    """Return the licence of a checkpoint that has a preset, by its organisation on the Hub."""
+    organisation, _, name = source.partition("/")
+    licences = (family.licences.get(organisation) for family in families().values())
+    return next(filter(None, licences), None) if name else None
 
 
 def _base(run: Run) -> str:

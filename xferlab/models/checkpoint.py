@@ -18,8 +18,8 @@ from typing import Any
 from xferlab.errors import ConfigError, did_you_mean
 from xferlab.io.atomic import digest_of
 from xferlab.io.safetensors import Tensor, read_header
+from xferlab.models.architectures import families, refuse_unknown_family
 
-ARCHITECTURES = ("albert", "bert", "distilbert", "roberta", "xlm-roberta")
 BUNDLED = Path(__file__).parents[1] / "bundled"
 
 TOKENIZERS = frozenset(
@@ -59,7 +59,7 @@ class Checkpoint:
         folder: where its files lie.
         revision: the commit of a Hub checkpoint; None for the others.
         sha256: the digest of each weight file by its name; empty where weights were not asked for.
-        architecture: ``model_type`` of its ``config.json``.
+        model_type: of its ``config.json``; says which family of encoders it is.
         parameters: the floating-point numbers in its weight files.
         config: the content of its ``config.json``.
         tensors: where each tensor of its weight files lies.
@@ -69,7 +69,7 @@ class Checkpoint:
     folder: Path
     revision: str | None
     sha256: Mapping[str, str]
-    architecture: str
+    model_type: str
     parameters: int
     config: Mapping[str, Any] = field(repr=False)
     tensors: Mapping[str, Tensor] = field(repr=False)
@@ -80,7 +80,7 @@ class Checkpoint:
             "source": self.source,
             "revision": self.revision,
             "sha256": dict(self.sha256),
-            "architecture": self.architecture,
+            "architecture": self.model_type,
             "parameters": self.parameters,
         }
 
@@ -108,7 +108,7 @@ def resolve(checkpoint: str, *, weights: bool = True) -> Checkpoint:
         folder=folder,
         revision=revision,
         sha256={path.name: digest_of([path]) for path in files if weights},
-        architecture=config["model_type"],
+        model_type=config["model_type"],
         parameters=sum(tensor.size for tensor in tensors.values() if tensor.is_real),
         config=config,
         tensors=tensors,
@@ -217,13 +217,7 @@ def _read_table(path: Path, where: str) -> dict[str, Any]:
 
 def _check_config(config: dict[str, Any], where: str) -> None:
     _refuse_code(config, "config.json", where)
-    architecture = config.get("model_type")
-    if architecture not in ARCHITECTURES:
-        raise ConfigError(
-            f"the checkpoint is of the architecture '{architecture}', which cannot be loaded",
-            where=where,
-            fix="choose a checkpoint of one of these: " + ", ".join(ARCHITECTURES),
-        )
+    refuse_unknown_family(config, where)
 
 
 def _refuse_code(table: dict[str, Any], name: str, where: str) -> None:
@@ -231,7 +225,7 @@ def _refuse_code(table: dict[str, Any], name: str, where: str) -> None:
         raise ConfigError(
             f"the checkpoint brings its own code ({name} has auto_map), and that is never run",
             where=where,
-            fix="choose a checkpoint without code of its own: " + ", ".join(ARCHITECTURES),
+            fix="choose a checkpoint without code of its own: " + ", ".join(families()),
         )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from xferlab.contracts import TaskSpec
 from xferlab.errors import ConfigError
+from xferlab.models.architectures import read_architecture
 from xferlab.models.checkpoint import Checkpoint
-from xferlab.models.encoder_config import read_encoder_config
 
 
 def blocks_for(checkpoint: Checkpoint, spec: TaskSpec) -> tuple[str, ...]:
@@ -17,19 +17,18 @@ def blocks_for(checkpoint: Checkpoint, spec: TaskSpec) -> tuple[str, ...]:
         ConfigError: the rows are pairs, and the checkpoint knows one segment.
     """
     where = f"model.checkpoint={checkpoint.source}"
-    config = read_encoder_config(checkpoint.config, where)
-    if spec.has_pairs and config.segments == 1:
+    architecture = read_architecture(checkpoint.config, where)
+    if spec.has_pairs and architecture.segments == 1:
         raise ConfigError(
             "the rows are pairs of texts, and this checkpoint tells no two texts apart"
             " (type_vocab_size is 1)",
             where=where,
             fix="choose a checkpoint with two segments, or join the two texts into one column",
         )
-    layers = [f"layer_{index}" for index in range(config.layers)]
-    if config.architecture == "albert":
-        layers = ["layers"]
-    pooler = ["pooler"] if config.has_pooler and not spec.task.is_per_word else []
-    return ("embeddings", *layers, *pooler, "head")
+    blocks = ["embeddings", *architecture.layer_blocks()]
+    if architecture.has_pooler and not spec.task.is_per_word:
+        blocks.append("pooler")
+    return (*blocks, "head")
 
 
 def refuse_ids(largest: int, rows: int, source: str) -> None:

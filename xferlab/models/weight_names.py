@@ -8,54 +8,8 @@ from typing import Any
 
 from xferlab.errors import ConfigError
 from xferlab.io.safetensors import Tensor, read_tensor
-from xferlab.models.encoder_config import EncoderConfig
+from xferlab.models.architectures import Architecture
 
-_ANCHOR = "embeddings.word_embeddings.weight"
-_MODEL = {"xlm-roberta": "roberta"}
-
-_BERT = {
-    "self_attention_layer/query": "attention.self.query",
-    "self_attention_layer/key": "attention.self.key",
-    "self_attention_layer/value": "attention.self.value",
-    "self_attention_layer/attention_output": "attention.output.dense",
-    "self_attention_layer_norm": "attention.output.LayerNorm",
-    "feedforward_intermediate_dense": "intermediate.dense",
-    "feedforward_output_dense": "output.dense",
-    "feedforward_layer_norm": "output.LayerNorm",
-}
-_DISTILBERT = {
-    "self_attention_layer/query": "attention.q_lin",
-    "self_attention_layer/key": "attention.k_lin",
-    "self_attention_layer/value": "attention.v_lin",
-    "self_attention_layer/attention_output": "attention.out_lin",
-    "self_attention_layer_norm": "sa_layer_norm",
-    "feedforward_intermediate_dense": "ffn.lin1",
-    "feedforward_output_dense": "ffn.lin2",
-    "feedforward_layer_norm": "output_layer_norm",
-}
-_ALBERT = {
-    "self_attention_layer/query": "attention.query",
-    "self_attention_layer/key": "attention.key",
-    "self_attention_layer/value": "attention.value",
-    "self_attention_layer/attention_output": "attention.dense",
-    "self_attention_layer_norm": "attention.LayerNorm",
-    "feedforward_intermediate_dense": "ffn",
-    "feedforward_output_dense": "ffn_output",
-    "feedforward_layer_norm": "full_layer_layer_norm",
-}
-_INSIDE = {"albert": _ALBERT, "distilbert": _DISTILBERT}
-_LAYER = {
-    "albert": "encoder.albert_layer_groups.{group}.albert_layers.{inner}",
-    "distilbert": "transformer.layer.{group}",
-}
-OUTSIDE = {
-    "token_embedding": "embeddings.word_embeddings",
-    "position_embedding": "embeddings.position_embeddings",
-    "segment_embedding": "embeddings.token_type_embeddings",
-    "embeddings_layer_norm": "embeddings.LayerNorm",
-    "embedding_projection": "encoder.embedding_hidden_mapping_in",
-}
-# The last word of a tensor's name by that of our weight's; old checkpoints have the second.
 ENDINGS = {
     "kernel": ("weight",),
     "bias": ("bias",),
@@ -63,43 +17,34 @@ ENDINGS = {
     "gamma": ("weight", "gamma"),
     "beta": ("bias", "beta"),
 }
-
-
-def prefix_of(config: EncoderConfig) -> str:
-    """Return what stands before the encoder's names in a model with a head, like ``bert.``."""
-    return _MODEL.get(config.architecture, config.architecture) + "."
-
-
-def stem_of(config: EncoderConfig, layer: str, part: str) -> str:
-    """Return the name of the tensors of a layer's part, without prefix and last word.
-
-    Args:
-        config: whose tensors.
-        layer: our name of the layer, like ``transformer_layer_0``.
-        part: the path of the part inside it, like ``feedforward_layer_norm``; may be empty.
-    """
-    if layer == "pooler":
-        return "pooler" if config.architecture == "albert" else "pooler.dense"
-    if layer in OUTSIDE:
-        return OUTSIDE[layer]
-    group, inner = divmod(int(layer.rpartition("_")[2]), config.inner_layers)
-    stem = _LAYER.get(config.architecture, "encoder.layer.{group}")
-    parts = _INSIDE.get(config.architecture, _BERT)
-    return f"{stem.format(group=group, inner=inner)}.{parts[part]}"
+"""The last word of a tensor's name by that of the Keras weight; old checkpoints have the second."""
 
 
 class TensorNames:
-    """The tensors of one checkpoint, asked for by the names of our weights."""
+    """The tensors of one checkpoint, found by the names of the Keras weights.
 
-    def __init__(self, config: EncoderConfig, tensors: Mapping[str, Tensor], where: str) -> None:
-        self.config, self.where = config, where
+    Args:
+        architecture: the encoder that they are of.
+        tensors: by name.
+        where: the ``where`` line of the errors.
+    """
+
+    def __init__(
+        self, architecture: Architecture, tensors: Mapping[str, Tensor], where: str
+    ) -> None:
+        self.architecture = architecture
+        self.where = where
         self._tensors = tensors
         self._prefix = self._find_prefix()
 
     @property
     def has_pooler(self) -> bool:
         """Whether the checkpoint has the pooler of its architecture."""
-        return f"{self._prefix}{stem_of(self.config, 'pooler', '')}.weight" in self._tensors
+        return self.find("pooler") is not None
+
+    def find(self, layer: str) -> Tensor | None:
+        """Return the ``weight`` of a layer, or None where the checkpoint has none."""
+        return self._tensors.get(f"{self._prefix}{self.architecture.tensor_stem(layer)}.weight")
 
     def tensor(self, layer: str, weight: str) -> Tensor:
         """Return the tensor of a layer's weight.
@@ -112,26 +57,23 @@ class TensorNames:
             ConfigError: the checkpoint does not have it.
         """
         part, _, ending = weight.rpartition("/")
-        stem = stem_of(self.config, layer, part)
-        candidates = [f"{stem}.{word}" for word in ENDINGS[ending]]
-        for name in candidates:
-            if self._prefix + name in self._tensors:
-                return self._tensors[self._prefix + name]
+        stem = self.architecture.tensor_stem(layer, part)
+        names = [f"{self._prefix}{stem}.{word}" for word in ENDINGS[ending]]
+        for name in names:
+            if name in self._tensors:
+                return self._tensors[name]
         raise ConfigError(
-            f"the checkpoint lacks the tensor '{self._prefix}{candidates[0]}' "
-            f"that its {self.config.architecture} encoder needs",
+            f"the checkpoint lacks the tensor '{names[0]}' "
+            f"that its {self.architecture.model_type} encoder needs",
             where=self.where,
             fix="choose another checkpoint, or start without its weights: model.pretrained=false",
         )
 
-    def segment_table(self) -> Tensor | None:
-        """Return the table of segments, or None where the checkpoint has none."""
-        return self._tensors.get(f"{self._prefix}{OUTSIDE['segment_embedding']}.weight")
-
     def _find_prefix(self) -> str:
         """Return what stands before the encoder's names: nothing, ``bert.``, or what there is."""
-        found = {name.removesuffix(_ANCHOR) for name in self._tensors if name.endswith(_ANCHOR)}
-        for prefix in ("", prefix_of(self.config)):
+        anchor = f"{self.architecture.tensor_stem('token_embedding')}.weight"
+        found = {name.removesuffix(anchor) for name in self._tensors if name.endswith(anchor)}
+        for prefix in ("", self.architecture.weight_prefix):
             if prefix in found or not found:
                 return prefix
         if len(found) == 1:
@@ -155,9 +97,9 @@ def assign_weights(backbone: Any, names: TensorNames) -> int:
 
 
 def _value(names: TensorNames, layer: str, weight: str, shape: tuple[int, ...]) -> Any:
-    """Return a tensor in the shape of our weight."""
+    """Return a tensor in the shape of the Keras weight."""
     tensor = names.tensor(layer, weight)
-    offset = names.config.position_offset if layer == "position_embedding" else 0
+    offset = names.architecture.position_offset if layer == "position_embedding" else 0
     stored = stored_shape(weight, shape, offset)
     if tensor.shape != stored:
         raise ConfigError(
@@ -170,7 +112,7 @@ def _value(names: TensorNames, layer: str, weight: str, shape: tuple[int, ...]) 
     if weight.endswith("kernel"):
         array = array.T
     if layer == "position_embedding":
-        array = array[offset:] + _folded_segment(names, shape[1])
+        array = array[offset:] + _constant_segment(names, shape[1])
     return array.reshape(shape)
 
 
@@ -184,12 +126,12 @@ def stored_shape(weight: str, shape: tuple[int, ...], offset: int) -> tuple[int,
     return (shape[0] + offset, *shape[1:])
 
 
-def _folded_segment(names: TensorNames, width: int) -> Any:
-    """Return what segment 0 adds to every position, where there are no segment ids (RoBERTa)."""
-    table = names.segment_table()
-    if names.config.segments or table is None:
+def _constant_segment(names: TensorNames, width: int) -> Any:
+    """Return what segment 0 adds to every position, in a family without segment ids."""
+    if not names.architecture.has_constant_segment:
         return 0
-    return _read(table, names)[0].reshape(width)
+    table = names.find("segment_embedding")
+    return 0 if table is None else _read(table, names)[0].reshape(width)
 
 
 def _read(tensor: Tensor, names: TensorNames) -> Any:

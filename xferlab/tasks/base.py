@@ -11,7 +11,7 @@ from abc import ABCMeta, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 Problem = tuple[str, str]
 """What is wrong, as the rest of a sentence about a plugin, and what its author changes."""
@@ -85,7 +85,7 @@ class Task(metaclass=_TaskType):
     is_exclusive = True
     is_per_word = False
     has_label_lists = False
-    default_metrics: Mapping[str, Mapping[str, Any]] = {}
+    default_metrics: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     list_separator = " "
     problem_type: str | None = None
     pipeline_tag = "text-classification"

@@ -13,16 +13,10 @@ from xferlab.export.output_folder import write_plain
 from xferlab.export.serving_function import Answer
 from xferlab.inference.predictions import probabilities_of
 from xferlab.io.safetensors import read_tensor
+from xferlab.models.architectures import Architecture, read_architecture
 from xferlab.models.checkpoint import resolve
-from xferlab.models.encoder_config import EncoderConfig, read_encoder_config
-from xferlab.models.heads import (
-    class_name,
-    first_token_dense,
-    head_names,
-    head_tensors,
-)
 from xferlab.models.saved_encoder import SHAPE
-from xferlab.models.to_transformers import config_table, encoder_tensors
+from xferlab.models.to_transformers import encoder_tensors, head_tensors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,46 +52,45 @@ def write(run: Run, folder: Path) -> None:
     from safetensors.numpy import save_file
 
     network, spec = run.model.network, run.spec
-    config = encoder_config(run)
+    architecture = architecture_of(run)
     names = {layer.name for layer in network.layers}
     if "head_mean" in names:
         raise _no_class_pools(run)
-    head = head_tensors(network, config, spec.task.is_per_word)
-    tensors = encoder_tensors(network, config) | head
+    tensors = encoder_tensors(network, architecture)
+    tensors |= head_tensors(network, architecture, spec.task.is_per_word)
     save_file(tensors, str(folder / "model.safetensors"), metadata={"format": "pt"})
     dropout = float(network.get_layer("head_dropout").rate) if "head_dropout" in names else 0.0
-    table = config_json(config, spec, run.model.tokenizer.pad_id, dropout)
+    table = config_json(architecture, spec, run.model.tokenizer.pad_id, dropout)
     write_plain(folder, "config.json", table)
     (folder / "README.md").write_text(model_card(run), encoding="utf-8")
 
 
-def encoder_config(run: Run) -> EncoderConfig:
-    """Return what the run's encoder was built by."""
-    kept = str(run.folder / "model")
-    return read_encoder_config(resolve(kept, weights=False).config, kept)
+def architecture_of(run: Run) -> Architecture:
+    """Return the run's encoder: its sizes and its family."""
+    saved = str(run.folder / "model")
+    return read_architecture(resolve(saved, weights=False).config, saved)
 
 
 def config_json(
-    config: EncoderConfig, spec: TaskSpec, pad_id: int, dropout: float
+    architecture: Architecture, spec: TaskSpec, pad_id: int, dropout: float
 ) -> dict[str, Any]:
     """Return the content of ``config.json``: encoder, class, labels, problem.
 
     Args:
-        config: the encoder.
+        architecture: the encoder.
         spec: the task.
         pad_id: token id of padding.
         dropout: rate before the head's output.
     """
     names = spec.class_names or ("value",)
     table = {
-        "architectures": [class_name(config.architecture, spec.task.head_class)],
-        **config_table(config, pad_id),
+        "architectures": [architecture.class_name(spec.task.head_class)],
+        **architecture.to_config(pad_id),
         "id2label": {str(i): name for i, name in enumerate(names)},
         "label2id": {name: i for i, name in enumerate(names)},
         "dtype": "float32",
     }
-    rates = {"albert": "classifier_dropout_prob", "distilbert": "seq_classif_dropout"}
-    table[rates.get(config.architecture, "classifier_dropout")] = dropout
+    table[architecture.head_dropout_key] = dropout
     if spec.task.problem_type:
         table["problem_type"] = spec.task.problem_type
     return table
@@ -113,25 +106,23 @@ def read(folder: Path, spec: TaskSpec) -> Answer:
 
     checkpoint = resolve(str(folder))
     encoder = load_encoder(checkpoint)
-    config = read_encoder_config(checkpoint.config, str(folder))
-    stems = [stem for stem in head_names(config, spec.task.is_per_word) if stem]
-    heads = {f"{s}.{w}": read_tensor(checkpoint.tensors[f"{s}.{w}"])
-             for s in stems for w in ("weight", "bias")}  # fmt: skip
+    *dense, output = encoder.architecture.head_stems(spec.task.is_per_word)
 
     def linear(stem: str, x: Any) -> Any:
-        return x @ heads[f"{stem}.weight"].T + heads[f"{stem}.bias"]
+        weight = read_tensor(checkpoint.tensors[f"{stem}.weight"])
+        return x @ weight.T + read_tensor(checkpoint.tensors[f"{stem}.bias"])
 
     def answer(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        import keras
         import numpy as np
 
         found = encoder.backbone(dict(inputs), training=False)
         x = np.asarray(found["sequence_output"])
-        if len(stems) == 2 and encoder.pooled_output is not None:
+        if dense and encoder.pooled_output is not None:
             x = np.asarray(found["pooled_output"])
-        elif len(stems) == 2:
-            x = linear(stems[0], x[:, 0])
-            relu = first_token_dense(config.architecture)[1] == "relu"
-            x = np.maximum(x, 0) if relu else np.tanh(x)
-        return probabilities_of(spec, linear(stems[-1], x))
+        elif dense:
+            activation = keras.activations.get(encoder.architecture.first_token_dense[1])
+            x = np.asarray(activation(linear(dense[0], x[:, 0])))
+        return probabilities_of(spec, linear(output, x))
 
     return answer

@@ -1,0 +1,218 @@
+"""The combinations of docs/combinations.md: wrong ones get their message, right ones train.
+
+The page's tables are the cases: what is typed there is built here from plugins.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from tests.support import violating_plugins
+from tests.support.tiny_checkpoints import write_tiny_checkpoint
+from xferlab.checks.data import check_data
+from xferlab.checks.experiment import inspect
+from xferlab.cli.main import main
+from xferlab.config.recipe import Recipe, fitted_to, monitored
+from xferlab.config.schema import TrainConfig
+from xferlab.contracts import GROUPS
+from xferlab.errors import ConfigError, PluginError
+from xferlab.registry import REGISTRY
+from xferlab.training.assemble import assemble
+from xferlab.training.loop import fit
+from xferlab.training.summary import planned_rates
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "combinations.md"
+ROW = re.compile(r"^\| `(.+?)` \| (.+?) \|(?: (.+?) \|)?$", re.MULTILINE)
+WRONG_PART, RIGHT_PART = PAGE.read_text().split("\n## What trains\n")
+WRONG = {typed: (what, fix) for typed, what, fix in ROW.findall(WRONG_PART)}
+RIGHT = {typed: meaning for typed, meaning, _ in ROW.findall(RIGHT_PART)}
+DEFAULTS = {
+    "model": "words",
+    "loss": "auto",
+    "optimizer": "adamw",
+    "schedule": "constant",
+    "transfer": "full",
+}
+
+
+class Steps:
+    """Counts the training steps that were done."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+
+    def on_step(self, step: Any) -> None:
+        self.losses.append(step.loss)
+
+    def on_epoch(self, epoch: Any) -> None: ...
+
+
+@pytest.fixture(autouse=True, scope="module")
+def built_in(tmp_path_factory):
+    import tensorflow as tf
+
+    patch = pytest.MonkeyPatch()
+    patch.setenv("XFERLAB_CACHE", str(tmp_path_factory.mktemp("tokens")))
+    tf.config.run_functions_eagerly(True)  # two steps are not worth a trace
+    yield
+    tf.config.run_functions_eagerly(False)
+    patch.undo()
+
+
+def recipe_of(typed: str) -> Recipe:
+    """Return the recipe of a few words, read as the command line would."""
+    words = [f"{group}.name={name}" for group, name in DEFAULTS.items()]
+    for word in typed.split():
+        key, _, value = word.partition("=")
+        words.append(f"{key}.name={value}" if key in GROUPS else word)
+    nodes = OmegaConf.to_container(OmegaConf.from_dotlist(words))
+    train = TrainConfig(batch_size=6, **nodes.pop("train", {"max_steps": 2}))
+    metric = nodes.pop("metric", None)
+    metrics = {metric["name"]: REGISTRY.create("metric", metric)} if metric else {}
+    parts = {group: REGISTRY.create(group, node) for group, node in nodes.items()}
+    monitor, mode = monitored("loss", metrics)
+    return Recipe(
+        **parts, metrics=metrics, train=train, seed=0, monitor=monitor, mode=mode, config={},
+        run_id="",
+    )  # fmt: skip
+
+
+def attempt(typed: str, steps: Steps) -> dict[str, float]:
+    """Do what a run does, without its folder; return the scores."""
+    recipe = recipe_of(typed)
+    data = recipe.data.build(recipe.seed)
+    check_data(recipe.data, data)
+    recipe = fitted_to(recipe, data.spec.task)
+    experiment = assemble(recipe, data)
+    rates = planned_rates(experiment.learning_rate, experiment.budget.total_steps)
+    inspect(experiment, recipe, rates)
+    fit(experiment, [steps])
+    return experiment.evaluate("validation")
+
+
+def names_in(typed: str) -> set[str]:
+    return {word.partition("=")[2] for word in typed.split()} | {"words"}
+
+
+def test_the_tables_are_as_long_as_they_should_be():
+    assert len(WRONG) >= 30
+    assert len(RIGHT) >= 30
+    typed = set().union(*map(names_in, [*WRONG, *RIGHT]))
+    assert {name for _, name in violating_plugins.PLUGINS} <= typed
+
+
+@pytest.mark.parametrize("typed", WRONG)
+def test_a_wrong_combination_gets_its_message_before_the_first_step(typed):
+    steps = Steps()
+    with (
+        violating_plugins.registered(names_in(typed)),
+        pytest.raises((ConfigError, PluginError)) as caught,
+    ):
+        attempt(typed, steps)
+    told = caught.value
+    assert (told.what, told.fix) == WRONG[typed]
+    assert steps.losses == []
+    if isinstance(told, ConfigError):
+        assert told.where.partition(".")[0] in GROUPS
+    elif told.where != "model":
+        assert Path(told.where.rpartition(":")[0]) == Path(violating_plugins.__file__)
+        assert any(told.what.startswith(f"{word} ") for word in typed.split())
+
+
+@pytest.mark.parametrize("typed", RIGHT)
+def test_a_right_combination_trains(typed):
+    import math
+
+    import keras
+
+    keras.utils.set_random_seed(0)
+    steps = Steps()
+    with violating_plugins.registered(names_in(typed)):
+        scores = attempt(typed, steps)
+    assert len(steps.losses) >= 2
+    assert all(map(math.isfinite, [*steps.losses, *scores.values()]))
+
+
+# -- every kind of task, from a file to metrics.json, with an encoder -----------------------------
+
+TABLES: dict[str, list[dict[str, str]]] = {
+    "single_label": [{"label": "good"}, {"label": "bad"}],
+    "multi_label": [{"label": "plot|cast"}, {"label": ""}, {"label": "cast"}],
+    "regression": [{"label": "4.5"}, {"label": "0.25"}, {"label": "2.0"}],
+    "token_classification": [{"label": "O B-X I-X"}, {"label": "B-Y O O"}],
+}
+SCORES = {
+    "single_label": {"accuracy"},
+    "multi_label": {"micro_f1", "macro_f1"},
+    "regression": {"pearson", "spearman"},
+    "token_classification": {"entity_f1"},
+}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return write_tiny_checkpoint(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.mark.parametrize(
+    ("task", "pairs"),
+    [*((task, False) for task in TABLES), ("regression", True)],
+)
+def test_every_kind_of_task_trains_from_a_file(task, pairs, checkpoint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        {"text": "the good film", "other": "a poor plot", **TABLES[task][i % len(TABLES[task])]}
+        for i in range(12)
+    ]
+    for name in ("rows", "new"):
+        with Path(f"{name}.csv").open("w") as stream:
+            table = csv.DictWriter(stream, list(rows[0]))
+            table.writeheader()
+            table.writerows(rows)
+        rows = [row | {"text": f"a {row['text'].removeprefix('the ')}"} for row in rows]
+    words = ["data=files", "data.train=rows.csv", "data.validation=new.csv", f"data.task={task}"]
+    words += ["data.pair=other"] if pairs else []
+    words += ["model=encoder", f"model.checkpoint={checkpoint}", "train.max_steps=2"]
+    assert main([*words, "data.max_length=16", "train.batch_size=6"]) == 0
+    (metrics,) = Path("outputs/runs").glob("*/metrics.json")
+    assert set(json.loads(metrics.read_text())["validation"]) == SCORES[task] | {"loss"}
+
+
+LIAR = '''
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xferlab import OutputKind, LabelKind, Accepts, register
+
+
+@register("loss", "by_name")
+@dataclass(frozen=True)
+class ByName:
+    """Keras' loss by its name, which takes probabilities."""
+
+    accepts: ClassVar[Accepts] = Accepts((OutputKind.logits,), (LabelKind.class_index,))
+
+    def build(self, spec):
+        import keras
+
+        return keras.losses.get("sparse_categorical_crossentropy")
+'''
+
+
+def test_a_run_with_a_lying_plugin_ends_before_the_first_step(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "plugins" / "loss" / "by_name.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(LIAR)
+    assert main(["debug=one_batch", "model=bag_of_embeddings", "loss=by_name"]) == 2
+    told = capsys.readouterr().err
+    assert "loss=by_name" in told
+    assert f"where: {file}:" in told
+    assert not list(Path("outputs/runs").glob("*/history.csv"))

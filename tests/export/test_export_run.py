@@ -1,0 +1,353 @@
+"""Exports: the tensors are transformers' own, the answers the run's, and nothing half is kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import xferlab
+from plugins.model.encoder import Encoder
+from tests.support.finished_runs import train, write_rows
+from tests.support.tiny_checkpoints import ARCHITECTURES, tiny_tensors, write_tiny_checkpoint
+from xferlab import Task, TaskSpec
+from xferlab.cli.main import main
+from xferlab.contracts import OutputKind, Split
+from xferlab.data.tokenizer import load_tokenizer
+from xferlab.errors import ConfigError, RunError
+from xferlab.export import export_run as exporting
+from xferlab.export import formats
+from xferlab.export.formats import FORMATS, Format
+from xferlab.export.formats.transformers import config_json
+from xferlab.export.output_folder import atomic_folder, refuse_taken
+from xferlab.export.parity import compare, made_up_texts, texts_of_file
+from xferlab.export.serving_function import serving_function
+from xferlab.export.tokenizer import write_tokenizer
+from xferlab.models.architectures import read_architecture
+from xferlab.models.checkpoint import resolve
+from xferlab.models.to_transformers import encoder_tensors, head_tensors
+
+PREFIX = {a: "roberta." if "roberta" in a else f"{a}." for a in ARCHITECTURES}
+# By transformers' own classes; the dense layers are those on the first token.
+DENSE = {
+    "albert": "albert.pooler",
+    "bert": "bert.pooler.dense",
+    "distilbert": "pre_classifier",
+    "roberta": "classifier.dense",
+    "xlm-roberta": "classifier.dense",
+}
+SPECS = {
+    Task.single_label: TaskSpec(Task.single_label, ("a", "b", "c"), 10, 64),
+    Task.multi_label: TaskSpec(Task.multi_label, ("a", "b"), 10, 64),
+    Task.regression: TaskSpec(Task.regression, (), 10, 64, output_kind=OutputKind.values),
+    Task.token_classification: TaskSpec(Task.token_classification, ("O", "B-x", "I-x"), 10, 64),
+}
+
+
+def built(folder: Path, architecture: str, task: Task = Task.single_label, **options: object):
+    """Return a checkpoint's encoder with a fresh head, and its config."""
+    write_tiny_checkpoint(folder, architecture, **options)
+    model = Encoder(str(folder)).build(SPECS[task])
+    return model, read_architecture(resolve(str(folder)).config, "here")
+
+
+# --- the inverse of loading ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", [Task.single_label, Task.token_classification])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_tensor_goes_back_to_its_name_and_bits(tmp_path, architecture, task):
+    model, config = built(tmp_path, architecture, task)
+    tensors = encoder_tensors(model.network, config)
+    heads = head_tensors(model.network, config, task is Task.token_classification)
+    own = tiny_tensors(json.loads((tmp_path / "config.json").read_text()))
+    own = {PREFIX[architecture] + name: value for name, value in own.items()}
+    first, output = DENSE[architecture], "classifier"
+    if task is Task.single_label and "roberta" in architecture:
+        output = "classifier.out_proj"
+    expected = {name for name in own if ".pooler" not in name}
+    assert set(tensors) == expected
+    new = {output} if task is Task.token_classification else {first, output}
+    assert set(heads) == {f"{stem}.{word}" for stem in new for word in ("weight", "bias")}
+    together = tensors | heads
+    if "roberta" in architecture:
+        positions, segments = (
+            f"roberta.embeddings.{kind}_embeddings.weight" for kind in ("position", "token_type")
+        )
+        folded = own.pop(positions)[2:] + own.pop(segments)
+        np.testing.assert_array_equal(together[positions][2:] + together[segments], folded)
+    for name in own.keys() & together.keys():
+        np.testing.assert_array_equal(together[name], own[name], err_msg=name)
+    head = model.network.get_layer("head")
+    np.testing.assert_array_equal(together[f"{output}.weight"], head.kernel.numpy().T)
+
+
+def test_a_checkpoint_without_a_pooler_has_the_new_dense_layer_in_its_place(tmp_path):
+    model, config = built(tmp_path, "bert", pooler=False)
+    heads = head_tensors(model.network, config, False)
+    dense = model.network.get_layer("head_dense")
+    np.testing.assert_array_equal(heads["bert.pooler.dense.weight"], dense.kernel.numpy().T)
+    assert dense.activation.__name__ == "tanh"
+
+
+def test_the_head_of_distilbert_has_the_relu_of_transformers_class(tmp_path):
+    model, _ = built(tmp_path, "distilbert")
+    assert model.network.get_layer("pre_classifier").activation.__name__ == "relu"
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_config_that_is_written_describes_the_same_encoder(tmp_path, architecture):
+    odd = {"num_hidden_layers": 4, "hidden_act": "relu", "layer_norm_eps": 1e-3}
+    if architecture == "albert":
+        odd |= {"num_hidden_groups": 2, "inner_group_num": 2}
+    if architecture == "distilbert":
+        odd = {"n_layers": 4, "activation": "gelu_new", "attention_dropout": 0.3}
+    write_tiny_checkpoint(tmp_path, architecture, **odd)
+    config = read_architecture(resolve(str(tmp_path), weights=False).config, "here")
+    assert read_architecture(config.to_config(0), "here") == config
+
+
+@pytest.mark.parametrize(
+    ("task", "problem"),
+    [
+        (Task.single_label, "single_label_classification"),
+        (Task.multi_label, "multi_label_classification"),
+        (Task.regression, "regression"),
+        (Task.token_classification, None),
+    ],
+)
+def test_labels_class_and_problem_are_in_the_config(tmp_path, task, problem):
+    write_tiny_checkpoint(tmp_path, "distilbert")
+    config = read_architecture(resolve(str(tmp_path), weights=False).config, "here")
+    table = config_json(config, SPECS[task], 0, 0.25)
+    kind = "Token" if task is Task.token_classification else "Sequence"
+    assert table["architectures"] == [f"DistilBertFor{kind}Classification"]
+    assert table.get("problem_type") == problem
+    names = SPECS[task].class_names or ("value",)
+    assert [table["id2label"][str(table["label2id"][name])] for name in names] == list(names)
+    assert table["seq_classif_dropout"] == 0.25
+
+
+# --- tokenizers, texts ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("task", [Task.single_label, Task.token_classification])
+def test_transformers_makes_the_runs_tokens_with_the_tokenizer_that_is_written(
+    tmp_path, architecture, task
+):
+    import transformers
+
+    spec = dataclasses.replace(SPECS[task], max_length=12)
+    model, _ = built(tmp_path / "from", architecture, task)
+    (tmp_path / "to").mkdir()
+    write_tokenizer(model, spec, tmp_path / "to")
+    text = "the film , it's not good : a poor plot and a bad cast of that movie"
+    words = text.split()
+    rows = [words, words[:3]] if task is Task.token_classification else [text, "the film"]
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "to")(
+        rows, truncation=True, is_split_into_words=task is Task.token_classification
+    )
+    ours = model.tokenizer.encode(rows, None, 12)
+    assert [list(map(int, ids)) for ids in ours.token_ids] == theirs["input_ids"]
+    assert max(map(len, theirs["input_ids"])) == 12
+    assert ("token_type_ids" in theirs) == ("segment_ids" in model.network.input)
+
+
+def test_texts_of_a_file_are_rows_and_a_tab_makes_pairs(tmp_path):
+    path = tmp_path / "texts.txt"
+    path.write_text("a good film\nbad\n")
+    assert texts_of_file(path, SPECS[Task.single_label]).texts == ["a good film", "bad"]
+    assert texts_of_file(path, SPECS[Task.token_classification]).texts == [
+        ["a", "good", "film"],
+        ["bad"],
+    ]
+    pairs = dataclasses.replace(SPECS[Task.regression], has_pairs=True)
+    with pytest.raises(ConfigError, match="line 1 has 0 tabs"):
+        texts_of_file(path, pairs)
+    path.write_text("one\ttwo\n")
+    assert texts_of_file(path, pairs).pairs == ["two"]
+    with pytest.raises(ConfigError, match="the texts cannot be read: No such file"):
+        texts_of_file(tmp_path / "none.txt", pairs)
+
+
+def test_served_names_are_the_tokenizers_and_answers_have_names(tmp_path):
+    for task, names in {
+        Task.multi_label: {"logits", "probabilities"},
+        Task.regression: {"values"},
+    }.items():
+        model, _ = built(tmp_path / task.name, "distilbert", task)
+        serve, signature = serving_function(model.network, SPECS[task], "int64")
+        assert set(signature) == {"input_ids", "attention_mask"}
+        ones = np.ones((1, 4), "int64")
+        found = serve({"input_ids": ones, "attention_mask": ones})
+        assert set(found) == names
+    # several labels: each probability is of its own
+    assert not np.allclose(np.sum(found["values"]), 1)
+
+
+# --- a real run, exported ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """Return a folder with two finished runs, trained elsewhere."""
+    home, there = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("there")
+    write_rows(there)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XFERLAB_CACHE", str(there / "cache"))
+        folder = write_tiny_checkpoint(there / "tiny", "distilbert")
+        model = ["model=encoder", f"model.checkpoint={folder}", "train.epochs=1"]
+        train(there, "plain", *model)
+        train(there, "pairs", "model=bag_of_embeddings", "model.width=8", "train.epochs=1")
+    for kind in ("plain", "pairs"):
+        shutil.move(there / f"run-{kind}", home / kind)
+    shutil.rmtree(there)
+    return home
+
+
+@pytest.fixture(scope="module")
+def run(home):
+    return xferlab.load(home / "plain")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_export_says_what_the_run_says(home, name, tmp_path, capsys):
+    for module in FORMATS[name].modules:
+        pytest.importorskip(module)
+    folder = tmp_path / "out"
+    assert main(["export", str(home / "plain"), "--to", name, "--output", str(folder)]) == 0
+    told = capsys.readouterr().out.splitlines()[-3:]
+    assert told[0] == "compared   1,000 made-up texts of 32 tokens or less"
+    assert told[2] == f"kept in    {folder}"
+    record = json.loads((folder / "export.json").read_text())
+    assert record["compared"]["largest_difference"] <= record["compared"]["tolerance"] == 1e-4
+    assert (record["format"], record["compared"]["texts"]) == (name, 1000)
+    metrics = json.loads((home / "plain" / "metrics.json").read_text())
+    assert record["weights_sha256"] == metrics["sha256"][f"{metrics['weights']}.safetensors"]
+    assert load_tokenizer(folder).encode(["a good film"], None, 32)
+    assert "https" not in (card := (folder / "README.md").read_text())
+    assert "`pos`" in card
+    assert str(home) not in card
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_an_export_of_any_network_to_a_format_that_is_a_graph(home, tmp_path, capsys):
+    words = ["export", str(home / "pairs"), "--output", str(tmp_path / "out"), "--to"]
+    assert main([*words, "transformers"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        " error: transformers has no class for model=bag_of_embeddings",
+        f" where: {home / 'pairs'}: model",
+        "   fix: --to keras|saved_model|onnx|litert, or train model=encoder with pooling=first",
+    ]
+    assert main([*words, "keras"]) == 0
+    assert not (tmp_path / "out" / "config.json").exists()
+
+
+def test_a_head_on_the_mean_is_refused_by_the_words_of_the_config(home, tmp_path):
+    changed = shutil.copytree(home / "plain", tmp_path / "mean")
+    text = (changed / "config.yaml").read_text().replace("pooling: first", "pooling: mean")
+    (changed / "config.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"head on the mean of all tokens"):
+        exporting.export_run(xferlab.load(changed), "transformers", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_wrong_export_is_told_and_nothing_of_it_is_kept(run, tmp_path, monkeypatch):
+    real = FORMATS["keras"]
+
+    def wrong(folder, spec):
+        answer = real.read(folder, spec)
+        return lambda inputs: answer(inputs) + np.float32(2e-4)
+
+    monkeypatch.setitem(formats.FORMATS, "keras", dataclasses.replace(real, read=wrong))
+    with pytest.raises(RunError, match=r"by 0\.0002 on made-up texts.*more than 0\.0001"):
+        exporting.export_run(run, "keras", tmp_path / "out")
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_answer_that_is_no_number_is_a_difference(run, tmp_path):
+    write_tokenizer(run.model, run.spec, tmp_path)
+    rows = Split(["a good film"], None)
+    with pytest.raises(RunError, match="by inf on one text"):
+        compare(run, lambda inputs: np.full((1, 2), np.nan), tmp_path, rows, "one text")
+
+
+def test_another_tokenizer_is_a_difference(run, tmp_path):
+    write_tokenizer(run.model, run.spec, tmp_path)
+    text = (tmp_path / "tokenizer.json").read_text()
+    (tmp_path / "tokenizer.json").write_text(text.replace('"film"', '"flim"'))
+    with pytest.raises(RunError, match="its tokenizer makes other tokens of text 2"):
+        compare(run, lambda inputs: None, tmp_path, Split(["bad", "a film"], None), "two texts")
+
+
+def test_made_up_texts_are_the_same_each_time_and_of_every_length(run):
+    first, again = (made_up_texts(run, 50).texts for _ in range(2))
+    assert first == again
+    lengths = [len(ids) for ids in run.model.tokenizer.encode(first, None, 32).token_ids]
+    assert min(lengths) <= 4
+    assert max(lengths) == 32
+
+
+def test_a_package_that_is_missing_is_named_with_how_to_get_it(run, tmp_path, monkeypatch):
+    real = FORMATS["onnx"]
+    none = dataclasses.replace(real, modules=("no_such_module",))
+    monkeypatch.setitem(formats.FORMATS, "onnx", none)
+    with pytest.raises(ConfigError) as caught:
+        exporting.export_run(run, "onnx", tmp_path / "out")
+    assert str(caught.value).splitlines() == [
+        " error: --to onnx needs no_such_module, which is not installed",
+        " where: --to onnx",
+        "   fix: pip install 'xferlab[onnx]'",
+    ]
+
+
+# --- folders -------------------------------------------------------------------------------------
+
+
+def test_only_an_earlier_export_is_replaced_and_only_with_force(tmp_path):
+    earlier, foreign = tmp_path / "earlier", tmp_path / "foreign"
+    for folder, name in ((earlier, "export.json"), (foreign, "notes.txt")):
+        folder.mkdir()
+        (folder / name).write_text("{}")
+    refuse_taken(tmp_path / "new", force=False)
+    refuse_taken(earlier, force=True)
+    with pytest.raises(ConfigError, match="there is an export in this folder already"):
+        refuse_taken(earlier, force=False)
+    for force in (False, True):
+        with pytest.raises(ConfigError, match="no empty folder and no earlier export"):
+            refuse_taken(foreign, force=force)
+    (tmp_path / "link").symlink_to(earlier)
+    with pytest.raises(ConfigError, match="no empty folder and no earlier export"):
+        refuse_taken(tmp_path / "link", force=True)
+
+
+def test_what_was_there_stays_until_the_new_folder_is_whole(tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "old").write_text("old")
+
+    def half():
+        with atomic_folder(folder) as new:
+            (new / "half").write_text("new")
+            raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        half()
+    assert os.listdir(tmp_path) == ["out"]
+    assert os.listdir(folder) == ["old"]
+    with atomic_folder(folder) as new:
+        (new / "whole").write_text("new")
+        (new / "whole").chmod(0o600)
+    assert os.listdir(folder) == ["whole"]
+    (tmp_path / "plain").write_text("")
+    assert (folder / "whole").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_every_format_says_what_it_is():
+    assert all(isinstance(kind, Format) and kind.summary for kind in FORMATS.values())

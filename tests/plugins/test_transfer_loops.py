@@ -1,0 +1,180 @@
+"""Transfer strategies against a training loop written by hand: the same weights after ten steps."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.tiny_checkpoints import write_tiny_checkpoint
+from xferlab.config.compose import compose_config, publish
+from xferlab.config.recipe import fitted_to, read
+from xferlab.data.batching import batch_arrays
+from xferlab.discovery import load_plugins
+from xferlab.training.assemble import Experiment, assemble
+from xferlab.training.backend import prepare_backend
+from xferlab.training.evaluation import input_names
+from xferlab.training.loop import fit
+
+LR, DECAY, STEPS = 1e-3, 0.1, 10
+EPSILON = 1e-3  # so large that gradients that are rounding alone (a key's bias) move nothing
+ROUNDING = 2e-6  # float32: ten AdamW steps in another order of operations
+COMMON = [
+    f"optimizer.lr={LR}",
+    f"optimizer.weight_decay={DECAY}",
+    f"optimizer.epsilon={EPSILON}",
+    "train.max_grad_norm=0.5",
+    "train.batch_size=8",
+    "model.dropout=0",
+    "data.max_length=32",
+    "schedule=constant",
+]
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("loops")
+    write_tiny_checkpoint(
+        folder / "bert", "bert", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
+    )
+    words = ["good", "bad", "film", "the", "a", "not", "very", "was"]
+    rng = np.random.default_rng(0)
+    for name in ("train", "validation"):
+        with (folder / f"{name}.csv").open("w", newline="") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(["text", "label"])
+            for _ in range(40):
+                text = " ".join(rng.choice(words, size=rng.integers(3, 9)))
+                writer.writerow([text, rng.integers(2)])
+    load_plugins(folder)
+    publish(folder)
+    return folder
+
+
+def experiment_of(folder: Path, *words: str) -> Experiment:
+    files = [f"data.{name}={folder}/{name}.csv" for name in ("train", "validation")]
+    data = ["data=files", *files]
+    model = ["model=encoder", f"model.checkpoint={folder}/bert"]
+    recipe = read(compose_config([*data, *model, *COMMON, *words]))
+    rows = recipe.data.build(recipe.seed)
+    prepare_backend(recipe.train, recipe.seed)
+    return assemble(fitted_to(recipe, rows.spec.task), rows)
+
+
+def by_hand(
+    experiment: Experiment,
+    rates: dict[str, float],
+    learning: list[set[str]],
+    gradient_accumulation_steps: int = 1,
+) -> None:
+    """Train as the papers say: AdamW, a rate a block, on the blocks that learn in each epoch."""
+    import tensorflow as tf
+
+    model, network = experiment.model, experiment.model.network
+    block_of = {
+        id(variable): block
+        for block, layers in model.blocks.items()
+        for layer in layers
+        for variable in network.get_layer(layer).trainable_variables
+    }
+    mean = {k: 0.0 for k in block_of}
+    square = {k: 0.0 for k in block_of}
+    names, per_epoch = input_names(network), experiment.batches.steps_per_epoch
+    summed, update = {}, 0
+    for step in range(experiment.total_batches):
+        (batch,) = experiment.batches.steps(step, step + 1)
+        inputs, labels = batch_arrays(
+            experiment.encodings["train"],
+            experiment.data.train.labels,
+            batch,
+            model.tokenizer.pad_id,
+        )
+        variables = [
+            v for v in network.trainable_variables if block_of[id(v)] in learning[step // per_epoch]
+        ]
+        with tf.GradientTape() as tape:
+            logits = network({n: inputs[n] for n in names}, training=True)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+            loss = tf.reduce_mean(losses)
+        found = tape.gradient(loss, [v.value for v in variables])
+        for variable, gradient in zip(variables, found, strict=True):
+            dense = tf.convert_to_tensor(gradient).numpy()
+            summed[id(variable)] = (
+                summed.get(id(variable), 0.0) + dense / gradient_accumulation_steps
+            )
+        if (step + 1) % gradient_accumulation_steps:
+            continue
+        update += 1
+        norm = math.sqrt(sum(float((g**2).sum()) for g in summed.values()))
+        for v in variables:
+            key, gradient = id(v), summed[id(v)] * min(1.0, 0.5 / norm)
+            rate = LR * rates.get(block_of[key], 1.0)
+            value = v.numpy()
+            if not any(part in ("bias", "gamma", "beta") for part in v.path.split("/")):
+                value = value - rate * DECAY * value
+            mean[key] = 0.9 * mean[key] + 0.1 * gradient
+            square[key] = 0.999 * square[key] + 0.001 * gradient**2
+            rate *= math.sqrt(1 - 0.999**update) / (1 - 0.9**update)
+            v.assign(value - rate * mean[key] / (np.sqrt(square[key]) + EPSILON))
+        summed = {}
+
+
+def largest_difference(one: Experiment, other: Experiment) -> float:
+    pairs = zip(one.model.network.weights, other.model.network.weights, strict=True)
+    return max(float(abs(a.numpy() - b.numpy()).max()) for a, b in pairs if "seed" not in a.path)
+
+
+def everything(experiment: Experiment) -> set[str]:
+    return set(experiment.model.blocks)
+
+
+def test_full_with_accumulation(workspace):
+    words = ["transfer=full", "train.epochs=4", "train.gradient_accumulation_steps=2"]
+    ours, hand = experiment_of(workspace, *words), experiment_of(workspace, *words)
+    fit(ours, [])
+    by_hand(hand, {}, [everything(hand)] * 4, gradient_accumulation_steps=2)
+    assert largest_difference(ours, hand) < ROUNDING
+
+
+def test_layer_decay_gives_every_block_its_rate(workspace):
+    words = ["transfer=layer_decay", "transfer.decay=0.5", "train.epochs=2"]
+    ours, hand = experiment_of(workspace, *words), experiment_of(workspace, *words)
+    fit(ours, [])
+    rates = {block: 0.5**depth for depth, block in enumerate(reversed(hand.model.blocks))}
+    by_hand(hand, rates, [everything(hand)] * 2)
+    assert largest_difference(ours, hand) < ROUNDING
+
+
+def test_gradual_unfreezing_from_the_top(workspace):
+    words = ["transfer=gradual", "train.epochs=2"]
+    ours, hand = experiment_of(workspace, *words), experiment_of(workspace, *words)
+    fit(ours, [])
+    top = list(reversed(hand.model.blocks))
+    by_hand(hand, {}, [set(top[:1]), set(top[:2])])
+    assert largest_difference(ours, hand) < ROUNDING
+
+
+def test_lora_trains_low_rank_additions_and_the_head(workspace):
+    words = ["transfer=lora", "transfer.rank=2", "train.epochs=2"]
+    ours, hand = experiment_of(workspace, *words), experiment_of(workspace, *words)
+    before = {v.path: v.numpy() for v in ours.model.network.weights}
+    fit(ours, [])
+    by_hand(hand, {}, [everything(hand)] * 2)
+    assert largest_difference(ours, hand) < ROUNDING
+    moved = {v.path for v in ours.model.network.weights if (v.numpy() != before[v.path]).any()}
+    assert moved
+    assert all("lora" in path or path.startswith("head/") for path in moved)
+
+
+def test_moments_survive_unfreezing(workspace):
+    """In epoch two the head goes on with the moments of epoch one; a new optimizer would not."""
+    words = ["transfer=head_first", "train.epochs=2"]
+    ours = experiment_of(workspace, *words)
+    fit(ours, [])
+    assert int(ours.optimizer.iterations) == STEPS
+    hand = experiment_of(workspace, *words)
+    by_hand(hand, {}, [{"head"}, everything(hand)])
+    assert largest_difference(ours, hand) < ROUNDING

@@ -1,0 +1,31 @@
+"""What a process has learned of plugins and configs, and how to forget it again."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import sys
+from collections.abc import Iterator
+
+from hydra.core.config_store import ConfigStore
+
+from xferlab import discovery
+from xferlab.registry import REGISTRY
+
+
+@contextlib.contextmanager
+def isolated_plugins() -> Iterator[None]:
+    """Take back whatever is registered, imported as a plugin and published in the block."""
+    store, nodes = ConfigStore.instance(), copy.deepcopy(ConfigStore.instance().repo)
+    kept = {name: copy.copy(value) for name, value in vars(REGISTRY).items()}
+    loaded, modules = set(discovery._loaded), set(sys.modules)
+    try:
+        yield
+    finally:
+        store.repo = nodes
+        vars(REGISTRY).update(kept)
+        discovery._loaded.clear()
+        discovery._loaded.update(loaded)
+        for name in set(sys.modules) - modules:
+            if name.startswith("xferlab_plugins."):
+                del sys.modules[name]

@@ -1,0 +1,99 @@
+"""A job of no length that leaves what a run leaves, and a sweep of such jobs.
+
+``python stub_job.py job FOLDER`` is the job: what it does is told by its seed (see BEHAVIOUR).
+``python stub_job.py sweep WORDS`` is ``python -m xferlab -m WORDS`` with such jobs.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from xferlab.io.atomic import atomic_write, write_json
+from xferlab.runs.metadata import write_status
+from xferlab.sweep.manifest import read_job
+
+FAILS, DIES, ENDS_SILENTLY, SLEEPS, NO_NUMBER, HANGS = 101, 102, 103, 104, 105, 106
+
+
+def job(folder: Path) -> None:
+    """Do what the seed says; the score is highest at a rate of 3e-5."""
+    write_status(folder, "running")
+    config = read_job(folder)["config"]
+    seed, rate = config["seed"], float(config["optimizer"]["lr"])
+    if seed == FAILS:
+        atomic_write(folder / "error.txt", " error: no such rows\n where: data\n   fix: add some\n")
+        write_status(folder, "failed", error="no such rows")
+        sys.exit(1)
+    if seed == NO_NUMBER:
+        write_status(folder, "nan", error="the loss is NaN at step 3")
+        sys.exit(1)
+    if seed == DIES:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if seed == ENDS_SILENTLY:
+        sys.exit(3)
+    if seed == HANGS:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        atomic_write(folder / "asleep", "")
+        while True:
+            time.sleep(0.1)
+    if seed == SLEEPS:
+        signal.signal(
+            signal.SIGTERM, lambda *_: (write_status(folder, "interrupted"), os._exit(143))
+        )
+        signal.signal(
+            signal.SIGINT, lambda *_: (write_status(folder, "interrupted"), os._exit(130))
+        )
+        atomic_write(folder / "asleep", "")
+        if not (folder / "slept").exists():
+            atomic_write(folder / "slept", "")
+            time.sleep(60)
+    write_results(folder, 0.9 - abs(rate - 3e-5) * 1000 + seed / 1000)
+
+
+def write_results(folder: Path, score: float, epochs: int = 3) -> None:
+    """Write the scores of a finished run whose second epoch was the best."""
+    rows = [f"{e},{e * 10},0.5,{score - 0.01 * abs(e - 2)},1.5" for e in range(1, epochs + 1)]
+    text = "\n".join(["epoch,step,val_loss,val_accuracy,seconds", *rows])
+    atomic_write(folder / "history.csv", text + "\n")
+    best = {"monitor": "val_accuracy", "value": score, "epoch": 2}
+    test = {"loss": 0.4, "accuracy": score - 0.02}
+    write_json(folder / "metrics.json", {"best": best, "test": test, "seconds": 1.5 * epochs})
+    write_status(folder, "finished")
+
+
+def command(folder: Path) -> list[str]:
+    """Return the command of a stand-in job."""
+    return [sys.executable, __file__, "job", str(folder)]
+
+
+def sweep(words: list[str], workers: int = 1) -> int:
+    """Run a sweep of stand-in jobs as the command line would, without Hydra's launcher."""
+    from xferlab.cli.report import report_on
+    from xferlab.cli.sweep import run_sweep
+    from xferlab.config.compose import publish
+    from xferlab.discovery import load_plugins
+    from xferlab.sweep.console import console_for
+    from xferlab.sweep.hydra_plugins import folder_of, unfinished
+    from xferlab.sweep.local_pool import Pool
+
+    def launch(hydra_words: list[str]) -> None:
+        jobs = unfinished(folder_of([hydra_words[-1], "x=."]))
+        with console_for(jobs, workers) as watch:
+            Pool(command, [{}] * workers, watch, fail_fast="sweep.fail_fast=true" in words).run(
+                jobs
+            )
+
+    load_plugins(Path.cwd())
+    publish(Path.cwd())
+    return run_sweep(words, launch, lambda folder: report_on([folder]))
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "job":
+        job(Path(sys.argv[2]))
+    else:
+        sys.exit(sweep(sys.argv[2:]))

@@ -1,0 +1,350 @@
+"""What an encoder family is; the defaults are BERT's post-norm encoder with learned positions.
+
+A family is a subclass in a file of its own: fields are the sizes of one encoder, class attributes
+are what all encoders of the family have in common, methods are its graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Self
+
+from xferlab.models.config_reader import WRITTEN_ACTIVATIONS, ConfigReader
+
+MAX_PARAMETERS = 20_000_000_000
+"""A ``config.json`` that claims more would only fill the memory."""
+
+BERT_KEYS = {
+    "vocabulary_size": "vocab_size",
+    "hidden_size": "hidden_size",
+    "layers": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "intermediate_size": "intermediate_size",
+    "positions": "max_position_embeddings",
+    "activation": "hidden_act",
+    "epsilon": "layer_norm_eps",
+    "hidden_dropout": "hidden_dropout_prob",
+    "attention_dropout": "attention_probs_dropout_prob",
+    "initializer_range": "initializer_range",
+}
+BERT_LAYER = {
+    "self_attention_layer/query": "attention.self.query",
+    "self_attention_layer/key": "attention.self.key",
+    "self_attention_layer/value": "attention.self.value",
+    "self_attention_layer/attention_output": "attention.output.dense",
+    "self_attention_layer_norm": "attention.output.LayerNorm",
+    "feedforward_intermediate_dense": "intermediate.dense",
+    "feedforward_output_dense": "output.dense",
+    "feedforward_layer_norm": "output.LayerNorm",
+}
+BERT_EMBEDDINGS = {
+    "token_embedding": "embeddings.word_embeddings",
+    "position_embedding": "embeddings.position_embeddings",
+    "segment_embedding": "embeddings.token_type_embeddings",
+    "embeddings_layer_norm": "embeddings.LayerNorm",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """The sizes and constants of one encoder, and what its family makes of them.
+
+    Attributes:
+        vocabulary_size: rows of the token table.
+        hidden_size: width of the sequence between the layers.
+        layers: how often a layer is applied to the sequence.
+        heads: attention heads of a layer.
+        intermediate_size: width inside the feed-forward part.
+        positions: tokens that a text may have.
+        position_offset: first rows of the position table that no text uses.
+        segments: segment ids that the encoder distinguishes; 0 where it takes none.
+        has_pooler: whether there is a dense layer with tanh on the first token.
+        activation: ``gelu`` (exact), ``gelu_tanh``, ``relu``, ``silu`` or ``tanh``.
+        epsilon: added to the variance by the normalisations.
+        hidden_dropout: rate after the embeddings, the attention and the feed-forward part.
+        attention_dropout: rate on the attention's probabilities.
+        initializer_range: standard deviation of fresh weights.
+
+        model_type: the value of ``config.json``'s ``model_type``.
+        class_prefix: ``Bert`` of transformers' ``BertForSequenceClassification``.
+        weight_prefix: prefix of the encoder's tensors in a checkpoint with a head.
+        config_keys: the key of ``config.json`` of each field that is stored there.
+        config_defaults: by key, what transformers assumes where ``config.json`` leaves it out.
+        embedding_tensors: stems of the tensors of the layers outside the transformer layers.
+        layer_stem: stem of a transformer layer's tensors; holds ``{index}``.
+        layer_tensors: stems of the tensors inside a transformer layer, by path in the Keras layer.
+        pooler_tensor: stem of the pooler's tensors; empty where the family has none.
+        has_constant_segment: every token has segment 0; its row is added to the positions on
+            loading, and written as zeros.
+        first_token_dense: Keras name and activation of the dense layer that transformers' class
+            for classification applies to the first token, where there is no pooler.
+        head_dropout_key: key of ``config.json`` for the rate before the head.
+        licences: licence of the checkpoints with a preset, by organisation of the Hub.
+    """
+
+    vocabulary_size: int
+    hidden_size: int
+    layers: int
+    heads: int
+    intermediate_size: int
+    positions: int
+    position_offset: int = 0
+    segments: int = 0
+    has_pooler: bool = False
+    activation: str
+    epsilon: float
+    hidden_dropout: float
+    attention_dropout: float
+    initializer_range: float
+
+    model_type: ClassVar[str]
+    class_prefix: ClassVar[str]
+    weight_prefix: ClassVar[str]
+    config_keys: ClassVar[Mapping[str, str]] = BERT_KEYS
+    config_defaults: ClassVar[Mapping[str, Any]] = {
+        "hidden_act": "gelu",
+        "layer_norm_eps": 1e-12,
+        "hidden_dropout_prob": 0.1,
+        "attention_probs_dropout_prob": 0.1,
+        "initializer_range": 0.02,
+        "type_vocab_size": 2,
+    }
+    embedding_tensors: ClassVar[Mapping[str, str]] = BERT_EMBEDDINGS
+    layer_stem: ClassVar[str] = "encoder.layer.{index}"
+    layer_tensors: ClassVar[Mapping[str, str]] = BERT_LAYER
+    pooler_tensor: ClassVar[str] = ""
+    has_constant_segment: ClassVar[bool] = False
+    first_token_dense: ClassVar[tuple[str, str]] = ("head_dense", "tanh")
+    head_dropout_key: ClassVar[str] = "classifier_dropout"
+    licences: ClassVar[Mapping[str, str]] = {}
+
+    def __post_init__(self) -> None:
+        if self.hidden_size % self.heads:
+            raise ValueError(f"{self.heads} heads do not divide {self.hidden_size}")
+        if self.positions < 1:
+            raise ValueError(f"it has {self.positions} positions")
+        if self.max_parameters > MAX_PARAMETERS:
+            raise ValueError(
+                f"it has {self.max_parameters:,} parameters, more than {MAX_PARAMETERS:,}"
+            )
+
+    # config.json
+
+    @classmethod
+    def read(cls, config: ConfigReader) -> Self:
+        """Return the encoder that a ``config.json`` describes.
+
+        Raises:
+            ConfigError: it lacks a size, or describes what would be computed wrongly.
+        """
+        cls.refuse_variants(config)
+        types = {field.name: field.type for field in fields(cls)}
+        values: dict[str, Any] = {}
+        for field, key in cls.config_keys.items():
+            default = cls.config_defaults.get(key)
+            if types[field] in ("int", int):
+                values[field] = config.size(key, default)
+            elif types[field] in ("float", float):
+                values[field] = config.number(key, default)
+            else:
+                values[field] = config.activation(key, default)
+        return cls.from_values(values, config)
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any], config: ConfigReader) -> Self:
+        """Return the encoder of the values that were read; a family may add its own."""
+        try:
+            return cls(**values)
+        except ValueError as error:
+            raise config.error(str(error)) from error
+
+    @classmethod
+    def refuse_variants(cls, config: ConfigReader) -> None:
+        """Raise ConfigError for a variant of the family that this project does not compute."""
+        kind = config.get("position_embedding_type", "absolute")
+        if kind != "absolute":
+            raise config.error(f"its positions are '{kind}', only absolute ones are supported")
+        if config.get("is_decoder") or config.get("add_cross_attention"):
+            raise config.error("it is a decoder (is_decoder or add_cross_attention)")
+
+    def to_config(self, pad_id: int) -> dict[str, Any]:
+        """Return the ``config.json`` of this encoder: all that decides what it computes.
+
+        Args:
+            pad_id: token id of padding.
+        """
+        table = {key: getattr(self, field) for field, key in self.config_keys.items()}
+        activation = self.config_keys["activation"]
+        table[activation] = WRITTEN_ACTIVATIONS.get(self.activation, self.activation)
+        return {"model_type": self.model_type, **table, "pad_token_id": pad_id}
+
+    # Sizes and blocks
+
+    @property
+    def embedding_width(self) -> int:
+        """Width of the embedding tables."""
+        return self.hidden_size
+
+    @property
+    def distinct_layers(self) -> int:
+        """Transformer layers that have weights of their own."""
+        return self.layers
+
+    @property
+    def max_parameters(self) -> int:
+        """An estimate of the parameters, without building anything."""
+        rows = self.vocabulary_size + self.positions + self.segments
+        layer = self.hidden_size * (4 * self.hidden_size + 2 * self.intermediate_size)
+        return rows * self.embedding_width + self.distinct_layers * layer
+
+    def layer_blocks(self) -> dict[str, tuple[str, ...]]:
+        """Return the transformer layers of each block, from input to output."""
+        return {f"layer_{i}": (f"transformer_layer_{i}",) for i in range(self.layers)}
+
+    # Graph
+
+    def build(self) -> Any:
+        """Return a functional ``keras.Model`` with fresh weights.
+
+        Its inputs are ``token_ids``, ``padding_mask`` and, with segments, ``segment_ids``; its
+        outputs ``sequence_output`` and, with a pooler, ``pooled_output``.
+        """
+        import keras
+
+        names = ["token_ids", "padding_mask"]
+        if self.segments:
+            names.append("segment_ids")
+        inputs = {name: keras.Input((None,), dtype="int32", name=name) for name in names}
+        sequence = self.encode(self.embed(inputs), inputs["padding_mask"])
+        outputs = {"sequence_output": sequence}
+        if self.has_pooler:
+            outputs["pooled_output"] = self.pooler()(sequence[:, 0, :])
+        return keras.Model(inputs, outputs, name=self.model_type.replace("-", "_"))
+
+    def embed(self, inputs: Mapping[str, Any]) -> Any:
+        """Return the sequence ``(batch, length, hidden_size)`` before the first layer."""
+        import keras
+
+        x = keras.layers.Add(name="embeddings_add")(self.embeddings(inputs))
+        x = keras.layers.LayerNormalization(epsilon=self.epsilon, name="embeddings_layer_norm")(x)
+        return keras.layers.Dropout(self.hidden_dropout, name="embeddings_dropout")(x)
+
+    def embeddings(self, inputs: Mapping[str, Any]) -> list[Any]:
+        """Return the embeddings of tokens, positions and segments, which :meth:`embed` adds."""
+        import keras
+        import keras_hub
+
+        tokens = keras.layers.ReversibleEmbedding(
+            self.vocabulary_size,
+            self.embedding_width,
+            embeddings_initializer=self.initializer(),
+            name="token_embedding",
+        )(inputs["token_ids"])
+        positions = keras_hub.layers.PositionEmbedding(
+            self.positions, initializer=self.initializer(), name="position_embedding"
+        )(tokens)
+        if not self.segments:
+            return [tokens, positions]
+        segments = keras.layers.Embedding(
+            self.segments,
+            self.embedding_width,
+            embeddings_initializer=self.initializer(),
+            name="segment_embedding",
+        )(inputs["segment_ids"])
+        return [tokens, positions, segments]
+
+    def encode(self, sequence: Any, padding_mask: Any) -> Any:
+        """Return the sequence after the last layer."""
+        for index in range(self.layers):
+            layer = self.transformer_layer(index)
+            sequence = layer(sequence, padding_mask=padding_mask)
+            self.set_dropout(layer)
+        return sequence
+
+    def transformer_layer(self, index: int) -> Any:
+        """Return one transformer layer, called with a sequence and ``padding_mask``."""
+        import keras_hub
+
+        return keras_hub.layers.TransformerEncoder(
+            intermediate_dim=self.intermediate_size,
+            num_heads=self.heads,
+            dropout=self.attention_dropout or self.hidden_dropout,
+            activation=keras_activation(self.activation),
+            layer_norm_epsilon=self.epsilon,
+            kernel_initializer=self.initializer(),
+            name=f"transformer_layer_{index}",
+        )
+
+    def set_dropout(self, layer: Any) -> None:
+        """Give attention and sequence their own rates; keras-hub's layer has one for both."""
+        if self.attention_dropout == self.hidden_dropout:
+            return
+        layer._self_attention_dropout.rate = self.hidden_dropout
+        layer._feedforward_dropout.rate = self.hidden_dropout
+        layer._self_attention_layer._dropout = self.attention_dropout
+
+    def pooler(self) -> Any:
+        """Return the dense layer that is applied to the first token."""
+        import keras
+
+        return keras.layers.Dense(
+            self.hidden_size,
+            activation="tanh",
+            kernel_initializer=self.initializer(),
+            name="pooler",
+        )
+
+    def initializer(self) -> Any:
+        """Return a new initializer of fresh weights."""
+        import keras
+
+        return keras.initializers.TruncatedNormal(stddev=self.initializer_range)
+
+    # Names of tensors
+
+    def tensor_stem(self, layer: str, part: str = "") -> str | None:
+        """Return the name of the tensors of a layer's part, without prefix and last word.
+
+        Args:
+            layer: the Keras layer, like ``transformer_layer_0``.
+            part: path of the part inside it, like ``feedforward_layer_norm``; empty for itself.
+
+        Returns:
+            None for a layer that is no part of the encoder.
+        """
+        if layer == "pooler":
+            return self.pooler_tensor
+        if layer in self.embedding_tensors:
+            return self.embedding_tensors[layer]
+        name, _, index = layer.rpartition("_")
+        if name != "transformer_layer":
+            return None
+        return f"{self.stem_of_layer(int(index))}.{self.layer_tensors[part]}"
+
+    def stem_of_layer(self, index: int) -> str:
+        """Return the stem of the tensors of a transformer layer."""
+        return self.layer_stem.format(index=index)
+
+    # The head of transformers' classes
+
+    @classmethod
+    def class_name(cls, head_class: str) -> str:
+        """Return transformers' class: ``BertForSequenceClassification`` and its like."""
+        return f"{cls.class_prefix}For{head_class}"
+
+    @classmethod
+    def head_stems(cls, per_token: bool) -> tuple[str, ...]:
+        """Return the stems of the head's tensors, first to last: one, or two dense layers."""
+        if per_token:
+            return ("classifier",)
+        return (cls.weight_prefix + cls.pooler_tensor, "classifier")
+
+
+def keras_activation(name: str) -> Any:
+    """Return what Keras takes for one of the activations."""
+    import keras
+
+    if name == "gelu_tanh":  # registered by keras-hub, so that a saved model finds it again
+        return keras.saving.get_registered_object("keras_hub>gelu_approximate")
+    return name

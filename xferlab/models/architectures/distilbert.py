@@ -1,0 +1,57 @@
+"""DistilBERT (Sanh et al. 2019): no segments, no pooler, keys and tensor names of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xferlab.models.architectures.base import Architecture
+from xferlab.models.architectures.registry import register
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class DistilBert(Architecture):
+    """An encoder of ``model_type`` distilbert."""
+
+    epsilon: float = 1e-12
+
+    model_type = "distilbert"
+    class_prefix = "DistilBert"
+    weight_prefix = "distilbert."
+    config_keys = {
+        "vocabulary_size": "vocab_size",
+        "hidden_size": "dim",
+        "layers": "n_layers",
+        "heads": "n_heads",
+        "intermediate_size": "hidden_dim",
+        "positions": "max_position_embeddings",
+        "activation": "activation",
+        "hidden_dropout": "dropout",
+        "attention_dropout": "attention_dropout",
+        "initializer_range": "initializer_range",
+    }
+    config_defaults = {
+        "activation": "gelu",
+        "dropout": 0.1,
+        "attention_dropout": 0.1,
+        "initializer_range": 0.02,
+    }
+    layer_stem = "transformer.layer.{index}"
+    layer_tensors = {
+        "self_attention_layer/query": "attention.q_lin",
+        "self_attention_layer/key": "attention.k_lin",
+        "self_attention_layer/value": "attention.v_lin",
+        "self_attention_layer/attention_output": "attention.out_lin",
+        "self_attention_layer_norm": "sa_layer_norm",
+        "feedforward_intermediate_dense": "ffn.lin1",
+        "feedforward_output_dense": "ffn.lin2",
+        "feedforward_layer_norm": "output_layer_norm",
+    }
+    first_token_dense = ("pre_classifier", "relu")
+    head_dropout_key = "seq_classif_dropout"
+    licences = {"distilbert": "apache-2.0"}
+
+    @classmethod
+    def head_stems(cls, per_token: bool) -> tuple[str, ...]:
+        """Return the stems of the head's tensors, first to last."""
+        return ("classifier",) if per_token else ("pre_classifier", "classifier")

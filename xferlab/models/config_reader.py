@@ -1,0 +1,72 @@
+"""Checked reading of a checkpoint's ``config.json``: sizes, numbers, names of activations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from xferlab.errors import ConfigError
+
+ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_python": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "relu": "relu",
+    "silu": "silu",
+    "swish": "silu",
+    "tanh": "tanh",
+}
+"""transformers' names of activations, and the name here."""
+WRITTEN_ACTIVATIONS = {"gelu_tanh": "gelu_new"}
+"""The names here that transformers does not have, and the one that is written."""
+
+
+@dataclass(frozen=True)
+class ConfigReader:
+    """A parsed ``config.json``.
+
+    Attributes:
+        table: its content.
+        where: the ``where`` line of the errors.
+    """
+
+    table: Mapping[str, Any]
+    where: str
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return a value as it is."""
+        return self.table.get(key, default)
+
+    def size(self, key: str, default: int | None = None, *, least: int = 1) -> int:
+        """Return an integer of at least ``least``; a missing one without ``default`` is refused."""
+        value = self.table.get(key, default)
+        if value is None:
+            raise self.error(f"it has no size '{key}'")
+        if not isinstance(value, int) or value < least:
+            raise self.error(f"its {key} is {value!r}")
+        return value
+
+    def number(self, key: str, default: float | None = None) -> float:
+        """Return a number as a float."""
+        value = self.table.get(key, default)
+        if not isinstance(value, int | float):
+            raise self.error(f"its {key} is {value!r}")
+        return float(value)
+
+    def activation(self, key: str, default: str | None = None) -> str:
+        """Return the name here of an activation of transformers."""
+        name = self.table.get(key, default)
+        if not isinstance(name, str) or name not in ACTIVATIONS:
+            raise self.error(f"its activation '{name}' is not one of {', '.join(ACTIVATIONS)}")
+        return ACTIVATIONS[name]
+
+    def error(self, reason: str) -> ConfigError:
+        """Return the error for a config whose encoder cannot be built."""
+        return ConfigError(
+            f"the checkpoint's config.json cannot be built: {reason}",
+            where=self.where,
+            fix="choose another checkpoint, or correct its config.json",
+        )
