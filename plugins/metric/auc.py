@@ -24,6 +24,7 @@ class Auc:
         labels=(LabelKind.class_index, LabelKind.multi_hot),
     )
     mode: ClassVar[str] = "max"
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def build(self, spec: TaskSpec):
         import numpy as np

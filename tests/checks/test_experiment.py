@@ -108,7 +108,7 @@ def test_a_schedule_may_end_shortly_before_the_run_but_not_long_before():
     assert _check_rates(rates) is None
     rates[59] = 0
     what, _ = _check_rates(rates)
-    assert what == "ends early: from step 60 of 100 on the rate is 0"
+    assert what == "ends early: from step 60 of 100 the rate is 0"
 
 
 @pytest.fixture
@@ -180,4 +180,4 @@ def test_a_block_that_learns_at_rate_0_is_noted(assembled):
     recipe, experiment = assembled("data=single_label")
     plan = TransferPlan((Phase(1),), {"embeddings": 0.0})
     notes = inspect(dataclasses.replace(experiment, plan=plan), recipe, np.ones(2))
-    assert notes == ["embeddings learns at the rate 0 without being frozen, which costs time"]
+    assert notes == ["embeddings has the learning rate 0 without being frozen, which costs time"]

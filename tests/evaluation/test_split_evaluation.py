@@ -52,7 +52,9 @@ def several_labels(classes: int = 5, rows: int = 300):
     labels = (random.random((rows, classes)) < 0.3).astype("float32")
     logits = (2 * labels - 1 + random.normal(size=labels.shape)).astype("float32")
     spec = TaskSpec(Task.multi_label, tuple(f"c{i}" for i in range(classes)), 9, 9)
-    return split_outputs(spec, Split([f"text {i}" for i in range(rows)], labels), logits, expit(logits))
+    return split_outputs(
+        spec, Split([f"text {i}" for i in range(rows)], labels), logits, expit(logits)
+    )
 
 
 def tagged(wanted, found, sureness=None):
@@ -76,7 +78,9 @@ def values(rows: int = 200):
     found = (labels + random.normal(size=rows)).astype("float32")[:, None]
     spec = TaskSpec(Task.regression, (), 9, 9, has_pairs=True, output_kind=OutputKind.values)
     pairs = [f"pair {i}" for i in range(rows)]
-    return split_outputs(spec, Split([f"text {i}" for i in range(rows)], labels, pairs), found, found)
+    return split_outputs(
+        spec, Split([f"text {i}" for i in range(rows)], labels, pairs), found, found
+    )
 
 
 def table(text: str) -> list[dict[str, str]]:
@@ -176,7 +180,9 @@ def test_the_calibration_error_is_the_metrics_own():
     load_plugins(Path("/nonexistent"))
     found = single_label()
     metric = REGISTRY.create("metric", {"name": "calibration_error"}).build(found.spec)
-    assert Evaluation("test", found, {}).calibration_error == pytest.approx(metric(found.labels, found.outputs))
+    assert Evaluation("test", found, {}).calibration_error == pytest.approx(
+        metric(found.labels, found.outputs)
+    )
 
 
 def test_calibration_bins_by_hand():

@@ -163,7 +163,7 @@ BAD_FOLDERS = {
     "a format that is none": (lambda f: change(f / "run.json", format="x"), "format is 'x'"),
     "no task": (lambda f: change(f / "run.json", task={}), "it has no 'task.task'"),
     "another task": (
-        lambda f: spoil_task(f, task="poetry"), "task.task is 'poetry', not like"
+        lambda f: spoil_task(f, task="poetry"), "there is no task 'poetry'"
     ),
     "interrupted": (
         lambda f: change(f / "status.json", status="interrupted"), "has not finished .interrupted"
