@@ -20,8 +20,8 @@ from typing import Any
 
 from rich.console import Console
 
-from xferlab.cli.report import print_report, report_on, write_report
-from xferlab.cli.sweep import run_sweep
+from xferlab.cli.report import print_report, write_report
+from xferlab.cli.sweep import sweep
 from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
 from xferlab.report.comparison import compare
@@ -62,7 +62,7 @@ def main(count: int) -> None:
     step("report: print", lambda: silently(lambda: print_report(report)))
     step(
         "the same command again, all done",
-        lambda: silently(lambda: run_sweep(words, print, lambda folder: report_on([folder]))),
+        lambda: silently(lambda: sweep(words)),
     )
     print(f"\n{len(plan.jobs)} distinct jobs")
 
@@ -129,7 +129,7 @@ def pretend(job: Path) -> None:
 
 def again(words: list[str]) -> None:
     """Type the sweep's command again."""
-    run_sweep(words, print, lambda folder: report_on([folder]))
+    sweep(words)
 
 
 def silently(work: Callable[[], Any]) -> Any:

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.plugin_isolation import isolated_plugins
-from xferlab.cli.main import main, parse
-from xferlab.config.compose import preflight, publish
+from xferlab.cli.arguments import parse
+from xferlab.cli.main import main
+from xferlab.config.compose import compose_experiment, publish
 from xferlab.discovery import load_plugins
 from xferlab.sweep.planner import plan_sweep
 
@@ -84,7 +85,7 @@ def test_a_command_that_is_shown_can_be_typed(page, words, tmp_path, monkeypatch
     if flags.multirun:
         assert plan_sweep(typed).checked >= 1
     else:
-        preflight(typed)
+        compose_experiment(typed)
 
 
 def test_the_file_of_jobs_that_is_shown_can_be_run(tmp_path, monkeypatch, capsys):

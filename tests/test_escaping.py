@@ -13,7 +13,7 @@ import sys
 import pytest
 
 from xferlab.cli.report import as_csv
-from xferlab.config.compose import preflight, publish
+from xferlab.config.compose import compose_experiment, publish
 from xferlab.contracts import Task, TaskSpec
 from xferlab.discovery import load_plugins
 from xferlab.errors import CONTROL, ConfigError
@@ -139,7 +139,7 @@ def test_a_metric_is_not_called_like_a_formula(name, tmp_path, monkeypatch):
     (folder / "evil.yaml").write_text(f"# @package _global_\n{text}\n")
     publish(tmp_path)
     with pytest.raises(ConfigError, match="a metric may not be called"):
-        preflight(["experiment=evil"])
+        compose_experiment(["experiment=evil"])
 
 
 def type_(folder, *words):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from xferlab.config.compose import compose_config, preflight, publish
+from xferlab.config.compose import compose_config, compose_experiment, publish
 from xferlab.config.overrides import parse_overrides, typed
 from xferlab.data.columns import missing_column, pair_of
 from xferlab.data.paths import find_files, split_of
@@ -181,13 +181,13 @@ def workspace(tmp_path, monkeypatch):
 def test_a_file_in_a_plugins_place_is_answered_with_both_words(workspace, word, fix):
     put(workspace / "sets")
     with pytest.raises(ConfigError) as caught:
-        preflight([word])
+        compose_experiment([word])
     assert fix in caught.value.fix
 
 
 def test_a_list_of_files_is_answered_with_one(workspace):
     with pytest.raises(ConfigError) as caught:
-        preflight(["data=files", "data.train=[a.csv,b.csv]"])
+        compose_experiment(["data=files", "data.train=[a.csv,b.csv]"])
     assert caught.value.fix == "give it one value: data.train=a.csv"
 
 

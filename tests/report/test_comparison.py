@@ -39,7 +39,7 @@ def job_of(folder: Path, spec, labels, outputs, name: str, node: dict, value: fl
         "rows": {"train": 9, "test": len(labels)},
         "max_length": 8,
         "pairs": False,
-        "emits": spec.output_kind.value,
+        "output_kind": spec.output_kind.value,
     }
     return JobResult(
         folder=folder, config={"metric": {name: node}}, words={}, state=State("finished", {}),

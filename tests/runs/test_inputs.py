@@ -73,7 +73,7 @@ def test_the_same_sweep_over_an_edited_file_does_the_finished_jobs_again(capsys)
     assert stub_job.sweep([*OWN, "seed=1,2,3"]) == 0
     told = capsys.readouterr().err
     assert "note       data.train=train.csv has changed since this sweep began" in told
-    assert f"2 finished jobs are done again; the earlier results are in {folder}/replaced" in told
+    assert f"2 finished jobs run again; the earlier results are in {folder}/replaced" in told
     assert len(list(folder.glob("replaced/*/metrics.json"))) == 2
     digest = hashlib.sha256(OTHER_ROWS.encode()).hexdigest()
     jobs = [json.loads(path.read_text()) for path in folder.glob("*/job.json")]

@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 from xferlab.io.atomic import atomic_write, write_json
 from xferlab.runs.metadata import write_status
@@ -70,26 +71,18 @@ def command(folder: Path) -> list[str]:
     return [sys.executable, __file__, "job", str(folder)]
 
 
-def sweep(words: list[str], workers: int = 1) -> int:
-    """Run a sweep of stand-in jobs as the command line would, without Hydra's launcher."""
-    from xferlab.cli.report import report_on
-    from xferlab.cli.sweep import run_sweep
+def sweep(overrides: list[str], workers: int = 1, worker_command=command) -> int:
+    """Run ``-m OVERRIDES`` as the command line does, with stub jobs as worker processes."""
+    from xferlab.cli.sweep import sweep as run_sweep
     from xferlab.config.compose import publish
     from xferlab.discovery import load_plugins
-    from xferlab.sweep.console import console_for
-    from xferlab.sweep.hydra_plugins import folder_of, unfinished
-    from xferlab.sweep.local_pool import Pool
-
-    def launch(hydra_words: list[str]) -> None:
-        jobs = unfinished(folder_of([hydra_words[-1], "x=."]))
-        with console_for(jobs, workers) as watch:
-            Pool(command, [{}] * workers, watch, fail_fast="sweep.fail_fast=true" in words).run(
-                jobs
-            )
+    from xferlab.sweep import launcher
 
     load_plugins(Path.cwd())
     publish(Path.cwd())
-    return run_sweep(words, launch, lambda folder: report_on([folder]))
+    at_once = [f"sweep.workers={workers}"] if workers > 1 else []
+    with mock.patch.object(launcher, "worker_command", worker_command):
+        return run_sweep([*overrides, *at_once])
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from tests.support import stub_job
 from xferlab.cli.main import main
-from xferlab.cli.sweep import run_sweep
 from xferlab.config.compose import compose_config, publish
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
@@ -288,12 +288,13 @@ def test_a_job_that_its_engine_lost_has_failed_and_says_so():
 
 
 def test_one_that_stays_preempted_is_said_to_go_on_with_the_same_command(capsys):
-    def launch(words):
-        for status in Path("outputs/sweeps").glob("*/*/job.json"):
-            write_status(status.parent, "preempted")
+    def launch(launcher, folders):
+        for folder in folders:
+            write_status(folder, "preempted")
 
-    assert run_sweep(["seed=1,2"], launch, lambda folder: None) == 1
-    assert "the same command goes on" in capsys.readouterr().err
+    with mock.patch("xferlab.cli.sweep.launch", launch):
+        assert stub_job.sweep(["seed=1,2"]) == 1
+    assert "the same command resumes the sweep" in capsys.readouterr().err
 
 
 def test_one_that_was_preempted_is_followed_until_its_engine_lets_go():

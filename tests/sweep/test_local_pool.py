@@ -20,8 +20,8 @@ from xferlab.discovery import load_plugins
 from xferlab.runs.lock import locked
 from xferlab.runs.metadata import read_status, write_status
 from xferlab.sweep.console import JobLines, console_for
-from xferlab.sweep.hydra_plugins import cores, folder_of, job_words, slots
 from xferlab.sweep.job_state import is_leaving, state_of
+from xferlab.sweep.launcher import cores, folder_of, job_words, slots
 from xferlab.sweep.local_pool import SAY_WHERE, Pool, finalize
 from xferlab.sweep.manifest import freeze
 from xferlab.sweep.planner import plan_sweep
@@ -155,7 +155,7 @@ def test_a_job_that_is_made_to_end_by_a_second_signal_is_interrupted():
     _, told = parent.communicate(timeout=120)
     assert parent.returncode == 130
     assert state_of(asleep.parent).status == "interrupted"
-    assert b"the same command goes on" in told
+    assert b"the same command resumes the sweep" in told
 
 
 def test_a_finished_job_is_not_run_again():

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from tests.support import stub_job
 from xferlab.cli.main import main
-from xferlab.cli.sweep import opening_line, run_sweep
+from xferlab.cli.sweep import opening_line, sweep
 from xferlab.config.compose import compose_config, publish
 from xferlab.config.overrides import parse_overrides
 from xferlab.config.recipe import read
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError, RunError
 from xferlab.runs.metadata import write_status
+from xferlab.sweep import launcher
 from xferlab.sweep.compose import Composer, split_words
 from xferlab.sweep.job_state import State, state_of
 from xferlab.sweep.manifest import changed_plugins, folder_for, freeze, manifest_recipe
@@ -386,11 +388,13 @@ def test_a_killed_job_is_to_be_resumed_and_a_live_one_is_not():
 
 def test_a_sweep_that_is_done_starts_nothing(capsys):
     assert stub_job.sweep(SIX) == 0
-    started = []
-    told: list[Path] = []
-    assert run_sweep(SIX, started.append, told.append) == 0
-    assert len(told) == 1
-    assert started == []
+    (folder,) = Path("outputs/sweeps").iterdir()
+    (folder / "report.html").unlink()
+    capsys.readouterr()
+    with mock.patch.object(launcher, "worker_command") as start:
+        assert sweep(SIX) == 0
+    start.assert_not_called()
+    assert (folder / "report.html").exists()
     assert "6 finished; name=ANOTHER begins a new one" in capsys.readouterr().err
 
 
@@ -433,7 +437,7 @@ def test_a_job_whose_files_are_damaged_is_done_again(name, capsys):
     (job / name).write_text("")
     assert stub_job.sweep(["seed=1,2"]) == 0
     told = capsys.readouterr().err
-    assert f"note       {job} is done again: {name} is damaged" in told
+    assert f"note       {job} runs again: {name} is damaged" in told
     assert "1 finished, 1 to run again" in told
     assert state_of(job).status == "finished"
     assert (folder / "replaced" / f"{job.name}-1" / "metrics.json").exists()

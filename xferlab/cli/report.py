@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -38,6 +39,12 @@ from xferlab.report.tables import (
 FILES = ("report.html", "summary.md", "results.csv", "results.json")
 LONGEST_TABLE = 60
 """Rows that are printed; a longer table is written, and its best rows are shown."""
+
+
+def report(flags: argparse.Namespace, folders: list[str]) -> int:
+    """Print the table of sweeps and runs, unfinished ones too, and write it beside them."""
+    report_on([Path(folder) for folder in folders])
+    return 0
 
 
 def report_on(folders: Sequence[Path], *, pictures: bool = False) -> list[Report]:

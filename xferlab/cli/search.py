@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from xferlab.config.overrides import as_word, key_of
+from xferlab.cli.report import report_on
+from xferlab.config.overrides import key_of
 from xferlab.errors import ConfigError
 from xferlab.escaping import visible
 from xferlab.io.atomic import write_json
@@ -21,14 +21,15 @@ from xferlab.plotting import rate_words
 from xferlab.runs.inputs import changed_since, refuse_changed_inputs
 from xferlab.runs.lock import is_locked, locked
 from xferlab.sweep.distributions import Distribution
-from xferlab.sweep.hydra_plugins import publish_sweeper
 from xferlab.sweep.job_state import DONE, QUEUED, RESUMED, state_of
+from xferlab.sweep.launcher import launcher_for
 from xferlab.sweep.launchers import offer_engines
 from xferlab.sweep.local_pool import SweepStopped
 from xferlab.sweep.manifest import PLAN, SEARCH, neighbours, read_job, read_or_pass_over, read_plan
 from xferlab.sweep.planner import Plan
 from xferlab.sweep.search.controller import Search
 from xferlab.sweep.search.planner import Pruner, SearchPlan, masked
+from xferlab.sweep.search.runner import run_trials
 from xferlab.sweep.search.trials import Trials, refuse_no_optuna
 
 SHAPE = {
@@ -42,23 +43,15 @@ SHAPE = {
 """What ``search.json`` holds, as far as it is read again; see ``records.Shape``."""
 
 
-def run_search(
-    plan: Plan,
-    launch: Callable[[list[str]], None],
-    tell: Callable[[Path], object],
-    *,
-    dry_run: bool = False,
-) -> int:
+def run_search(plan: Plan, *, dry_run: bool = False) -> int:
     """Begin or continue the search of a plan, and print its table.
 
     Args:
         plan: a plan with a ``search``.
-        launch: runs Hydra on the overrides it is given.
-        tell: reports on the sweep in a folder.
-        dry_run: say what would be searched and how its jobs stand; write and run nothing.
+        dry_run: print what would be searched and the states of its jobs; write and run nothing.
 
     Returns:
-        0 as many jobs as asked for have finished or were pruned, 1 one failed, 130 or 143 stopped
+        0 as many jobs as requested have finished or were pruned, 1 one failed, 130 or 143 stopped
         by a signal.
     """
     assert plan.search is not None
@@ -71,19 +64,16 @@ def run_search(
     code = 0
     with _alone_in(folder):
         search = begin(plan, folder)
-        publish_sweeper(search)
         offer_engines()
         try:
             if search.left:
-                launch([*plan.hydra_words, as_word("hydra.sweep.dir", os.path.abspath(folder))])
+                run_trials(search, launcher_for(plan, folder), plan.sweep.workers)
         except SweepStopped as e:
             code = 128 + e.number
-        finally:
-            publish_sweeper()
-    tell(folder)
+    report_on([folder], pictures=True)
     ends = {state_of(folder / run_id).status for run_id in search.run_ids}
     if code or ends.intersection(RESUMED):
-        print("stopped    the same command goes on", file=sys.stderr)
+        print("stopped    the same command resumes the search", file=sys.stderr)
     if search.trouble:
         raise search.trouble
     return code or int(not ends.issubset(DONE))

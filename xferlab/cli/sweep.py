@@ -1,21 +1,21 @@
-"""``-m`` from the words to the table: plan, continue or begin, run, report."""
+"""``-m``: plans a sweep, resumes or begins it, runs what is left, prints its table."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from xferlab.cli.report import report_on
 from xferlab.cli.search import run_search
-from xferlab.config.overrides import as_word, key_of
+from xferlab.config.overrides import key_of
 from xferlab.errors import ConfigError, printable
 from xferlab.escaping import visible
 from xferlab.runs.checkpoints import latest_step
 from xferlab.runs.folder_access import own_place, refuse_unusable
-from xferlab.sweep.hydra_plugins import publish_sweeper
 from xferlab.sweep.job_state import FINISHED, QUEUED, RESUMED, RUNNING, State, state_of
+from xferlab.sweep.launcher import launch, launcher_for
 from xferlab.sweep.launchers import offer_engines
 from xferlab.sweep.local_pool import SweepStopped
 from xferlab.sweep.manifest import (
@@ -26,41 +26,55 @@ from xferlab.sweep.manifest import (
     folder_for,
     freeze,
     look_at_jobs,
+    unfinished,
 )
 from xferlab.sweep.planner import Job, Plan, plan_sweep
 
 CHANGED = "to redo"
 """How a job stands that finished with other data or plugins than there are now."""
+TO_DO = ("finished", "running elsewhere", "to resume", CHANGED, "to run again", "to run")
 
 
-def run_sweep(
-    words: Sequence[str],
-    launch: Callable[[list[str]], None],
-    tell: Callable[[Path], object],
-    *,
-    config_name: str = "config",
-    dry_run: bool = False,
-) -> int:
+def sweep(overrides: Sequence[str], config_name: str = "config", *, dry_run: bool = False) -> int:
     """Run the jobs of a sweep that have not finished, and print its table.
 
     Args:
-        words: the overrides as typed.
-        launch: runs Hydra on the overrides it is given.
-        tell: reports on the sweep in a folder.
+        overrides: of the command line.
         config_name: the config to start from.
-        dry_run: print the jobs and how they stand; write and run nothing.
+        dry_run: print the jobs and their states; write and run nothing.
 
     Returns:
-        0 all asked for have finished, 1 one failed, 130 or 143 stopped by a signal.
+        0 all requested jobs have finished, 1 one failed, 130 or 143 stopped by a signal.
     """
-    plan = plan_sweep(words, config_name)
+    plan = plan_sweep(overrides, config_name)
     refuse_unusable(plan.folder, "choose another hydra.sweep.dir")
     if plan.search:
-        return run_search(plan, launch, tell, dry_run=dry_run)
+        return run_search(plan, dry_run=dry_run)
     folder = folder_for(plan)
     _refuse_search(folder)
     for name in () if dry_run else (REPLACED, *(job.run_id for job in plan.jobs)):
         own_place(folder, name)
+    states = _print_states(plan, folder)
+    if dry_run:
+        print(visible("\n".join(job_lines(plan, states))))
+        return 0
+    freeze(plan, folder, sys.argv)
+    code = 0
+    if any(state.status != FINISHED for state in states.values()):
+        offer_engines()
+        try:
+            launch(launcher_for(plan, folder), unfinished(folder))
+        except SweepStopped as e:
+            code = 128 + e.number
+    report_on([folder], pictures=True)
+    ends = {state_of(folder / job.run_id).status for job in plan.jobs}
+    if code or ends.intersection(RESUMED):
+        print("stopped    the same command resumes the sweep", file=sys.stderr)
+    return code or int(ends != {FINISHED})
+
+
+def _print_states(plan: Plan, folder: Path) -> dict[str, State]:
+    """Print what the sweep has and what is left to do; return the jobs' states by run id."""
     states, changed = look_at_jobs(plan, folder)
     _report_damaged(states)
     redone = [run_id for run_id in changed if states[run_id].status == FINISHED]
@@ -69,41 +83,27 @@ def run_sweep(
     print(visible(opening_line(folder, list(states.values()))), file=sys.stderr)
     for line in _changed_lines(changed, len(redone), folder):
         print(line, file=sys.stderr)
-    if dry_run:
-        print(visible("\n".join(job_lines(plan, states))))
-        return 0
-    freeze(plan, folder, sys.argv)
-    code = 0
-    if any(state.status != FINISHED for state in states.values()):
-        publish_sweeper()
-        offer_engines()
-        try:
-            launch([*plan.hydra_words, as_word("hydra.sweep.dir", os.path.abspath(folder))])
-        except SweepStopped as e:
-            code = 128 + e.number
-    tell(folder)
-    ends = {state_of(folder / job.run_id).status for job in plan.jobs}
-    if code or ends.intersection(RESUMED):
-        print("stopped    the same command goes on", file=sys.stderr)
-    return code or int(ends != {FINISHED})
+    return states
 
 
 def _report_damaged(states: Mapping[str, State]) -> None:
-    """Name the jobs whose files are damaged: they are done again."""
+    """Print the jobs whose files are damaged: they run again."""
     for state in states.values():
         if state.status == DAMAGED:
-            what = f"{state.folder} is done again: {state.record['error']}"
+            what = f"{state.folder} runs again: {state.record['error']}"
             print(f"note       {printable(what)}", file=sys.stderr)
 
 
 def _changed_lines(changed: dict[str, list[str]], redone: int, folder: Path) -> list[str]:
-    """Return a line for each thing that has changed since the jobs were planned."""
+    """Return a line for each input that has changed since the jobs were planned."""
     names = sorted({name for each in changed.values() for name in each})
-    lines = [f"{name} has changed since this sweep began; what is left uses it as it is now"
-             for name in names]  # fmt: skip
+    lines = [
+        f"{name} has changed since this sweep began; the remaining jobs use it as it is now"
+        for name in names
+    ]
     if redone:
-        what = "1 finished job is" if redone == 1 else f"{redone} finished jobs are"
-        lines.append(f"{what} done again; the earlier results are in {folder / REPLACED}")
+        what = "1 finished job runs" if redone == 1 else f"{redone} finished jobs run"
+        lines.append(f"{what} again; the earlier results are in {folder / REPLACED}")
     return [f"note       {printable(line)}" for line in lines]
 
 
@@ -115,21 +115,19 @@ def _refuse_search(folder: Path) -> None:
 
 
 def opening_line(folder: Path, states: Sequence[State]) -> str:
-    """Return what is begun or continued, and what of it is left to do."""
+    """Return what is begun or resumed, and what is left to do."""
     counts = Counter(_left_to_do(state) for state in states)
     if not (folder / PLAN).exists():
-        return f"sweep      {folder}: {len(states)} job{'s' * (len(states) != 1)}"
-    told = ", ".join(f"{counts[word]} {word}" for word in TO_DO if counts[word])
+        jobs = "job" if len(states) == 1 else "jobs"
+        return f"sweep      {folder}: {len(states)} {jobs}"
+    listed = ", ".join(f"{counts[word]} {word}" for word in TO_DO if counts[word])
     more = "; name=ANOTHER begins a new one" if counts["finished"] == len(states) else ""
-    return f"continuing {folder}: {told}{more}"
-
-
-TO_DO = ("finished", "running elsewhere", "to resume", CHANGED, "to run again", "to run")
+    return f"continuing {folder}: {listed}{more}"
 
 
 def _left_to_do(state: State) -> str:
-    snapshots = state.folder / "checkpoints"
-    if state.status in RESUMED or (state.status == "failed" and latest_step(snapshots)):
+    checkpoints = state.folder / "checkpoints"
+    if state.status in RESUMED or (state.status == "failed" and latest_step(checkpoints)):
         return "to resume"
     words = {FINISHED: "finished", RUNNING: "running elsewhere", QUEUED: "to run"}
     words[CHANGED] = CHANGED
@@ -137,7 +135,7 @@ def _left_to_do(state: State) -> str:
 
 
 def job_lines(plan: Plan, states: dict[str, State]) -> list[str]:
-    """Return a line a job: its id, how it stands, the words that are its own."""
+    """Return a line for each job: its id, its state, the overrides that differ."""
     return [
         f"{job.run_id}  {_left_to_do(states[job.run_id]):<12}  {_own_words(plan, job)}"
         for job in plan.jobs

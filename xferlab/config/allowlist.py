@@ -11,6 +11,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from xferlab.deprecated import current_config, current_override
 from xferlab.errors import ConfigError
 from xferlab.validation import plain
 
@@ -90,7 +91,8 @@ def read_config_data(path: Path) -> dict[str, Any]:
     data = _read_saved(path)
     if not isinstance(data, dict):
         raise _bad(path, "is not a table of keys")
-    return {str(key): value for key, value in data.items()}
+    config: dict[str, Any] = current_config({str(key): value for key, value in data.items()})
+    return config
 
 
 def read_saved_words(path: Path) -> list[str]:
@@ -98,7 +100,7 @@ def read_saved_words(path: Path) -> list[str]:
     data = _read_saved(path)
     if not isinstance(data, list):
         raise _bad(path, "is not a list of words")
-    return [str(word) for word in data]
+    return [current_override(str(word)) for word in data]
 
 
 def _read_saved(path: Path) -> Any:

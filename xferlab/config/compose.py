@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from hydra import compose, initialize_config_module
+from hydra._internal.callbacks import Callbacks
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
+from hydra.types import HydraContext
 from omegaconf import Container, DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
@@ -71,8 +75,16 @@ def _refuse_shadowing(conf: Path, registry: Registry) -> None:
 
 def compose_config(overrides: Sequence[str], config_name: str = "config") -> DictConfig:
     """Compose one config, ``hydra`` node included, without running anything."""
+    return compose_with_context(overrides, config_name)[0]
+
+
+def compose_with_context(
+    overrides: Sequence[str], config_name: str = "config"
+) -> tuple[DictConfig, HydraContext]:
+    """Compose one config; return it with what Hydra's job runner and launchers need beside it."""
     _refuse_two(overrides)
     with _hydra():
+        context = HydraContext(GlobalHydra.instance().config_loader(), Callbacks())
         try:
             refuse_search_path(_first_config(config_name), overrides)
             with warnings.catch_warnings(action="ignore"):  # what they are about is an error here
@@ -85,7 +97,7 @@ def compose_config(overrides: Sequence[str], config_name: str = "config") -> Dic
         except XferlabError as e:
             located(e, overrides, config_name, composed=True)
             raise
-    return cfg
+    return cfg, context
 
 
 def _first_config(name: str) -> Container | None:
@@ -135,32 +147,76 @@ def _check_folders(cfg: DictConfig) -> None:
 
 @contextmanager
 def _hydra() -> Iterator[None]:
-    """Initialise Hydra for a composition, also within a job or a sweep that Hydra itself runs.
+    """Initialise Hydra for a composition, also within a job that a Hydra launcher runs.
 
-    A search composes its jobs there. Hydra is one for the whole process and refuses to be
-    initialised twice, so the one that is at work is put aside, and put back.
+    Hydra is global and refuses to be initialised twice, so an outer one is restored afterwards.
     """
     one = GlobalHydra.instance()
-    at_work = one.hydra
+    outer = one.hydra
     one.clear()
     try:
         with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
             yield
     finally:
-        GlobalHydra.instance().hydra = at_work
+        GlobalHydra.instance().hydra = outer
 
 
-def preflight(overrides: Sequence[str], config_name: str = "config") -> tuple[DictConfig, Recipe]:
-    """Compose and check one experiment before anything starts; every mistake is told."""
+@dataclass(frozen=True)
+class Composed:
+    """One experiment's config, composed and checked.
+
+    Attributes:
+        overrides: what it was composed of.
+        config: the config with its ``hydra`` node.
+        recipe: the checked plugins.
+        context: what Hydra's job runner needs.
+        config_name: the config that the overrides change.
+    """
+
+    overrides: tuple[str, ...]
+    config: DictConfig
+    recipe: Recipe
+    context: HydraContext
+    config_name: str
+
+
+def compose_experiment(overrides: Sequence[str], config_name: str = "config") -> Composed:
+    """Compose and check one experiment before anything starts; all errors are reported."""
     refuse_sweep_words(overrides)
-    checked, mistakes = examine(
+    checked, errors = examine(
         overrides,
-        lambda words: compose_config(words, config_name),
-        lambda cfg, words: (cfg, _read_one(cfg, words, config_name)),
+        lambda words: compose_with_context(words, config_name),
+        lambda composed, words: _checked(*composed, words, config_name),
     )
-    raise_together(mistakes)
+    raise_together(errors)
     assert checked is not None
     return checked
+
+
+def _checked(
+    config: DictConfig, context: HydraContext, overrides: Sequence[str], config_name: str
+) -> Composed:
+    recipe = _read_one(config, overrides, config_name)
+    return Composed(tuple(overrides), config, recipe, context, config_name)
+
+
+def print_config(experiment: Composed, flags: argparse.Namespace) -> None:
+    """Print what Hydra's ``--cfg`` or ``--info`` shows of an experiment.
+
+    Args:
+        experiment: the checked config.
+        flags: with ``cfg``, ``info``, ``package`` and ``resolve`` as Hydra defines them.
+    """
+    overrides = list(experiment.overrides)
+    with _hydra():
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        if flags.info:
+            hydra.show_info(flags.info, experiment.config_name, overrides)
+        else:
+            hydra.show_cfg(
+                experiment.config_name, overrides, flags.cfg, flags.package, flags.resolve
+            )
 
 
 def _read_one(cfg: DictConfig, overrides: Sequence[str], config_name: str) -> Recipe:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from hydra.errors import MissingConfigException
-from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from xferlab.config.provenance import CHOICES, TYPED, Word, layers_of, origin, origin_of_choice
@@ -20,12 +19,14 @@ from xferlab.validation import translate
 
 MOST = 10
 """Mistakes that are told at once: each of Hydra's costs a composition, a tenth of a second."""
-Compose = Callable[[Sequence[str]], DictConfig]
+C = TypeVar("C")
 T = TypeVar("T")
 
 
 def examine(
-    words: Sequence[str], compose: Compose, read: Callable[[DictConfig, Sequence[str]], T]
+    words: Sequence[str],
+    compose: Callable[[Sequence[str]], C],
+    read: Callable[[C, Sequence[str]], T],
 ) -> tuple[T | None, list[XferlabError]]:
     """Return what ``read`` makes of a config, and every mistake in it.
 
@@ -58,7 +59,9 @@ def blamed(words: Sequence[str], mistakes: Sequence[XferlabError]) -> set[str]:
     return {word for word in words if Word.of(word).key in keys}
 
 
-def _at_fault(words: Sequence[str], e: XferlabError, compose: Compose) -> list[str]:
+def _at_fault(
+    words: Sequence[str], e: XferlabError, compose: Callable[[Sequence[str]], object]
+) -> list[str]:
     """Return the words that brought an error, or that chose the file that did."""
     key, _, name = e.where.partition(" (")[0].partition("=")
     typed = {word: Word.of(word) for word in words}

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from xferlab.checks.data import check_data
-from xferlab.config.compose import compose_config, preflight
+from xferlab.config.compose import compose_experiment
 from xferlab.config.overrides import as_word, key_of, parse_overrides
-from xferlab.config.recipe import read
 from xferlab.contracts import Split, TaskSpec, TextData
 from xferlab.data.class_names import known_codes
 from xferlab.data.class_names_file import Names
@@ -65,8 +64,7 @@ def choose_rows(run: Run, words: Sequence[str]) -> Chosen:
         _refuse_outside(run, run.config, ())
         return _own_rows(run, split)
     composed = [*_own_words(run, overrides), *_filled(run, overrides, split), *overrides]
-    preflight(composed)
-    recipe = read(compose_config(composed))
+    recipe = compose_experiment(composed).recipe
     _refuse_outside(run, recipe.config, overrides)
     rows = _new_rows(run, recipe.data, split, run.recipe.seed)
     digest = _digest(run.spec, rows)

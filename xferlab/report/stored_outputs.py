@@ -52,7 +52,7 @@ def _spec_of(task: Mapping[str, Any]) -> TaskSpec:
         max_length=task["max_length"],
         has_pairs=task["pairs"],
         class_counts=tuple(task["class_counts"]),
-        output_kind=OutputKind(task["emits"]),
+        output_kind=OutputKind(task["output_kind"]),
     )
 
 

@@ -39,7 +39,7 @@ from xferlab.sweep.engines import (
     own_devices,
     threads_of,
 )
-from xferlab.sweep.hydra_plugins import folder_of, offer
+from xferlab.sweep.launcher import folder_of, register_launchers
 from xferlab.sweep.node_runner import JobOnNode
 from xferlab.sweep.remote_jobs import RemoteJobMonitor
 from xferlab.validation import build_typed, plain
@@ -190,7 +190,7 @@ def is_installed(module: str) -> bool:
 
 def offer_engines() -> None:
     """Let Hydra find the launchers of this module."""
-    offer(RayLauncher, SubmititLauncher, SlurmLauncher)
+    register_launchers(RayLauncher, SubmititLauncher, SlurmLauncher)
 
 
 def _listens(address: str) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from xferlab.config.recipe import Recipe, read_plain
+from xferlab.deprecated import current_job
 from xferlab.errors import RunError, XferlabError, printable
 from xferlab.io.atomic import write_json
 from xferlab.io.records import read_record
@@ -21,7 +22,7 @@ from xferlab.runs.checkpoints import delete_checkpoints
 from xferlab.runs.inputs import FILE as INPUTS
 from xferlab.runs.inputs import InputsReader, changed_since, file_of, inputs_of
 from xferlab.runs.metadata import RUN_ID
-from xferlab.sweep.job_state import FINISHED, RUNNING, State, state_of
+from xferlab.sweep.job_state import DONE, FINISHED, RUNNING, State, state_of
 from xferlab.sweep.planner import Job, Plan
 
 PLAN, JOB, SEARCH = "sweep.json", "job.json", "search.json"
@@ -45,9 +46,15 @@ def read_plan(folder: Path) -> dict[str, Any]:
     return read_record(folder / PLAN, PLAN_SHAPE, largest=LARGEST_PLAN)
 
 
+def unfinished(folder: Path) -> list[Path]:
+    """Return the folders of the jobs that the last command requested and that are not done."""
+    jobs = [folder / run_id for run_id in read_plan(folder)["asked"]]
+    return [job for job in jobs if state_of(job).status not in DONE]
+
+
 def read_job(folder: Path) -> dict[str, Any]:
     """Return the content of a job's ``job.json``."""
-    return read_record(folder / JOB, JOB_SHAPE)
+    return read_record(folder / JOB, JOB_SHAPE, upgrade=current_job)
 
 
 def planned_epochs(folder: Path) -> int | None:

@@ -53,6 +53,7 @@ class Plan:
         name: the experiment's ``name``; sweeps of other names are other sweeps.
         hydra_words: what Hydra must be told to run the plan with the chosen launcher.
         search: how further jobs are found, if this is a search; it has no ``jobs`` of its own.
+        config_name: the config that the jobs start from.
     """
 
     words: tuple[str, ...]
@@ -63,6 +64,7 @@ class Plan:
     name: str | None
     hydra_words: tuple[str, ...]
     search: SearchPlan | None = None
+    config_name: str = "config"
 
     @property
     def checked(self) -> int:
@@ -109,6 +111,7 @@ def plan_sweep(words: Sequence[str], config_name: str = "config") -> Plan:
         name=OmegaConf.select(master, "name"),
         hydra_words=(*chosen, *_engine(chosen, str(master.hydra.launcher._target_))),
         search=search,
+        config_name=config_name,
     )
 
 
@@ -165,6 +168,12 @@ def _sorted_words(words: Sequence[str]) -> tuple[list[str], list[str], list[list
     for word, override in zip(words, parse_overrides(words), strict=True):
         key = override.key_or_group
         own = key == "sweep" or key.startswith(("sweep.", "hydra.", "hydra/"))
+        if key == "hydra/sweeper":
+            raise ConfigError(
+                "there is no choice of Hydra sweepers: xferlab plans its sweeps itself",
+                where=word,
+                fix="leave it out; sweep=search or sweep.search={...} samples values with Optuna",
+            )
         if own and override.is_sweep_override():
             raise ConfigError(
                 f"'{word}' names several values", where=key, fix=f"give {key} one value"
@@ -195,12 +204,11 @@ def _all_axes(
 
 
 def _engine(words: Sequence[str], launcher: str) -> list[str]:
-    """Return the words that choose our sweeper, and our launcher unless another was chosen."""
-    engine = ["hydra/sweeper=manifest"]
-    typed = any(key_of(word) == "hydra/launcher" for word in words)
-    if not typed and launcher.endswith(".BasicLauncher"):
-        engine.append("hydra/launcher=local")
-    return engine
+    """Return the override that chooses our launcher unless another was chosen."""
+    chosen = any(key_of(word) == "hydra/launcher" for word in words)
+    if not chosen and launcher.endswith(".BasicLauncher"):
+        return ["hydra/launcher=local"]
+    return []
 
 
 def _same_experiment(one: Sequence[str], other: Sequence[str]) -> ConfigError:

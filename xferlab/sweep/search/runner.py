@@ -1,4 +1,4 @@
-"""The jobs of a search run: on this machine as seats get free, or in rounds on another launcher."""
+"""The jobs of a search: on this machine as slots become free, in rounds on other launchers."""
 
 from __future__ import annotations
 
@@ -7,12 +7,36 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from hydra.plugins.launcher import Launcher
+
+from xferlab.sweep.console import console_for
 from xferlab.sweep.job_state import State, state_of
+from xferlab.sweep.launcher import LocalLauncher, launch
 from xferlab.sweep.local_pool import Pool, Watch
+from xferlab.sweep.manifest import PLAN
 from xferlab.sweep.search.controller import Search
 
-LOOK_SECONDS = 1.0
+REFRESH_SECONDS = 1.0
 """How often the jobs of a round are looked at."""
+
+
+def run_trials(search: Search, launcher: Launcher, workers: int | None) -> None:
+    """Run the jobs of a search on ``launcher`` until there is none left.
+
+    Args:
+        search: creates the jobs.
+        launcher: runs them.
+        workers: how many run at once where the launcher is not this machine's; None is 1.
+
+    Raises:
+        SweepStopped: SIGINT or SIGTERM came; the jobs have ended.
+    """
+    if not isinstance(launcher, LocalLauncher):
+        run_rounds(search, lambda folders: launch(launcher, folders), workers or 1)
+        return
+    slots = len(launcher.slots())
+    with console_for([search.folder / PLAN], slots, total=search.left) as watch:
+        run_here(search, launcher.pool, slots, watch)
 
 
 def run_here(search: Search, pool_of: Callable[[Watch], Pool], slots: int, watch: Watch) -> None:
@@ -76,5 +100,5 @@ def run_rounds(search: Search, launch: Callable[[list[Path]], object], size: int
 
 
 def _look_until(done: threading.Event, search: Search, batch: Sequence[Path]) -> None:
-    while not done.wait(LOOK_SECONDS):
+    while not done.wait(REFRESH_SECONDS):
         search.look(batch)
