@@ -19,6 +19,7 @@ PACKAGE = Path(xferlab.__file__).parent
 ORDER = [
     "origin",
     "errors",
+    "deprecated",
     "escaping",
     "io",
     "tasks",

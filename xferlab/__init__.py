@@ -20,13 +20,14 @@ from xferlab.contracts import (
     TextModel,
     TransferPlan,
 )
+from xferlab.deprecated import EXPORTS, report_renamed
 from xferlab.errors import ConfigError, PluginError
 from xferlab.registry import register
 
 if TYPE_CHECKING:
     from xferlab.inference.run import load_run as load
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Accepts",
@@ -49,9 +50,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import ``load`` when it is asked for: a plugin needs only what is light."""
-    if name != "load":
-        raise AttributeError(f"module 'xferlab' has no attribute '{name}'")
-    from xferlab.inference.run import load_run
+    """Import ``load`` when it is used: a plugin needs only what is light."""
+    if name == "load":
+        from xferlab.inference.run import load_run
 
-    return load_run
+        return load_run
+    if name in EXPORTS:
+        report_renamed(f"xferlab.{name}", f"xferlab.{EXPORTS[name]}")
+        return globals()[EXPORTS[name]]
+    raise AttributeError(f"module 'xferlab' has no attribute '{name}'")

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from omegaconf.errors import OmegaConfBaseException
 
 from xferlab.contracts import DECLARATIONS, GROUPS
+from xferlab.deprecated import adopt_attributes
 from xferlab.errors import ConfigError, PluginError, did_you_mean
 from xferlab.validation import build_typed, defaults_of
 
@@ -131,6 +132,7 @@ class Registry:
 
 def _check_contract(group: str, name: str, cls: type, origin: str) -> None:
     """Raise PluginError unless ``cls`` is a frozen dataclass with what its group asks for."""
+    adopt_attributes(cls, f"{group}={name}")
     problem, fix = "", f"see xferlab.contracts.{group.title()}"
     if not NAME.fullmatch(name):
         problem, fix = f"'{name}' is not a plugin name", "use lower_snake_case"

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from xferlab.config.suggestions import setting_for_flag
+from xferlab.deprecated import current_override
 from xferlab.errors import ConfigError, did_you_mean
 
 
@@ -41,4 +42,4 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
         raise ConfigError(
             "there is no such folder", where=f"--config-dir {flags.config_dir}", fix="make it"
         )
-    return flags, rest
+    return flags, [current_override(each) for each in rest]

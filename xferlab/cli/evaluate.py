@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from xferlab.cli.flags import FlagParser
+from xferlab.deprecated import current_override
 from xferlab.errors import printable
 from xferlab.escaping import guard_logs
 from xferlab.evaluation.bootstrap import SAMPLES
@@ -49,7 +50,7 @@ def evaluate(argv: list[str]) -> int:
         parser.add_argument(name, type=_count, default=usual, metavar="N", help=told)
     flags = parser.read(argv)
     _show_notes()
-    weights, words = weights_of(flags.words)
+    weights, words = weights_of([current_override(word) for word in flags.words])
     run = load_run(flags.run, weights)
     chosen = choose_rows(run, words)
     if weights and weights != run.content.metrics["weights"]:

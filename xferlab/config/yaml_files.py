@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from xferlab.deprecated import current_config
 from xferlab.errors import ConfigError
 from xferlab.origin import own_folder
 
@@ -45,10 +46,25 @@ class YamlFolder(FileConfigSource):
             text = path.read_text(encoding="utf-8")
             if text.startswith("\ufeff"):  # Hydra's reader finds no  # @package  behind it
                 result.header = self._get_header_dict(text[1:512])
+            result.config = OmegaConf.create(
+                current_config(
+                    OmegaConf.to_container(result.config, resolve=False),
+                    _package_of(result.header, config_path),
+                    report=True,
+                )
+            )
             return result
         except ValueError as e:
             fix = "write  # @package _global_  or leave the line out"
             raise ConfigError(str(e), where=f"{shown(path)}:1", fix=fix) from e
+
+
+def _package_of(header: Mapping[str, str | None], config_path: str) -> str:
+    """Return where a file's keys belong in the config, ``""`` for the whole of it."""
+    package = header.get("package")
+    if package is None:
+        return config_path.rpartition("/")[0].replace("/", ".")
+    return "" if package in ("_global_", "") else package
 
 
 class LocalConf(SearchPathPlugin):

@@ -17,11 +17,12 @@ from typing import Any
 from xferlab.config.allowlist import read_config_data
 from xferlab.contracts import Budget, OutputKind, Task, TaskSpec
 from xferlab.data.paths import nearest_file
+from xferlab.deprecated import current_record
 from xferlab.errors import ConfigError, did_you_mean
 from xferlab.io.atomic import sha256_of
 from xferlab.io.records import damaged, read_record
 from xferlab.runs.lock import is_locked
-from xferlab.runs.metadata import FORMAT, METRICS, RUN, read_status
+from xferlab.runs.metadata import FORMAT, METRICS, OLDEST_FORMAT, RUN, read_status
 from xferlab.training.weights import read_weights_header
 
 LARGEST_RECORD = 50_000_000  # bytes of a record; one with 10,000 class names has a hundredth
@@ -42,7 +43,7 @@ RECORD = RUN | {
     "task": _TASK
     | {
         "task": _one_of(Task),
-        "emits": _one_of(OutputKind),
+        "output_kind": _one_of(OutputKind),
         "rows": {"train": SIZE},
         "max_length": SIZE,
     },
@@ -61,7 +62,7 @@ class RunFolder:
         record: its ``run.json``.
         metrics: its ``metrics.json``.
         config: its ``config.yaml``, plain data.
-        spec: what the data said about the task, and what the model emits.
+        spec: what the data said about the task, and what the model's outputs are.
         budget: how long training was to last.
         weights: the file of the weights that count, the best or the last.
         digest: SHA-256 of that file.
@@ -90,7 +91,9 @@ def read_folder(folder: Path, weights: str | None = None) -> RunFolder:
     """
     _refuse_no_run(folder)
     _refuse_other_format(folder)
-    record = read_record(folder / "run.json", RECORD, largest=LARGEST_RECORD)
+    record = read_record(
+        folder / "run.json", RECORD, largest=LARGEST_RECORD, upgrade=current_record
+    )
     _refuse_unfinished(folder)
     metrics = read_record(folder / "metrics.json", RESULT, largest=LARGEST_RECORD)
     config = read_config_data(own_file(folder, "config.yaml"))
@@ -163,11 +166,12 @@ def _refuse_no_run(folder: Path) -> None:
 def _refuse_other_format(folder: Path) -> None:
     record = read_record(folder / "run.json", VERSION, largest=LARGEST_RECORD)
     found, versions = record.get("format", 0), record.get("versions", {})
-    if found == FORMAT:
+    if found in (OLDEST_FORMAT, FORMAT):
         return
     age = "a newer" if found > FORMAT else "an older"
     raise ConfigError(
-        f"{age} xferlab wrote this run's folder: its format is {found}, this one reads {FORMAT}",
+        f"{age} xferlab wrote this run's folder: its format is {found}, this one reads"
+        f" {OLDEST_FORMAT} to {FORMAT}",
         where=f"{folder}/run.json",
         fix=f"use xferlab {versions.get('xferlab', 'as it was then')}, or train it again here",
     )
@@ -201,7 +205,7 @@ def _spec(folder: Path, record: Mapping[str, Any]) -> TaskSpec:
         max_length=task["max_length"],
         has_pairs=task["pairs"],
         class_counts=tuple(task["class_counts"]),
-        output_kind=OutputKind(task["emits"]),
+        output_kind=OutputKind(task["output_kind"]),
     )
     if (spec.task is Task.regression) != (not spec.class_names):
         raise damaged(folder / "run.json", "run.json is damaged: its task does not fit its classes")

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,13 @@ _WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true o
 _WORDS |= {dict: "a table", list: "a list", object: "anything", type(None): "null"}
 
 
-def read_record(path: Path, shape: Shape, *, largest: int = LARGEST_FILE) -> Any:
+def read_record(
+    path: Path,
+    shape: Shape,
+    *,
+    largest: int = LARGEST_FILE,
+    upgrade: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+) -> Any:
     """Return the content of a JSON file that has the given shape.
 
     It is an ordinary file, no link, of at most ``largest`` bytes, two million values and 32 levels;
@@ -44,6 +50,7 @@ def read_record(path: Path, shape: Shape, *, largest: int = LARGEST_FILE) -> Any
         path: the file.
         shape: what it must hold, see :data:`Shape`.
         largest: bytes.
+        upgrade: gives the object of an older version the present keys.
 
     Raises:
         ConfigError: it is not there, or not such a file.
@@ -54,6 +61,8 @@ def read_record(path: Path, shape: Shape, *, largest: int = LARGEST_FILE) -> Any
             raise ValueError(f"it holds more than {MOST_VALUES:,} values")
         value = json.loads(text, parse_int=_whole_number)
         _refuse_odd(value)
+        if upgrade and isinstance(value, dict):
+            value = upgrade(value)
         wrong = next(_misfits(value, shape, ""), None)
     except FileNotFoundError:
         raise damaged(path, f"there is no {path.name} in this folder") from None

@@ -210,7 +210,7 @@ def _row_score(job: JobResult, split: str, score: str) -> tuple[RowScore, Any]:
     if not isinstance(node, Mapping) or job.task is None:
         raise ValueError(f"{score} cannot be had again from a run's outputs")
     try:
-        task, output_kind = Task(job.task["task"]), OutputKind(job.task["emits"])
+        task, output_kind = Task(job.task["task"]), OutputKind(job.task["output_kind"])
         row = row_score(str(node.get("name")), node, found, task, output_kind)
     except (ValueError, IndexError) as e:
         raise ValueError(f"the outputs of {name} cannot be read: {e}") from e

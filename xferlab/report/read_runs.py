@@ -39,8 +39,8 @@ class JobResult:
         last: the monitored value of the last epoch.
         test: scores of the test split.
         validation: scores of the validation split by the same weights.
-        task: what ``run.json`` says of the task (``task``, ``emits``, ``class_names``, ``rows``),
-            or None where the run has not got that far.
+        task: the task in ``run.json`` (``task``, ``output_kind``, ``class_names``, ``rows``), or
+            None where the run has not got that far.
         digests: SHA-256 of each split's rows.
         seconds: time trained.
         history: a row an epoch.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xferlab.deprecated import current_state
 from xferlab.errors import XferlabError
 from xferlab.io.atomic import TMP_PREFIX, sha256_of, sync, write_json
 from xferlab.io.records import Shape, read_record
@@ -142,7 +143,8 @@ def _read(folder: Path, shape: Shape) -> TrainingCheckpoint:
     for part in sorted(parts):
         if sha256_of(folder / part) != digests[part]:
             raise ValueError(f"{part} is not what was written")
-    return TrainingCheckpoint(folder, read_record(folder / STATE, shape))
+    state = read_record(folder / STATE, shape, upgrade=current_state)
+    return TrainingCheckpoint(folder, state)
 
 
 def _link(path: Path, name: Path) -> None:

@@ -19,14 +19,17 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from xferlab.contracts import TextData
+from xferlab.deprecated import current_record
 from xferlab.errors import ConfigError, XferlabError, encodable, text_of
 from xferlab.escaping import visible
 from xferlab.io.atomic import atomic_write, sha256_of, write_json
 from xferlab.io.records import read_record
 from xferlab.registry import REGISTRY, Entry
 
-FORMAT = 1
-"""Of a run's folder, in its ``run.json``; raise it when what reads an older one must know."""
+FORMAT = 2
+"""Version of a run's folder, in its ``run.json``: 2 has the names of xferlab 0.2."""
+OLDEST_FORMAT = 1
+"""The oldest version that is read; see :mod:`xferlab.deprecated`."""
 PACKAGES = (
     "xferlab",
     "tensorflow",
@@ -75,7 +78,7 @@ RUN = {
         "rows": {"*": int},
         "max_length": int,
         "pairs": bool,
-        "emits": str,
+        "output_kind": str,
     },
     "data": {"*": str},
     "checkpoint": dict,
@@ -143,7 +146,7 @@ def read_metrics(folder: Path) -> dict[str, Any]:
 
 def read_run(folder: Path) -> dict[str, Any]:
     """Return the content of ``run.json``: what made the run, its task, its data's digests."""
-    return read_record(folder / "run.json", RUN)
+    return read_record(folder / "run.json", RUN, upgrade=current_record)
 
 
 def recorded_micro_batches(folder: Path) -> int:

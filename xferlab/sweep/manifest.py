@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from xferlab.config.recipe import Recipe, read_plain
+from xferlab.deprecated import current_job
 from xferlab.errors import RunError, XferlabError, printable
 from xferlab.io.atomic import write_json
 from xferlab.io.records import read_record
@@ -53,7 +54,7 @@ def unfinished(folder: Path) -> list[Path]:
 
 def read_job(folder: Path) -> dict[str, Any]:
     """Return the content of a job's ``job.json``."""
-    return read_record(folder / JOB, JOB_SHAPE)
+    return read_record(folder / JOB, JOB_SHAPE, upgrade=current_job)
 
 
 def planned_epochs(folder: Path) -> int | None:

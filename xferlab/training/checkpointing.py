@@ -39,7 +39,7 @@ STATE_SHAPE = {
         "seconds": float,
         "stopped": bool,
     },
-    "listeners": {
+    "callbacks": {
         "TensorBoardLog?": {"*": range(2**62)},
         "HistoryFile?": {"rows": [{"*": float}]},
         "BestWeights?": {
@@ -52,7 +52,7 @@ STATE_SHAPE = {
         "*": dict,
     },
     "random": {"python": list, "numpy": list, "keras": [int]},
-    "environment_fingerprint": dict,
+    "environment": dict,
 }
 """What is no array in a snapshot, see ``records.Shape``."""
 
@@ -97,9 +97,9 @@ class FolderCheckpointer(Checkpointer):
         """Give the listeners their memory and files, and report where the run resumes."""
         checkpoint.restore_files()
         for callback in self._listeners:
-            callback.restore(checkpoint.state["listeners"].get(type(callback).__name__, {}))
+            callback.restore(checkpoint.state["callbacks"].get(type(callback).__name__, {}))
         log.info("goes on    after batch %d, from %s", self.start.batch, checkpoint.folder.name)
-        before = checkpoint.state["environment_fingerprint"]
+        before = checkpoint.state["environment"]
         changed = [key for key in self._environment if before.get(key) != self._environment[key]]
         if changed:
             log.warning(
@@ -176,9 +176,9 @@ class FolderCheckpointer(Checkpointer):
         _refuse_not_finite(arrays, position)
         state = {
             "position": asdict(position),
-            "listeners": {type(one).__name__: one.state() for one in self._listeners},
+            "callbacks": {type(one).__name__: one.state() for one in self._listeners},
             "random": random_state(),
-            "environment_fingerprint": dict(self._environment),
+            "environment": dict(self._environment),
         }
         name = f"step-{position.batch:08d}-{position.scored:05d}"
         files = [path for callback in self._listeners for path in callback.files()]

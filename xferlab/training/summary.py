@@ -125,7 +125,7 @@ def task_record(experiment: Experiment) -> dict[str, Any]:
         "rows": {name: len(split) for name, split in experiment.data.splits.items()},
         "max_length": spec.max_length,
         "pairs": spec.has_pairs,
-        "emits": spec.output_kind.value,
+        "output_kind": spec.output_kind.value,
     }
 
 
