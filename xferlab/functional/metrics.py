@@ -46,7 +46,7 @@ class MeanScore:
 
         labels, outputs = np.asarray(labels), np.asarray(outputs, "float32")
         values = np.asarray(self._score(labels, outputs, np), "float64")
-        values = np.where(np.isnan(outputs).any(axis=-1), np.nan, values)
+        values = np.where(_is_nan(values, outputs, np), np.nan, values)
         if self._ignore is None:
             return weighted_mean(values)
         counts = labels != self._ignore
@@ -63,8 +63,7 @@ class MeanScore:
             def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
                 labels, outputs = ops.convert_to_tensor(y_true), ops.cast(y_pred, "float32")
                 values = ops.cast(score(labels, outputs, ops), "float32")
-                is_broken = ops.any(ops.isnan(outputs), axis=-1)
-                values = ops.where(is_broken, float("nan"), values)
+                values = ops.where(_is_nan(values, outputs, ops), float("nan"), values)
                 if ignore is not None:
                     counts = ops.not_equal(labels, ignore)
                     values = ops.where(counts, values, 0.0)
@@ -75,6 +74,12 @@ class MeanScore:
         metric = Mean(name=self._name)
         metric.rates_confidence = self.rates_confidence
         return metric
+
+
+def _is_nan(values: Any, outputs: Any, xp: Any) -> Any:
+    """Return which values come from outputs that are not a number; a value may have several."""
+    is_nan = xp.isnan(outputs)
+    return is_nan if len(values.shape) == len(outputs.shape) else xp.any(is_nan, axis=-1)
 
 
 def weighted_mean(values: Any, counts: Any = None) -> Weighted:
