@@ -180,7 +180,7 @@ def test_served_names_are_the_tokenizers_and_answers_have_names(tmp_path):
         Task.multi_label: {"logits", "probabilities"},
         Task.regression: {"values"},
     }.items():
-        model, _ = built(tmp_path / task.value, "distilbert", task)
+        model, _ = built(tmp_path / task.name, "distilbert", task)
         serve, signature = serving_function(model.network, SPECS[task], "int64")
         assert set(signature) == {"input_ids", "attention_mask"}
         ones = np.ones((1, 4), "int64")

@@ -77,7 +77,7 @@ def _record(run: Run, name: str, comparison: Comparison) -> dict[str, Any]:
         "format": name,
         "run_id": run.record.get("run_id"),
         "weights_sha256": run.content.digest,
-        "task": spec.task.value,
+        "task": spec.task.name,
         "class_names": list(spec.class_names),
         "max_length": spec.max_length,
         "pairs": spec.has_pairs,

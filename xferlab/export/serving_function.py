@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from xferlab.contracts import OutputKind, Task, TaskSpec
+from xferlab.contracts import OutputKind, TaskSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,8 +54,8 @@ def serving_function(network: Any, spec: TaskSpec, dtype: str) -> tuple[Any, dic
         outputs = tf.cast(network(ours, training=False), "float32")
         if spec.output_kind is not OutputKind.logits:
             return {result_name(spec): outputs}
-        several = spec.task is Task.multi_label
-        probabilities = tf.sigmoid(outputs) if several else tf.nn.softmax(outputs)
+        is_exclusive = spec.task.is_exclusive
+        probabilities = tf.nn.softmax(outputs) if is_exclusive else tf.sigmoid(outputs)
         return {"logits": outputs, "probabilities": probabilities}
 
     return serve, signature

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xferlab.contracts import Task, TaskSpec
+from xferlab.contracts import TaskSpec
 from xferlab.errors import ConfigError
 from xferlab.export.formats.base import Format, formats, register
 from xferlab.export.model_card import model_card
@@ -23,12 +23,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from xferlab.inference.run import Run
-
-_PROBLEMS = {
-    Task.single_label: "single_label_classification",
-    Task.multi_label: "multi_label_classification",
-    Task.regression: "regression",
-}
 
 
 @register
@@ -50,7 +44,7 @@ class Transformers(Format):
         resolve(str(saved), weights=False)
         pooling = getattr(run.plugin("model"), "pooling", None)
         is_first = getattr(pooling, "name", "first") == "first"
-        if run.spec.task is not Task.token_classification and not is_first:
+        if not run.spec.task.is_per_word and not is_first:
             raise _no_class_pools(run)
 
     def write(self, run: Run, folder: Path) -> None:
@@ -62,9 +56,8 @@ class Transformers(Format):
         names = {layer.name for layer in network.layers}
         if "head_mean" in names:
             raise _no_class_pools(run)
-        token_classification = spec.task is Task.token_classification
         tensors = encoder_tensors(network, architecture)
-        tensors |= head_tensors(network, architecture, token_classification)
+        tensors |= head_tensors(network, architecture, spec.task.is_per_word)
         save_file(tensors, str(folder / "model.safetensors"), metadata={"format": "pt"})
         dropout = float(network.get_layer("head_dropout").rate) if "head_dropout" in names else 0.0
         table = config_json(architecture, spec, run.model.tokenizer.pad_id, dropout)
@@ -81,7 +74,7 @@ class Transformers(Format):
 
         checkpoint = resolve(str(folder))
         encoder = load_encoder(checkpoint)
-        *dense, output = encoder.architecture.head_stems(spec.task is Task.token_classification)
+        *dense, output = encoder.architecture.head_stems(spec.task.is_per_word)
 
         def linear(stem: str, x: Any) -> Any:
             weight = read_weight(checkpoint.tensors[f"{stem}.weight"])
@@ -133,16 +126,15 @@ def config_json(
         pad_id: token id of padding.
         dropout: rate before the head's output.
     """
-    token_classification = spec.task is Task.token_classification
     names = spec.class_names or ("value",)
     table = {
-        "architectures": [architecture.class_name(token_classification)],
+        "architectures": [architecture.class_name(spec.task.head_class)],
         **architecture.to_config(pad_id),
         "id2label": {str(i): name for i, name in enumerate(names)},
         "label2id": {name: i for i, name in enumerate(names)},
         "dtype": "float32",
     }
     table[architecture.head_dropout_key] = dropout
-    if not token_classification:
-        table["problem_type"] = _PROBLEMS[spec.task]
+    if spec.task.problem_type:
+        table["problem_type"] = spec.task.problem_type
     return table
