@@ -1,7 +1,7 @@
 """Sets everything up, then runs xferlab or its tests; needs nothing but Python 3.11 or newer.
 
-python3 start.py model=bert optimizer.lr=3e-5     the words go to ``python -m xferlab``
-python3 start.py test                             more words go to pytest
+python3 start.py model=bert optimizer.lr=3e-5     arguments go to ``python -m xferlab``
+python3 start.py test                             further arguments go to pytest
 """
 
 import hashlib
@@ -14,8 +14,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 ENVIRONMENT = ROOT / ".venv"
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-SHARED = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder"]
-"""A file of tests goes to one process, in order; a process takes up to 2.5 GB."""
+XDIST = ["-n", "auto", "--maxprocesses", "4", "--dist", "worksteal"]
+"""Each process takes a stretch of the tests in their order, then some of a slower one's; 2.5 GB."""
+COVERAGE = {"SLIPCOVER_ENABLED": "1", "SLIPCOVER_SOURCE": "xferlab,plugins"}
+"""Has the processes of the tests count the lines that they execute."""
 PINS = (ROOT / "requirements.lock", ROOT / "pyproject.toml")
 
 
@@ -25,9 +27,11 @@ def main() -> int:
         print(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}", file=sys.stderr)
         return 2
     set_up()
-    words = sys.argv[1:]
-    module = ["pytest", *SHARED, *words[1:]] if words[:1] == ["test"] else ["xferlab", *words]
-    return subprocess.call([str(PYTHON), "-m", *module], cwd=ROOT)
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["test"]:
+        command = [str(PYTHON), "-m", "pytest", *XDIST, *arguments[1:]]
+        return subprocess.call(command, cwd=ROOT, env=os.environ | COVERAGE)
+    return subprocess.call([str(PYTHON), "-m", "xferlab", *arguments], cwd=ROOT)
 
 
 def set_up() -> None:

@@ -121,7 +121,7 @@ def play_search(folder: Path, typed: list[str], grid: Trained) -> tuple[float, i
         while search.fill(1):
             job = search.queue.popleft()
             value, rows = grid[job.name]
-            done = play(job, rows, lambda job: search.look([job]))
+            done = play(job, rows, lambda job: search.refresh([job]))
             cost += done
             if done == len(rows):
                 found = max(found, value)

@@ -75,13 +75,14 @@ class Looks:
         last: of the third.
     """
 
-    room, lag = None, 0.0
+    capacity = None
+    delay = 0.0
 
     def __init__(self, jobs: Sequence[Path]) -> None:
         self.jobs, self.times = jobs, [0.0]
         self.first = self.last = self.began = 0.0
 
-    def adopted(self, folders: Sequence[Path]) -> Sequence[Path]:
+    def adopt(self, folders: Sequence[Path]) -> Sequence[Path]:
         """Have them all, as after a command that was killed."""
         return folders
 

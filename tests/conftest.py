@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,3 +30,16 @@ def only_built_in_plugins() -> Iterator[None]:
     load_plugins(Path("/nonexistent"))
     with isolated_plugins():
         yield
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show the lines that the tests executed; those of subprocesses are not counted."""
+    folder = os.environ.get("SLIPCOVER_COVERAGE_DIR")
+    if folder is None:
+        return
+    found = json.loads(Path(folder, "merged.json").read_text())["summary"]
+    shutil.rmtree(folder)
+    lines = found["covered_lines"] + found["missing_lines"]
+    terminalreporter.write_line(
+        f"coverage: {found['percent_covered']:.1f} % of {lines:,} lines, subprocesses left out"
+    )

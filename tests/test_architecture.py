@@ -15,6 +15,7 @@ import pytest
 import xferlab
 
 PACKAGE = Path(xferlab.__file__).parent
+TESTS = Path(__file__).parent
 # From the ground up: a package, or a module beside the packages, imports only from earlier ones.
 ORDER = [
     "origin",
@@ -23,7 +24,7 @@ ORDER = [
     "escaping",
     "formatting",
     "io",
-    "tasks",
+    "tasks.base",
     "validation",
     "contracts",
     "registry",
@@ -38,6 +39,7 @@ ORDER = [
     "training",
     "evaluation",
     "checks",
+    "tasks",
     "inference",
     "export",
     "experiment",
@@ -72,11 +74,16 @@ def imports_of(path: Path) -> set[str]:
     return {name for m in found if (name := m.removeprefix("xferlab.")) in modules()}
 
 
+def layer_of(module: str) -> str:
+    """Return a module's entry in ORDER: its own, or else its package's."""
+    return module if module in RANK else module.partition(".")[0]
+
+
 @pytest.mark.parametrize("name", sorted(modules()))
 def test_a_package_imports_only_from_earlier_ones(name):
-    package = name.partition(".")[0]
-    others = {m.partition(".")[0] for m in imports_of(modules()[name])} - {package}
-    assert {other for other in others if RANK[other] >= RANK[package]} == set()
+    own = layer_of(name)
+    others = {layer_of(module) for module in imports_of(modules()[name])} - {own}
+    assert {other for other in others if RANK[other] >= RANK[own]} == set()
 
 
 def test_modules_of_a_package_do_not_import_in_a_circle():
@@ -162,6 +169,45 @@ def test_a_mistake_is_told_before_tensorflow_is_loaded(words, told, tmp_path):
     )
     assert told in done.stderr
     assert done.stdout.splitlines()[-1] == "2 []"
+
+
+def _name_of(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def _can_fail(
+    node: ast.AST, helpers: dict[str, ast.FunctionDef], within: frozenset[str] = frozenset()
+) -> bool:
+    """Return whether a function asserts something, or calls a helper that does."""
+    for each in ast.walk(node):
+        if isinstance(each, ast.Assert):
+            return True
+        if isinstance(each, ast.Call):
+            name = _name_of(each)
+            if name in ("raises", "fail") or name.startswith("assert_"):
+                return True
+            is_new = name in helpers and name not in within
+            if is_new and _can_fail(helpers[name], helpers, within | {name}):
+                return True
+    return False
+
+
+@pytest.mark.parametrize(
+    "path", sorted(TESTS.rglob("test_*.py")), ids=lambda p: str(p.relative_to(TESTS))
+)
+def test_every_test_asserts_something(path):
+    tree = ast.parse(path.read_text())
+    imported = {
+        TESTS.parent / f"{node.module.replace('.', '/')}.py"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests.")
+    }
+    trees = [ast.parse(each.read_text()) for each in imported if each.is_file()]
+    functions = [n for t in [*trees, tree] for n in ast.walk(t) if isinstance(n, ast.FunctionDef)]
+    helpers = {function.name: function for function in functions}
+    tests = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
+    names = [n.name for n in tests if n.name.startswith("test_") and not _can_fail(n, helpers)]
+    assert names == []
 
 
 def test_configs_never_name_code_to_run():

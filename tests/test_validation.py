@@ -43,7 +43,10 @@ def test_plain_values_are_read_without_omegaconf(monkeypatch):
     required = {"train": "a", "id": "a", "checkpoint": "a", "run": "a"}
     for cls in schemas():
         given = {name: value for name, value in required.items() if name in typed._hints(cls)}
-        typed._typed_values(cls, given, "key", [])
+        mistakes = []
+        values = typed._typed_values(cls, given, "key", mistakes)
+        assert mistakes == []
+        assert given.items() <= values.items()
 
 
 @settings(max_examples=300, deadline=None, derandomize=True, database=None)

@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from xferlab.tasks.base import LABELS_OF_TASK as LABELS_OF_TASK
 from xferlab.tasks.base import Accepts as Accepts
 from xferlab.tasks.base import LabelKind as LabelKind
 from xferlab.tasks.base import OutputKind as OutputKind
@@ -184,10 +183,10 @@ class Data(Protocol):
 class Model(Protocol):
     """Builds an uncompiled network of ``spec.num_outputs`` outputs and its tokenizer.
 
-    It may also have ``fetch()``, called before TensorFlow is imported: what cannot be had is then
-    said in a second. So it is with ``max_sequence_length()``, the tokens of the longest text that
-    it can read, and with ``check(spec) -> tuple[str, ...]``, which refuses rows that it cannot read and returns
-    the names of its blocks.
+    It may also have ``fetch()``, called before TensorFlow is imported, so that a missing checkpoint
+    is reported within a second; ``max_sequence_length()``, the tokens of the longest text that it
+    can read; and ``check(spec) -> tuple[str, ...]``, which refuses examples that it cannot read and
+    returns the names of its blocks.
     And it may have ``restore(spec, folder) -> TextModel``: the same network and
     tokenizer from nothing but the ``files`` that its ``build`` named, which lie in ``folder``;
     the trained weights are assigned afterwards. Without it a run is loaded through ``build``,

@@ -16,7 +16,8 @@ from tests.support import stub_job
 from xferlab.cli.main import main
 from xferlab.runs.heartbeat import beating
 from xferlab.runs.lock import locked
-from xferlab.sweep import launchers, worker
+from xferlab.sweep import worker
+from xferlab.sweep.engines import ray, submitit_local, submitit_slurm
 
 if __name__ == "__main__":
     if sys.argv[1] == "--job":
@@ -25,5 +26,6 @@ if __name__ == "__main__":
         with locked(folder), beating(folder):
             stub_job.job(folder)
     else:
-        launchers.COMMAND = (str(Path(__file__).resolve()), "--job")
+        for engine in (ray, submitit_local, submitit_slurm):
+            engine.WORKER = (str(Path(__file__).resolve()), "--job")
         sys.exit(main(["-m", *sys.argv[1:]]))

@@ -181,7 +181,7 @@ def test_links_that_submitit_makes_in_its_own_folder_are_no_hindrance(tmp_path):
     (tmp_path / ".submitit" / "1").mkdir(parents=True)
     (tmp_path / ".submitit" / ".submission_file.sh").symlink_to(tmp_path / ".submitit" / "1")
     with locked(tmp_path):
-        pass
+        assert (tmp_path / ".lock").exists()
 
 
 @pytest.mark.parametrize("command", ["recover", "job"])

@@ -52,7 +52,9 @@ def test_a_failure_is_kept_and_read_back(name, tmp_path):
 def test_a_failure_is_told(name, tmp_path, caplog):
     report_failure(ODD[name])
     (record,) = caplog.records
-    (tmp_path / "log").write_text(record.getMessage(), encoding="utf-8")  # as a log file does
+    log = tmp_path / "log"
+    log.write_text(record.getMessage(), encoding="utf-8")  # as a log file does
+    assert log.read_text(encoding="utf-8")
 
 
 def test_a_failure_is_kept_over_a_status_that_is_damaged(tmp_path):

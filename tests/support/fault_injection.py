@@ -112,13 +112,13 @@ def ask_at(target: str, attribute: str, call: int) -> Callable[[], None]:
         owner = getattr(module, target.partition(":")[2]) if ":" in target else module
         real, calls = getattr(owner, attribute), [0]
 
-        def format_count(*args: Any, **kwargs: Any) -> Any:
+        def counted(*args: Any, **kwargs: Any) -> Any:
             calls[0] += 1
             if calls[0] == call:
                 os.kill(os.getpid(), signal.SIGTERM)
             return real(*args, **kwargs)
 
-        setattr(owner, attribute, format_count)
+        setattr(owner, attribute, counted)
 
     return before
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.build_once import build_once
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from xferlab.cli.main import main
 
@@ -94,7 +95,14 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict]]:
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Return finished runs by kind, moved away from where they were trained, which is gone."""
-    there, home = tmp_path_factory.mktemp("there"), tmp_path_factory.mktemp("home")
+    home = build_once(tmp_path_factory, "runs", train_every_kind)
+    return {kind: home / kind for kind in KINDS}
+
+
+def train_every_kind(home: Path) -> None:
+    """Train a run of each kind and move it below ``home``; what it was trained from is removed."""
+    there = home / "there"
+    there.mkdir()
     write_rows(there)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XFERLAB_CACHE", str(there / "cache"))
@@ -107,4 +115,3 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             train(there, kind, *model, *words)
             shutil.copytree(there / f"run-{kind}", home / kind)
     shutil.rmtree(there)
-    return {kind: home / kind for kind in KINDS}

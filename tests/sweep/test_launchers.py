@@ -18,21 +18,18 @@ from xferlab.config.compose import compose_config, publish
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
 from xferlab.runs.metadata import read_status, write_error, write_status
-from xferlab.sweep import launchers
-from xferlab.sweep.engine_settings import RaySettings, SlurmSettings, SubmititSettings, settings_of
+from xferlab.sweep import engine_launcher
+from xferlab.sweep.engines import engines, publish_engines, submitit_slurm
+from xferlab.sweep.engines.registry import read_settings
 from xferlab.sweep.job_state import state_of
 from xferlab.sweep.local_pool import SweepStopped
 from xferlab.sweep.manifest import freeze
-from xferlab.sweep.node_runner import JobOnNode
+from xferlab.sweep.node_runner import NodeRunner
 from xferlab.sweep.planner import plan_sweep
 from xferlab.sweep.remote_jobs import RemoteJobMonitor
 from xferlab.validation import plain
 
-PRESETS = {
-    "ray": RaySettings,
-    "submitit_local": SubmititSettings,
-    "submitit_slurm": SlurmSettings,
-}
+PRESETS = engines()
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +37,7 @@ def workspace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     load_plugins(tmp_path)
     publish(tmp_path)
+    publish_engines()
 
 
 def jobs_of(*words):
@@ -62,7 +60,7 @@ def refused(*words, capsys):
 @pytest.mark.parametrize("word", PRESETS)
 def test_a_preset_says_what_its_engine_takes_by_default(word):
     cfg = compose_config([f"hydra/launcher={word}"])
-    assert settings_of(plain(cfg.hydra.launcher)) == PRESETS[word]()
+    assert read_settings(plain(cfg.hydra.launcher)) == PRESETS[word]()
 
 
 @pytest.mark.parametrize(
@@ -94,7 +92,7 @@ def test_a_setting_that_cannot_be_is_refused_before_anything_is_written(words, s
 
 def test_devices_of_this_machine_are_not_those_of_others(capsys):
     told = refused("hydra/launcher=submitit_local", "sweep.gpus=[0]", capsys=capsys)
-    assert "sweep.gpus shares out the devices of this machine" in told
+    assert "sweep.gpus names devices of this machine" in told
 
 
 # --- what is there -------------------------------------------------------------------------------
@@ -102,7 +100,7 @@ def test_devices_of_this_machine_are_not_those_of_others(capsys):
 
 @pytest.mark.parametrize("word", PRESETS)
 def test_a_missing_package_is_three_lines(word, monkeypatch, capsys):
-    monkeypatch.setattr(launchers, "is_installed", lambda name: False)
+    monkeypatch.setattr(engine_launcher, "is_installed", lambda name: False)
     extra = "ray" if word == "ray" else "slurm"
     told = refused(f"hydra/launcher={word}", capsys=capsys)
     assert f"fix: pip install 'xferlab[{extra}]'" in told
@@ -110,7 +108,7 @@ def test_a_missing_package_is_three_lines(word, monkeypatch, capsys):
 
 @pytest.fixture
 def installed(monkeypatch):
-    monkeypatch.setattr(launchers, "is_installed", lambda name: True)
+    monkeypatch.setattr(engine_launcher, "is_installed", lambda name: True)
 
 
 def test_a_ray_that_is_not_there_is_three_lines(installed, capsys):
@@ -155,7 +153,7 @@ def test_a_slurm_without_accounting_is_three_lines_and_nothing_is_submitted(
 def test_a_slurm_that_hangs_is_three_lines(installed, monkeypatch, capsys):
     commands(sinfo="exec sleep 20", sacct="exit 0")
     monkeypatch.setenv("PATH", f"{Path('bin').resolve()}:/usr/bin:/bin")
-    monkeypatch.setattr(launchers, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(submitit_slurm, "ANSWER_SECONDS", 0.2)
     told = refused("hydra/launcher=submitit_slurm", capsys=capsys)
     assert "Slurm's controller does not answer: no answer for 0.2 s" in told
 
@@ -164,7 +162,7 @@ def test_a_slurm_that_hangs_is_three_lines(installed, monkeypatch, capsys):
 
 
 def on_node():
-    return JobOnNode((stub_job.__file__, "job"), os.getcwd(), {"NOT_SET": None})
+    return NodeRunner((stub_job.__file__, "job"), os.getcwd(), {"NOT_SET": None})
 
 
 def test_a_job_on_a_node_is_a_process_of_its_own_and_settles_itself():
@@ -188,7 +186,7 @@ def test_a_job_whose_engine_ends_does_not_train_on(number):
     (job,) = jobs_of("seed=1")
     code = "import sys, time; print(sys.stdin.read()); open(sys.argv[1] + '/left', 'w')"
     runner = (
-        f"from xferlab.sweep.node_runner import JobOnNode; JobOnNode(('-c', {code!r}), '.', {{}})"
+        f"from xferlab.sweep.node_runner import NodeRunner; NodeRunner(('-c', {code!r}), '.', {{}})"
     )
     task = subprocess.Popen([sys.executable, "-c", f"{runner}({str(job)!r})"])
     while not (job / "output.txt").exists():
@@ -219,7 +217,7 @@ class Seen:
     def waiting(self, folder, state):
         self.waits.append(folder.name)
 
-    def look(self, running):
+    def refresh(self, running):
         pass
 
 
@@ -227,10 +225,10 @@ class Scripted:
     """An engine that does at each look what it is told to; its jobs are written by hand."""
 
     def __init__(self, *looks, room=None, held=()):
-        self.room, self.lag, self.looks, self.held = room, 0.0, list(looks), held
+        self.capacity, self.delay, self.looks, self.held = room, 0.0, list(looks), held
         self.given, self.taken = [], []
 
-    def adopted(self, folders):
+    def adopt(self, folders):
         return [folder for folder in folders if folder in self.held]
 
     def submit(self, folders):
@@ -245,7 +243,7 @@ class Scripted:
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch):
-    monkeypatch.setattr("xferlab.sweep.remote_jobs.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("xferlab.sweep.remote_jobs.POLL_SECONDS", 0.01)
 
 
 def follow(jobs, *looks, fail_fast=False, **engine):
@@ -349,6 +347,6 @@ def test_ctrl_c_takes_all_back_and_they_stand_interrupted():
 
 
 def test_a_launcher_of_another_package_has_its_own_settings():
-    assert settings_of({"_target_": "hydra_plugins.x.Other", "n_jobs": 2}) is None
+    assert read_settings({"_target_": "hydra_plugins.x.Other", "n_jobs": 2}) is None
     with pytest.raises(ConfigError, match="max_retries must be at least 0"):
-        settings_of({"_target_": "hydra_plugins.xferlab.RayLauncher", "max_retries": -1})
+        read_settings({"_target_": "hydra_plugins.xferlab.RayLauncher", "max_retries": -1})

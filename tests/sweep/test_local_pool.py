@@ -51,7 +51,7 @@ class Seen:
     def waiting(self, folder, state):
         self.ends[folder.name] = "waited for"
 
-    def look(self, running):
+    def refresh(self, running):
         self.most = max(self.most, len(running))
 
 
@@ -173,7 +173,7 @@ def test_a_job_that_another_process_has_is_waited_for(status):
     (busy / "status.json").write_text(json.dumps(record))
 
     class Reaping(Seen):
-        def look(self, running):
+        def refresh(self, running):
             other.poll()
 
     seen = Reaping()
@@ -390,9 +390,9 @@ def test_a_terminal_has_a_live_table(tmp_path):
         with console_for(jobs, 1, console) as watch:
             watch.started(jobs[0])
             stub_job.write_results(jobs[0], 0.5, epochs=2)
-            watch.look([jobs[0]])
+            watch.refresh([jobs[0]])
             watch.ended(jobs[0], state_of(jobs[0]), 12.0)
-            watch.look([])
+            watch.refresh([])
     told = (tmp_path / "told").read_text()
     assert "2/3" in told
     assert "val_accuracy 0.5000" in told

@@ -19,6 +19,7 @@ from xferlab.errors import ConfigError, XferlabError
 from xferlab.registry import REGISTRY
 from xferlab.runs.os_errors import as_run_error
 from xferlab.runs.signals import Interrupted
+from xferlab.sweep.engines import publish_engines
 
 Command = Callable[[argparse.Namespace, list[str]], int]
 RunCommand = Callable[[list[str]], int]
@@ -100,6 +101,7 @@ def _load_workspace(config_dir: Path | None) -> None:
     for error in REGISTRY.broken:
         print(error, file=sys.stderr)
     publish(Path.cwd(), config_dir)
+    publish_engines()
 
 
 def _imported(name: str) -> Any:

@@ -21,9 +21,9 @@ from xferlab.io.records import read_record
 from xferlab.runs.inputs import changed_since, refuse_changed_inputs
 from xferlab.runs.lock import is_locked, locked
 from xferlab.sweep.distributions import Distribution
+from xferlab.sweep.engine_launcher import offer_engines
 from xferlab.sweep.job_state import DONE, QUEUED, RESUMED, state_of
 from xferlab.sweep.launcher import launcher_for
-from xferlab.sweep.launchers import offer_engines
 from xferlab.sweep.local_pool import SweepStopped
 from xferlab.sweep.manifest import PLAN, SEARCH, neighbours, read_job, read_or_pass_over, read_plan
 from xferlab.sweep.planner import Plan

@@ -14,9 +14,9 @@ from xferlab.errors import ConfigError, printable
 from xferlab.escaping import visible
 from xferlab.runs.checkpoints import latest_step
 from xferlab.runs.folder_access import own_place, refuse_unusable
+from xferlab.sweep.engine_launcher import offer_engines
 from xferlab.sweep.job_state import FINISHED, QUEUED, RESUMED, RUNNING, State, state_of
 from xferlab.sweep.launcher import launch, launcher_for
-from xferlab.sweep.launchers import offer_engines
 from xferlab.sweep.local_pool import SweepStopped
 from xferlab.sweep.manifest import (
     DAMAGED,

@@ -32,14 +32,10 @@ _FOLDER = rf"(?![/~])(?!.*\.\.)(?:{_CLOCK}|\$\{{run_id:\}}|{_HYDRAS_TEXT}|[\w./=
 _LOG_FILE = r"\$\{hydra\.runtime\.output_dir\}/(?:\w|\$\{hydra\.job\.name\})[\w-]*\.log"
 # logging imports what follows ``ext://``, wherever it stands
 _LOG_TEXT = r"(?!\w+://)(?:(?!\$\{)[^\x00-\x1f])*"
-# of our launchers and of others: none that is a command, or a path to one
-_LAUNCHER_KEYS = (
-    "auth|num_cpus|num_gpus|max_retries|partition|account|qos|constraint|timeout_min"
-    "|signal_delay_s|max_num_timeout|cpus_per_task|gpus_per_node|mem_gb|n_jobs|tasks_per_node|nodes"
-    "|array_parallelism"
-)
-# Slurm reads several options from one line: no blanks
-_LAUNCHER_WORD = r"[\w.,:/@=+*&|()\[\]-]*"
+# of launchers of other packages: none that is a command, or a path to one
+_LAUNCHER_KEYS = "n_jobs|tasks_per_node|nodes|array_parallelism"
+LAUNCHER_TEXT = r"[\w.,:/@=+*&|()\[\]-]*"
+"""A text for a launcher: no blanks, since Slurm reads several options from one line."""
 _LOG = r"hydra\.(?:job|hydra)_logging\."
 _HYDRA_KEYS = [
     (re.compile(key), re.compile(value))
@@ -53,8 +49,7 @@ _HYDRA_KEYS = [
         r"hydra\.job\.override_dirname": r"(?s:.*)",  # made of what was typed
         r"hydra\.runtime\.(version|version_base|cwd|(config_sources|choices)\..*)": r"(?s:.*)",
         r"hydra\.(launcher|sweeper)\._target_": _HYDRA_CLASS.pattern,
-        rf"hydra\.launcher\.({_LAUNCHER_KEYS})": _LAUNCHER_WORD,
-        r"hydra\.launcher\.address": "auto",  # what a cluster answers is unpickled
+        rf"hydra\.launcher\.({_LAUNCHER_KEYS})": LAUNCHER_TEXT,
         r"hydra\.sweeper\.(?!params\b).*": _TEXT,
         rf"{_LOG}(version|disable_existing_loggers)": _WORD,
         rf"{_LOG}formatters\.[^.]+\.(format|datefmt)": _LOG_TEXT,
@@ -65,6 +60,7 @@ _HYDRA_KEYS = [
         rf"{_LOG}(root|loggers\..+)\.(level|propagate|handlers\.\d+)": _WORD,
     }.items()
 ]
+_ENGINE_KEYS: dict[str, re.Pattern[str]] = {}
 # What a person may say, and a file that came from elsewhere may not.
 _TYPED_ONLY = re.compile(r"hydra\.((run|sweep)\.(dir|subdir)$|launcher\.)")
 _FIXES = {
@@ -181,11 +177,22 @@ def refuse_hydra_keys(cfg: DictConfig, typed: Sequence[str]) -> None:
         if isinstance(value, dict | list) or value in (None, "???") or by_hand:
             continue
         rule = next((rule for name, rule in _HYDRA_KEYS if name.fullmatch(path)), None)
+        rule = rule or _ENGINE_KEYS.get(path)
         if rule is None or not rule.fullmatch(str(value)):
             may = (
                 f"{path} may not be '{str(value)[:80]}'" if rule else f"a config cannot set {path}"
             )
             raise ConfigError(may, where=path, fix=_fix(path))
+
+
+def allow_launcher_key(key: str, pattern: str) -> None:
+    """Let config files set a key of ``hydra.launcher``; several engines may share one.
+
+    Args:
+        key: the field of an engine's settings.
+        pattern: a regular expression that the whole value must match.
+    """
+    _ENGINE_KEYS.setdefault(f"hydra.launcher.{key}", re.compile(pattern))
 
 
 def refuse_search_path(cfg: Any, typed: Sequence[str]) -> None:

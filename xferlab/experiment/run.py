@@ -14,7 +14,7 @@ from xferlab.config.recipe import Recipe
 from xferlab.config.schema import TrainConfig, interval
 from xferlab.errors import XferlabError
 from xferlab.escaping import guard_logs
-from xferlab.evaluation.final_notes import final_remarks, lost_lines
+from xferlab.evaluation.final_notes import final_remarks, unseen_word_notes
 from xferlab.experiment.prepare import prepare
 from xferlab.formatting import format_duration, format_path, format_scores
 from xferlab.io.atomic import delete_temporary, sha256_of, write_json
@@ -169,7 +169,7 @@ def _run_once(
     notes = [
         *inspect(experiment, recipe, rates),
         *small_data_notes(experiment, recipe.train),
-        *lost_lines(experiment),
+        *unseen_word_notes(experiment),
     ]
     for line in [*summary_lines(experiment, rates), *(f"note       {note}" for note in notes)]:
         log.info("%s", line)

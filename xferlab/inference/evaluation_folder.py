@@ -31,8 +31,8 @@ def keep(evaluation: Evaluation, run_folder: Path, record: Mapping[str, Any]) ->
         The evaluation's folder.
     """
     folder, board = places_of(run_folder, evaluation.name)
-    pictures = evaluation.pictures(f"{run_folder.resolve().name}  {evaluation.name}")
-    files: dict[str, str | bytes] = {**evaluation.files(record), **pictures}
+    figures = evaluation.figures(f"{run_folder.resolve().name}  {evaluation.name}")
+    files: dict[str, str | bytes] = {**evaluation.files(record), **figures}
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=TMP_PREFIX, dir=folder.parent))
     try:
@@ -48,7 +48,7 @@ def keep(evaluation: Evaluation, run_folder: Path, record: Mapping[str, Any]) ->
             aside.rename(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    _log(evaluation, board, pictures)
+    _log(evaluation, board, figures)
     return folder
 
 
@@ -68,8 +68,8 @@ def _umask() -> int:
     return mask
 
 
-def _log(evaluation: Evaluation, folder: Path, pictures: Mapping[str, bytes]) -> None:
-    """Write scores, plots, report and mistakes as a run of TensorBoard."""
+def _log(evaluation: Evaluation, folder: Path, figures: Mapping[str, bytes]) -> None:
+    """Write scores, figures, report and errors as a run of TensorBoard."""
     shutil.rmtree(folder, ignore_errors=True)
     writer = EventWriter(folder)
     for name, score in evaluation.scores.items():
@@ -77,9 +77,9 @@ def _log(evaluation: Evaluation, folder: Path, pictures: Mapping[str, bytes]) ->
         if score.low is not None and score.high is not None:
             writer.scalar(f"{name}/low", score.low)
             writer.scalar(f"{name}/high", score.high)
-    for name, png in pictures.items():
+    for name, png in figures.items():
         writer.image(name.partition(".")[0], png)
-    if not evaluation.is_regression:
+    if evaluation.report is not None:
         writer.text("report", indented(evaluation.report.text()))
-    writer.text("mistakes", evaluation.mistakes.markdown())
+    writer.text("errors", evaluation.errors.markdown())
     writer.close()

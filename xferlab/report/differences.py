@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from xferlab.errors import printable
-from xferlab.report.comparison import Compared, Comparison, in_words, test_words
+from xferlab.report.comparison import Compared, Comparison, describe_result, describe_test
 from xferlab.report.tables import label_of, p_words, signed
 
 MOST_LINES = 10
@@ -16,7 +16,7 @@ def difference_lines(comparison: Comparison | None, mode: str) -> list[str]:
     """Return what a terminal shows: how it was tested, and a line for each other setting."""
     if comparison is None:
         return []
-    told = [f"test       {line}" for line in (test_words(comparison), comparison.note) if line]
+    told = [f"test       {line}" for line in (describe_test(comparison), comparison.note) if line]
     for each in comparison.others[:MOST_LINES]:
         row = difference_row(each, mode)
         told.append(
@@ -32,11 +32,11 @@ def difference_row(each: Compared, mode: str) -> dict[str, str]:
     return {
         "setting": label_of(each.setting.values),
         "runs": f"{found.runs[0]} and {found.runs[1]}",
-        "rows": f"{found.rows:,}" if found.rows else "",
+        "examples": f"{found.examples:,}" if found.examples else "",
         "difference": signed(found.mean),
         "95 % interval": f"{signed(found.low)} to {signed(found.high)}",
         "p": p_words(each.p),
-        "what it means": in_words(each, mode),
+        "what it means": describe_result(each, mode),
     }
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from xferlab.escaping import html_text as text
 from xferlab.formatting import format_duration
 from xferlab.report.charts import charts_of
-from xferlab.report.comparison import Compared, Comparison, in_words, test_words
-from xferlab.report.confusion import Confusion, confusion_of
+from xferlab.report.comparison import Compared, Comparison, describe_result, describe_test
+from xferlab.report.confusion import ConfusionTable, confusion_of
 from xferlab.report.cost import cost_words, rows_a_second, steps_of
 from xferlab.report.failures import failures_of
 from xferlab.report.read_runs import JobResult
@@ -68,7 +68,7 @@ def cards(report: Report, comparison: Comparison | None) -> str:
         name = label_of(report.best.values) or report.best.jobs[0].folder.name
         parts.append(("best setting", name, told))
     if comparison and comparison.others:
-        real = sum(each.is_real for each in comparison.others)
+        real = sum(each.is_significant for each in comparison.others)
         value = f"{real} of {len(comparison.others)}"
         parts.append(("settings told apart from the best", value,
                       f"at p < 0.05 by {comparison.split} {comparison.score}"))  # fmt: skip
@@ -123,7 +123,7 @@ def _how(comparison: Comparison | None) -> str:
         return ""
     score = f"{comparison.split} {comparison.score}"
     told = [f"The difference is the best's {score} less this one's"] * bool(comparison.others)
-    told += [test_words(comparison), comparison.note[:1].upper() + comparison.note[1:]]
+    told += [describe_test(comparison), comparison.note[:1].upper() + comparison.note[1:]]
     if comparison.split == "validation" and comparison.others:
         told.append("The best was chosen by these very scores, so p is a little too small")
     return " ".join(f"{text(each).rstrip('.')}." for each in told if each)
@@ -137,11 +137,11 @@ def _difference_cells(
         return [("", "", "n"), ("", "", ""), ("", "", "n"), (means, means, "wide")]
     found = compared.difference
     ends = f"{signed(found.low)} to {signed(found.high)}"
-    picture = interval(found.mean, found.low, found.high, reach, compared.is_real)
+    picture = interval(found.mean, found.low, found.high, reach, compared.is_significant)
     bar = (
         f'<span title="{text(ends)}">{picture}<span class="small faint">{text(ends)}</span></span>'
     )
-    means = text(in_words(compared, report.mode))
+    means = text(describe_result(compared, report.mode))
     return [
         number_cell(found.mean, signed(found.mean)),
         (bar, repr(found.mean), ""),
@@ -173,7 +173,7 @@ def confusion_section(report: Report) -> str:
     return f"<h2>Confusion of the best setting</h2>{_confusion_table(found)}" if found else ""
 
 
-def _confusion_table(found: Confusion) -> str:
+def _confusion_table(found: ConfusionTable) -> str:
     head = "".join(f'<th scope="col" title="{text(n)}">{text(n)}</th>' for n in found.names)
     rows = ""
     for name, counts in zip(found.names, found.counts, strict=True):

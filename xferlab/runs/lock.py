@@ -18,8 +18,8 @@ from xferlab.errors import ConfigError
 
 log = logging.getLogger("xferlab")
 NAME = ".lock"
-SUBMITIT_FOLDER = ".submitit"
-"""In a sweep's folder: submitit's own, which makes links there. Nothing else writes into it."""
+ENGINE_FOLDER = ".submitit"
+"""In a sweep's folder: an engine's own files, links among them. Nothing else writes into it."""
 PATIENCE_SECONDS = 1.0
 """Whoever only looks (:func:`is_locked`) holds the lock for a moment."""
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -60,8 +60,8 @@ def refuse_links(folder: Path) -> None:
                     where=str(folder),
                     fix="put the thing itself there, or choose another hydra.run.dir",
                 )
-        if Path(where) == folder and SUBMITIT_FOLDER in folders:
-            folders.remove(SUBMITIT_FOLDER)
+        if Path(where) == folder and ENGINE_FOLDER in folders:
+            folders.remove(ENGINE_FOLDER)
 
 
 def is_locked(folder: Path) -> bool | None:

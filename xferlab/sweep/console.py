@@ -22,7 +22,7 @@ from xferlab.formatting import format_duration
 from xferlab.runs.history import history_of
 from xferlab.runs.metadata import read_metrics
 from xferlab.sweep.job_state import DONE, State
-from xferlab.sweep.local_pool import Watch
+from xferlab.sweep.local_pool import JobObserver
 from xferlab.sweep.manifest import planned_epochs, read_job, read_plan
 
 REDRAW_SECONDS = 1.0
@@ -35,7 +35,7 @@ def console_for(
     console: Console | None = None,
     *,
     total: int | None = None,
-) -> Iterator[Watch]:
+) -> Iterator[JobObserver]:
     """Tell on ``console``, by default standard error, how the jobs get on.
 
     Args:
@@ -92,7 +92,7 @@ class JobLines:
             where = f"process {state.record['process']} on {state.record['host']}"
             self._say(f"           {folder.name}  is waited for: {where} has it")
 
-    def look(self, running: Sequence[Path]) -> None:
+    def refresh(self, running: Sequence[Path]) -> None:
         """Plain lines tell of beginnings and ends only."""
 
     def swept_words(self, folder: Path) -> str:
@@ -129,7 +129,7 @@ class JobTable:
         self._lines.ended(folder, state, seconds)
         self._drawn = 0.0
 
-    def look(self, running: Sequence[Path]) -> None:
+    def refresh(self, running: Sequence[Path]) -> None:
         """Redraw the table, once a second."""
         if time.monotonic() - self._drawn < REDRAW_SECONDS:
             return

@@ -26,7 +26,7 @@ from xferlab.discovery import load_plugins
 from xferlab.runs.failure import report_failure
 from xferlab.runs.os_errors import as_run_error
 from xferlab.sweep.console import console_for
-from xferlab.sweep.local_pool import Pool, Watch, worker_command
+from xferlab.sweep.local_pool import JobObserver, Pool, worker_command
 from xferlab.sweep.planner import Plan
 from xferlab.sweep.worker import run_planned_job
 from xferlab.validation import build_typed, plain
@@ -111,7 +111,7 @@ class LocalLauncher(Launcher):
         """Return the environment of each worker."""
         return slots(self.sweep.workers, self.sweep.gpus, self.sweep.threads)
 
-    def pool(self, watch: Watch) -> Pool:
+    def pool(self, watch: JobObserver) -> Pool:
         """Return the processes that run the jobs; ``watch`` follows them."""
         return Pool(
             worker_command,

@@ -52,8 +52,8 @@ class SweepStopped(Exception):
         self.number = number
 
 
-class Watch(Protocol):
-    """Who is told how the jobs get on."""
+class JobObserver(Protocol):
+    """Who is notified of what the jobs do."""
 
     def started(self, folder: Path) -> None:
         """Tell that a job runs now."""
@@ -64,8 +64,8 @@ class Watch(Protocol):
     def waiting(self, folder: Path, state: State) -> None:
         """Tell that another process has a job that this sweep needs."""
 
-    def look(self, running: Sequence[Path]) -> None:
-        """Look at the jobs that run; called several times a second."""
+    def refresh(self, running: Sequence[Path]) -> None:
+        """Show the jobs that run; called several times a second."""
 
 
 @dataclass
@@ -90,7 +90,7 @@ class Pool:
         command: gives the command of the job in a folder. It is started with a pipe as standard
             input that closes when this process is gone, however it went.
         seats: environment variables of each place that a job can have; as many jobs run at once.
-        watch: is told what happens.
+        observer: is notified of what happens.
         fail_fast: start no further job once one has failed.
         time_limit: seconds after which a job is asked to end, and has failed; None for no limit.
     """
@@ -99,12 +99,14 @@ class Pool:
         self,
         command: Command,
         slots: Sequence[Mapping[str, str]],
-        watch: Watch,
+        observer: JobObserver,
         *,
         fail_fast: bool = False,
         time_limit: float | None = None,
     ) -> None:
-        self._command, self._watch, self._fail_fast = command, watch, fail_fast
+        self._command = command
+        self._observer = observer
+        self._fail_fast = fail_fast
         self._time_limit = math.inf if time_limit is None else time_limit
         self._free = list(slots)
         self._running: list[_Running] = []
@@ -123,7 +125,7 @@ class Pool:
             try:
                 while queue or self._running:
                     self._fill_slots(queue)
-                    self._watch.look([each.folder for each in self._running])
+                    self._observer.refresh([each.folder for each in self._running])
                     time.sleep(LOOK_SECONDS)
                     self._end_late_ones()
                     if any(self._collect(queue)) and self._fail_fast:
@@ -149,7 +151,7 @@ class Pool:
             folder = queue.popleft()
             state = state_of(folder)
             if is_taken(state):
-                self._watch.waiting(folder, state)
+                self._observer.waiting(folder, state)
                 queue.append(folder)
             elif state.status not in DONE:
                 self._start(folder, state.record)
@@ -166,7 +168,7 @@ class Pool:
                 start_new_session=True,  # Ctrl-C reaches it through us, once
             )
         self._running.append(_Running(folder, process, slot, before))
-        self._watch.started(folder)
+        self._observer.started(folder)
 
     def _collect(self, queue: deque[Path]) -> Iterator[bool]:
         """Take the jobs that have ended off their seats; yield whether each failed.
@@ -184,7 +186,7 @@ class Pool:
             if state.status == RUNNING:
                 queue.append(each.folder)
                 continue
-            self._watch.ended(each.folder, state, time.monotonic() - each.since)
+            self._observer.ended(each.folder, state, time.monotonic() - each.since)
             yield state.failed
 
     def _end_late_ones(self) -> None:

@@ -19,7 +19,7 @@ from xferlab.config.schema import SweepConfig
 from xferlab.config.yaml_files import find, line_of_key, shown
 from xferlab.errors import ConfigError, XferlabError
 from xferlab.sweep.compose import Composer
-from xferlab.sweep.engine_settings import settings_of
+from xferlab.sweep.engines.registry import read_settings
 from xferlab.sweep.grid import Point, axes_of, product
 from xferlab.sweep.search.planner import SearchPlan, plan_search, refuse_written_storage
 from xferlab.validation import build_typed, plain
@@ -84,7 +84,7 @@ def plan_sweep(words: Sequence[str], config_name: str = "config") -> Plan:
     settings, common, typed_axes = _sorted_words(words)
     first = [*common, *(axis[0][0] for axis in typed_axes)]
     master = compose_config([*settings, *first], config_name)
-    settings_of(plain(master.hydra.launcher))
+    read_settings(plain(master.hydra.launcher))
     jobs: dict[str, Job] = {}
     search = None
     with _blaming_file(settings):

@@ -1,7 +1,8 @@
-"""Jobs on other machines, followed by what they write into their folders."""
+"""Jobs on other machines, monitored by what they write into their folders."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from xferlab.errors import RunError
 from xferlab.runs.lock import is_locked
 from xferlab.runs.metadata import write_error, write_status
 from xferlab.runs.signals import handled
-from xferlab.sweep.engines import Engine
+from xferlab.sweep.engines.base import Engine
 from xferlab.sweep.job_state import (
     DONE,
     INTERRUPTED,
@@ -24,165 +25,186 @@ from xferlab.sweep.job_state import (
     is_taken,
     state_of,
 )
-from xferlab.sweep.local_pool import STOPPING, SweepStopped, Watch
+from xferlab.sweep.local_pool import STOPPING, JobObserver, SweepStopped
 
-LOOK_SECONDS = 0.5
-LONGEST_PAUSE = 30.0
-LOOKING_SHARE = 10
-"""Looking takes at most a tenth of the time, however many jobs there are."""
-PARTING_SECONDS = 60.0
-"""So long jobs that were asked to end are waited for."""
+POLL_SECONDS = 0.5
+MAX_PAUSE_SECONDS = 30.0
+PAUSE_FACTOR = 10
+"""A pause is ten times as long as a refresh: polling takes at most a tenth of the time."""
+CANCEL_SECONDS = 60.0
+"""How long cancelled jobs may take to save and end."""
 
 
 @dataclass
-class _Away:
-    """A job that an engine has: the time of its old ``status.json``, when it began, ended."""
+class _RemoteJob:
+    """A job that an engine has.
 
-    before: int
+    Attributes:
+        status_time: when its ``status.json`` was written before, in nanoseconds; one that is
+            still the same says nothing about this attempt.
+        since: when it was submitted, then when it was first seen running.
+        has_started: whether it was seen running.
+        is_cancelled: whether the engine was requested to cancel it.
+        released_at: when the engine no longer had it; None while it does.
+        reason: what the engine reported then.
+    """
+
+    status_time: int
     since: float = field(default_factory=time.monotonic)
-    told: bool = False
-    word: str = ""
-    over: float | None = None
+    has_started: bool = False
+    is_cancelled: bool = False
+    released_at: float | None = None
+    reason: str = ""
 
 
 class RemoteJobMonitor:
-    """Gives an engine the jobs that have not finished and tells how each gets on.
+    """Submits the jobs that have not finished to an engine and reports how each gets on.
 
-    A job's ``status.json`` is believed, an engine only where there is none: it calls a job done
-    whose machine is gone, or one that it never began.
+    The truth about a job is its ``status.json``. The engine is believed only where there is none:
+    then it has a job whose machine is gone, or one that it never started.
 
     Args:
         engine: runs the jobs.
-        watch: is told what happens.
-        fail_fast: take back the jobs that have not begun once one has failed.
+        observer: is notified of what happens.
+        fail_fast: cancel the jobs that have not started once one has failed.
     """
 
-    def __init__(self, engine: Engine, watch: Watch, *, fail_fast: bool = False) -> None:
-        self._engine, self._watch, self._fail_fast = engine, watch, fail_fast
-        self._away: dict[Path, _Away] = {}
-        self._stopped: list[int] = []
-        self._cancelled = False
+    def __init__(self, engine: Engine, observer: JobObserver, *, fail_fast: bool = False) -> None:
+        self._engine = engine
+        self._observer = observer
+        self._fail_fast = fail_fast
+        self._jobs: dict[Path, _RemoteJob] = {}
+        self._signals: list[int] = []
+        self._has_cancelled = False
+        self._give_up_at = math.inf
 
     def run(self, folders: Sequence[Path]) -> None:
         """Run the jobs; how each ended is in its folder.
 
         Raises:
-            SweepStopped: SIGINT or SIGTERM came; the jobs were taken back.
+            SweepStopped: SIGINT or SIGTERM came; the jobs were cancelled.
         """
-        with handled(STOPPING, self._hear):
-            for folder in self._engine.adopted(folders):
-                self._away[folder] = _Away(before=-1)
-            queue = deque(folder for folder in folders if folder not in self._away)
-            until = float("inf")
-            while (queue or self._away) and time.monotonic() < until:
+        with handled(STOPPING, self._on_signal):
+            for folder in self._engine.adopt(folders):
+                self._jobs[folder] = _RemoteJob(status_time=-1)
+            queue = deque(folder for folder in folders if folder not in self._jobs)
+            while (queue or self._jobs) and time.monotonic() < self._give_up_at:
                 self._submit(queue)
-                began = time.monotonic()
-                failed = any(self._refresh())
-                taken = time.monotonic() - began
-                if (failed and self._fail_fast) or self._stopped:
+                started = time.monotonic()
+                has_failure = any(self._refresh())
+                seconds = time.monotonic() - started
+                if self._signals or (has_failure and self._fail_fast):
                     queue.clear()
-                    until = min(until, self._requeue())
-                time.sleep(min(max(LOOK_SECONDS, LOOKING_SHARE * taken), LONGEST_PAUSE))
-        if self._stopped:
-            raise SweepStopped(self._stopped[0])
+                    self._cancel()
+                time.sleep(min(max(POLL_SECONDS, PAUSE_FACTOR * seconds), MAX_PAUSE_SECONDS))
+        if self._signals:
+            raise SweepStopped(self._signals[0])
 
     def _submit(self, queue: deque[Path]) -> None:
-        """Give the engine what it has room for; what another process has goes to the back."""
-        room = len(queue) if self._engine.room is None else self._engine.room - len(self._away)
+        """Submit what the engine has capacity for; a job of another process goes to the back."""
+        free = len(queue)
+        if self._engine.capacity is not None:
+            free = self._engine.capacity - len(self._jobs)
         ready: list[Path] = []
         for _ in range(len(queue)):
-            if len(ready) >= room:
+            if len(ready) >= free:
                 break
             folder = queue.popleft()
             state = state_of(folder)
             if is_taken(state):
-                self._watch.waiting(folder, state)
+                self._observer.waiting(folder, state)
                 queue.append(folder)
             elif state.status not in DONE:
                 ready.append(folder)
         if ready:
-            self._away |= {folder: _Away(_written(folder)) for folder in ready}
+            self._jobs |= {folder: _RemoteJob(_status_time(folder)) for folder in ready}
             self._engine.submit(ready)
 
     def _refresh(self) -> Iterator[bool]:
-        """Look at every job once; yield for each that has ended whether it failed."""
-        for folder, word in self._engine.released().items():
-            if folder in self._away:
-                self._away[folder].over, self._away[folder].word = time.monotonic(), word
+        """Read the state of every job once; yield for each that has ended whether it failed."""
+        for folder, reason in self._engine.released().items():
+            if folder in self._jobs:
+                self._jobs[folder].released_at = time.monotonic()
+                self._jobs[folder].reason = reason
         running = []
-        for folder, job in list(self._away.items()):
-            new = _written(folder) != job.before
-            state = state_of(folder) if new else State(QUEUED, folder=folder)
+        for folder, job in list(self._jobs.items()):
+            state = State(QUEUED, folder=folder)
+            if _status_time(folder) != job.status_time:
+                state = state_of(folder)
             if state.status in (RUNNING, *DONE) or state.failed:
-                self._tell_start(folder, job)
+                self._report_start(folder, job)
             if state.status == RUNNING:
                 running.append(folder)
             if self._has_ended(state, job):
                 yield self._end(folder, job, state)
-        self._watch.look(running)
+        self._observer.refresh(running)
 
-    def _has_ended(self, state: State, job: _Away) -> bool:
-        """Return whether this is a job's last word, or none will come."""
+    def _has_ended(self, state: State, job: _RemoteJob) -> bool:
+        """Return whether a state is the job's last one, or no other will come."""
         if state.status in DONE or state.failed:
             return True
-        if job.over is None:  # interrupted ones may be queued again, and go on
+        if job.released_at is None:  # interrupted ones may be queued again, and resume
             return False
         if is_locked(state.folder):  # another process of this machine has it
             return False
-        said = state.record.get("status") in RESUMED
-        return said or self._cancelled or time.monotonic() - job.over > self._engine.lag
+        if state.record.get("status") in RESUMED or self._has_cancelled:
+            return True
+        return time.monotonic() - job.released_at > self._engine.delay
 
-    def _tell_start(self, folder: Path, job: _Away) -> None:
-        if not job.told:
-            job.told, job.since = True, time.monotonic()
-            self._watch.started(folder)
+    def _report_start(self, folder: Path, job: _RemoteJob) -> None:
+        if not job.has_started:
+            job.has_started = True
+            job.since = time.monotonic()
+            self._observer.started(folder)
 
-    def _end(self, folder: Path, job: _Away, state: State) -> bool:
-        del self._away[folder]
-        if state.status in (QUEUED, RUNNING, INTERRUPTED) and not self._told_end(state):
-            state = self._lost(folder, job, state)
+    def _end(self, folder: Path, job: _RemoteJob, state: State) -> bool:
+        del self._jobs[folder]
+        wrote_end = state.record.get("status") not in (None, RUNNING)
+        if state.status in (QUEUED, RUNNING, INTERRUPTED) and not wrote_end:
+            state = self._write_lost(folder, job, state)
         if state.status != QUEUED:
-            self._tell_start(folder, job)
-            self._watch.ended(folder, state, time.monotonic() - job.since)
+            self._report_start(folder, job)
+            self._observer.ended(folder, state, time.monotonic() - job.since)
         return state.failed
 
-    def _told_end(self, state: State) -> bool:
-        return state.record.get("status") not in (None, RUNNING)
-
-    def _lost(self, folder: Path, job: _Away, state: State) -> State:
-        """Write down the end of a job that an engine no longer has and that said nothing."""
-        if self._cancelled:
+    def _write_lost(self, folder: Path, job: _RemoteJob, state: State) -> State:
+        """Write the end of a job that an engine no longer has and that wrote none itself."""
+        if self._has_cancelled:
             if state.status == QUEUED:
                 return state
             write_status(folder, INTERRUPTED)
         else:
             error = RunError(
-                f"the job was lost: {job.word}",
+                f"the job was lost: {job.reason}",
                 where=str(folder),
-                fix="the same command does it again; docs/cluster.md says where the logs are",
+                fix="the same command runs it again; docs/cluster.md says where the logs are",
             )
             write_error(folder, error)
             write_status(folder, "failed", error=error.what)
         return state_of(folder)
 
-    def _requeue(self) -> float:
-        """Take the jobs back, once; return when they have had time to end."""
-        if not self._cancelled:
-            self._cancelled = True
-            held = list(self._away)
-            begun = [f for f in held if self._away[f].told]
-            self._engine.cancel(held if self._stopped else [f for f in held if f not in begun])
-            self._until = time.monotonic() + PARTING_SECONDS
-        return self._until if self._stopped else float("inf")
+    def _cancel(self) -> None:
+        """Cancel each job once: all after a signal, else those that have not started."""
+        self._has_cancelled = True
+        jobs = [
+            folder
+            for folder, job in self._jobs.items()
+            if not job.is_cancelled and (self._signals or not job.has_started)
+        ]
+        for folder in jobs:
+            self._jobs[folder].is_cancelled = True
+        if jobs:
+            self._engine.cancel(jobs)
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         """Remember a signal; a second one leaves at once."""
-        self._stopped.append(number)
-        if len(self._stopped) > 1:
+        self._signals.append(number)
+        self._give_up_at = time.monotonic() + CANCEL_SECONDS
+        if len(self._signals) > 1:
             raise SweepStopped(number)
 
 
-def _written(folder: Path) -> int:
+def _status_time(folder: Path) -> int:
     """Return when ``status.json`` was written, in nanoseconds; 0 if never."""
     try:
         return (folder / "status.json").stat().st_mtime_ns

@@ -163,12 +163,12 @@ def _objects(text: TextFile) -> list[StreamedRow]:
     rows: list[StreamedRow] = []
     at = 0
     line = 1
-    format_count = 0
+    counted = 0
     while (match := _NOT_BLANK.search(whole, at)) is not None:
-        line += whole.count("\n", format_count, match.start())
-        format_count = match.start()
+        line += whole.count("\n", counted, match.start())
+        counted = match.start()
         try:
-            row, at = _DECODER.raw_decode(whole, format_count)
+            row, at = _DECODER.raw_decode(whole, counted)
         except (ValueError, RecursionError):
             return []
         rows.append(_as_row(line, row))

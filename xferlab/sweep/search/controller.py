@@ -250,7 +250,7 @@ class Search:
 
     # Watching
 
-    def look(self, running: Sequence[Path]) -> None:
+    def refresh(self, running: Sequence[Path]) -> None:
         """Tell Optuna of new epochs, and ask those to end that it finds too poor."""
         for folder in running:
             trial = self._open.get(folder)

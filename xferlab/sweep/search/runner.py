@@ -12,7 +12,7 @@ from hydra.plugins.launcher import Launcher
 from xferlab.sweep.console import console_for
 from xferlab.sweep.job_state import State, state_of
 from xferlab.sweep.launcher import LocalLauncher, launch
-from xferlab.sweep.local_pool import Pool, Watch
+from xferlab.sweep.local_pool import JobObserver, Pool
 from xferlab.sweep.manifest import PLAN
 from xferlab.sweep.search.controller import Search
 
@@ -39,7 +39,9 @@ def run_trials(search: Search, launcher: Launcher, workers: int | None) -> None:
         run_here(search, launcher.pool, slots, watch)
 
 
-def run_here(search: Search, pool_of: Callable[[Watch], Pool], slots: int, watch: Watch) -> None:
+def run_here(
+    search: Search, pool_of: Callable[[JobObserver], Pool], slots: int, watch: JobObserver
+) -> None:
     """Run the jobs in processes on this machine as seats get free, until there is no more.
 
     Args:
@@ -63,7 +65,7 @@ class _Telling:
 
     pool: Pool
 
-    def __init__(self, search: Search, watch: Watch, slots: int) -> None:
+    def __init__(self, search: Search, watch: JobObserver, slots: int) -> None:
         self._search, self._watch, self._seats = search, watch, slots
         self.started, self.waiting = watch.started, watch.waiting
 
@@ -71,12 +73,12 @@ class _Telling:
         self._watch.ended(folder, state, seconds)
         self._search.ended(folder, state)
 
-    def look(self, running: Sequence[Path]) -> None:
+    def refresh(self, running: Sequence[Path]) -> None:
         """Ask for the next job when a seat is free."""
-        self._search.look(running)
+        self._search.refresh(running)
         if not self.pool.stopping:
             self._search.fill(self._seats - len(running))
-        self._watch.look(running)
+        self._watch.refresh(running)
 
 
 def run_rounds(search: Search, launch: Callable[[list[Path]], object], size: int) -> None:
@@ -101,4 +103,4 @@ def run_rounds(search: Search, launch: Callable[[list[Path]], object], size: int
 
 def _look_until(done: threading.Event, search: Search, batch: Sequence[Path]) -> None:
     while not done.wait(REFRESH_SECONDS):
-        search.look(batch)
+        search.refresh(batch)
