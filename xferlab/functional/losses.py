@@ -150,7 +150,7 @@ def of_right_class(
 def example_cross_entropy(
     spec: TaskSpec, label_smoothing: float = 0.0
 ) -> Callable[[Any, Any], Any]:
-    """Return the function that gives -log p of the right class, (...), for each example or token."""
+    """Return the function that gives -log p of the right class of each example or token."""
     import keras
 
     def compute(one_hot: Any, outputs: Any) -> Any:
