@@ -141,7 +141,7 @@ BAD_FOLDERS = {
     "no weights": (lambda f: shutil.rmtree(f / "checkpoints"), "safetensors is missing"),
     "torn weights": (
         lambda f: [p.write_bytes(p.read_bytes()[:-5]) for p in f.glob("checkpoints/*")],
-        "torn or damaged: the tensor .* ends 5 bytes after",
+        "torn or damaged: .* file not fully covered",
     ),
     "one bit of the weights": (
         lambda f: [flip(p) for p in f.glob("checkpoints/*")], "safetensors is damaged"

@@ -10,8 +10,9 @@ from enum import Enum
 from typing import Any
 
 from xferlab.contracts import Task
-from xferlab.data.notes import counted, named_rows, shown
+from xferlab.data.notes import named_rows, shown
 from xferlab.errors import ConfigError
+from xferlab.formatting import format_count
 
 NO_TAG = -1
 """The label of a word without a tag: it is neither trained on nor scored."""
@@ -75,7 +76,7 @@ def row_error(
     usual = f"correct or leave out these rows, or choose another column: data.{column}=COLUMN"
     problem = re.sub(r"\bhave\b", verb, what, count=1)
     return ConfigError(
-        f"{counted(len(wrong), 'row')} {problem}: {named_rows(wrong)}",
+        f"{format_count(len(wrong), 'row')} {problem}: {named_rows(wrong)}",
         where=rows.place(wrong[0]),
         fix=fix or usual,
     )

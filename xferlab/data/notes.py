@@ -57,13 +57,3 @@ def named_rows(rows: Sequence[int]) -> str:
     first = join_some((row + 1 for row in rows), SHOWN)
     noun = "row" if len(rows) == 1 else "rows"
     return f"{noun} {first}"
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun.
-
-    >>> counted(1, "row"), counted(1200, "row"), counted(2, "class")
-    ('1 row', '1,200 rows', '2 classes')
-    """
-    ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
-    return f"{number:,} {noun}{ending}"

@@ -11,7 +11,7 @@ from xferlab.contracts import Encoding, OutputKind, Split, TaskSpec
 from xferlab.data.batching import batch_arrays, evaluation_batches
 from xferlab.data.tokenizer import HubTokenizer, load_tokenizer
 from xferlab.errors import ConfigError, RunError
-from xferlab.export.serving_function import Answer
+from xferlab.export.serving_function import Predictor
 from xferlab.inference.predictions import probabilities_of
 from xferlab.inference.run import Run
 
@@ -56,12 +56,12 @@ class Comparison:
         }
 
 
-def compare(run: Run, answer: Answer, folder: Path, rows: Split, source: str) -> Comparison:
+def compare(run: Run, answer: Predictor, folder: Path, rows: Split, source: str) -> Comparison:
     """Compare an export with its run, both from the same texts on, each with its own tokenizer.
 
     Args:
         run: the run, in its own precision.
-        answer: the exported network, as :data:`Answer` says.
+        answer: the exported network, as :data:`Predictor` says.
         folder: where the exported tokenizer is.
         rows: texts, without labels.
         source: where the texts came from, in words.

@@ -10,9 +10,9 @@ from xferlab.contracts import OutputKind, TaskSpec
 if TYPE_CHECKING:
     import numpy as np
 
-Answer: TypeAlias = "Callable[[Mapping[str, np.ndarray]], np.ndarray]"
-"""What an exported network says: our int32 arrays (batch, length) by our names to probabilities,
-or a regression's values, float32 (batch, outputs), for tagging (batch, length, outputs)."""
+Predictor: TypeAlias = "Callable[[Mapping[str, np.ndarray]], np.ndarray]"
+"""What an exported network computes: int32 inputs (batch, length), by name, to probabilities or
+a regression's values, float32 (batch, outputs), per token (batch, length, outputs)."""
 
 TOKENIZER_NAMES = {
     "token_ids": "input_ids",

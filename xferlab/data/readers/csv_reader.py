@@ -18,6 +18,7 @@ from xferlab.config.overrides import typed
 from xferlab.data.readers.examples import text_problem
 from xferlab.data.readers.text_file import LONGEST_LINE, TOO_LONG, NumberedLine, TextFile, decoded
 from xferlab.errors import ConfigError
+from xferlab.formatting import format_count
 
 MOST_LINES = 20_000  # of one row; a quote that is open for longer was never closed
 OPEN_QUOTE = "a quote that opens here is never closed"
@@ -255,7 +256,7 @@ class _RecordReader:
     def _check_width(self, fields: list[str]) -> list[str] | str:
         if len(fields) == self._width:
             return fields
-        count = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
+        count = format_count(len(fields), "field")
         return f"has {count}, the header has {self._width}"
 
     def _resume_after_first_line(self, is_complete: bool) -> None:

@@ -334,9 +334,9 @@ class Architecture:
         return f"{cls.class_prefix}For{head_class}"
 
     @classmethod
-    def head_stems(cls, per_token: bool) -> tuple[str, ...]:
+    def head_stems(cls, is_per_word: bool) -> tuple[str, ...]:
         """Return the stems of the head's tensors, first to last: one, or two dense layers."""
-        if per_token:
+        if is_per_word:
             return ("classifier",)
         return (cls.weight_prefix + cls.pooler_tensor, "classifier")
 
