@@ -33,8 +33,7 @@ class Files(ReadsFiles):
         label_separator: the text between several labels of an example.
         separator: the character between columns of a text file; empty takes what a first line
             ``sep=;`` declares, or else that of the suffix.
-        validation_fraction: fraction of the training examples to hold back without a validation
-            file.
+        validation_fraction: fraction of the training examples to hold back without validation file.
         max_length: longest input, in tokens; longer ones are truncated.
         limit: most examples of ``train``, ``validation`` and ``test``: a sample by the seed,
             stratified by class; below 1 a fraction of the examples; null for all.
