@@ -19,7 +19,7 @@ from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
 from xferlab.io.atomic import atomic_write
 from xferlab.report.comparison import compare
-from xferlab.report.html import page
+from xferlab.report.html import render_page
 from xferlab.report.settings import read_reports, report_of
 from xferlab.runs.predictions import path_of
 
@@ -45,7 +45,7 @@ def sweep(name="one", words=NINE, skill=by_rate, **more):
 
 
 def page_of(*folders):
-    return page([(report, compare(report)) for report in read_reports(folders)])
+    return render_page([(report, compare(report)) for report in read_reports(folders)])
 
 
 class Seen(html.parser.HTMLParser):
@@ -75,7 +75,7 @@ def test_the_page_tells_settings_differences_curves_confusion_and_cost():
     seen = Seen(page_of(sweep()))
     for words in ("optimizer.lr", "3e-5", "worse than the best by more than chance explains",
                   "cannot be told apart", "Paired bootstrap over 300 test rows", "Holm 1979",
-                  "3 runs together", "steps", "rows/s"):  # fmt: skip
+                  "3 runs together", "steps", "examples/s"):  # fmt: skip
         assert words in seen.words, words
     assert "optimizer.weight_decay" not in seen.words  # is the same everywhere
     curves = [at for tag, at in seen.tags if tag == "g"]
@@ -159,7 +159,7 @@ def test_other_tasks_and_scores_are_groups_of_their_own():
     assert [len(report.jobs) for report in reports] == [10, 2]
     assert [report.mode for report in reports] == ["max", "min"]
     assert 0 < single < 1
-    words = Seen(page([(report, compare(report)) for report in reports])).words
+    words = Seen(render_page([(report, compare(report)) for report in reports])).words
     assert "regression: val_loss" in words
     target = write_report([(report, None) for report in reports])
     groups = json.loads((target / "results.json").read_text())["groups"]
@@ -183,7 +183,7 @@ def test_a_thousand_long_jobs_make_a_page_that_a_browser_takes():
     ]
     many = report_of([run.parent], jobs)
     assert len(many.settings) == 1000
-    assert len(page([(many, compare(many))])) < 3_000_000
+    assert len(render_page([(many, compare(many))])) < 3_000_000
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
