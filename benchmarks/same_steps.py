@@ -150,7 +150,7 @@ def write_batches(experiment: Experiment, recipe: Recipe, folder: Path) -> None:
         for name in ("weight_decay", "beta_1", "beta_2", "epsilon")
     }
     settings = {**optimizer, "max_grad_norm": recipe.train.max_grad_norm,
-                "steps": experiment.total_batches, "task": experiment.spec.task.value}  # fmt: skip
+                "steps": experiment.total_batches, "task": experiment.spec.task.name}  # fmt: skip
     (folder / "settings.json").write_text(json.dumps(settings))
 
 

@@ -31,7 +31,7 @@ def refuse_misfit(
     differ = []
     if spec.label_kind not in plugin.accepts.labels:
         wanted, given = _words(plugin.accepts.labels), spec.label_kind.value
-        differ.append(f"{wanted} labels, but the data's are {given} ({spec.task.value})")
+        differ.append(f"{wanted} labels, but the data's are {given} ({spec.task.name})")
     if spec.output_kind not in plugin.accepts.outputs:
         wanted, given = _words(plugin.accepts.outputs), spec.output_kind.value
         differ.append(f"{wanted}, but the model's outputs are {given}")

@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from xferlab.tasks.base import LABELS_OF_TASK as LABELS_OF_TASK
 from xferlab.tasks.base import Accepts as Accepts
 from xferlab.tasks.base import LabelKind as LabelKind
 from xferlab.tasks.base import OutputKind as OutputKind

@@ -5,14 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from xferlab import Accepts, ConfigError, LabelKind, OutputKind, Task, TaskSpec, register
-from xferlab.functional.losses import (
-    binary_cross_entropy,
-    check_class_weight,
-    check_label_smoothing,
-    cross_entropy,
-    squared_error,
-)
+from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, register
+from xferlab.functional.losses import check_class_weight, check_label_smoothing
 
 
 @register("loss", "auto")
@@ -43,14 +37,4 @@ class Auto:
         check_class_weight(self.class_weight)
 
     def build(self, spec: TaskSpec):
-        if spec.task is Task.multi_label:
-            return binary_cross_entropy(spec, self.label_smoothing, self.class_weight)
-        if spec.task is not Task.regression:
-            return cross_entropy(spec, self.label_smoothing, self.class_weight)
-        if self.label_smoothing or self.class_weight:
-            raise ConfigError(
-                "a regression has no classes to smooth or to weigh",
-                where="loss",
-                fix="leave out loss.label_smoothing and loss.class_weight",
-            )
-        return squared_error()
+        return spec.task.loss(spec, self.label_smoothing, self.class_weight)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from xferlab import Accepts, ConfigError, LabelKind, OutputKind, Task, TaskSpec, register
+from xferlab import Accepts, ConfigError, LabelKind, OutputKind, TaskSpec, register
 from xferlab.functional.losses import (
     check_class_weight,
     class_weights,
@@ -53,7 +53,7 @@ class Focal:
             raise ValueError("alpha and class_weight are two ways of one thing; give only one")
 
     def build(self, spec: TaskSpec):
-        if spec.task is Task.multi_label:
+        if spec.label_kind is LabelKind.multi_hot:
             cross_entropy = label_cross_entropy(spec)
             no, yes = self._label_weights(spec)
             return elementwise(

@@ -1,4 +1,4 @@
-"""Share of right answers."""
+"""Fraction of right predictions."""
 
 from __future__ import annotations
 
@@ -6,24 +6,23 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, register
-from xferlab.functional.metrics import mean_score
+from xferlab.functional.metrics import MeanScore
 
 
 @register("metric", "accuracy")
 @dataclass(frozen=True)
 class Accuracy:
-    """Share of rows, or of labelled tokens, whose likeliest class is the label."""
+    """Fraction of examples, or of labelled tokens, whose most probable class is the label."""
 
     accepts: ClassVar[Accepts] = Accepts(
         outputs=(OutputKind.logits, OutputKind.probabilities),
         labels=(LabelKind.class_index, LabelKind.token_tags),
     )
     mode: ClassVar[str] = "max"
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def build(self, spec: TaskSpec):
-        from keras import ops
+        def hits(labels, outputs, xp):
+            return xp.equal(labels, xp.argmax(outputs, axis=-1))
 
-        def hits(labels, outputs):
-            return ops.equal(labels, ops.argmax(outputs, axis=-1))
-
-        return mean_score(hits, "accuracy", ignore=-1)
+        return MeanScore(hits, "accuracy", ignore=-1)

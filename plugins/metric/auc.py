@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xferlab import Accepts, LabelKind, OutputKind, Task, TaskSpec, register
+from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, register
 from xferlab.functional.resampling import WeightedScore, weighted_areas
 
 
@@ -24,15 +24,16 @@ class Auc:
         labels=(LabelKind.class_index, LabelKind.multi_hot),
     )
     mode: ClassVar[str] = "max"
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def build(self, spec: TaskSpec):
         import numpy as np
 
         def prepare(labels, outputs):
-            if spec.task is not Task.multi_label:
+            if spec.task.is_exclusive:
                 labels = labels[:, None] == np.arange(spec.num_classes)
                 outputs = _comparable(outputs, spec)
-            if spec.task is not Task.multi_label and spec.num_classes == 2:
+            if spec.task.is_exclusive and spec.num_classes == 2:
                 labels, outputs = labels[:, 1:], outputs[:, 1:] - outputs[:, :1]
             each = [
                 weighted_areas(labels[:, i] > 0.5, outputs[:, i]) for i in range(labels.shape[1])

@@ -28,6 +28,7 @@ class CalibrationError:
         labels=(LabelKind.class_index, LabelKind.token_tags),
     )
     mode: ClassVar[str] = "min"
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def __post_init__(self) -> None:
         if self.bins < 1:
@@ -53,5 +54,5 @@ class CalibrationError:
             return np.abs(sums[:, :-1]).sum(1) / sums[:, -1]
 
         metric = sum_score(parts, score, spec)
-        metric.rates_sureness = True
+        metric.rates_confidence = True
         return metric

@@ -25,6 +25,7 @@ class EntityF1:
         outputs=(OutputKind.logits, OutputKind.probabilities), labels=(LabelKind.token_tags,)
     )
     mode: ClassVar[str] = "max"
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def check(self, spec: TaskSpec) -> None:
         """Raise ConfigError for tags that mark no entities."""

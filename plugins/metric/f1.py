@@ -29,6 +29,7 @@ class F1:
         labels=(LabelKind.class_index, LabelKind.token_tags, LabelKind.multi_hot),
     )
     mode: ClassVar[str] = "max"
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def build(self, spec: TaskSpec):
         return ratio_score(lambda c: (2 * c.hits, c.predicted + c.actual), spec, self.average)

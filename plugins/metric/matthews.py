@@ -23,6 +23,7 @@ class Matthews:
         labels=(LabelKind.class_index, LabelKind.token_tags),
     )
     mode: ClassVar[str] = "max"
+    bounds: ClassVar[tuple[float, float]] = (-1.0, 1.0)
 
     def build(self, spec: TaskSpec):
         import numpy as np

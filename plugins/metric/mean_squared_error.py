@@ -6,21 +6,19 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, register
-from xferlab.functional.metrics import mean_score
+from xferlab.functional.metrics import MeanScore
 
 
 @register("metric", "mean_squared_error")
 @dataclass(frozen=True)
 class MeanSquaredError:
-    """Square of the distance between value and label, averaged over rows."""
+    """Square of the distance between value and label, averaged over examples."""
 
     accepts: ClassVar[Accepts] = Accepts(outputs=(OutputKind.values,), labels=(LabelKind.float,))
     mode: ClassVar[str] = "min"
 
     def build(self, spec: TaskSpec):
-        from keras import ops
+        def error(labels, values, xp):
+            return xp.square(xp.reshape(values, xp.shape(labels)) - labels)
 
-        def error(labels, values):
-            return ops.square(ops.reshape(values, ops.shape(labels)) - labels)
-
-        return mean_score(error, "mean_squared_error")
+        return MeanScore(error, "mean_squared_error")

@@ -19,6 +19,7 @@ class Spearman:
 
     accepts: ClassVar[Accepts] = Accepts(outputs=(OutputKind.values,), labels=(LabelKind.float,))
     mode: ClassVar[str] = "max"
+    bounds: ClassVar[tuple[float, float]] = (-1.0, 1.0)
 
     def build(self, spec: TaskSpec):
         def prepare(labels, values):

@@ -1,4 +1,4 @@
-"""Share of rows whose labels are all right."""
+"""Fraction of examples whose labels are all right."""
 
 from __future__ import annotations
 
@@ -6,25 +6,24 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, register
-from xferlab.functional.metrics import mean_score
+from xferlab.functional.metrics import MeanScore
 
 
 @register("metric", "subset_accuracy")
 @dataclass(frozen=True)
 class SubsetAccuracy:
-    """Share of rows whose predicted labels are exactly theirs; for several labels a row."""
+    """Fraction of examples whose predicted labels are exactly the true ones."""
 
     accepts: ClassVar[Accepts] = Accepts(
         outputs=(OutputKind.logits, OutputKind.probabilities), labels=(LabelKind.multi_hot,)
     )
     mode: ClassVar[str] = "max"
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def build(self, spec: TaskSpec):
-        from keras import ops
-
         threshold = 0.0 if spec.output_kind is OutputKind.logits else 0.5
 
-        def hits(labels, outputs):
-            return ops.all((outputs > threshold) == (labels > 0.5), axis=-1)
+        def hits(labels, outputs, xp):
+            return xp.all((outputs > threshold) == (labels > 0.5), axis=-1)
 
-        return mean_score(hits, "subset_accuracy")
+        return MeanScore(hits, "subset_accuracy")

@@ -1,4 +1,4 @@
-"""Share of right answers among the k likeliest."""
+"""Fraction of labels among the k most probable classes."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, register
-from xferlab.functional.metrics import mean_score
+from xferlab.functional.metrics import MeanScore
 
 
 @register("metric", "top_k")
 @dataclass(frozen=True)
 class TopK:
-    """Share of rows, or of labelled tokens, whose label is among the k likeliest classes.
+    """Fraction of examples, or of labelled tokens, with the label among the k best classes.
 
-    Of classes that are equally likely the first counts as the likelier, so that k=1 is accuracy.
+    Of equally probable classes the first one comes first, so that k=1 is accuracy.
 
     Attributes:
-        k: how many classes may be named, >= 1 and below the number of classes.
+        k: how many classes count, >= 1 and below the number of classes.
     """
 
     k: int = 3
@@ -27,24 +27,23 @@ class TopK:
         labels=(LabelKind.class_index, LabelKind.token_tags),
     )
     mode: ClassVar[str] = "max"
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def __post_init__(self) -> None:
         if self.k < 1:
             raise ValueError(f"k must be >= 1, got {self.k}")
 
     def build(self, spec: TaskSpec):
-        from keras import ops
-
         if self.k >= spec.num_classes:
             raise ValueError(f"k is {self.k}, but there are only {spec.num_classes} classes")
 
-        def hits(labels, outputs):
-            right = ops.cast(ops.maximum(labels, 0), "int32")[..., None]
-            own = ops.take_along_axis(outputs, right, axis=-1)
-            earlier = ops.arange(spec.num_classes) < right
-            before = (outputs > own) | ((outputs == own) & earlier)
-            return ops.sum(ops.cast(before, "int32"), axis=-1) < self.k
+        def hits(labels, outputs, xp):
+            right = xp.maximum(labels, 0)[..., None]
+            own = xp.take_along_axis(outputs, right, axis=-1)
+            is_earlier = xp.arange(spec.num_classes) < right
+            is_before = (outputs > own) | ((outputs == own) & is_earlier)
+            return xp.sum(is_before, axis=-1) < self.k
 
-        metric = mean_score(hits, "top_k", ignore=-1)
-        metric.rates_sureness = True
+        metric = MeanScore(hits, "top_k", ignore=-1)
+        metric.rates_confidence = True
         return metric

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xferlab import Task, TaskSpec, TextModel, register
+from xferlab import TaskSpec, TextModel, register
 from xferlab.models.content import ReadsCheckpoint
 
 
@@ -39,7 +39,7 @@ class BagOfEmbeddings(ReadsCheckpoint):
         padding_mask = keras.Input((None,), dtype="int32", name="padding_mask")
         embed = keras.layers.Embedding(tokenizer.largest_id + 1, self.width, name="embedding")
         vectors = embed(token_ids)
-        if spec.task is not Task.token_classification:
+        if not spec.task.is_per_word:
             pool = keras.layers.GlobalAveragePooling1D(name="mean")
             vectors = pool(vectors, mask=padding_mask)
         drop = keras.layers.Dropout(self.dropout, name="head_dropout")

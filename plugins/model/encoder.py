@@ -99,7 +99,7 @@ class Encoder(ReadsCheckpoint):
         import keras
 
         tokens = encoder.sequence_output
-        if task is Task.token_classification:
+        if task.is_per_word:
             return tokens, ()
         if self.pooling is Pooling.mean:
             mask = encoder.backbone.input["padding_mask"]

@@ -13,13 +13,14 @@ from tests.checks.test_combinations import recipe_of
 from tests.support import violating_plugins
 from xferlab import Budget, ConfigError, OutputKind, Phase, Task, TaskSpec, TransferPlan
 from xferlab.checks.data import check_data
-from xferlab.checks.experiment import _schedule_violation, inspect
+from xferlab.checks.experiment import _check_rates, inspect
 from xferlab.checks.loss import check_loss
 from xferlab.checks.metric import check_metric
 from xferlab.compatibility import fits
 from xferlab.config.recipe import fitted_to
 from xferlab.discovery import load_plugins
 from xferlab.registry import REGISTRY
+from xferlab.tasks.base import TASKS
 from xferlab.training.assemble import assemble
 from xferlab.training.summary import planned_rates
 
@@ -46,7 +47,7 @@ STARS = {
 }
 SPECS = [
     TaskSpec(task, tuple(f"c{i}" for i in range(size)), 50, 32, False, (5,) * size, output_kind)
-    for task in Task
+    for task in TASKS.values()
     for size in CLASS_COUNTS.get(task, [2, 77])
     for output_kind in EMITTED.get(task, [OutputKind.logits, OutputKind.probabilities])
 ]
@@ -98,16 +99,16 @@ def test_no_built_in_metric_is_accused():
 def test_no_built_in_schedule_is_accused(name, total):
     budget = Budget(1, total, total)
     rates = REGISTRY.get("schedule", name).cls().build(2e-5, budget)
-    assert _schedule_violation(planned_rates(rates, total)) is None
+    assert _check_rates(planned_rates(rates, total)) is None
 
 
 def test_a_schedule_may_end_shortly_before_the_run_but_not_long_before():
     rates = np.ones(100, "float32")
     rates[60:] = 0
-    assert _schedule_violation(rates) is None
+    assert _check_rates(rates) is None
     rates[59] = 0
-    what, _ = _schedule_violation(rates)
-    assert what == "ends early: from step 60 of 100 on the rate is 0"
+    what, _ = _check_rates(rates)
+    assert what == "ends early: from step 60 of 100 the rate is 0"
 
 
 @pytest.fixture
@@ -179,4 +180,4 @@ def test_a_block_that_learns_at_rate_0_is_noted(assembled):
     recipe, experiment = assembled("data=single_label")
     plan = TransferPlan((Phase(1),), {"embeddings": 0.0})
     notes = inspect(dataclasses.replace(experiment, plan=plan), recipe, np.ones(2))
-    assert notes == ["embeddings learns at the rate 0 without being frozen, which costs time"]
+    assert notes == ["embeddings has the learning rate 0 without being frozen, which costs time"]

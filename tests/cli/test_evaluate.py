@@ -22,7 +22,7 @@ KINDS = {
     "values": [],
     "tags": ["metric=[entity_f1,accuracy]"],
 }
-USUAL = {"metrics.json", "mistakes.csv", "mistakes.md", "predictions.csv"}
+USUAL = {"metrics.json", "errors.csv", "errors.md", "predictions.csv"}
 OF_CLASSES = {
     "report.txt", "report.csv", "confusion.csv", "confusion.png", "calibration.csv",
     "calibration.png",
@@ -90,7 +90,7 @@ def records(home):
     patch = pytest.MonkeyPatch()
     patch.chdir(home)
     runs = {kind: home / "run-plain" if kind == "plain" else run_of(home, kind) for kind in KINDS}
-    found = {kind: evaluated(run, "--samples=20", "--mistakes=3") for kind, run in runs.items()}
+    found = {kind: evaluated(run, "--samples=20", "--errors=3") for kind, run in runs.items()}
     patch.undo()
     return found
 
@@ -128,7 +128,7 @@ def test_an_evaluation_is_a_folder_of_files_and_a_run_in_tensorboard(home, recor
     board.Reload()
     shown = {name[:-4] for name in of_task if name.endswith(".png")}
     tags = {tag for kind in board.Tags().values() for tag in kind or ()}
-    assert {"mistakes", *shown, *record["scores"]} <= tags
+    assert {"errors", *shown, *record["scores"]} <= tags
 
 
 def test_another_split_by_its_name_and_a_second_time_in_its_place(here, capsys):

@@ -256,7 +256,7 @@ def test_a_few_fractions_among_whole_numbers_are_named():
 
 def test_values_of_a_split_without_labels_are_refused():
     error = refusal(["1.5", "2.0"], ["0.5"], ["-1", "-1.0"])
-    assert error.what == "every label of test is -1, which stands for 'not labelled'"
+    assert error.what == "every label of test is -1, which means 'not labelled'"
     assert "data.test=null" in error.fix
     assert data_of(["-1.0", "-1.5"], ["-1.0", "-1.5"]).validation.labels.tolist() == [-1, -1.5]
 

@@ -254,7 +254,7 @@ def test_empty_texts_are_logged(caplog):
 
 
 def test_columns_that_are_no_classes_are_refused():
-    assert refusal(["a"] * 5, ["a"]).what == "every row of train has the label 'a'"
+    assert refusal(["a"] * 5, ["a"]).what == "every example of train has the label 'a'"
     assert "40 different values in 40 rows" in refusal([str(i) for i in range(40)], ["1"]).what
 
 

@@ -1,4 +1,4 @@
-"""Reports, confusion, calibration, mistakes: against scikit-learn, by hand, with odd texts."""
+"""Reports, confusion, calibration, errors: against scikit-learn, by hand, with odd texts."""
 
 from __future__ import annotations
 
@@ -15,14 +15,24 @@ from xferlab import OutputKind, Split, Task, TaskSpec
 from xferlab.escaping import csv_text, markdown
 from xferlab.evaluation.bootstrap import Score
 from xferlab.evaluation.calibration import calibration_of, wilson
-from xferlab.evaluation.confusion import confusion_of
-from xferlab.evaluation.errors_table import marked, mistakes_of
-from xferlab.evaluation.per_class import class_report
+from xferlab.evaluation.marked_words import mark
 from xferlab.evaluation.split_evaluation import Evaluation
-from xferlab.evaluation.split_outputs import answers
+from xferlab.evaluation.split_outputs import SplitOutputs, split_outputs
 
 TAGS = ("O", "B-person", "I-person", "B-place", "I-place")
 HOSTILE = '=cmd|"/c calc"!A1 <script>alert(1)</script> [x](javascript:y) | \x1b[2J\r\nnext'
+
+
+def class_report(outputs: SplitOutputs):
+    return outputs.spec.task.analyse(outputs)["report"]
+
+
+def confusion_of(outputs: SplitOutputs):
+    return outputs.spec.task.confusion(outputs)
+
+
+def list_errors(outputs: SplitOutputs, number: int = 50):
+    return outputs.spec.task.list_errors(outputs, number)
 
 
 def single_label(classes: int = 4, rows: int = 300, seed: int = 0, texts=None):
@@ -34,7 +44,7 @@ def single_label(classes: int = 4, rows: int = 300, seed: int = 0, texts=None):
     logits[:, -1] = -9
     spec = TaskSpec(Task.single_label, tuple(f"c{i}" for i in range(classes)), 9, 9)
     texts = texts or [f"text {i}" for i in range(rows)]
-    return answers(spec, Split(texts, labels), logits, softmax(logits, -1))
+    return split_outputs(spec, Split(texts, labels), logits, softmax(logits, -1))
 
 
 def several_labels(classes: int = 5, rows: int = 300):
@@ -42,7 +52,9 @@ def several_labels(classes: int = 5, rows: int = 300):
     labels = (random.random((rows, classes)) < 0.3).astype("float32")
     logits = (2 * labels - 1 + random.normal(size=labels.shape)).astype("float32")
     spec = TaskSpec(Task.multi_label, tuple(f"c{i}" for i in range(classes)), 9, 9)
-    return answers(spec, Split([f"text {i}" for i in range(rows)], labels), logits, expit(logits))
+    return split_outputs(
+        spec, Split([f"text {i}" for i in range(rows)], labels), logits, expit(logits)
+    )
 
 
 def tagged(wanted, found, sureness=None):
@@ -57,7 +69,7 @@ def tagged(wanted, found, sureness=None):
         outputs.append(out)
     texts = [[f"w{j}" for j in range(len(row))] for row in wanted]
     spec = TaskSpec(Task.token_classification, TAGS, 9, 9)
-    return answers(spec, Split(texts, labels), outputs, [softmax(o, -1) for o in outputs])
+    return split_outputs(spec, Split(texts, labels), outputs, [softmax(o, -1) for o in outputs])
 
 
 def values(rows: int = 200):
@@ -66,7 +78,9 @@ def values(rows: int = 200):
     found = (labels + random.normal(size=rows)).astype("float32")[:, None]
     spec = TaskSpec(Task.regression, (), 9, 9, has_pairs=True, output_kind=OutputKind.values)
     pairs = [f"pair {i}" for i in range(rows)]
-    return answers(spec, Split([f"text {i}" for i in range(rows)], labels, pairs), found, found)
+    return split_outputs(
+        spec, Split([f"text {i}" for i in range(rows)], labels, pairs), found, found
+    )
 
 
 def table(text: str) -> list[dict[str, str]]:
@@ -91,7 +105,7 @@ def test_the_report_of_one_label_is_scikit_learns():
     shown = {line.name: line.f1 for line in report.means}
     assert list(shown.values()) == pytest.approx([expected["accuracy"], macro, weighted])
     assert report.absent == ("c3",)
-    assert "neither there nor predicted: c3" in report.text()
+    assert "neither present nor predicted: c3" in report.text()
 
 
 def test_the_report_of_several_labels_is_scikit_learns():
@@ -166,14 +180,17 @@ def test_the_calibration_error_is_the_metrics_own():
     load_plugins(Path("/nonexistent"))
     found = single_label()
     metric = REGISTRY.create("metric", {"name": "calibration_error"}).build(found.spec)
-    assert calibration_of(found).error == pytest.approx(metric(found.labels, found.outputs))
+    assert Evaluation("test", found, {}).calibration_error == pytest.approx(
+        metric(found.labels, found.outputs)
+    )
 
 
 def test_calibration_bins_by_hand():
     spec = TaskSpec(Task.single_label, ("a", "b"), 9, 9)
     p = np.array([[0.95, 0.05], [0.95, 0.05], [0.4, 0.6], [0.45, 0.55]], "float32")
-    found = answers(spec, Split(list("wxyz"), np.array([0, 1, 1, 1])), np.log(p), p)
-    calibration = calibration_of(found, bins=2)
+    found = split_outputs(spec, Split(list("wxyz"), np.array([0, 1, 1, 1])), np.log(p), p)
+    labels, predicted, confidence = found.seen_units
+    calibration = calibration_of(confidence, labels == predicted, "examples", "", bins=2)
     assert calibration.count.tolist() == [0, 4]
     assert calibration.confidence[1] == pytest.approx(0.7625)
     assert calibration.fraction[1] == 0.75
@@ -187,51 +204,51 @@ def test_wilsons_interval():
 
 
 def test_a_regression_is_told_by_tenths():
-    rows = table(Evaluation("test", values(), {}).residuals.csv())
-    assert [int(row["rows"]) for row in rows] == [20] * 10
+    rows = table(Evaluation("test", values(), {}).analyses["residuals"].csv())
+    assert [int(row["examples"]) for row in rows] == [20] * 10
 
 
-# mistakes
+# errors
 
 
-def test_the_surest_mistakes_come_first_with_their_row_counted_from_1():
+def test_the_most_confident_errors_come_first_with_their_row_counted_from_1():
     found = single_label()
-    mistakes = mistakes_of(found, 5)
-    sure = [row[4] for row in mistakes.rows]
+    errors = list_errors(found, 5)
+    sure = [row[4] for row in errors.rows]
     assert sure == sorted(sure, reverse=True)
     wrong = found.labels != found.predicted
     assert sure[0] == pytest.approx(found.probabilities.max(1)[wrong].max())
-    for number, text, true, predicted, *_ in mistakes.rows:
+    for number, text, true, predicted, *_ in errors.rows:
         row = number - 1
         assert text == f"text {row}"
         assert (true, predicted) == (f"c{found.labels[row]}", f"c{found.predicted[row]}")
         assert wrong[row]
-    assert mistakes.total == wrong.sum()
+    assert errors.total == wrong.sum()
 
 
-def test_a_mistake_of_several_labels_names_the_surest_label():
+def test_an_error_of_several_labels_names_the_most_confident_label():
     spec = TaskSpec(Task.multi_label, ("a", "b", "c"), 9, 9)
     p = np.array([[0.9, 0.2, 0.4], [0.1, 0.8, 0.1]], "float32")
     labels = np.array([[0, 0, 1], [0, 1, 0]], "float32")
-    found = answers(spec, Split(["x", "y"], labels), np.log(p / (1 - p)), p)
-    assert [row[:6] for row in mistakes_of(found).rows] == [(1, "x", "c", "a", "a", "wrong")]
+    found = split_outputs(spec, Split(["x", "y"], labels), np.log(p / (1 - p)), p)
+    assert [row[:6] for row in list_errors(found).rows] == [(1, "x", "c", "a", "a", "wrong")]
 
 
 def test_the_largest_errors_of_a_regression_come_first():
     found = values()
-    first = mistakes_of(found, 1).rows[0]
+    first = list_errors(found, 1).rows[0]
     assert abs(first[-1]) == pytest.approx(np.abs(found.predicted - found.labels).max())
     assert first[2] == f"pair {first[0] - 1}"
 
 
-def test_sentences_with_wrong_tags_are_marked_the_surest_first():
+def test_sentences_with_wrong_tags_are_marked_the_most_confident_first():
     wanted = [["O", "B-place"], ["B-person", "O"], ["O", "O"]]
     found = tagged(wanted, [["O", "O"], ["B-place", "O"], ["O", "O"]], sureness=[3, 6, 6])
-    mistakes = mistakes_of(found)
-    assert [row[:2] for row in mistakes.rows] == [
+    errors = list_errors(found)
+    assert [row[:2] for row in errors.rows] == [
         (2, "⟦w0: person → place⟧ w1"), (1, "w0 ⟦w1: place → nothing⟧")
     ]  # fmt: skip
-    assert mistakes.total == 2
+    assert errors.total == 2
 
 
 def test_entities_that_overlap_are_told_together():
@@ -239,11 +256,11 @@ def test_entities_that_overlap_are_told_together():
     wanted = ["O", "B-place", "I-place", "I-place", "O"]
     found = ["O", "O", "B-place", "B-person", "I-person"]
     told = 'in ⟦New York City Hall: place "New York City" → place "York", person "City Hall"⟧'
-    assert marked(words, wanted, found) == told
+    assert mark(words, wanted, found) == told
 
 
 def test_tags_that_are_not_bio_are_marked_a_word_at_a_time():
-    assert marked(["a", "b"], ["NN", "VB"], ["NN", "NN"]) == "a ⟦b: VB → NN⟧"
+    assert mark(["a", "b"], ["NN", "VB"], ["NN", "NN"]) == "a ⟦b: VB → NN⟧"
 
 
 # texts of strangers
@@ -254,8 +271,8 @@ def test_texts_cannot_speak_to_a_terminal_a_spreadsheet_or_a_page():
     files = evaluation.files(evaluation.record())
     for name, text in files.items():
         assert "\x1b" not in text, name
-    assert all(row["text"].startswith("'=cmd") for row in table(files["mistakes.csv"]))
-    shown = files["mistakes.md"]
+    assert all(row["text"].startswith("'=cmd") for row in table(files["errors.csv"]))
+    shown = files["errors.md"]
     assert "<script>" not in shown
     assert "](javascript" not in shown.replace("\\](", "")
     lines = [line for line in shown.splitlines() if line.startswith("|")]
@@ -291,7 +308,7 @@ def size_of(png: bytes) -> tuple[int, int]:
 @pytest.mark.parametrize("classes", [2, 28, 120])
 def test_pictures_of_few_and_many_classes_have_a_size_to_look_at(classes):
     evaluation = Evaluation("test", single_label(max(classes, 3)), {})
-    for name, png in evaluation.pictures("a title with $x_1 in it").items():
+    for name, png in evaluation.figures("a title with $x_1 in it").items():
         width, height = size_of(png)
         assert 400 <= width <= 1700, name
         assert 300 <= height <= 1700, name
@@ -299,14 +316,14 @@ def test_pictures_of_few_and_many_classes_have_a_size_to_look_at(classes):
 
 def test_every_task_has_its_files():
     kinds = {"report.txt", "report.csv", "confusion.csv", "calibration.csv"}
-    usual = {"metrics.json", "mistakes.csv", "mistakes.md", "predictions.csv"}
+    usual = {"metrics.json", "errors.csv", "errors.md", "predictions.csv"}
     tags = tagged([["B-person", "O"]], [["O", "O"]])
     for found in (single_label(), several_labels(), tags):
         evaluation = Evaluation("test", found, {"loss": Score(1.0, 0.5, 1.5)})
         assert evaluation.files(evaluation.record()).keys() == kinds | usual
     evaluation = Evaluation("test", values(), {"loss": Score(1.0)})
     assert evaluation.files(evaluation.record()).keys() == usual | {"residuals.csv"}
-    assert evaluation.pictures("x").keys() == {"residuals.png"}
+    assert evaluation.figures("x").keys() == {"residuals.png"}
 
 
 def test_predictions_of_words_that_were_cut_off_are_o_without_a_probability():
@@ -322,14 +339,14 @@ def test_predictions_of_words_that_were_cut_off_are_o_without_a_probability():
 
 def test_entities_of_words_cut_off_are_missed_and_no_mistake_that_a_model_was_sure_of():
     wanted = [["O", "B-place", "I-place"], ["B-person", "O", "B-place"]]
-    answers_ = tagged(wanted, [["O", "B-place", None], ["B-person", "B-place", None]])
-    report = class_report(answers_)
+    outputs = tagged(wanted, [["O", "B-place", None], ["B-person", "B-place", None]])
+    report = class_report(outputs)
     lines = {line.name: (line.precision, line.recall, line.support) for line in report.classes}
     assert lines == {"person": (1.0, 1.0, 1), "place": (0.0, 0.0, 2)}
-    first, second = mistakes_of(answers_).rows
+    first, second = list_errors(outputs).rows
     assert first[:2] == (2, "w0 ⟦w1: nothing → place⟧ ⟦w2: place → nothing⟧")
     assert second[1] == 'w0 ⟦w1 w2: place → place "w1"⟧'
-    assert calibration_of(answers_).count.sum() == 4
+    assert Evaluation("test", outputs, {}).analyses["calibration"].count.sum() == 4
 
 
 def test_words_without_a_tag_are_left_out_of_entities():
@@ -338,7 +355,7 @@ def test_words_without_a_tag_are_left_out_of_entities():
         [TAGS.index(tag) for tag in ("B-place", "B-person", "I-place")]
     ][None]
     spec = TaskSpec(Task.token_classification, TAGS, 9, 9)
-    found = answers(spec, Split([["a", "b", "c"]], labels), list(logits), list(logits))
+    found = split_outputs(spec, Split([["a", "b", "c"]], labels), list(logits), list(logits))
     assert found.entities(0) == ({(0, 3, "place")}, {(0, 3, "place")})
     assert class_report(found).means[0].f1 == 1.0
     rows = table(Evaluation("test", found, {}).files({})["predictions.csv"])

@@ -11,7 +11,7 @@ from tests.support.finished_runs import LENGTH
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from xferlab.cli.main import main
 from xferlab.contracts import Task, TaskSpec
-from xferlab.evaluation.unseen_words import lost_words
+from xferlab.evaluation.unseen_words import count_unseen_words
 
 LONGEST = 16
 FILLER = ["the", "film", "was", "and"]
@@ -72,12 +72,12 @@ def test_a_run_scores_all_entities_of_the_file(run):
 
 def test_the_share_that_was_not_read_stands_beside_the_score(run):
     metrics = json.loads((run / "metrics.json").read_text())
-    unread = metrics["unread"]["test"]
+    unseen = metrics["unseen_words"]["test"]
     # of 30 and 40 words 15 and 25 or more are cut off, and with them the second entity
-    assert unread["words"] == 3 * (5 + 8 + 30 + 40) + 3 + 2
-    assert unread["entities"] == 2 * 12 + 2
-    assert unread["unread_entities"] == 6 + 1
-    assert unread["rows"] == 7
+    assert unseen["words"] == 3 * (5 + 8 + 30 + 40) + 3 + 2
+    assert unseen["entities"] == 2 * 12 + 2
+    assert unseen["unseen_entities"] == 6 + 1
+    assert unseen["examples"] == 7
     note = next(note for note in metrics["notes"] if note.startswith("test: "))
     assert "7 of 26 entities (26.9%)" in note
     assert note in (run / "train.log").read_text()
@@ -94,7 +94,7 @@ def test_an_evaluation_says_the_same(run, capsys, monkeypatch):
     own = json.loads((run / "metrics.json").read_text())
     for name in ("loss", "entity_f1", "accuracy", "top_k"):
         assert record["scores"][name]["value"] == pytest.approx(own["test"][name], rel=1e-5)
-    assert record["unread"] == own["unread"]["test"]
+    assert record["unseen_words"] == own["unseen_words"]["test"]
     report = (folder / "report.txt").read_text()
     assert "7 of 26 entities (26.9%)" in report
     micro = next(line for line in report.splitlines() if line.startswith("micro mean")).split()
@@ -106,6 +106,6 @@ def test_tags_without_o_are_scored_where_words_were_read():
     import numpy as np
 
     spec = TaskSpec(Task.token_classification, ("NN", "VB"), 9, 9)
-    lost = lost_words(spec, [np.array([0, 1, -1])], [np.array([True, False, False])])
-    assert (lost.words, lost.unread, lost.rows, lost.entities) == (2, 1, 1, 0)
-    assert lost.line(spec, "test").endswith("they are not scored")
+    counts = count_unseen_words(spec, [np.array([0, 1, -1])], [np.array([True, False, False])])
+    assert (counts.words, counts.unseen, counts.examples, counts.entities) == (2, 1, 1, 0)
+    assert counts.describe(spec, "test").endswith("scores leave them out")

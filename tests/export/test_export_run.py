@@ -21,8 +21,7 @@ from xferlab.contracts import OutputKind, Split
 from xferlab.data.tokenizer import load_tokenizer
 from xferlab.errors import ConfigError, RunError
 from xferlab.export import export_run as exporting
-from xferlab.export import formats
-from xferlab.export.formats import FORMATS, Format
+from xferlab.export.formats import Format, formats
 from xferlab.export.formats.transformers import config_json
 from xferlab.export.output_folder import atomic_folder, refuse_taken
 from xferlab.export.parity import compare, made_up_texts, texts_of_file
@@ -181,7 +180,7 @@ def test_served_names_are_the_tokenizers_and_answers_have_names(tmp_path):
         Task.multi_label: {"logits", "probabilities"},
         Task.regression: {"values"},
     }.items():
-        model, _ = built(tmp_path / task.value, "distilbert", task)
+        model, _ = built(tmp_path / task.name, "distilbert", task)
         serve, signature = serving_function(model.network, SPECS[task], "int64")
         assert set(signature) == {"input_ids", "attention_mask"}
         ones = np.ones((1, 4), "int64")
@@ -216,9 +215,9 @@ def run(home):
     return xferlab.load(home / "plain")
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", formats())
 def test_an_export_says_what_the_run_says(home, name, tmp_path, capsys):
-    for module in FORMATS[name].modules:
+    for module in formats()[name].modules:
         pytest.importorskip(module)
     folder = tmp_path / "out"
     assert main(["export", str(home / "plain"), "--to", name, "--output", str(folder)]) == 0
@@ -243,7 +242,7 @@ def test_an_export_of_any_network_to_a_format_that_is_a_graph(home, tmp_path, ca
     assert capsys.readouterr().err.splitlines() == [
         " error: transformers has no class for model=bag_of_embeddings",
         f" where: {home / 'pairs'}: model",
-        "   fix: --to keras|saved_model|onnx|litert, or train model=encoder with pooling=first",
+        "   fix: --to keras|litert|onnx|saved_model, or train model=encoder with pooling=first",
     ]
     assert main([*words, "keras"]) == 0
     assert not (tmp_path / "out" / "config.json").exists()
@@ -259,13 +258,14 @@ def test_a_head_on_the_mean_is_refused_by_the_words_of_the_config(home, tmp_path
 
 
 def test_a_wrong_export_is_told_and_nothing_of_it_is_kept(run, tmp_path, monkeypatch):
-    real = FORMATS["keras"]
+    chosen = formats()["keras"]
+    read = chosen.read
 
     def wrong(folder, spec):
-        answer = real.read(folder, spec)
-        return lambda inputs: answer(inputs) + np.float32(2e-4)
+        predict = read(folder, spec)
+        return lambda inputs: predict(inputs) + np.float32(2e-4)
 
-    monkeypatch.setitem(formats.FORMATS, "keras", dataclasses.replace(real, read=wrong))
+    monkeypatch.setattr(chosen, "read", wrong)
     with pytest.raises(RunError, match=r"by 0\.0002 on made-up texts.*more than 0\.0001"):
         exporting.export_run(run, "keras", tmp_path / "out")
     assert os.listdir(tmp_path) == []
@@ -295,9 +295,7 @@ def test_made_up_texts_are_the_same_each_time_and_of_every_length(run):
 
 
 def test_a_package_that_is_missing_is_named_with_how_to_get_it(run, tmp_path, monkeypatch):
-    real = FORMATS["onnx"]
-    none = dataclasses.replace(real, modules=("no_such_module",))
-    monkeypatch.setitem(formats.FORMATS, "onnx", none)
+    monkeypatch.setattr(formats()["onnx"], "modules", ("no_such_module",))
     with pytest.raises(ConfigError) as caught:
         exporting.export_run(run, "onnx", tmp_path / "out")
     assert str(caught.value).splitlines() == [
@@ -350,4 +348,4 @@ def test_what_was_there_stays_until_the_new_folder_is_whole(tmp_path):
 
 
 def test_every_format_says_what_it_is():
-    assert all(isinstance(kind, Format) and kind.summary for kind in FORMATS.values())
+    assert all(isinstance(kind, Format) and kind.summary for kind in formats().values())

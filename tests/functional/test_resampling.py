@@ -9,7 +9,7 @@ import pytest
 
 from xferlab import LabelKind, OutputKind, Task, TaskSpec
 from xferlab.discovery import load_plugins
-from xferlab.evaluation.bootstrap import _loss_of_weights, _of_weights, interval, resample
+from xferlab.evaluation.bootstrap import _weighted_loss, interval, resample, weighted_score
 from xferlab.functional.metrics import weighted_mean
 from xferlab.functional.resampling import weighted_areas, weighted_ranks
 from xferlab.registry import REGISTRY
@@ -50,7 +50,7 @@ def fitting(group: str):
             (Task.regression, LabelKind.float), (Task.token_classification, LabelKind.token_tags),
         ):  # fmt: skip
             if kind in plugin.accepts.labels:
-                yield pytest.param(plugin, task, id=f"{name} {task.value}")
+                yield pytest.param(plugin, task, id=f"{name} {task.name}")
 
 
 @pytest.mark.parametrize(("plugin", "task"), [*fitting("metric")])
@@ -60,17 +60,19 @@ def test_a_metric_of_weights_is_that_of_repeated_rows(plugin, task):
     assert hasattr(metric, "resampled")
     weights = np.random.default_rng(2).integers(0, 4, (5, len(labels))).astype("float64")
     found = metric.resampled(labels, outputs)(weights)
-    for drawn, value in zip(weights, found, strict=True):
-        rows = np.repeat(np.arange(len(labels)), drawn.astype(int))
-        expected = scores(lambda *_: 0.0, {"it": metric}, labels[rows], outputs[rows])["it"]
-        assert value == pytest.approx(expected, rel=1e-5, abs=1e-7)
+    forms = [metric, metric.as_keras()] if hasattr(metric, "as_keras") else [metric]
+    for counts, value in zip(weights, found, strict=True):
+        rows = np.repeat(np.arange(len(labels)), counts.astype(int))
+        for form in forms:
+            expected = scores(lambda *_: 0.0, {"it": form}, labels[rows], outputs[rows])["it"]
+            assert value == pytest.approx(expected, rel=1e-5, abs=1e-7)
 
 
 @pytest.mark.parametrize(("plugin", "task"), [*fitting("loss")])
-def test_a_loss_of_weights_is_that_of_repeated_rows(plugin, task):
+def test_a_weighted_loss_is_that_of_repeated_rows(plugin, task):
     spec, labels, outputs = rows_of(task, seed=3)
     loss = plugin.build(spec)
-    score = _loss_of_weights(loss, labels, outputs)
+    score = _weighted_loss(loss, labels, outputs)
     assert "_by_repeating" not in score.__qualname__  # the short way was taken
     weights = np.random.default_rng(4).integers(0, 3, (3, len(labels))).astype("float64")
     for drawn, value in zip(weights, score(weights), strict=True):
@@ -86,12 +88,14 @@ def test_a_loss_that_is_no_mean_of_rows_is_computed_on_each_resample():
             return keras.ops.max(keras.ops.abs(outputs[:, 0] - labels))
 
     labels, outputs = np.array([0.0, 0, 0, 9]), np.zeros((4, 1), "float32")
-    score = _loss_of_weights(Worst(), labels, outputs)
+    score = _weighted_loss(Worst(), labels, outputs)
     assert score(np.array([[1.0, 1, 1, 0], [0, 0, 0, 1]])).tolist() == [0, 9]
 
 
 def test_a_metric_without_a_short_way_is_computed_on_each_resample():
-    seen = _of_weights(lambda labels, outputs: labels.sum(), np.array([1.0, 10, 100]), np.zeros(3))
+    seen = weighted_score(
+        lambda labels, outputs: labels.sum(), np.array([1.0, 10, 100]), np.zeros(3)
+    )
     assert seen(np.array([[1.0, 2, 0], [0, 0, 3]])).tolist() == [21, 300]
 
 

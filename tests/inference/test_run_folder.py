@@ -24,7 +24,7 @@ def columns(rows):
 
 def labels_of(run, rows, outputs):
     """Return labels and outputs as training scores them."""
-    kind, names = run.spec.task.value, list(run.spec.class_names)
+    kind, names = run.spec.task.name, list(run.spec.class_names)
     given = [row["label"] for row in rows]
     if kind == "single_label":
         return np.array([names.index(label) for label in given], "int32"), outputs
@@ -141,7 +141,7 @@ BAD_FOLDERS = {
     "no weights": (lambda f: shutil.rmtree(f / "checkpoints"), "safetensors is missing"),
     "torn weights": (
         lambda f: [p.write_bytes(p.read_bytes()[:-5]) for p in f.glob("checkpoints/*")],
-        "torn or damaged: the tensor .* ends 5 bytes after",
+        "torn or damaged: .* file not fully covered",
     ),
     "one bit of the weights": (
         lambda f: [flip(p) for p in f.glob("checkpoints/*")], "safetensors is damaged"
@@ -163,7 +163,7 @@ BAD_FOLDERS = {
     "a format that is none": (lambda f: change(f / "run.json", format="x"), "format is 'x'"),
     "no task": (lambda f: change(f / "run.json", task={}), "it has no 'task.task'"),
     "another task": (
-        lambda f: spoil_task(f, task="poetry"), "task.task is 'poetry', not like"
+        lambda f: spoil_task(f, task="poetry"), "there is no task 'poetry'"
     ),
     "interrupted": (
         lambda f: change(f / "status.json", status="interrupted"), "has not finished .interrupted"

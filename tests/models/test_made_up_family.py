@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from runs_for_use import train, write_rows
-from tiny_checkpoints import write_tokenizer, write_weights
 
+from tests.support.finished_runs import train, write_rows
+from tests.support.tiny_checkpoints import write_tokenizer, write_weights
 from xferlab.cli.main import main
 from xferlab.models.architectures import Architecture, registry
 from xferlab.models.checkpoint import resolve
@@ -79,8 +79,8 @@ class Toy(Architecture):
         return {**dict(first), name: (*layers, "final_norm")}
 
     @classmethod
-    def head_stems(cls, per_token: bool) -> tuple[str, ...]:
-        return ("score",) if per_token else ("head.dense", "score")
+    def head_stems(cls, is_per_word: bool) -> tuple[str, ...]:
+        return ("score",) if is_per_word else ("head.dense", "score")
 
 
 # --- what it is tested with ----------------------------------------------------------------------

@@ -76,7 +76,7 @@ def test_a_torn_file_and_a_huge_one_are_refused(tmp_path, monkeypatch):
     keep_predictions(tmp_path, "test", np.zeros(9, int), np.zeros((9, 2)))
     path = path_of(tmp_path, "test")
     path.write_bytes(path.read_bytes()[:-8])
-    with pytest.raises(ValueError, match="after the end of the file"):
+    with pytest.raises(ValueError, match="file not fully covered"):
         read_predictions(tmp_path, "test")
     with path.open("r+b") as stream:
         stream.truncate(predictions.LARGEST_BYTES + 200_000)  # sparse: takes no room

@@ -113,7 +113,7 @@ def test_a_size_that_is_no_whole_number_is_damage(number, tmp_path):
     header = '{"a": {"dtype": "F32", "shape": [N], "data_offsets": [0, 64]}}'.replace("N", number)
     data = len(header).to_bytes(8, "little") + header.encode() + bytes(64)
     (tmp_path / "model.safetensors").write_bytes(data)
-    with pytest.raises(ValueError, match="its entry of the tensor 'a' cannot be read"):
+    with pytest.raises(ValueError, match="invalid JSON in header"):
         read_header(tmp_path / "model.safetensors")
 
 

@@ -385,15 +385,21 @@ CHECKPOINT_ATTACKS: dict[str, tuple[str, Change]] = {
         "tokenizer_config.json cannot be read",
         text("tokenizer_config.json", DEEP),
     ),
-    "a header without a bottom": ("its header is not JSON", header(DEEP)),
-    "a header longer than the file": ("its header says", header("{}", 2**62)),
+    "a header without a bottom": ("invalid JSON in header", header(DEEP)),
+    "a header longer than the file": ("header too large", header("{}", 2**62)),
     "tensors that share bytes": (
-        "the tensors 'a' and 'b' share bytes",
+        "invalid offset for tensor `b`",
         header({"a": tensor(), "b": tensor()}),
     ),
-    "a tensor after the end": ("after the end of the file", header({"a": tensor(0, 6400)})),
-    "a tensor before the beginning": ("starts before the data", header({"a": tensor(-64, 0)})),
-    "a tensor larger than its bytes": ("its shape", header({"a": tensor(shape=(2**40,))})),
+    "a tensor after the end": (
+        "invalid shape, data type, or",
+        header({"a": tensor(0, 6400)}),
+    ),
+    "a tensor before the beginning": (
+        "invalid value: integer",
+        header({"a": tensor(-64, 0)}),
+    ),
+    "a tensor larger than its bytes": ("invalid shape", header({"a": tensor(shape=(2**40,))})),
     "sizes that fill the memory": (
         "more than 20,000,000,000",
         table("config.json", hidden_size=10**9),

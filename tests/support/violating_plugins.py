@@ -25,6 +25,7 @@ from xferlab import (
     TextModel,
 )
 from xferlab.registry import REGISTRY
+from xferlab.tasks.base import TASKS
 
 PLUGINS: dict[tuple[str, str], type] = {}
 EVERY_LABEL = tuple(LabelKind)
@@ -121,10 +122,10 @@ def _data(built: Any) -> type:
     return dataclass(frozen=True)(Given)
 
 
-for _task in Task:
-    PLUGINS["data", _task.value] = data_of(_task)
+for _task in TASKS.values():
+    PLUGINS["data", _task.name] = data_of(_task)
     if _task is not Task.token_classification:
-        PLUGINS["data", f"{_task.value}_pairs"] = data_of(_task, pairs=True)
+        PLUGINS["data", f"{_task.name}_pairs"] = data_of(_task, pairs=True)
 
 _six = text_data(Task.single_label, CLASS, ("x", "y", "z"))
 LYING_DATA = {

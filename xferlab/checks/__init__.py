@@ -1,1 +1,1 @@
-"""Questions to plugins and data before the first step: are they what they say they are?"""
+"""Checks of data and plugins before the first step: are they what they declare?"""

@@ -1,8 +1,8 @@
-"""Looks once, before the first step, whether model, loss, metrics and schedule are what they say.
+"""Checks of model, loss, metrics and schedule against what they declare, before the first step.
 
-Declared pairs are checked by ``compatibility``, rows and labels by ``data_rules``. Here the first
-batch is fed to the network, and the loss and the metrics are examined. A lie is an error that names
-the plugin which told it.
+``compatibility`` compares declarations, ``checks.data`` checks examples and labels. Here the first
+batch is fed to the network, and the loss and the metrics get probe batches. A contract violation is
+an error that names the plugin.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from xferlab.checks.loss import check_loss, probe_loss_batch
+from xferlab.checks.loss import check_loss, check_loss_on_batch
 from xferlab.checks.metric import check_metric
-from xferlab.checks.probe_batch import Lie
+from xferlab.checks.probe_batch import ContractViolation
 from xferlab.checks.tokenizer import token_notes
 from xferlab.compatibility import contract_violation, name_and_origin
 from xferlab.config.recipe import Recipe
@@ -30,51 +30,51 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MOST_ROWS = 16
-"""Rows of the first batch that are looked at."""
+MAX_EXAMPLES = 16
+"""Examples of the first batch that are checked."""
 FLOOR = 1e-5
-"""Share of the peak rate below which a step learns nothing."""
-HOT = 1e-3
-"""Rate from which on Adam and its kin are known to undo pretrained weights."""
+"""Fraction of the peak rate below which a step changes nothing."""
+HIGH_RATE = 1e-3
+"""Rate from which on Adam and its variants destroy pretrained weights."""
 
 
 def inspect(
     experiment: Experiment, recipe: Recipe, rates: np.ndarray, registry: Registry = REGISTRY
 ) -> list[str]:
-    """Raise PluginError for the first lie that is found; return notes for the log.
+    """Raise PluginError for the first contract violation; return notes for the log.
 
     Args:
         experiment: assembled, not yet compiled; nothing in it is changed.
         recipe: the plugins it came from.
         rates: planned learning rate of every optimizer step, (total_steps,).
-        registry: where the plugins' names and files are looked up.
+        registry: where the plugins' names and files are found.
     """
 
-    def ask(group: str, plugin: Any, question: Callable[..., T], *arguments: Any) -> T:
+    def call(group: str, plugin: Any, function: Callable[..., T], *arguments: Any) -> T:
         try:
-            return question(*arguments)
+            return function(*arguments)
         except XferlabError:
             raise
-        except Exception as e:  # a stranger's plugin may raise anything
+        except Exception as e:  # a plugin of others may raise anything
             raise _failure(group, plugin, e, registry) from e
 
-    def examine(group: str, plugin: Any, question: Callable[..., Any], *arguments: Any) -> None:
-        found: Lie | None = ask(group, plugin, question, *arguments)
-        if found:
-            what, fix = found
+    def check(group: str, plugin: Any, function: Callable[..., Any], *arguments: Any) -> None:
+        violation: ContractViolation | None = call(group, plugin, function, *arguments)
+        if violation:
+            what, fix = violation
             raise contract_violation(group, plugin, what, fix, registry)
 
     spec, labels = experiment.spec, experiment.data.train.labels
-    examine("schedule", recipe.schedule, _schedule_violation, rates)
-    examine("model", recipe.model, _tokenizer_violation, experiment)
-    inputs, some_labels = _first_batch(experiment)
-    raw = ask("model", recipe.model, _feed, experiment.model.network, inputs)
-    examine("model", recipe.model, _model_violation, experiment, inputs, raw)
-    examine("loss", recipe.loss, check_loss, experiment.loss, spec, labels)
-    examine("loss", recipe.loss, probe_loss_batch, experiment.loss, some_labels, _floats(raw))
+    check("schedule", recipe.schedule, _check_rates, rates)
+    check("model", recipe.model, _check_tokenizer, experiment)
+    inputs, batch_labels = _first_batch(experiment)
+    raw = call("model", recipe.model, _feed, experiment.model.network, inputs)
+    check("model", recipe.model, _check_outputs, experiment, inputs, raw)
+    check("loss", recipe.loss, check_loss, experiment.loss, spec, labels)
+    check("loss", recipe.loss, check_loss_on_batch, experiment.loss, batch_labels, _floats(raw))
     for name, plugin in recipe.metrics.items():
         metric, mode = experiment.metrics[name], plugin.mode
-        examine("metric", plugin, check_metric, metric, mode, spec, labels)
+        check("metric", plugin, check_metric, metric, mode, spec, labels)
     return [*token_notes(experiment), *_notes(experiment, rates)]
 
 
@@ -85,21 +85,21 @@ def _failure(group: str, plugin: Any, e: Exception, registry: Registry) -> Plugi
     frames = traceback.extract_tb(e.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == file]
     return PluginError(
-        f"{name} fails when it is tried out: {type(e).__name__}: {_told(e)}",
+        f"{name} fails its check: {type(e).__name__}: {_message_of(e)}",
         where=f"{file}:{lines[-1]}" if lines else origin,
-        fix="mend it at that line",
+        fix="correct that line",
     )
 
 
-def _told(e: Exception) -> str:
-    """Return the first line of a message that says something, without Keras' frame around it."""
+def _message_of(e: Exception) -> str:
+    """Return the first informative line of a message, without what Keras puts around it."""
     text = re.sub(r"\x1b\[\d*m|\{\{.*?\}\} ?| \[Op:.*", "", str(e))
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    told = [line for line in lines if not line.startswith("Exception encountered when calling")]
-    return (told or lines or [""])[0][:200]
+    own = [line for line in lines if not line.startswith("Exception encountered when calling")]
+    return (own or lines or [""])[0][:200]
 
 
-def _schedule_violation(rates: np.ndarray) -> Lie | None:
+def _check_rates(rates: np.ndarray) -> ContractViolation | None:
     """Return what is wrong with the planned rates; steps are counted from 1."""
     import numpy as np
 
@@ -107,29 +107,29 @@ def _schedule_violation(rates: np.ndarray) -> Lie | None:
     broken = np.flatnonzero(~np.isfinite(rates) | (rates < 0))
     if len(broken):
         what = f"plans the rate {rates[broken[0]]:.3g} at step {broken[0] + 1} of {steps}"
-        return what, "every rate must be a number from 0 up"
+        return what, "every rate must be a number >= 0"
     if not rates.any():
         return f"plans the rate 0 for all {steps} steps", "give at least one step a rate above 0"
     last = int(np.flatnonzero(rates > FLOOR * rates.max())[-1]) + 1
     if steps - last > max(1, 0.4 * steps):  # the last step may always have the rate 0
-        what = f"ends early: from step {last + 1} of {steps} on the rate is {rates[last]:.3g}"
+        what = f"ends early: from step {last + 1} of {steps} the rate is {rates[last]:.3g}"
         return what, "stretch it over budget.total_steps"
     return None
 
 
-def _tokenizer_violation(experiment: Experiment) -> Lie | None:
-    if experiment.spec.task is not Task.token_classification:
+def _check_tokenizer(experiment: Experiment) -> ContractViolation | None:
+    if not experiment.spec.task.is_per_word:
         return None
     if all(encoding.word_ids is not None for encoding in experiment.encodings.values()):
         return None
-    what = "has a tokenizer that does not say which word a token belongs to"
+    what = "has a tokenizer that gives no word_ids, the word of each token"
     return what, "return Encoding(word_ids=...) for lists of words"
 
 
 def _first_batch(experiment: Experiment) -> tuple[dict[str, Any], np.ndarray]:
-    """Return inputs and labels of the first training batch, or of its first rows."""
+    """Return inputs and labels of the first training batch, or of its first examples."""
     batch = next(experiment.batches.steps(0, 1))
-    few = Batch(batch.rows[:MOST_ROWS], batch.length)
+    few = Batch(batch.rows[:MAX_EXAMPLES], batch.length)
     labels, pad_id = experiment.data.train.labels, experiment.model.tokenizer.pad_id
     return batch_arrays(experiment.encodings["train"], labels, few, pad_id)
 
@@ -144,59 +144,62 @@ def _floats(raw: Any) -> np.ndarray:
     return np.asarray(raw, dtype="float32")
 
 
-def _model_violation(experiment: Experiment, inputs: dict[str, Any], raw: Any) -> Lie | None:
+def _check_outputs(
+    experiment: Experiment, inputs: dict[str, Any], raw: Any
+) -> ContractViolation | None:
     import keras
     import numpy as np
 
     spec = experiment.spec
     if not hasattr(raw, "shape"):
         return f"gives a {type(raw).__name__} instead of one array", "return one output"
-    axes = 2 if spec.task is Task.token_classification else 1
+    axes = 2 if spec.task.is_per_word else 1
     wanted = (*inputs["token_ids"].shape[:axes], spec.num_outputs)
     if tuple(raw.shape) != wanted:
-        what = f"gives outputs of shape {tuple(raw.shape)}; {spec.task.value} needs {wanted}"
+        what = f"gives outputs of shape {tuple(raw.shape)}; {spec.task.name} needs {wanted}"
         return what, f"the last axis is spec.num_outputs={spec.num_outputs}"
     if "float" not in (kind := keras.backend.standardize_dtype(raw.dtype)):
         return f"gives {kind} outputs", "give floating-point outputs"
     outputs = _floats(raw)
     broken = int((~np.isfinite(outputs)).sum())
     if broken:
-        what = f"gives {broken} of {outputs.size} outputs that are no finite number"
-        return what, "look at its weights, and for divisions by 0"
+        what = f"gives {broken} of {outputs.size} outputs that are not finite"
+        return what, "check its weights, and divisions by 0"
     if spec.output_kind is OutputKind.probabilities:
-        return _probability_violation(outputs, spec.task)
+        return _check_probabilities(outputs, spec.task)
     if _within_unit(outputs) and _stays_within_unit(experiment, inputs):
-        return _bounded_violation(experiment, outputs)
+        return _check_bounds(experiment, outputs)
     return None
 
 
-def _probability_violation(outputs: np.ndarray, task: Task) -> Lie | None:
-    """Return the lie of a model that says it emits probabilities."""
+def _check_probabilities(outputs: np.ndarray, task: Task) -> ContractViolation | None:
+    """Return the violation of a model that declares probabilities."""
     sums = outputs.sum(axis=-1)
     if not _within_unit(outputs):
         what = f"they go from {outputs.min():.3g} to {outputs.max():.3g}"
-    elif task is not Task.multi_label and abs(sums - 1).max() > 0.02:
-        what = f"those of a row sum to {sums.flat[abs(sums - 1).argmax()]:.3g}"
+    elif task.is_exclusive and abs(sums - 1).max() > 0.02:
+        what = f"those of an example sum to {sums.flat[abs(sums - 1).argmax()]:.3g}"
     else:
         return None
-    ending = "a sigmoid" if task is Task.multi_label else "a softmax"
-    return f"says it emits probabilities, but {what}", f"say OutputKind.logits, or add {ending}"
+    activation = "softmax" if task.is_exclusive else "sigmoid"
+    fix = f"declare OutputKind.logits, or add a {activation}"
+    return f"declares probabilities, but {what}", fix
 
 
-def _bounded_violation(experiment: Experiment, outputs: np.ndarray) -> Lie | None:
-    """Return the lie of a model whose outputs never leave [0, 1] though they should."""
-    said, labels = experiment.spec.output_kind, experiment.data.train.labels
-    if said is not OutputKind.values:
-        softmax = outputs.shape[-1] > 1 and abs(outputs.sum(axis=-1) - 1).max() < 0.02
-        kind = "a softmax (each row sums to 1)" if softmax else "a sigmoid (all in [0, 1])"
-        what = f"says it emits {said.value}, but they come out of {kind}, whatever its weights are"
-        return what, "remove the last activation, or say OutputKind.probabilities"
+def _check_bounds(experiment: Experiment, outputs: np.ndarray) -> ContractViolation | None:
+    """Return the violation of a model whose outputs never leave [0, 1] though they should."""
+    declared, labels = experiment.spec.output_kind, experiment.data.train.labels
+    if declared is not OutputKind.values:
+        is_softmax = outputs.shape[-1] > 1 and abs(outputs.sum(axis=-1) - 1).max() < 0.02
+        kind = "a softmax (each example sums to 1)" if is_softmax else "a sigmoid (all in [0, 1])"
+        what = f"declares {declared.value}, but for all weights they are the result of {kind}"
+        return what, "remove the last activation, or declare OutputKind.probabilities"
     if (outputs == 1).all():
-        return "gives the value 1 whatever the text is: a softmax of one output", "remove it"
-    low, high = min(labels), max(labels)
+        return "gives the value 1 for every text: a softmax of one output", "remove it"
+    low, high = float(labels.min()), float(labels.max())
     if low >= 0 and high <= 1:
         return None
-    what = f"gives values from 0 to 1 alone, but labels go from {low:g} to {high:g}"
+    what = f"gives only values from 0 to 1, but labels go from {low:g} to {high:g}"
     return what, "remove the last activation, or scale the labels"
 
 
@@ -205,10 +208,10 @@ def _within_unit(outputs: np.ndarray) -> bool:
 
 
 def _stays_within_unit(experiment: Experiment, inputs: dict[str, Any]) -> bool:
-    """Whether outputs stay in [0, 1] for any weights of the last layer; its own are put back.
+    """Return whether outputs stay in [0, 1] for any weights of the last layer; it keeps its own.
 
-    Logits of one batch may happen to lie there, or be 0 at the start. With large random weights,
-    and with their negatives, only what is squeezed into [0, 1] does.
+    Logits of one batch may be there by chance, or be 0 at the start. With large random weights, and
+    with their negatives, only outputs of a sigmoid or softmax are.
     """
     import numpy as np
 
@@ -220,9 +223,9 @@ def _stays_within_unit(experiment: Experiment, inputs: dict[str, Any]) -> bool:
     random = np.random.default_rng(0)
     try:
         for _ in range(2):
-            drawn = [random.normal(0.0, 3.0, w.shape) for w in weights]
+            sampled = [random.normal(0.0, 3.0, w.shape) for w in weights]
             for sign in (1, -1):
-                for weight, value in zip(weights, drawn, strict=True):
+                for weight, value in zip(weights, sampled, strict=True):
                     weight.assign(sign * value)
                 if not _within_unit(_floats(_feed(network, inputs, rows=4))):
                     return False
@@ -233,32 +236,33 @@ def _stays_within_unit(experiment: Experiment, inputs: dict[str, Any]) -> bool:
 
 
 def _notes(experiment: Experiment, rates: np.ndarray) -> Iterator[str]:
-    """Yield what is allowed and rarely meant."""
+    """Yield a line for what is allowed but rarely intended."""
     import keras
 
     plan, peak = experiment.plan, float(rates.max())
     *body, _ = experiment.model.blocks
-    learning = [b for b in body if any(b not in phase.frozen for phase in plan.phases)]
-    still = [b for b in learning if plan.rates.get(b, 1.0) == 0 and _trainable(experiment, [b])[0]]
-    if still:
-        yield f"{', '.join(still)} learns at the rate 0 without being frozen, which costs time"
-    hot = [b for b in learning if peak * plan.rates.get(b, 1.0) >= 0.999 * HOT]
-    in_full = _trainable(experiment, hot)[0] > _trainable(experiment, body)[1] / 2
+    trained = [b for b in body if any(b not in phase.frozen for phase in plan.phases)]
+    at_zero = [b for b in trained if plan.rates.get(b, 1.0) == 0 and _trainable(experiment, [b])[0]]
+    if at_zero:
+        names = ", ".join(at_zero)
+        yield f"{names} has the learning rate 0 without being frozen, which costs time"
+    fast = [b for b in trained if peak * plan.rates.get(b, 1.0) >= 0.999 * HIGH_RATE]
+    in_full = _trainable(experiment, fast)[0] > _trainable(experiment, body)[1] / 2
     optimizers = keras.optimizers
     adams = (optimizers.Adam, optimizers.Nadam, optimizers.Adamax, optimizers.Lion)
     is_adam = isinstance(experiment.optimizer, adams)
     if experiment.model.origin.get("pretrained") and is_adam and in_full:
         yield (
-            f"a pretrained encoder learns in full at up to {peak:.2g}, which most do not bear;"
+            f"a pretrained encoder is trained with rates up to {peak:.2g}, which destroys most;"
             " 1e-5 to 5e-5 is usual: optimizer.lr=3e-5"
         )
 
 
 def _trainable(experiment: Experiment, blocks: Sequence[str]) -> tuple[int, int]:
-    """Return the trainable and all parameters of some blocks."""
+    """Return the numbers of trainable and of all parameters of some blocks."""
     import math
 
     network, names = experiment.model.network, experiment.model.blocks
     weights = [w for b in blocks for name in names[b] for w in network.get_layer(name).weights]
     sizes = [(math.prod(w.shape), w.trainable) for w in weights]
-    return sum(size for size, learns in sizes if learns), sum(size for size, _ in sizes)
+    return sum(size for size, is_trainable in sizes if is_trainable), sum(size for size, _ in sizes)

@@ -1,20 +1,16 @@
-"""Made-up labels with outputs that answer them well or badly, for any task."""
+"""Made-up labels with outputs that are right or wrong by a known amount."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from xferlab.contracts import OutputKind, Task, TaskSpec
+from xferlab.tasks.base import Problem as ContractViolation
+
+__all__ = ["Answer", "ContractViolation", "ProbeBatch", "values_like"]
 
 if TYPE_CHECKING:
     import numpy as np
-
-MOST_CLASSES = 256
-"""Classes that are asked about."""
-
-Lie = tuple[str, str]
-"""What a plugin does, as the rest of a sentence about it, and what its author changes."""
 
 Answer = tuple[float, float]
 """The output of every right class, and that of every other one."""
@@ -22,60 +18,60 @@ Answer = tuple[float, float]
 
 @dataclass(frozen=True)
 class ProbeBatch:
-    """Labels of a task that has classes, and answers to them.
+    """Labels of a task with classes, and outputs for them.
 
     Attributes:
-        labels: as the task's label kind says; every class occurs, up to MOST_CLASSES. For tagging
-            each row has a second token without a tag (-1).
-        right: where an output belongs to a right class, bool (rows, ..., classes).
-        idle: outputs of a token without a tag, float32 (classes,).
+        labels: as the task's label kind says; every class occurs, up to a limit.
+        is_right: which outputs are those of a right class, bool (examples, ..., classes).
+        unlabelled: outputs of the tokens without a label (-1), float32 (classes,): the second
+            token of each example; None where every output has a label.
+        is_exclusive: whether exactly one class is right, so that probabilities sum to 1.
     """
 
     labels: np.ndarray
-    right: np.ndarray
-    idle: np.ndarray
+    is_right: np.ndarray
+    unlabelled: np.ndarray | None = None
+    is_exclusive: bool = True
 
-    def outputs(self, answer: Answer, idle: np.ndarray | None = None) -> np.ndarray:
-        """Return the outputs that give ``answer`` to every question, float32."""
+    @property
+    def num_classes(self) -> int:
+        """Width of the outputs."""
+        return self.is_right.shape[-1]
+
+    @property
+    def chance(self) -> float:
+        """The probability of a right class for a model without knowledge."""
+        return 1 / self.num_classes if self.is_exclusive else 0.5
+
+    def with_logit(self, logit: float) -> Answer:
+        """Return the logits of right and of other classes if the right ones have ``logit``."""
+        return logit, 0.0 if self.is_exclusive else -logit
+
+    def with_probability(self, p: float) -> Answer:
+        """Return the probabilities of right and of other classes if the right ones have ``p``."""
+        others = max(self.num_classes - 1, 1) if self.is_exclusive else 1
+        return p, (1 - p) / others
+
+    def outputs(self, answer: Answer, unlabelled: np.ndarray | None = None) -> np.ndarray:
+        """Return outputs that give ``answer`` for every example, float32."""
         import numpy as np
 
-        found = np.where(self.right, *answer).astype("float32")
-        if self.right.ndim == 3:
-            found[:, 1] = self.idle if idle is None else idle
-        return found
-
-
-def probe_batch_of(spec: TaskSpec) -> ProbeBatch:
-    """Return questions about every class."""
-    import numpy as np
-
-    every = spec.num_classes
-    classes = np.linspace(0, every - 1, min(every, MOST_CLASSES)).round().astype("int32")
-    one_hot = classes[:, None] == np.arange(every)
-    level = 1 / every if spec.output_kind is OutputKind.probabilities else 0.0
-    idle = np.full(every, level, "float32")
-    if spec.task is Task.multi_label:
-        none, all_of_them = np.zeros((1, every), bool), np.ones((1, every), bool)
-        hot = np.concatenate([one_hot, none, all_of_them])
-        return ProbeBatch(hot.astype("float32"), hot, idle)
-    if spec.task is Task.token_classification:
-        tags = np.stack([classes, np.full_like(classes, -1)], axis=1)
-        return ProbeBatch(tags, np.stack([one_hot, np.zeros_like(one_hot)], axis=1), idle)
-    return ProbeBatch(classes, one_hot, idle)
-
-
-def with_probability(p: float, spec: TaskSpec) -> Answer:
-    """Return the probabilities of right and of other classes if the right ones have ``p``."""
-    if spec.task is Task.multi_label:
-        return p, 1 - p
-    return p, (1 - p) / max(spec.num_classes - 1, 1)
+        outputs = np.where(self.is_right, *answer).astype("float32")
+        if self.unlabelled is not None:
+            outputs[:, 1] = self.unlabelled if unlabelled is None else unlabelled
+        return outputs
 
 
 def values_like(labels: np.ndarray) -> np.ndarray:
-    """Return three unevenly spaced labels of a regression, from those that occur if they differ."""
+    """Return three unevenly spaced labels of a regression, from those that occur if they differ.
+
+    Labels (examples, ...) of more than one number give (3, ...).
+    """
     import numpy as np
 
-    low, middle, high = np.quantile(labels, [0.1, 0.4, 0.9])
-    if not low < middle < high or np.isclose(middle - low, high - middle):
-        low, middle, high = low, low + 1, low + 3
-    return np.array([low, middle, high], "float32")
+    low, middle, high = np.quantile(labels, [0.1, 0.4, 0.9], axis=0)
+    is_ascending = (low < middle) & (middle < high)
+    is_usable = is_ascending & ~np.isclose(middle - low, high - middle)
+    middle = np.where(is_usable, middle, low + 1)
+    high = np.where(is_usable, high, low + 3)
+    return np.stack([low, middle, high]).astype("float32")

@@ -1,4 +1,4 @@
-"""How much of the texts a tokenizer knows."""
+"""The fraction of the training tokens that are unknown to the tokenizer."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from xferlab.data.batching import Ragged
 from xferlab.training.assemble import Experiment
 
-MOST = 0.5
-"""Share of unknown tokens from which on a line is worth it."""
+MAX_UNKNOWN = 0.5
+"""Fraction of unknown tokens above which there is a note."""
 
 
 def token_notes(experiment: Experiment) -> Iterator[str]:
-    """Yield a line if most tokens of the training rows are unknown to the tokenizer."""
+    """Yield a line if most tokens are unknown to the tokenizer."""
     import numpy as np
 
     tokenizer: Any = experiment.model.tokenizer
@@ -25,7 +25,7 @@ def token_notes(experiment: Experiment) -> Iterator[str]:
     special = [i for i in getattr(tokenizer, "special_ids", ()) if i != unknown]
     text = every[~np.isin(every, special)]
     fraction = float((text == unknown).mean()) if len(text) else 0.0
-    if fraction > MOST:
+    if fraction > MAX_UNKNOWN:
         yield (
             f"{fraction:.0%} of the training tokens are unknown to the model's tokenizer: it was"
             " made for other texts (another language or script?);"

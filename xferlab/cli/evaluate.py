@@ -33,7 +33,7 @@ rows:
 
 Labels are found by their names, whatever order a file has them in. The scores are printed, each
 with the interval in which it would lie on 95 of 100 other draws of such rows; the rest is in
-RUN/evaluations/NAME (report, confusion, calibration, mistakes, predictions) and in TensorBoard.
+RUN/evaluations/NAME (report, confusion, calibration, errors, predictions) and in TensorBoard.
 """
 
 
@@ -44,7 +44,7 @@ def evaluate(argv: list[str]) -> int:
     parser.add_argument("words", metavar="OVERRIDE", nargs="*", help="which rows; see below")
     for name, usual, what in (
         ("--samples", SAMPLES, "resamples for the intervals; 0 for none"),
-        ("--mistakes", NUMBER, "how many of the surest mistakes to list"),
+        ("--errors", NUMBER, "how many of the most confident errors to list"),
     ):
         told = f"{what} (default {usual:,})"
         parser.add_argument(name, type=_count, default=usual, metavar="N", help=told)
@@ -56,7 +56,7 @@ def evaluate(argv: list[str]) -> int:
     if weights and weights != run.content.metrics["weights"]:
         chosen = replace(chosen, name=f"{chosen.name}-{weights}")
     places_of(run.folder, chosen.name)  # may be written to, before anything slow
-    evaluation = run.evaluation(chosen.rows, chosen.name, flags.samples, flags.mistakes)
+    evaluation = run.evaluation(chosen.rows, chosen.name, flags.samples, flags.errors)
     record = evaluation.record(
         split=chosen.split,
         own_rows=chosen.own,
@@ -93,13 +93,13 @@ def _count(word: str) -> int:
 
 def lines(run: Run, chosen: Chosen, evaluation: Evaluation, folder: Path) -> list[str]:
     """Return what a person wants to see first, and where the rest is."""
-    told = [f"{run.folder}  {evaluation.name}, {len(evaluation.answers):,} rows", ""]
+    told = [f"{run.folder}  {evaluation.name}, {len(evaluation.outputs):,} examples", ""]
     told += evaluation.table().splitlines()
     own_names = [chosen.split, *(f"{chosen.split}-{weights}" for weights in WEIGHTS)]
     if chosen.name in own_names and not chosen.own:
         told += ["", f"note       the rows of {chosen.split} are not those of the training:"
                  " these scores are not metrics.json's"]  # fmt: skip
     told += [f"note       {printable(note)}" for note in evaluation.notes]
-    kinds = "residuals" if evaluation.is_regression else "report, confusion, calibration"
-    told += ["", f"kept in    {folder}  ({kinds}, mistakes, predictions)"]
+    kinds = ", ".join(evaluation.analyses)
+    told += ["", f"kept in    {folder}  ({kinds}, errors, predictions)"]
     return [*told, f"look at it tensorboard --logdir {run.folder}"]

@@ -26,18 +26,9 @@ from xferlab.errors import (
     raise_together,
 )
 from xferlab.registry import REGISTRY, Registry
+from xferlab.tasks.base import TASKS
 from xferlab.validation import build_typed, plain
 
-# What is scored where no metric is chosen, by logged name; the first picks the best epoch.
-METRICS_OF_TASK: dict[Task, dict[str, dict[str, str]]] = {
-    Task.single_label: {"accuracy": {"name": "accuracy"}},
-    Task.multi_label: {
-        "micro_f1": {"name": "f1", "average": "micro"},
-        "macro_f1": {"name": "f1", "average": "macro"},
-    },
-    Task.regression: {"pearson": {"name": "pearson"}, "spearman": {"name": "spearman"}},
-    Task.token_classification: {"entity_f1": {"name": "entity_f1"}},
-}
 # Keys of a composed config that are about running it, no part of the experiment.
 NOT_EXPERIMENT = ("hydra", "sweep")
 # Keys that say how a run is kept, not what it computes.
@@ -142,7 +133,7 @@ def fitted_to(recipe: Recipe, task: Task, registry: Registry = REGISTRY) -> Reci
     """Return the recipe with the task's own metrics, where none was chosen."""
     if recipe.metrics:
         return recipe
-    metrics = _metrics(METRICS_OF_TASK[task], registry)
+    metrics = _metrics(task.default_metrics, registry)
     monitor, mode = monitored(recipe.train.monitor, metrics)
     return dataclasses.replace(recipe, metrics=metrics, monitor=monitor, mode=mode)
 
@@ -173,7 +164,7 @@ def _check_metric_name(name: str) -> None:
 
 def _every_default(registry: Registry) -> dict[str, Any]:
     """Return the default metrics of all tasks: which one it is, only the data says."""
-    nodes = {name: node for own in METRICS_OF_TASK.values() for name, node in own.items()}
+    nodes = {name: node for task in TASKS.values() for name, node in task.default_metrics.items()}
     return _metrics(nodes, registry)
 
 

@@ -37,7 +37,7 @@ def choose_names(
         suggested: names that come with the data, taken if they fit.
         notes: takes what is worth a line.
     """
-    if task is Task.regression:
+    if not task.has_classes:
         return (), {}
     found = flat(values)
     if not found:
@@ -155,7 +155,7 @@ def _note_names(
 def _check_unlabelled(rows: Rows, values: Sequence[Any], task: Task, notes: Notes) -> None:
     """Report -1 as a class among numbers from 0 up; -100 is none."""
     found = flat(values)
-    if task is Task.token_classification or not found & set(UNLABELLED):
+    if task.is_per_word or not found & set(UNLABELLED):
         return
     numbers = all(map(INTEGER.fullmatch, found))
     if "-100" in found and numbers and all(int(name) >= -1 for name in found - {"-100"}):
@@ -168,7 +168,7 @@ def _check_unlabelled(rows: Rows, values: Sequence[Any], task: Task, notes: Note
 
 
 def _sorted_names(rows: Rows, found: set[str], task: Task) -> tuple[str, ...]:
-    if task is not Task.multi_label:
+    if task.is_exclusive:
         _check_classes(rows, found, task)
     if all(map(INTEGER.fullmatch, found)):
         return tuple(sorted(found, key=lambda name: (int(name), name)))
@@ -178,15 +178,13 @@ def _sorted_names(rows: Rows, found: set[str], task: Task) -> tuple[str, ...]:
 def _check_classes(rows: Rows, found: set[str], task: Task) -> None:
     """Refuse a column that can be no class: one value, or a new one in every second row."""
     if len(found) == 1:
-        tags = task is Task.token_classification
+        unit, label = ("word", "tag") if task.is_per_word else ("example", "label")
         raise ConfigError(
-            f"every {'word' if tags else 'row'} of train has the"
-            f" {'tag' if tags else 'label'} '{next(iter(found))}'",
+            f"every {unit} of train has the {label} '{next(iter(found))}'",
             where="data.label",
-            fix="choose the column that tells words apart, or name all of data.class_names" if tags
-            else "choose the column that tells rows apart, or name all of data.class_names",
-        )  # fmt: skip
-    if task is Task.single_label and len(rows) >= 20 and len(found) > len(rows) / 2:
+            fix="choose a column with two or more classes, or name all in data.class_names",
+        )
+    if not task.is_per_word and len(rows) >= 20 and len(found) > len(rows) / 2:
         raise ConfigError(
             f"the label column has {len(found)} different values in {len(rows)} rows",
             where="data.label",

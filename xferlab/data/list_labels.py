@@ -16,7 +16,7 @@ from xferlab.errors import ConfigError
 
 def are_written_lists(rows: Rows, choice: Task | None, notes: Notes) -> bool:
     """Whether the labels are lists that are written as text, as CSV files have them."""
-    if choice in (Task.single_label, Task.regression):
+    if choice is not None and not choice.has_label_lists:
         return False
     cells = cells_of(rows)
     if not cells or not all(isinstance(value, str) for _, value in cells):
@@ -153,7 +153,7 @@ def from_hot(
         "one 1 a row; data.task=single_label takes them for one class" if singles else "multi-hot"
     )
     unused = f"; the {len(suggested)} names that come with it do not fit" if suggested else ""
-    if task is Task.multi_label:
+    if task.has_label_lists:
         notes.add(f"labels are lists of {width} times 0 or 1 ({kind}): the classes are {source}:"
                   f" {', '.join(names[:8])}{', ...' * (width > 8)}"
                   f"{'' if fits or chosen else unused}")  # fmt: skip
@@ -207,6 +207,6 @@ def known_lists(name: str, rows: Rows, spec: TaskSpec, suggested: Names, notes: 
     notes.add(f"labels of {name} are lists of {width} times 0 or 1, in the order of {source}:"
               f" {', '.join(own[:8])}{', ...' * (width > 8)}")  # fmt: skip
     found = named_hot(name, rows, own)
-    if spec.task is Task.multi_label or not all(len(row) == 1 for row in found.labels):
+    if spec.task.has_label_lists or not all(len(row) == 1 for row in found.labels):
         return found
     return dataclasses.replace(found, labels=[row[0] for row in found.labels])

@@ -12,9 +12,7 @@ from xferlab.data.class_names_file import Names
 from xferlab.data.labels import (
     Rows,
     TaskChoice,
-    class_counts,
     is_missing,
-    label_array,
     label_values,
     row_error,
     words_of,
@@ -24,6 +22,7 @@ from xferlab.data.overlaps import refuse_copied_labels, report_conflicts, report
 from xferlab.data.sampling import stratified_sample
 from xferlab.data.task_inference import understand, understand_known
 from xferlab.errors import ConfigError, did_you_mean
+from xferlab.tasks.base import task_named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,7 +98,7 @@ def text_data(
     """
     notes = Notes()
     suggested = Names(tuple(suggested_names), suggested_from)
-    chosen = Task[task.name] if task is not TaskChoice.auto else None
+    chosen = None if task is TaskChoice.auto else task_named(task.value)
     for name, rows in splits.items():
         _refuse_empty(name, rows)
     refuse_copied_labels(splits["train"])
@@ -124,9 +123,9 @@ def _text_data(
     task: Task, names: tuple[str, ...], splits: Mapping[str, Split], max_length: int, notes: Notes
 ) -> TextData:
     train = splits["train"]
-    counts = class_counts(train, task, len(names))
+    counts = task.class_counts(train.labels, len(names))
     spec = TaskSpec(task, names, len(train), max_length, train.pairs is not None, counts)
-    report_variants(names, counts, "word" if task is Task.token_classification else "row", notes)
+    report_variants(names, counts, task.unit.removesuffix("s"), notes)
     test = splits.get("test")
     return TextData(spec, train, splits["validation"], test, tuple(notes.lines))
 
@@ -148,12 +147,8 @@ def _labelled(
     ready = {}
     for name, rows in splits.items():
         codes = label_codes(name, rows, values[name], code) if code else values[name]
-        texts = (
-            [words_of(text) for text in rows.texts]
-            if task is Task.token_classification
-            else rows.texts
-        )
-        ready[name] = Split(texts, label_array(codes, task, len(names)), rows.pairs)
+        texts = [words_of(text) for text in rows.texts] if task.is_per_word else rows.texts
+        ready[name] = Split(texts, task.label_array(codes, len(names)), rows.pairs)
     return names, ready
 
 
@@ -196,11 +191,10 @@ def known_split(
     rows = understand_known(name, rows, spec, suggested, label_separator, notes)
     _check_texts(name, rows, spec.task)
     values = label_values(name, rows, spec.task, label_separator)
-    if spec.task is not Task.regression:
+    if spec.task.has_classes:
         values = known_codes(name, rows, values, spec.class_names, suggested, notes)
-    token_classification = spec.task is Task.token_classification
-    texts = [words_of(text) for text in rows.texts] if token_classification else rows.texts
-    split = Split(texts, label_array(values, spec.task, spec.num_classes), rows.pairs)
+    texts = [words_of(text) for text in rows.texts] if spec.task.is_per_word else rows.texts
+    split = Split(texts, spec.task.label_array(values, spec.num_classes), rows.pairs)
     return _limited(split, most, seed, SPLITS.index(name) if name in SPLITS else 0)
 
 
@@ -257,9 +251,7 @@ def _refuse_empty(split: str, rows: Rows) -> None:
 def _check_texts(split: str, rows: Rows, task: Task) -> None:
     """Raise ConfigError for a text that cannot be tokenised; empty ones are only logged."""
     for column, values in (("text", rows.texts), ("pair", rows.pairs or ())):
-        kinds = (
-            (str, list, tuple) if task is Task.token_classification and column == "text" else (str,)
-        )
+        kinds = (str, list, tuple) if task.is_per_word and column == "text" else (str,)
         wrong = [i for i, text in enumerate(values) if not isinstance(text, kinds)]
         if wrong:
             value = values[wrong[0]]

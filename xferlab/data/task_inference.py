@@ -70,16 +70,17 @@ def understand(
         ready = {name: with_lists(name, rows) for name, rows in ready.items()}
     train = ready["train"]
     task = choice or _guess(train, chosen, suggested, separator, notes)
-    if task is Task.multi_label:
+    if task.has_label_lists and not task.is_per_word:
         ready = taken_apart(ready, separator)
-    if task is Task.multi_label or (task is Task.single_label and _has_lists(train)):
+    is_list = task.has_label_lists or _has_lists(train)
+    if task.has_classes and not task.is_per_word and is_list:
         hot = hot_width(ready["train"], choice, bool(chosen), notes)
         if hot:
             ready, names = from_hot(ready, task, hot, chosen, suggested, notes)
             return Understood(task, ready, names)
-    if task is Task.regression:
+    if not task.has_classes:
         ready = {name: with_points(name, rows, notes) for name, rows in ready.items()}
-    if task is Task.single_label:
+    elif not task.has_label_lists:
         ready = without_points(ready, {*chosen, *suggested})
     return Understood(task, ready)
 
@@ -100,13 +101,13 @@ def understand_known(
     Raises:
         ConfigError: rows are written in different ways, or in one that does not fit the task.
     """
-    if spec.task is Task.regression:
+    if not spec.task.has_classes:
         return with_points(name, rows, notes)
     if are_written_lists(rows, spec.task, notes):
         rows = with_lists(name, rows)
-    if spec.task is Task.multi_label:
+    if spec.task.has_label_lists and not spec.task.is_per_word:
         rows = taken_apart({name: rows}, separator)[name]
-    if _has_lists(rows) and spec.task is not Task.token_classification:
+    if _has_lists(rows) and not spec.task.is_per_word:
         return known_lists(name, rows, spec, suggested, notes)
     return rows
 

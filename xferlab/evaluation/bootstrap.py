@@ -1,8 +1,8 @@
-"""How far a score would move on other rows of the same kind: percentile bootstrap intervals.
+"""Percentile bootstrap intervals of scores over examples.
 
-Efron & Tibshirani 1993, chapter 13: rows are drawn with replacement, as many as there are; each
-resample is scored, and the middle 95 % of these scores are the interval. It says what the choice of
-the test rows does; what another seed of training would do, it cannot know.
+Efron & Tibshirani 1993, chapter 13: a resample has as many examples as the split, sampled with
+replacement; each resample is scored, and the middle 95 % of these scores are the interval. It
+measures the chance in the choice of examples, not that of another training seed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from xferlab.functional.metrics import weighted_mean
 from xferlab.functional.resampling import Weighted
 from xferlab.functional.unseen_words import seen_only
-from xferlab.training.evaluation import scores, taken_by
+from xferlab.training.evaluation import inputs_of_metric, scores
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 SAMPLES = 1000
 LEVEL = 0.95
 SEED = 20240229
-"""What resamples are drawn with: the same rows and outputs have the same intervals."""
-FEWEST = 0.5
-"""Share of the resamples that must have a score, or there is no interval."""
+"""Seed of the resamples: the same examples and outputs have the same intervals."""
+MIN_SCORED = 0.5
+"""Fraction of the resamples that must have a score, or there is no interval."""
 CELLS = 2_000_000
-"""Row weights that are held at a time."""
+"""Example weights in memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Score:
     """A score and the interval around it; the ends are None where there is no interval.
 
     Attributes:
-        value: of all rows.
+        value: of all examples.
         low: lower end of the interval.
         high: upper end.
     """
@@ -58,35 +58,33 @@ def score_with_intervals(
     Args:
         loss: Keras loss.
         metrics: as the metric plugins built them, by logged name.
-        labels: as the task's label kind says, (rows, ...).
-        outputs: float32 (rows, num_outputs), for tagging (rows, length, num_outputs).
+        labels: as the task's label kind says, (examples, ...).
+        outputs: float32 (examples, num_outputs), for token classification (examples, words,
+            num_outputs).
         samples: resamples; 0 for no intervals.
-        progress: told how many resamples are done, now and then.
+        progress: called now and then with the number of resamples that are done.
     """
     values = scores(loss, metrics, labels, outputs)
     if not samples:
         return {name: Score(value) for name, value in values.items()}
-    resampled = {"loss": _loss_of_weights(loss, *seen_only(labels, outputs))}
-    resampled |= {
-        name: _of_weights(metric, *taken_by(metric, labels, outputs))
-        for name, metric in metrics.items()
-    }
+    resampled = {"loss": _weighted_loss(loss, *seen_only(labels, outputs))}
+    resampled |= {name: weighted_score(each, labels, outputs) for name, each in metrics.items()}
     found = resample(resampled, len(labels), samples, progress)
     return {name: Score(values[name], *interval(found[name])) for name in values}
 
 
 def resample(
     scores_of: Mapping[str, Weighted],
-    rows: int,
+    examples: int,
     samples: int = SAMPLES,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Return each score of ``samples`` resamples, float64 (samples,); the same ones for all."""
+    """Return the scores of ``samples`` resamples, float64 (samples,); the same ones for all."""
     import numpy as np
 
     parts: dict[str, list[Any]] = {name: [] for name in scores_of}
     done = 0
-    for weights in _drawn(rows, samples):
+    for weights in _sample_weights(examples, samples):
         with np.errstate(all="ignore"):
             for name, score in scores_of.items():
                 parts[name].append(score(weights))
@@ -101,46 +99,59 @@ def interval(found: np.ndarray, level: float = LEVEL) -> tuple[float | None, flo
     import numpy as np
 
     known = found[np.isfinite(found)]
-    if len(known) <= FEWEST * len(found):
+    if len(known) <= MIN_SCORED * len(found):
         return None, None
     low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
-def _drawn(rows: int, samples: int) -> Iterator[np.ndarray]:
-    """Yield how often each row is drawn, float64 (some resamples, rows)."""
+def _sample_weights(examples: int, samples: int) -> Iterator[np.ndarray]:
+    """Yield how often each example is sampled, float64 (some resamples, examples)."""
     import numpy as np
 
-    random = np.random.default_rng([SEED, rows])
-    at_once = max(1, CELLS // max(rows, 1))
+    random = np.random.default_rng([SEED, examples])
+    at_once = max(1, CELLS // max(examples, 1))
     for first in range(0, samples, at_once):
         size = min(at_once, samples - first)
-        distributions = (random.integers(rows, size=rows) for _ in range(size))
-        yield np.stack([np.bincount(draw, minlength=rows) for draw in distributions]).astype(
-            "float64"
-        )
+        choices = (random.integers(examples, size=examples) for _ in range(size))
+        counts = [np.bincount(choice, minlength=examples) for choice in choices]
+        yield np.stack(counts).astype("float64")
 
 
-def _of_weights(metric: Any, labels: np.ndarray, outputs: np.ndarray) -> Weighted:
-    """Return a metric's score as a function of row weights, by its own short way if it has one."""
+def weighted_score(metric: Any, labels: np.ndarray, outputs: np.ndarray) -> Weighted:
+    """Return a metric's score as a function of example weights.
+
+    A metric's own ``resampled`` is used where it has one; any other metric, Keras metrics too, is
+    computed on each resample.
+
+    Args:
+        metric: as a metric plugin built it.
+        labels: as the task's label kind says, (examples, ...).
+        outputs: float32 (examples, ..., num_outputs).
+    """
+    labels, outputs = inputs_of_metric(metric, labels, outputs)
     if hasattr(metric, "resampled"):
         return metric.resampled(labels, outputs)
-    return _by_repeating(lambda y, out: scores(_no_loss, {"score": metric}, y, out)["score"],
-                         labels, outputs)  # fmt: skip
+    return _by_repeating(lambda y, out: score_of(metric, y, out), labels, outputs)
 
 
-def _loss_of_weights(loss: Any, labels: np.ndarray, outputs: np.ndarray) -> Weighted:
-    """Return a loss as a function of row weights.
+def score_of(metric: Any, labels: np.ndarray, outputs: np.ndarray) -> float:
+    """Return a metric's score of a whole split."""
+    return scores(lambda *_: 0.0, {"score": metric}, labels, outputs)["score"]
 
-    Most losses are the mean of what ``call`` gives each row, or each labelled token; one that is
-    not is found out on a few rows, and computed anew on each resample.
+
+def _weighted_loss(loss: Any, labels: np.ndarray, outputs: np.ndarray) -> Weighted:
+    """Return a loss as a function of example weights.
+
+    Most losses are the mean of what ``call`` gives each example, or each labelled token. Every
+    second example tests that; any other loss is computed on each resample.
     """
     import numpy as np
 
     def direct(y: Any, out: Any) -> float:
         return float(loss(y, out))
 
-    short = _mean_of_rows(loss, labels, outputs) if hasattr(loss, "call") else None
+    short = _mean_by_example(loss, labels, outputs) if hasattr(loss, "call") else None
     if short is not None:
         half = np.arange(0, len(labels), 2)
         weights = np.bincount(half, minlength=len(labels)).astype("float64")[None]
@@ -149,8 +160,8 @@ def _loss_of_weights(loss: Any, labels: np.ndarray, outputs: np.ndarray) -> Weig
     return _by_repeating(direct, labels, outputs)
 
 
-def _mean_of_rows(loss: Any, labels: np.ndarray, outputs: np.ndarray) -> Weighted | None:
-    """Return the mean of what a loss gives each row, or labelled token, if it gives that."""
+def _mean_by_example(loss: Any, labels: np.ndarray, outputs: np.ndarray) -> Weighted | None:
+    """Return the mean of what a loss gives each example or labelled token, if it gives that."""
     import numpy as np
 
     each = np.asarray(loss.call(labels, outputs), "float64")
@@ -164,23 +175,19 @@ def _mean_of_rows(loss: Any, labels: np.ndarray, outputs: np.ndarray) -> Weighte
     return weighted_mean(np.where(labelled > 0, scaled, 0.0), labelled)
 
 
-def _no_loss(*_: Any) -> float:
-    return 0.0
-
-
 def _by_repeating(
     score: Callable[[Any, Any], float], labels: np.ndarray, outputs: np.ndarray
 ) -> Weighted:
-    """Return any score as a function of row weights: each resample's rows are put together."""
+    """Return any score as a function of example weights, from repeated examples."""
     import numpy as np
 
     def of_weights(weights: Any) -> Any:
         found = []
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for drawn in weights:
-                rows = np.repeat(np.arange(len(labels)), drawn.astype("int64"))
-                found.append(score(labels[rows], outputs[rows]))
+            for counts in weights:
+                sample = np.repeat(np.arange(len(labels)), counts.astype("int64"))
+                found.append(score(labels[sample], outputs[sample]))
         return np.array(found, "float64")
 
     return of_weights

@@ -1,13 +1,11 @@
-"""Are the probabilities true? Do values lie near their labels?"""
+"""Calibration of probabilities, and residuals of a regression."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from xferlab.contracts import Task
 from xferlab.escaping import csv_text
-from xferlab.evaluation.split_outputs import SplitOutputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,17 +17,17 @@ Z = 1.959964
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Probabilities in equally wide bins, and how often what they are about was true.
+    """Probabilities in equally wide bins, and the fraction of each bin that was true.
 
-    A bin holds its upper edge. Arrays are float64 (bins,); an empty bin is NaN.
+    A bin includes its upper edge. Arrays are float64 (bins,); an empty bin is NaN.
 
     Attributes:
-        unit: what is in the bins: ``rows``, ``words`` or ``labels``.
+        unit: what is in the bins: ``examples``, ``words`` or ``labels``.
         about: what a probability is the probability of.
         count: how many.
         confidence: mean probability.
-        share: how much of it was true.
-        low: lower end of the share's 95 % interval (Wilson 1927).
+        fraction: the fraction that was true.
+        low: lower end of the fraction's 95 % interval (Wilson 1927).
         high: its upper end.
     """
 
@@ -50,8 +48,8 @@ class Calibration:
         return float((self.count * gap).sum() / max(self.count.sum(), 1))
 
     def csv(self) -> str:
-        """Return a line a bin; empty bins are left out."""
-        header = ("from", "to", "count", "mean_probability", "share_true", "low", "high")
+        """Return a line for each bin that is not empty."""
+        header = ("from", "to", "count", "mean_probability", "fraction_true", "low", "high")
         rows = []
         for i, n in enumerate(self.count):
             if n:
@@ -61,33 +59,33 @@ class Calibration:
         return csv_text([header, *rows])
 
 
-def calibration_of(answers: SplitOutputs, bins: int = BINS) -> Calibration:
-    """Return how true the probabilities of a classification are.
+def calibration_of(
+    confidence: np.ndarray, is_true: np.ndarray, unit: str, about: str, bins: int = BINS
+) -> Calibration:
+    """Return how often what has a probability is true.
 
-    One label a row, or tags: those of the predicted class. Several labels: each label of each row.
+    Args:
+        confidence: probabilities, (units,).
+        is_true: whether each prediction was true, bool (units,).
+        unit: what is counted: ``examples``, ``words`` or ``labels``.
+        about: what a probability is the probability of.
+        bins: number of equally wide bins.
     """
     import numpy as np
 
-    if answers.spec.task is Task.multi_label:
-        sure, true = answers.probabilities.reshape(-1), answers.labels.reshape(-1) > 0.5
-        unit, about = "labels", "a label is there"
-    else:
-        wanted, found, sure = answers.read_units
-        true = wanted == found
-        unit = "words" if answers.spec.task is Task.token_classification else "rows"
-        about = "the predicted class is right"
-    sure = sure.astype("float64")
-    inside = np.clip(np.ceil(sure * bins) - 1, 0, bins - 1).astype(int)
+    confidence = confidence.astype("float64")
+    bin_of = np.clip(np.ceil(confidence * bins) - 1, 0, bins - 1).astype(int)
     count, total, hits = (
-        np.bincount(inside, weights=w, minlength=bins) for w in (np.ones(len(sure)), sure, true)
+        np.bincount(bin_of, weights=weights, minlength=bins)
+        for weights in (np.ones(len(confidence)), confidence, is_true)
     )
     with np.errstate(invalid="ignore"):
-        confidence, fraction = total / count, hits / count
-    return Calibration(unit, about, count, confidence, fraction, *wilson(fraction, count))
+        mean, fraction = total / count, hits / count
+    return Calibration(unit, about, count, mean, fraction, *wilson(fraction, count))
 
 
 def wilson(fraction: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ends of the 95 % interval of a share of ``count`` (Wilson 1927)."""
+    """Return the ends of the 95 % interval of a fraction of ``count`` (Wilson 1927)."""
     import numpy as np
 
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -99,21 +97,21 @@ def wilson(fraction: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 @dataclass(frozen=True, eq=False)
 class Residuals:
-    """A regression's values beside its labels, float64 (rows,).
+    """A regression's values beside its labels, float64 (examples,).
 
     Attributes:
-        labels: what the values should have been.
-        values: what they are.
+        labels: the labels.
+        values: the predictions.
     """
 
     labels: np.ndarray
     values: np.ndarray
 
     def csv(self, parts: int = 10) -> str:
-        """Return a line a tenth of the rows, sorted by value: means, and the errors there."""
+        """Return a line for each tenth of the examples, sorted by value: means and errors."""
         import numpy as np
 
-        header = ("rows", "from", "to", "mean_value", "mean_label", "mean_error", "rms_error")
+        header = ("examples", "from", "to", "mean_value", "mean_label", "mean_error", "rms_error")
         order = np.argsort(self.values, kind="stable")
         rows = []
         for part in (p for p in np.array_split(order, parts) if len(p)):
@@ -123,8 +121,3 @@ class Residuals:
             means = (float(value.mean()), float(label.mean()), float(error.mean()), rms)
             rows.append([len(part), float(value.min()), float(value.max()), *means])
         return csv_text([header, *rows])
-
-
-def residuals_of(answers: SplitOutputs) -> Residuals:
-    """Return a regression's values beside its labels."""
-    return Residuals(answers.labels.astype("float64"), answers.predicted.astype("float64"))

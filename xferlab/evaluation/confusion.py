@@ -1,15 +1,12 @@
-"""Which class was taken for which."""
+"""Confusion: how often each class is predicted for each class."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from xferlab.contracts import Task
 from xferlab.escaping import csv_text
-from xferlab.evaluation.split_outputs import SplitOutputs
-from xferlab.functional.bio_tags import strange_tag, type_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,12 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Confusion:
-    """How often each class was predicted for each.
+    """How often each class is predicted for each class.
 
     Attributes:
-        names: the classes; for tags that are B-, I- and O the types of entity, and O.
-        counts: int64 (right class, predicted class).
-        unit: what is counted, ``rows`` or ``words``.
+        names: the classes; for tags that mark entities the entity types, and O.
+        counts: int64 (true class, predicted class).
+        unit: what is counted, ``examples`` or ``words``.
     """
 
     names: tuple[str, ...]
@@ -31,14 +28,19 @@ class Confusion:
 
     @property
     def fractions(self) -> np.ndarray:
-        """Each row divided by its sum: of a class, how much was taken for each; 0 without rows."""
+        """Each row divided by its sum, the examples of the class; 0 for a class without any."""
         import numpy as np
 
         return self.counts / np.maximum(self.counts.sum(axis=1, keepdims=True), 1)
 
+    @property
+    def errors(self) -> np.ndarray:
+        """How often each class is the true or the predicted class of an error, (classes,)."""
+        return self.counts.sum(0) + self.counts.sum(1) - 2 * self.counts.diagonal()
+
     def csv(self) -> str:
-        """Return the cells that are not 0: true class, predicted class, count, share of the row."""
-        header = ("true", "predicted", "count", "share_of_true")
+        """Return the cells that are not 0: true class, predicted class, count, fraction."""
+        header = ("true", "predicted", "count", "fraction_of_true")
         return csv_text([header, *self._cells()])
 
     def _cells(self) -> Iterator[tuple[Any, ...]]:
@@ -51,49 +53,50 @@ class Confusion:
 
 @dataclass(frozen=True, eq=False)
 class LabelCounts:
-    """One 2 x 2 table a label, where a row may have several: there is no single class to take.
+    """A 2 x 2 table for each label, where an example may have several.
 
     Attributes:
         names: the labels.
-        found: rows that have the label and were predicted to, int64 (labels,).
-        missed: rows that have it and were not.
-        wrong: rows that do not have it and were predicted to.
-        rows: all rows.
+        true_positive: examples with the label, predicted with it, int64 (labels,).
+        false_negative: examples with it, predicted without.
+        false_positive: examples without it, predicted with it.
+        examples: all examples.
     """
 
     names: tuple[str, ...]
-    found: np.ndarray
-    missed: np.ndarray
-    wrong: np.ndarray
-    rows: int
+    true_positive: np.ndarray
+    false_negative: np.ndarray
+    false_positive: np.ndarray
+    examples: int
 
     def csv(self) -> str:
-        """Return a line a label."""
+        """Return a line for each label."""
         header = ("label", "true_positive", "false_negative", "false_positive", "true_negative")
-        table = zip(self.names, self.found, self.missed, self.wrong, strict=True)
-        rows = [[n, int(a), int(b), int(c), int(self.rows - a - b - c)] for n, a, b, c in table]
+        counts = (self.true_positive, self.false_negative, self.false_positive)
+        rows = [
+            (name, *map(int, cells), self.examples - int(sum(cells)))
+            for name, *cells in zip(self.names, *counts, strict=True)
+        ]
         return csv_text([header, *rows])
 
 
-def confusion_of(answers: SplitOutputs) -> Confusion | LabelCounts:
-    """Return the confusion of any task but regression."""
+def count_confusion(
+    names: Sequence[str], labels: np.ndarray, predicted: np.ndarray, unit: str
+) -> Confusion:
+    """Return the confusion of class indices, int (units,)."""
     import numpy as np
 
-    spec = answers.spec
-    if spec.task is Task.multi_label:
-        wanted, found = answers.labels > 0.5, answers.predicted
-        both, missed, wrong = (
-            part.sum(axis=0) for part in (wanted & found, wanted & ~found, ~wanted & found)
-        )
-        return LabelCounts(spec.class_names, both, missed, wrong, len(wanted))
-    wanted, found, _ = answers.units
-    names, unit = spec.class_names, "rows"
-    if spec.task is Task.token_classification:
-        unit = "words"
-        if strange_tag(names) is None:
-            types = [type_of(name) for name in names]
-            names = tuple(dict.fromkeys(types))
-            position = np.array([names.index(kind) for kind in types])
-            wanted, found = position[wanted], position[found]
-    counts = np.bincount(wanted.astype("int64") * len(names) + found, minlength=len(names) ** 2)
-    return Confusion(names, counts.reshape(len(names), len(names)), unit)
+    cells = labels.astype("int64") * len(names) + predicted
+    counts = np.bincount(cells, minlength=len(names) ** 2)
+    return Confusion(tuple(names), counts.reshape(len(names), len(names)), unit)
+
+
+def count_labels(names: Sequence[str], present: np.ndarray, predicted: np.ndarray) -> LabelCounts:
+    """Return the 2 x 2 tables of labels, bool (examples, labels)."""
+    return LabelCounts(
+        names=tuple(names),
+        true_positive=(present & predicted).sum(axis=0),
+        false_negative=(present & ~predicted).sum(axis=0),
+        false_positive=(~present & predicted).sum(axis=0),
+        examples=len(present),
+    )

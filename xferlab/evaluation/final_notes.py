@@ -1,34 +1,34 @@
-"""What a person should know about a run's rows and scores, in lines and for its record."""
+"""Remarks on a run's examples and scores, for the log and for ``metrics.json``."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from xferlab.evaluation.constant_baseline import verdict
-from xferlab.evaluation.unseen_words import LostWords, lost_in
+from xferlab.evaluation.constant_baseline import baseline_notes
+from xferlab.evaluation.unseen_words import UnseenWords, unseen_in
 from xferlab.training.assemble import Experiment
 
 
-def lost_of(experiment: Experiment, without: str = "") -> dict[str, LostWords]:
-    """Return the words without a token of each split of an experiment that has some."""
-    found = {
-        name: lost_in(
+def unseen_words_of(experiment: Experiment, without: str = "") -> dict[str, UnseenWords]:
+    """Return the words without a token of each split that has some, but of ``without``."""
+    counts = {
+        name: unseen_in(
             experiment.spec, split, experiment.encodings[name], with_entities=name != "train"
         )
         for name, split in experiment.data.splits.items()
         if name != without
     }
-    return {name: lost for name, lost in found.items() if lost and lost.unread}
+    return {name: each for name, each in counts.items() if each and each.unseen}
 
 
-def lost_lines(experiment: Experiment) -> list[str]:
-    """Return a line for each split of an experiment with words that have no token."""
-    lost = lost_of(experiment)
-    return [found.line(experiment.spec, name) for name, found in lost.items()]
+def unseen_word_notes(experiment: Experiment) -> list[str]:
+    """Return a line for each split with words that have no token."""
+    counts = unseen_words_of(experiment)
+    return [each.describe(experiment.spec, name) for name, each in counts.items()]
 
 
 def final_remarks(experiment: Experiment, split: str, labels: Any, outputs: Any) -> dict[str, Any]:
-    """Return what ``metrics.json`` says beside the scores: ``notes``, and ``unread`` words.
+    """Return what ``metrics.json`` has beside the scores: ``notes`` and ``unseen_words``.
 
     Args:
         experiment: what was trained.
@@ -36,9 +36,10 @@ def final_remarks(experiment: Experiment, split: str, labels: Any, outputs: Any)
         labels: its labels, as they were scored.
         outputs: its outputs.
     """
-    lost = lost_of(experiment, without="train")
-    lines = [found.line(experiment.spec, name) for name, found in lost.items()]
-    record: dict[str, Any] = {"notes": lines + verdict(experiment.spec, split, labels, outputs)}
-    if lost:
-        record["unread"] = {name: found.record() for name, found in lost.items()}
+    counts = unseen_words_of(experiment, without="train")
+    notes = [each.describe(experiment.spec, name) for name, each in counts.items()]
+    notes += baseline_notes(experiment.spec, split, labels, outputs)
+    record: dict[str, Any] = {"notes": notes}
+    if counts:
+        record["unseen_words"] = {name: each.record() for name, each in counts.items()}
     return record

@@ -1,7 +1,8 @@
-"""Pictures of confusion, calibration and residuals, readable with two classes and with many."""
+"""Figures of confusion, calibration and residuals, readable with two classes and with many."""
 
 from __future__ import annotations
 
+from functools import singledispatch
 from typing import TYPE_CHECKING, Any
 
 from xferlab.errors import printable
@@ -14,32 +15,31 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_CLASSES = 40
-"""Classes that a picture shows; of more, those with most mistakes."""
+"""Classes that a figure shows; of more, those with the most errors."""
 MOST_NUMBERS = 12
-"""Up to so many classes the cells have counts and shares, beyond them shares alone."""
+"""Up to so many classes the cells have counts and fractions, beyond them fractions alone."""
 LONGEST_NAME = 22
 PALE = "#b9d3ea"
 
 
-def confusion_figure(confusion: Confusion | LabelCounts, title: str) -> Figure:
-    """Return a heat map of classes, or bars of labels where a row may have several."""
-    if isinstance(confusion, LabelCounts):
-        return _label_bars(confusion, title)
-    return _heat_map(confusion, title)
+@singledispatch
+def figure_of(analysis: Any, title: str) -> Figure | None:
+    """Return the figure of a part of an evaluation, or None where it has none."""
+    return None
 
 
-def _heat_map(confusion: Confusion, title: str) -> Figure:
+@figure_of.register(Confusion)
+def confusion_figure(confusion: Confusion, title: str) -> Figure:
+    """Return the heat map of a confusion."""
     import numpy as np
     from matplotlib.colors import LinearSegmentedColormap
 
-    shown = _shown(
-        confusion.counts.sum(0) + confusion.counts.sum(1) - 2 * confusion.counts.diagonal()
-    )
+    shown = _shown(confusion.errors)
     counts, fractions = (a[np.ix_(shown, shown)] for a in (confusion.counts, confusion.fractions))
     n = len(shown)
     side = max(300, min(34 if n > MOST_NUMBERS else 78, 1300 // n) * n)
     figure, axes = new_figure(side + 230, side + 190)
-    colours = LinearSegmentedColormap.from_list("shares", ["#ffffff", BLUE])
+    colours = LinearSegmentedColormap.from_list("fractions", ["#ffffff", BLUE])
     axes.imshow(fractions, cmap=colours, vmin=0, vmax=1, aspect="equal")
     for i in range(n):
         for j in range(n):
@@ -59,7 +59,7 @@ def _heat_map(confusion: Confusion, title: str) -> Figure:
     axes.tick_params(which="both", length=0)
     left_out = len(confusion.names) - n
     more = f"{int(confusion.counts.sum()):,} {confusion.unit}; % of the true class"
-    more += f"; {left_out} classes with fewer mistakes left out" if left_out else ""
+    more += f"; {left_out} classes with fewer errors left out" if left_out else ""
     _title(figure, axes, title, more)
     return figure
 
@@ -73,37 +73,40 @@ def _cell_text(count: int, fraction: float, classes: int) -> str:
     return percent.rstrip("%") if fraction >= 0.005 else ""
 
 
-def _label_bars(counts: LabelCounts, title: str) -> Figure:
-    """Draw a bar a label: how many of its rows were found, were missed, were wrongly added."""
+@figure_of.register(LabelCounts)
+def label_counts_figure(counts: LabelCounts, title: str) -> Figure:
+    """Return a bar for each label: examples found, missed and wrongly predicted."""
     import numpy as np
 
-    support = counts.found + counts.missed
-    shown = _shown(support + counts.wrong)
+    support = counts.true_positive + counts.false_negative
+    shown = _shown(support + counts.false_positive)
     shown = shown[np.argsort(support[shown], kind="stable")]
     figure, axes = new_figure(900, 150 + 24 * len(shown))
     places = np.arange(len(shown))
-    parts = (("found", counts.found, BLUE), ("missed", counts.missed, PALE))
+    parts = (("found", counts.true_positive, BLUE), ("missed", counts.false_negative, PALE))
     left = np.zeros(len(shown))
     for name, values, colour in parts:
         axes.barh(places, values[shown], left=left, height=0.7, color=colour, label=name)
         left += values[shown]
-    axes.barh(places, -counts.wrong[shown], height=0.7, color=ORANGE, label="predicted, not there")
+    wrong = -counts.false_positive[shown]
+    axes.barh(places, wrong, height=0.7, color=ORANGE, label="predicted, not present")
     axes.axvline(0, color=FAINT, linewidth=0.8)
     for place, i in enumerate(shown):
-        told = f" {counts.found[i]:,} of {support[i]:,}"
-        axes.text(left[place], place, told, va="center", fontsize=8, color=FAINT)
+        count = f" {counts.true_positive[i]:,} of {support[i]:,}"
+        axes.text(left[place], place, count, va="center", fontsize=8, color=FAINT)
     axes.set_yticks(places, [_short(counts.names[i]) for i in shown], fontsize=9, color=INK)
     axes.set_ylim(-0.7, len(shown) - 0.3)
     axes.margins(x=0.1)
     axes.xaxis.set_major_formatter(lambda value, _: f"{abs(value):,.0f}")
-    axes.set_xlabel("rows")
+    axes.set_xlabel("examples")
     axes.legend(loc="lower right", frameon=False, fontsize=9, labelcolor=INK)
     left_out = len(counts.names) - len(shown)
     more = f"; {left_out} rarer labels left out" if left_out else ""
-    _title(figure, axes, title, f"{counts.rows:,} rows, each label for itself{more}")
+    _title(figure, axes, title, f"{counts.examples:,} examples, each label separately{more}")
     return figure
 
 
+@figure_of.register(Calibration)
 def calibration_figure(calibration: Calibration, title: str) -> Figure:
     """Return a reliability diagram above the number of probabilities in each bin."""
     import numpy as np
@@ -128,13 +131,14 @@ def calibration_figure(calibration: Calibration, title: str) -> Figure:
         below.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     for each in (top, below):
         each.set_xlim(0, 1)
-    below.set_xlabel("probability that the model gives")
+    below.set_xlabel("predicted probability")
     total = int(calibration.count.sum())
     error = f"{total:,} {calibration.unit}; expected calibration error {calibration.error:.3f}"
     _title(figure, top, title, error)
     return figure
 
 
+@figure_of.register(Residuals)
 def residuals_figure(residuals: Residuals, title: str) -> Figure:
     """Return values beside labels, and their errors along the values."""
     import numpy as np
@@ -143,14 +147,14 @@ def residuals_figure(residuals: Residuals, title: str) -> Figure:
     figure.delaxes(axes)
     left, right = (_quiet(figure.add_subplot(1, 2, i)) for i in (1, 2))
     labels, values = residuals.labels, residuals.values
-    look: dict[str, Any] = {"s": 12, "color": BLUE, "linewidths": 0, "alpha": _alpha(len(labels))}
+    style: dict[str, Any] = {"s": 12, "color": BLUE, "linewidths": 0, "alpha": _alpha(len(labels))}
     ends = [min(labels.min(), values.min()), max(labels.max(), values.max())]
     left.plot(ends, ends, color=FAINT, linewidth=1, linestyle="--")
-    left.scatter(labels, values, **look)
+    left.scatter(labels, values, **style)
     left.set_xlabel("label")
     left.set_ylabel("predicted value")
     right.axhline(0, color=FAINT, linewidth=1, linestyle="--")
-    right.scatter(values, values - labels, **look)
+    right.scatter(values, values - labels, **style)
     order = np.argsort(values, kind="stable")
     parts = [part for part in np.array_split(order, 10) if len(part)]
     middle = [float(values[p].mean()) for p in parts]
@@ -161,7 +165,7 @@ def residuals_figure(residuals: Residuals, title: str) -> Figure:
     right.set_ylabel("predicted value - label")
     rms = float(np.sqrt(((values - labels) ** 2).mean()))
     _title(figure, left, title, "")
-    set_title(right, "", f"{len(labels):,} rows; root mean square error {rms:.3f}")
+    set_title(right, "", f"{len(labels):,} examples; root mean square error {rms:.3f}")
     return figure
 
 
@@ -180,7 +184,7 @@ def _quiet(axes: Axes) -> Axes:
 
 
 def _title(figure: Any, axes: Axes, title: str, more: str) -> None:
-    """Write a title and a line below it, which two classes leave room for."""
+    """Write a title and a line below it; narrow figures have room for both."""
     set_title(axes, "")
     axes.set_title(f"{_dollarless(title)}\n", loc="left", fontsize=11, fontweight="bold", color=INK)
     axes.annotate(more, (0, 1), (0, 8), xycoords="axes fraction", textcoords="offset points",

@@ -1,4 +1,4 @@
-"""Outputs beside the labels that they should have been."""
+"""The outputs of a split beside its labels."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from xferlab.contracts import Split, Task, TaskSpec
+from xferlab.contracts import Split, TaskSpec
 from xferlab.functional.bio_tags import NO_ENTITY, spans
-from xferlab.functional.metrics import decisions
 from xferlab.functional.unseen_words import is_unseen, outside_of, predict_unseen
 
 if TYPE_CHECKING:
     import numpy as np
-
 
 Span = tuple[int, int, str]
 """Start, end (not included) and type of an entity, in words."""
@@ -22,17 +20,18 @@ Span = tuple[int, int, str]
 
 @dataclass(frozen=True, eq=False)
 class SplitOutputs:
-    """Rows of one split, their labels, and what a model said about them.
+    """Examples of one split, their labels, and a model's outputs.
 
     Attributes:
         spec: the task, with what the outputs mean.
-        texts: a string a row; for tagging a list of words.
-        pairs: the second text of each row, where rows are pairs.
-        labels: int32 (rows,), float32 (rows, classes) or (rows,); for tagging int32 (rows, words),
-            -1 where there is no word, or one without a tag.
-        outputs: float32 (rows, num_outputs), for tagging (rows, words, num_outputs). A word that
-            was cut off is answered with O; where there is no such tag its label is -1.
-        probabilities: of the same shape; a regression's values as they are. 0 for a word cut off.
+        texts: a string for each example; for token classification a list of words.
+        pairs: the second text of each example, where examples are pairs.
+        labels: as the task's label kind says, (examples, ...); for token classification int32
+            (examples, words), -1 where there is no word, or one without a tag.
+        outputs: float32 (examples, num_outputs), for token classification (examples, words,
+            num_outputs). A word without a token is predicted as O; where there is no such tag its
+            label is -1.
+        probabilities: of the same shape; values as they are. 0 for a word without a token.
     """
 
     spec: TaskSpec
@@ -47,85 +46,99 @@ class SplitOutputs:
 
     @cached_property
     def predicted(self) -> np.ndarray:
-        """The likeliest class of each row or word; bool (rows, classes); or values (rows,)."""
-        if self.spec.task is Task.regression:
-            return self.outputs.reshape(-1)
-        return decisions(self.outputs, self.spec)
+        """The predictions, as :meth:`xferlab.tasks.base.Task.decide` returns them."""
+        return self.spec.task.decide(self.outputs, self.spec)
+
+    @cached_property
+    def is_unseen(self) -> np.ndarray:
+        """Which words have no token, bool (examples, words)."""
+        return is_unseen(self.outputs)
 
     @cached_property
     def units(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Label, predicted class and its probability, each (units,): rows, or labelled words."""
+        """Label, predicted class and its probability, (units,): of examples or tagged words."""
         return self._units(self.labels >= 0)
 
     @cached_property
-    def read_units(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The same without words that were cut off, whose answer is not the model's."""
-        labelled = self.labels >= 0
-        if self.spec.task is Task.token_classification:
-            labelled &= ~is_unseen(self.outputs)
-        return self._units(labelled)
+    def seen_units(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The same without words that have no token, which the model did not predict."""
+        has_label = self.labels >= 0
+        if self.spec.task.is_per_word:
+            has_label &= ~self.is_unseen
+        return self._units(has_label)
 
-    def _units(self, labelled: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        found = self.predicted[labelled]
-        return self.labels[labelled], found, self.probabilities[labelled].max(axis=-1)
+    def _units(self, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self.labels[mask], self.predicted[mask], self.probabilities[mask].max(axis=-1)
 
-    def tags(self, row: int) -> tuple[list[str], list[str]]:
-        """Return the right and the predicted tag of each word of a row; O for one without a tag."""
-        names, length = self.spec.class_names, len(self.texts[row])
-        there = self.labels[row] >= 0
-        wanted, found = (
-            [names[tag] if known else NO_ENTITY for tag, known in zip(tags, there, strict=True)]
-            for tags in (self.labels[row], self.predicted[row])
+    def text_cells(self, i: int) -> tuple[Any, ...]:
+        """Return the number, from 1, and the text or texts of an example."""
+        pair = () if self.pairs is None else (self.pairs[i],)
+        return (int(i) + 1, self.texts[i], *pair)
+
+    def tags(self, i: int) -> tuple[list[str], list[str]]:
+        """Return true and predicted tag of each word of an example; O for one without a tag."""
+        names, length = self.spec.class_names, len(self.texts[i])
+        has_tag = self.labels[i] >= 0
+        true, predicted = (
+            [names[tag] if known else NO_ENTITY for tag, known in zip(tags, has_tag, strict=True)]
+            for tags in (self.labels[i], self.predicted[i])
         )
-        return wanted[:length], found[:length]
+        return true[:length], predicted[:length]
 
-    def entities(self, row: int) -> tuple[set[Span], set[Span]]:
-        """Return the right and the predicted entities of a row: (start, end, type), in words.
+    def entities(self, i: int) -> tuple[set[Span], set[Span]]:
+        """Return the true and the predicted entities of an example, in words.
 
-        Words without a tag are left out before entities are looked for, as entity F1 does.
+        Words without a tag are left out before entities are searched for, as entity F1 does.
         """
         import numpy as np
 
-        kept = np.flatnonzero(self.labels[row] >= 0)
+        tagged = np.flatnonzero(self.labels[i] >= 0)
         names = self.spec.class_names
-        wanted, found = (
+        true, predicted = (
             {
-                (int(kept[start]), int(kept[end - 1]) + 1, kind)
-                for start, end, kind in spans(names[tag] for tag in tags[row][kept])
+                (int(tagged[start]), int(tagged[end - 1]) + 1, kind)
+                for start, end, kind in spans(names[tag] for tag in tags[i][tagged])
             }
             for tags in (self.labels, self.predicted)
         )
-        return wanted, found
+        return true, predicted
 
 
-def answers(spec: TaskSpec, split: Split, outputs: Any, probabilities: Any) -> SplitOutputs:
+def split_outputs(spec: TaskSpec, split: Split, outputs: Any, probabilities: Any) -> SplitOutputs:
     """Return outputs beside labels.
 
     Args:
         spec: the task, with what the outputs mean.
-        split: texts and labels, positions in ``spec.class_names``.
-        outputs: float32 (rows, num_outputs); for tagging one array (words, num_outputs) a row, NaN
-            for a word that was cut off.
+        split: texts, and labels by their position in ``spec.class_names``.
+        outputs: float32 (examples, num_outputs); for token classification one array (words,
+            num_outputs) for each example, NaN for a word without a token.
         probabilities: likewise.
     """
     import numpy as np
 
-    if spec.task is not Task.token_classification:
-        labels = np.asarray(split.labels)
-        return SplitOutputs(spec, split.texts, split.pairs, labels, outputs, probabilities)
+    if spec.task.is_per_word:
+        return _padded(spec, split, outputs, probabilities)
+    labels = np.asarray(split.labels)
+    return SplitOutputs(spec, split.texts, split.pairs, labels, outputs, probabilities)
+
+
+def _padded(spec: TaskSpec, split: Split, outputs: Any, probabilities: Any) -> SplitOutputs:
+    """Return arrays of words as arrays (examples, words, ...)."""
+    import numpy as np
+
     longest = max(map(len, outputs), default=0)
     outside = outside_of(spec.class_names)
     labels = np.full((len(outputs), longest), -1, "int32")
-    unread = np.zeros(labels.shape, bool)
+    unseen = np.zeros(labels.shape, bool)
     padded = np.zeros((2, *labels.shape, spec.num_outputs), "float32")
     padded[0] = 1 / spec.num_outputs  # what has no label must not be NaN in the loss either
-    for row, (tags, *found) in enumerate(zip(split.labels, outputs, probabilities, strict=True)):
-        there = ~np.isnan(found[0]).all(axis=-1)
-        kept = there if outside is None else np.ones(len(tags), bool)
-        labels[row, : len(tags)][kept] = np.asarray(tags)[kept]
-        unread[row, : len(tags)] = ~there & (labels[row, : len(tags)] >= 0)
-        for kind, values in enumerate(found):
-            padded[kind, row, : len(tags)][there] = values[there]
+    for i, (tags, *arrays) in enumerate(zip(split.labels, outputs, probabilities, strict=True)):
+        has_token = ~np.isnan(arrays[0]).all(axis=-1)
+        kept = has_token if outside is None else np.ones(len(tags), bool)
+        labels[i, : len(tags)][kept] = np.asarray(tags)[kept]
+        unseen[i, : len(tags)] = ~has_token & (labels[i, : len(tags)] >= 0)
+        for array, values in zip(padded, arrays, strict=True):
+            array[i, : len(tags)][has_token] = values[has_token]
     if outside is not None:
-        predict_unseen(padded[0], unread, outside)
+        predict_unseen(padded[0], unseen, outside)
     return SplitOutputs(spec, split.texts, split.pairs, labels, padded[0], padded[1])

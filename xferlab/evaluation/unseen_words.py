@@ -1,4 +1,4 @@
-"""How much of a tagged split has no token: words beyond ``max_length``, or without any letter."""
+"""Words of a tagged split without a token: beyond ``max_length``, or without any character."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-@dataclass(frozen=True)
-class LostWords:
-    """Words with a tag that the network cannot see.
+@dataclass
+class UnseenWords:
+    """Words with a tag that the network cannot see, because they have no token.
 
     Attributes:
         words: words that have a tag.
-        unread: those of them without a token.
-        rows: rows that have such words.
-        entities: entities in the tags; 0 where tags are no entities.
-        unread_entities: those of them with a word that has no token.
+        unseen: those without a token.
+        examples: examples with such words.
+        entities: entities in the tags; 0 where tags do not mark entities.
+        unseen_entities: those with a word that has no token.
     """
 
-    words: int
-    unread: int
-    rows: int
-    entities: int
-    unread_entities: int
+    words: int = 0
+    unseen: int = 0
+    examples: int = 0
+    entities: int = 0
+    unseen_entities: int = 0
 
-    def line(self, spec: TaskSpec, name: str) -> str:
-        """Return the counts of a split in words, and what they do to its scores."""
-        rows = f"{self.rows:,} row{'s' * (self.rows != 1)}"
-        what = (
-            f"{name}: {self.unread:,} of {self.words:,} words"
-            f" ({self.unread / max(self.words, 1):.1%}) have no token, in {rows}: most often they"
-            f" are beyond data.max_length={spec.max_length}"
+    def describe(self, spec: TaskSpec, name: str) -> str:
+        """Return the counts of a split, and their effect on its scores, in one line."""
+        examples = "1 example" if self.examples == 1 else f"{self.examples:,} examples"
+        counts = (
+            f"{name}: {self.unseen:,} of {self.words:,} words"
+            f" ({self.unseen / max(self.words, 1):.1%}) have no token, in {examples}: most are"
+            f" beyond data.max_length={spec.max_length}"
         )
         if name == "train":
-            return f"{what}; they are not trained on"
+            return f"{counts}; training leaves them out"
         if NO_ENTITY not in spec.class_names:
-            return f"{what}; they are not scored"
+            return f"{counts}; scores leave them out"
         if not self.entities:
-            return f"{what}; they are answered with O"
-        fraction = self.unread_entities / self.entities
+            return f"{counts}; they are predicted as O"
+        fraction = self.unseen_entities / self.entities
         return (
-            f"{what}; {self.unread_entities:,} of {self.entities:,} entities ({fraction:.1%}) have"
-            " such a word and count as missed"
+            f"{counts}; {self.unseen_entities:,} of {self.entities:,} entities ({fraction:.1%})"
+            " have such a word and count as missed"
         )
 
     def record(self) -> dict[str, int]:
@@ -56,55 +56,52 @@ class LostWords:
         return dict(vars(self))
 
 
-def lost_words(
+def count_unseen_words(
     spec: TaskSpec,
     labels: Sequence[np.ndarray],
-    read: Iterable[np.ndarray],
+    has_token: Iterable[np.ndarray],
     with_entities: bool = True,
-) -> LostWords:
-    """Return what of a split has no token.
+) -> UnseenWords:
+    """Return how many words of a split have no token.
 
     Args:
         spec: the task.
-        labels: tags of each row's words, -1 for none.
-        read: which words of each row have a token, bool (words,) each.
+        labels: tags of each example's words, -1 for none.
+        has_token: which words of each example have a token, bool (words,) each.
         with_entities: count entities too, which takes longer.
     """
+    counts = UnseenWords()
     has_entities = with_entities and strange_tag(spec.class_names) is None
-    words = 0
-    unread = 0
-    rows = 0
-    entities = 0
-    unread_entities = 0
-    for tags, tokens in zip(labels, read, strict=True):
-        there = tags >= 0
-        seen = tokens[there]
+    for tags, seen in zip(labels, has_token, strict=True):
+        is_tagged = tags >= 0
+        seen = seen[is_tagged]
         missing = int((~seen).sum())
-        words += len(seen)
-        unread += missing
-        rows += missing > 0
+        counts.words += len(seen)
+        counts.unseen += missing
+        counts.examples += missing > 0
         if has_entities:
-            for start, end, _ in spans(spec.class_names[tag] for tag in tags[there]):
-                entities += 1
-                unread_entities += not seen[start:end].all()
-    return LostWords(words, unread, rows, entities, unread_entities)
+            for start, end, _ in spans(spec.class_names[tag] for tag in tags[is_tagged]):
+                counts.entities += 1
+                counts.unseen_entities += not seen[start:end].all()
+    return counts
 
 
-def lost_in(
+def unseen_in(
     spec: TaskSpec, split: Split, encoding: Encoding, with_entities: bool = True
-) -> LostWords | None:
-    """Return what of a split has no token; None where rows are no lists of words."""
+) -> UnseenWords | None:
+    """Return how many words of a split have no token; None where examples are not words."""
     if encoding.word_ids is None or not isinstance(split.labels, list):
         return None
     sizes = map(len, split.labels)
-    return lost_words(spec, split.labels, map(_read, encoding.word_ids, sizes), with_entities)
+    has_token = map(_words_with_token, encoding.word_ids, sizes)
+    return count_unseen_words(spec, split.labels, has_token, with_entities)
 
 
-def _read(word_ids: Sequence[int] | np.ndarray, words: int) -> np.ndarray:
-    """Return which of a row's words have a token, bool (words,)."""
+def _words_with_token(word_ids: Sequence[int] | np.ndarray, words: int) -> np.ndarray:
+    """Return which of an example's words have a token, bool (words,)."""
     import numpy as np
 
-    found = np.zeros(words, bool)
+    has_token = np.zeros(words, bool)
     ids = np.asarray(word_ids)
-    found[ids[ids >= 0]] = True
-    return found
+    has_token[ids[ids >= 0]] = True
+    return has_token

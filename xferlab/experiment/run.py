@@ -12,7 +12,7 @@ from xferlab.checks.experiment import inspect
 from xferlab.config.recipe import Recipe
 from xferlab.config.schema import TrainConfig, interval
 from xferlab.escaping import guard_logs
-from xferlab.evaluation.final_notes import final_remarks, lost_lines
+from xferlab.evaluation.final_notes import final_remarks, unseen_word_notes
 from xferlab.experiment.prepare import prepare
 from xferlab.io.atomic import delete_temporary, sha256_of, write_json
 from xferlab.runs.checkpoints import delete_checkpoints
@@ -152,7 +152,7 @@ def _attempt(
     notes = [
         *inspect(experiment, recipe, rates),
         *small_data_notes(experiment, recipe.train),
-        *lost_lines(experiment),
+        *unseen_word_notes(experiment),
     ]
     for line in [*summary_lines(experiment, rates), *(f"note       {note}" for note in notes)]:
         log.info("%s", line)

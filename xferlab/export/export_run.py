@@ -8,7 +8,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from xferlab.export.formats import FORMATS, refuse_missing
+from xferlab.export.formats import formats, refuse_missing_modules
 from xferlab.export.output_folder import RECORD, atomic_folder, refuse_taken, write_plain
 from xferlab.export.parity import Comparison, compare, made_up_texts, texts_of_file
 from xferlab.export.tokenizer import write_tokenizer
@@ -26,7 +26,7 @@ def export_run(
 
     Args:
         run: a finished run.
-        name: a key of :data:`~xferlab.export.formats.FORMATS`.
+        name: of a format.
         folder: where the export shall be; there is nothing yet, or an earlier export and ``force``.
         texts: a file with one text a line to compare on; None makes texts up from the vocabulary.
         force: replace an earlier export.
@@ -35,11 +35,10 @@ def export_run(
         ConfigError: the format cannot hold this run, a package is missing, or the folder is taken.
         RunError: the export's answers are not the run's; nothing is kept then.
     """
-    chosen = FORMATS[name]
-    refuse_missing(name)
+    chosen = formats()[name]
+    refuse_missing_modules(chosen)
     refuse_taken(folder, force=force)
-    if chosen.refuse:
-        chosen.refuse(run)
+    chosen.refuse(run)
     rows = None if texts is None else texts_of_file(texts, run.spec)
     source = f"made-up texts of {run.spec.max_length} tokens or less"
     if texts is not None:
@@ -71,14 +70,14 @@ def in_full_precision(run: Run) -> Run:
 
 def _record(run: Run, name: str, comparison: Comparison) -> dict[str, Any]:
     packages = ["xferlab", "tensorflow", "keras", "keras-hub", "transformers", "numpy"]
-    packages += FORMATS[name].modules
+    packages += formats()[name].modules
     spec = run.spec
     return {
         "version": VERSION,
         "format": name,
         "run_id": run.record.get("run_id"),
         "weights_sha256": run.content.digest,
-        "task": spec.task.value,
+        "task": spec.task.name,
         "class_names": list(spec.class_names),
         "max_length": spec.max_length,
         "pairs": spec.has_pairs,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from xferlab.contracts import OutputKind, Task, TaskSpec
+from xferlab.contracts import OutputKind, TaskSpec
 from xferlab.errors import printable
 from xferlab.escaping import markdown
 from xferlab.models.architectures import families
@@ -15,12 +15,6 @@ from xferlab.models.architectures import families
 if TYPE_CHECKING:
     from xferlab.inference.run import Run
 
-_TASKS = {
-    Task.single_label: "one label a text",
-    Task.multi_label: "any number of labels a text",
-    Task.regression: "a number a text",
-    Task.token_classification: "a tag a word",
-}
 _MOST_NAMES = 50
 _CLASSIFY = """from transformers import pipeline
 
@@ -37,10 +31,9 @@ print(tag("Words of a sentence".split(), is_split_into_words=True))
 def model_card(run: Run) -> str:
     """Return the README of a transformers folder, with the head that the Hub reads."""
     spec, source = run.spec, _base(run)
-    token_classification = spec.task is Task.token_classification
     head: dict[str, Any] = {
         "library_name": "transformers",
-        "pipeline_tag": "token-classification" if token_classification else "text-classification",
+        "pipeline_tag": spec.task.pipeline_tag,
         "tags": ["xferlab"],
     }
     if "/" in source:
@@ -49,8 +42,8 @@ def model_card(run: Run) -> str:
         head |= {"license": licence} if licence else {}
     rows = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()]
     text = '{"text": "a text", "text_pair": "its pair"}' if spec.has_pairs else '"a text"'
-    use = _TAG if token_classification else _CLASSIFY.replace("{text}", text)
-    return "\n".join(["---", *rows, "---", "", *_body(run, use, _notes(spec))])
+    use = _TAG if spec.task.is_per_word else _CLASSIFY.replace("{text}", text)
+    return "\n".join(["---", *rows, "---", "", *_body(run, use, [spec.task.card_note])])
 
 
 def write_graph_card(run: Run, folder: Path, use: str, outputs: str | None = None) -> None:
@@ -69,11 +62,11 @@ def write_graph_card(run: Run, folder: Path, use: str, outputs: str | None = Non
         outputs
         or f"outputs: `{'values' if spec.output_kind is OutputKind.values else 'probabilities'}`"
     )
-    notes = [outputs + (", a row a token" if spec.task is Task.token_classification else "") + "."]
+    notes = [outputs + (", a row a token" if spec.task.is_per_word else "") + "."]
     texts = '["a text"]'
     if spec.has_pairs:
         texts = '["a text"], ["its pair"]'
-    if spec.task is Task.token_classification:
+    if spec.task.is_per_word:
         texts = '["Words of a sentence".split()], is_split_into_words=True'
         notes.append("A word's tag is that of its first token: `found.word_ids(0)`.")
     lines = _body(run, use.replace("TEXTS", texts), notes)
@@ -82,7 +75,7 @@ def write_graph_card(run: Run, folder: Path, use: str, outputs: str | None = Non
 
 def _body(run: Run, use: str, notes: list[str]) -> list[str]:
     spec, record = run.spec, run.record
-    task = _TASKS[spec.task]
+    task = spec.task.title
     return [
         f"# {task[0].upper()}{task[1:]}, from {_code(_base(run))}",
         "",
@@ -99,19 +92,6 @@ def _body(run: Run, use: str, notes: list[str]) -> list[str]:
         *_scores(run),
         *_made(run),
     ]
-
-
-def _notes(spec: TaskSpec) -> list[str]:
-    if spec.task is Task.token_classification:
-        return [
-            "The tag of a word is that of its first token. Give words, as above: on a plain"
-            " string `pipeline` makes words of its own, and punctuation inside a word is one more."
-        ]
-    if spec.task is Task.multi_label:
-        return ["A label is the text's if its score (a probability of its own) is 0.5 or more."]
-    if spec.task is Task.regression:
-        return ["The score is the value itself, no probability."]
-    return ["The scores are probabilities (softmax)."]
 
 
 def _labels(spec: TaskSpec) -> list[str]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xferlab.contracts import Encoding, Split, Task, TaskSpec
+from xferlab.contracts import Encoding, OutputKind, Split, TaskSpec
 from xferlab.data.batching import batch_arrays, evaluation_batches
 from xferlab.data.tokenizer import HubTokenizer, load_tokenizer
 from xferlab.errors import ConfigError, RunError
-from xferlab.export.serving_function import Answer
+from xferlab.export.serving_function import Predictor
 from xferlab.inference.predictions import probabilities_of
 from xferlab.inference.run import Run
 
@@ -56,12 +56,12 @@ class Comparison:
         }
 
 
-def compare(run: Run, answer: Answer, folder: Path, rows: Split, source: str) -> Comparison:
+def compare(run: Run, answer: Predictor, folder: Path, rows: Split, source: str) -> Comparison:
     """Compare an export with its run, both from the same texts on, each with its own tokenizer.
 
     Args:
         run: the run, in its own precision.
-        answer: the exported network, as :data:`Answer` says.
+        answer: the exported network, as :data:`Predictor` says.
         folder: where the exported tokenizer is.
         rows: texts, without labels.
         source: where the texts came from, in words.
@@ -88,12 +88,10 @@ def compare(run: Run, answer: Answer, folder: Path, rows: Split, source: str) ->
         found = np.asarray(answer(inputs), dtype="float32")
         if found.shape != expected.shape:
             raise _differs(folder, f"its answer has the shape {found.shape}, not {expected.shape}")
-        real = (
-            inputs["padding_mask"] == 1 if spec.task is Task.token_classification else slice(None)
-        )
+        real = inputs["padding_mask"] == 1 if spec.task.is_per_word else slice(None)
         gap = np.abs(found[real] - expected[real])
         largest = max(largest, float(np.where(np.isnan(gap), np.inf, gap).max(initial=0)))
-        if spec.task is Task.regression:
+        if spec.output_kind is OutputKind.values:
             scale = max(scale, float(np.abs(expected).max(initial=0)))
     precision = str(run.config["train"].get("precision", "float32"))
     tolerance = TOLERANCE.get(precision, TOLERANCE_HALF) * scale
@@ -181,4 +179,4 @@ def made_up_texts(run: Run, count: int = MOST_TEXTS) -> Split:
 
 def _split(texts: list[str], pairs: Sequence[str] | None, spec: TaskSpec) -> Split:
     words = [text.split() or ["."] for text in texts]
-    return Split(words if spec.task is Task.token_classification else texts, None, pairs)
+    return Split(words if spec.task.is_per_word else texts, None, pairs)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from xferlab.contracts import OutputKind, Task, TaskSpec
+from xferlab.contracts import OutputKind, TaskSpec
 
 if TYPE_CHECKING:
     import numpy as np
 
-Answer: TypeAlias = "Callable[[Mapping[str, np.ndarray]], np.ndarray]"
-"""What an exported network says: our int32 arrays (batch, length) by our names to probabilities,
-or a regression's values, float32 (batch, outputs), for tagging (batch, length, outputs)."""
+Predictor: TypeAlias = "Callable[[Mapping[str, np.ndarray]], np.ndarray]"
+"""What an exported network computes: int32 inputs (batch, length), by name, to probabilities or
+a regression's values, float32 (batch, outputs), per token (batch, length, outputs)."""
 
 TOKENIZER_NAMES = {
     "token_ids": "input_ids",
@@ -54,8 +54,8 @@ def serving_function(network: Any, spec: TaskSpec, dtype: str) -> tuple[Any, dic
         outputs = tf.cast(network(ours, training=False), "float32")
         if spec.output_kind is not OutputKind.logits:
             return {result_name(spec): outputs}
-        several = spec.task is Task.multi_label
-        probabilities = tf.sigmoid(outputs) if several else tf.nn.softmax(outputs)
+        is_exclusive = spec.task.is_exclusive
+        probabilities = tf.nn.softmax(outputs) if is_exclusive else tf.sigmoid(outputs)
         return {"logits": outputs, "probabilities": probabilities}
 
     return serve, signature

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from xferlab.contracts import Task, TaskSpec, TextModel
+from xferlab.contracts import TaskSpec, TextModel
 from xferlab.data.word_rules import with_leading_blanks
 from xferlab.errors import ConfigError
 from xferlab.export.output_folder import write_plain
@@ -38,7 +38,7 @@ def write_tokenizer(model: TextModel, spec: TaskSpec, folder: Path) -> None:
         for name in ("token_ids", "segment_ids", "padding_mask")
         if name in inputs
     ]
-    if spec.task is Task.token_classification:
+    if spec.task.is_per_word:
         path = folder / "tokenizer.json"
         rules = path.read_text(encoding="utf-8")
         changed = json.loads(with_leading_blanks(rules))

@@ -1,4 +1,4 @@
-"""What metric plugins share: means that stream, decisions, and the tokens that count."""
+"""What metric plugins share: means, decisions, counts of each class."""
 
 from __future__ import annotations
 
@@ -7,76 +7,104 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from xferlab.contracts import LabelKind, OutputKind, Task, TaskSpec
-from xferlab.functional.resampling import Weighted, WeightedScore, one_hot, sum_score
+from xferlab.contracts import LabelKind, TaskSpec
+from xferlab.functional.resampling import Weighted, WeightedScore, one_hot, score_of_all, sum_score
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
 
 
-def mean_score(
-    score: Callable[[Any, Any], Any], name: str, ignore: int | None = None
-) -> keras.metrics.Metric:
-    """Return a Keras metric: the mean of ``score(labels, outputs)`` over all that it has seen.
+class MeanScore:
+    """The mean of a score of each example or token.
 
-    Outputs that are not a number make it NaN, so that a broken model has no score.
+    It is a function of a whole split, in NumPy; :meth:`as_keras` gives the same mean as a Keras
+    metric, which is also computed on the training batches. Outputs that are not a number make it
+    NaN, so that a broken model has no score.
 
     Args:
-        score: gives one value a row (or a token), from labels and float32 outputs.
+        score: of labels and float32 outputs, gives one value an example (or token). The third
+            argument has NumPy's functions: it is NumPy itself, or ``keras.ops`` in a graph.
         name: the metric's name.
-        ignore: rows or tokens with this label do not count.
+        ignore: examples or tokens with this label do not count.
     """
-    import keras
-    from keras import ops
 
-    def parts(labels: Any, outputs: Any) -> tuple[Any, Any]:
-        """Return values, and 1 where one counts, else 0; None where all do."""
-        labels, outputs = ops.convert_to_tensor(labels), ops.cast(outputs, "float32")
-        values = ops.cast(score(labels, outputs), "float32")
-        broken = ops.any(ops.isnan(outputs), axis=-1)
-        values = ops.where(broken, float("nan"), values)
-        if ignore is None:
-            return values, None
-        counts = ops.not_equal(labels, ignore)
-        return ops.where(counts, values, 0.0), ops.cast(counts, "float32")
+    rates_confidence = False
 
-    class MeanScore(keras.metrics.Mean):
-        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-            values, counts = parts(y_true, y_pred)
-            if counts is not None:
-                sample_weight = counts if sample_weight is None else sample_weight * counts
-            super().update_state(values, sample_weight=sample_weight)
+    def __init__(
+        self, score: Callable[[Any, Any, Any], Any], name: str, ignore: int | None = None
+    ) -> None:
+        self._score, self._name, self._ignore = score, name, ignore
 
-        def resampled(self, labels: Any, outputs: Any) -> Weighted:
-            return weighted_mean(*parts(labels, outputs))
+    def __call__(self, labels: Any, outputs: Any) -> float:
+        """Return the mean over all examples."""
+        return score_of_all(self, labels, outputs)
 
-    return MeanScore(name=name)
+    def resampled(self, labels: Any, outputs: Any) -> Weighted:
+        """Return the mean as a function of example weights."""
+        import numpy as np
+
+        labels, outputs = np.asarray(labels), np.asarray(outputs, "float32")
+        values = np.asarray(self._score(labels, outputs, np), "float64")
+        values = np.where(_is_nan(values, outputs, np), np.nan, values)
+        if self._ignore is None:
+            return weighted_mean(values)
+        counts = labels != self._ignore
+        return weighted_mean(np.where(counts, values, 0.0), counts)
+
+    def as_keras(self) -> keras.metrics.Metric:
+        """Return the mean as a Keras metric."""
+        import keras
+        from keras import ops
+
+        score, ignore = self._score, self._ignore
+
+        class Mean(keras.metrics.Mean):
+            def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+                labels, outputs = ops.convert_to_tensor(y_true), ops.cast(y_pred, "float32")
+                values = ops.cast(score(labels, outputs, ops), "float32")
+                values = ops.where(_is_nan(values, outputs, ops), float("nan"), values)
+                if ignore is not None:
+                    counts = ops.not_equal(labels, ignore)
+                    values = ops.where(counts, values, 0.0)
+                    weight = ops.cast(counts, "float32")
+                    sample_weight = weight if sample_weight is None else sample_weight * weight
+                super().update_state(values, sample_weight=sample_weight)
+
+        metric = Mean(name=self._name)
+        metric.rates_confidence = self.rates_confidence
+        return metric
+
+
+def _is_nan(values: Any, outputs: Any, xp: Any) -> Any:
+    """Return which values come from outputs that are not a number; a value may have several."""
+    is_nan = xp.isnan(outputs)
+    return is_nan if len(values.shape) == len(outputs.shape) else xp.any(is_nan, axis=-1)
 
 
 def weighted_mean(values: Any, counts: Any = None) -> Weighted:
-    """Return the mean of what is drawn as a function of row weights.
+    """Return a mean as a function of example weights.
 
     Args:
-        values: (rows, ...), summed within a row.
+        values: (examples, ...), summed within an example.
         counts: how much each counts, of the same shape; by default 1.
     """
     import numpy as np
 
     values = np.asarray(values, "float64")
     counts = np.ones_like(values) if counts is None else np.asarray(counts, "float64")
-    rows = len(values)
-    own = np.stack([(values * counts).reshape(rows, -1).sum(1), counts.reshape(rows, -1).sum(1)], 1)
+    parts = (values * counts, counts)
+    sums = np.stack([part.reshape(len(values), -1).sum(axis=1) for part in parts], axis=1)
 
     def means(weights: Any) -> Any:
-        above, below = (weights @ own).T
-        return np.divide(above, below, out=np.zeros(len(weights)), where=below > 0)
+        total, count = (weights @ sums).T
+        return np.divide(total, count, out=np.zeros(len(weights)), where=count > 0)
 
     return means
 
 
 class Average(Enum):
-    """How the scores of the classes become one."""
+    """How the scores of the classes are averaged."""
 
     macro = "macro"
     micro = "micro"
@@ -86,48 +114,17 @@ class Average(Enum):
 
 @dataclass(frozen=True)
 class Counts:
-    """What a confusion matrix says about each class, float64 (resamples, classes).
+    """Counts of each class, float64 (resamples, classes).
 
     Attributes:
-        hits: rows of the class that were predicted to be of it.
-        predicted: rows that were predicted to be of the class.
-        actual: rows of the class.
+        hits: examples of the class that are predicted as the class.
+        predicted: examples that are predicted as the class.
+        actual: examples of the class.
     """
 
     hits: np.ndarray
     predicted: np.ndarray
     actual: np.ndarray
-
-
-def split_score(score: Callable[[Any, Any], float], spec: TaskSpec) -> Callable[[Any, Any], float]:
-    """Return the function of a whole split's labels and outputs that gives ``score`` of them.
-
-    Tags are flattened to the labelled tokens. The score is NaN where there is none: no row, or an
-    output that is not a number.
-
-    Args:
-        score: of labels (rows, ...) and float64 outputs (rows, num_outputs).
-        spec: the task.
-    """
-    import numpy as np
-
-    def call(labels: Any, outputs: Any) -> float:
-        labels, outputs = np.asarray(labels), np.asarray(outputs, "float64")
-        if spec.label_kind is LabelKind.token_tags:
-            labelled = labels >= 0
-            labels, outputs = labels[labelled], outputs[labelled]
-        if not len(labels) or np.isnan(outputs).any():
-            return float("nan")
-        return float(score(labels, outputs))
-
-    return call
-
-
-def decisions(outputs: Any, spec: TaskSpec) -> Any:
-    """Return each row's likeliest class, or all more likely than not if a row may have many."""
-    if spec.task is Task.multi_label:
-        return outputs > (0.0 if spec.output_kind is OutputKind.logits else 0.5)
-    return outputs.argmax(axis=-1)
 
 
 def count_score(value: Callable[[Counts], Any], spec: TaskSpec) -> WeightedScore:
@@ -146,17 +143,15 @@ def count_score(value: Callable[[Counts], Any], spec: TaskSpec) -> WeightedScore
 
 
 def _counted(labels: Any, outputs: Any, spec: TaskSpec) -> Any:
-    """Return what each row adds to hits, predictions and rows of each class, (rows, 3 classes)."""
+    """Return what each example adds to :class:`Counts`, sparse (examples, 3 classes)."""
     from scipy.sparse import csr_array, hstack
 
-    found = decisions(outputs, spec)
-    if spec.task is Task.multi_label:
-        wanted, found = (csr_array(a.astype("float64")) for a in (labels, found))
-        hits = found * wanted
+    both = (labels, spec.task.decide(outputs, spec))
+    if spec.label_kind is LabelKind.multi_hot:
+        actual, predicted = (csr_array(a.astype("float64")) for a in both)
     else:
-        wanted, found = (one_hot(a.astype("int64"), spec.num_classes) for a in (labels, found))
-        hits = found * wanted
-    return csr_array(hstack([hits, found, wanted]))
+        actual, predicted = (one_hot(a.astype("int64"), spec.num_classes) for a in both)
+    return csr_array(hstack([predicted * actual, predicted, actual]))
 
 
 def ratio_score(
@@ -164,31 +159,33 @@ def ratio_score(
 ) -> WeightedScore:
     """Return the score of a split that is a ratio for each class: precision, recall or F1.
 
-    As in scikit-learn, a ratio with nothing below the line is 0, and a class that is neither
-    asked for nor predicted takes no part in the macro average (where a row has one label).
+    As in scikit-learn, a ratio with the denominator 0 is 0, and a class that neither occurs nor is
+    predicted is left out of the macro average (where an example has one label).
 
     Args:
-        ratio: gives what is above and below the line, (classes,) each.
+        ratio: gives numerator and denominator, (classes,) each.
         spec: the task.
-        average: ``macro`` gives each class the same say, ``weighted`` each row, ``micro`` divides
-            the sums, ``binary`` is the second of two classes alone.
+        average: ``macro`` weights classes equally, ``weighted`` by their examples, ``micro``
+            divides the sums, ``binary`` is the second of two classes alone.
     """
     import numpy as np
 
-    if average is Average.binary and (spec.num_classes != 2 or spec.task is Task.multi_label):
-        raise ValueError(f"average=binary needs two classes, one a row; {spec.num_classes} given")
+    if average is Average.binary and (spec.num_classes != 2 or not spec.task.is_exclusive):
+        raise ValueError(
+            f"average=binary needs two classes, one an example; {spec.num_classes} given"
+        )
 
     def score(counts: Counts) -> Any:
-        above, below = ratio(counts)
+        numerator, denominator = ratio(counts)
         if average is Average.micro:
-            return above.sum(1) / np.maximum(below.sum(1), 1.0)
-        each = above / np.maximum(below, 1.0)
+            return numerator.sum(1) / np.maximum(denominator.sum(1), 1.0)
+        each = numerator / np.maximum(denominator, 1.0)
         if average is Average.binary:
             return each[:, 1]
         weights = counts.actual
         if average is Average.macro:
             present = counts.predicted + counts.actual > 0
-            weights = np.where(present | (spec.task is Task.multi_label), 1.0, 0.0)
+            weights = np.where(present | (not spec.task.is_exclusive), 1.0, 0.0)
         return (each * weights).sum(1) / np.maximum(weights.sum(1), 1.0)
 
     return count_score(score, spec)

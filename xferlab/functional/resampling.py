@@ -1,4 +1,4 @@
-"""Scores of weighted rows: what lets a thousand resamples of a split cost little more than one."""
+"""Scores of weighted examples, so that a thousand resamples cost little more than one score."""
 
 from __future__ import annotations
 
@@ -11,37 +11,43 @@ if TYPE_CHECKING:
     import numpy as np
 
 Weighted = Callable[[Any], Any]
-"""Of row weights, float64 (resamples, rows), how often each row is drawn; scores (resamples,)."""
+"""Of float64 (resamples, examples), how often each example is sampled, the scores (resamples,)."""
+
+
+def score_of_all(metric: Any, labels: Any, outputs: Any) -> float:
+    """Return a metric's score with the weight 1 for every example."""
+    import numpy as np
+
+    return float(metric.resampled(labels, outputs)(np.ones((1, len(labels))))[0])
 
 
 class WeightedScore:
-    """A metric of a whole split that can also be asked for resamples of its rows.
+    """A metric of a whole split that can also score resamples of its examples.
 
-    Called with labels and outputs, as any function metric, it gives every row the weight 1. The
-    score is NaN where there is none: no row, or an output that is not a number.
+    Called with labels and outputs, as any function metric, it gives every example the weight 1. The
+    score is NaN without examples, and for outputs that are not a number.
 
     Args:
-        prepare: of labels (rows, ...) and float64 outputs (rows, ...), the score of weights.
+        prepare: of labels (examples, ...) and float64 outputs (examples, ...), the score of
+            weights.
         spec: the task.
 
     Attributes:
-        rates_sureness: whether it needs the network's own outputs, so that words which the network
-            never saw cannot be part of it.
+        rates_confidence: whether it scores the network's confidence, so that words without a token
+            are left out.
     """
 
-    rates_sureness = False
+    rates_confidence = False
 
     def __init__(self, prepare: Callable[[Any, Any], Weighted], spec: TaskSpec) -> None:
         self._prepare, self._spec = prepare, spec
 
     def __call__(self, labels: Any, outputs: Any) -> float:
-        """Return the score of all rows."""
-        import numpy as np
-
-        return float(self.resampled(labels, outputs)(np.ones((1, len(labels))))[0])
+        """Return the score of all examples."""
+        return score_of_all(self, labels, outputs)
 
     def resampled(self, labels: Any, outputs: Any) -> Weighted:
-        """Return the function of row weights that scores resamples of these rows."""
+        """Return the score as a function of example weights."""
         import numpy as np
 
         labels, outputs = np.asarray(labels), np.asarray(outputs, "float64")
@@ -56,19 +62,19 @@ class WeightedScore:
 def sum_score(
     parts: Callable[[Any, Any], Any], value: Callable[[Any], Any], spec: TaskSpec
 ) -> WeightedScore:
-    """Return the score that is a function of sums over rows, or over labelled tokens.
+    """Return the score that is a function of sums over examples, or over labelled tokens.
 
     Args:
         parts: of labels (units,) and float64 outputs (units, num_outputs), what each unit adds,
             an array or a sparse array (units, k).
         value: of sums (resamples, k), the scores (resamples,).
-        spec: the task; tags are flattened to the labelled tokens, a resample draws whole rows.
+        spec: the task; tags are flattened to the labelled tokens, a resample has whole examples.
     """
 
     def prepare(labels: Any, outputs: Any) -> Weighted:
         if spec.label_kind is LabelKind.token_tags:
             labelled = labels >= 0
-            own = rows_by_token(labelled) @ parts(labels[labelled], outputs[labelled])
+            own = sum_by_example(labelled) @ parts(labels[labelled], outputs[labelled])
         else:
             own = parts(labels, outputs)
         return lambda weights: value(weights @ own)
@@ -76,8 +82,8 @@ def sum_score(
     return WeightedScore(prepare, spec)
 
 
-def rows_by_token(labelled: np.ndarray) -> Any:
-    """Return the sparse array (rows, tokens) that sums the labelled tokens of each row."""
+def sum_by_example(labelled: np.ndarray) -> Any:
+    """Return the sparse array (examples, tokens) that sums the labelled tokens of each example."""
     import numpy as np
     from scipy.sparse import csr_array
 
@@ -97,14 +103,14 @@ def one_hot(classes: np.ndarray, width: int, values: Any = 1.0) -> Any:
 
 
 def weighted_areas(positive: np.ndarray, values: np.ndarray) -> Weighted:
-    """Return the area under the ROC curve as a function of row weights; NaN where there is none.
+    """Return the area under the ROC curve as a function of example weights; NaN for one class.
 
-    Mann & Whitney 1947: the share of pairs, one positive and one not, in the right order; a pair
+    Mann & Whitney 1947: the fraction of pairs, one positive and one not, in the right order; a pair
     of equal values counts half.
 
     Args:
-        positive: bool (rows,).
-        values: float (rows,), higher for what is more likely positive.
+        positive: bool (examples,).
+        values: float (examples,), higher for what is more likely positive.
     """
     import numpy as np
 
@@ -117,18 +123,18 @@ def weighted_areas(positive: np.ndarray, values: np.ndarray) -> Weighted:
     def areas(weights: Any) -> Any:
         below = np.zeros((len(weights), len(wrong) + 1))
         np.cumsum(weights[:, wrong], axis=1, out=below[:, 1:])
-        drawn = weights[:, right]
-        above = (drawn * (below[:, first] + below[:, last])).sum(axis=1) / 2
-        pairs = drawn.sum(axis=1) * below[:, -1]
-        return np.divide(above, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
+        positives = weights[:, right]
+        ordered = (positives * (below[:, first] + below[:, last])).sum(axis=1) / 2
+        pairs = positives.sum(axis=1) * below[:, -1]
+        return np.divide(ordered, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
 
     return areas
 
 
 def weighted_ranks(values: np.ndarray) -> Weighted:
-    """Return the ranks of rows as a function of their weights, (resamples, rows) each.
+    """Return the ranks of examples as a function of their weights, (resamples, examples).
 
-    A row of weight w stands for w equal ones; ties share their mean rank.
+    An example of weight w stands for w equal ones; ties have their mean rank.
     """
     import numpy as np
 
@@ -150,8 +156,8 @@ def weighted_correlation(weights: Any, labels: Any, values: Any) -> Any:
     0 if all values of one are the same, NaN if all its labels are.
 
     Args:
-        weights: float64 (resamples, rows).
-        labels: float64 (rows,) or (resamples, rows).
+        weights: float64 (resamples, examples).
+        labels: float64 (examples,) or (resamples, examples).
         values: likewise.
     """
     import numpy as np
@@ -166,12 +172,12 @@ def weighted_correlation(weights: Any, labels: Any, values: Any) -> Any:
 
 
 def _is_flat(weights: Any, values: Any) -> Any:
-    """Return whether all drawn values of a resample are the same, bool (resamples,)."""
+    """Return whether all values of a resample are the same, bool (resamples,)."""
     import numpy as np
 
-    drawn = weights > 0
-    top = np.where(drawn, values, -np.inf).max(axis=1)
-    return top == np.where(drawn, values, np.inf).min(axis=1)
+    is_sampled = weights > 0
+    top = np.where(is_sampled, values, -np.inf).max(axis=1)
+    return top == np.where(is_sampled, values, np.inf).min(axis=1)
 
 
 def _group_starts(ordered: np.ndarray) -> np.ndarray:

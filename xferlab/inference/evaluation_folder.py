@@ -30,8 +30,8 @@ def keep(evaluation: Evaluation, run_folder: Path, record: Mapping[str, Any]) ->
         The evaluation's folder.
     """
     folder, board = places_of(run_folder, evaluation.name)
-    pictures = evaluation.pictures(f"{run_folder.resolve().name}  {evaluation.name}")
-    files: dict[str, str | bytes] = {**evaluation.files(record), **pictures}
+    figures = evaluation.figures(f"{run_folder.resolve().name}  {evaluation.name}")
+    files: dict[str, str | bytes] = {**evaluation.files(record), **figures}
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=TMP_PREFIX, dir=folder.parent))
     try:
@@ -47,7 +47,7 @@ def keep(evaluation: Evaluation, run_folder: Path, record: Mapping[str, Any]) ->
             aside.rename(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    _log(evaluation, board, pictures)
+    _log(evaluation, board, figures)
     return folder
 
 
@@ -67,8 +67,8 @@ def _umask() -> int:
     return mask
 
 
-def _log(evaluation: Evaluation, folder: Path, pictures: Mapping[str, bytes]) -> None:
-    """Write scores, pictures, report and mistakes as a run of TensorBoard's."""
+def _log(evaluation: Evaluation, folder: Path, figures: Mapping[str, bytes]) -> None:
+    """Write scores, figures, report and errors as a TensorBoard run."""
     import tensorflow as tf
 
     shutil.rmtree(folder, ignore_errors=True)
@@ -79,11 +79,11 @@ def _log(evaluation: Evaluation, folder: Path, pictures: Mapping[str, bytes]) ->
             if score.low is not None and score.high is not None:
                 tf.summary.scalar(f"{name}/low", score.low)
                 tf.summary.scalar(f"{name}/high", score.high)
-        for name, png in pictures.items():
-            picture = tf.io.decode_png(png, channels=3)[tf.newaxis]
-            tf.summary.image(name.partition(".")[0], picture)
-        if not evaluation.is_regression:
+        for name, png in figures.items():
+            pixels = tf.io.decode_png(png, channels=3)[tf.newaxis]
+            tf.summary.image(name.partition(".")[0], pixels)
+        if evaluation.report is not None:
             report = evaluation.report.text()
             tf.summary.text("report", "\n".join(f"    {line}" for line in report.splitlines()))
-        tf.summary.text("mistakes", evaluation.mistakes.markdown())
+        tf.summary.text("errors", evaluation.errors.markdown())
     writer.close()

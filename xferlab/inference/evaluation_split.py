@@ -13,10 +13,10 @@ from typing import Any
 from xferlab.checks.data import check_data
 from xferlab.config.compose import compose_experiment
 from xferlab.config.overrides import as_word, key_of, parse_overrides
-from xferlab.contracts import Split, Task, TaskSpec, TextData
+from xferlab.contracts import Split, TaskSpec, TextData
 from xferlab.data.class_names import known_codes
 from xferlab.data.class_names_file import Names
-from xferlab.data.labels import Rows, label_array
+from xferlab.data.labels import Rows
 from xferlab.data.notes import Notes
 from xferlab.data.splits import SPLITS
 from xferlab.errors import ConfigError, did_you_mean
@@ -150,27 +150,20 @@ def rows_by_name(spec: TaskSpec, data: TextData, split: str) -> Split:
     """Return a split with every label at its name's position in the run's classes."""
     rows, names = data.splits[split], data.spec.class_names
     if data.spec.task is not spec.task or data.spec.has_pairs != spec.has_pairs:
-        kind = "pairs, " * data.spec.has_pairs + data.spec.task.value
+        kind = "pairs, " * data.spec.has_pairs + data.spec.task.name
         raise ConfigError(
             f"this data is of another kind ({kind}) than the run's"
-            f" ({'pairs, ' * spec.has_pairs}{spec.task.value})",
+            f" ({'pairs, ' * spec.has_pairs}{spec.task.name})",
             where="data",
             fix="choose columns of the run's kind, or data.task",
         )
     if names == spec.class_names:
         return rows
-    many = spec.task is not Task.single_label
-    if spec.task is Task.multi_label:
-        values: list[Any] = [[names[i] for i in row.nonzero()[0]] for row in rows.labels]
-    else:
-        values = [
-            [names[i] if i >= 0 else None for i in row] if many else names[row]
-            for row in rows.labels
-        ]
+    values = spec.task.label_names(rows.labels, names)
     are_numbers = names == tuple(map(str, range(len(names))))
     own = Names(() if are_numbers else tuple(names))
     codes = known_codes(split, Rows(rows.texts, values), values, spec.class_names, own, Notes())
-    return dataclasses.replace(rows, labels=label_array(codes, spec.task, spec.num_classes))
+    return dataclasses.replace(rows, labels=spec.task.label_array(codes, spec.num_classes))
 
 
 def _own_words(run: Run, overrides: Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from xferlab.contracts import Task, TaskSpec
+from xferlab.contracts import TaskSpec
 from xferlab.errors import printable
 
 SHOWN_ROWS, SHOWN_CLASSES, SHOWN_LETTERS = 20, 5, 60
@@ -19,11 +19,11 @@ def as_table(spec: TaskSpec, rows: Sequence[dict[str, Any]], more: int = 0) -> s
         rows: plain data, as ``Predictions.rows`` yields it.
         more: rows that are not shown.
     """
-    if spec.task is Task.token_classification:
-        names = ["word", "tag", "probability"]
-        text = "\n\n".join(lines_of(names, _words(row)) for row in rows)
-    else:
-        text = lines_of(*_cells(rows, spec.num_classes))
+    tables = [
+        lines_of(*_shown_table(header, cells, spec.num_classes))
+        for header, cells in spec.task.prediction_tables(rows)
+    ]
+    text = "\n\n".join(tables)
     return text + (f"\n... and {more} more rows" if more > 0 else "")
 
 
@@ -42,25 +42,19 @@ def lines_of(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _cells(rows: Sequence[dict[str, Any]], classes: int) -> tuple[list[str], list[list[str]]]:
-    """Return the header and the cells; of many classes only the best one's probability."""
-    many = classes > SHOWN_CLASSES
-    names = [
-        name for name in (rows[0] if rows else {"text": ""}) if not (many and name[:2] == "p_")
-    ]
-    cells = [[_cell(row[name]) for name in names] for row in rows]
-    if many:
-        names = [*names, "probability"]
-        cells = [
-            [*line, _cell(max(v for k, v in row.items() if k[:2] == "p_"))]
-            for line, row in zip(cells, rows, strict=True)
-        ]
-    return [name[2:] if name[:2] == "p_" else name for name in names], cells
-
-
-def _words(row: dict[str, Any]) -> list[list[str]]:
-    columns = (row["words"], row["tags"], row["probabilities"])
-    return [[_cell(cell) for cell in word] for word in zip(*columns, strict=True)]
+def _shown_table(
+    header: Sequence[str], rows: Sequence[Sequence[Any]], classes: int
+) -> tuple[list[str], list[list[str]]]:
+    """Return a table as text; of many classes only the highest probability."""
+    is_shown = [classes <= SHOWN_CLASSES or name[:2] != "p_" for name in header]
+    names = [name.removeprefix("p_") for name, shown in zip(header, is_shown, strict=True) if shown]
+    cells = [[_cell(v) for v, shown in zip(row, is_shown, strict=True) if shown] for row in rows]
+    if all(is_shown):
+        return names, cells
+    for shown_cells, row in zip(cells, rows, strict=True):
+        hidden = (v for v, shown in zip(row, is_shown, strict=True) if not shown)
+        shown_cells.append(_cell(max(hidden)))
+    return [*names, "probability"], cells
 
 
 def _cell(value: Any) -> str:

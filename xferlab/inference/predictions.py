@@ -5,16 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from xferlab.contracts import OutputKind, Task, TaskSpec
+from xferlab.contracts import OutputKind, TaskSpec
 from xferlab.inference.prediction_table import SHOWN_ROWS, as_table
-
-if TYPE_CHECKING:
-    import numpy as np
-
-THRESHOLD = 0.5
-"""A class of several is a row's if its probability is at least this."""
 
 
 def probabilities_of(spec: TaskSpec, outputs: Any) -> Any:
@@ -33,7 +27,7 @@ def probabilities_of(spec: TaskSpec, outputs: Any) -> Any:
         return outputs
     if isinstance(outputs, list):
         return [probabilities_of(spec, row) for row in outputs]
-    if spec.task is Task.multi_label:
+    if not spec.task.is_exclusive:
         return np.exp(-np.logaddexp(0, -outputs)).astype("float32")
     powers = np.exp(outputs - outputs.max(axis=-1, keepdims=True, initial=-np.inf))
     return (powers / powers.sum(axis=-1, keepdims=True)).astype("float32")
@@ -62,18 +56,7 @@ class Predictions(Sequence):
 
         A word that was cut off with the end of a long text has the tag None.
         """
-        import numpy as np
-
-        names, task = self.spec.class_names, self.spec.task
-        if task is Task.regression:
-            return [float(value) for value in self.probabilities[:, 0]]
-        if task is Task.single_label:
-            return [names[best] for best in np.argmax(self.probabilities, axis=-1)]
-        if task is Task.multi_label:
-            return [
-                [names[i] for i in np.flatnonzero(row >= THRESHOLD)] for row in self.probabilities
-            ]
-        return [[_tag(names, word) for word in row] for row in self.probabilities]
+        return self.spec.task.predicted_labels(self.probabilities, self.spec.class_names)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield plain data a row, as programs take it.
@@ -82,26 +65,10 @@ class Predictions(Sequence):
         ``p_CLASS`` for several labels; ``value`` for regression; ``words``, ``tags`` and the
         tags' ``probabilities`` for tagging.
         """
+        task = self.spec.task
         for i, label in enumerate(self.labels):
-            row: dict[str, Any] = {}
-            if self.spec.task is not Task.token_classification:
-                row["text"] = self.texts[i]
-            if self.pairs is not None:
-                row["pair"] = self.pairs[i]
-            yield row | self._answer(i, label)
-
-    def _answer(self, i: int, label: Any) -> dict[str, Any]:
-        task, given = self.spec.task, self.probabilities[i]
-        if task is Task.regression:
-            return {"value": label}
-        if task is Task.token_classification:
-            best = [
-                None if t is None else float(p.max()) for t, p in zip(label, given, strict=True)
-            ]
-            return {"words": list(self.texts[i]), "tags": label, "probabilities": best}
-        word = "labels" if task is Task.multi_label else "label"
-        by_class = zip(self.spec.class_names, given, strict=True)
-        return {word: label, **{f"p_{name}": float(value) for name, value in by_class}}
+            cells = task.prediction_cells(self.texts[i], label, self.probabilities[i], self.spec)
+            yield cells if self.pairs is None else _with_pair(cells, self.pairs[i])
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -121,5 +88,7 @@ class Predictions(Sequence):
     __str__ = __repr__
 
 
-def _tag(names: Sequence[str], word: np.ndarray) -> str | None:
-    return None if word[0] != word[0] else names[int(word.argmax())]
+def _with_pair(cells: dict[str, Any], pair: str) -> dict[str, Any]:
+    """Return the cells of a prediction with the second text after the first one."""
+    first, *rest = cells
+    return {first: cells[first], "pair": pair} | {name: cells[name] for name in rest}

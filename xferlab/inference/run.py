@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xferlab.config.recipe import Recipe, fitted_to, read_plain
-from xferlab.contracts import Encoding, Split, Task, TaskSpec, TextModel
+from xferlab.contracts import Encoding, Split, TaskSpec, TextModel
 from xferlab.data.batching import begins_word
 from xferlab.data.labels import Rows
 from xferlab.data.readers.examples import text_problem
@@ -19,9 +19,9 @@ from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
 from xferlab.evaluation.bootstrap import SAMPLES
 from xferlab.evaluation.errors_table import NUMBER
-from xferlab.evaluation.split_evaluation import Evaluation, evaluation_of
-from xferlab.evaluation.split_outputs import answers
-from xferlab.evaluation.unseen_words import lost_words
+from xferlab.evaluation.split_evaluation import Evaluation, evaluate_split
+from xferlab.evaluation.split_outputs import split_outputs
+from xferlab.evaluation.unseen_words import count_unseen_words
 from xferlab.inference.merge_lora import merge_lora
 from xferlab.inference.predictions import Predictions, probabilities_of
 from xferlab.inference.run_folder import RunFolder, read_folder
@@ -61,7 +61,7 @@ class Run:
 
     def __repr__(self) -> str:
         classes = f", {self.spec.num_classes} classes" if self.spec.class_names else ""
-        return f"<run {self.record.get('run_id')}: {self.spec.task.value}{classes}, {self.folder}>"
+        return f"<run {self.record.get('run_id')}: {self.spec.task.name}{classes}, {self.folder}>"
 
     @property
     def folder(self) -> Path:
@@ -152,17 +152,13 @@ class Run:
         import numpy as np
 
         rows = checked_rows(self.spec, texts, pairs)
-        token_classification = self.spec.task is Task.token_classification
+        is_per_word = self.spec.task.is_per_word
         if not len(rows):
-            return (
-                []
-                if token_classification
-                else np.zeros((0, self.spec.num_outputs), dtype="float32")
-            )
+            return [] if is_per_word else np.zeros((0, self.spec.num_outputs), dtype="float32")
         encoding = self.model.tokenizer.encode(rows.texts, rows.pairs, self.spec.max_length)
         words_of = encoding.word_ids or ()
         empty = np.zeros(len(rows), dtype="int8")
-        if not token_classification:
+        if not is_per_word:
             return self._forward(encoding, empty)[1]
         found = [np.full((len(t), self.spec.num_outputs), np.nan, "float32") for t in rows.texts]
         tokens = Encoding(encoding.token_ids, encoding.segment_ids)
@@ -202,7 +198,7 @@ class Run:
         return self.evaluation(rows, "texts")
 
     def evaluation(
-        self, rows: Split, name: str, samples: int = SAMPLES, mistakes: int = NUMBER
+        self, rows: Split, name: str, samples: int = SAMPLES, listed_errors: int = NUMBER
     ) -> Evaluation:
         """Return scores of rows that are labelled by positions in the run's class names.
 
@@ -210,18 +206,20 @@ class Run:
             rows: texts and labels.
             name: what they are called.
             samples: resamples for the intervals; 0 for none.
-            mistakes: how many of the surest mistakes to list.
+            listed_errors: how many of the most confident errors to list.
         """
         import numpy as np
 
         outputs = self.outputs(rows.texts, rows.pairs)
-        given = answers(self.spec, rows, outputs, probabilities_of(self.spec, outputs))
+        probabilities = probabilities_of(self.spec, outputs)
         loss = self.recipe.loss.build(self.spec)
         metrics = {name: m.build(self.spec) for name, m in self.recipe.metrics.items()}
-        lost = None
-        if self.spec.task is Task.token_classification:
-            lost = lost_words(self.spec, rows.labels, (~np.isnan(o).all(axis=-1) for o in outputs))
-        return evaluation_of(name, given, loss, metrics, samples, mistakes, lost=lost)
+        unseen = None
+        if self.spec.task.is_per_word:
+            has_token = (~np.isnan(words).all(axis=-1) for words in outputs)
+            unseen = count_unseen_words(self.spec, rows.labels, has_token)
+        aligned = split_outputs(self.spec, rows, outputs, probabilities)
+        return evaluate_split(name, aligned, loss, metrics, samples, listed_errors, unseen=unseen)
 
     @cached_property
     def _forward(self) -> Forward:
@@ -272,7 +270,7 @@ def checked_rows(spec: TaskSpec, texts: Sequence[Any], pairs: Sequence[str] | No
                 f"row {number} {problem}", where="texts", fix="mend it or leave it out"
             )
         rows.append(text)
-    if spec.task is Task.token_classification:
+    if spec.task.is_per_word:
         rows = [text.split() if isinstance(text, str) else list(text) for text in rows]
     return Split(rows, None, pairs)
 
@@ -280,7 +278,7 @@ def checked_rows(spec: TaskSpec, texts: Sequence[Any], pairs: Sequence[str] | No
 def row_problem(spec: TaskSpec, text: Any, pair: Any = None) -> str:
     """Return what keeps a row from being asked about; "" if nothing does."""
     parts = [text, pair] if spec.has_pairs else [text]
-    if spec.task is Task.token_classification and isinstance(text, list | tuple):
+    if spec.task.is_per_word and isinstance(text, list | tuple):
         parts = [*text, *parts[1:]]
     for part in parts:
         if not isinstance(part, str):

@@ -23,6 +23,7 @@ from xferlab.io.atomic import sha256_of
 from xferlab.io.records import damaged, read_record
 from xferlab.runs.lock import is_locked
 from xferlab.runs.metadata import FORMAT, METRICS, OLDEST_FORMAT, RUN, read_status
+from xferlab.tasks.base import task_named
 from xferlab.training.weights import read_weights_header
 
 LARGEST_RECORD = 50_000_000  # bytes of a record; one with 10,000 class names has a hundredth
@@ -42,7 +43,7 @@ RECORD = RUN | {
     "format": int,
     "task": _TASK
     | {
-        "task": _one_of(Task),
+        "task": str,
         "output_kind": _one_of(OutputKind),
         "rows": {"train": SIZE},
         "max_length": SIZE,
@@ -196,10 +197,17 @@ def _refuse_changed(path: Path, digest: Any) -> None:
         )
 
 
+def _task_of(folder: Path, name: str) -> Task:
+    try:
+        return task_named(name)
+    except ValueError as e:
+        raise damaged(folder / "run.json", f"run.json: {e}") from e
+
+
 def _spec(folder: Path, record: Mapping[str, Any]) -> TaskSpec:
     task = record["task"]
     spec = TaskSpec(
-        task=Task(task["task"]),
+        task=_task_of(folder, task["task"]),
         class_names=tuple(task["class_names"]),
         train_size=task["rows"]["train"],
         max_length=task["max_length"],
@@ -207,6 +215,6 @@ def _spec(folder: Path, record: Mapping[str, Any]) -> TaskSpec:
         class_counts=tuple(task["class_counts"]),
         output_kind=OutputKind(task["output_kind"]),
     )
-    if (spec.task is Task.regression) != (not spec.class_names):
+    if spec.task.has_classes != bool(spec.class_names):
         raise damaged(folder / "run.json", "run.json is damaged: its task does not fit its classes")
     return spec

@@ -113,7 +113,7 @@ def _base_node(run: Run) -> Mapping[str, Any]:
 def _refuse_other_classes(old: TaskSpec, new: TaskSpec) -> None:
     if (old.task, old.class_names) == (new.task, new.class_names):
         return
-    told = [f"{s.task.value} of {', '.join(s.class_names[:8]) or 'a number'}" for s in (old, new)]
+    told = [f"{s.task.name} of {', '.join(s.class_names[:8]) or 'a number'}" for s in (old, new)]
     raise ConfigError(
         f"the earlier run's head is for another task: {told[0]}, not {told[1]}",
         where="model.keep_head",

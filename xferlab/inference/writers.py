@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from xferlab.contracts import Task, TaskSpec
+from xferlab.contracts import TaskSpec
 from xferlab.errors import ConfigError
 from xferlab.escaping import csv_text, json_line
 from xferlab.inference.prediction_table import as_table
@@ -28,15 +28,9 @@ class Writer(Protocol):
 
 def columns_of(spec: TaskSpec) -> list[str]:
     """Return the names of the columns that are written, in order."""
-    if spec.task is Task.token_classification:
-        own = ["words", "tags", "probabilities"]
-    elif spec.task is Task.regression:
-        own = ["text", *["pair"] * spec.has_pairs, "value"]
-    else:
-        word = "labels" if spec.task is Task.multi_label else "label"
-        by_class = [f"p_{name}" for name in spec.class_names]
-        own = ["text", *["pair"] * spec.has_pairs, word, *by_class]
-    return ["row", *own, "error"]
+    first, *rest = spec.task.prediction_columns(spec)
+    pair = ["pair"] if spec.has_pairs else []
+    return ["row", first, *pair, *rest, "error"]
 
 
 def format_of(path: Path) -> str:
@@ -82,7 +76,7 @@ class CsvWriter:
     """
 
     def __init__(self, spec: TaskSpec, stream: IO[str]) -> None:
-        self._joint = "|" if spec.task is Task.multi_label else " "
+        self._separator = spec.task.list_separator
         self._stream = stream
         self._columns = columns_of(spec)
         self._stream.write(csv_text([self._columns]))
@@ -96,7 +90,7 @@ class CsvWriter:
     def _cell(self, value: Any) -> Any:
         if not isinstance(value, list):
             return value
-        return self._joint.join(
+        return self._separator.join(
             f"{one:.6g}" if isinstance(one, float) else "" if one is None else one for one in value
         )
 

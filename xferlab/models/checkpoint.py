@@ -109,7 +109,7 @@ def resolve(checkpoint: str, *, weights: bool = True) -> Checkpoint:
         revision=revision,
         sha256={path.name: digest_of([path]) for path in files if weights},
         model_type=config["model_type"],
-        parameters=sum(tensor.size for tensor in tensors.values() if tensor.is_real),
+        parameters=sum(tensor.size for tensor in tensors.values() if tensor.is_float),
         config=config,
         tensors=tensors,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xferlab.contracts import Task, TaskSpec
+from xferlab.contracts import TaskSpec
 from xferlab.errors import ConfigError
 from xferlab.models.architectures import read_architecture
 from xferlab.models.checkpoint import Checkpoint
@@ -26,7 +26,7 @@ def blocks_for(checkpoint: Checkpoint, spec: TaskSpec) -> tuple[str, ...]:
             fix="choose a checkpoint with two segments, or join the two texts into one column",
         )
     blocks = ["embeddings", *architecture.layer_blocks()]
-    if architecture.has_pooler and spec.task is not Task.token_classification:
+    if architecture.has_pooler and not spec.task.is_per_word:
         blocks.append("pooler")
     return (*blocks, "head")
 

@@ -45,11 +45,11 @@ def encoder_tensors(network: Any, architecture: Architecture) -> dict[str, np.nd
 
 
 def head_tensors(
-    network: Any, architecture: Architecture, per_token: bool
+    network: Any, architecture: Architecture, is_per_word: bool
 ) -> dict[str, np.ndarray]:
     """Return the tensors of a network's head (and pooler) by transformers' names, float32."""
     by_name = {layer.name: layer for layer in network.layers}
-    *dense, output = architecture.head_stems(per_token)
+    *dense, output = architecture.head_stems(is_per_word)
     tensors = _dense_tensors(by_name["head"], output)
     for stem in dense:
         ours = "pooler" if "pooler" in by_name else architecture.first_token_dense[0]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from xferlab.errors import ConfigError
-from xferlab.io.safetensors import Tensor, read_tensor
+from xferlab.io.safetensors import Tensor, read_weight
 from xferlab.models.architectures import Architecture
 
 ENDINGS = {
@@ -136,7 +136,7 @@ def _constant_segment(names: TensorNames, width: int) -> Any:
 
 def _read(tensor: Tensor, names: TensorNames) -> Any:
     try:
-        return read_tensor(tensor)
+        return read_weight(tensor)
     except ValueError as error:
         raise ConfigError(
             f"a tensor of {tensor.path.name} cannot be read: {error}",

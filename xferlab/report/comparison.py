@@ -1,4 +1,4 @@
-"""Every setting against the best one: which test could be made, and what it says."""
+"""Every setting compared with the best one: the test that the runs allow, and its result."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from xferlab.errors import XferlabError
+from xferlab.evaluation.bootstrap import MIN_SCORED, resample, score_of, weighted_score
+from xferlab.evaluation.split_outputs import SplitOutputs
+from xferlab.functional.resampling import Weighted
+from xferlab.registry import REGISTRY
 from xferlab.report.read_runs import JobResult
-from xferlab.report.row_scores import RowScore, row_score
 from xferlab.report.significance import (
+    EXAMPLES,
     LEVEL,
-    ROWS,
     SEEDS,
+    SEEDS_AND_EXAMPLES,
     Difference,
+    clipped,
     holm,
-    over_rows,
+    over_examples,
     welch,
-    within,
 )
-from xferlab.runs.predictions import read_predictions
+from xferlab.report.stored_outputs import build_metric, read_outputs
 from xferlab.sweep.job_state import FINISHED
-from xferlab.tasks.base import OutputKind, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,18 +33,12 @@ if TYPE_CHECKING:
     from xferlab.report.settings import Report, Setting
 
 RESAMPLES = 2000
-FEWEST_ROWS = 20
-MOST_SETTINGS = 100
-"""So many settings, the best first, are compared; and no more is corrected for."""
-MOST_DRAWS = 40_000_000
-SHARES = ("accuracy", "f1", "precision", "recall", "auc", "entity_f1", "subset_accuracy", "top_k")
-RANGES = {
-    **dict.fromkeys((*SHARES, "calibration_error"), (0.0, 1.0)),
-    **dict.fromkeys(("matthews", "pearson", "spearman"), (-1.0, 1.0)),
-}
-"""The ends of scores that have two; an interval of a difference does not go beyond them."""
-SEED = 20_240_229
-"""The resamplings are drawn with it, so that the same runs give the same report."""
+MIN_RESAMPLES = 200
+MIN_EXAMPLES = 20
+MAX_SETTINGS = 100
+"""So many settings, the best first, are compared; p values are corrected for that many at most."""
+MAX_SAMPLED = 40_000_000
+"""Examples of all resamples of a run; more examples get fewer resamples."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class Compared:
     p: float
 
     @property
-    def is_real(self) -> bool:
+    def is_significant(self) -> bool:
         """Whether chance is an unlikely reason."""
         return self.p < LEVEL
 
@@ -72,7 +70,7 @@ class Comparison:
         score: the score's name.
         best: the setting.
         others: each that has scores.
-        note: why less than seeds and rows could be taken into account, or nothing.
+        note: why the chance of seeds or of examples is left out; "" if both are included.
     """
 
     split: str
@@ -92,25 +90,45 @@ def compare(report: Report) -> Comparison | None:
     if report.best not in scored or len(scored) < 2:
         return None
     sign = -1 if report.mode == "max" else 1
-    ranked = sorted(scored, key=lambda s: sign * s.best[0] if s.best else 0.0)[:MOST_SETTINGS]
-    moved, note = _moved(ranked, split, score)
+    ranked = sorted(scored, key=lambda s: sign * s.best[0] if s.best else 0.0)[:MAX_SETTINGS]
+    resampled: Mapping[str, RunScores] = {}
+    note = ""
+    try:
+        resampled = _resampled_scores(ranked, split, score)
+    except ValueError as e:
+        note = f"the chance of the examples is left out: {e}"
     found = []
     for setting in ranked:
         if setting is not report.best:
-            difference = _difference(report.best, setting, split, score, moved)
+            difference = _difference(report.best, setting, split, score, resampled)
             if difference:
                 found.append((setting, difference))
     if not found:
-        return None if len(ranked) < 2 else Comparison(split, score, report.best, [], _TOO_FEW)
+        return Comparison(split, score, report.best, [], _TOO_FEW)
     corrected = holm([difference.p for _, difference in found])
     others = [Compared(s, d, p) for (s, d), p in zip(found, corrected, strict=True)]
     return Comparison(split, score, report.best, others, note)
 
 
 _TOO_FEW = (
-    "one run a setting and no outputs of the same rows: a difference cannot be told from chance;"
-    " add seeds"
+    "one run a setting and no outputs for the same examples: a difference cannot be told from"
+    " chance; add seeds"
 )
+
+
+@dataclass(frozen=True)
+class RunScores:
+    """A run's score, and its scores on resamples of the examples.
+
+    Attributes:
+        value: the score of all examples.
+        resampled: float64 (resamples,), on the same resamples for every run.
+        examples: how many examples there are.
+    """
+
+    value: float
+    resampled: np.ndarray
+    examples: int
 
 
 def _common_split(report: Report, score: str) -> str:
@@ -129,142 +147,122 @@ def _scores(setting: Setting, split: str, score: str) -> list[float]:
 
 
 def _difference(
-    best: Setting, other: Setting, split: str, score: str,
-    moved: Mapping[str, tuple[float, np.ndarray]],
-) -> Difference | None:  # fmt: skip
-    found = _tested(best, other, split, score, moved)
-    return within(found, *_range_of(best.jobs[0], score)) if found else None
+    best: Setting,
+    other: Setting,
+    split: str,
+    score: str,
+    resampled: Mapping[str, RunScores],
+) -> Difference | None:
+    """Return the difference of two settings, or None where no test is possible."""
+    import numpy as np
+
+    if resampled:
+        one, two = ([resampled[str(job.folder)] for job in _done(s)] for s in (best, other))
+        difference = over_examples(
+            [run.value for run in one],
+            [run.value for run in two],
+            np.stack([run.resampled for run in one]),
+            np.stack([run.resampled for run in two]),
+            one[0].examples,
+        )
+    else:
+        scores = [_scores(setting, split, score) for setting in (best, other)]
+        if min(map(len, scores)) < 2:
+            return None
+        difference = welch(*scores)
+    return clipped(difference, *_bounds_of(best.jobs[0], score))
 
 
-def _range_of(job: JobResult, score: str) -> tuple[float, float]:
-    """Return the least and the greatest value that a score can have, as far as that is known."""
+def _bounds_of(job: JobResult, score: str) -> tuple[float, float]:
+    """Return the least and the greatest value that a score can have, as its metric declares."""
     node = (job.config.get("metric") or {}).get(score)
     name = node.get("name") if isinstance(node, Mapping) else score
-    return RANGES.get(
-        str(name).removeprefix("micro_").removeprefix("macro_"), (-math.inf, math.inf)
-    )
-
-
-def _tested(
-    best: Setting, other: Setting, split: str, score: str,
-    moved: Mapping[str, tuple[float, np.ndarray]],
-) -> Difference | None:  # fmt: skip
-    names = [[str(job.folder) for job in _done(setting)] for setting in (best, other)]
-    if moved and all(name in moved for each in names for name in each):
-        one, two = ([moved[name] for name in each] for each in names)
-        rows = int(moved[ROWS][0])
-        return over_rows([s for s, _ in one], [s for s, _ in two], _stack(one), _stack(two), rows)
-    one_scores, two_scores = _scores(best, split, score), _scores(other, split, score)
-    if min(len(one_scores), len(two_scores)) < 2:
-        return None
-    return welch(one_scores, two_scores)
-
-
-def _stack(runs: Sequence[tuple[float, np.ndarray]]) -> np.ndarray:
-    import numpy as np
-
-    return np.stack([moved for _, moved in runs])
-
-
-def _moved(
-    settings: Sequence[Setting], split: str, score: str
-) -> tuple[dict[str, tuple[float, np.ndarray]], str]:
-    """Return each run's score and its scores on the same resampled rows, or why there are none.
-
-    The key :data:`ROWS` holds the number of rows.
-    """
-    jobs = [job for setting in settings for job in _done(setting)]
+    name = str(name).removeprefix("micro_").removeprefix("macro_")
     try:
-        kept = {str(job.folder): _row_score(job, split, score) for job in jobs}
-        rows = _same_rows(jobs, split, kept)
-    except ValueError as e:
-        return {}, f"the luck of the rows is left out: {e}"
-    import numpy as np
-
-    resamples = max(200, min(RESAMPLES, MOST_DRAWS // rows))
-    draw = np.random.default_rng(SEED)
-    moved = {name: np.empty(resamples) for name in kept}
-    step = max(1, 4_000_000 // rows)
-    for start in range(0, resamples, step):
-        stop = min(start + step, resamples)
-        drawn = draw.integers(0, rows, (stop - start, rows))
-        counts = np.stack([np.bincount(each, minlength=rows) for each in drawn]).astype("float64")
-        for name, (row, _) in kept.items():
-            moved[name][start:stop] = row.resampled(counts)
-    done = {name: (row.whole(), moved[name]) for name, (row, _) in kept.items()}
-    return done | {ROWS: (float(rows), np.empty(0))}, ""
+        metric = REGISTRY.get("metric", name).cls
+    except XferlabError:
+        return -math.inf, math.inf
+    return getattr(metric, "bounds", (-math.inf, math.inf))
 
 
-def _row_score(job: JobResult, split: str, score: str) -> tuple[RowScore, Any]:
-    """Return a run's score as sums over rows, and its labels.
+def _resampled_scores(settings: Sequence[Setting], split: str, score: str) -> dict[str, RunScores]:
+    """Return the scores of each finished run, by its folder, on the same resamples.
 
     Raises:
-        ValueError: it cannot be had, or is not the one that the run wrote down.
+        ValueError: a score cannot be computed again, or runs have other examples.
     """
-    name = job.folder.name
-    found = read_predictions(job.folder, split)
-    if found is None:
-        raise ValueError(f"{name} has not kept its outputs for the {split} rows")
-    chosen = job.config.get("metric") or {score: {"name": score}}  # none: the task's own
-    node = chosen.get(score)
-    if not isinstance(node, Mapping) or job.task is None:
-        raise ValueError(f"{score} cannot be had again from a run's outputs")
-    try:
-        task, output_kind = Task(job.task["task"]), OutputKind(job.task["output_kind"])
-        row = row_score(str(node.get("name")), node, found, task, output_kind)
-    except (ValueError, IndexError) as e:
-        raise ValueError(f"the outputs of {name} cannot be read: {e}") from e
-    if row is None:
-        raise ValueError(f"{score} cannot be had again from a run's outputs")
-    stored, again = getattr(job, split).get(score), row.whole()
-    if not isinstance(stored, int | float) or not math.isclose(again, stored, abs_tol=1e-4):
-        raise ValueError(f"the outputs of {name} give {score} {again:.4f}, it wrote {stored}")
-    return row, found.labels
+    import numpy as np
 
-
-def _same_rows(
-    jobs: Sequence[JobResult], split: str, kept: Mapping[str, tuple[RowScore, Any]]
-) -> int:
-    """Return how many rows all runs share, or raise ValueError if they are not the same."""
-    first, labels = kept[str(jobs[0].folder)]
+    values: dict[str, float] = {}
+    weighted: dict[str, Weighted] = {}
+    jobs = [job for setting in settings for job in _done(setting)]
+    first: np.ndarray | None = None
     for job in jobs:
-        own = kept[str(job.folder)][1]
-        same = own.shape == labels.shape and bool((own == labels).all())
-        if not same or job.digests.get(split) != jobs[0].digests.get(split):
-            raise ValueError(f"{job.folder.name} was scored on other {split} rows")
-    if len(first.parts) < FEWEST_ROWS:
-        raise ValueError(f"there are only {len(first.parts)} {split} rows")
-    return len(first.parts)
+        outputs = read_outputs(job, split)
+        first = outputs.labels if first is None else first
+        is_same = outputs.labels.shape == first.shape and bool((outputs.labels == first).all())
+        if not is_same or job.digests.get(split) != jobs[0].digests.get(split):
+            raise ValueError(f"{job.folder.name} was scored on other {split} examples")
+        metric = build_metric(job, score, outputs.spec)
+        name = str(job.folder)
+        values[name] = _checked_score(job, split, score, metric, outputs)
+        weighted[name] = weighted_score(metric, outputs.labels, outputs.outputs)
+    count = 0 if first is None else len(first)
+    if count < MIN_EXAMPLES:
+        raise ValueError(f"there are only {count} {split} examples")
+    samples = max(MIN_RESAMPLES, min(RESAMPLES, MAX_SAMPLED // count))
+    scores = resample(weighted, count, samples)
+    is_finite = np.isfinite(list(scores.values())).all(axis=0)
+    if is_finite.mean() <= MIN_SCORED:
+        raise ValueError(f"{score} is undefined for most resamples")
+    return {name: RunScores(values[name], scores[name][is_finite], count) for name in values}
 
 
-def in_words(compared: Compared, mode: str) -> str:
-    """Return what a comparison means."""
+def _checked_score(
+    job: JobResult, split: str, score: str, metric: Any, outputs: SplitOutputs
+) -> float:
+    """Return the score of a run's outputs; ValueError if it is not the one in ``metrics.json``."""
+    try:
+        value = score_of(metric, outputs.labels, outputs.outputs)
+    except Exception as e:  # a plugin of others may raise anything
+        raise ValueError(f"{score} cannot be computed: {type(e).__name__}: {e}") from e
+    stored = getattr(job, split).get(score)
+    if not isinstance(stored, int | float) or not math.isclose(value, stored, abs_tol=1e-4):
+        name = job.folder.name
+        raise ValueError(f"the outputs of {name} give {score} {value:.4f}, but it has {stored}")
+    return value
+
+
+def describe_result(compared: Compared, mode: str) -> str:
+    """Return the meaning of a comparison in one sentence."""
     difference = compared.difference
-    if difference.over == ROWS:
-        who, less = "these networks", "; what another seed would give is not known"
-    else:
-        who, less = "the settings", "" if compared.is_real else "; more seeds may tell"
-    if difference.over == SEEDS:
-        less = "; on other rows it may differ"
-    if compared.is_real:
-        worse = difference.mean > 0 if mode == "max" else difference.mean < 0
-        word = "worse" if worse else "better on this split"
-        return f"{word} than the best by more than chance explains{less}"
-    return f"{who} cannot be told apart on this evidence{less}"
+    restriction = ""
+    if difference.over == EXAMPLES:
+        restriction = "; another seed may give another result"
+    elif difference.over == SEEDS:
+        restriction = "; on other examples it may differ"
+    elif not compared.is_significant:
+        restriction = "; more seeds may show one"
+    if compared.is_significant:
+        is_worse = difference.mean > 0 if mode == "max" else difference.mean < 0
+        word = "worse" if is_worse else "better on this split"
+        return f"{word} than the best by more than chance explains{restriction}"
+    subject = "these networks" if difference.over == EXAMPLES else "the settings"
+    return f"{subject} do not differ significantly{restriction}"
 
 
-def test_words(comparison: Comparison) -> str:
+def describe_test(comparison: Comparison) -> str:
     """Return how the comparison was made, in one or two sentences."""
-    over = {each.difference.over for each in comparison.others}
-    runs = "every run's outputs for the same rows"
-    ways = {
-        "seeds and rows": f"Paired bootstrap over {{rows}} {comparison.split} rows, joined with the"
-        " spread over seeds, against Student's t",
-        ROWS: f"Paired bootstrap over {{rows}} {comparison.split} rows ({runs})",
-        SEEDS: "Welch's t test over the seeds' scores",
+    kinds = {each.difference.over for each in comparison.others}
+    counts = (each.difference.examples for each in comparison.others)
+    count = next((each for each in counts if each), 0)
+    bootstrap = f"Paired bootstrap over {count:,} {comparison.split} examples"
+    methods = {
+        SEEDS_AND_EXAMPLES: f"{bootstrap}, combined with the spread over seeds, and Student's t",
+        EXAMPLES: f"{bootstrap} (every run's outputs for the same examples)",
+        SEEDS: "Welch's t test of the seeds' scores",
     }
-    rows = next((e.difference.rows for e in comparison.others if e.difference.rows), None)
-    told = "; ".join(ways[each].format(rows=f"{rows:,}" if rows else "") for each in sorted(over))
-    many = len(comparison.others)
-    holm_words = f"; p corrected for {many} comparisons (Holm 1979)" if many > 1 else ""
-    return f"{told}{holm_words}." if told else ""
+    parts = ["; ".join(methods[kind] for kind in sorted(kinds))]
+    if len(comparison.others) > 1:
+        parts.append(f"p corrected for {len(comparison.others)} comparisons (Holm 1979)")
+    return f"{'; '.join(parts)}." if kinds else ""

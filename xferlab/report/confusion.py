@@ -1,29 +1,30 @@
-"""Which class was taken for which, from what a run left: its kept outputs, or an evaluation."""
+"""The confusion matrix of a setting, from its runs' stored outputs or from an evaluation."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
+from xferlab.evaluation.confusion import Confusion
 from xferlab.io.records import read_text
 from xferlab.report.read_runs import JobResult
-from xferlab.runs.predictions import read_predictions
+from xferlab.report.stored_outputs import read_outputs
 
 MOST_CLASSES = 30
-"""Classes of a table; of more only those with the most mistakes are shown."""
-HEADER = ["true", "predicted", "count"]
+"""Classes of a table; of more only those with the most errors are shown."""
 
 
 @dataclass(frozen=True)
-class Confusion:
-    """How often each class was predicted for each.
+class ConfusionTable:
+    """A confusion matrix as a report shows it.
 
     Attributes:
         names: the classes that are shown.
-        counts: rows of counts, right class by predicted class.
+        counts: int64 (true class, predicted class).
         source: what was counted.
         left_out: classes that are not shown.
     """
@@ -34,64 +35,52 @@ class Confusion:
     left_out: int = 0
 
 
-def confusion_of(jobs: Sequence[JobResult]) -> Confusion | None:
-    """Return the confusion of the jobs together, seeds of one setting, where they tell it."""
+def confusion_of(jobs: Sequence[JobResult]) -> ConfusionTable | None:
+    """Return the confusion of all jobs together, seeds of one setting, where there is one."""
     for split in ("test", "validation"):
-        pairs: Counter[tuple[str, str]] = Counter()
-        names: list[str] = []
-        for job in jobs:
-            found = _of_outputs(job, split)
-            if found is None:
-                pairs.clear()
-                break
-            names, counted = found
-            pairs += counted
-        if pairs:
+        matrices = [matrix for job in jobs if (matrix := _of_outputs(job, split))]
+        if matrices and len(matrices) == len(jobs):
             runs = f", {len(jobs)} runs together" if len(jobs) > 1 else ""
-            return _table(names, pairs, f"{split} rows{runs}")
-    return next((read for job in jobs if (read := _of_evaluation(job))), None)
+            counts = reduce(operator.add, (matrix.counts for matrix in matrices))
+            source = f"{split} {matrices[0].unit}{runs}"
+            return _table(Confusion(matrices[0].names, counts, matrices[0].unit), source)
+    return next((table for job in jobs if (table := _of_evaluation(job))), None)
 
 
-def _of_outputs(job: JobResult, split: str) -> tuple[list[str], Counter[tuple[str, str]]] | None:
-    if job.task is None or job.task["task"] not in ("single_label", "token_classification"):
-        return None
-    names = list(job.task["class_names"])
+def _of_outputs(job: JobResult, split: str) -> Confusion | None:
     try:
-        found = read_predictions(job.folder, split)
-    except (ValueError, OSError):
+        outputs = read_outputs(job, split)
+        confusion = outputs.spec.task.confusion(outputs)
+    except (ValueError, IndexError, OSError):
         return None
-    if found is None or found.labels.ndim != 1 or found.outputs.shape[1] != len(names):
-        return None
-    right, taken = found.labels.astype(int), found.outputs.argmax(axis=1)
-    if right.min() < 0 or right.max() >= len(names):
-        return None
-    cells = Counter(zip(right.tolist(), taken.tolist(), strict=True))
-    return names, Counter({(names[i], names[j]): count for (i, j), count in cells.items()})
+    return confusion if isinstance(confusion, Confusion) else None
 
 
-def _of_evaluation(job: JobResult) -> Confusion | None:
+def _of_evaluation(job: JobResult) -> ConfusionTable | None:
     """Return the newest ``evaluations/*/confusion.csv`` of a run."""
     for path in sorted(job.folder.glob("evaluations/*/confusion.csv"), reverse=True):
         if any(each.is_symlink() for each in (path.parent, path.parent.parent)):
             continue
         try:
             rows = list(csv.DictReader(io.StringIO(read_text(path), newline="")))
-            pairs = Counter({(row["true"], row["predicted"]): int(row["count"]) for row in rows})
+            cells = {(row["true"], row["predicted"]): int(row["count"]) for row in rows}
         except (OSError, ValueError, KeyError, TypeError, csv.Error):
             continue
-        if pairs:
-            names = list(dict.fromkeys(name for pair in sorted(pairs) for name in pair))
-            return _table(names, pairs, f"evaluation {path.parent.name} of {job.folder.name}")
+        if cells:
+            import numpy as np
+
+            names = tuple(dict.fromkeys(name for pair in sorted(cells) for name in pair))
+            counts = np.array([[cells.get((a, b), 0) for b in names] for a in names])
+            source = f"evaluation {path.parent.name} of {job.folder.name}"
+            return _table(Confusion(names, counts, ""), source)
     return None
 
 
-def _table(names: Sequence[str], pairs: Counter[tuple[str, str]], source: str) -> Confusion:
-    wrong: Counter[str] = Counter()
-    for (right, taken), count in pairs.items():
-        if right != taken:
-            wrong[right] += count
-            wrong[taken] += count
-    shown = set(sorted(names, key=lambda name: -wrong[name])[:MOST_CLASSES])
-    kept = [name for name in names if name in shown]
-    counts = [[pairs[right, taken] for taken in kept] for right in kept]
-    return Confusion(kept, counts, source, len(names) - len(kept))
+def _table(confusion: Confusion, source: str) -> ConfusionTable:
+    """Return the classes with the most errors, in label order."""
+    import numpy as np
+
+    shown = np.sort(np.argsort(-confusion.errors, kind="stable")[:MOST_CLASSES])
+    names = [confusion.names[i] for i in shown]
+    counts = confusion.counts[np.ix_(shown, shown)].tolist()
+    return ConfusionTable(names, counts, source, len(confusion.names) - len(shown))

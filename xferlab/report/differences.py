@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from xferlab.errors import printable
-from xferlab.report.comparison import Compared, Comparison, in_words, test_words
+from xferlab.report.comparison import Compared, Comparison, describe_result, describe_test
 from xferlab.report.tables import format_difference, format_p_value, format_setting
 
 MAX_LINES = 10
@@ -16,7 +16,7 @@ def difference_lines(comparison: Comparison | None, mode: str) -> list[str]:
     """Return the lines for a terminal: the test, then one for each other setting."""
     if comparison is None:
         return []
-    lines = [f"test       {line}" for line in (test_words(comparison), comparison.note) if line]
+    lines = [f"test       {line}" for line in (describe_test(comparison), comparison.note) if line]
     for each in comparison.others[:MAX_LINES]:
         row = difference_row(each, mode)
         lines.append(
@@ -32,11 +32,11 @@ def difference_row(each: Compared, mode: str) -> dict[str, str]:
     return {
         "setting": format_setting(each.setting.values),
         "runs": f"{found.runs[0]} and {found.runs[1]}",
-        "rows": f"{found.rows:,}" if found.rows else "",
+        "examples": f"{found.examples:,}" if found.examples else "",
         "difference": format_difference(found.mean),
         "95 % interval": f"{format_difference(found.low)} to {format_difference(found.high)}",
         "p": format_p_value(each.p),
-        "what it means": in_words(each, mode),
+        "what it means": describe_result(each, mode),
     }
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from xferlab.escaping import shorten
 from xferlab.report.charts import charts_of
-from xferlab.report.comparison import Comparison, test_words
-from xferlab.report.confusion import Confusion, confusion_of
+from xferlab.report.comparison import Comparison, describe_test
+from xferlab.report.confusion import ConfusionTable, confusion_of
 from xferlab.report.cost import describe_cost
 from xferlab.report.failures import Failure, failures_of
 from xferlab.report.html_tables import HtmlTable, jobs_table, settings_table
@@ -57,7 +57,7 @@ class Section:
     has_seeds: bool
     notes: Sequence[str]
     charts: Sequence[dict[str, Any]]
-    confusion: Confusion | None
+    confusion: ConfusionTable | None
     failures: Sequence[tuple[str, Failure]]
     more_failures: int
     jobs: HtmlTable
@@ -143,10 +143,10 @@ def _cards(report: Report, comparison: Comparison | None) -> list[Card]:
         name = format_setting(report.best.values) or report.best.jobs[0].folder.name
         cards.append(Card("best setting", name, detail))
     if comparison and comparison.others:
-        real = sum(each.is_real for each in comparison.others)
+        real = sum(each.is_significant for each in comparison.others)
         value = f"{real} of {len(comparison.others)}"
         detail = f"at p < 0.05 by {comparison.split} {comparison.score}"
-        cards.append(Card("settings told apart from the best", value, detail))
+        cards.append(Card("settings that differ from the best", value, detail))
     statuses = format_status_counts(report).partition(": ")[2]
     cards.append(Card("jobs", statuses, f"{len(report.jobs)} in all"))
     time, _, steps = describe_cost(report.jobs).partition(" of training, ")
@@ -158,10 +158,10 @@ def _comparison_notes(comparison: Comparison | None) -> list[str]:
     """Return sentences, without their full stop, on how the settings were compared."""
     if comparison is None:
         return []
-    notes = [test_words(comparison), comparison.note[:1].upper() + comparison.note[1:]]
+    notes = [describe_test(comparison), comparison.note[:1].upper() + comparison.note[1:]]
     if comparison.others:
         score = f"{comparison.split} {comparison.score}"
-        notes.insert(0, f"The difference is the best's {score} less this one's")
+        notes.insert(0, f"The difference is the best's {score} minus this one's")
         if comparison.split == "validation":
             notes.append("The best was chosen by these very scores, so p is a little too small")
     return [note.rstrip(".") for note in notes if note]
@@ -177,7 +177,7 @@ def _rendered_charts(report: Report) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _confusion(report: Report) -> Confusion | None:
+def _confusion(report: Report) -> ConfusionTable | None:
     """Return the confusion of the best setting's finished runs, where they have left it."""
     jobs = report.best.jobs if report.best else []
     finished = [job for job in jobs if job.state.status == FINISHED]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from xferlab.report.comparison import Compared, Comparison, in_words
+from xferlab.report.comparison import Compared, Comparison, describe_result
 from xferlab.report.cost import examples_per_second, steps_of
 from xferlab.report.read_runs import JobResult
 from xferlab.report.settings import Report, Setting, is_number
@@ -146,8 +146,8 @@ def _difference_cells(
         return [EMPTY_NUMBER, EMPTY, EMPTY_NUMBER, Cell(meaning, meaning, "wide")]
     found = compared.difference
     ends = f"{format_difference(found.low)} to {format_difference(found.high)}"
-    bar = render_interval(found.mean, found.low, found.high, reach, compared.is_real)
-    meaning = in_words(compared, report.mode)
+    bar = render_interval(found.mean, found.low, found.high, reach, compared.is_significant)
+    meaning = describe_result(compared, report.mode)
     return [
         number_cell(found.mean, format_difference(found.mean)),
         Cell(ends, repr(found.mean), drawing=Markup(bar)),

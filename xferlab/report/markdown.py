@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from xferlab.escaping import markdown, markdown_table
-from xferlab.report.comparison import Comparison, test_words
+from xferlab.report.comparison import Comparison, describe_test
 from xferlab.report.cost import describe_cost
 from xferlab.report.differences import difference_row
 from xferlab.report.failures import Failure, failures_of
@@ -55,7 +55,7 @@ def _section(report: Report, comparison: Comparison | None) -> list[str]:
 
 
 def _differences(comparison: Comparison, mode: str) -> list[str]:
-    blocks = [markdown(line) for line in (test_words(comparison), comparison.note) if line]
+    blocks = [markdown(line) for line in (describe_test(comparison), comparison.note) if line]
     if comparison.others:
         blocks.append(_table([difference_row(each, mode) for each in comparison.others]))
     return blocks

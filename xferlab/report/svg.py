@@ -350,7 +350,9 @@ def _draw_parallel_line(line: Line, x_axis: Axis, y_axis: Axis) -> str:
     )
 
 
-def render_interval(mean: float, low: float, high: float, reach: float, is_real: bool) -> str:
+def render_interval(
+    mean: float, low: float, high: float, reach: float, is_significant: bool
+) -> str:
     """Return a bar from ``low`` to ``high`` with a dot at ``mean``, and a line at 0.
 
     Args:
@@ -358,11 +360,11 @@ def render_interval(mean: float, low: float, high: float, reach: float, is_real:
         low: the bar's left end.
         high: the bar's right end.
         reach: the drawing's ends are this far from 0.
-        is_real: whether it is drawn as a difference that is not chance.
+        is_significant: whether it is drawn as a significant difference.
     """
     axis = Axis(-reach, reach, 4, 196)
     zero, start, end, dot = (axis.position(v) for v in (0, low, high, mean))
-    css = "interval real" if is_real else "interval"
+    css = "interval real" if is_significant else "interval"
     return (
         f'<svg class="{css}" viewBox="0 0 200 20" aria-hidden="true">'
         f'<path class="grid" d="M4 10H196"/><path class="zero" d="M{zero} 1V19"/>'

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xferlab.io.atomic import atomic_replace
-from xferlab.io.safetensors import Tensor, read_header
+from xferlab.io.safetensors import Tensor, read_header, read_tensor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,14 +103,9 @@ def read_predictions(folder: Path, split: str) -> Predictions | None:
 
 
 def _array(tensor: Tensor) -> np.ndarray:
-    import numpy as np
-
     if tensor.dtype not in _KINDS:
         raise ValueError(f"its numbers are {tensor.dtype}")
-    with tensor.path.open("rb") as stream:
-        stream.seek(tensor.start)
-        flat = np.fromfile(stream, dtype=_KINDS[tensor.dtype], count=tensor.size)
-    return flat.reshape(tensor.shape)
+    return read_tensor(tensor)
 
 
 def _refuse_misfit(found: Predictions) -> None:

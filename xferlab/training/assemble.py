@@ -221,10 +221,11 @@ def _refuse_idle_names(plugin: Any, network: Any) -> None:
 
 
 def _metrics(recipe: Recipe, spec: TaskSpec) -> dict[str, Any]:
-    return {
-        name: _built(f"metric.{name}", metric.build, spec)
-        for name, metric in recipe.metrics.items()
-    }
+    metrics = {}
+    for name, plugin in recipe.metrics.items():
+        metric = _built(f"metric.{name}", plugin.build, spec)
+        metrics[name] = metric.as_keras() if hasattr(metric, "as_keras") else metric
+    return metrics
 
 
 def _built(key: str, build: Any, *arguments: Any) -> Any:

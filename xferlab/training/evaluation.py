@@ -146,7 +146,7 @@ def scores(
     """
     values = {"loss": float(loss(*seen_only(labels, outputs)))}
     for name, metric in metrics.items():
-        pair = taken_by(metric, labels, outputs)
+        pair = inputs_of_metric(metric, labels, outputs)
         if hasattr(metric, "update_state"):
             metric.reset_state()
             metric.update_state(*pair)
@@ -156,11 +156,11 @@ def scores(
     return values
 
 
-def taken_by(metric: Any, labels: Any, outputs: Any) -> tuple[Any, Any]:
-    """Return what a metric scores: all words, or those read if it is about how sure a model is.
+def inputs_of_metric(metric: Any, labels: Any, outputs: Any) -> tuple[Any, Any]:
+    """Return what a metric scores: all words, or those with a token if it rates confidence.
 
-    Such a metric says so with ``rates_sureness = True``.
+    Such a metric declares ``rates_confidence = True``.
     """
-    if getattr(metric, "rates_sureness", False):
+    if getattr(metric, "rates_confidence", False):
         return seen_only(labels, outputs)
     return labels, outputs

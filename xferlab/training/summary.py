@@ -88,7 +88,7 @@ def summary_lines(experiment: Experiment, rates: np.ndarray) -> list[str]:
     classes = f", classes {named}" if spec.class_names else ""
     more = f" and {spec.num_classes - 8} more" if spec.num_classes > 8 else ""
     lines = [
-        f"task       {spec.task.value}{classes}{more}",
+        f"task       {spec.task.name}{classes}{more}",
         "rows       " + ", ".join(f"{name} {len(split)}" for name, split in splits.items()),
         f"tokens     {_token_line(experiment)}",
         f"weights    {experiment.model.origin.get('line', 'freshly initialised')}",
@@ -119,7 +119,7 @@ def task_record(experiment: Experiment) -> dict[str, Any]:
     """Return what the data says about the task, for the run's record."""
     spec = experiment.spec
     return {
-        "task": spec.task.value,
+        "task": spec.task.name,
         "class_names": list(spec.class_names),
         "class_counts": list(spec.class_counts),
         "rows": {name: len(split) for name, split in experiment.data.splits.items()},

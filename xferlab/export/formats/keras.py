@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xferlab.contracts import TaskSpec
+from xferlab.export.formats.base import Format, register
 from xferlab.export.model_card import write_graph_card
-from xferlab.export.serving_function import Answer
+from xferlab.export.serving_function import Predictor
 from xferlab.inference.predictions import probabilities_of
 
 if TYPE_CHECKING:
@@ -30,24 +31,30 @@ outputs = network({ours[name]: array.astype("int32") for name, array in found.it
 """
 
 
-def write(run: Run, folder: Path) -> None:
-    """Write the network; no Lambda, no code, no optimizer is in it."""
-    run.model.network.save(folder / FILE)
-    write_graph_card(
-        run, folder, _USE, "outputs: raw, logits of each class or a regression's value"
-    )
+@register
+class KerasFile(Format):
+    """A .keras file, for Keras 3."""
 
+    name = "keras"
+    summary = "a .keras file, for Keras 3"
 
-def read(folder: Path, spec: TaskSpec) -> Answer:
-    """Return what the file computes."""
-    import keras
+    def write(self, run: Run, folder: Path) -> None:
+        """Write the network; no Lambda, no code, no optimizer is in it."""
+        run.model.network.save(folder / FILE)
+        write_graph_card(
+            run, folder, _USE, "outputs: raw, logits of each class or a regression's value"
+        )
 
-    network = keras.saving.load_model(folder / FILE, compile=False, safe_mode=True)
+    def read(self, folder: Path, spec: TaskSpec) -> Predictor:
+        """Return what the file computes."""
+        import keras
 
-    def answer(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        import numpy as np
+        network = keras.saving.load_model(folder / FILE, compile=False, safe_mode=True)
 
-        outputs = np.asarray(network(dict(inputs), training=False), dtype="float32")
-        return probabilities_of(spec, outputs)
+        def predict(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+            import numpy as np
 
-    return answer
+            outputs = np.asarray(network(dict(inputs), training=False), dtype="float32")
+            return probabilities_of(spec, outputs)
+
+        return predict

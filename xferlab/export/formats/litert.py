@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xferlab.contracts import TaskSpec
+from xferlab.export.formats.base import Format, register
 from xferlab.export.formats.saved_model import write_graph
 from xferlab.export.model_card import write_graph_card
-from xferlab.export.serving_function import Answer, result_name, tokenizer_arrays
+from xferlab.export.serving_function import Predictor, result_name, tokenizer_arrays
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,27 +30,33 @@ outputs = serve(**{name: array.astype("int32") for name, array in found.items()}
 """
 
 
-def write(run: Run, folder: Path) -> None:
-    """Write one file of LiteRT's own operators, in float32; batch and sequence are free axes."""
-    import tensorflow as tf
+@register
+class LiteRT(Format):
+    """One .tflite file, for LiteRT (TensorFlow Lite)."""
 
-    with tempfile.TemporaryDirectory() as graph:
-        write_graph(run, Path(graph), "int32")
-        converter = tf.lite.TFLiteConverter.from_saved_model(graph)
-        (folder / FILE).write_bytes(converter.convert())
-    write_graph_card(run, folder, _USE)
+    name = "litert"
+    summary = "one .tflite file, for LiteRT (TensorFlow Lite)"
 
+    def write(self, run: Run, folder: Path) -> None:
+        """Write one file of LiteRT's own operators, in float32; batch and length are free."""
+        import tensorflow as tf
 
-def read(folder: Path, spec: TaskSpec) -> Answer:
-    """Return what the file computes in TensorFlow's own interpreter."""
-    import tensorflow as tf
+        with tempfile.TemporaryDirectory() as graph:
+            write_graph(run, Path(graph), "int32")
+            converter = tf.lite.TFLiteConverter.from_saved_model(graph)
+            (folder / FILE).write_bytes(converter.convert())
+        write_graph_card(run, folder, _USE)
 
-    with warnings.catch_warnings():  # that it will be removed in TF 2.20; 2.21 has it
-        warnings.simplefilter("ignore", UserWarning)
-        interpreter = tf.lite.Interpreter(str(folder / FILE))
-    serve = interpreter.get_signature_runner("serving_default")
+    def read(self, folder: Path, spec: TaskSpec) -> Predictor:
+        """Return what the file computes in TensorFlow's own interpreter."""
+        import tensorflow as tf
 
-    def answer(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        return serve(**tokenizer_arrays(inputs, "int32"))[result_name(spec)].copy()
+        with warnings.catch_warnings():  # that it will be removed in TF 2.20; 2.21 has it
+            warnings.simplefilter("ignore", UserWarning)
+            interpreter = tf.lite.Interpreter(str(folder / FILE))
+        serve = interpreter.get_signature_runner("serving_default")
 
-    return answer
+        def predict(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+            return serve(**tokenizer_arrays(inputs, "int32"))[result_name(spec)].copy()
+
+        return predict

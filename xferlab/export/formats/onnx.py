@@ -7,8 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import TaskSpec
+from xferlab.export.formats.base import Format, register
 from xferlab.export.model_card import write_graph_card
-from xferlab.export.serving_function import Answer, result_name, serving_function, tokenizer_arrays
+from xferlab.export.serving_function import (
+    Predictor,
+    result_name,
+    serving_function,
+    tokenizer_arrays,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,28 +35,49 @@ outputs = dict(zip(names, session.run(names, dict(found))))
 """
 
 
-def write(run: Run, folder: Path) -> None:
-    """Write one file with the weights in it; batch and sequence are free axes."""
-    import onnx
-    import tensorflow as tf
-    import tf2onnx
+@register
+class Onnx(Format):
+    """One .onnx file, for onnxruntime."""
 
-    serve, signature = serving_function(run.model.network, run.spec, "int64")
-    model, _ = tf2onnx.convert.from_function(
-        tf.function(serve, input_signature=[signature]),
-        input_signature=[signature],
-        opset=OPSET,
-        custom_op_handlers={"Erfc": (_erfc, [])},
-    )
-    for value in (*model.graph.input, *model.graph.output):
-        for axis, name in zip(
-            value.type.tensor_type.shape.dim, ("batch", "sequence"), strict=False
-        ):
-            if axis.dim_param:
-                axis.dim_param = name
-    onnx.checker.check_model(model)
-    onnx.save(model, str(folder / FILE))
-    write_graph_card(run, folder, _USE)
+    name = "onnx"
+    summary = "one .onnx file, for onnxruntime"
+    modules = ("tf2onnx", "onnx", "onnxruntime")
+
+    def write(self, run: Run, folder: Path) -> None:
+        """Write one file with the weights in it; batch and sequence are free axes."""
+        import onnx
+        import tensorflow as tf
+        import tf2onnx
+
+        serve, signature = serving_function(run.model.network, run.spec, "int64")
+        model, _ = tf2onnx.convert.from_function(
+            tf.function(serve, input_signature=[signature]),
+            input_signature=[signature],
+            opset=OPSET,
+            custom_op_handlers={"Erfc": (_erfc, [])},
+        )
+        for value in (*model.graph.input, *model.graph.output):
+            for axis, name in zip(
+                value.type.tensor_type.shape.dim, ("batch", "sequence"), strict=False
+            ):
+                if axis.dim_param:
+                    axis.dim_param = name
+        onnx.checker.check_model(model)
+        onnx.save(model, str(folder / FILE))
+        write_graph_card(run, folder, _USE)
+
+    def read(self, folder: Path, spec: TaskSpec) -> Predictor:
+        """Return what the file computes in onnxruntime, on the processor."""
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(
+            str(folder / FILE), providers=["CPUExecutionProvider"]
+        )
+
+        def predict(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+            return session.run([result_name(spec)], tokenizer_arrays(inputs, "int64"))[0]
+
+        return predict
 
 
 def _erfc(graph: Any, node: Any, _name: str, _arguments: Any) -> None:
@@ -62,15 +89,3 @@ def _erfc(graph: Any, node: Any, _name: str, _arguments: Any) -> None:
     output = node.output[0]
     difference = graph.insert_new_node_on_output("Sub", output, name=f"{node.name}_complement")
     graph.replace_inputs(difference, [one.output[0], output])
-
-
-def read(folder: Path, spec: TaskSpec) -> Answer:
-    """Return what the file computes in onnxruntime, on the processor."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(folder / FILE), providers=["CPUExecutionProvider"])
-
-    def answer(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        return session.run([result_name(spec)], tokenizer_arrays(inputs, "int64"))[0]
-
-    return answer

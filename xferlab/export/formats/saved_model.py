@@ -7,8 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xferlab.contracts import TaskSpec
+from xferlab.export.formats.base import Format, register
 from xferlab.export.model_card import write_graph_card
-from xferlab.export.serving_function import Answer, result_name, serving_function, tokenizer_arrays
+from xferlab.export.serving_function import (
+    Predictor,
+    result_name,
+    serving_function,
+    tokenizer_arrays,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,10 +31,32 @@ outputs = serve(**{name: tf.constant(array, "int64") for name, array in found.it
 """
 
 
-def write(run: Run, folder: Path) -> None:
-    """Write a SavedModel with one signature, ``serving_default``."""
-    write_graph(run, folder, "int64")
-    write_graph_card(run, folder, _USE)
+@register
+class SavedModel(Format):
+    """TensorFlow's SavedModel, for TensorFlow Serving."""
+
+    name = "saved_model"
+    summary = "TensorFlow's SavedModel, for TensorFlow Serving"
+
+    def write(self, run: Run, folder: Path) -> None:
+        """Write a SavedModel with one signature, ``serving_default``."""
+        write_graph(run, folder, "int64")
+        write_graph_card(run, folder, _USE)
+
+    def read(self, folder: Path, spec: TaskSpec) -> Predictor:
+        """Return what the signature computes."""
+        import tensorflow as tf
+
+        loaded = tf.saved_model.load(str(folder))
+        serve = loaded.signatures["serving_default"]
+
+        def predict(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+            arrays = tokenizer_arrays(inputs, "int64")
+            outputs = serve(**{name: tf.constant(array) for name, array in arrays.items()})
+            return outputs[result_name(spec)].numpy()
+
+        predict.keeps = loaded  # type: ignore[attr-defined]  # its variables live as long as it does
+        return predict
 
 
 def write_graph(run: Run, folder: Path, dtype: str) -> None:
@@ -40,19 +68,3 @@ def write_graph(run: Run, folder: Path, dtype: str) -> None:
     archive.track(run.model.network)
     archive.add_endpoint("serving_default", serve, input_signature=[signature])
     archive.write_out(str(folder), verbose=False)
-
-
-def read(folder: Path, spec: TaskSpec) -> Answer:
-    """Return what the signature computes."""
-    import tensorflow as tf
-
-    loaded = tf.saved_model.load(str(folder))
-    serve = loaded.signatures["serving_default"]
-
-    def answer(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        arrays = tokenizer_arrays(inputs, "int64")
-        outputs = serve(**{name: tf.constant(array) for name, array in arrays.items()})
-        return outputs[result_name(spec)].numpy()
-
-    answer.keeps = loaded  # type: ignore[attr-defined]  # its variables live as long as it does
-    return answer

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xferlab.contracts import Task, TaskSpec
+from xferlab.contracts import TaskSpec
 from xferlab.errors import ConfigError
+from xferlab.export.formats.base import Format, formats, register
 from xferlab.export.model_card import model_card
 from xferlab.export.output_folder import write_plain
-from xferlab.export.serving_function import Answer
+from xferlab.export.serving_function import Predictor
 from xferlab.inference.predictions import probabilities_of
-from xferlab.io.safetensors import read_tensor
+from xferlab.io.safetensors import read_weight
 from xferlab.models.architectures import Architecture, read_architecture
 from xferlab.models.checkpoint import resolve
 from xferlab.models.saved_encoder import SHAPE
@@ -23,56 +24,89 @@ if TYPE_CHECKING:
 
     from xferlab.inference.run import Run
 
-_PROBLEMS = {
-    Task.single_label: "single_label_classification",
-    Task.multi_label: "multi_label_classification",
-    Task.regression: "regression",
-}
 
+@register
+class Transformers(Format):
+    """A folder that transformers loads in PyTorch: AutoModelFor..., pipeline."""
 
-def refuse(run: Run) -> None:
-    """Raise ConfigError, before TensorFlow is imported, if no class of transformers can do it."""
-    kept = run.folder / "model"
-    known = (kept / SHAPE).is_file() and resolve(str(kept), weights=False)
-    if not known:
-        raise ConfigError(
-            f"transformers has no class for model={run.config['model'].get('name')}",
-            where=f"{run.folder}: model",
-            fix="--to keras|saved_model|onnx|litert, or train model=encoder with pooling=first",
-        )
-    pooling = getattr(run.plugin("model"), "pooling", None)
-    if (
-        run.spec.task is not Task.token_classification
-        and getattr(pooling, "name", "first") != "first"
-    ):
-        raise _no_class_pools(run)
+    name = "transformers"
+    summary = "a folder that transformers loads in PyTorch: AutoModelFor..., pipeline"
+
+    def refuse(self, run: Run) -> None:
+        """Raise ConfigError, before TensorFlow is imported, if no class of transformers fits."""
+        saved = run.folder / "model"
+        if not (saved / SHAPE).is_file():
+            raise ConfigError(
+                f"transformers has no class for model={run.config['model'].get('name')}",
+                where=f"{run.folder}: model",
+                fix=f"--to {_others()}, or train model=encoder with pooling=first",
+            )
+        resolve(str(saved), weights=False)
+        pooling = getattr(run.plugin("model"), "pooling", None)
+        is_first = getattr(pooling, "name", "first") == "first"
+        if not run.spec.task.is_per_word and not is_first:
+            raise _no_class_pools(run)
+
+    def write(self, run: Run, folder: Path) -> None:
+        """Write ``config.json``, ``model.safetensors`` and ``README.md``."""
+        from safetensors.numpy import save_file
+
+        network, spec = run.model.network, run.spec
+        architecture = architecture_of(run)
+        names = {layer.name for layer in network.layers}
+        if "head_mean" in names:
+            raise _no_class_pools(run)
+        tensors = encoder_tensors(network, architecture)
+        tensors |= head_tensors(network, architecture, spec.task.is_per_word)
+        save_file(tensors, str(folder / "model.safetensors"), metadata={"format": "pt"})
+        dropout = float(network.get_layer("head_dropout").rate) if "head_dropout" in names else 0.0
+        table = config_json(architecture, spec, run.model.tokenizer.pad_id, dropout)
+        write_plain(folder, "config.json", table)
+        (folder / "README.md").write_text(model_card(run), encoding="utf-8")
+
+    def read(self, folder: Path, spec: TaskSpec) -> Predictor:
+        """Return what the files in ``folder`` compute, read back by this project's own loader.
+
+        The encoder is built by the written ``config.json`` from the written tensors; the head is
+        computed here from its tensors.
+        """
+        from xferlab.models.encoder import load_encoder
+
+        checkpoint = resolve(str(folder))
+        encoder = load_encoder(checkpoint)
+        *dense, output = encoder.architecture.head_stems(spec.task.is_per_word)
+
+        def linear(stem: str, x: Any) -> Any:
+            weight = read_weight(checkpoint.tensors[f"{stem}.weight"])
+            return x @ weight.T + read_weight(checkpoint.tensors[f"{stem}.bias"])
+
+        def predict(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+            import keras
+            import numpy as np
+
+            found = encoder.backbone(dict(inputs), training=False)
+            x = np.asarray(found["sequence_output"])
+            if dense and encoder.pooled_output is not None:
+                x = np.asarray(found["pooled_output"])
+            elif dense:
+                activation = keras.activations.get(encoder.architecture.first_token_dense[1])
+                x = np.asarray(activation(linear(dense[0], x[:, 0])))
+            return probabilities_of(spec, linear(output, x))
+
+        return predict
 
 
 def _no_class_pools(run: Run) -> ConfigError:
     return ConfigError(
         "no class of transformers has a head on the mean of all tokens (pooling=mean)",
         where=f"{run.folder}: model.pooling",
-        fix="--to keras|saved_model|onnx|litert, or train with model.pooling=first",
+        fix=f"--to {_others()}, or train with model.pooling=first",
     )
 
 
-def write(run: Run, folder: Path) -> None:
-    """Write ``config.json``, ``model.safetensors`` and ``README.md``."""
-    from safetensors.numpy import save_file
-
-    network, spec = run.model.network, run.spec
-    architecture = architecture_of(run)
-    names = {layer.name for layer in network.layers}
-    if "head_mean" in names:
-        raise _no_class_pools(run)
-    token_classification = spec.task is Task.token_classification
-    tensors = encoder_tensors(network, architecture)
-    tensors |= head_tensors(network, architecture, token_classification)
-    save_file(tensors, str(folder / "model.safetensors"), metadata={"format": "pt"})
-    dropout = float(network.get_layer("head_dropout").rate) if "head_dropout" in names else 0.0
-    table = config_json(architecture, spec, run.model.tokenizer.pad_id, dropout)
-    write_plain(folder, "config.json", table)
-    (folder / "README.md").write_text(model_card(run), encoding="utf-8")
+def _others() -> str:
+    """Return the formats that hold any network."""
+    return "|".join(name for name in formats() if name != Transformers.name)
 
 
 def architecture_of(run: Run) -> Architecture:
@@ -92,48 +126,15 @@ def config_json(
         pad_id: token id of padding.
         dropout: rate before the head's output.
     """
-    token_classification = spec.task is Task.token_classification
     names = spec.class_names or ("value",)
     table = {
-        "architectures": [architecture.class_name(token_classification)],
+        "architectures": [architecture.class_name(spec.task.head_class)],
         **architecture.to_config(pad_id),
         "id2label": {str(i): name for i, name in enumerate(names)},
         "label2id": {name: i for i, name in enumerate(names)},
         "dtype": "float32",
     }
     table[architecture.head_dropout_key] = dropout
-    if not token_classification:
-        table["problem_type"] = _PROBLEMS[spec.task]
+    if spec.task.problem_type:
+        table["problem_type"] = spec.task.problem_type
     return table
-
-
-def read(folder: Path, spec: TaskSpec) -> Answer:
-    """Return what the files in ``folder`` compute, read back by this project's own loader.
-
-    The encoder is built anew by the written ``config.json`` from the written tensors; the head is
-    computed here from its tensors.
-    """
-    from xferlab.models.encoder import load_encoder
-
-    checkpoint = resolve(str(folder))
-    encoder = load_encoder(checkpoint)
-    *dense, output = encoder.architecture.head_stems(spec.task is Task.token_classification)
-
-    def linear(stem: str, x: Any) -> Any:
-        weight = read_tensor(checkpoint.tensors[f"{stem}.weight"])
-        return x @ weight.T + read_tensor(checkpoint.tensors[f"{stem}.bias"])
-
-    def answer(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        import keras
-        import numpy as np
-
-        found = encoder.backbone(dict(inputs), training=False)
-        x = np.asarray(found["sequence_output"])
-        if dense and encoder.pooled_output is not None:
-            x = np.asarray(found["pooled_output"])
-        elif dense:
-            activation = keras.activations.get(encoder.architecture.first_token_dense[1])
-            x = np.asarray(activation(linear(dense[0], x[:, 0])))
-        return probabilities_of(spec, linear(output, x))
-
-    return answer

@@ -329,15 +329,14 @@ class Architecture:
     # The head of transformers' classes
 
     @classmethod
-    def class_name(cls, per_token: bool) -> str:
+    def class_name(cls, head_class: str) -> str:
         """Return transformers' class: ``BertForSequenceClassification`` and its like."""
-        kind = "Token" if per_token else "Sequence"
-        return f"{cls.class_prefix}For{kind}Classification"
+        return f"{cls.class_prefix}For{head_class}"
 
     @classmethod
-    def head_stems(cls, per_token: bool) -> tuple[str, ...]:
+    def head_stems(cls, is_per_word: bool) -> tuple[str, ...]:
         """Return the stems of the head's tensors, first to last: one, or two dense layers."""
-        if per_token:
+        if is_per_word:
             return ("classifier",)
         return (cls.weight_prefix + cls.pooler_tensor, "classifier")
 

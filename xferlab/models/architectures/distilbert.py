@@ -52,6 +52,6 @@ class DistilBert(Architecture):
     licences = {"distilbert": "apache-2.0"}
 
     @classmethod
-    def head_stems(cls, per_token: bool) -> tuple[str, ...]:
+    def head_stems(cls, is_per_word: bool) -> tuple[str, ...]:
         """Return the stems of the head's tensors, first to last."""
-        return ("classifier",) if per_token else ("pre_classifier", "classifier")
+        return ("classifier",) if is_per_word else ("pre_classifier", "classifier")

@@ -42,9 +42,9 @@ class Roberta(Architecture):
         }
 
     @classmethod
-    def head_stems(cls, per_token: bool) -> tuple[str, ...]:
+    def head_stems(cls, is_per_word: bool) -> tuple[str, ...]:
         """Return the stems of the head's tensors, first to last."""
-        if per_token:
+        if is_per_word:
             return ("classifier",)
         return ("classifier.dense", "classifier.out_proj")
 

@@ -1,0 +1,99 @@
+"""What tasks with exactly one class for each example, or each word, have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from xferlab.tasks.base import OutputKind, Task, TaskSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from xferlab.evaluation.calibration import Calibration
+    from xferlab.evaluation.confusion import Confusion
+    from xferlab.evaluation.split_outputs import SplitOutputs
+
+MIN_REPEATS = 2
+"""Predictions from which on they can be called always the same."""
+MAX_PROBE_CLASSES = 256
+"""Classes of a probe batch."""
+
+
+class ExclusiveClasses(Task):
+    """A task in which exactly one class is right."""
+
+    def class_counts(self, labels: Any, num_classes: int) -> tuple[int, ...]:
+        """Return how often each class is a label; -1 is none."""
+        import numpy as np
+
+        indices = np.concatenate(labels) if isinstance(labels, list) else np.asarray(labels)
+        counts = np.bincount(indices[indices >= 0], minlength=num_classes)
+        return tuple(counts.tolist())
+
+    def loss(self, spec: TaskSpec, label_smoothing: float = 0.0, class_weight: Any = None) -> Any:
+        """Return cross-entropy."""
+        from xferlab.functional.losses import cross_entropy
+
+        return cross_entropy(spec, label_smoothing, class_weight)
+
+    def decide(self, outputs: Any, spec: TaskSpec) -> Any:
+        """Return the most probable class."""
+        return outputs.argmax(axis=-1)
+
+    def calibration(self, outputs: SplitOutputs) -> Calibration:
+        """Return the calibration of the predicted classes' probabilities."""
+        from xferlab.evaluation.calibration import calibration_of
+
+        labels, predicted, confidence = outputs.seen_units
+        about = "the predicted class is right"
+        return calibration_of(confidence, labels == predicted, self.unit, about)
+
+    def confusion(self, outputs: SplitOutputs) -> Confusion:
+        """Return the confusion matrix."""
+        from xferlab.evaluation.confusion import count_confusion
+
+        labels, predicted, _ = outputs.units
+        return count_confusion(outputs.spec.class_names, labels, predicted, self.unit)
+
+    def class_report(self, outputs: SplitOutputs) -> Any:
+        """Return precision, recall and F1 of each class."""
+        from xferlab.evaluation.per_class import class_report
+
+        labels, predicted, _ = outputs.units
+        averages = ("macro", "weighted")
+        return class_report(labels, predicted, outputs.spec.class_names, self.unit, averages)
+
+    def analyse(self, outputs: SplitOutputs) -> dict[str, Any]:
+        """Return the scores by class, the confusion matrix and the calibration."""
+        return {
+            "report": self.class_report(outputs),
+            "confusion": self.confusion(outputs),
+            "calibration": self.calibration(outputs),
+        }
+
+    def constant_note(
+        self, spec: TaskSpec, split_name: str, predicted: np.ndarray, unit: str
+    ) -> Iterator[str]:
+        """Yield a line if one class is predicted for everything."""
+        if len(predicted) >= MIN_REPEATS and (predicted == predicted[0]).all():
+            name = spec.class_names[int(predicted[0])]
+            yield f"the prediction for every {unit} of {split_name} ({len(predicted):,}) is {name}"
+
+
+def probe_classes(spec: TaskSpec) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return classes to probe, int32 (n,), their one-hot rows, bool (n, classes), and neutral
+    outputs, float32 (classes,)."""
+    import numpy as np
+
+    count = min(spec.num_classes, MAX_PROBE_CLASSES)
+    classes = np.linspace(0, spec.num_classes - 1, count).round().astype("int32")
+    one_hot = classes[:, None] == np.arange(spec.num_classes)
+    level = 1 / spec.num_classes if spec.output_kind is OutputKind.probabilities else 0.0
+    return classes, one_hot, np.full(spec.num_classes, level, "float32")
+
+
+def class_cells(text: Any, column: str, label: Any, probabilities: Any, spec: TaskSpec) -> Any:
+    """Return the cells of a prediction: the text, the label, the probability of each class."""
+    by_class = zip(spec.class_names, probabilities, strict=True)
+    return {"text": text, column: label} | {f"p_{name}": float(p) for name, p in by_class}
