@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from xferlab.formatting import format_duration
 from xferlab.report.read_runs import JobResult
-from xferlab.training.callbacks.progress import as_time
 
 
 def steps_of(job: JobResult) -> int | None:
@@ -35,4 +35,4 @@ def describe_cost(jobs: Sequence[JobResult]) -> str:
     steps = sum(steps_of(job) or 0 for job in jobs)
     rates = [rate for job in jobs if (rate := examples_per_second(job))]
     speed = f", {sum(rates) / len(rates):,.0f} examples/s" if rates else ""
-    return f"{as_time(seconds)} of training, {steps:,} steps{speed}"
+    return f"{format_duration(seconds)} of training, {steps:,} steps{speed}"

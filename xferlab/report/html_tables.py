@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from xferlab.formatting import format_duration
 from xferlab.report.comparison import Compared, Comparison, describe_result
 from xferlab.report.cost import examples_per_second, steps_of
 from xferlab.report.read_runs import JobResult
@@ -18,7 +19,6 @@ from xferlab.report.tables import (
     format_score,
     format_value,
 )
-from xferlab.training.callbacks.progress import as_time
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -178,7 +178,7 @@ def _job_cells(report: Report, job: JobResult, names: Sequence[str]) -> list[Cel
         number_cell(job.epoch, str(job.epoch)),
         score_cell(job.last),
         *(score_cell(job.test.get(name)) for name in names),
-        number_cell(job.seconds, as_time(job.seconds or 0)),
+        number_cell(job.seconds, format_duration(job.seconds or 0)),
         number_cell(steps, f"{steps or 0:,}"),
         number_cell(speed, f"{speed or 0:,.0f}"),
     ]

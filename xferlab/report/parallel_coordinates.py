@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from xferlab.plotting import rate_words
+from xferlab.formatting import format_learning_rate
 from xferlab.report.read_runs import JobResult
 from xferlab.report.settings import SEED, Report, is_number
 from xferlab.report.svg import LOG_RATIO, Line, ParallelAxis, ParallelChart
@@ -107,4 +107,4 @@ def _spread(heights: Sequence[float], scores: Sequence[float]) -> list[float]:
 
 
 def _mark(value: Any) -> str:
-    return rate_words(value, 3) if isinstance(value, float) and value >= 0 else str(value)
+    return format_learning_rate(value, 3) if isinstance(value, float) and value >= 0 else str(value)

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xferlab.errors import printable
-from xferlab.plotting import counted, rate_words
+from xferlab.formatting import format_count, format_duration, format_learning_rate
 from xferlab.report.failures import failures_of
 from xferlab.report.read_runs import JobResult
 from xferlab.report.settings import Report, Setting
-from xferlab.training.callbacks.progress import as_time
 
 
 def job_rows(report: Report) -> list[dict[str, Any]]:
@@ -48,7 +47,7 @@ def setting_row(report: Report, setting: Setting) -> dict[str, Any]:
 def format_status_counts(report: Report) -> str:
     """Return ``6 jobs: 5 finished, 1 failed``."""
     counts = ", ".join(f"{count} {word}" for word, count in report.counts.most_common())
-    return f"{counted(len(report.jobs), 'job')}: {counts}"
+    return f"{format_count(len(report.jobs), 'job')}: {counts}"
 
 
 def task_name(report: Report) -> str | None:
@@ -97,7 +96,7 @@ def printed_job_row(report: Report, job: JobResult) -> dict[str, str]:
     row = _job_row(report, job)
     for name in ("best step", "test loss", "error"):  # in the files
         row.pop(name, None)
-    row["seconds"] = as_time(job.seconds) if job.seconds is not None else None
+    row["seconds"] = format_duration(job.seconds) if job.seconds is not None else None
     row["time"] = row.pop("seconds")
     for name, value in row.items():
         if isinstance(value, float) and name not in report.keys:
@@ -121,7 +120,7 @@ def format_value(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        return rate_words(value, 4) if 0 < abs(value) < 0.1 else f"{value:.4g}"
+        return format_learning_rate(value, 4) if 0 < abs(value) < 0.1 else f"{value:.4g}"
     return str(value)
 
 
