@@ -22,6 +22,7 @@ ORDER = [
     "errors",
     "deprecated",
     "escaping",
+    "formatting",
     "io",
     "tasks.base",
     "validation",

@@ -51,20 +51,3 @@ def save_figure(figure: Figure, path: Path) -> bytes:
     png = as_png_bytes(figure)
     atomic_write(path, png)
     return png
-
-
-def rate_words(rate: float, digits: int = 2) -> str:
-    """Return a learning rate as short as it can be typed.
-
-    >>> [rate_words(rate) for rate in (5e-5, 0.000318, 0.01, 0.25, 1.0, 0)]
-    ['5e-5', '3.2e-4', '1e-2', '0.25', '1', '0']
-    """
-    if rate == 0 or 0.1 <= rate < 100:
-        return f"{rate:.{digits}g}"
-    mantissa, _, exponent = f"{rate:.{digits - 1}e}".partition("e")
-    return f"{float(mantissa):g}e{int(exponent)}"
-
-
-def counted(number: int, word: str) -> str:
-    """Return ``1 step`` or ``1,200 steps``."""
-    return f"{number:,} {word}{'' if number == 1 else 's'}"

@@ -40,7 +40,7 @@ class Encoder(ReadsCheckpoint):
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be from 0 to below 1, got {self.dropout}")
 
-    def longest(self) -> int:
+    def max_sequence_length(self) -> int:
         from xferlab.models.architectures import read_architecture
 
         return read_architecture(self.fetch().config, self.checkpoint).positions

@@ -123,7 +123,7 @@ def test_a_frozen_encoder_keeps_its_weights_and_the_head_moves():
 
 def test_head_first_trains_the_body_only_in_the_second_phase():
     folder = train("transfer=head_first", "train.epochs=2")
-    blocks = {row["block"]: row["learns"] for row in _record(folder)["blocks"]}
+    blocks = {row["block"]: row["trained_in"] for row in _record(folder)["blocks"]}
     assert blocks["head"] == "every phase"
     assert blocks["embeddings"] == "phase 2"
 
@@ -144,7 +144,7 @@ def test_class_weights_are_shown_and_kept(capsys):
     words = ["data=files", "data.train=rows.csv", "data.validation=new.csv", "data.test=new.csv"]
     words += ["model=bag_of_embeddings", "train.epochs=1", "hydra.run.dir=run"]
     assert main([*words, "loss.class_weight=auto"]) == 0
-    assert "weighed    bad 2, good 0.667" in capsys.readouterr().err
+    assert "loss       class weights: bad 2, good 0.667" in capsys.readouterr().err
     assert _record(Path("run"))["class_weights"] == pytest.approx({"bad": 2, "good": 2 / 3})
 
 

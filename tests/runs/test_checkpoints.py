@@ -21,7 +21,7 @@ from xferlab.config.recipe import read
 from xferlab.config.schema import Interval, TrainConfig, interval
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
-from xferlab.experiment.run import _longer
+from xferlab.experiment.run import _longer_run_note
 from xferlab.io.atomic import atomic_write, write_json
 from xferlab.runs.checkpoints import latest_checkpoint, write_checkpoint
 from xferlab.runs.inputs import inputs_of, write_inputs
@@ -370,5 +370,7 @@ def test_what_a_start_that_was_killed_leaves_is_as_good_as_empty(recipe):
 )
 def test_more_epochs_without_a_checkpoint_are_told_to_begin_anew(recipe, status, why):
     before = PreviousRun(Path("x"), status, ("", ""), {"train.epochs": (3, 4)})
-    told = _longer(recipe("train.epochs=4"), None, None, TrainState(), before)
-    assert told == f"train.epochs changed since, and {why}: all is trained anew"
+    told = _longer_run_note(recipe("train.epochs=4"), None, None, TrainState(), before)
+    assert (
+        told == f"train.epochs changed since, and {why}: training starts again from the beginning"
+    )

@@ -58,7 +58,7 @@ def ending(folder: Path, code: int, wanted: dict[str, Any] | None = None) -> End
     if wanted is not None:
         again = attempt(RECOVER, folder)
         different = differing(folder, wanted) if again == 0 else [said(folder)]
-        after = f"differs: {different}" if different else "goes on and equals a run in peace"
+        after = f"differs: {different}" if different else "equals an uninterrupted run"
     return Ending(code, told, status, after)
 
 
@@ -134,7 +134,7 @@ def in_a_save(folder: Path, wanted: dict[str, Any]) -> Ending:
 
 
 def in_the_results(folder: Path, wanted: dict[str, Any]) -> Ending:
-    before = ask_at("xferlab.training.callbacks.tracking:TensorBoardLog", "close", 1)
+    before = ask_at("xferlab.training.callbacks.tensorboard:TensorBoardLog", "close", 1)
     return ending(folder, attempt(WORDS, folder, before), wanted)
 
 

@@ -64,7 +64,7 @@ def test_the_same_command_skips_resumes_and_runs(victim, tmp_path, monkeypatch):
     left = {"parent": "1 to resume, 3 to run", "worker": "2 to resume, 2 to run"}[victim]
     assert f"continuing six: 2 finished, {left}" in done.stderr
     assert "6 jobs: 6 finished" in done.stdout
-    went_on = re.search(r"goes on    after batch (\d+)", (job / "train.log").read_text())
+    went_on = re.search(r"resumed    at batch (\d+)", (job / "train.log").read_text())
     assert went_on
     assert int(went_on[1]) > 0
     subprocess.run(xferlab("seed=2", "hydra.run.dir=alone", *COMMON), check=True)

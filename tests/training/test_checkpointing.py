@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from xferlab.contracts import Budget
-from xferlab.training.callbacks.tracking import BestWeights
+from xferlab.training.callbacks.best_weights import BestWeights
 from xferlab.training.events import Epoch
 
 

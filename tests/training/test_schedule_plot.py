@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from xferlab.contracts import Budget, Phase, TextModel, TransferPlan
-from xferlab.plotting import as_png_bytes, new_figure, rate_words, save_figure
+from xferlab.formatting import format_learning_rate
+from xferlab.plotting import as_png_bytes, new_figure, save_figure
 from xferlab.training.schedule_plot import (
-    block_words,
+    format_blocks,
+    phase_labels,
     phase_spans,
-    phase_words,
     rate_groups,
     schedule_figure,
 )
@@ -65,7 +66,7 @@ def test_drawing_needs_no_window_and_leaves_no_global_state():
     [(5e-5, "5e-5"), (0.00031849, "3.2e-4"), (9.96e-4, "1e-3"), (0.5, "0.5"), (0.0, "0")],
 )
 def test_a_rate_is_written_as_it_is_typed(rate, words):
-    assert rate_words(rate) == words
+    assert format_learning_rate(rate) == words
     assert float(words) == pytest.approx(rate, rel=0.05)
 
 
@@ -122,23 +123,23 @@ def test_blocks_of_one_rate_are_one_group():
     assert groups == [(("head",), 1.0), (("layer_2", "layer_1"), 0.5), (("layer_0",), 1.0)]
 
 
-def test_blocks_that_thaw_at_other_times_are_other_groups():
+def test_blocks_that_unfreeze_at_other_times_are_other_groups():
     plan = TransferPlan((Phase(1, BLOCKS[:-1]), Phase(1, BLOCKS[:1])))
     groups = [(group.blocks, group.phases) for group in rate_groups(MODEL, plan)]
     assert groups == [(("head",), (0, 1)), (("layer_2", "layer_1", "layer_0"), (1,))]
 
 
-def test_neighbouring_blocks_are_told_as_a_stretch():
-    assert block_words(BLOCKS[:4], BLOCKS) == "embeddings to layer_2"
-    assert block_words(["layer_0", "layer_1"], BLOCKS) == "layer_0, layer_1"
-    assert block_words(["embeddings", "head"], BLOCKS) == "embeddings, head"
+def test_neighbouring_blocks_are_formatted_as_a_range():
+    assert format_blocks(BLOCKS[:4], BLOCKS) == "embeddings to layer_2"
+    assert format_blocks(["layer_0", "layer_1"], BLOCKS) == "layer_0, layer_1"
+    assert format_blocks(["embeddings", "head"], BLOCKS) == "embeddings, head"
 
 
 def test_a_phase_has_longer_and_shorter_names():
-    ways = phase_words(Phase(1, BLOCKS[:4]), BLOCKS)
-    assert ways[0] == "frozen: embeddings to layer_2   head learns"
+    ways = phase_labels(Phase(1, BLOCKS[:4]), BLOCKS)
+    assert ways[0] == "frozen: embeddings to layer_2   trainable: head"
     assert "head\nonly" in ways
     assert ways[-1] == "-4"
-    assert "layer_1\nand up" in phase_words(Phase(1, BLOCKS[:2]), BLOCKS)
-    assert phase_words(Phase(1), BLOCKS)[0] == "everything learns"
-    assert phase_words(Phase(1, BLOCKS), BLOCKS)[0].endswith("nothing learns")
+    assert "layer_1\nand up" in phase_labels(Phase(1, BLOCKS[:2]), BLOCKS)
+    assert phase_labels(Phase(1), BLOCKS)[0] == "all blocks trainable"
+    assert phase_labels(Phase(1, BLOCKS), BLOCKS)[0].endswith("trainable: none")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from xferlab.checks.probe_batch import ContractViolation, ProbeBatch, values_like
 from xferlab.contracts import OutputKind, TaskSpec
+from xferlab.training.backend import output_gradient
 
 if TYPE_CHECKING:
     import numpy as np
@@ -123,7 +124,7 @@ def _check_distance(loss: Any, labels: np.ndarray) -> ContractViolation | None:
 def _check_gradient(loss: Any, labels: Any, outputs: Any) -> ContractViolation | None:
     import numpy as np
 
-    gradient = loss_gradient(loss, labels, outputs)
+    gradient = output_gradient(loss, labels, outputs)
     if gradient is None:
         return "has no gradient: nothing would be trained", "compute it with keras.ops alone"
     if not np.isfinite(gradient).all():
@@ -139,7 +140,7 @@ def check_loss_on_batch(
     """Return the violation of a loss that is not finite on a real batch."""
     import numpy as np
 
-    value, gradient = loss_value(loss, labels, outputs), loss_gradient(loss, labels, outputs)
+    value, gradient = loss_value(loss, labels, outputs), output_gradient(loss, labels, outputs)
     if not np.isfinite(value):
         return f"is {value} on the first training batch", "keep log and division away from 0"
     if gradient is not None and not np.isfinite(gradient).all():
@@ -156,16 +157,3 @@ def loss_value(loss: Callable[[Any, Any], Any], labels: Any, outputs: Any) -> fl
     if value.shape != ():
         raise ValueError(f"it gives an array of shape {value.shape} instead of one number")
     return float(value)
-
-
-def loss_gradient(loss: Callable[[Any, Any], Any], labels: Any, outputs: Any) -> np.ndarray | None:
-    """Return the gradient of a loss with respect to the outputs, or None if it has none."""
-    import numpy as np
-    import tensorflow as tf
-
-    outputs = tf.convert_to_tensor(outputs)
-    with tf.GradientTape() as tape:
-        tape.watch(outputs)
-        value = loss(labels, outputs)
-    gradient = tape.gradient(value, outputs) if tf.is_tensor(value) else None
-    return None if gradient is None else np.asarray(gradient)

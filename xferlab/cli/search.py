@@ -15,9 +15,9 @@ from xferlab.cli.report import report_on
 from xferlab.config.overrides import key_of
 from xferlab.errors import ConfigError
 from xferlab.escaping import visible
+from xferlab.formatting import format_learning_rate
 from xferlab.io.atomic import write_json
 from xferlab.io.records import read_record
-from xferlab.plotting import rate_words
 from xferlab.runs.inputs import changed_since, refuse_changed_inputs
 from xferlab.runs.lock import is_locked, locked
 from xferlab.sweep.distributions import Distribution
@@ -226,7 +226,7 @@ def _range_words(draw: Distribution) -> str:
 
 
 def _number(value: float) -> str:
-    return rate_words(value, 4) if 0 < abs(value) < 0.1 else f"{value:g}"
+    return format_learning_rate(value, 4) if 0 < abs(value) < 0.1 else f"{value:g}"
 
 
 def job_lines(folder: Path) -> list[str]:

@@ -11,8 +11,9 @@ from xferlab.contracts import Task
 from xferlab.data.class_names_file import Names, is_garbled
 from xferlab.data.label_parsing import FLOAT, INTEGER, without_point
 from xferlab.data.labels import UNLABELLED, Rows, codes_of, flat, name_of, row_error
-from xferlab.data.notes import Notes, counted, shown
+from xferlab.data.notes import Notes, shown
 from xferlab.errors import ConfigError, nearest
+from xferlab.formatting import format_count
 
 SHOWN = 8
 LONGEST = 40
@@ -84,7 +85,7 @@ def _fitting(rows: Rows, values: Sequence[Any], suggested: Names, notes: Notes) 
     near = next((name for name in names if _form(name) == _form(label)), None)
     hint = f" ({shown(near)} differs only in case, blanks or Unicode form)" if near else ""
     notes.add(f"{source} is not used: the label {shown(label)} is none of its"
-              f" {counted(len(names), 'name')}, {_some(names)}{hint}")  # fmt: skip
+              f" {format_count(len(names), 'name')}, {_some(names)}{hint}")  # fmt: skip
     return ()
 
 
@@ -103,8 +104,9 @@ def _refuse_odd_numbers(
     if numbers and found & positions and not found <= {*positions, str(len(names))}:
         odd = _odd_label(found, names)
         raise ConfigError(
-            f"there is a label {odd}, and {source} names {counted(len(names), 'class')}, which the"
-            f" numbers 0 to {len(names) - 1} stand for",
+            f"there is a label {odd}, and {source} names"
+            f" {format_count(len(names), 'class')}, which the numbers 0 to {len(names) - 1} stand"
+            " for",
             where=rows.place(next(i for i, v in enumerate(values) if odd in flat([v]))),
             fix="correct it, or name every class: data.class_names=[...]",
         )
@@ -163,8 +165,10 @@ def _check_unlabelled(rows: Rows, values: Sequence[Any], task: Task, notes: Note
     others = found - {"-1"}
     if "-1" in found and all(INTEGER.fullmatch(n) and int(n) >= 0 for n in others):
         number = sum("-1" in flat([value]) for value in values)
-        notes.add(f"the label -1 ({counted(number, 'row')}) is taken for a class; leave these rows"
-                  " out if it stands for 'not labelled'")  # fmt: skip
+        notes.add(
+            f"the label -1 ({format_count(number, 'row')}) is taken for a class; leave these rows"
+            " out if it stands for 'not labelled'"
+        )
 
 
 def _sorted_names(rows: Rows, found: set[str], task: Task) -> tuple[str, ...]:
@@ -276,8 +280,8 @@ def report_variants(names: Sequence[str], counts: Sequence[int], unit: str, note
     groups = [found for found in alike.values() if len(found) > 1]
     if not groups:
         return
-    told = " and ".join(f"{shown(names[i])} ({counted(counts[i], unit)})" for i in groups[0])
-    more = f"; {counted(len(groups) - 1, 'more group')} likewise" if len(groups) > 1 else ""
+    told = " and ".join(f"{shown(names[i])} ({format_count(counts[i], unit)})" for i in groups[0])
+    more = f"; {format_count(len(groups) - 1, 'more group')} likewise" if len(groups) > 1 else ""
     notes.add(f"the classes {told} differ only in case, blanks, Unicode form or zeros, and are kept"
               f" apart{more}")  # fmt: skip
 

@@ -10,8 +10,9 @@ from xferlab.contracts import Task, TaskSpec
 from xferlab.data.class_names_file import Names
 from xferlab.data.label_parsing import bit, hot_lists, literal_list
 from xferlab.data.labels import Rows, cells_of, is_missing, row_error
-from xferlab.data.notes import Notes, counted, named_rows, shown
+from xferlab.data.notes import Notes, named_rows, shown
 from xferlab.errors import ConfigError
+from xferlab.formatting import format_count
 
 
 def are_written_lists(rows: Rows, choice: Task | None, notes: Notes) -> bool:
@@ -32,14 +33,14 @@ def are_written_lists(rows: Rows, choice: Task | None, notes: Notes) -> bool:
                   f" {shown(rows.labels[first])}): they are read as lists")  # fmt: skip
         return True
     if choice is None and len(written) < len(others):
-        notes.add(f"{counted(len(written), 'label')} such as {shown(rows.labels[written[0]])}"
+        notes.add(f"{format_count(len(written), 'label')} such as {shown(rows.labels[written[0]])}"
                   f" ({named_rows(written)}) taken for the name of a class")  # fmt: skip
         return False
     what = f"have a label that is no list, e.g. {shown(rows.labels[others[0]])}, among"
     raise row_error(
         rows,
         others,
-        f"of train {what} {counted(len(written), 'list')} written as text",
+        f"of train {what} {format_count(len(written), 'list')} written as text",
         "label",
         "write all as lists; data.task=single_label takes each for a class's name",
     )
@@ -112,7 +113,7 @@ def hot_width(rows: Rows, choice: Task | None, has_names: bool, notes: Notes) ->
         )
     if hot.repeats:
         odd = [cells[i][0] for i in hot.repeats]
-        notes.add(f"{counted(len(odd), 'list')} of labels ({named_rows(odd)}:"
+        notes.add(f"{format_count(len(odd), 'list')} of labels ({named_rows(odd)}:"
                   f" {shown(rows.labels[odd[0]])}) have one twice, which counts once")  # fmt: skip
     single = all(len(v) == 1 and bit(v[0]) is not None for v in lists)
     if not hot.width and lists and single and not has_names and choice is None:
@@ -198,7 +199,7 @@ def known_lists(name: str, rows: Rows, spec: TaskSpec, suggested: Names, notes: 
         wrong = next(i for i, value in enumerate(rows.labels) if not _is_hot_of(value, width))
         raise ConfigError(
             f"labels of {name} are lists of 0 and 1, e.g. {shown(rows.labels[wrong])}, and the run"
-            f" has {counted(width, 'class')}",
+            f" has {format_count(width, 'class')}",
             where=rows.place(wrong),
             fix=f"write lists of {width}, in the order of: {', '.join(spec.class_names[:8])}",
         )

@@ -47,13 +47,3 @@ def named_rows(rows: Sequence[int]) -> str:
     first = ", ".join(str(row + 1) for row in rows[:SHOWN])
     more = ", ..." if len(rows) > SHOWN else ""
     return f"row{'s' * (len(rows) != 1)} {first}{more}"
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number of things in words.
-
-    >>> counted(1, "row"), counted(1200, "row"), counted(2, "class")
-    ('1 row', '1,200 rows', '2 classes')
-    """
-    ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
-    return f"{number:,} {noun}{ending}"

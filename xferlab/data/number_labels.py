@@ -9,8 +9,9 @@ from typing import Any
 from xferlab.contracts import Task
 from xferlab.data.label_parsing import NOTHING, Numbers, numbers_in, with_point, without_point
 from xferlab.data.labels import Cells, Rows, cells_of, row_error
-from xferlab.data.notes import Notes, counted, named_rows, shown
+from xferlab.data.notes import Notes, named_rows, shown
 from xferlab.errors import ConfigError
+from xferlab.formatting import format_count
 
 
 def task_of_numbers(rows: Rows, cells: Cells, notes: Notes) -> Task:
@@ -60,12 +61,12 @@ def _report_mixture(rows: Rows, cells: Cells, found: Numbers, notes: Notes) -> N
         fewer = "numbers" if found.count < len(found.words) else "words"
         some = found.words if fewer == "words" else found.whole + found.pointed + found.comma
         notes.add(
-            f"{counted(len(cells), 'label')} are words and numbers: all are taken for classes;"
+            f"{format_count(len(cells), 'label')} are words and numbers: all are taken for classes;"
             f" {len(some):,} are {fewer}, e.g. {shown(rows.labels[some[0]])} ({named_rows(some)})"
         )
     elif words:
         notes.add(
-            f"{counted(len(words), 'label')} such as {shown(rows.labels[words[0]])}"
+            f"{format_count(len(words), 'label')} such as {shown(rows.labels[words[0]])}"
             f" ({named_rows(words)}) taken for the name of a class, not for a missing label"
         )
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import Split
 from xferlab.data.labels import Rows
-from xferlab.data.notes import Notes, counted, named_rows, shown
+from xferlab.data.notes import Notes, named_rows, shown
 from xferlab.errors import ConfigError
+from xferlab.formatting import format_count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,8 +85,8 @@ def report_conflicts(split: Split, notes: Notes) -> None:
     first = sorted(np.flatnonzero(texts == texts[order][differ[0]]).tolist())
     rows = int(np.isin(texts, found).sum())
     notes.add(
-        f"different labels for the same text in train: {counted(len(found), 'text')} in"
-        f" {counted(rows, 'row')}, e.g. {_shown(split, first[0])} in {named_rows(first)}"
+        f"different labels for the same text in train: {format_count(len(found), 'text')} in"
+        f" {format_count(rows, 'row')}, e.g. {_shown(split, first[0])} in {named_rows(first)}"
     )
 
 
@@ -134,7 +135,8 @@ def _report(
     if number:
         verb = "is a row" if number == 1 else "are rows"
         notes.add(
-            f"{number:,} of {counted(len(split), f'{name} row')} ({number / len(split):.1%}){which}"
+            f"{number:,} of {format_count(len(split), f'{name} row')}"
+            f" ({number / len(split):.1%}){which}"
             f" {verb} of {other} too, e.g. {_shown(split, int(shared.argmax()))}"
         )
 

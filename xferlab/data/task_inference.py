@@ -23,8 +23,9 @@ from xferlab.data.list_labels import (
     taken_apart,
     with_lists,
 )
-from xferlab.data.notes import Notes, counted, named_rows, shown
+from xferlab.data.notes import Notes, named_rows, shown
 from xferlab.data.number_labels import task_of_numbers, with_points, without_points
+from xferlab.formatting import format_count
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ def _note_other_separators(strings: Cells, known: set[str], notes: Notes) -> Non
         if any(re.search(r"[^\d.,;+-]", text) or text.count(sign) > 1 for text in joint):
             row, example = next((i, text) for i, text in together if text in joint)
             notes.add(
-                f"{counted(len(together), 'label')} with {sign!r} ({named_rows([row])}:"
+                f"{format_count(len(together), 'label')} with {sign!r} ({named_rows([row])}:"
                 f" {shown(example)}) taken for names of classes, though their parts stand elsewhere"
                 f" too (data.label_separator='{sign}' takes them apart)"
             )
@@ -194,7 +195,7 @@ def _are_several(strings: Cells, together: Cells, separator: str, notes: Notes) 
     row, example = together[0]
     if not joint:
         notes.add(
-            f"{counted(len(together), 'label')} with {separator!r} ({named_rows([row])}:"
+            f"{format_count(len(together), 'label')} with {separator!r} ({named_rows([row])}:"
             f" {shown(example)}) taken for the name of one class, as no part of any stands"
             " elsewhere (data.task=multi_label takes them apart)"
         )
@@ -207,7 +208,7 @@ def _are_several(strings: Cells, together: Cells, separator: str, notes: Notes) 
             " elsewhere, so that may be one name"
         )
     notes.add(
-        f"{len(together):,} of {counted(len(strings), 'label')} hold {separator!r}"
+        f"{len(together):,} of {format_count(len(strings), 'label')} hold {separator!r}"
         f" ({named_rows([row])}: {shown(example)}): data.task is multi_label"
         f"{against} (data.task=single_label keeps names whole)"
     )

@@ -27,20 +27,10 @@ from xferlab.experiment.lr_range_test import (
     until_too_high,
 )
 from xferlab.experiment.prepare import prepare
+from xferlab.formatting import format_count, format_learning_rate
 from xferlab.functional.schedules import tabulated
 from xferlab.io.atomic import atomic_write
-from xferlab.plotting import (
-    BLUE,
-    FAINT,
-    GRID,
-    INK,
-    ORANGE,
-    counted,
-    new_figure,
-    rate_words,
-    save_figure,
-    set_title,
-)
+from xferlab.plotting import BLUE, FAINT, GRID, INK, ORANGE, new_figure, save_figure, set_title
 from xferlab.runs.metadata import write_config
 from xferlab.training.assemble import Experiment, assemble
 from xferlab.training.callbacks.progress import ProgressBar
@@ -82,9 +72,9 @@ def find_lr(recipe: Recipe, folder: Path, span: Span) -> LRFinderResult:
     if len(losses) < FEWEST_STEPS // 2:
         raise RunError(
             f"the loss explodes after {len(losses)} steps, at rates as low as"
-            f" {rate_words(span.lowest)}",
+            f" {format_learning_rate(span.lowest)}",
             where="find-lr",
-            fix=f"from={rate_words(span.lowest / 1000)}, or look at the loss and the data",
+            fix=f"from={format_learning_rate(span.lowest / 1000)}, or inspect the loss and data",
         )
     finding = found(span.rates[: len(losses)], losses)
     write_config(folder, recipe.config)
@@ -144,7 +134,7 @@ def lr_finder_figure(finding: LRFinderResult, path: Path) -> bytes:
     axes.legend(loc="lower left", frameon=False, fontsize=9, labelcolor=INK)
     title = "no rate made the loss fall clearly"
     if finding.suggestion is not None:
-        suggested = rate_words(finding.suggestion)
+        suggested = format_learning_rate(finding.suggestion)
         title = f"suggested peak {suggested}"
         axes.axvline(finding.suggestion, color=ORANGE, linewidth=1.5)
         axes.axvspan(
@@ -160,7 +150,7 @@ def lr_finder_figure(finding: LRFinderResult, path: Path) -> bytes:
     if finding.too_high is not None:
         axes.axvspan(rates[finding.too_high], rates[-1], color=GRID, alpha=0.5, zorder=0)
         _note(axes, rates[finding.too_high], " too high", FAINT)
-    set_title(axes, title, f"{counted(len(rates), 'step')}, rates {_between(rates)}")
+    set_title(axes, title, f"{format_count(len(rates), 'step')}, rates {_between(rates)}")
     return save_figure(figure, path)
 
 
@@ -175,7 +165,7 @@ def _heights(finding: LRFinderResult) -> tuple[float, float]:
 
 
 def _between(rates: Sequence[float]) -> str:
-    return f"{rate_words(rates[0])} to {rate_words(rates[-1])}"
+    return f"{format_learning_rate(rates[0])} to {format_learning_rate(rates[-1])}"
 
 
 def _note(axes: Axes, rate: float, words: str, colour: str) -> None:

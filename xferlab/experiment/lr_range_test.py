@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xferlab.errors import ConfigError
-from xferlab.plotting import rate_words
+from xferlab.formatting import format_learning_rate
 
 MEMORY = 0.9
 """How much of the smoothed loss is kept at every step."""
@@ -83,10 +83,10 @@ class LRFinderResult:
 
     def lines(self, words: Sequence[str]) -> list[str]:
         """Return what to print; ``words`` are the overrides that the test was given."""
-        low, high = rate_words(self.rates[0]), rate_words(self.rates[-1])
+        low, high = format_learning_rate(self.rates[0]), format_learning_rate(self.rates[-1])
         lines = [f"tried      {len(self.rates)} steps, rates from {low} to {high}"]
         if self.too_high is not None:
-            lines.append(f"too high   {rate_words(self.rates[self.too_high])} and above")
+            lines.append(f"too high   {format_learning_rate(self.rates[self.too_high])} and above")
         if self.suggestion is None:
             return [
                 *lines,
@@ -95,12 +95,12 @@ class LRFinderResult:
             ]
         kept = [word for word in words if not word.startswith("optimizer.lr=")]
         typed = shlex.join(["python", "-m", "xferlab", *kept])
-        suggested = rate_words(self.suggestion)
+        suggested = format_learning_rate(self.suggestion)
         return [
             *lines,
             f"loss       {self.smoothed[0]:.4f} at first, lowest {self.smoothed[self.lowest]:.4f}"
-            f" at {rate_words(self.rates[self.lowest])},"
-            f" falls fastest at {rate_words(self.rates[self.steepest])}",
+            f" at {format_learning_rate(self.rates[self.lowest])},"
+            f" falls fastest at {format_learning_rate(self.rates[self.steepest])}",
             f"suggestion {suggested}, a tenth of the rate of the lowest loss; the best may be"
             f" {SPREAD:g} times lower or higher",
             f"train      {typed} optimizer.lr={suggested}",

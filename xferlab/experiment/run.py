@@ -1,9 +1,10 @@
-"""Runs one experiment: seed, assemble, compile, fit, write down what happened."""
+"""Runs one experiment: prepare, assemble, check, train, evaluate, record."""
 
 from __future__ import annotations
 
 import gc
 import logging
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from typing import Any
 from xferlab.checks.experiment import inspect
 from xferlab.config.recipe import Recipe
 from xferlab.config.schema import TrainConfig, interval
+from xferlab.errors import XferlabError
 from xferlab.escaping import guard_logs
 from xferlab.evaluation.final_notes import final_remarks, unseen_word_notes
 from xferlab.experiment.prepare import prepare
+from xferlab.formatting import format_duration, format_path, format_scores
 from xferlab.io.atomic import delete_temporary, sha256_of, write_json
 from xferlab.runs.checkpoints import delete_checkpoints
 from xferlab.runs.failure import report_failure, write_failure
@@ -38,15 +41,13 @@ from xferlab.runs.pruning import Pruned, forget_pruning
 from xferlab.runs.resume import PreviousRun, refuse_changed
 from xferlab.runs.signals import Interrupted, StopRequest
 from xferlab.training.assemble import Experiment, assemble, length_of_run
-from xferlab.training.callbacks.progress import ProgressBar, as_time, as_words
+from xferlab.training.backend import intra_op_threads
+from xferlab.training.callbacks.best_weights import BestWeights
+from xferlab.training.callbacks.history import HistoryFile
+from xferlab.training.callbacks.progress import ProgressBar
 from xferlab.training.callbacks.pruning import PruningRequest
-from xferlab.training.callbacks.tracking import (
-    BestWeights,
-    HistoryFile,
-    ReactiveLearningRate,
-    TensorBoardLog,
-    hyperparameters,
-)
+from xferlab.training.callbacks.reactive_learning_rate import ReactiveLearningRate
+from xferlab.training.callbacks.tensorboard import TensorBoardLog, hyperparameters
 from xferlab.training.checkpointing import FolderCheckpointer
 from xferlab.training.events import Callback, Diverged, TrainState
 from xferlab.training.loop import fit
@@ -65,84 +66,100 @@ from xferlab.training.weights import load_weights, save_weights
 
 log = logging.getLogger("xferlab")
 RESERVE = 64 * 2**20
-"""Bytes of address space that a failure is written down with where memory has run out."""
+"""Bytes of address space, released to record a failure where memory has run out."""
 
 
 def run(recipe: Recipe, folder: Path) -> float | None:
     """Train ``recipe`` in ``folder`` and return the best monitored value.
 
-    What is there already is gone on with: a finished run of this config is not done again, an
-    interrupted one continues from its newest checkpoint.
-
-    A run that a search has asked to end keeps its best weights and history, and no test scores.
+    A finished run of this config is not trained again; an interrupted one resumes from its latest
+    checkpoint. A run that a search prunes keeps its best weights and history, without test scores.
 
     Raises:
-        ConfigError: the folder holds another config's run, or a process that is at work.
-        Interrupted: a signal asked to stop; the state is saved.
+        ConfigError: the folder holds another config's run, or another process works in it.
+        Interrupted: a signal requested to stop; the state is saved.
     """
     guard_logs()
     with locked(folder), beating(folder), StopRequest() as stop:
-        before = refuse_changed(folder, recipe)
-        if before and before.status == "finished" and not before.changed:
-            log.info("%s is finished already", _shown(folder))
+        previous = refuse_changed(folder, recipe)
+        if previous and previous.status == "finished" and not previous.changed:
+            log.info("%s is finished already", format_path(folder))
             delete_checkpoints(folder / "checkpoints")
             return read_metrics(folder)["best"]["value"]
-        delete_temporary(folder)
-        if before and before.status == "pruned":
-            forget_pruning(folder)
-        write_config(folder, recipe.config)
-        write_inputs(folder, inputs_of(recipe.config))
-        write_status(folder, "running")
-        (folder / "error.txt").unlink(missing_ok=True)
-        status, best, reserve = "finished", None, bytearray(RESERVE)
-        try:
-            best = _run(recipe, folder, stop, before)
-        except Pruned as e:
-            status = "pruned"
-            log.info("pruned     %s", e)
-        except Interrupted as e:
-            write_status(folder, e.status, error=str(e))
-            log.warning("%s; the same command with --recover goes on from here", e)
-            raise
-        except (Exception, SystemExit) as e:
-            del reserve
-            known = as_run_error(e) or e
-            write_failure(folder, known, "nan" if isinstance(known, Diverged) else "failed")
-            report_failure(known)
-            if known is e:
-                raise
-            raise known from e
+        _begin(recipe, folder, previous)
+        status, best = _run_recording_failures(recipe, folder, stop, previous)
         write_status(folder, status)
         delete_checkpoints(folder / "checkpoints")
         return best
 
 
-def _run(
-    recipe: Recipe, folder: Path, stop: StopRequest, before: PreviousRun | None
+def _begin(recipe: Recipe, folder: Path, previous: PreviousRun | None) -> None:
+    """Record what is about to run."""
+    delete_temporary(folder)
+    if previous and previous.status == "pruned":
+        forget_pruning(folder)
+    write_config(folder, recipe.config)
+    write_inputs(folder, inputs_of(recipe.config))
+    write_status(folder, "running")
+    (folder / "error.txt").unlink(missing_ok=True)
+
+
+def _run_recording_failures(
+    recipe: Recipe, folder: Path, stop: StopRequest, previous: PreviousRun | None
+) -> tuple[str, float | None]:
+    """Train; return the status and the best value. What ends the run early is recorded."""
+    reserve = bytearray(RESERVE)
+    try:
+        return "finished", _run_with_smaller_batches(recipe, folder, stop, previous)
+    except Pruned as e:
+        log.info("pruned     %s", e)
+        return "pruned", None
+    except Interrupted as e:
+        write_status(folder, e.status, error=str(e))
+        log.warning("%s; the same command with --recover resumes the run", e)
+        raise
+    except (Exception, SystemExit) as e:
+        del reserve
+        known: BaseException | XferlabError = as_run_error(e) or e
+        write_failure(folder, known, "nan" if isinstance(known, Diverged) else "failed")
+        report_failure(known)
+        if known is e:
+            raise
+        raise known from e
+
+
+def _run_with_smaller_batches(
+    recipe: Recipe, folder: Path, stop: StopRequest, previous: PreviousRun | None
 ) -> float | None:
-    """Train; where memory runs out, again from the newest checkpoint with smaller slices."""
-    log.info("run        %s  %s", recipe.run_id, _shown(folder))
+    """Train; after an out-of-memory error, train again from the latest checkpoint in slices."""
+    log.info("run        %s  %s", recipe.run_id, format_path(folder))
+    log.info("seed       %d", recipe.seed)
     micro_batches = recorded_micro_batches(folder)
     while True:
         try:
-            return _attempt(recipe, folder, stop, before, micro_batches)
+            return _run_once(recipe, folder, stop, previous, micro_batches)
         except Exception as e:
             smaller = 2 * micro_batches <= recipe.train.batch_size
             if not (recipe.train.split_on_oom and smaller and allocator_failed(e)):
                 raise
-        gc.collect()  # the network that did not fit
+        gc.collect()  # frees the network that did not fit
         micro_batches *= 2
         log.warning(
-            "note       out of memory: each batch of %d rows is computed in %d slices from here on,"
-            " for the same optimizer steps (train.split_on_oom=false ends the run instead)",
+            "note       out of memory: from here on each batch of %d examples is computed in %d"
+            " slices, for the same optimizer steps (train.split_on_oom=false ends the run instead)",
             recipe.train.batch_size,
             micro_batches,
         )
 
 
-def _attempt(
-    recipe: Recipe, folder: Path, stop: StopRequest, before: PreviousRun | None, micro_batches: int
+def _run_once(
+    recipe: Recipe,
+    folder: Path,
+    stop: StopRequest,
+    previous: PreviousRun | None,
+    micro_batches: int,
 ) -> float | None:
+    """Prepare, assemble, check and record the experiment, then train it."""
     recipe, data = prepare(recipe)
     refuse_in_between(folder, recipe.config)
     digests = fingerprint(data)
@@ -174,81 +191,110 @@ def _attempt(
             "micro_batches": micro_batches,
         },
     )
-    schedule = recipe.config["schedule"]["name"]
-    picture = schedule_figure(rates, experiment, schedule, folder / "plan.png")
-    return train_and_test(recipe, experiment, rates, picture, folder, stop, before)
+    return train_and_test(recipe, experiment, rates, folder, stop, previous)
+
+
+@dataclass(frozen=True)
+class _Callbacks:
+    """The callbacks whose state belongs to the run's checkpoints."""
+
+    board: TensorBoardLog
+    history: HistoryFile
+    best: BestWeights
+    others: tuple[Callback, ...]
+
+    @property
+    def all(self) -> list[Callback]:
+        return [self.board, self.history, self.best, *self.others]
 
 
 def train_and_test(
     recipe: Recipe,
     experiment: Experiment,
     rates: Any,
-    plan: bytes,
     folder: Path,
     stop: StopRequest,
-    before: PreviousRun | None,
+    previous: PreviousRun | None,
 ) -> float | None:
-    """Fit, keep the best and the last weights, score the test split; return the best value."""
-    network, checkpoints = experiment.model.network, folder / "checkpoints"
-    best_file = checkpoints / "best.safetensors"
-    restores = recipe.train.restores_best(len(experiment.data.validation))
-    best = BestWeights(
-        network,
-        best_file,
-        recipe.monitor,
-        recipe.mode,
-        patience=recipe.train.patience,
-        restores=restores,
-    )
-    rate_of = partial(current_rate, experiment.optimizer, rates)
-    board = TensorBoardLog(folder / "tensorboard", rate_of)
-    history = HistoryFile(folder / "history.csv", rate_of)
-    callbacks = [board, history, best, *_follower(recipe, experiment)]
-    every = interval(recipe.train.checkpoint_every)
+    """Fit, save the best and the last weights, score the test split; return the best value."""
+    network = experiment.model.network
+    checkpoints = folder / "checkpoints"
+    callbacks = _create_callbacks(recipe, experiment, rates, folder)
+    best = callbacks.best
     checkpointer = FolderCheckpointer(
         folder,
-        callbacks,
-        every,
+        callbacks.all,
+        interval(recipe.train.checkpoint_every),
         recipe.train.gradient_accumulation_steps,
-        environment_fingerprint(),
+        environment_fingerprint(intra_op_threads()),
         stop,
     )
-    if checkpointer.start.batch == 0:
-        board.begin(recipe.config, plan)
-    if before and before.changed:
-        log.warning("note       %s", _longer(recipe, experiment, rates, checkpointer.start, before))
-    bar = ProgressBar(experiment.total_batches, experiment.budget.epochs, checkpointer.start.batch)
+    start = checkpointer.start
+    plan = schedule_figure(
+        rates, experiment, recipe.config["schedule"]["name"], folder / "plan.png"
+    )
+    if start.batch == 0:
+        callbacks.board.begin(recipe.config, plan)
+    if previous and previous.changed:
+        log.warning("note       %s", _longer_run_note(recipe, experiment, rates, start, previous))
+    bar = ProgressBar(experiment.total_batches, experiment.budget.epochs, start.batch)
     try:
         with stop.held():
-            fit(experiment, [*callbacks, bar, PruningRequest(folder)], checkpointer)
+            fit(experiment, [*callbacks.all, bar, PruningRequest(folder)], checkpointer)
     except Pruned:
         best.write()
-        _write_metrics(recipe, best, history, board, folder, weights="best")
+        _write_metrics(recipe, callbacks, folder, weights="best")
         raise
     finally:
         bar.close()
     best.write()
     save_weights(network, checkpoints / "last.safetensors")
-    restored = restores and best.best_epoch is not None
-    if restored:
-        load_weights(network, best_file)
-    test, weights = _last_split(experiment, folder), "best" if restored else "last"
-    metrics = _write_metrics(recipe, best, history, board, folder, weights=weights, **test)
-    _tell(metrics, folder)
+    restores = recipe.train.restores_best(len(experiment.data.validation))
+    weights = "best" if restores and best.best_epoch is not None else "last"
+    if weights == "best":
+        load_weights(network, checkpoints / "best.safetensors")
+    test = _score_last_split(experiment, folder)
+    metrics = _write_metrics(recipe, callbacks, folder, weights=weights, **test)
+    _log_results(metrics, folder)
     return best.best
 
 
+def _create_callbacks(
+    recipe: Recipe, experiment: Experiment, rates: Any, folder: Path
+) -> _Callbacks:
+    best = BestWeights(
+        experiment.model.network,
+        folder / "checkpoints" / "best.safetensors",
+        recipe.monitor,
+        recipe.mode,
+        patience=recipe.train.patience,
+        restores=recipe.train.restores_best(len(experiment.data.validation)),
+    )
+    rate_of = partial(current_rate, experiment.optimizer, rates)
+    others: tuple[Callback, ...] = ()
+    if hasattr(recipe.schedule, "react"):
+        reactive = ReactiveLearningRate(
+            experiment.optimizer,
+            recipe.schedule,
+            recipe.optimizer.lr,
+            recipe.monitor,
+            recipe.mode,
+        )
+        others = (reactive,)
+    return _Callbacks(
+        TensorBoardLog(folder / "tensorboard", rate_of),
+        HistoryFile(folder / "history.csv", rate_of),
+        best,
+        others,
+    )
+
+
 def _write_metrics(
-    recipe: Recipe,
-    best: BestWeights,
-    history: HistoryFile,
-    board: TensorBoardLog,
-    folder: Path,
-    *,
-    weights: str,
-    **scores: Any,
+    recipe: Recipe, callbacks: _Callbacks, folder: Path, *, weights: str, **scores: Any
 ) -> dict[str, Any]:
     """Write the final scores as ``metrics.json`` and to TensorBoard, and return them."""
+    best = callbacks.best
+    seconds = sum(row["seconds"] for row in callbacks.history.rows)
     metrics: dict[str, Any] = {
         "best": {"monitor": recipe.monitor, "value": best.best, "epoch": best.best_epoch},
         "weights": weights,
@@ -258,19 +304,20 @@ def _write_metrics(
         },
         "validation": dict(best.validation),
         **scores,
-        "seconds": round(sum(row["seconds"] for row in history.rows), 3),
+        "seconds": round(seconds, 3),
     }
     write_json(folder / "metrics.json", metrics)
     scored = [split for split in ("validation", "test") if split in metrics]
     final = {f"{s}/{name}": value for s in scored for name, value in metrics[s].items()}
-    board.close(hyperparameters(recipe.config), final)
+    callbacks.board.close(hyperparameters(recipe.config), final)
     return metrics
 
 
-def _last_split(experiment: Experiment, folder: Path) -> dict[str, Any]:
-    """Keep the outputs of the test rows, or else of the validation rows.
+def _score_last_split(experiment: Experiment, folder: Path) -> dict[str, Any]:
+    """Save the outputs of the test split, or else of the validation split.
 
-    Returns test's scores, and what is to be said about them.
+    Returns:
+        The test scores, where there is a test split, and the notes about the outputs.
     """
     split = "test" if "test" in experiment.encodings else "validation"
     labels, outputs = experiment.outputs(split)
@@ -279,54 +326,38 @@ def _last_split(experiment: Experiment, folder: Path) -> dict[str, Any]:
     return {**test, **final_remarks(experiment, split, labels, outputs)}
 
 
-def _longer(
-    recipe: Recipe, experiment: Experiment, rates: Any, start: TrainState, before: PreviousRun
+def _longer_run_note(
+    recipe: Recipe, experiment: Experiment, rates: Any, start: TrainState, previous: PreviousRun
 ) -> str:
-    """Say what going on for longer than planned does to the schedule, or that it begins anew."""
+    """Return what a longer run than planned means for the schedule, or that it starts again."""
+    changed = ", ".join(previous.changed)
     if start.batch == 0:
-        why = "that run had finished" if before.status == "finished" else "no checkpoint is left"
-        return f"{', '.join(before.changed)} changed since, and {why}: all is trained anew"
-    lengths = {key.removeprefix("train."): pair[0] for key, pair in before.changed.items()}
-    planned = TrainConfig(**{"accumulate": recipe.train.gradient_accumulation_steps, **lengths})
+        finished = previous.status == "finished"
+        why = "that run had finished" if finished else "no checkpoint is left"
+        return f"{changed} changed since, and {why}: training starts again from the beginning"
+    accumulation = recipe.train.gradient_accumulation_steps
+    lengths = {key.removeprefix("train."): pair[0] for key, pair in previous.changed.items()}
+    planned = TrainConfig(gradient_accumulation_steps=accumulation, **lengths)
     _, budget = length_of_run(planned, experiment.batches.steps_per_epoch)
     old = planned_rates(recipe.schedule.build(recipe.optimizer.lr, budget), budget.total_steps)
-    done = start.batch // recipe.train.gradient_accumulation_steps
+    done = start.batch // accumulation
     was = f"{old[done]:.3g}" if done < len(old) else "its end"
     now = f"{rates[done]:.3g}" if done < len(rates) else "its end"
     return (
-        f"{', '.join(before.changed)} changed since: the schedule is planned anew over"
-        f" {len(rates)} steps instead of {len(old)}; step {done + 1} has the rate {now}, not {was}"
+        f"{changed} changed since: the schedule now spans {len(rates)} steps instead of"
+        f" {len(old)}; the learning rate of step {done + 1} is {now}, not {was}"
     )
 
 
-def _follower(recipe: Recipe, experiment: Experiment) -> list[Callback]:
-    if not hasattr(recipe.schedule, "react"):
-        return []
-    return [
-        ReactiveLearningRate(
-            experiment.optimizer,
-            recipe.schedule,
-            recipe.optimizer.lr,
-            recipe.monitor,
-            recipe.mode,
-        )
-    ]
-
-
-def _tell(metrics: dict[str, Any], folder: Path) -> None:
+def _log_results(metrics: dict[str, Any], folder: Path) -> None:
     best = metrics["best"]
     if best["epoch"] is not None:
         log.info("best       %s %.4f at epoch %d", best["monitor"], best["value"], best["epoch"])
     for split in ("validation", "test"):
         if split in metrics:
-            log.info("%-10s %s", split, as_words(metrics[split]))
+            log.info("%-10s %s", split, format_scores(metrics[split]))
     for note in metrics.get("notes", ()):
         log.warning("note       %s", note)
-    log.info("trained in %s", as_time(metrics["seconds"]))
-    log.info("kept in    %s", _shown(folder))
-    log.info("look at it tensorboard --logdir %s", _shown(folder))
-
-
-def _shown(folder: Path) -> str:
-    """Return a path as short as it can be typed."""
-    return str(folder.relative_to(Path.cwd())) if folder.is_relative_to(Path.cwd()) else str(folder)
+    log.info("time       %s", format_duration(metrics["seconds"]))
+    log.info("saved to   %s", format_path(folder))
+    log.info("view       tensorboard --logdir %s", format_path(folder))

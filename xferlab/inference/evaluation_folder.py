@@ -12,6 +12,7 @@ from typing import Any
 from xferlab.evaluation.split_evaluation import Evaluation
 from xferlab.io.atomic import TMP_PREFIX, atomic_write
 from xferlab.runs.folder_access import own_place
+from xferlab.training.backend import EventWriter, indented
 
 FOLDER = "evaluations"
 
@@ -68,22 +69,17 @@ def _umask() -> int:
 
 
 def _log(evaluation: Evaluation, folder: Path, figures: Mapping[str, bytes]) -> None:
-    """Write scores, figures, report and errors as a TensorBoard run."""
-    import tensorflow as tf
-
+    """Write scores, figures, report and errors as a run of TensorBoard."""
     shutil.rmtree(folder, ignore_errors=True)
-    writer = tf.summary.create_file_writer(str(folder))
-    with writer.as_default(step=0):
-        for name, score in evaluation.scores.items():
-            tf.summary.scalar(name, score.value)
-            if score.low is not None and score.high is not None:
-                tf.summary.scalar(f"{name}/low", score.low)
-                tf.summary.scalar(f"{name}/high", score.high)
-        for name, png in figures.items():
-            pixels = tf.io.decode_png(png, channels=3)[tf.newaxis]
-            tf.summary.image(name.partition(".")[0], pixels)
-        if evaluation.report is not None:
-            report = evaluation.report.text()
-            tf.summary.text("report", "\n".join(f"    {line}" for line in report.splitlines()))
-        tf.summary.text("errors", evaluation.errors.markdown())
+    writer = EventWriter(folder)
+    for name, score in evaluation.scores.items():
+        writer.scalar(name, score.value)
+        if score.low is not None and score.high is not None:
+            writer.scalar(f"{name}/low", score.low)
+            writer.scalar(f"{name}/high", score.high)
+    for name, png in figures.items():
+        writer.image(name.partition(".")[0], png)
+    if evaluation.report is not None:
+        writer.text("report", indented(evaluation.report.text()))
+    writer.text("errors", evaluation.errors.markdown())
     writer.close()

@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Any
 
 from xferlab.data.readers.examples import Stream
-from xferlab.training.callbacks.progress import PLAIN_LINE_SECONDS, as_time, bar
+from xferlab.formatting import format_duration
+from xferlab.training.callbacks.progress import PLAIN_LINE_SECONDS, progress_bar
 
 
 class PredictionProgress:
@@ -56,7 +57,7 @@ class PredictionProgress:
         done = self._stream.done()
         if not self._stream.total or not done:
             return pace
-        return f"{pace}, {as_time(seconds * (self._stream.total / done - 1))} left"
+        return f"{pace}, {format_duration(seconds * (self._stream.total / done - 1))} left"
 
     def __exit__(
         self,
@@ -71,4 +72,4 @@ class PredictionProgress:
 def _bar() -> Any:
     from rich.progress import TaskProgressColumn
 
-    return bar(TaskProgressColumn(), "{task.fields[rows]:,} rows")
+    return progress_bar(TaskProgressColumn(), "{task.fields[rows]:,} rows")

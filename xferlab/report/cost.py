@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from xferlab.formatting import format_duration
 from xferlab.report.read_runs import JobResult
-from xferlab.training.callbacks.progress import as_time
 
 
 def steps_of(job: JobResult) -> int | None:
@@ -34,4 +34,4 @@ def cost_words(jobs: Sequence[JobResult]) -> str:
     steps = sum(steps_of(job) or 0 for job in jobs)
     rates = [rate for job in jobs if (rate := rows_a_second(job))]
     speed = f", {sum(rates) / len(rates):,.0f} rows a second" if rates else ""
-    return f"{as_time(seconds)} of training, {steps:,} steps{speed}"
+    return f"{format_duration(seconds)} of training, {steps:,} steps{speed}"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from xferlab.escaping import html_text as text
+from xferlab.formatting import format_duration
 from xferlab.report.charts import charts_of
 from xferlab.report.comparison import Compared, Comparison, describe_result, describe_test
 from xferlab.report.confusion import ConfusionTable, confusion_of
@@ -15,7 +16,6 @@ from xferlab.report.read_runs import JobResult
 from xferlab.report.settings import Report, Setting
 from xferlab.report.svg import interval
 from xferlab.report.tables import counted_states, label_of, p_words, shown, signed, spread_words
-from xferlab.training.callbacks.progress import as_time
 
 Cell = tuple[str, str, str]
 """HTML, what it is sorted by, and its class."""
@@ -222,7 +222,7 @@ def _job_cells(report: Report, job: JobResult, tests: Sequence[str]) -> list[Cel
         number_cell(job.epoch, str(job.epoch)),
         _score_cell(job.last),
         *(_score_cell(job.test.get(name)) for name in tests),
-        number_cell(job.seconds, as_time(job.seconds or 0)),
+        number_cell(job.seconds, format_duration(job.seconds or 0)),
         number_cell(steps, f"{steps or 0:,}"),
         number_cell(rate, f"{rate or 0:,.0f}"),
     ]

@@ -6,17 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xferlab.plotting import (
-    BLUE,
-    FAINT,
-    GRID,
-    INK,
-    counted,
-    new_figure,
-    rate_words,
-    save_figure,
-    set_title,
-)
+from xferlab.formatting import format_count, format_learning_rate
+from xferlab.plotting import BLUE, FAINT, GRID, INK, new_figure, save_figure, set_title
 from xferlab.report.charts import is_number, numeric_keys
 from xferlab.report.read_runs import JobResult
 from xferlab.report.settings import SEED, Report
@@ -70,7 +61,11 @@ def _score(report: Report, scored: Sequence[JobResult], path: Path) -> bool:
     axes.grid(axis="y", color=GRID, linewidth=0.8)
     if len(lines) > 1:
         axes.legend(frameon=False, fontsize=9, labelcolor=INK)
-    told = f"best {rate_words(float(best.values[key]), 3)}" if best and key in best.values else ""
+    told = (
+        f"best {format_learning_rate(float(best.values[key]), 3)}"
+        if best and key in best.values
+        else ""
+    )
     told += "; a dot a seed, the band is their range" if report.over_seeds else ""
     set_title(axes, f"{report.monitor} by {key}", told)
     save_figure(figure, path)
@@ -115,7 +110,9 @@ def _scale(axes: Axes, values: Sequence[float], key: str) -> None:
         axes.set_xscale("log")
     if len(values) <= MOST_TICKS:
         step = -(-len(values) // 9)
-        axes.set_xticks(values[::step], [rate_words(value, 3) for value in values[::step]])
+        axes.set_xticks(
+            values[::step], [format_learning_rate(value, 3) for value in values[::step]]
+        )
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel(key)
 
@@ -149,7 +146,9 @@ def _curves(report: Report, scored: Sequence[JobResult], path: Path) -> bool:
     axes.grid(axis="y", color=GRID, linewidth=0.8)
     told = label_of(report.best.values, _as_words) if report.best else ""
     set_title(
-        axes, f"{report.monitor} of {counted(len(curves), 'job')}", f"blue: {told}" * bool(told)
+        axes,
+        f"{report.monitor} of {format_count(len(curves), 'job')}",
+        f"blue: {told}" * bool(told),
     )
     save_figure(figure, path)
     return True
@@ -183,7 +182,7 @@ def _parallel(report: Report, scored: Sequence[JobResult], path: Path) -> bool:
     axes.set_yticks([])
     axes.spines[["left", "bottom"]].set_visible(False)
     axes.set_xlim(-0.1, len(columns) - 1 + 0.35)
-    set_title(axes, f"{counted(len(scored), 'job')}, a line each", "darker is better")
+    set_title(axes, f"{format_count(len(scored), 'job')}, a line each", "darker is better")
     save_figure(figure, path)
     return True
 
@@ -227,4 +226,4 @@ def _to_scale(values: list[float], most: int) -> Column:
 
 
 def _as_words(value: Any) -> str:
-    return rate_words(value, 3) if isinstance(value, float) and value >= 0 else str(value)
+    return format_learning_rate(value, 3) if isinstance(value, float) and value >= 0 else str(value)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xferlab.escaping import html_text as text
-from xferlab.plotting import rate_words
+from xferlab.formatting import format_learning_rate
 
 WIDTH, HEIGHT = 460, 280
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 44
@@ -219,5 +219,5 @@ def number_words(value: float) -> str:
     ['3e-5', '0.25', '0.975', '1200', '-0.05', '3']
     """
     if 0 < value < 0.01:
-        return rate_words(value, 3)
+        return format_learning_rate(value, 3)
     return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.2g}"

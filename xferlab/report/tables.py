@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from xferlab.errors import printable
-from xferlab.plotting import rate_words
+from xferlab.formatting import format_duration, format_learning_rate
 from xferlab.report.failures import failures_of
 from xferlab.report.read_runs import JobResult
 from xferlab.report.settings import Report, Setting
-from xferlab.training.callbacks.progress import as_time
 
 
 def job_rows(report: Report) -> list[dict[str, Any]]:
@@ -97,7 +96,7 @@ def printed_job(report: Report, job: JobResult) -> dict[str, str]:
     row = _job_row(report, job)
     for name in ("best step", "test loss", "error"):  # in the files
         row.pop(name, None)
-    row["seconds"] = as_time(job.seconds) if job.seconds is not None else None
+    row["seconds"] = format_duration(job.seconds) if job.seconds is not None else None
     row["time"] = row.pop("seconds")
     for name, value in row.items():
         if isinstance(value, float) and name not in report.keys:
@@ -119,7 +118,7 @@ def shown(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        return rate_words(value, 4) if 0 < abs(value) < 0.1 else f"{value:.4g}"
+        return format_learning_rate(value, 4) if 0 < abs(value) < 0.1 else f"{value:.4g}"
     return str(value)
 
 

@@ -230,16 +230,16 @@ def refuse_other_data(folder: Path, digests: Mapping[str, str]) -> None:
         )
 
 
-def environment_fingerprint() -> dict[str, Any]:
-    """Return what the last bits of a result depend on: versions, processor, threads."""
-    import tensorflow as tf
+def environment_fingerprint(threads: int) -> dict[str, Any]:
+    """Return what the last bits of a result depend on: versions, processor, threads.
 
+    Args:
+        threads: that one operation may use; 0 where the backend chooses.
+    """
     return {
         **{name: _version(name) for name in ("tensorflow", "keras", "numpy")},
         "processor": _processor(),
-        "threads": os.environ.get("OMP_NUM_THREADS")
-        or tf.config.threading.get_intra_op_parallelism_threads()
-        or len(os.sched_getaffinity(0)),
+        "threads": os.environ.get("OMP_NUM_THREADS") or threads or len(os.sched_getaffinity(0)),
     }
 
 

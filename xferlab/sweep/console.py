@@ -18,12 +18,12 @@ from rich.text import Text
 from xferlab.config.overrides import key_of
 from xferlab.config.yaml_files import shown
 from xferlab.escaping import visible
+from xferlab.formatting import format_duration
 from xferlab.runs.history import history_of
 from xferlab.runs.metadata import read_metrics
 from xferlab.sweep.job_state import DONE, State
 from xferlab.sweep.local_pool import JobObserver
 from xferlab.sweep.manifest import planned_epochs, read_job, read_plan
-from xferlab.training.callbacks.progress import as_time
 
 REDRAW_SECONDS = 1.0
 
@@ -76,7 +76,7 @@ class JobLines:
         """Tell the score, or the error and where its log is."""
         self.ends[state.status] += 1
         self.seconds.append(seconds)
-        head = f"           {folder.name}  {state.status} after {as_time(seconds)}"
+        head = f"           {folder.name}  {state.status} after {format_duration(seconds)}"
         if state.status in DONE:
             self._say(f"{head}  {_best_words(folder)}{self._left_words()}")
             return
@@ -110,7 +110,7 @@ class JobLines:
 
     def _left_words(self) -> str:
         left = self.seconds_left()
-        return f"  (about {as_time(left)} left)" if left else ""
+        return f"  (about {format_duration(left)} left)" if left else ""
 
     def _say(self, text: str) -> None:
         self.console.print(visible(text), markup=False, highlight=False)
@@ -143,7 +143,7 @@ class JobTable:
             table.add_column(header, style="dim" if header in ("job", "for") else None)
         for folder in running:
             epochs, score = _progress(folder)
-            elapsed = as_time(time.monotonic() - lines.since[folder])
+            elapsed = format_duration(time.monotonic() - lines.since[folder])
             table.add_row(
                 folder.name, escape(lines.swept_words(folder)), epochs, visible(score), elapsed
             )
@@ -153,7 +153,7 @@ class JobTable:
         lines = self._lines
         done = ", ".join(f"{count} {word}" for word, count in sorted(lines.ends.items()))
         left = lines.seconds_left()
-        when = f"; about {as_time(left)} left" if left else ""
+        when = f"; about {format_duration(left)} left" if left else ""
         return f"{lines.ends.total()} of {lines.total} done{f': {done}' if done else ''}{when}"
 
 

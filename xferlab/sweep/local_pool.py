@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from xferlab.config.yaml_files import shown
 from xferlab.errors import RunError
+from xferlab.formatting import format_duration
 from xferlab.runs.lock import is_locked
 from xferlab.runs.metadata import write_error, write_status
 from xferlab.runs.signals import handled
@@ -31,7 +32,6 @@ from xferlab.sweep.job_state import (
     is_taken,
     state_of,
 )
-from xferlab.training.callbacks.progress import as_time
 
 LOOK_SECONDS = 0.1
 STOPPING = (signal.SIGINT, signal.SIGTERM)
@@ -257,7 +257,7 @@ def _write_down(folder: Path, error: RunError, **details: int) -> None:
 
 def _too_long(folder: Path, limit: float) -> RunError:
     return RunError(
-        f"the job took longer than sweep.time_limit, {as_time(limit)}",
+        f"the job took longer than sweep.time_limit, {format_duration(limit)}",
         where=shown(folder),
         fix=f"raise the limit, or see at the end of {shown(folder / 'output.txt')} where it was",
     )

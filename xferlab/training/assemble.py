@@ -91,7 +91,7 @@ def assemble(recipe: Recipe, data: TextData, micro_batches: int = 1) -> Experime
     Args:
         recipe: checked plugins.
         data: rows by split.
-        micro_batches: slices that each batch is computed in, see ``micro_batches.split_step``.
+        micro_batches: slices that each batch is computed in, see ``backend.use_micro_batches``.
     """
     train = recipe.train
     model = _built("model", recipe.model.build, data.spec)

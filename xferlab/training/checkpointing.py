@@ -1,4 +1,4 @@
-"""When a run's state is saved, what belongs to it, and how it comes back."""
+"""Checkpoints of a run: when its state is saved, what it consists of, how it is restored."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from xferlab.runs.checkpoints import (
     write_checkpoint,
 )
 from xferlab.runs.signals import StopRequest
+from xferlab.training.backend import random_state, set_random_state
 from xferlab.training.events import Callback, Checkpointer, Diverged, TrainState
-from xferlab.training.random_state import random_state, set_random_state
 
 if TYPE_CHECKING:
     import numpy as np
 
 log = logging.getLogger("xferlab")
-COST_SHARE = 1 / 50
-"""What saving may cost of a run's time, unless steps were asked for."""
+COST_FRACTION = 1 / 50
+"""The fraction of a run's time that saving may cost, unless an interval in steps is set."""
 BYTES_A_SECOND = 5e8
-"""A guess at the speed of saving, until the first save has been timed."""
+"""Assumed speed of saving until the first save has been timed."""
 STATE_SHAPE = {
     "position": {
         "batch": range(2**62),
@@ -54,20 +54,19 @@ STATE_SHAPE = {
     "random": {"python": list, "numpy": list, "keras": [int]},
     "environment": dict,
 }
-"""What is no array in a snapshot, see ``records.Shape``."""
+"""What a checkpoint holds beside arrays, see ``records.Shape``."""
 
 
 class FolderCheckpointer(Checkpointer):
-    """Saves a run's whole state into its folder, and gives the newest one back.
+    """Saves a run's whole state into its folder and restores the latest one.
 
     Args:
-        folder: the run's folder; its snapshots are below ``checkpoints``.
-        listeners: they are told what they remembered, at once.
+        folder: the run's folder; its checkpoints are below ``checkpoints``.
+        callbacks: their state is restored at once.
         interval: how often to save.
-        accumulate: batches an optimizer step.
-        environment_fingerprint: what the exactness of a resume depends on:
-            versions, processor, threads.
-        stop: who may ask to stop.
+        gradient_accumulation_steps: batches for each optimizer step.
+        environment: what the exactness of a resume depends on: versions, processor, threads.
+        stop: says whether a signal requests to stop.
     """
 
     def __init__(
@@ -76,29 +75,30 @@ class FolderCheckpointer(Checkpointer):
         callbacks: Sequence[Callback],
         interval: Interval,
         gradient_accumulation_steps: int,
-        environment_fingerprint: Mapping[str, Any],
+        environment: Mapping[str, Any],
         stop: StopRequest,
     ) -> None:
-        self._folder, self._listeners, self._stop = folder, callbacks, stop
-        self._interval, self._accumulate, self._environment = (
-            interval,
-            gradient_accumulation_steps,
-            environment_fingerprint,
-        )
-        self._saved_at, self._cost = time.monotonic(), 0.0
+        self._folder = folder
+        self._callbacks = callbacks
+        self._interval = interval
+        self._accumulation = gradient_accumulation_steps
+        self._environment = environment
+        self._stop = stop
+        self._saved_at = time.monotonic()
+        self._cost = 0.0
         self._checkpoint = latest_checkpoint(folder / "checkpoints", STATE_SHAPE)
         if self._checkpoint is None:
             delete_weights(folder / "checkpoints")
         else:
             self.start = TrainState(**self._checkpoint.state["position"])
-            self._remind(self._checkpoint)
+            self._restore_callbacks(self._checkpoint)
 
-    def _remind(self, checkpoint: TrainingCheckpoint) -> None:
-        """Give the listeners their memory and files, and report where the run resumes."""
+    def _restore_callbacks(self, checkpoint: TrainingCheckpoint) -> None:
+        """Restore the callbacks' state and files, and report where the run resumes."""
         checkpoint.restore_files()
-        for callback in self._listeners:
+        for callback in self._callbacks:
             callback.restore(checkpoint.state["callbacks"].get(type(callback).__name__, {}))
-        log.info("goes on    after batch %d, from %s", self.start.batch, checkpoint.folder.name)
+        log.info("resumed    at batch %d from %s", self.start.batch, checkpoint.folder.name)
         before = checkpoint.state["environment"]
         changed = [key for key in self._environment if before.get(key) != self._environment[key]]
         if changed:
@@ -109,7 +109,7 @@ class FolderCheckpointer(Checkpointer):
             )
 
     def restore(self, network: Any) -> None:
-        """Assign every variable's value at ``start``, and set the random generators."""
+        """Assign every variable's value at ``start``, and restore the random generators."""
         if self._checkpoint is None:
             return
         variables, arrays = _variables(network), self._checkpoint.arrays()
@@ -118,44 +118,43 @@ class FolderCheckpointer(Checkpointer):
             raise RunError(
                 f"this checkpoint is of another network: '{odd}' is only in one of the two",
                 where=str(self._checkpoint.folder),
-                fix="begin anew with --force, or take the plugin back to what it was",
+                fix="begin again with --force, or restore the plugin as it was",
             )
         for name, variable in variables.items():
             variable.assign(arrays[name])
         set_random_state(self._checkpoint.state["random"])
 
-    def after_step(self, network: Any, position: TrainState) -> None:
-        """Save if it is time or if somebody has asked to stop."""
-        asked = self._stop.number is not None
-        if asked or self._is_due(network, position):
-            self._save(network, position)
+    def after_step(self, network: Any, state: TrainState) -> None:
+        """Save if it is time or if a signal requests to stop."""
+        if self._stop.number is not None or self._is_due(network, state):
+            self._save(network, state)
         self._stop.obey()
 
-    def after_epoch(self, network: Any, position: TrainState) -> None:
-        """Save unless it is never wanted, or the epoch so short that it would cost too much."""
-        asked = self._stop.number is not None
-        wanted = self._interval != Interval()
-        if asked or (wanted and self._waited() >= self._cost_of(network) / COST_SHARE):
-            self._save(network, position)
+    def after_epoch(self, network: Any, state: TrainState) -> None:
+        """Save unless checkpoints are off, or the epoch is so short that saving costs too much."""
+        is_on = self._interval != Interval()
+        is_due = is_on and self._waited() >= self._cost_of(network) / COST_FRACTION
+        if self._stop.number is not None or is_due:
+            self._save(network, state)
         self._stop.obey()
 
     @contextmanager
-    def scoring(self, network: Any, position: TrainState) -> Iterator[None]:
-        """Let the body be interrupted at once: what was trained is saved first."""
+    def scoring(self, network: Any, state: TrainState) -> Iterator[None]:
+        """Let the body be interrupted at once: the state is saved first."""
         self._refuse_vanished()
         try:
             with self._stop.held(False):
                 yield
         except KeyboardInterrupt:
-            self._save(network, position)
+            self._save(network, state)
             raise
 
-    def _is_due(self, network: Any, position: TrainState) -> bool:
+    def _is_due(self, network: Any, state: TrainState) -> bool:
         if self._interval.steps is not None:
-            return position.batch % (self._interval.steps * self._accumulate) == 0
+            return state.batch % (self._interval.steps * self._accumulation) == 0
         if self._interval.seconds is None:
             return False
-        longest = max(self._interval.seconds, self._cost_of(network) / COST_SHARE)
+        longest = max(self._interval.seconds, self._cost_of(network) / COST_FRACTION)
         return self._waited() >= longest
 
     def _waited(self) -> float:
@@ -169,25 +168,25 @@ class FolderCheckpointer(Checkpointer):
             self._cost /= BYTES_A_SECOND
         return self._cost
 
-    def _save(self, network: Any, position: TrainState) -> None:
+    def _save(self, network: Any, state: TrainState) -> None:
         self._refuse_vanished()
         began = time.monotonic()
         arrays = {name: _array(variable) for name, variable in _variables(network).items()}
-        _refuse_not_finite(arrays, position)
-        state = {
-            "position": asdict(position),
-            "callbacks": {type(one).__name__: one.state() for one in self._listeners},
+        _refuse_not_finite(arrays, state)
+        record = {
+            "position": asdict(state),
+            "callbacks": {type(each).__name__: each.state() for each in self._callbacks},
             "random": random_state(),
             "environment": dict(self._environment),
         }
-        name = f"step-{position.batch:08d}-{position.scored:05d}"
-        files = [path for callback in self._listeners for path in callback.files()]
-        write_checkpoint(self._folder / "checkpoints", name, arrays, state, files)
+        name = f"step-{state.batch:08d}-{state.scored:05d}"
+        files = [path for callback in self._callbacks for path in callback.files()]
+        write_checkpoint(self._folder / "checkpoints", name, arrays, record, files)
         self._saved_at = time.monotonic()
         self._cost = self._saved_at - began
 
     def _refuse_vanished(self) -> None:
-        """A folder that was deleted under the run must not come back half filled."""
+        """Raise RunError if the run's folder is deleted, instead of creating a part of it again."""
         if not (self._folder / "status.json").exists():
             raise RunError(
                 "the run's folder has vanished", where=str(self._folder), fix="start the run again"
@@ -195,7 +194,7 @@ class FolderCheckpointer(Checkpointer):
 
 
 def _variables(network: Any) -> dict[str, Any]:
-    """Return all that a compiled network computes with, by kind, position and path.
+    """Return all variables of a compiled network by kind and position.
 
     Paths alone do not name a variable: Keras numbers unnamed layers differently in each process.
     """
@@ -220,15 +219,15 @@ def _count(shape: Sequence[int]) -> int:
     return prod(shape)
 
 
-def _refuse_not_finite(arrays: Mapping[str, np.ndarray], position: TrainState) -> None:
-    """A checkpoint with a weight that is no number would replace a good one."""
+def _refuse_not_finite(arrays: Mapping[str, np.ndarray], state: TrainState) -> None:
+    """Raise Diverged for a weight that is not finite: the checkpoint would replace a good one."""
     import numpy as np
 
     for name, array in arrays.items():
         if name.startswith("network") and array.dtype.kind == "f" and not np.isfinite(array).all():
             raise Diverged(
-                f"a weight is not a finite number after batch {position.batch}",
+                f"a weight is not a finite number after batch {state.batch}",
                 where="optimizer.lr",
                 fix="lower optimizer.lr, or keep train.max_grad_norm;"
-                " the checkpoint before is kept",
+                " the previous checkpoint stays",
             )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import Encoding
 from xferlab.data.batching import batch_arrays, begins_word, evaluation_batches
 from xferlab.functional.unseen_words import predict_unseen, seen_only
+from xferlab.training.backend import compile_forward
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,10 +20,7 @@ MOST_NUMBERS = 500_000_000
 
 
 class Forward:
-    """The network without dropout, as one graph for every shape of batch.
-
-    A graph made for one shape computes in another order, which shows in half precision: then the
-    outputs would depend on what was asked before.
+    """The network without dropout, called on whole splits.
 
     Args:
         network: the model.
@@ -34,16 +32,11 @@ class Forward:
     def __init__(
         self, network: Any, pad_id: int, batch_size: int, outside: int | None = None
     ) -> None:
-        import tensorflow as tf
-
-        self._outside = outside
-
         self.names = input_names(network)
-        self._pad_id, self._batch_size = pad_id, batch_size
-        self._call = tf.function(
-            lambda inputs: network(inputs, training=False),
-            input_signature=[inputs_of_any_shape(self.names)],
-        )
+        self._pad_id = pad_id
+        self._batch_size = batch_size
+        self._outside = outside
+        self._call = compile_forward(network, self.names)
 
     def batches(
         self, encoding: Encoding, labels: Any
@@ -121,13 +114,6 @@ def input_names(network: Any) -> list[str]:
     if isinstance(network, Model) and isinstance(getattr(network, "_inputs_struct", None), dict):
         return [name for name in every if name in network._inputs_struct]
     return every
-
-
-def inputs_of_any_shape(names: Iterable[str]) -> dict[str, Any]:
-    """Return the ``tf.TensorSpec`` of each input: int32 (batch, length), any of both."""
-    import tensorflow as tf
-
-    return {name: tf.TensorSpec((None, None), "int32") for name in names}
 
 
 def scores(

@@ -1,4 +1,4 @@
-"""The course of a run: its steps, its epochs, where it stands, and who follows it."""
+"""What a training run reports: steps, epochs, its state; and the callbacks that follow it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from xferlab.errors import RunError
 
 
 class Diverged(RunError):
-    """The loss or a weight is no finite number; the run's status is ``nan``."""
+    """The loss or a weight is not a finite number; the run's status is ``nan``."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One training batch that was done.
+    """One training batch.
 
     Attributes:
-        batch: how many training batches are done, this one included.
-        update: how many optimizer steps are done.
+        batch: number of training batches done, this one included.
+        update: number of optimizer steps done.
         loss: mean loss of this batch.
     """
 
@@ -32,14 +32,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One pass over the training split that was done, perhaps a cut one.
+    """One pass over the training split; the last one may be cut short.
 
     Attributes:
-        epoch: which, counted from 1.
-        update: how many optimizer steps are done.
+        epoch: its number, counted from 1.
+        update: number of optimizer steps done.
         train: mean loss and metrics over the epoch's training batches.
         validation: loss and metrics over the whole validation split.
-        seconds: how long the epoch took, validation included.
+        seconds: duration of the epoch, validation included.
     """
 
     epoch: int
@@ -51,15 +51,15 @@ class Epoch:
 
 @dataclass(frozen=True)
 class TrainState:
-    """Where a run stands between two training batches.
+    """Where a run is between two training batches.
 
     Attributes:
         batch: training batches done.
-        scored: epochs whose end is done: validated, told to every listener.
-        rows: training rows of the present epoch so far.
+        scored: epochs whose end is done: validated, and reported to every callback.
+        rows: training examples of the present epoch so far.
         loss_sum: sum of their losses.
         seconds: time spent in the present epoch so far.
-        stopped: a listener has asked to stop.
+        stopped: a callback has requested to stop.
     """
 
     batch: int = 0
@@ -71,52 +71,52 @@ class TrainState:
 
 
 class Callback:
-    """Follows a run; everything that logs, prints or keeps weights is one.
+    """Follows a run; everything that logs, prints or saves weights is one.
 
-    What a listener remembers from one epoch to the next has to be in its ``state``, or a resumed
-    run would not equal an uninterrupted one.
+    What a callback remembers from one epoch to the next must be in its ``state``, or a resumed run
+    would not equal an uninterrupted one.
     """
 
     def on_step(self, step: Step) -> None:
-        """Note that a training batch is done."""
+        """Handle the end of a training batch."""
 
     def on_epoch(self, epoch: Epoch) -> bool | None:
-        """Note an epoch's end; True asks to stop the training."""
+        """Handle the end of an epoch; True requests to stop the training."""
 
     def state(self) -> dict[str, Any]:
         """Return what it remembers, as JSON data."""
         return {}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Remember what :meth:`state` returned."""
+        """Set what it remembers to what :meth:`state` returned."""
 
     def files(self) -> list[Path]:
         """Return the files beside the checkpoints that belong to :meth:`state`.
 
-        A checkpoint holds them as they are now, and a resumed run has them back: whatever was
-        written after the checkpoint is of steps that are done again, perhaps otherwise.
+        A checkpoint holds them as they are now and a resumed run gets them back: what was written
+        after the checkpoint is of steps that are trained again, perhaps with another result.
         """
         return []
 
 
 class Checkpointer:
-    """Keeps the state of a run between two steps, and gives it back; this one keeps nothing.
+    """Saves the state of a run between two steps and restores it; this one saves nothing.
 
     Attributes:
-        start: where the run begins or goes on.
+        start: where the run begins or resumes.
     """
 
     start = TrainState()
 
     def restore(self, network: Any) -> None:
-        """Give a compiled network, its optimizer and its metrics the state at ``start``."""
+        """Set a compiled network, its optimizer and its metrics to the state at ``start``."""
 
-    def after_step(self, network: Any, position: TrainState) -> None:
-        """Save if it is time; raise Interrupted if somebody has asked to stop."""
+    def after_step(self, network: Any, state: TrainState) -> None:
+        """Save if it is time; raise Interrupted if a signal requests to stop."""
 
-    def scoring(self, network: Any, position: TrainState) -> AbstractContextManager[None]:
-        """Let the body be interrupted at once; ``position`` is saved then."""
+    def scoring(self, network: Any, state: TrainState) -> AbstractContextManager[None]:
+        """Let the body be interrupted at once; ``state`` is saved then."""
         return nullcontext()
 
-    def after_epoch(self, network: Any, position: TrainState) -> None:
-        """Save if it is time; raise Interrupted if somebody has asked to stop."""
+    def after_epoch(self, network: Any, state: TrainState) -> None:
+        """Save if it is time; raise Interrupted if a signal requests to stop."""

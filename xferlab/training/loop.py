@@ -1,8 +1,8 @@
-"""The one place that compiles and fits, a phase at a time.
+"""The training loop: compile and fit, phase by phase.
 
 Keras applies a change of ``trainable`` only at ``compile``, and an optimizer accepts only the
-variables it was built with. So the optimizer is built once, over every weight that will ever
-learn, and its moments and schedule carry on from phase to phase.
+variables it was built with. So the optimizer is built once, over every weight that is trainable in
+some phase, and its moments and schedule carry on from phase to phase.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 from xferlab.contracts import Phase, TextModel, TransferPlan
 from xferlab.data.batching import Batch, batch_arrays
 from xferlab.training.assemble import Experiment
-from xferlab.training.evaluation import input_names, inputs_of_any_shape
+from xferlab.training.backend import batch_dataset, use_micro_batches
+from xferlab.training.evaluation import input_names
 from xferlab.training.events import Callback, Checkpointer, Diverged, Epoch, Step, TrainState
-from xferlab.training.micro_batches import split_step
 from xferlab.training.optimizer_extensions import clip_densely, scale_rates
 
 
@@ -67,38 +67,44 @@ def segments(
 def fit(
     experiment: Experiment, callbacks: Sequence[Callback], checkpointer: Checkpointer | None = None
 ) -> None:
-    """Train all phases from where ``saver`` stands; the listeners see every step and epoch."""
+    """Train all phases from where ``checkpointer`` starts.
+
+    Args:
+        experiment: the live objects of the run.
+        callbacks: informed of every step and epoch.
+        checkpointer: saves and restores the state; None saves nothing.
+    """
     checkpointer = checkpointer or Checkpointer()
-    network, optimizer = experiment.model.network, experiment.optimizer
-    per_epoch, phases = experiment.batches.steps_per_epoch, experiment.plan.phases
-    unfreeze(experiment)
-    optimizer.build(network.trainable_variables)
-    clip_densely(optimizer)
-    scale_rates(optimizer, experiment.model, experiment.plan.rates)
-    network.stop_training = False
-    loop, phase = TrainingLoop(experiment, callbacks, checkpointer), None
-    if checkpointer.start.batch:
-        phase = phase_of(phases, (checkpointer.start.batch - 1) // per_epoch)
-        _compile(experiment, phase)
-        _make_metrics(experiment)
-        checkpointer.restore(network)
-        if loop.owes_scores:
-            loop.end_epoch(network, network.get_metrics_result())
+    _build_optimizer(experiment)
+    loop = TrainingLoop(experiment, callbacks, checkpointer)
+    phase = loop.resume() if checkpointer.start.batch else None
+    phases, per_epoch = experiment.plan.phases, experiment.batches.steps_per_epoch
     for segment in segments(phases, per_epoch, experiment.total_batches, loop.batch):
         if loop.stopped:
             break
         if segment.phase != phase:
             phase = segment.phase
             _compile(experiment, phase)
-        network.fit(
+        experiment.model.network.fit(
             training_batches(experiment, segment),
             initial_epoch=segment.epoch,
             epochs=segment.epoch + segment.epochs,
             steps_per_epoch=segment.batches,
-            callbacks=[_callback(loop)],
-            shuffle=False,  # the plan has done it
+            callbacks=[_keras_callback(loop)],
+            shuffle=False,  # the batches are in their final order
             verbose=0,
         )
+
+
+def _build_optimizer(experiment: Experiment) -> None:
+    """Build the optimizer on every weight that is trainable in some phase."""
+    network = experiment.model.network
+    optimizer = experiment.optimizer
+    unfreeze(experiment)
+    optimizer.build(network.trainable_variables)
+    clip_densely(optimizer)
+    scale_rates(optimizer, experiment.model, experiment.plan.rates)
+    network.stop_training = False
 
 
 def phase_of(phases: Sequence[Phase], epoch: int) -> int:
@@ -112,96 +118,113 @@ def phase_of(phases: Sequence[Phase], epoch: int) -> int:
 
 
 def _compile(experiment: Experiment, phase: int) -> None:
-    """Apply a phase's freezing, which Keras does only here."""
+    """Apply a phase's freezing, which Keras does at ``compile`` only."""
     freeze(experiment.model, experiment.plan, experiment.plan.phases[phase])
     experiment.model.network.compile(
         optimizer=experiment.optimizer, loss=experiment.loss, metrics=experiment.train_metrics
     )
-    split_step(experiment.model.network, experiment.micro_batches)
+    use_micro_batches(experiment.model.network, experiment.micro_batches)
 
 
-def _make_metrics(experiment: Experiment) -> None:
-    """Make the running means' variables, which Keras does at the first batch only."""
+def _create_metric_variables(experiment: Experiment) -> None:
+    """Create the variables of the running means, which Keras does at the first batch only."""
     first = Segment(phase=0, epoch=0, epochs=1, batches=1, start=0)
     batch = next(iter(training_batches(experiment, first)))
     experiment.model.network._symbolic_build(data_batch=batch)  # the loss scale of float16, too
 
 
 class TrainingLoop:
-    """Counts batches, has epochs scored, tells the listeners and lets the saver save.
+    """Counts batches, scores the validation split, informs the callbacks and the checkpointer.
 
     Attributes:
         batch: training batches done.
-        stopped: a listener has asked to stop.
+        stopped: a callback has requested to stop.
     """
 
     def __init__(
         self, experiment: Experiment, callbacks: Sequence[Callback], checkpointer: Checkpointer
     ) -> None:
-        self._experiment, self._listeners, self._saver = experiment, callbacks, checkpointer
-        self._accumulate = experiment.optimizer.gradient_accumulation_steps or 1
+        self._experiment = experiment
+        self._callbacks = callbacks
+        self._checkpointer = checkpointer
+        self._accumulation = experiment.optimizer.gradient_accumulation_steps or 1
         self._per_epoch = experiment.batches.steps_per_epoch
         self._total = experiment.total_batches
         start = checkpointer.start
-        self.batch, self.stopped, self._scored = start.batch, start.stopped, start.scored
-        self._rows, self._loss_sum = start.rows, start.loss_sum
+        self.batch = start.batch
+        self.stopped = start.stopped
+        self._scored = start.scored
+        self._rows = start.rows
+        self._loss_sum = start.loss_sum
         self._began = time.monotonic() - start.seconds
         self._resumes = start.rows > 0
 
     @property
-    def owes_scores(self) -> bool:
-        """Whether an epoch is trained to its end and not scored."""
-        ended = self.batch % self._per_epoch == 0 or self.batch == self._total
-        return self._rows > 0 and ended
-
-    @property
-    def position(self) -> TrainState:
-        """Where the run stands."""
+    def state(self) -> TrainState:
+        """Where the run is."""
         seconds = time.monotonic() - self._began
         return TrainState(
             self.batch, self._scored, self._rows, self._loss_sum, seconds, self.stopped
         )
 
+    def resume(self) -> int:
+        """Restore the network at a checkpoint's state and return the phase it is in.
+
+        An epoch that was trained to its end and not scored yet is scored.
+        """
+        network = self._experiment.model.network
+        phase = phase_of(self._experiment.plan.phases, (self.batch - 1) // self._per_epoch)
+        _compile(self._experiment, phase)
+        _create_metric_variables(self._experiment)
+        self._checkpointer.restore(network)
+        ended = self.batch % self._per_epoch == 0 or self.batch == self._total
+        if self._rows > 0 and ended:
+            self.end_epoch(network, network.get_metrics_result())
+        return phase
+
     def begin_epoch(self, network: Any, epoch: int) -> None:
-        """Start an epoch, counted from 0, or go on in the middle of it."""
+        """Start an epoch, counted from 0, or resume in the middle of it."""
         self._batches = self._experiment.batches.epoch(epoch)
         if self._resumes:
             self._resumes = False
-            self._saver.restore(network)  # fit has just emptied the running means
+            self._checkpointer.restore(network)  # fit has just reset the running means
         elif self._rows == 0:
             self._began = time.monotonic()
 
     def end_step(self, network: Any, running_mean: float) -> None:
-        """Tell one batch; ``running_mean`` is the epoch's mean loss up to it, weighted by rows."""
+        """Report one batch; ``running_mean`` is the epoch's mean loss so far, over examples."""
         trained = self._batches[self.batch % self._per_epoch]
         self.batch += 1
-        before, self._rows = self._loss_sum, self._rows + len(trained.rows)
+        self._rows += len(trained.rows)
+        loss_before = self._loss_sum
         self._loss_sum = running_mean * self._rows
-        loss = (self._loss_sum - before) / len(trained.rows)
-        step = Step(self.batch, self.batch // self._accumulate, loss)
+        loss = (self._loss_sum - loss_before) / len(trained.rows)
+        step = Step(self.batch, self.batch // self._accumulation, loss)
         if not math.isfinite(loss):
             raise _not_finite(step, trained)
-        for callback in self._listeners:
+        for callback in self._callbacks:
             callback.on_step(step)
-        self._saver.after_step(network, self.position)
+        self._checkpointer.after_step(network, self.state)
 
     def end_epoch(self, network: Any, means: Mapping[str, Any]) -> None:
-        """Score the validation split and tell the epoch."""
+        """Score the validation split and report the epoch."""
         order = sorted(means, key=lambda name: (name != "loss", name))
         train = {name: float(means[name]) for name in order}
-        with self._saver.scoring(network, self.position):
+        with self._checkpointer.scoring(network, self.state):
             validation = self._experiment.evaluate("validation")
         seconds = time.monotonic() - self._began
-        update = self.batch // self._accumulate
+        update = self.batch // self._accumulation
         epoch = Epoch(self._scored + 1, update, train, validation, seconds)
-        self.stopped = any([callback.on_epoch(epoch) for callback in self._listeners])
-        self._scored, self._rows, self._loss_sum = epoch.epoch, 0, 0.0
+        self.stopped = any([callback.on_epoch(epoch) for callback in self._callbacks])
+        self._scored = epoch.epoch
+        self._rows = 0
+        self._loss_sum = 0.0
         self._resumes = False
-        self._saver.after_epoch(network, self.position)
+        self._checkpointer.after_epoch(network, self.state)
 
 
-def _callback(loop: TrainingLoop) -> Any:
-    """Return the Keras callback that hears for ``teller``."""
+def _keras_callback(loop: TrainingLoop) -> Any:
+    """Return the Keras callback that passes the events of ``fit`` to the loop."""
     import keras
 
     class KerasAdapter(keras.callbacks.Callback):
@@ -221,18 +244,17 @@ def _callback(loop: TrainingLoop) -> Any:
 def _not_finite(step: Step, batch: Batch) -> Diverged:
     rows = ", ".join(str(row) for row in batch.rows[:8])
     return Diverged(
-        f"the loss is {step.loss} at step {step.update} (training rows {rows}, ...)",
+        f"the loss is {step.loss} at step {step.update} (training examples {rows}, ...)",
         where="loss",
-        fix="lower optimizer.lr, keep train.max_grad_norm, or look at those rows",
+        fix="lower optimizer.lr, keep train.max_grad_norm, or inspect those examples",
     )
 
 
 def training_batches(experiment: Experiment, segment: Segment) -> Any:
-    """Return a ``tf.data.Dataset`` of ``(inputs, labels)`` for one segment."""
-    import tensorflow as tf
-
+    """Return a dataset of ``(inputs, labels)`` for one segment."""
     names = input_names(experiment.model.network)
-    encoding, labels = experiment.encodings["train"], experiment.data.train.labels
+    encoding = experiment.encodings["train"]
+    labels = experiment.data.train.labels
     pad_id = experiment.model.tokenizer.pad_id
     stop = segment.start + segment.epochs * segment.batches
 
@@ -241,14 +263,7 @@ def training_batches(experiment: Experiment, segment: Segment) -> Any:
             inputs, y = batch_arrays(encoding, labels, batch, pad_id)
             yield {name: inputs[name] for name in names}, y
 
-    _, example = next(batches())
-    signature = (
-        inputs_of_any_shape(names),
-        tf.TensorSpec((None, *example.shape[1:]), example.dtype)
-        if encoding.word_ids is None
-        else tf.TensorSpec((None, None), "int32"),
-    )
-    return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
+    return batch_dataset(batches, names)
 
 
 def freeze(model: TextModel, plan: TransferPlan, phase: Phase) -> None:
@@ -259,7 +274,7 @@ def freeze(model: TextModel, plan: TransferPlan, phase: Phase) -> None:
 
 
 def unfreeze(experiment: Experiment) -> None:
-    """Make every block trainable that learns in some phase, so that the optimizer knows it."""
+    """Make every block trainable that is trainable in some phase."""
     plan = experiment.plan
     always = set.intersection(*(set(phase.frozen) for phase in plan.phases))
     freeze(experiment.model, plan, Phase(epochs=0, frozen=tuple(always)))

@@ -1,4 +1,4 @@
-"""What Keras's optimizers lack: rates by block and by optimizer step, exact clipping."""
+"""What Keras optimizers lack: learning rates by block and by optimizer step, exact clipping."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xferlab.contracts import TextModel
+from xferlab.training.backend import dense_gradients
 
 
 def per_update(learning_rate: Any, gradient_accumulation_steps: int) -> Any:
     """Return a schedule that counts optimizer steps where Keras counts batches.
 
-    With gradient accumulation Keras asks a schedule for the rate of every batch.
+    With gradient accumulation Keras calls a schedule for every batch.
     """
     import keras
 
@@ -28,50 +29,44 @@ def per_update(learning_rate: Any, gradient_accumulation_steps: int) -> Any:
 def clip_densely(optimizer: Any) -> None:
     """Sum an embedding's gradient over repeated tokens before its norm is taken.
 
-    Keras hands over one row a token; the norm of those rows is not that of the gradient.
+    Keras passes one row for each token; the norm of those rows is not that of the gradient.
     """
-    import tensorflow as tf
-
     clip = optimizer._clip_gradients
-    optimizer._clip_gradients = lambda gradients: clip(
-        [None if g is None else tf.convert_to_tensor(g) for g in gradients]
-    )
+    optimizer._clip_gradients = lambda gradients: clip(dense_gradients(gradients))
 
 
-def scale_rates(optimizer: Any, model: TextModel, fractions: Mapping[str, float]) -> None:
-    """Give each block its own share of the learning rate, in the step and in the decay.
+def scale_rates(optimizer: Any, model: TextModel, rates: Mapping[str, float]) -> None:
+    """Multiply the learning rate of each block, in the step and in the weight decay.
 
-    Keras has no parameter groups, so the two methods that use the rate are given another one.
+    Keras has no parameter groups, so the two methods that use the rate are replaced.
     """
-    known = {
-        optimizer._var_key(variable): fraction
-        for block, fraction in fractions.items()
+    multipliers = {
+        optimizer._var_key(variable): multiplier
+        for block, multiplier in rates.items()
         for layer in model.blocks[block]
         for variable in model.network.get_layer(layer).trainable_variables
-        if fraction != 1.0
+        if multiplier != 1.0
     }
-    if not known:
+    if not multipliers:
         return
     step = optimizer.update_step
 
     def update_step(gradient: Any, variable: Any, learning_rate: Any) -> None:
-        step(gradient, variable, learning_rate * known.get(optimizer._var_key(variable), 1.0))
+        step(gradient, variable, learning_rate * multipliers.get(optimizer._var_key(variable), 1.0))
 
     def apply_weight_decay(variables: Sequence[Any]) -> None:
         for variable in variables:
-            raw = getattr(variable, "value", variable)  # the exclusions know TensorFlow's names
+            raw = getattr(variable, "value", variable)  # exclusions go by TensorFlow's names
             if optimizer.weight_decay and optimizer._use_weight_decay(raw):
-                fraction = optimizer.weight_decay * known.get(optimizer._var_key(variable), 1.0)
-                raw.assign_sub(raw * (optimizer.learning_rate * fraction))
+                decay = optimizer.weight_decay * multipliers.get(optimizer._var_key(variable), 1.0)
+                raw.assign_sub(raw * (optimizer.learning_rate * decay))
 
     optimizer.update_step = update_step
     optimizer._apply_weight_decay = apply_weight_decay
 
 
 def current_rate(optimizer: Any, planned: Sequence[float], update: int) -> float:
-    """Return the rate that optimizer step ``update``, counted from 1, was done with."""
-    if getattr(optimizer, "_learning_rate", None) is not None and callable(
-        optimizer._learning_rate
-    ):
+    """Return the learning rate of optimizer step ``update``, counted from 1."""
+    if callable(getattr(optimizer, "_learning_rate", None)):
         return float(planned[min(update, len(planned)) - 1])
     return float(optimizer.learning_rate)

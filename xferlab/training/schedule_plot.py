@@ -1,4 +1,4 @@
-"""The picture of a plan: the learning rate of every step, the epochs, what stands still when."""
+"""The plot of a plan: the learning rate of every step, the epochs, what is frozen when."""
 
 from __future__ import annotations
 
@@ -8,18 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import Phase, TextModel, TransferPlan
-from xferlab.plotting import (
-    BLUE,
-    FAINT,
-    GRID,
-    INK,
-    ORANGE,
-    counted,
-    new_figure,
-    rate_words,
-    save_figure,
-    set_title,
-)
+from xferlab.formatting import format_count, format_learning_rate
+from xferlab.plotting import BLUE, FAINT, GRID, INK, ORANGE, new_figure, save_figure, set_title
 from xferlab.training.assemble import Experiment
 
 if TYPE_CHECKING:
@@ -37,7 +27,7 @@ MOST_EPOCHS = 12
 
 
 def schedule_figure(rates: np.ndarray, experiment: Experiment, schedule: str, path: Path) -> bytes:
-    """Draw the planned learning rate over the optimizer steps; return what was written.
+    """Plot the planned learning rate over the optimizer steps; return the PNG.
 
     Args:
         rates: learning rate of every optimizer step, (total_steps,).
@@ -53,8 +43,8 @@ def schedule_figure(rates: np.ndarray, experiment: Experiment, schedule: str, pa
     _mark_peak(axes, rates)
     set_title(
         axes,
-        f"{schedule}, peak {rate_words(rates[peak], 3)}",
-        f"{counted(steps, 'step')} in {counted(experiment.budget.epochs, 'epoch')}",
+        f"{schedule}, peak {format_learning_rate(rates[peak], 3)}",
+        f"{format_count(steps, 'step')} in {format_count(experiment.budget.epochs, 'epoch')}",
     )
     _phases(figure, axes, phase_spans(experiment), list(experiment.model.blocks))
     return save_figure(figure, path)
@@ -74,7 +64,7 @@ def phase_spans(experiment: Experiment) -> list[tuple[Phase, float, float]]:
 
 @dataclass(frozen=True)
 class RateGroup:
-    """Neighbouring blocks that learn in the same phases with the same share of the rate."""
+    """Neighbouring blocks with the same phases and the same learning-rate multiplier."""
 
     blocks: tuple[str, ...]
     fraction: float
@@ -82,7 +72,7 @@ class RateGroup:
 
 
 def rate_groups(model: TextModel, plan: TransferPlan) -> list[RateGroup]:
-    """Return the blocks that ever learn as groups of equals, from the head down."""
+    """Return the blocks that are trained, grouped by phases and multiplier, from the head down."""
     groups: list[RateGroup] = []
     for name in reversed(list(model.blocks)):
         phases = tuple(i for i, phase in enumerate(plan.phases) if name not in phase.frozen)
@@ -95,10 +85,10 @@ def rate_groups(model: TextModel, plan: TransferPlan) -> list[RateGroup]:
     return groups
 
 
-def block_words(blocks: Sequence[str], order: Sequence[str]) -> str:
+def format_blocks(blocks: Sequence[str], order: Sequence[str]) -> str:
     """Return names of blocks, neighbours in ``order`` joined by "to".
 
-    >>> block_words(["a", "b", "c", "e"], ["a", "b", "c", "d", "e"])
+    >>> format_blocks(["a", "b", "c", "e"], ["a", "b", "c", "d", "e"])
     'a to c, e'
     """
     runs: list[list[str]] = []
@@ -127,7 +117,7 @@ def _frame(axes: Axes, rates: np.ndarray, experiment: Experiment) -> None:
     names = any(phase.frozen for phase in experiment.plan.phases)
     axes.set_ylim(0, (float(rates.max()) or 1.0) * (1.32 if names else 1.12))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda rate, _: rate_words(rate)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda rate, _: format_learning_rate(rate)))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
     axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.set_xlabel("optimizer step")
@@ -154,7 +144,7 @@ def _curves(axes: Axes, rates: np.ndarray, experiment: Experiment) -> None:
         for index, (_, first, end) in enumerate(spans):
             if index not in group.phases:
                 values[round(first - 0.5) : round(end - 0.5)] = float("nan")
-        label = f"{block_words(group.blocks, list(model.blocks))}  x{group.fraction:.3g}"
+        label = f"{format_blocks(group.blocks, list(model.blocks))}  x{group.fraction:.3g}"
         _curve(axes, values, colormaps["viridis"](0.05 + 0.8 * i / (len(groups) - 1)), label)
     axes.legend(
         title="block, share of the rate", loc="center left", bbox_to_anchor=(1.0, 0.5),
@@ -177,10 +167,10 @@ def _epochs(axes: Axes, experiment: Experiment, steps: int) -> None:
         if epoch * per_epoch < steps:
             axes.axvline(edge, color=FAINT, linewidth=0.8, linestyle=(0, (4, 4)), alpha=0.6)
         middle = edge - min(every * per_epoch, steps) / 2
-        words = f"epoch {epoch}" if every == 1 and epochs <= 8 else str(epoch)
+        label = f"epoch {epoch}" if every == 1 and epochs <= 8 else str(epoch)
         x, align = (middle, "center") if every == 1 else (edge, "right")
         axes.text(
-            x, 1.015, words if epoch > every or every == 1 else f"epoch {words}",
+            x, 1.015, label if epoch > every or every == 1 else f"epoch {label}",
             transform=axes.get_xaxis_transform(), ha=align, fontsize=8, color=FAINT,
         )  # fmt: skip
 
@@ -195,12 +185,12 @@ def _mark_peak(axes: Axes, rates: np.ndarray) -> None:
     if peak == 0:
         return
     rises = all(rates[i] <= rates[i + 1] for i in range(peak))
-    words = "warm-up ends" if rises and peak + 1 < len(rates) else "peak"
+    label = "warm-up ends" if rises and peak + 1 < len(rates) else "peak"
     axes.plot([peak + 1, peak + 1], [0, rates[peak]], color=ORANGE, linewidth=1, linestyle=":")
     axes.plot([peak + 1], [rates[peak]], "o", color=ORANGE, markersize=6)
     right = peak + 1 > 0.75 * len(rates)
     axes.annotate(
-        f"{words}: step {peak + 1}", (peak + 1, rates[peak]), fontsize=9, color=ORANGE,
+        f"{label}: step {peak + 1}", (peak + 1, rates[peak]), fontsize=9, color=ORANGE,
         xytext=(-9 if right else 9, 3), textcoords="offset points",
         ha="right" if right else "left", va="center",
     )  # fmt: skip
@@ -212,7 +202,7 @@ def _phases(
     spans: Sequence[tuple[Phase, float, float]],
     names: Sequence[str],
 ) -> None:
-    """Shade the phases and say in each what stands still, as far as there is room."""
+    """Shade the phases and label each with its frozen blocks, as far as there is room."""
     if len(spans) == 1 and not spans[0][0].frozen:
         return
     figure.draw_without_rendering()  # sizes are known only now
@@ -222,7 +212,7 @@ def _phases(
         tint = TINTS[index % len(TINTS)]
         axes.axvspan(first, last, color=tint, linewidth=0, zorder=0)
         letters = int((last - first) / total * width / LETTER)
-        text = _fitting(phase_words(phase, names), letters)
+        text = _fitting(phase_labels(phase, names), letters)
         axes.text(
             (first + last) / 2, 0.975, text, transform=axes.get_xaxis_transform(),
             ha="center", va="top", fontsize=9, color=INK, linespacing=1.25,
@@ -230,21 +220,21 @@ def _phases(
         )  # fmt: skip
 
 
-def phase_words(phase: Phase, names: Sequence[str]) -> list[str]:
-    """Return ways to say what stands still in a phase, from the longest to the shortest."""
+def phase_labels(phase: Phase, names: Sequence[str]) -> list[str]:
+    """Return labels that name a phase's frozen and trainable blocks, from long to short."""
     if not phase.frozen:
-        return ["everything learns", "everything\nlearns", "all\nlearn", "all"]
-    words, count = block_words(phase.frozen, names), len(phase.frozen)
-    moving = [name for name in names if name not in phase.frozen]
-    learns = block_words(moving, names) or "nothing"
-    verb = "learn" if len(moving) > 1 else "learns"
+        return ["all blocks trainable", "all blocks\ntrainable", "all\ntrainable", "all"]
+    count = len(phase.frozen)
+    frozen = format_blocks(phase.frozen, names)
+    trainable = [name for name in names if name not in phase.frozen]
+    listed = format_blocks(trainable, names) or "none"
     shorter = []
-    if moving and moving == list(names[count:]):
-        shorter = [f"{moving[0]}\nand up" if len(moving) > 1 else f"{moving[0]}\nonly"]
+    if trainable and trainable == list(names[count:]):
+        shorter = [f"{trainable[0]}\nonly" if len(trainable) == 1 else f"{trainable[0]}\nand up"]
     return [
-        f"frozen: {words}   {learns} {verb}",
-        f"frozen: {words}\n{learns} {verb}",
-        f"frozen:\n{words}",
+        f"frozen: {frozen}   trainable: {listed}",
+        f"frozen: {frozen}\ntrainable: {listed}",
+        f"frozen:\n{frozen}",
         *shorter,
         f"{count} frozen",
         f"{count}\nfrozen",

@@ -1,16 +1,19 @@
-"""What is printed and stored before training: the weights, what learns, the planned rates."""
+"""The summary before training: data, weights, blocks, the planned learning rates."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from xferlab.config.schema import ENOUGH_VALIDATION_ROWS, FEWEST_EPOCHS, TrainConfig
+from xferlab.contracts import TransferPlan
 from xferlab.data.batching import measure_padding
 from xferlab.errors import printable
+from xferlab.formatting import format_count, format_learning_rate
 from xferlab.functional.optimizers import decays
-from xferlab.plotting import counted
 from xferlab.training.assemble import Experiment
+from xferlab.training.backend import evaluate_schedule
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,13 +22,10 @@ if TYPE_CHECKING:
 def planned_rates(learning_rate: Any, total_steps: int) -> np.ndarray:
     """Return the learning rate of every optimizer step of the run, float32 (total_steps,)."""
     import numpy as np
-    import tensorflow as tf
 
     if not callable(learning_rate):
         return np.full(total_steps, float(learning_rate), dtype="float32")
-    steps = tf.range(total_steps, dtype=tf.int64)
-    rate = tf.function(lambda k: tf.cast(learning_rate(k), tf.float32))
-    return tf.map_fn(rate, steps, fn_output_signature=tf.float32).numpy()
+    return evaluate_schedule(learning_rate, total_steps)
 
 
 def schedule_plan(experiment: Experiment, rates: np.ndarray) -> dict[str, Any]:
@@ -45,36 +45,45 @@ def schedule_plan(experiment: Experiment, rates: np.ndarray) -> dict[str, Any]:
 
 
 def parameter_rows(experiment: Experiment) -> list[dict[str, Any]]:
-    """Return, a row a block: its parameters, the phases it learns in, its share of the rate.
+    """Return for each block its parameters, when it is trained, its learning-rate multiplier.
 
-    ``decayed`` counts the trainable parameters that the optimizer's weight decay takes from.
+    ``decayed`` counts the trainable parameters that weight decay applies to.
     """
-    model, plan = experiment.model, experiment.plan
     rows = []
-    for block, layers in model.blocks.items():
-        variables = [w for layer in layers for w in model.network.get_layer(layer).weights]
-        learns = [
-            str(i)
-            for i, phase in enumerate(plan.phases, start=1)
-            if block not in phase.frozen and any(w.trainable for w in variables)
-        ]
-        trainable = [w for w in variables if w.trainable] if learns else []
+    for block, layers in experiment.model.blocks.items():
+        get_layer = experiment.model.network.get_layer
+        variables = [weight for layer in layers for weight in get_layer(layer).weights]
+        phases = _phases_of(experiment.plan, block) if any(v.trainable for v in variables) else []
+        trainable = [v for v in variables if v.trainable] if phases else []
         rows.append(
             {
                 "block": block,
                 "parameters": _count(variables),
                 "trainable": _count(trainable),
-                "decayed": _count([w for w in trainable if decays(experiment.optimizer, w)]),
-                "learns": "every phase" if len(learns) == len(plan.phases) else
-                f"phase {', '.join(learns)}" if learns else "frozen",
-                "rate": plan.rates.get(block, 1.0) if learns else 0.0,
+                "decayed": _count([v for v in trainable if decays(experiment.optimizer, v)]),
+                "trained_in": _format_phases(phases, len(experiment.plan.phases)),
+                "rate": experiment.plan.rates.get(block, 1.0) if phases else 0.0,
             }
-        )  # fmt: skip
+        )
     return rows
 
 
+def _phases_of(plan: TransferPlan, block: str) -> list[int]:
+    """Return the numbers, counted from 1, of the phases that train a block."""
+    phases = enumerate(plan.phases, start=1)
+    return [number for number, phase in phases if block not in phase.frozen]
+
+
+def _format_phases(phases: Sequence[int], total: int) -> str:
+    if not phases:
+        return "frozen"
+    if len(phases) == total:
+        return "every phase"
+    return f"phase {', '.join(map(str, phases))}"
+
+
 def class_weights(experiment: Experiment) -> dict[str, float]:
-    """Return what a row of each class weighs in the loss, of several labels each one's yes."""
+    """Return the loss weight of each class; with several labels, of each label that is present."""
     weights = getattr(experiment.loss, "shown_class_weights", None)
     if weights is None:
         return {}
@@ -83,34 +92,44 @@ def class_weights(experiment: Experiment) -> dict[str, float]:
 
 def summary_lines(experiment: Experiment, rates: np.ndarray) -> list[str]:
     """Return the lines that the log shows before the first step."""
-    spec, splits = experiment.spec, experiment.data.splits
+    spec = experiment.spec
+    splits = experiment.data.splits
     named = ", ".join(map(printable, spec.class_names[:8]))
     classes = f", classes {named}" if spec.class_names else ""
     more = f" and {spec.num_classes - 8} more" if spec.num_classes > 8 else ""
     lines = [
         f"task       {spec.task.name}{classes}{more}",
-        "rows       " + ", ".join(f"{name} {len(split)}" for name, split in splits.items()),
+        "examples   " + ", ".join(f"{name} {len(split):,}" for name, split in splits.items()),
         f"tokens     {_token_line(experiment)}",
         f"weights    {experiment.model.origin.get('line', 'freshly initialised')}",
     ]
     weights = [f"{name} {weight:.3g}" for name, weight in class_weights(experiment).items()]
     if weights:
-        lines.append(f"weighed    {', '.join(weights)}")
+        lines.append(f"loss       class weights: {', '.join(weights)}")
     plan = schedule_plan(experiment, rates)
-    points = "  ".join(
-        f"{name} {mark['rate']:.3g} (step {mark['step']})"
+    marks = [
+        f"{name} {format_learning_rate(mark['rate'])} (step {mark['step']})"
         for name, mark in plan["learning_rate"].items()
-    )
-    rows = experiment.batches.batch_size * (experiment.optimizer.gradient_accumulation_steps or 1)
-    lines += [
-        f"length     {plan['epochs']} epochs, {plan['steps']} steps of {rows} rows",
-        f"rate       {points}",
-        f"{'block':<14} {'parameters':>12} {'trainable':>12} {'decayed':>12}  {'learns':<14} rate",
     ]
+    accumulation = experiment.optimizer.gradient_accumulation_steps or 1
+    examples = experiment.batches.batch_size * accumulation
+    lines += [
+        f"length     {format_count(plan['epochs'], 'epoch')}, {format_count(plan['steps'], 'step')}"
+        f" of {format_count(examples, 'example')}",
+        f"schedule   learning rate {', '.join(marks)}",
+    ]
+    return [*lines, *_block_table(experiment, plan["learning_rate"]["peak"]["rate"])]
+
+
+def _block_table(experiment: Experiment, peak: float) -> list[str]:
+    """Return a table of the blocks: parameters, phases, peak learning rate."""
+    header = ("block", "parameters", "trainable", "weight decay", "trained in", "peak rate")
+    lines = ["{:<14} {:>12} {:>12} {:>12}  {:<14} {:>9}".format(*header)]
     for row in parameter_rows(experiment):
+        rate = format_learning_rate(peak * row["rate"]) if row["rate"] else "-"
         lines.append(
             f"{row['block']:<14} {row['parameters']:>12,} {row['trainable']:>12,}"
-            f" {row['decayed']:>12,}  {row['learns']:<14} x{row['rate']:.3g}"
+            f" {row['decayed']:>12,}  {row['trained_in']:<14} {rate:>9}"
         )
     return lines
 
@@ -139,14 +158,14 @@ def small_data_notes(experiment: Experiment, train: TrainConfig) -> list[str]:
             f" steps; {FEWEST_EPOCHS} epochs, the usual choice, would be too few steps for"
             " fine-tuning to converge (Mosbach et al. 2021, Zhang et al. 2021)"
         )
-    rows = len(experiment.data.validation)
-    if rows < ENOUGH_VALIDATION_ROWS:
-        weights = "best" if train.restores_best(rows) else "last"
+    size = len(experiment.data.validation)
+    if size < ENOUGH_VALIDATION_ROWS:
+        weights = "best" if train.restores_best(size) else "last"
         notes.append(
-            f"the validation split has {counted(rows, 'row')}: one row is {1 / rows:.2g} of a share"
-            f" such as accuracy, whose standard error is up to {0.5 / math.sqrt(rows):.2g}, so it"
-            f" hardly tells epochs apart; the {weights} epoch's weights are scored"
-            " (train.restore_best says which)"
+            f"the validation split has {format_count(size, 'example')}: one changes the accuracy by"
+            f" {1 / size:.2g}, and its standard error is up to {0.5 / math.sqrt(size):.2g}, so it"
+            f" hardly distinguishes epochs; the {weights} epoch's weights are scored"
+            " (train.restore_best chooses)"
         )
     return notes
 
@@ -156,11 +175,11 @@ def _count(variables: list[Any]) -> int:
 
 
 def _token_line(experiment: Experiment) -> str:
-    """Return how long the rows are and how much of what is computed is padding."""
+    """Return how long the examples are, and the fraction of tokens that are padding."""
     lengths = experiment.batches.lengths
     cut = getattr(experiment.encodings["train"], "cut", 0)
-    shortened = f", {cut} cut" if cut else ""
+    truncated = f", {cut} truncated" if cut else ""
     return (
         f"mean {lengths.mean():.0f}, longest {lengths.max()} of at most"
-        f" {experiment.spec.max_length} a row{shortened}; {measure_padding(experiment.batches)}"
+        f" {experiment.spec.max_length} each{truncated}; {measure_padding(experiment.batches)}"
     )

@@ -13,7 +13,7 @@ from xferlab.runs.pruning import REQUEST, Pruned, ask_to_prune, obey_pruning
 from xferlab.sweep.manifest import freeze
 from xferlab.sweep.planner import plan_sweep
 from xferlab.sweep.worker import run_planned_job
-from xferlab.training.callbacks.tracking import HistoryFile
+from xferlab.training.callbacks.history import HistoryFile
 
 WORDS = [
     "model=bag_of_embeddings", "train.epochs=3", "train.restore_best=false",

@@ -1,4 +1,4 @@
-"""A trial of a search listens for the search's word to end it."""
+"""Ends a trial of a search when the search requests it."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from pathlib import Path
 from xferlab.runs.pruning import obey_pruning
 from xferlab.training.events import Callback, Epoch, Step
 
-LOOK_SECONDS = 0.5
-"""The folder may be on another machine: no look at it every step."""
+CHECK_SECONDS = 0.5
+"""The folder may be on another machine, so it is not checked at every step."""
 
 
 class PruningRequest(Callback):
-    """Ends the run by :class:`~xferlab.runs.pruning.Pruned` soon after a search asked for it.
+    """Ends the run by :class:`~xferlab.runs.pruning.Pruned` soon after a search requests it.
 
-    Of several listeners it has to be the last: the others keep the epoch first.
+    It must be the last callback: the others handle the epoch first.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._looked = folder, 0.0
+        self._folder = folder
+        self._checked = 0.0
 
     def on_step(self, step: Step) -> None:
-        """Look, twice a second at most."""
-        if time.monotonic() - self._looked >= LOOK_SECONDS:
-            self._looked = time.monotonic()
+        """Check for a request, twice a second at most."""
+        if time.monotonic() - self._checked >= CHECK_SECONDS:
+            self._checked = time.monotonic()
             obey_pruning(self._folder)
 
     def on_epoch(self, epoch: Epoch) -> None:
-        """Look."""
+        """Check for a request."""
         obey_pruning(self._folder)

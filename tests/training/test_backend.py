@@ -60,14 +60,14 @@ def loss_of(kind: str):
 def trained(kind: str, micro_batches: int, optimizer):
     import keras
 
-    from xferlab.training.micro_batches import split_step
+    from xferlab.training.backend import use_micro_batches
     from xferlab.training.optimizer_extensions import clip_densely
 
     metrics = [] if kind in ("tags", "several labels") else ["accuracy"]
     model = network(kind == "tags", optimizer, loss_of(kind), metrics)
     optimizer.build(model.trainable_variables)
     clip_densely(optimizer)
-    split_step(model, micro_batches)
+    use_micro_batches(model, micro_batches)
     logs = []
     for inputs, labels in batches(kind):
         logs.append(model.train_on_batch(inputs, labels, return_dict=True))

@@ -6,7 +6,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 from tensorboard.plugins.hparams import metadata
 
-from xferlab.training.callbacks.tracking import TensorBoardLog, hyperparameters
+from xferlab.training.callbacks.tensorboard import TensorBoardLog, hyperparameters
 
 DOT = tf.io.encode_png(tf.zeros([1, 1, 3], tf.uint8)).numpy()
 

@@ -1,0 +1,58 @@
+"""Numbers, durations, paths and scores as text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def format_count(number: int, noun: str) -> str:
+    """Return a number with its noun, plural where it is not one.
+
+    >>> format_count(1, "step"), format_count(1200, "step"), format_count(2, "class")
+    ('1 step', '1,200 steps', '2 classes')
+    """
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number:,} {noun}{'es' if noun.endswith(('s', 'x', 'ch')) else 's'}"
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration in its two largest units.
+
+    >>> format_duration(8), format_duration(95), format_duration(7300)
+    ('8 s', '1 min 35 s', '2 h 1 min')
+    """
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+
+
+def format_learning_rate(rate: float, digits: int = 2) -> str:
+    """Return a learning rate as short as it can be typed.
+
+    >>> [format_learning_rate(rate) for rate in (5e-5, 0.000318, 0.01, 0.25, 1.0, 0)]
+    ['5e-5', '3.2e-4', '1e-2', '0.25', '1', '0']
+    """
+    if rate == 0 or 0.1 <= rate < 100:
+        return f"{rate:.{digits}g}"
+    mantissa, _, exponent = f"{rate:.{digits - 1}e}".partition("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
+
+
+def format_scores(scores: Mapping[str, float]) -> str:
+    """Return scores by name with four decimals.
+
+    >>> format_scores({"loss": 0.51234, "accuracy": 0.75})
+    'loss 0.5123  accuracy 0.7500'
+    """
+    return "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
+
+
+def format_path(path: Path) -> str:
+    """Return a path relative to the working directory where it is below it."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -1,0 +1,99 @@
+"""The weights of the best epoch, and early stopping."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from xferlab.training.callbacks.monitor import monitored_value
+from xferlab.training.events import Callback, Epoch
+from xferlab.training.weights import weight_arrays, write_weights
+
+
+class BestWeights(Callback):
+    """Saves the weights of the best epoch and stops the training when patience is over.
+
+    Of equal epochs the later is the best: it has trained longer. A value that is not finite never
+    is.
+
+    Args:
+        network: its weights are saved.
+        path: of the file.
+        monitor: logged name of the value that decides.
+        mode: ``max`` or ``min``.
+        patience: epochs without a better value before the training stops, or None.
+        restores: the best epoch's weights are the run's, not the last epoch's.
+
+    Attributes:
+        best: the best monitored value so far, or None.
+        best_epoch: its epoch, counted from 1.
+        validation: the validation scores of the weights that are used at the end: the best
+            epoch's if they are restored, else the last's.
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        path: Path,
+        monitor: str,
+        mode: str,
+        *,
+        patience: int | None = None,
+        restores: bool = True,
+    ) -> None:
+        self.best: float | None = None
+        self.best_epoch: int | None = None
+        self.validation: Mapping[str, float] = {}
+        self._network = network
+        self._path = path
+        self._monitor = monitor
+        self._sign = 1.0 if mode == "max" else -1.0
+        self._patience = patience
+        self._restores = restores
+        self._better_epoch: int | None = None
+        self._unwritten: dict[str, Any] | None = None
+
+    def on_epoch(self, epoch: Epoch) -> bool:
+        """Save the weights if this epoch is the best; True if patience is over."""
+        value = monitored_value(epoch, self._monitor)
+        is_better = self.best is None or self._sign * value > self._sign * self.best
+        if math.isfinite(value) and (is_better or value == self.best):
+            self.best = value
+            self.best_epoch = epoch.epoch
+            self._unwritten = weight_arrays(self._network)
+            if is_better:  # small data has many equal epochs: a file for each would cost more
+                self._better_epoch = epoch.epoch
+                self.write()
+        if self.best_epoch in (None, epoch.epoch) or not self._restores:
+            self.validation = epoch.validation
+        waited = epoch.epoch - (self._better_epoch or 0)
+        return self._patience is not None and waited >= self._patience
+
+    def write(self) -> None:
+        """Write the best epoch's weights, unless the file has them already."""
+        if self._unwritten is not None:
+            write_weights(self._unwritten, self._path)
+            self._unwritten = None
+
+    def files(self) -> list[Path]:
+        """Return the file of the best weights, if there are any yet."""
+        self.write()
+        return [self._path] if self.best_epoch is not None else []
+
+    def state(self) -> dict[str, Any]:
+        """Return the best value, its epoch and the validation scores."""
+        return {
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "better_epoch": self._better_epoch,
+            "validation": dict(self.validation),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Set the best so far; its weights are in the file."""
+        self.best = state["best"]
+        self.best_epoch = state["best_epoch"]
+        self._better_epoch = state.get("better_epoch", self.best_epoch)
+        self.validation = state["validation"]

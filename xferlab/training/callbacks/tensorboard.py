@@ -1,0 +1,117 @@
+"""TensorBoard logs of a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from xferlab.io.atomic import sync
+from xferlab.training.backend import EventWriter, indented
+from xferlab.training.events import Callback, Epoch, Step
+
+
+class TensorBoardLog(Callback):
+    """Scalars of training and validation on one axis, the optimizer steps.
+
+    ``tensorboard/train`` has the loss of every step, the learning rate and the epoch means;
+    ``tensorboard/validation`` the same names for the validation split.
+
+    Args:
+        folder: of the logs.
+        rate_of: returns the learning rate of an optimizer step, counted from 1.
+    """
+
+    def __init__(self, folder: Path, rate_of: Callable[[int], float]) -> None:
+        self._folder = folder
+        self._rate_of = rate_of
+
+    @cached_property
+    def _train(self) -> EventWriter:
+        return EventWriter(self._folder / "train")
+
+    @cached_property
+    def _validation(self) -> EventWriter:
+        return EventWriter(self._folder / "validation")
+
+    def begin(self, config: Mapping[str, Any], plan: bytes) -> None:
+        """Start an empty log with the config as text and the plan as an image (PNG)."""
+        from omegaconf import OmegaConf
+
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._write_hparams(hyperparameters(config), {})  # so that an unfinished run has a row too
+        text = OmegaConf.to_yaml(OmegaConf.create(dict(config)))
+        self._train.text("config", indented(text))
+        self._train.image("plan", plan)
+
+    def state(self) -> dict[str, Any]:
+        """Return the length of each event file, with everything so far on the disk."""
+        self._train.flush()
+        self._validation.flush()
+        files = {path: path.stat().st_size for path in self._event_files()}
+        for path in files:
+            sync(path)
+        return {str(path.relative_to(self._folder)): size for path, size in files.items()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Remove what was written after the state: it will be written again."""
+        for path in self._event_files():
+            size = state.get(str(path.relative_to(self._folder)), 0)
+            if size == 0:
+                path.unlink()
+            elif size < path.stat().st_size:
+                os.truncate(path, size)
+
+    def _event_files(self) -> list[Path]:
+        return sorted(self._folder.rglob("events.out.tfevents.*"))
+
+    def on_step(self, step: Step) -> None:
+        """Write the batch's loss and its learning rate."""
+        self._train.scalar("batch_loss", step.loss, step.update)
+        self._train.scalar("learning_rate", self._rate_of(step.update), step.update)
+
+    def on_epoch(self, epoch: Epoch) -> None:
+        """Write the epoch's scores."""
+        for writer, scores in ((self._train, epoch.train), (self._validation, epoch.validation)):
+            for name, value in scores.items():
+                writer.scalar(name, value, epoch.update)
+            writer.flush()
+
+    def close(self, settings: Mapping[str, Any], final: Mapping[str, float]) -> None:
+        """Write the run's row of the HParams page: its settings and final scores."""
+        for unfinished in self._folder.glob("events.out.tfevents.*"):
+            unfinished.unlink()
+        self._write_hparams(settings, final)
+        self._train.close()
+        self._validation.close()
+
+    def _write_hparams(self, settings: Mapping[str, Any], scores: Mapping[str, float]) -> None:
+        writer = EventWriter(self._folder)
+        writer.hparams(settings, trial_id=self._folder.parent.name)
+        for name, value in scores.items():
+            writer.scalar(name, value)
+        writer.close()
+
+
+def hyperparameters(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a config as flat ``key: value`` pairs of the types that HParams accepts.
+
+    >>> hyperparameters({"loss": {"name": "focal", "gamma": 2.0, "alpha": None}})
+    {'loss': 'focal', 'loss.gamma': 2.0}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        path = f"{prefix}.{key}" if prefix else str(key)
+        if isinstance(value, Mapping):
+            flat |= hyperparameters(value, path)
+        elif key == "name" and prefix:
+            flat[prefix] = value
+        elif isinstance(value, list):
+            flat[path] = json.dumps(value)
+        elif value is not None:
+            flat[path] = value
+    return flat
