@@ -511,7 +511,7 @@ def test_hub_mistakes_are_explained_and_no_code_is_run(hub, tmp_path):
         [
             "'nyu-mll/glue' has no revision 'v9'",
             "data.revision",
-            "name a branch, a tag or a commit of it, or null for the newest",
+            "name a branch, a tag or a commit of it, or no revision for the newest",
         ],
         [
             "nyu-mll/glue train has no column 'sentense'; its columns are: sentence, label, idx",
@@ -533,4 +533,4 @@ def test_hub_terms_that_were_not_accepted(hub, tmp_path):
         out = ask(hub, tmp_path, COLA)
     finally:
         hub.mode = "good"
-    assert "is given only to those who accepted its terms" in out
+    assert "is gated: the Hub gives it to those who accepted its terms" in out

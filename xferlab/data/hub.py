@@ -14,6 +14,7 @@ from xferlab.data.readers.examples import NOT_UNICODE, text_problem
 from xferlab.data.readers.parquet_reader import NO_TEXT, values_of
 from xferlab.data.readers.table import MAX_ROWS
 from xferlab.errors import ConfigError, did_you_mean
+from xferlab.models.hub_errors import DATASET, gated, unknown_repository, unknown_revision
 
 log = logging.getLogger(__name__)
 
@@ -216,17 +217,11 @@ def _explain(e: Exception, repo_id: str, config: str | None, revision: str | Non
         what = f"'{repo_id}' has no config '{config}'" if config else f"'{repo_id}' has configs"
         where, fix = "data.config", did_you_mean(config or "", names)
     elif "Revision" in text and revision:
-        what, where = f"'{repo_id}' has no revision '{revision}'", "data.revision"
-        fix = "name a branch, a tag or a commit of it, or null for the newest"
+        return unknown_revision(repo_id, revision, "data.revision")
     elif "gated" in text:
-        what, where = f"'{repo_id}' is given only to those who accepted its terms", "data.id"
-        fix = f"accept them at https://huggingface.co/datasets/{repo_id}, then type 'hf auth login'"
+        return gated(DATASET, repo_id, "data.id")
     elif kind in ("DatasetNotFoundError", "HFValidationError"):
-        what, where = f"the Hub has no dataset '{repo_id}', or it is private", "data.id"
-        fix = (
-            "type ORG/NAME as on the Hub's page, like nyu-mll/glue;"
-            " for a private one type 'hf auth login'; for a folder start with ./"
-        )
+        return unknown_repository(DATASET, repo_id, "data.id")
     elif "scripts are no longer supported" in text:
         what, where = (
             f"'{repo_id}' is loaded by a script, and no code of a dataset is run",

@@ -18,7 +18,7 @@ from xferlab.data.batching import Ragged, row_lengths
 from xferlab.data.word_rules import with_leading_blanks
 from xferlab.errors import ConfigError
 from xferlab.io.atomic import atomic_replace, no_standard_input
-from xferlab.models.checkpoint import refuse_tricks
+from xferlab.models.untrusted_checkpoint import refuse_unsafe
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,10 +56,9 @@ def load_tokenizer(folder: Path) -> HubTokenizer:
         ConfigError: there is none, only a slow one, or the folder has more than data.
     """
     where = str(folder)
-    refuse_tricks(folder, where)
-    os.environ.setdefault(
-        "TRANSFORMERS_VERBOSITY", "error"
-    )  # else it warns that PyTorch is missing
+    refuse_unsafe(folder, where)
+    # no warning that PyTorch is missing
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     import transformers
 
     fix = "the folder needs tokenizer.json (or vocab.txt) and tokenizer_config.json"
