@@ -16,6 +16,7 @@ from xferlab.cli.arguments import parse
 from xferlab.cli.main import main
 from xferlab.config.compose import compose_experiment, publish
 from xferlab.discovery import load_plugins
+from xferlab.sweep.engines import publish_engines
 from xferlab.sweep.planner import plan_sweep
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -82,6 +83,7 @@ def test_a_command_that_is_shown_can_be_typed(page, words, tmp_path, monkeypatch
     flags, typed = parse(shlex.split(words))
     load_plugins(tmp_path)
     publish(tmp_path)
+    publish_engines()
     if flags.multirun:
         assert plan_sweep(typed).checked >= 1
     else:

@@ -23,6 +23,7 @@ from xferlab.errors import ConfigError, RunError
 from xferlab.export import export_run as exporting
 from xferlab.export.formats import Format, formats
 from xferlab.export.formats.transformers import config_json
+from xferlab.export.model_card import model_card
 from xferlab.export.output_folder import atomic_folder, refuse_taken
 from xferlab.export.parity import compare, made_up_texts, texts_of_file
 from xferlab.export.serving_function import serving_function
@@ -349,3 +350,15 @@ def test_what_was_there_stays_until_the_new_folder_is_whole(tmp_path):
 
 def test_every_format_says_what_it_is():
     assert all(isinstance(kind, Format) and kind.summary for kind in formats().values())
+
+
+def test_the_card_of_a_transformers_folder_has_the_scores_that_the_hub_reads(run):
+    from huggingface_hub import ModelCard
+
+    data = ModelCard(model_card(run)).data
+    assert (data.library_name, data.pipeline_tag) == ("transformers", "text-classification")
+    assert data.base_model is None  # a folder of this machine
+    scores = {(r.dataset_split, r.metric_type): r.metric_value for r in data.eval_results}
+    metrics = json.loads((run.folder / "metrics.json").read_text())
+    assert scores["test", "accuracy"] == metrics["test"]["accuracy"]
+    assert {r.dataset_name for r in data.eval_results} == {"plain-train.jsonl"}

@@ -100,7 +100,7 @@ def test_nothing_heavy_is_imported_for_a_folder(tiny):
 def test_an_unknown_bundled_name(tiny, monkeypatch):
     monkeypatch.setattr(checkpoints, "BUNDLED", tiny.parent)
     assert refusal("bundled:tinny") == [
-        " error: the box has no checkpoint 'tinny'",
+        " error: there is no bundled checkpoint 'tinny'",
         " where: model.checkpoint=bundled:tinny",
         "   fix: did you mean 'tiny'?",
     ]
@@ -109,7 +109,7 @@ def test_an_unknown_bundled_name(tiny, monkeypatch):
 def test_a_bundled_name_without_its_kind(tiny, monkeypatch):
     monkeypatch.setattr(checkpoints, "BUNDLED", tiny.parent)
     assert refusal("tiny") == [
-        " error: 'tiny' alone may be the checkpoint in the box or one of the Hub",
+        " error: 'tiny' alone may be the bundled checkpoint or one of the Hub",
         " where: model.checkpoint=tiny",
         "   fix: type model.checkpoint=bundled:tiny, or ORG/tiny for one of the Hub",
     ]
@@ -199,7 +199,7 @@ def test_no_weights_at_all(tiny):
     (tiny / "model.safetensors").unlink()
     lines = refusal(str(tiny))
     assert lines[0] == " error: the checkpoint has no model.safetensors"
-    assert lines[2].endswith("; or start from nothing with model.pretrained=false")
+    assert lines[2].endswith("; or start from random weights with model.pretrained=false")
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_an_index_that_leaves_the_folder(tmp_path, name):
     assert refusal(str(tmp_path)) == [
         f" error: model.safetensors.index.json names a file outside the checkpoint: '{name}'",
         f" where: model.checkpoint={tmp_path}",
-        "   fix: do not use this checkpoint: its index was tampered with or is broken",
+        "   fix: do not use this checkpoint: its index is damaged or malicious",
     ]
 
 

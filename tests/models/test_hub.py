@@ -14,7 +14,7 @@ import pytest
 from tests.support.hub_server import HubServer
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 
-OFFLINE = "without a network type model=bert (it is in the box), or model.checkpoint=FOLDER"
+OFFLINE = "without a network type model=bert (it is bundled), or model.checkpoint=FOLDER"
 LATER = f"{OFFLINE}; or run once where the Hub can be reached, and then with HF_HUB_OFFLINE=1"
 
 ASK = """
@@ -201,7 +201,7 @@ def test_an_unknown_revision(refused):
     assert refused["org/tiny@v9"] == [
         " error: 'org/tiny' has no revision 'v9'",
         " where: model.checkpoint=org/tiny@v9",
-        "   fix: type model.checkpoint=org/tiny, or name a branch, a tag or a commit of it",
+        "   fix: name a branch, a tag or a commit of it, or no revision for the newest",
     ]
 
 

@@ -41,7 +41,9 @@ def evaluate(argv: list[str]) -> int:
     """Score a run, print the scores and keep what stands behind them."""
     parser = FlagParser("evaluate", ABOUT, EXAMPLES)
     parser.add_argument("run", metavar="RUN", type=Path, help="the folder of a finished run")
-    parser.add_argument("overrides", metavar="OVERRIDE", nargs="*", help="which examples; see below")
+    parser.add_argument(
+        "overrides", metavar="OVERRIDE", nargs="*", help="which examples; see below"
+    )
     for name, usual, what in (
         ("--samples", SAMPLES, "resamples for the intervals; 0 for none"),
         ("--errors", NUMBER, "how many of the most confident errors to list"),

@@ -70,7 +70,7 @@ def run_search(plan: Plan, *, dry_run: bool = False) -> int:
                 run_trials(search, launcher_for(plan, folder), plan.sweep.workers)
         except SweepStopped as e:
             code = 128 + e.number
-    report_on([folder], pictures=True)
+    report_on([folder])
     ends = {state_of(folder / run_id).status for run_id in search.run_ids}
     if code or ends.intersection(RESUMED):
         print("stopped    the same command resumes the search", file=sys.stderr)

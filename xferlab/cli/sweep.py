@@ -66,7 +66,7 @@ def sweep(overrides: Sequence[str], config_name: str = "config", *, dry_run: boo
             launch(launcher_for(plan, folder), unfinished(folder))
         except SweepStopped as e:
             code = 128 + e.number
-    report_on([folder], pictures=True)
+    report_on([folder])
     ends = {state_of(folder / job.run_id).status for job in plan.jobs}
     if code or ends.intersection(RESUMED):
         print("stopped    the same command resumes the sweep", file=sys.stderr)

@@ -1,9 +1,9 @@
-"""The README of an export: what the model is, how to use it, where it came from."""
+"""The README of an export: what the model is, how to use it, how it was trained."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,8 @@ from xferlab.models.architectures import families
 if TYPE_CHECKING:
     from xferlab.inference.run import Run
 
-_MOST_NAMES = 50
+MAX_LABELS = 50
+"""Label names that a card lists."""
 _CLASSIFY = """from transformers import pipeline
 
 classify = pipeline("text-classification", model="FOLDER")
@@ -29,138 +30,170 @@ print(tag("Words of a sentence".split(), is_split_into_words=True))
 
 
 def model_card(run: Run) -> str:
-    """Return the README of a transformers folder, with the head that the Hub reads."""
-    spec, source = run.spec, _base(run)
-    head: dict[str, Any] = {
-        "library_name": "transformers",
-        "pipeline_tag": spec.task.pipeline_tag,
-        "tags": ["xferlab"],
-    }
-    if "/" in source:
-        head["base_model"] = source
-        licence = _licence(source)
-        head |= {"license": licence} if licence else {}
-    rows = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()]
-    text = '{"text": "a text", "text_pair": "its pair"}' if spec.has_pairs else '"a text"'
-    use = _TAG if spec.task.is_per_word else _CLASSIFY.replace("{text}", text)
-    return "\n".join(["---", *rows, "---", "", *_body(run, use, [spec.task.card_note])])
+    """Return the README of a transformers folder, with the metadata that the Hub reads."""
+    spec = run.spec
+    text = '"a text"'
+    if spec.has_pairs:
+        text = '{"text": "a text", "text_pair": "its pair"}'
+    usage = _TAG if spec.task.is_per_word else _CLASSIFY.replace("{text}", text)
+    return "\n".join(["---", _metadata(run), "---", "", *_body(run, usage, [spec.task.card_note])])
 
 
-def write_graph_card(run: Run, folder: Path, use: str, outputs: str | None = None) -> None:
+def write_graph_card(run: Run, folder: Path, usage: str, outputs: str | None = None) -> None:
     """Write the README of a format that is a graph.
 
     Args:
         run: what was exported.
         folder: where to write it.
-        use: Python lines; ``FOLDER`` stands for the folder, ``TEXTS`` for what the tokenizer takes.
-        outputs: what comes out, in words; None for the graph's own names.
+        usage: Python lines; ``FOLDER`` stands for the folder, ``TEXTS`` for the tokenizer's input.
+        outputs: a description of the outputs; None for the graph's own names.
     """
     spec = run.spec
-    if outputs is None and spec.output_kind is OutputKind.logits:
-        outputs = "outputs: `logits` and `probabilities`, float32 (batch, classes)"
-    outputs = (
-        outputs
-        or f"outputs: `{'values' if spec.output_kind is OutputKind.values else 'probabilities'}`"
-    )
-    notes = [outputs + (", a row a token" if spec.task.is_per_word else "") + "."]
     texts = '["a text"]'
     if spec.has_pairs:
         texts = '["a text"], ["its pair"]'
+    notes = [f"{outputs or _graph_outputs(spec)}."]
     if spec.task.is_per_word:
         texts = '["Words of a sentence".split()], is_split_into_words=True'
-        notes.append("A word's tag is that of its first token: `found.word_ids(0)`.")
-    lines = _body(run, use.replace("TEXTS", texts), notes)
+        notes = [
+            f"{outputs or _graph_outputs(spec)}, a row for each token.",
+            "A word's tag is that of its first token: `found.word_ids(0)`.",
+        ]
+    lines = _body(run, usage.replace("TEXTS", texts), notes)
     (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
 
 
-def _body(run: Run, use: str, notes: list[str]) -> list[str]:
-    spec, record = run.spec, run.record
-    task = spec.task.title
+def _graph_outputs(spec: TaskSpec) -> str:
+    if spec.output_kind is OutputKind.logits:
+        return "outputs: `logits` and `probabilities`, float32 (batch, classes)"
+    name = "values" if spec.output_kind is OutputKind.values else "probabilities"
+    return f"outputs: `{name}`"
+
+
+def _metadata(run: Run) -> str:
+    """Return the YAML that the Hub reads: library, task, base model, licence, ``model-index``."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    task = run.spec.task.pipeline_tag
+    base = _base_checkpoint(run)
+    results = [
+        EvalResult(
+            task_type=task,
+            dataset_type=str(run.config["data"].get("name")),
+            dataset_name=_dataset_name(run),
+            dataset_split=split,
+            metric_type=printable(metric),
+            metric_value=value,
+        )
+        for split, metric, value in _scores(run)
+    ]
+    return ModelCardData(
+        library_name="transformers",
+        pipeline_tag=task,
+        tags=["xferlab"],
+        base_model=base if "/" in base else None,
+        license=_licence(base),
+        model_name=f"xferlab-{run.record.get('run_id')}",
+        eval_results=results or None,
+    ).to_yaml()
+
+
+def _body(run: Run, usage: str, notes: list[str]) -> list[str]:
+    title = run.spec.task.title
+    base = _code(_base_checkpoint(run))
+    version = markdown(_table_of(run.record, "versions").get("xferlab"))
     return [
-        f"# {task[0].upper()}{task[1:]}, from {_code(_base(run))}",
+        f"# {title[0].upper()}{title[1:]}, from {base}",
         "",
-        f"Fine-tuned from {_code(_base(run))} with xferlab"
-        f" {markdown(_of(record, 'versions').get('xferlab'))}, run {_code(record.get('run_id'))}.",
+        f"Fine-tuned from {base} with xferlab {version}, run {_code(run.record.get('run_id'))}.",
         "",
         "```python",
-        use.rstrip("\n"),
+        usage.rstrip("\n"),
         "```",
         "",
         *notes,
         "",
-        *_labels(spec),
-        *_scores(run),
-        *_made(run),
+        *_label_section(run.spec),
+        *_score_section(run),
+        *_training_section(run),
     ]
 
 
-def _labels(spec: TaskSpec) -> list[str]:
+def _label_section(spec: TaskSpec) -> list[str]:
     if not spec.class_names:
         return []
-    shown = ", ".join(_code(name) for name in spec.class_names[:_MOST_NAMES])
-    more = len(spec.class_names) - _MOST_NAMES
-    return ["## Labels", "", shown + (f" and {more} more" if more > 0 else ""), ""]
+    line = ", ".join(_code(name) for name in spec.class_names[:MAX_LABELS])
+    if len(spec.class_names) > MAX_LABELS:
+        line += f" and {len(spec.class_names) - MAX_LABELS} more"
+    return ["## Labels", "", line, ""]
 
 
-def _scores(run: Run) -> list[str]:
-    splits = [
-        name for name in ("validation", "test") if isinstance(run.content.metrics.get(name), dict)
-    ]
+def _score_section(run: Run) -> list[str]:
     rows = [
-        f"| {split} | {markdown(name)} | {value:.4f} |"
-        for split in splits
-        for name, value in run.content.metrics[split].items()
-        if isinstance(value, int | float)
+        f"| {split} | {markdown(metric)} | {value:.4f} |" for split, metric, value in _scores(run)
     ]
-    return (
-        ["## Scores", "", "| split | score | value |", "|---|---|---|", *rows, ""] if rows else []
-    )
+    if not rows:
+        return []
+    return ["## Scores", "", "| split | score | value |", "|---|---|---|", *rows, ""]
 
 
-def _made(run: Run) -> list[str]:
-    data, spec = run.config["data"], run.spec
-    names = [str(data[key]) for key in ("path", "dataset", "train") if data.get(key)]
-    files = f" ({', '.join(_code(PurePath(name).name) for name in names)})" if names else ""
-    rows = _of(_of(run.record, "task"), "rows")
-    counts = ", ".join(f"{rows[name]} {markdown(name)}" for name in rows)
+def _scores(run: Run) -> Iterator[tuple[str, str, float]]:
+    """Yield split, metric and value of every score of the run that is a finite number."""
+    for split in ("validation", "test"):
+        for metric, value in _table_of(run.content.metrics, split).items():
+            if isinstance(value, int | float) and math.isfinite(value):
+                yield split, metric, value
+
+
+def _training_section(run: Run) -> list[str]:
+    sizes = _table_of(_table_of(run.record, "task"), "rows")
+    examples = ", ".join(f"{size} {markdown(split)}" for split, size in sizes.items())
+    base = _base_checkpoint(run)
     lines = [
-        f"- data: {_code(data.get('name'))}{files}; rows: {counts}",
-        f"- at most {spec.max_length} tokens; longer texts are cut",
-        f"- base checkpoint: {_code(_base(run))}{_licence_line(run)}",
+        f"- data: {_code(run.config['data'].get('name'))} ({_code(_dataset_name(run))});"
+        f" examples: {examples}",
+        f"- at most {run.spec.max_length} tokens; longer texts are cut",
+        f"- base checkpoint: {_code(base)}{_licence_note(base)}",
         f"- weights: SHA-256 {_code(run.content.digest)}",
     ]
     for group in ("transfer", "loss", "optimizer", "schedule"):
-        node = _of(run.config, group)
-        words = [str(node.get("name")), *(f"{k}={v}" for k, v in node.items() if k != "name")]
-        lines.append(f"- {group}: {_code(' '.join(words))}")
-    return ["## How it was made", "", *lines, ""]
+        config = _table_of(run.config, group)
+        fields = [f"{key}={value}" for key, value in config.items() if key != "name"]
+        lines.append(f"- {group}: {_code(' '.join([str(config.get('name')), *fields]))}")
+    return ["## How it was trained", "", *lines, ""]
 
 
-def _licence_line(run: Run) -> str:
-    source = _base(run)
-    licence = _licence(source)
+def _licence_note(base: str) -> str:
+    licence = _licence(base)
     if licence:
         return f", {licence}"
-    return "" if source.startswith("bundled:") else "; its licence holds for this model too"
+    return "" if base.startswith("bundled:") else "; its licence applies to this model too"
 
 
-def _licence(source: str) -> str | None:
+def _licence(checkpoint: str) -> str | None:
     """Return the licence of a checkpoint that has a preset, by its organisation on the Hub."""
-    organisation, _, name = source.partition("/")
+    organisation, _, name = checkpoint.partition("/")
     licences = (family.licences.get(organisation) for family in families().values())
     return next(filter(None, licences), None) if name else None
 
 
-def _base(run: Run) -> str:
-    """Return the checkpoint as it may be shown: the Hub's id, or a folder's last name alone."""
-    origin = _of(run.record, "checkpoint")
-    source = str(origin.get("source") or "random weights")
-    if origin.get("revision") or source.startswith("bundled:"):
+def _base_checkpoint(run: Run) -> str:
+    """Return the checkpoint without a path of this machine: the Hub's id, or a folder's name."""
+    record = _table_of(run.record, "checkpoint")
+    source = str(record.get("source") or "random weights")
+    if record.get("revision") or source.startswith("bundled:"):
         return printable(source.partition("@")[0])
     return printable(PurePath(source).name or source)
 
 
-def _of(table: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+def _dataset_name(run: Run) -> str:
+    """Return the data set without a path of this machine: its id's or training file's name."""
+    data = run.config["data"]
+    source = data.get("id") or data.get("train") or data.get("name")
+    return printable(PurePath(str(source)).name or str(source))
+
+
+def _table_of(table: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = table.get(key)
     return value if isinstance(value, Mapping) else {}
 

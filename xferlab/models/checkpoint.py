@@ -1,16 +1,15 @@
-"""One resolver from what ``model.checkpoint`` says to a local folder that was checked.
+"""Resolves ``model.checkpoint`` to a checked local folder.
 
 A checkpoint is a Hugging Face folder: ``config.json``, ``*.safetensors`` and the tokenizer's
-files. Nothing in it is unpickled or run, and nothing ever stands in silently for weights that
-cannot be had.
+files. Nothing in it is unpickled or run, and no other weights ever silently replace weights that
+cannot be loaded.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,32 +17,20 @@ from typing import Any
 from xferlab.errors import ConfigError, did_you_mean
 from xferlab.io.atomic import digest_of
 from xferlab.io.safetensors import Tensor, read_header
-from xferlab.models.architectures import families, refuse_unknown_family
+from xferlab.models.architectures import refuse_unknown_family
+from xferlab.models.checkpoint_files import (
+    CONFIG,
+    PICKLES,
+    TOKENIZERS,
+    WEIGHTS,
+    WEIGHTS_INDEX,
+    read_table,
+)
+from xferlab.models.untrusted_checkpoint import refuse_code, refuse_unsafe
 
 BUNDLED = Path(__file__).parents[1] / "bundled"
 
-TOKENIZERS = frozenset(
-    f"{name}Tokenizer"
-    for name in (
-        "Albert", "Bart", "Barthez", "Bert", "BigBird", "Camembert", "Cohere", "Deberta",
-        "DebertaV2", "DistilBert", "Electra", "FNet", "Funnel", "GPT2", "GPTNeoX", "Gemma",
-        "Herbert", "LED", "Llama", "Longformer", "MBart", "MPNet", "MobileBert", "Nllb", "Qwen2",
-        "RemBert", "RoFormer", "Roberta", "Splinter", "SqueezeBert", "T5", "XLMRoberta", "XLNet",
-        "PreTrained",
-    )
-) | {"TokenizersBackend"}  # fmt: skip
-"""Classes of transformers that are tokenizers and nothing else, without their ending ``Fast``."""
-
 _HUB_ID = re.compile(r"(?P<id>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
-_WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
-_TOKENIZERS = (
-    ("tokenizer.json",),
-    ("vocab.txt",),
-    ("vocab.json", "merges.txt"),
-    ("spiece.model",),
-    ("sentencepiece.bpe.model",),
-)
-_PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.keras", "*.msgpack")
 _CONVERT = (
     "save it once with transformers (AutoModel.from_pretrained(FOLDER).save_pretrained(NEW)); "
     "many checkpoints of the Hub have a converted copy in a pull request: ORG/NAME@refs/pr/N"
@@ -55,14 +42,14 @@ class Checkpoint:
     """A checkpoint on this machine.
 
     Attributes:
-        source: what was typed (``bundled:bert``, a path, ``ORG/NAME@revision``).
-        folder: where its files lie.
+        source: as in ``model.checkpoint`` (``bundled:bert``, a path, ``ORG/NAME@revision``).
+        folder: of its files.
         revision: the commit of a Hub checkpoint; None for the others.
-        sha256: the digest of each weight file by its name; empty where weights were not asked for.
+        sha256: the digest of each weight file by its name; empty without weights.
         model_type: of its ``config.json``; says which family of encoders it is.
         parameters: the floating-point numbers in its weight files.
         config: the content of its ``config.json``.
-        tensors: where each tensor of its weight files lies.
+        tensors: of its weight files, by name.
     """
 
     source: str
@@ -75,7 +62,7 @@ class Checkpoint:
     tensors: Mapping[str, Tensor] = field(repr=False)
 
     def record(self) -> dict[str, Any]:
-        """Return what a run writes down about its checkpoint."""
+        """Return the part of ``run.json`` about the checkpoint."""
         return {
             "source": self.source,
             "revision": self.revision,
@@ -90,18 +77,19 @@ def resolve(checkpoint: str, *, weights: bool = True) -> Checkpoint:
 
     Args:
         checkpoint: ``bundled:NAME``, a path, or the Hub's ``ORG/NAME``, also ``ORG/NAME@REVISION``.
-        weights: False asks for architecture and tokenizer alone (``model.pretrained=false``).
+        weights: False resolves config and tokenizer alone (``model.pretrained=false``).
 
     Raises:
-        ConfigError: it cannot be had or must not be loaded; the text says what to type instead.
+        ConfigError: it cannot be downloaded or must not be loaded.
     """
-    source, where = checkpoint.strip(), f"model.checkpoint={checkpoint}"
+    source = checkpoint.strip()
+    where = f"model.checkpoint={checkpoint}"
     folder, revision = _locate(source, where, weights)
-    refuse_tricks(folder, where)
-    config = _read_table(folder / "config.json", where)
+    refuse_unsafe(folder, where)
+    config = read_table(folder / CONFIG, where)
     _check_config(config, where)
     _check_tokenizer(folder, where)
-    files = _weight_files(folder, where) if weights or (folder / _WEIGHTS).is_file() else ()
+    files = _weight_files(folder, where) if weights or (folder / WEIGHTS).is_file() else ()
     tensors = {name: tensor for path in files for name, tensor in _header(path, where).items()}
     return Checkpoint(
         source=source,
@@ -115,43 +103,15 @@ def resolve(checkpoint: str, *, weights: bool = True) -> Checkpoint:
     )
 
 
-def refuse_tricks(folder: Path, where: str) -> None:
-    """Raise ConfigError for what other libraries must not meet in a checkpoint's folder.
-
-    That is code for its tokenizer, a link that leads out of it (what it leads to would be copied
-    into the run), and what is neither file nor folder (reading a pipe waits for ever).
-    """
-    inside = folder.resolve()
-    blobs = inside.parent.parent / "blobs"  # the Hub's cache keeps there what its own links mean
-    for path in (*folder.glob("*"), *folder.glob("additional_chat_templates/*")):
-        real = path.resolve()
-        if not (real.is_relative_to(inside) or real.parent == blobs):
-            raise ConfigError(
-                f"'{path.name}' is a link that leads out of the checkpoint",
-                where=where,
-                fix="replace it by the file itself, if you know what it leads to",
-            )
-        if real.exists() and not (real.is_file() or real.is_dir()):
-            raise ConfigError(
-                f"'{path.name}' is no ordinary file", where=where, fix="take it out of the folder"
-            )
-    for name in ("tokenizer_config.json", "config.json"):
-        if (folder / name).is_file():
-            table = _read_table(folder / name, where)
-            _refuse_code(table, name, where)
-            _refuse_class(table, name, where)
-    _refuse_large_ids(folder, where)
-
-
 def bundled_names() -> list[str]:
-    """Return the names of the checkpoints in the box."""
+    """Return the names of the bundled checkpoints."""
     return sorted(path.parent.name for path in BUNDLED.glob("*/config.json"))
 
 
 def _locate(source: str, where: str, weights: bool) -> tuple[Path, str | None]:
     if source.startswith("bundled:"):
         return _bundled_folder(source.removeprefix("bundled:"), where), None
-    path = Path(os.path.expanduser(source))  # unlike Path's own it leaves an unknown user alone
+    path = Path(os.path.expanduser(source))  # Path's own raises for an unknown user
     if source and os.path.isdir(path):
         return path.resolve(), None
     if os.path.isfile(path):
@@ -174,7 +134,7 @@ def _locate(source: str, where: str, weights: bool) -> tuple[Path, str | None]:
 def _bundled_folder(name: str, where: str) -> Path:
     if name not in bundled_names():
         raise ConfigError(
-            f"the box has no checkpoint '{name}'",
+            f"there is no bundled checkpoint '{name}'",
             where=where,
             fix=did_you_mean(name, bundled_names()),
         )
@@ -186,7 +146,7 @@ def _hub_folder(repo_id: str, revision: str | None, where: str, weights: bool) -
 
     if repo_id in bundled_names():
         raise ConfigError(
-            f"'{repo_id}' alone may be the checkpoint in the box or one of the Hub",
+            f"'{repo_id}' alone may be the bundled checkpoint or one of the Hub",
             where=where,
             fix=f"type model.checkpoint=bundled:{repo_id}, or ORG/{repo_id} for one of the Hub",
         )
@@ -197,99 +157,13 @@ def _hub_folder(repo_id: str, revision: str | None, where: str, weights: bool) -
     return download(repo_id, revision, weights=weights, check_config=check_config)
 
 
-def _read_table(path: Path, where: str) -> dict[str, Any]:
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"the folder has no {path.name}: {path.parent}",
-            where=where,
-            fix="give a folder that transformers' save_pretrained wrote",
-        ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(
-            f"{path.name} cannot be read: {error}", where=where, fix=f"mend or replace {path}"
-        ) from error
-    if not isinstance(table, dict):
-        raise ConfigError(f"{path.name} is not a JSON table", where=where, fix=f"replace {path}")
-    return table
-
-
 def _check_config(config: dict[str, Any], where: str) -> None:
-    _refuse_code(config, "config.json", where)
+    refuse_code(config, CONFIG, where)
     refuse_unknown_family(config, where)
 
 
-def _refuse_code(table: dict[str, Any], name: str, where: str) -> None:
-    if table.get("auto_map"):
-        raise ConfigError(
-            f"the checkpoint brings its own code ({name} has auto_map), and that is never run",
-            where=where,
-            fix="choose a checkpoint without code of its own: " + ", ".join(families()),
-        )
-
-
-def _refuse_class(table: dict[str, Any], name: str, where: str) -> None:
-    """Raise ConfigError for a tokenizer's class that is not on the list.
-
-    transformers looks the name up among all that it has; some of those (``AutoProcessor``) read
-    further files, and offer to run the code that these name.
-    """
-    wanted = table.get("tokenizer_class")
-    if wanted is None or (isinstance(wanted, str) and wanted.removesuffix("Fast") in TOKENIZERS):
-        return
-    raise ConfigError(
-        f"{name} names a tokenizer class that is not loaded: {str(wanted)[:60]!r}",
-        where=where,
-        fix="save its fast tokenizer anew: PreTrainedTokenizerFast(tokenizer_file='tokenizer.json')"
-        ".save_pretrained(FOLDER)",
-    )
-
-
-def _refuse_large_ids(folder: Path, where: str) -> None:
-    """Raise ConfigError for a token id that the checkpoint's table of embeddings does not have.
-
-    The tokenizer's library makes room for every id up to the largest, so it is asked before.
-    """
-    if not (folder / "config.json").is_file():
-        return
-    rows = _read_table(folder / "config.json", where).get("vocab_size")
-    if not isinstance(rows, int) or isinstance(rows, bool) or rows < 1:
-        return
-    for name, token, token_id in _written_ids(folder, where):
-        if not isinstance(token_id, int) or not 0 <= token_id < rows:
-            raise ConfigError(
-                f"{name} gives the token {str(token)[:40]!r} the id {str(token_id)[:40]}, and the"
-                f" checkpoint's table has {rows} rows",
-                where=where,
-                fix="use the tokenizer that this checkpoint was trained with, or remove that token",
-            )
-
-
-def _written_ids(folder: Path, where: str) -> Iterator[tuple[str, Any, Any]]:
-    """Yield file, token and id of the last of each table of tokens, and of every added token."""
-    path = folder / "tokenizer.json"
-    if path.is_file():
-        table = _read_table(path, where)
-        model = table.get("model")
-        vocabulary = model.get("vocab") if isinstance(model, dict) else None
-        if isinstance(vocabulary, dict):
-            yield from ((path.name, token, number) for token, number in vocabulary.items())
-        elif isinstance(vocabulary, list) and vocabulary:
-            yield path.name, "the last of its pieces", len(vocabulary) - 1
-        for added in table.get("added_tokens") or ():
-            if isinstance(added, dict):
-                yield path.name, added.get("content"), added.get("id")
-    path = folder / "tokenizer_config.json"
-    if path.is_file():
-        added_tokens = _read_table(path, where).get("added_tokens_decoder")
-        for number, token in added_tokens.items() if isinstance(added_tokens, dict) else ():
-            content = token.get("content") if isinstance(token, dict) else token
-            yield path.name, content, int(number) if str(number).isdecimal() else number
-
-
 def _check_tokenizer(folder: Path, where: str) -> None:
-    for names in _TOKENIZERS:
+    for names in TOKENIZERS:
         if all((folder / name).is_file() for name in names):
             return
     raise ConfigError(
@@ -301,46 +175,46 @@ def _check_tokenizer(folder: Path, where: str) -> None:
 
 def _weight_files(folder: Path, where: str) -> tuple[Path, ...]:
     """Return the safetensors files that make up the weights, in the order of their names."""
-    if (folder / _WEIGHTS).is_file():
-        return (folder / _WEIGHTS,)
-    if not (folder / _INDEX).is_file():
+    if (folder / WEIGHTS).is_file():
+        return (folder / WEIGHTS,)
+    if not (folder / WEIGHTS_INDEX).is_file():
         raise _no_weights(folder, where)
-    weight_map = _read_table(folder / _INDEX, where).get("weight_map")
+    weight_map = read_table(folder / WEIGHTS_INDEX, where).get("weight_map")
     names = sorted(set(map(str, weight_map.values()))) if isinstance(weight_map, dict) else []
     for name in names:
         if PurePosixPath(name).name != name or "\\" in name or not name.endswith(".safetensors"):
             raise ConfigError(
-                f"{_INDEX} names a file outside the checkpoint: '{name}'",
+                f"{WEIGHTS_INDEX} names a file outside the checkpoint: '{name}'",
                 where=where,
-                fix="do not use this checkpoint: its index was tampered with or is broken",
+                fix="do not use this checkpoint: its index is damaged or malicious",
             )
         if not os.path.isfile(folder / name):
             name = name[:60] if name.isprintable() else repr(name[:60])
             raise ConfigError(
-                f"{_INDEX} names '{name}', which is not in {folder}",
+                f"{WEIGHTS_INDEX} names '{name}', which is not in {folder}",
                 where=where,
                 fix="copy the whole folder again",
             )
     if not names:
         raise ConfigError(
-            f"{_INDEX} names no files", where=where, fix="copy the whole folder again"
+            f"{WEIGHTS_INDEX} names no files", where=where, fix="copy the whole folder again"
         )
     return tuple(folder / name for name in names)
 
 
 def _no_weights(folder: Path, where: str) -> ConfigError:
-    pickled = sorted(path.name for pattern in _PICKLED for path in folder.glob(pattern))
+    pickled = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
     if pickled:
         return ConfigError(
-            f"the checkpoint has no {_WEIGHTS}, only files that are never unpickled: "
+            f"the checkpoint has no {WEIGHTS}, only files that are never unpickled: "
             + ", ".join(pickled),
             where=where,
             fix=_CONVERT,
         )
     return ConfigError(
-        f"the checkpoint has no {_WEIGHTS}",
+        f"the checkpoint has no {WEIGHTS}",
         where=where,
-        fix=f"{_CONVERT}; or start from nothing with model.pretrained=false",
+        fix=f"{_CONVERT}; or start from random weights with model.pretrained=false",
     )
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from xferlab.errors import ConfigError
 from xferlab.io.atomic import digest_of
 from xferlab.models.checkpoint import BUNDLED, Checkpoint, resolve
-from xferlab.models.hub import TOKENIZER_FILES, limit_waiting
+from xferlab.models.checkpoint_files import CONFIG, TOKENIZER_FILES, WEIGHTS_INDEX
+from xferlab.models.hub import limit_waiting
 
 COMMIT = re.compile("[0-9a-f]{40}")
-WEIGHTS = ("*.safetensors", "model.safetensors.index.json")
+WEIGHTS = ("*.safetensors", WEIGHTS_INDEX)
 
 
 class ReadsCheckpoint:
@@ -46,7 +47,7 @@ def content_of_checkpoint(checkpoint: str, *, weights: bool = True) -> dict[str,
         BUNDLED / source.removeprefix("bundled:") if bundled else Path(os.path.expanduser(source))
     )
     if bundled or os.path.isdir(folder):
-        patterns = ("config.json", *TOKENIZER_FILES, *(WEIGHTS if weights else ()))
+        patterns = (CONFIG, *TOKENIZER_FILES, *(WEIGHTS if weights else ()))
         files = sorted({path for pattern in patterns for path in folder.glob(pattern)})
         return {f"checkpoint: {f.name}": digest_of([f]) for f in files if f.is_file()}
     name, _, revision = source.partition("@")

@@ -1,8 +1,7 @@
-"""Checkpoints of the Hugging Face Hub: the files that are needed, or three lines saying why not."""
+"""Downloads checkpoints of the Hugging Face Hub; an error says why one cannot be had."""
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,23 +10,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from xferlab.errors import ConfigError
+from xferlab.models.checkpoint_files import CONFIG, TOKENIZER_FILES, WEIGHT_PATTERNS, read_table
+from xferlab.models.hub_errors import CHECKPOINT, gated, unknown_repository, unknown_revision
 
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-)
-WEIGHT_FILES = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
 LEAST_SPEED = 1024  # bytes a second, over each window of WINDOW_SECONDS
 WINDOW_SECONDS = 30.0
 
-_NO_NETWORK = "without a network type model=bert (it is in the box), or model.checkpoint=FOLDER"
+_NO_NETWORK = "without a network type model=bert (it is bundled), or model.checkpoint=FOLDER"
 _WORKS_OFFLINE = (
     f"{_NO_NETWORK}; or run once where the Hub can be reached, and then with HF_HUB_OFFLINE=1"
 )
@@ -65,9 +54,9 @@ def download(
     where = f"model.checkpoint={repo_id}" + (f"@{revision}" if revision else "")
     try:
         commit = HfApi(library_name="xferlab").resolve_revision(repo_id, revision=revision)
-        config = hf_hub_download(repo_id, "config.json", revision=commit, library_name="xferlab")
-        check_config(_parsed(Path(config), where))
-        patterns = ["config.json", *TOKENIZER_FILES, *(WEIGHT_FILES if weights else ())]
+        config = hf_hub_download(repo_id, CONFIG, revision=commit, library_name="xferlab")
+        check_config(read_table(Path(config), where))
+        patterns = [CONFIG, *TOKENIZER_FILES, *(WEIGHT_PATTERNS if weights else ())]
         folder = snapshot_download(
             repo_id,
             revision=commit,
@@ -84,39 +73,24 @@ def download(
     return Path(folder), commit.resolved
 
 
-def _parsed(path: Path, where: str) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, RecursionError) as error:
-        raise ConfigError(
-            "the checkpoint's config.json is not a JSON table",
-            where=where,
-            fix="choose another checkpoint",
-        ) from error
-
-
 def _refuse(error: Exception, repo_id: str, revision: str | None, where: str) -> NoReturn:
-    """Say in three lines why the Hub gave nothing."""
+    """Raise the ConfigError that says why the Hub gave nothing."""
     from huggingface_hub import errors
 
     status = _status(error)
     if isinstance(error, errors.GatedRepoError) or status == 403:
-        what = f"'{repo_id}' is gated: the Hub gives it to those who accepted its terms"
-        fix = f"accept them at https://huggingface.co/{repo_id}, then type 'hf auth login'"
-    elif isinstance(error, errors.RevisionNotFoundError):
-        what = f"'{repo_id}' has no revision '{revision or 'main'}'"
-        fix = f"type model.checkpoint={repo_id}, or name a branch, a tag or a commit of it"
-    elif isinstance(error, errors.EntryNotFoundError) and status == 404:
-        what = f"'{repo_id}' has no config.json: it is not a transformers checkpoint"
-        fix = "choose a checkpoint that transformers can load"
-    elif isinstance(error, errors.HFValidationError) or status in (401, 404):
-        what = f"the Hub has no checkpoint '{repo_id}', or it is private"
-        fix = (
-            "type ORG/NAME as on the Hub's page, like google-bert/bert-base-uncased; "
-            "for a private one type 'hf auth login'; for a folder start with ./"
-        )
-    else:
-        what, fix = _unreachable(error, repo_id)
+        raise gated(CHECKPOINT, repo_id, where) from error
+    if isinstance(error, errors.RevisionNotFoundError):
+        raise unknown_revision(repo_id, revision or "main", where) from error
+    if isinstance(error, errors.EntryNotFoundError) and status == 404:
+        raise ConfigError(
+            f"'{repo_id}' has no config.json: it is not a transformers checkpoint",
+            where=where,
+            fix="choose a checkpoint that transformers can load",
+        ) from error
+    if isinstance(error, errors.HFValidationError) or status in (401, 404):
+        raise unknown_repository(CHECKPOINT, repo_id, where) from error
+    what, fix = _unreachable(error, repo_id)
     raise ConfigError(what, where=where, fix=fix) from error
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from xferlab.io.records import read_record
 from xferlab.models.checkpoint import Checkpoint, resolve
+from xferlab.models.checkpoint_files import CONFIG, TOKENIZER_FILES
 from xferlab.models.encoder import Encoder, load_encoder
-from xferlab.models.hub import TOKENIZER_FILES
 
 SHAPE = "encoder.json"
 """What ``config.json`` does not say: a checkpoint may lack the pooler of its architecture."""
@@ -18,7 +18,7 @@ SHAPE = "encoder.json"
 
 def tokenizer_files(folder: Path) -> dict[str, Path | bytes]:
     """Return the files of the tokenizer in ``folder``, by name; it was checked before."""
-    paths = [folder / name for name in ("config.json", *TOKENIZER_FILES)]
+    paths = [folder / name for name in (CONFIG, *TOKENIZER_FILES)]
     return {path.name: path for path in paths if path.is_file()}
 
 
