@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import LabelKind, TaskSpec
+from xferlab.deprecated import report_renamed
 from xferlab.functional.resampling import Weighted, WeightedScore, one_hot, score_of_all, sum_score
 
 if TYPE_CHECKING:
@@ -74,6 +75,12 @@ class MeanScore:
         metric = Mean(name=self._name)
         metric.rates_confidence = self.rates_confidence
         return metric
+
+
+def mean_score(score: Callable[[Any, Any], Any], name: str, ignore: int | None = None) -> MeanScore:
+    """Return a MeanScore of a function of two arguments, as plugins of version 0.1 have it."""
+    report_renamed("mean_score", "MeanScore, whose function takes (labels, outputs, xp)")
+    return MeanScore(lambda labels, outputs, xp: score(labels, outputs), name, ignore)
 
 
 def _is_nan(values: Any, outputs: Any, xp: Any) -> Any:
