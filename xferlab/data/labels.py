@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from xferlab.contracts import Task
@@ -18,16 +17,6 @@ NO_TAG = -1
 """The label of a word without a tag: it is neither trained on nor scored."""
 UNLABELLED = ("-1", "-100")
 """What means "no label": on the Hub, and in the losses of PyTorch."""
-
-
-class TaskChoice(Enum):
-    """A task, or ``auto``: inferred from the label column."""
-
-    auto = "auto"
-    single_label = "single_label"
-    multi_label = "multi_label"
-    regression = "regression"
-    token_classification = "token_classification"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from xferlab.data.class_names import choose_names, known_codes, label_codes, rep
 from xferlab.data.class_names_file import Names
 from xferlab.data.labels import (
     Rows,
-    TaskChoice,
     is_missing,
     label_values,
     row_error,
@@ -22,7 +21,7 @@ from xferlab.data.overlaps import refuse_copied_labels, report_conflicts, report
 from xferlab.data.sampling import stratified_sample
 from xferlab.data.task_inference import infer_task, normalized_labels
 from xferlab.errors import ConfigError, did_you_mean
-from xferlab.tasks.base import task_named
+from xferlab.tasks.base import TASKS, task_named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation", "test")
+AUTO = "auto"
+"""Infers the task from the label column."""
 # The purpose of a sample: together with the seed it determines the rows.
 VALIDATION, LIMIT = 1, 2
 
@@ -44,8 +45,14 @@ def check_fields(
     validation_fraction: float = 0.1,
     limit: Mapping[str, int | float | None] | None = None,
     max_rows: int = 1,
+    task: str = AUTO,
+    label_separator: str = "|",
 ) -> None:
     """Raise ValueError for an invalid value of these plugin fields."""
+    if task not in (AUTO, *TASKS):
+        raise ValueError(f"task must be one of {', '.join([AUTO, *TASKS])}, got {task!r}")
+    if not label_separator:
+        raise ValueError("label_separator must be one character or more")
     if max_length < 8:
         raise ValueError(f"max_length must be at least 8, got {max_length}")
     if not 0 < validation_fraction < 1:
@@ -67,7 +74,7 @@ def text_data(
     seed: int,
     *,
     max_length: int,
-    task: TaskChoice = TaskChoice.auto,
+    task: str = AUTO,
     class_names: Sequence[str] = (),
     suggested_names: Sequence[str] = (),
     suggested_from: str = "the dataset",
@@ -86,7 +93,7 @@ def text_data(
         splits: ``train`` and, where there are any, ``validation`` and ``test``.
         seed: seed of the samples.
         max_length: longest input, in tokens.
-        task: the task, or ``auto``.
+        task: name of the task, or ``auto``.
         class_names: every class, in label order; inferred where empty.
         suggested_names: used as ``class_names`` if the training labels are all among them.
         suggested_from: where those come from, for messages.
@@ -99,7 +106,7 @@ def text_data(
     """
     notes = Notes()
     suggested = Names(tuple(suggested_names), suggested_from)
-    chosen = None if task is TaskChoice.auto else task_named(task.value)
+    chosen = None if task == AUTO else task_named(task)
     for name, rows in splits.items():
         _refuse_empty(name, rows)
     refuse_copied_labels(splits["train"])
