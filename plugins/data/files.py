@@ -56,8 +56,8 @@ class Files(ReadsFiles):
     max_rows: int = MAX_ROWS
 
     def __post_init__(self) -> None:
-        check_fields(self.max_length, self.validation_fraction, self.limit, self.max_rows,
-                     self.task, self.label_separator)  # fmt: skip
+        sizes = (self.max_length, self.validation_fraction, self.limit, self.max_rows)
+        check_fields(*sizes, self.task, self.label_separator)
         check_columns(self.text, self.pair, self.label)
         if self.separator not in ("", "\\t") and len(self.separator) != 1:
             raise ValueError(f"separator must be one character, got {self.separator!r}")

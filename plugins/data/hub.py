@@ -61,8 +61,8 @@ class Hub:
     max_rows: int = MAX_ROWS
 
     def __post_init__(self) -> None:
-        check_fields(self.max_length, self.validation_fraction, self.limit, self.max_rows,
-                     self.task, self.label_separator)  # fmt: skip
+        sizes = (self.max_length, self.validation_fraction, self.limit, self.max_rows)
+        check_fields(*sizes, self.task, self.label_separator)
         check_columns(self.text, self.pair, self.label)
         for name in ("validation", "test"):
             if getattr(self, name) == self.train:
@@ -88,9 +88,10 @@ class Hub:
                 raise ConfigError(
                     f"no row of {self.id} {names[key]} has a label",
                     where=f"data.{key}",
-                    fix="data.validation=null holds back a fraction of train" if key == "validation"
+                    fix="data.validation=null holds back a fraction of train"
+                    if key == "validation"
                     else "choose another column: data.label=COLUMN",
-                )  # fmt: skip
+                )
         return text_data(
             splits,
             seed,

@@ -63,7 +63,8 @@ def choose_names(
 
 def _fitting(rows: Rows, values: Sequence[Any], suggested: Names, notes: Notes) -> tuple[str, ...]:
     """Return the names that come with the data, or () where they do not fit."""
-    names, source = suggested.names, suggested.source
+    names = suggested.names
+    source = suggested.source
     twice = [name for name, times in Counter(names).items() if times > 1 or not name]
     if twice:
         what = f"names {shown(twice[0])} twice" if twice[0] else "has an empty line"
@@ -84,8 +85,10 @@ def _fitting(rows: Rows, values: Sequence[Any], suggested: Names, notes: Notes) 
     label = _odd_label(found, names)
     near = next((name for name in names if _form(name) == _form(label)), None)
     hint = f" ({shown(near)} differs only in case, blanks or Unicode form)" if near else ""
-    notes.add(f"{source} is not used: the label {shown(label)} is none of its"
-              f" {format_count(len(names), 'name')}, {_some(names)}{hint}")  # fmt: skip
+    notes.add(
+        f"{source} is not used: the label {shown(label)} is none of its"
+        f" {format_count(len(names), 'name')}, {_some(names)}{hint}"
+    )
     return ()
 
 
@@ -156,8 +159,7 @@ def _note_names(
         positions = join_some((f"{i} is {name}" for i, name in enumerate(names)), SHOWN)
         notes.add(f"labels are positions in {source}: {positions}")
     if absent:
-        notes.add(f"{source}: {len(names)} classes; without a training row:"
-                  f" {_some(absent)}")  # fmt: skip
+        notes.add(f"{source}: {len(names)} classes; without a training row: {_some(absent)}")
 
 
 def _check_unlabelled(rows: Rows, values: Sequence[Any], task: Task, notes: Notes) -> None:
@@ -258,10 +260,12 @@ def known_codes(
         notes.add(f"{suggested.source} is not used: it is no list of different names")
         own = ()
     if not flat(values) <= code.keys() and flat(whole_names(values)) <= {
-        *code, *map(str, range(len(own or names)))
-    }:  # fmt: skip
+        *code,
+        *map(str, range(len(own or names))),
+    }:
         values = whole_names(values)
-    found, order = flat(values), own or tuple(names)
+    found = flat(values)
+    order = own or tuple(names)
     if not found <= code.keys() and found <= {str(i) for i in range(len(order))}:
         where = suggested.source if own else "the run's classes"
         _note_names(found, order, True, where, notes)

@@ -23,8 +23,7 @@ _QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 _ITEM = re.compile(rf"({_QUOTED})|([^\s,'\"\[\](){{}}:]+)", re.DOTALL)
 _BETWEEN = re.compile(r"\s*,\s*|\s+")
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
-_WORDS = {"true": True, "True": True, "false": False, "False": False,
-          "null": None, "None": None}  # fmt: skip
+_WORDS = {"true": True, "True": True, "false": False, "False": False, "null": None, "None": None}
 
 
 def literal_list(text: str) -> list[Any] | None:

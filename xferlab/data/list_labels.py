@@ -29,12 +29,16 @@ def are_written_lists(rows: Rows, choice: Task | None, notes: Notes) -> bool:
     written = [i for i, _ in cells if i not in without]
     if not others:
         first = written[0]
-        notes.add(f"labels are lists written as text ({named_rows([first])}:"
-                  f" {shown(rows.labels[first])}): they are read as lists")  # fmt: skip
+        notes.add(
+            f"labels are lists written as text ({named_rows([first])}:"
+            f" {shown(rows.labels[first])}): they are read as lists"
+        )
         return True
     if choice is None and len(written) < len(others):
-        notes.add(f"{format_count(len(written), 'label')} such as {shown(rows.labels[written[0]])}"
-                  f" ({named_rows(written)}) taken for the name of a class")  # fmt: skip
+        notes.add(
+            f"{format_count(len(written), 'label')} such as {shown(rows.labels[written[0]])}"
+            f" ({named_rows(written)}) taken for the name of a class"
+        )
         return False
     what = f"have a label that is no list, e.g. {shown(rows.labels[others[0]])}, among"
     raise row_error(
@@ -113,8 +117,10 @@ def hot_width(rows: Rows, choice: Task | None, has_names: bool, notes: Notes) ->
         )
     if hot.repeats:
         odd = [cells[i][0] for i in hot.repeats]
-        notes.add(f"{format_count(len(odd), 'list')} of labels ({named_rows(odd)}:"
-                  f" {shown(rows.labels[odd[0]])}) have one twice, which counts once")  # fmt: skip
+        notes.add(
+            f"{format_count(len(odd), 'list')} of labels ({named_rows(odd)}:"
+            f" {shown(rows.labels[odd[0]])}) have one twice, which counts once"
+        )
     single = all(len(v) == 1 and bit(v[0]) is not None for v in lists)
     if not hot.width and lists and single and not has_names and choice is None:
         raise ConfigError(
@@ -155,14 +161,18 @@ def from_hot(
     )
     unused = f"; the {len(suggested)} names that come with it do not fit" if suggested else ""
     if task.has_label_lists:
-        notes.add(f"labels are lists of {width} times 0 or 1 ({kind}): the classes are {source}:"
-                  f" {join_some(names)}"
-                  f"{'' if fits or chosen else unused}")  # fmt: skip
+        notes.add(
+            f"labels are lists of {width} times 0 or 1 ({kind}): the classes are {source}:"
+            f" {join_some(names)}"
+            f"{'' if fits or chosen else unused}"
+        )
         return ready, names
     if not singles:
         return dict(splits), ()
-    one = {name: dataclasses.replace(rows, labels=[v[0] if v else None for v in rows.labels])
-           for name, rows in ready.items()}  # fmt: skip
+    one = {
+        name: dataclasses.replace(rows, labels=[v[0] if v else None for v in rows.labels])
+        for name, rows in ready.items()
+    }
     return one, names
 
 
@@ -205,8 +215,10 @@ def known_lists(name: str, rows: Rows, spec: TaskSpec, suggested: Names, notes: 
         )
     own = suggested.names if len(suggested.names) == width else spec.class_names
     source = suggested.source if own is suggested.names else "the run's classes"
-    notes.add(f"labels of {name} are lists of {width} times 0 or 1, in the order of {source}:"
-              f" {join_some(own)}")  # fmt: skip
+    notes.add(
+        f"labels of {name} are lists of {width} times 0 or 1, in the order of {source}:"
+        f" {join_some(own)}"
+    )
     found = named_hot(name, rows, own)
     if spec.task.has_label_lists or not all(len(row) == 1 for row in found.labels):
         return found

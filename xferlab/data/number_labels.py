@@ -102,8 +102,10 @@ def with_points(name: str, rows: Rows, notes: Notes) -> Rows:
         return rows
     _refuse_odd_commas(rows, found)
     first = found.comma[0]
-    notes.add(f"the labels of {name} have a decimal comma: {shown(rows.labels[first])} is"
-              f" {float(with_point(rows.labels[first])):g}")  # fmt: skip
+    notes.add(
+        f"the labels of {name} have a decimal comma: {shown(rows.labels[first])} is"
+        f" {float(with_point(rows.labels[first])):g}"
+    )
     return dataclasses.replace(rows, labels=[with_point(value) for value in rows.labels])
 
 

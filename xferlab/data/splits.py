@@ -32,7 +32,8 @@ SPLITS = ("train", "validation", "test")
 AUTO = "auto"
 """Infers the task from the label column."""
 # The purpose of a sample: together with the seed it determines the rows.
-VALIDATION, LIMIT = 1, 2
+VALIDATION = 1
+LIMIT = 2
 
 
 def no_limit() -> dict[str, int | float | None]:

@@ -93,11 +93,13 @@ class HubTokenizer:
     def __init__(self, tokenizer: Any) -> None:
         import tokenizers
 
-        self._tokenizer, engine = tokenizer, tokenizer.backend_tokenizer
+        self._tokenizer = tokenizer
+        engine = tokenizer.backend_tokenizer
         engine.no_padding()
         engine.no_truncation()
         rules = engine.to_str()
-        self._rules, self._word_rules = rules, with_leading_blanks(rules)
+        self._rules = rules
+        self._word_rules = with_leading_blanks(rules)
         self.pad_id = tokenizer.pad_token_id or 0
         self.vocabulary_size = len(tokenizer)
         self.largest_id = max(engine.get_vocab(with_added_tokens=True).values(), default=-1)
@@ -123,7 +125,10 @@ class HubTokenizer:
         # the fast method does not return word ids
         encode = engine.encode_batch if are_words else engine.encode_batch_fast
         sizes: list[int] = []
-        ids, segments, words, cut = [], [], [], 0
+        ids = []
+        segments = []
+        words = []
+        cut = 0
         started = reported = time.monotonic()
         for first in range(0, len(texts), CHUNK):
             rows = list(texts[first : first + CHUNK])
@@ -281,7 +286,8 @@ def _load(path: Path, key: str, rows: int) -> CountedEncoding | None:
 
 def _unpack(packed: np.ndarray) -> CountedEncoding:
     rows, tokens, columns, cut = packed[1:5].tolist()
-    lengths, at = packed[HEADER : HEADER + rows], HEADER + rows
+    lengths = packed[HEADER : HEADER + rows]
+    at = HEADER + rows
     parts = [
         Ragged(packed[at + i * tokens : at + (i + 1) * tokens], lengths) for i in range(columns)
     ]

@@ -35,7 +35,9 @@ class MeanScore:
     def __init__(
         self, score: Callable[[Any, Any, Any], Any], name: str, ignore: int | None = None
     ) -> None:
-        self._score, self._name, self._ignore = score, name, ignore
+        self._score = score
+        self._name = name
+        self._ignore = ignore
 
     def __call__(self, labels: Any, outputs: Any) -> float:
         """Return the mean over all examples."""
@@ -45,7 +47,8 @@ class MeanScore:
         """Return the mean as a function of example weights."""
         import numpy as np
 
-        labels, outputs = np.asarray(labels), np.asarray(outputs, "float32")
+        labels = np.asarray(labels)
+        outputs = np.asarray(outputs, "float32")
         values = np.asarray(self._score(labels, outputs, np), "float64")
         values = np.where(_is_nan(values, outputs, np), np.nan, values)
         if self._ignore is None:
@@ -58,11 +61,13 @@ class MeanScore:
         import keras
         from keras import ops
 
-        score, ignore = self._score, self._ignore
+        score = self._score
+        ignore = self._ignore
 
         class Mean(keras.metrics.Mean):
             def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-                labels, outputs = ops.convert_to_tensor(y_true), ops.cast(y_pred, "float32")
+                labels = ops.convert_to_tensor(y_true)
+                outputs = ops.cast(y_pred, "float32")
                 values = ops.cast(score(labels, outputs, ops), "float32")
                 values = ops.where(_is_nan(values, outputs, ops), float("nan"), values)
                 if ignore is not None:
