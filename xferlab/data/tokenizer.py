@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import Encoding, Split, Tokenizer
 from xferlab.data.batching import Ragged, row_lengths
-from xferlab.data.word_rules import with_leading_blanks
 from xferlab.errors import ConfigError
 from xferlab.io.atomic import atomic_replace, no_standard_input
 from xferlab.models.untrusted_checkpoint import refuse_unsafe
@@ -161,6 +160,27 @@ class HubTokenizer:
     def save(self, folder: Path) -> None:
         """Write the tokenizer's files into a folder, for :func:`load_tokenizer`."""
         self._tokenizer.save_pretrained(str(folder))
+
+
+def with_leading_blanks(rules: str) -> str:
+    """Return a tokenizer's rules changed so that each word of a list begins with a blank.
+
+    Byte-level tokenizers (RoBERTa) distinguish " word" from "word"; a word in a text is the former.
+    """
+
+    def change(node: Any) -> None:
+        if isinstance(node, dict):
+            if node.get("type") == "ByteLevel" and "add_prefix_space" in node:
+                node["add_prefix_space"] = True
+            for value in node.values():
+                change(value)
+        elif isinstance(node, list):
+            for value in node:
+                change(value)
+
+    parsed = json.loads(rules)
+    change(parsed["pre_tokenizer"])
+    return json.dumps(parsed, ensure_ascii=False)
 
 
 @lru_cache(maxsize=4)
