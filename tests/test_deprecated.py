@@ -111,9 +111,9 @@ def test_a_run_of_version_0_1_predicts_and_evaluates(run, capsys):
 
 
 def test_the_config_of_a_run_of_version_0_1_composes_again(run):
-    from xferlab.runs.resume import stored_words
+    from xferlab.runs.resume import stored_overrides
 
-    recipe = compose_experiment(stored_words(run)).recipe
+    recipe = compose_experiment(stored_overrides(run)).recipe
     assert recipe.train.gradient_accumulation_steps == 2
 
 

@@ -50,4 +50,4 @@ class FlagParser(argparse.ArgumentParser):
 
     def _flags(self) -> list[str]:
         every: list[Any] = self._actions
-        return [word for action in every for word in action.option_strings]
+        return [option for action in every for option in action.option_strings]
