@@ -111,7 +111,8 @@ def current_record(record: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(task, Mapping):
         task = {TASK_RECORD.get(key, key): value for key, value in task.items()}
         name = task.get("task")
-        task["task"] = VALUES["data.task"].get(name, name) if isinstance(name, str) else name
+        if isinstance(name, str):
+            task["task"] = VALUES["data.task"].get(name, name)
         current["task"] = task
     return current
 

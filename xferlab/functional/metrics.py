@@ -79,7 +79,16 @@ class MeanScore:
 
         metric = Mean(name=self._name)
         metric.rates_confidence = self.rates_confidence
+        metric.resampled = self.resampled
         return metric
+
+
+def keras_form(metric: Any) -> Any:
+    """Return the Keras form of what a metric plugin built, where it has one.
+
+    Training and evaluations score with it, so that they give the same number to the last bit.
+    """
+    return metric.as_keras() if hasattr(metric, "as_keras") else metric
 
 
 def mean_score(score: Callable[[Any, Any], Any], name: str, ignore: int | None = None) -> MeanScore:
