@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from xferlab.contracts import Split, Task, TaskSpec, TextData
-from xferlab.data.class_names import choose_names, known_codes, label_codes, report_variants
+from xferlab.data.class_names import choose_names, codes_by_name, label_codes, report_variants
 from xferlab.data.class_names_file import Names
 from xferlab.data.labels import (
     Rows,
@@ -49,9 +49,10 @@ def check_fields(
     task: str = AUTO,
     label_separator: str = "|",
 ) -> None:
-    """Raise ValueError for an invalid value of these plugin fields."""
+    """Raise ValueError or ConfigError for an invalid value of these plugin fields."""
     if task not in (AUTO, *TASKS):
-        raise ValueError(f"task must be one of {', '.join([AUTO, *TASKS])}, got {task!r}")
+        what = f"task must be the name of a task or {AUTO}, got {task!r}"
+        raise ConfigError(what, where="data.task", fix=did_you_mean(task, [AUTO, *TASKS]))
     if not label_separator:
         raise ValueError("label_separator must be one character or more")
     if max_length < 8:
@@ -201,7 +202,7 @@ def known_split(
     _check_texts(name, rows, spec.task)
     values = label_values(name, rows, spec.task, label_separator)
     if spec.task.has_classes:
-        values = known_codes(name, rows, values, spec.class_names, suggested, notes)
+        values = codes_by_name(name, rows, values, spec.class_names, suggested, notes)
     texts = [words_of(text) for text in rows.texts] if spec.task.is_per_word else rows.texts
     split = Split(texts, spec.task.label_array(values, spec.num_classes), rows.pairs)
     return _limited(split, most, seed, SPLITS.index(name) if name in SPLITS else 0)
