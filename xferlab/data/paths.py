@@ -148,7 +148,8 @@ def nearest_file(path: Path, wanted: str = "") -> str:
         path: the missing file.
         wanted: its split, if that is known; files of other splits are not suggested.
     """
-    folder, name = path.parent, path.name
+    folder = path.parent
+    name = path.name
     while not os.path.isdir(folder) and folder != folder.parent:
         folder, name = folder.parent, folder.name
     names = [p.name for p in _listed(folder)]

@@ -14,7 +14,7 @@ from xferlab.checks.data import check_data
 from xferlab.config.compose import compose_experiment
 from xferlab.config.overrides import format_override, key_of, parse_overrides
 from xferlab.contracts import Split, TaskSpec, TextData
-from xferlab.data.class_names import known_codes
+from xferlab.data.class_names import codes_by_name
 from xferlab.data.class_names_file import Names
 from xferlab.data.labels import Rows
 from xferlab.data.notes import Notes
@@ -162,7 +162,7 @@ def rows_by_name(spec: TaskSpec, data: TextData, split: str) -> Split:
     values = spec.task.label_names(rows.labels, names)
     are_numbers = names == tuple(map(str, range(len(names))))
     own = Names(() if are_numbers else tuple(names))
-    codes = known_codes(split, Rows(rows.texts, values), values, spec.class_names, own, Notes())
+    codes = codes_by_name(split, Rows(rows.texts, values), values, spec.class_names, own, Notes())
     return dataclasses.replace(rows, labels=spec.task.label_array(codes, spec.num_classes))
 
 

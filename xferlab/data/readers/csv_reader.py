@@ -196,7 +196,8 @@ class _RecordReader:
 
     def __init__(self, text: TextFile, stream: BinaryIO, dialect: Dialect, width: int) -> None:
         csv.field_size_limit(sys.maxsize)  # a long document is valid
-        self._dialect, self._width = dialect, width
+        self._dialect = dialect
+        self._width = width
         self._file_lines = text.lines(stream)
         for _ in range(dialect.skipped):
             next(self._file_lines, None)
