@@ -61,8 +61,8 @@ FEWEST_EPOCHS = 3
 """Default epochs, as Devlin et al. 2019 fine-tune BERT, if they are enough."""
 ENOUGH_STEPS = 400
 """Optimizer steps that fine-tuning takes to converge; ``benchmarks/small_data.py`` has figures."""
-ENOUGH_VALIDATION_ROWS = 50
-"""Examples needed to distinguish epochs: at 50, an accuracy has a standard error of 0.07."""
+ENOUGH_VALIDATION_ROWS = 100
+"""Examples needed to distinguish epochs: at 100, an accuracy has a standard error of 0.05."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class TrainConfig:
             first metric on the validation split.
         patience: stop after this many epochs without a better monitored value, or None.
         restore_best: evaluate on the test split with the best epoch's weights, not the last's;
-            null does so where the validation split has 50 rows or more, or ``patience`` is set:
+            null does so where the validation split has 100 examples or more, or ``patience`` is set:
             fewer examples cannot distinguish epochs. Of equal epochs the later is the best.
         deterministic: the same seed gives the same bits (same versions, processor, threads).
         checkpoint_every: how often the run's whole state is saved, in optimizer steps (``500``) or

@@ -1,7 +1,7 @@
 """Digests of what a run reads: data, checkpoints, plugin files; recorded before it starts.
 
 The run id is a hash of the config, and the content behind a name can change: a file is edited, a
-branch moves, a loss is rewritten. So a run records a digest of each beside its id, and a command that
+branch moves, a loss is rewritten. So a run records digests beside its id, and a command that
 resumes or reuses the run compares them. Nothing here needs TensorFlow.
 """
 
