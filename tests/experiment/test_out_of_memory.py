@@ -11,7 +11,7 @@ import pytest
 from tests.support.plugin_isolation import isolated_plugins
 from xferlab.cli.main import main
 
-# TensorFlow reports a MemoryError in a Python function as it reports one of its own allocator, which
+# TensorFlow reports a MemoryError of a Python function as it does one of its own allocator, which
 # would try for ten seconds: no machine has 2**48 numbers for one tensor.
 GREEDY = """
 from dataclasses import dataclass
