@@ -12,11 +12,11 @@ from xferlab.functional.resampling import WeightedScore, weighted_areas
 @register("metric", "auc")
 @dataclass(frozen=True)
 class Auc:
-    """Chance that a row of the class is ranked above a row that is not; 0.5 is guessing.
+    """Chance that an example of the class ranks above one of another class; 0.5 is guessing.
 
-    Area under the ROC curve (Hanley & McNeil 1982). Two classes: of the second. More, or several
-    labels a row: the mean over classes, each against the rest. A class that has no rows, or
-    nothing but, takes no part; NaN if none is left.
+    Area under the ROC curve (Hanley & McNeil 1982). Two classes: of the second. More, or
+    multi-label: the mean over classes, each against the rest. A class with no examples, or with
+    all of them, is left out; NaN if none is left.
     """
 
     accepts: ClassVar[Accepts] = Accepts(

@@ -17,8 +17,8 @@ class EntityF1:
 
     Tjong Kim Sang & De Meulder 2003 (``conlleval``): entities of all types are counted together,
     and an I- without a B- or I- of its type before it begins an entity. Tags are BIO, BIOES (also
-    BILOU, BMEWO), or IO with or without a prefix. A word that was cut off is answered with O, so
-    an entity there counts as missed; a word without a tag is left out.
+    BILOU, BMEWO), or IO with or without a prefix. A word without a token is predicted as O,
+    so an entity there counts as missed; a word without a tag is left out.
     """
 
     accepts: ClassVar[Accepts] = Accepts(

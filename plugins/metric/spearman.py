@@ -12,9 +12,9 @@ from xferlab.functional.resampling import WeightedScore, weighted_correlation, w
 @register("metric", "spearman")
 @dataclass(frozen=True)
 class Spearman:
-    """Correlation of the ranks of values and labels, -1 to 1; ties share a rank.
+    """Correlation of the ranks of values and labels, -1 to 1; ties have one rank.
 
-    0 if all values are the same (nothing is learnt yet), NaN if all labels are.
+    0 if all values are the same (an untrained model), NaN if all labels are.
     """
 
     accepts: ClassVar[Accepts] = Accepts(outputs=(OutputKind.values,), labels=(LabelKind.float,))

@@ -178,7 +178,7 @@ def test_a_few_lists_among_names_are_names_and_reported():
 def test_lists_with_one_item_a_word_are_tags():
     data = data_of([["O", "B"], ["O", "O", "B"]], [["O", "B"]], texts=["a b", "c d e"])
     assert data.spec.task is Task.token_classification
-    assert "one item for each word" in note(data, "data.task is tagging")
+    assert "one item for each word" in note(data, "data.task is token_classification")
 
 
 # Numbers
@@ -332,7 +332,7 @@ def test_minus_1_beside_names_is_no_class():
     for given in ("class_names", "suggested_names"):
         for labels in (["0", "-1", "1"], ["no", "-1", "yes"]):
             error = refusal(labels, labels[:1], **{given: ["no", "yes"]})
-            assert "which stands for 'not labelled': row 2" in error.what
+            assert "which means 'not labelled': row 2" in error.what
 
 
 def test_minus_1_without_names_is_a_class_and_reported():

@@ -8,6 +8,7 @@ from typing import Any
 from xferlab.compatibility import contract_violation
 from xferlab.contracts import Split, Task, TaskSpec, TextData
 from xferlab.data.splits import is_unicode
+from xferlab.formatting import format_count
 from xferlab.registry import REGISTRY, Registry
 from xferlab.tasks.base import TASKS, Problem
 
@@ -49,7 +50,7 @@ def _class_problems(spec: TaskSpec) -> Iterator[Problem]:
     if names and not spec.task.has_classes:
         yield f"names {len(names)} classes for a {task}", "class_names=(), or another task"
     if len(names) < least:
-        count = "1 class" if len(names) == 1 else f"{len(names)} classes"
+        count = format_count(len(names), "class")
         yield f"has {count}; {task} needs {least} or more", "name all in spec.class_names"
 
 

@@ -1,4 +1,4 @@
-"""How labels are written down: lists as text, 0 and 1 a class, numbers with a comma."""
+"""Label formats: lists written as text, multi-hot lists, numbers with a decimal comma."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 NOTHING = frozenset(
     ("nan", "na", "n/a", "#n/a", "null", "none", "nil", "<na>", "-", "--", "?", "missing")
 )
-"""Words for a value that is not there, in lower case."""
+"""Names of a missing value, in lower case."""
 
 _QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 _ITEM = re.compile(rf"({_QUOTED})|([^\s,'\"\[\](){{}}:]+)", re.DOTALL)
@@ -28,7 +28,7 @@ _WORDS = {"true": True, "True": True, "false": False, "False": False,
 
 
 def literal_list(text: str) -> list[Any] | None:
-    """Return the items of a list that is written as text, or None where it is no such list.
+    """Return the items of a list that is written as text, or None for other text.
 
     JSON's, Python's (tuples and sets too) and numpy's way of writing are read; items are quoted
     texts, numbers, true, false and null.
@@ -80,7 +80,7 @@ def _bare(word: str) -> Any:
 
 
 def bit(value: Any) -> int | None:
-    """Return 0 or 1 for what stands for one of them, None for all else."""
+    """Return 0 or 1 for a value that means one of them, else None."""
     if type(value) is int:
         return value if value in (0, 1) else None
     if isinstance(value, str):
@@ -90,12 +90,12 @@ def bit(value: Any) -> int | None:
 
 @dataclass(frozen=True)
 class Hot:
-    """Whether lists have one 0 or 1 a class, rather than the names of the classes that are there.
+    """Whether lists are multi-hot: a 0 or 1 for each class, not names of classes.
 
     Attributes:
         width: numbers in each list; 0 where lists are names.
-        against: rows that do not fit, though most others cannot be names.
-        repeats: rows of names in which one stands twice.
+        against: rows that are not multi-hot, though most others cannot be names.
+        repeats: rows of names in which one occurs twice.
     """
 
     width: int
@@ -140,7 +140,7 @@ def _is_hot(row: Sequence[Any], width: int) -> bool:
 
 @dataclass(frozen=True)
 class Numbers:
-    """What the plain labels of a split are, by row.
+    """The kinds of the plain labels of a split, by row.
 
     Attributes:
         whole: rows with a whole number, without a point.
@@ -165,7 +165,7 @@ class Numbers:
 
 
 def numbers_in(cells: Sequence[tuple[int, Any]]) -> Numbers:
-    """Return which of some cells, each with its row, are numbers, and how they are written."""
+    """Return which cells, each with its row, are numbers, and their format."""
     kinds: dict[str, list[int]] = {"whole": [], "pointed": [], "comma": [], "words": []}
     fractions: list[int] = []
     commas: set[str] = set()
@@ -186,7 +186,7 @@ def numbers_in(cells: Sequence[tuple[int, Any]]) -> Numbers:
 
 
 def _kind(text: str) -> tuple[str, bool]:
-    """Return what a cell is, and whether it is a number with a fraction."""
+    """Return the kind of a cell, and whether it is a number with a fraction."""
     for kind, pattern in (("whole", INTEGER), ("pointed", FLOAT), ("comma", COMMA)):
         if pattern.fullmatch(text):
             return kind, kind != "whole" and not float(text.replace(",", ".")).is_integer()
@@ -194,14 +194,14 @@ def _kind(text: str) -> tuple[str, bool]:
 
 
 def with_point(value: Any) -> Any:
-    """Return a number that is written with a comma with a point; all else as it is."""
+    """Return a number with a decimal comma with a point; other values unchanged."""
     if isinstance(value, str) and COMMA.fullmatch(value.strip()):
         return value.strip().replace(",", ".")
     return value
 
 
 def without_point(name: str) -> str:
-    """Return a whole number without its point, all else as it is.
+    """Return a whole number without its point, other text unchanged.
 
     >>> without_point("1.0"), without_point("1.5"), without_point("a")
     ('1', '1.5', 'a')

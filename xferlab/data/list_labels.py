@@ -1,4 +1,4 @@
-"""Labels that are lists: of names, of one 0 or 1 a class, or written as text."""
+"""Labels that are lists: of names, multi-hot, or written as text."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from xferlab.contracts import Task, TaskSpec
 from xferlab.data.class_names_file import Names
 from xferlab.data.label_parsing import bit, hot_lists, literal_list
 from xferlab.data.labels import Rows, cells_of, is_missing, row_error
-from xferlab.data.notes import Notes, named_rows, shown
+from xferlab.data.notes import Notes, join_some, named_rows, shown
 from xferlab.errors import ConfigError
 from xferlab.formatting import format_count
 
 
 def are_written_lists(rows: Rows, choice: Task | None, notes: Notes) -> bool:
-    """Whether the labels are lists that are written as text, as CSV files have them."""
+    """Return whether the labels are lists that are written as text, as in CSV files."""
     if choice is not None and not choice.has_label_lists:
         return False
     cells = cells_of(rows)
@@ -47,7 +47,7 @@ def are_written_lists(rows: Rows, choice: Task | None, notes: Notes) -> bool:
 
 
 def with_lists(name: str, rows: Rows) -> Rows:
-    """Return rows with labels, and words where all are so too, read from lists in text."""
+    """Return rows with labels parsed from lists in text, and texts too where all are such lists."""
     labels = [value if is_missing(value) else _listed(value) for value in rows.labels]
     wrong = [
         i for i, value in enumerate(labels) if value is None and not is_missing(rows.labels[i])
@@ -66,8 +66,8 @@ def _listed(value: Any) -> list[Any] | None:
     return literal_list(value) if isinstance(value, str) else None
 
 
-def taken_apart(splits: Mapping[str, Rows], separator: str) -> dict[str, Rows]:
-    """Return splits with the parts of each string, where every label of the first is one."""
+def split_labels(splits: Mapping[str, Rows], separator: str) -> dict[str, Rows]:
+    """Return splits with each label split at the separator, where every label is a string."""
     first = next(iter(splits.values()))
     if not all(isinstance(value, str) for _, value in cells_of(first)):
         return dict(splits)
@@ -82,22 +82,22 @@ def taken_apart(splits: Mapping[str, Rows], separator: str) -> dict[str, Rows]:
     }
 
 
-def are_hot_or_shares(rows: Rows) -> bool:
-    """Whether lists cannot be tags of words: all multi-hot of one width, or with fractions."""
+def are_multi_hot_or_fractions(rows: Rows) -> bool:
+    """Return whether lists cannot be tags: all multi-hot of one width, or with fractions."""
     lists = [value for _, value in cells_of(rows) if isinstance(value, list | tuple)]
     hot = hot_lists(lists)
     return bool(hot.width and not hot.against) or any(_is_fraction(v) for row in lists for v in row)
 
 
 def hot_width(rows: Rows, choice: Task | None, has_names: bool, notes: Notes) -> int:
-    """Return how many classes multi-hot lists have; 0 where the lists are names."""
+    """Return the number of classes of multi-hot lists; 0 for lists of names."""
     cells = [(i, value) for i, value in cells_of(rows) if isinstance(value, list | tuple)]
     broken = [i for i, value in cells if any(_is_fraction(item) for item in value)]
     if broken:
         what = (
             f"have a list of numbers with fractions as label, e.g. {shown(rows.labels[broken[0]])}"
         )
-        fix = "write names, or 0 and 1 for each class: shares of classes cannot be learned"
+        fix = "write names, or 0 and 1 for each class: fractions of classes are not supported"
         raise row_error(rows, broken, f"of train {what}", "label", fix)
     lists = [value for _, value in cells]
     hot = hot_lists(lists)
@@ -119,7 +119,7 @@ def hot_width(rows: Rows, choice: Task | None, has_names: bool, notes: Notes) ->
     if not hot.width and lists and single and not has_names and choice is None:
         raise ConfigError(
             f"every label is a list of one 0 or 1, e.g. {shown(lists[0])}: it may be the number of"
-            " a class, or say whether the one class is there",
+            " a class, or whether one class is present",
             where=rows.place(cells[0][0]),
             fix="write plain numbers for one label a row, or name data.class_names=[A,B]",
         )
@@ -138,7 +138,7 @@ def from_hot(
     suggested: Sequence[str],
     notes: Notes,
 ) -> tuple[dict[str, Rows], tuple[str, ...]]:
-    """Return multi-hot rows with the names of the classes that are there, and all classes."""
+    """Return multi-hot rows as lists of names, and the names of all classes."""
     if chosen and len(chosen) != width:
         raise ConfigError(
             f"labels are lists of {width} times 0 or 1; the classes named are {len(chosen)}",
@@ -156,7 +156,7 @@ def from_hot(
     unused = f"; the {len(suggested)} names that come with it do not fit" if suggested else ""
     if task.has_label_lists:
         notes.add(f"labels are lists of {width} times 0 or 1 ({kind}): the classes are {source}:"
-                  f" {', '.join(names[:8])}{', ...' * (width > 8)}"
+                  f" {join_some(names)}"
                   f"{'' if fits or chosen else unused}")  # fmt: skip
         return ready, names
     if not singles:
@@ -188,7 +188,7 @@ def _is_hot_of(value: Any, width: int) -> bool:
 
 
 def known_lists(name: str, rows: Rows, spec: TaskSpec, suggested: Names, notes: Notes) -> Rows:
-    """Return rows with lists of names, for lists of names or of 0 and 1 of a known task."""
+    """Return rows with lists of names, for lists of names or of 0 and 1 of a run's task."""
     lists = [value for _, value in cells_of(rows) if isinstance(value, list | tuple)]
     width = spec.num_classes
     fits = width > 1 and all(_is_hot_of(value, width) for value in lists)
@@ -206,7 +206,7 @@ def known_lists(name: str, rows: Rows, spec: TaskSpec, suggested: Names, notes: 
     own = suggested.names if len(suggested.names) == width else spec.class_names
     source = suggested.source if own is suggested.names else "the run's classes"
     notes.add(f"labels of {name} are lists of {width} times 0 or 1, in the order of {source}:"
-              f" {', '.join(own[:8])}{', ...' * (width > 8)}")  # fmt: skip
+              f" {join_some(own)}")  # fmt: skip
     found = named_hot(name, rows, own)
     if spec.task.has_label_lists or not all(len(row) == 1 for row in found.labels):
         return found

@@ -1,4 +1,4 @@
-"""Labels that are numbers: values or classes, decimal signs, and what stands among them."""
+"""Labels that are numbers: values or classes, decimal signs, and other text among them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def task_of_numbers(rows: Rows, cells: Cells, notes: Notes) -> Task:
 
 
 def _report_mixture(rows: Rows, cells: Cells, found: Numbers, notes: Notes) -> None:
-    """Report labels that are partly numbers and partly words, or refuse what cannot be meant."""
+    """Note labels that are partly numbers and partly words; ConfigError where that fits no task."""
     words = [row for row in found.words if _is_nothing(rows.labels[row])]
     if 2 * found.count >= len(cells) and (found.fractions or len(words) == len(found.words)):
         kind = "numbers with fractions" if found.fractions else "numbers"

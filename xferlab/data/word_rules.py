@@ -1,4 +1,4 @@
-"""A tokenizer's rules for lists of words."""
+"""Tokenizer rules for lists of words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 def with_leading_blanks(rules: str) -> str:
     """Return a tokenizer's rules changed so that each word of a list begins with a blank.
 
-    Byte-level tokenizers (RoBERTa) tell " word" from "word"; in running text it is the first.
+    Byte-level tokenizers (RoBERTa) distinguish " word" from "word"; a word in a text is the former.
     """
 
     def change(node: Any) -> None:

@@ -56,7 +56,7 @@ def choose_rows(run: Run, words: Sequence[str]) -> Chosen:
         words: ``split=NAME`` and overrides of the data, checked as those of a training.
 
     Raises:
-        ConfigError: a word is no such override, or the rows cannot be had or be understood.
+        ConfigError: a word is no such override, or the rows cannot be had or be inferred.
     """
     split, overrides = _split_of(words)
     split = split or _usual_split(run, overrides)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 THRESHOLD = 0.5
 """A label is predicted if its probability is at least this."""
-SHOWN_NAMES = 8
 
 
 class MultiLabel(Task):
@@ -118,14 +117,14 @@ class MultiLabel(Task):
         self, spec: TaskSpec, split_name: str, labels: Any, outputs: Any
     ) -> Iterator[str]:
         """Yield a line if the same labels are predicted for every example."""
+        from xferlab.data.notes import join_some
+
         predicted = self.decide(outputs, spec)
         if (predicted == predicted[0]).all() and not (labels == labels[0]).all():
             (names,) = self.label_names(predicted[:1], spec.class_names)
-            more = ", ..." if len(names) > SHOWN_NAMES else ""
-            shown = ", ".join(names[:SHOWN_NAMES]) + more
             yield (
                 f"the prediction for every example of {split_name} ({len(predicted):,}) is"
-                f" {shown or 'no label'}"
+                f" {join_some(names) or 'no label'}"
             )
 
     def list_errors(self, outputs: SplitOutputs, number: int) -> ErrorsTable:

@@ -1,4 +1,4 @@
-"""Columns of files for training: all their rows, or a refusal of the first that cannot be read."""
+"""Columns of files for training: all rows, or an error for the first that cannot be read."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from xferlab.errors import ConfigError
 log = logging.getLogger(__name__)
 
 Columns = dict[str, list[Any]]
-SPARE = 100
-SPARE_ROWS = 100_000
-"""Of many rows so many times the limit are read, or so many, for classes to keep their shares."""
+SAMPLE_FACTOR = 100
+MIN_SAMPLE = 100_000
+"""Of very many rows a sample of so many times the limit, or so many, is read."""
 MAX_ROWS = 5_000_000
-"""Rows of a split that are read unless a user asks for more: what a header says costs nothing."""
+"""Default limit of rows: a file's header may claim any number at no cost."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Table:
 
     Attributes:
         columns: values by column name: strings from CSV and TSV, typed from the others.
-        files: the files and how many rows each has, in order.
-        key: config key that named them, for messages.
+        files: the files and their numbers of rows, in order.
+        key: config key of the files, for messages.
         numbers: the number of each row in its file, where not all rows are read.
     """
 
@@ -46,13 +46,13 @@ class Table:
         return sum(rows for _, rows in self.files)
 
     def column(self, name: str, key: str) -> list[Any]:
-        """Return a column; ``key`` is the config key that asks for it."""
+        """Return a column; ``key`` is its config key, for messages."""
         if name not in self.columns:
             raise missing_column(name, self.columns, str(self.files[0][0]), key)
         return self.columns[name]
 
     def place(self, row: int) -> str:
-        """Say where a row is, counting from 1 in its file, the header left out."""
+        """Return the place of a row: its file, and its number from 1 without the header."""
         left = row
         for path, rows in self.files:
             if left < rows:
@@ -73,24 +73,24 @@ def read_table(
     """Read a file, or all files that a glob finds, in sorted order.
 
     Args:
-        pattern: path or glob; the suffix says the format.
-        key: config key that holds ``pattern``, for messages.
-        separator: what stands between columns; by default what the file declares in a first line
-            ``sep=;``, else a comma in ``.csv``, a tab in ``.tsv``.
-        columns: the columns to read and the config key that asks for each; all where it is None.
-        max_rows: most rows; more are refused.
-        limit: how many of the rows will be used, if that is known: of Parquet files with more than
-            ``max_rows`` rows some hundred times as many are then sampled and read, not all.
+        pattern: path or glob; the suffix is the format.
+        key: config key of ``pattern``, for messages.
+        separator: the character between columns; by default what the file declares in a first
+            line ``sep=;``, else a comma in ``.csv``, a tab in ``.tsv``.
+        columns: the columns to read and the config key of each; None for all.
+        max_rows: most rows; more are an error.
+        limit: how many of the rows will be used, if that is known: of Parquet files with more
+            than ``max_rows`` rows only a sample of a hundred times as many is read.
         seed: of that sample.
 
     Raises:
-        ConfigError: a file is missing or cannot be read as what it claims to be.
+        ConfigError: a file is missing or cannot be read in its format.
     """
     read: Columns = {}
     files: list[tuple[Path, int]] = []
     numbers: list[int] = []
     paths = find_files(pattern, key)
-    fraction = _share_to_read(paths, max_rows, limit, key)
+    fraction = _fraction_to_read(paths, max_rows, limit, key)
     for path in paths:
         stream = _opened(path, key, separator)
         names = _names_of(stream, columns, path, key)
@@ -120,14 +120,14 @@ def read_table(
     return Table(read, tuple(files), key, numbers)
 
 
-def _share_to_read(
+def _fraction_to_read(
     paths: Sequence[Path], max_rows: int, limit: int | float | None, key: str
 ) -> float:
-    """Return which share of all rows is read: 1 unless a few of very many will be used."""
+    """Return the fraction of rows to read: 1 unless a few of very many will be used."""
     if limit is None or limit < 1 or any(path.suffix.lower() != ".parquet" for path in paths):
         return 1.0
     total = sum(parquet_stream(path).row_count or 0 for path in paths)
-    wanted = min(max_rows, max(SPARE_ROWS, SPARE * int(limit)))
+    wanted = min(max_rows, max(MIN_SAMPLE, SAMPLE_FACTOR * int(limit)))
     if total <= max_rows:
         return 1.0
     log.info(
@@ -157,7 +157,7 @@ def _opened(path: Path, key: str, separator: str) -> Stream:
 def _names_of(
     stream: Stream, columns: Mapping[str, str] | None, path: Path, key: str
 ) -> dict[str, str]:
-    """Return what each column is called for the caller, and in the file."""
+    """Return the name of each column in the file, by the name that the caller uses."""
     if columns is None:
         known = list(stream.all_columns() or stream.columns)
         return {name: column_of(stream, name, (), key, str(path)) for name in known}
@@ -174,7 +174,7 @@ def _append(stream: Stream, path: Path, names: Mapping[str, str], to: Columns, m
     for row in stream.rows(list(dict.fromkeys(names.values()))):
         count += 1
         if row.problem:
-            raise _refusal(path, count, row)
+            raise _row_error(path, count, row)
         if count > most:
             break
         for values, column in columns:
@@ -185,13 +185,13 @@ def _append(stream: Stream, path: Path, names: Mapping[str, str], to: Columns, m
 def _append_sample(
     stream: Stream, path: Path, names: Mapping[str, str], to: Columns, fraction: float, seed: int
 ) -> list[int]:
-    """Append a share of a file's rows to the columns; return their numbers in the file."""
+    """Append a sample of a file's rows to the columns; return their numbers in the file."""
     assert stream.sampled_rows
     numbers = []
     for number, row in stream.sampled_rows(list(dict.fromkeys(names.values())), fraction, seed):
         numbers.append(number)
         if row.problem:
-            raise _refusal(path, number, row)
+            raise _row_error(path, number, row)
         for name, column in names.items():
             to[name].append(row.values[column])
     return numbers
@@ -206,16 +206,16 @@ def _too_many(path: Path, rows: int, most: int, key: str) -> ConfigError:
     )
 
 
-def _refusal(path: Path, number: int, row: StreamedRow) -> ConfigError:
+def _row_error(path: Path, number: int, row: StreamedRow) -> ConfigError:
     """Return the error for a row that cannot be read."""
     return ConfigError(
         f"row {number} {row.problem}",
         where=f"{path}:{row.line}" if row.line else f"{path}, row {number}",
-        fix=row.fix or _remedy(path, row.problem),
+        fix=row.fix or _usual_fix(path, row.problem),
     )
 
 
-def _remedy(path: Path, problem: str) -> str:
+def _usual_fix(path: Path, problem: str) -> str:
     if problem == NOT_UNICODE:
         new = path.with_stem(f"{path.stem}-utf8")
         names = f"{shlex.quote(str(path))} > {shlex.quote(str(new))}"
