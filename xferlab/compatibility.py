@@ -30,10 +30,12 @@ def refuse_misfit(
         return
     differ = []
     if spec.label_kind not in plugin.accepts.labels:
-        wanted, given = _join_names(plugin.accepts.labels), spec.label_kind.value
+        wanted = _join_names(plugin.accepts.labels)
+        given = spec.label_kind.value
         differ.append(f"{wanted} labels, but the data's are {given} ({spec.task.name})")
     if spec.output_kind not in plugin.accepts.outputs:
-        wanted, given = _join_names(plugin.accepts.outputs), spec.output_kind.value
+        wanted = _join_names(plugin.accepts.outputs)
+        given = spec.output_kind.value
         differ.append(f"{wanted}, but the model's outputs are {given}")
     others = [e.name for e in registry if e.group == group and fits(e.cls, spec)]
     raise ConfigError(
@@ -101,11 +103,13 @@ def _check_declarations(group: str, plugin: Any, spec: TaskSpec, registry: Regis
     for field, kind in (("outputs", OutputKind), ("labels", LabelKind)):
         kinds = getattr(plugin.accepts, field)
         if not isinstance(kinds, tuple) or not all(isinstance(each, kind) for each in kinds):
-            what, fix = f"declares accepts.{field}={kinds!r}", f"a tuple of {_choices(kind)}"
+            what = f"declares accepts.{field}={kinds!r}"
+            fix = f"a tuple of {_choices(kind)}"
             raise contract_violation(group, plugin, what, fix, registry)
     mode = getattr(plugin, "mode", "max")
     if mode not in ("max", "min"):
-        what, fix = f"declares mode={mode!r}", "'max' or 'min'"
+        what = f"declares mode={mode!r}"
+        fix = "'max' or 'min'"
         raise contract_violation(group, plugin, what, fix, registry)
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from xferlab import Split, TaskSpec, TextData, register
 from xferlab.data.class_names_file import NAMES_FILE, names_beside
 from xferlab.data.content import ReadsFiles
-from xferlab.data.labels import Rows, TaskChoice
+from xferlab.data.labels import Rows
 from xferlab.data.overlaps import check_columns, refuse_shared_files
 from xferlab.data.paths import find_files
 from xferlab.data.readers.table import MAX_ROWS, read_table
-from xferlab.data.splits import check_fields, known_split, no_limit, text_data
+from xferlab.data.splits import AUTO, check_fields, known_split, no_limit, text_data
 
 
 @register("data", "files")
@@ -46,7 +46,7 @@ class Files(ReadsFiles):
     text: str = "text"
     pair: str | None = None
     label: str = "label"
-    task: TaskChoice = TaskChoice.auto
+    task: str = AUTO
     class_names: list[str] = field(default_factory=list)
     label_separator: str = "|"
     separator: str = ""
@@ -56,10 +56,9 @@ class Files(ReadsFiles):
     max_rows: int = MAX_ROWS
 
     def __post_init__(self) -> None:
-        check_fields(self.max_length, self.validation_fraction, self.limit, self.max_rows)
+        sizes = (self.max_length, self.validation_fraction, self.limit, self.max_rows)
+        check_fields(*sizes, self.task, self.label_separator)
         check_columns(self.text, self.pair, self.label)
-        if not self.label_separator:
-            raise ValueError("label_separator must be one character or more")
         if self.separator not in ("", "\\t") and len(self.separator) != 1:
             raise ValueError(f"separator must be one character, got {self.separator!r}")
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from xferlab import ConfigError, TextData, register
 from xferlab.data.content import content_of_dataset
 from xferlab.data.hub import HubDataset
-from xferlab.data.labels import TaskChoice
 from xferlab.data.overlaps import check_columns
 from xferlab.data.readers.table import MAX_ROWS
-from xferlab.data.splits import check_fields, no_limit, text_data
+from xferlab.data.splits import AUTO, check_fields, no_limit, text_data
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +52,7 @@ class Hub:
     text: str = "text"
     pair: str | None = None
     label: str = "label"
-    task: TaskChoice = TaskChoice.auto
+    task: str = AUTO
     class_names: list[str] = field(default_factory=list)
     label_separator: str = "|"
     validation_fraction: float = 0.1
@@ -62,13 +61,12 @@ class Hub:
     max_rows: int = MAX_ROWS
 
     def __post_init__(self) -> None:
-        check_fields(self.max_length, self.validation_fraction, self.limit, self.max_rows)
+        sizes = (self.max_length, self.validation_fraction, self.limit, self.max_rows)
+        check_fields(*sizes, self.task, self.label_separator)
         check_columns(self.text, self.pair, self.label)
         for name in ("validation", "test"):
             if getattr(self, name) == self.train:
                 raise ValueError(f"{name} must be another split than train, got {self.train!r}")
-        if not self.label_separator:
-            raise ValueError("label_separator must be one character or more")
 
     def inputs(self) -> dict[str, str]:
         return content_of_dataset(self.id, self.revision)
@@ -90,9 +88,10 @@ class Hub:
                 raise ConfigError(
                     f"no row of {self.id} {names[key]} has a label",
                     where=f"data.{key}",
-                    fix="data.validation=null holds back a fraction of train" if key == "validation"
+                    fix="data.validation=null holds back a fraction of train"
+                    if key == "validation"
                     else "choose another column: data.label=COLUMN",
-                )  # fmt: skip
+                )
         return text_data(
             splits,
             seed,

@@ -34,7 +34,8 @@ class Auc:
                 labels = labels[:, None] == np.arange(spec.num_classes)
                 outputs = _comparable(outputs, spec)
             if spec.task.is_exclusive and spec.num_classes == 2:
-                labels, outputs = labels[:, 1:], outputs[:, 1:] - outputs[:, :1]
+                labels = labels[:, 1:]
+                outputs = outputs[:, 1:] - outputs[:, :1]
             each = [
                 weighted_areas(labels[:, i] > 0.5, outputs[:, i]) for i in range(labels.shape[1])
             ]
@@ -55,5 +56,6 @@ def _mean_of_known(areas):
     import numpy as np
 
     known = ~np.isnan(areas)
-    total, classes = np.where(known, areas, 0).sum(1), known.sum(1)
+    total = np.where(known, areas, 0).sum(1)
+    classes = known.sum(1)
     return np.divide(total, classes, out=np.full(len(areas), np.nan), where=classes > 0)

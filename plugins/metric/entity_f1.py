@@ -50,10 +50,12 @@ class EntityF1:
             return set(spans(names[tag] for tag in tags))
 
         def prepare(labels, outputs):
-            predicted, labelled = outputs.argmax(-1), labels >= 0
+            predicted = outputs.argmax(-1)
+            labelled = labels >= 0
             both = []
             for row, keep in enumerate(labelled):
-                found, wanted = entities(predicted[row][keep]), entities(labels[row][keep])
+                found = entities(predicted[row][keep])
+                wanted = entities(labels[row][keep])
                 both.append((2 * len(found & wanted), len(found) + len(wanted)))
             own = np.array(both, "float64")
             return lambda weights: _ratio(*(weights @ own).T)

@@ -23,7 +23,8 @@ class Pearson:
 
     def build(self, spec: TaskSpec):
         def prepare(labels, values):
-            wanted, found = labels.astype("float64"), values.reshape(-1)
+            wanted = labels.astype("float64")
+            found = values.reshape(-1)
             return lambda weights: weighted_correlation(weights, wanted, found)
 
         return WeightedScore(prepare, spec)

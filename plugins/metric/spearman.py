@@ -23,7 +23,8 @@ class Spearman:
 
     def build(self, spec: TaskSpec):
         def prepare(labels, values):
-            wanted, found = weighted_ranks(labels), weighted_ranks(values.reshape(-1))
+            wanted = weighted_ranks(labels)
+            found = weighted_ranks(values.reshape(-1))
             return lambda weights: weighted_correlation(weights, wanted(weights), found(weights))
 
         return WeightedScore(prepare, spec)

@@ -291,7 +291,7 @@ def test_a_moved_sweep_is_reported_where_it_is():
     assert len(rows_of(Path("moved"))) == 9
 
 
-def kept_in(run, **content):
+def written_inputs(run, **content):
     """Write what a run read beside it; the rest as for every run here."""
     write_json(
         run / "inputs.json",
@@ -305,7 +305,7 @@ def test_runs_of_different_data_are_neither_ranked_nor_averaged(capsys):
         json.loads(p.read_text())["config"]["seed"]: p.parent for p in folder.glob("*/job.json")
     }
     for seed, run in runs.items():
-        kept_in(run, **{"data.validation": "old" if seed < 2 else "new"})
+        written_inputs(run, **{"data.validation": "old" if seed < 2 else "new"})
     reports = read_reports([folder])
     assert sorted(report.best.best[0] for report in reports) == pytest.approx([0.15, 0.85])
     assert main(["report", str(folder)]) == 0
@@ -320,7 +320,7 @@ def test_equal_settings_that_were_trained_on_other_rows_are_two_settings():
     folder = made_up("one", ["seed=0,1,2"], by_seed)
     for path in folder.glob("*/job.json"):
         seed = json.loads(path.read_text())["config"]["seed"]
-        kept_in(path.parent, **{"data.train": "new" if seed == 2 else "old"})
+        written_inputs(path.parent, **{"data.train": "new" if seed == 2 else "old"})
     (report,) = read_reports([folder])
     assert [setting.values for setting in report.settings] == [
         {"data.train (content)": "old"},

@@ -46,7 +46,8 @@ def _class_problems(spec: TaskSpec) -> Iterator[Problem]:
     broken = [name for name in names if not str(name).isascii() and not is_unicode(str(name))]
     if broken:
         yield f"names a class {broken[0]!r}, which is not Unicode", "name classes in Unicode"
-    least, task = spec.task.min_classes, spec.task.name
+    least = spec.task.min_classes
+    task = spec.task.name
     if names and not spec.task.has_classes:
         yield f"names {len(names)} classes for a {task}", "class_names=(), or another task"
     if len(names) < least:

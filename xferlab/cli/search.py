@@ -87,7 +87,7 @@ def search_folder(plan: Plan) -> Path:
     """
     assert plan.search is not None
     wanted = {"search": plan.search.search_id, "name": plan.name}
-    explicit = any(word.startswith("hydra.sweep.dir=") for word in plan.words)
+    explicit = any(override.startswith("hydra.sweep.dir=") for override in plan.words)
     if explicit and (plan.folder / PLAN).exists():
         path = plan.folder / SEARCH
         record = _read_search(plan.folder) if path.exists() else {}
@@ -179,7 +179,7 @@ def _write_plan(plan: Plan, folder: Path) -> None:
     record: dict[str, Any] = {
         "name": plan.name,
         "planned": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": [masked(word) for word in sys.argv],
+        "command": [masked(override) for override in sys.argv],
         "swept": list(plan.swept),
         "asked": [],
         "plugins": {},
@@ -200,8 +200,8 @@ def opening_line(search: SearchPlan, folder: Path) -> str:
     states = [state_of(job).status for job in _jobs(folder)]
     counts = Counter("to resume" if status in RESUMED else status for status in states)
     counts["to come"] = counts.pop(QUEUED, 0) + max(0, trials - len(states))
-    told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-    return f"continuing {folder}: {told}"
+    listed = ", ".join(f"{count} {override}" for override, count in counts.items() if count)
+    return f"continuing {folder}: {listed}"
 
 
 def search_lines(search: SearchPlan) -> list[str]:
@@ -234,7 +234,7 @@ def job_lines(folder: Path) -> list[str]:
     swept = set(read_plan(folder)["swept"]) if (folder / PLAN).exists() else set()
     return [
         f"{job.name}  {state_of(job).status:<12}  "
-        + " ".join(word for word in read_job(job)["words"] if key_of(word) in swept)
+        + " ".join(override for override in read_job(job)["words"] if key_of(override) in swept)
         for job in _jobs(folder)
     ]
 

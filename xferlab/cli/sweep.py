@@ -120,7 +120,7 @@ def opening_line(folder: Path, states: Sequence[State]) -> str:
     if not (folder / PLAN).exists():
         jobs = "job" if len(states) == 1 else "jobs"
         return f"sweep      {folder}: {len(states)} {jobs}"
-    listed = ", ".join(f"{counts[word]} {word}" for word in TO_DO if counts[word])
+    listed = ", ".join(f"{counts[override]} {override}" for override in TO_DO if counts[override])
     more = "; name=ANOTHER begins a new one" if counts["finished"] == len(states) else ""
     return f"continuing {folder}: {listed}{more}"
 
@@ -143,4 +143,4 @@ def job_lines(plan: Plan, states: dict[str, State]) -> list[str]:
 
 
 def _own_words(plan: Plan, job: Job) -> str:
-    return " ".join(word for word in job.words if key_of(word) in plan.swept)
+    return " ".join(override for override in job.words if key_of(override) in plan.swept)

@@ -40,7 +40,8 @@ class Ragged(Sequence):
     def __init__(self, flat: np.ndarray, lengths: Sequence[int] | np.ndarray) -> None:
         import numpy as np
 
-        self.flat, self.lengths = flat, np.asarray(lengths)
+        self.flat = flat
+        self.lengths = np.asarray(lengths)
         self.starts = np.cumsum(self.lengths, dtype="int64") - self.lengths
 
     def __len__(self) -> int:
@@ -80,7 +81,8 @@ class BatchPlan:
         """Return the batches of an epoch, in order; together they have every example once."""
         import numpy as np
 
-        size, lengths = self.batch_size, np.asarray(self.lengths)
+        size = self.batch_size
+        lengths = np.asarray(self.lengths)
         full = len(lengths) // size
         order = permutation(len(lengths), self.seed, epoch, 0)
         order, rest = order[: full * size], order[full * size :]
@@ -203,7 +205,8 @@ def _padded(
     rows = batch.rows
     if not isinstance(column, Ragged):
         parts = [column[row] for row in rows]
-        column, rows = Ragged(np.concatenate(parts), list(map(len, parts))), np.arange(len(parts))
+        column = Ragged(np.concatenate(parts), list(map(len, parts)))
+        rows = np.arange(len(parts))
     places = np.arange(batch.length)
     mask = places < column.lengths[rows, None]
     out = np.full(mask.shape, value, dtype="int32")
@@ -238,7 +241,8 @@ def measure_padding(plan: BatchPlan) -> Padding:
     import numpy as np
 
     lengths = np.asarray(plan.lengths)
-    order, size = permutation(len(lengths), plan.seed), plan.batch_size
+    order = permutation(len(lengths), plan.seed)
+    size = plan.batch_size
     parts = [order[i : i + size] for i in range(0, len(order), size)]
     at_random = sum(len(p) * int(lengths[p].max()) for p in parts)
     planned = sum(len(b.rows) * b.length for b in plan.epoch(0))

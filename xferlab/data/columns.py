@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from xferlab.config.overrides import typed
+from xferlab.config.overrides import format_for_shell
 from xferlab.data.notes import join_some
 from xferlab.errors import ConfigError, nearest
 
@@ -73,10 +73,10 @@ def _column_meant(name: str, names: Sequence[str], key: str) -> str:
     group = key.rpartition(".")[0]
     pair = pair_of(names) if key.endswith(".text") else None
     if pair:
-        both = f"{typed(key, pair[0])} {typed(f'{group}.pair', pair[1])}"
+        both = f"{format_for_shell(key, pair[0])} {format_for_shell(f'{group}.pair', pair[1])}"
         return f"if a row is two texts: {both}"
     near = nearest(name, names)
     flag = key.startswith("--")
     if near:
-        return f"did you mean {typed(key, near)}?"
+        return f"did you mean {format_for_shell(key, near)}?"
     return f"{key}{' ' if flag else '='}COLUMN, one of those"

@@ -85,7 +85,8 @@ class HubDataset:
                 where=f"data.{key}",
                 fix=fix if key == "train" else f"{fix}, or data.{key}=null for none",
             )
-        found, source = self._splits[split], f"{self.repo_id} {split}"
+        found = self._splits[split]
+        source = f"{self.repo_id} {split}"
         if found.num_rows > max_rows:
             raise ConfigError(
                 f"{source} has {found.num_rows:,} rows, and {max_rows:,} are read",
@@ -98,7 +99,8 @@ class HubDataset:
                 raise missing_column(column, found.column_names, source, f"data.{role}")
             columns[role] = values_of(found.data.column(column)) if column else []
             _refuse_no_text(columns[role], source)
-        labels, names = columns["label"], self.class_names(split, label)
+        labels = columns["label"]
+        names = self.class_names(split, label)
         kept = [i for i, value in enumerate(labels) if not (names and value in UNLABELLED_VALUES)]
         if all(value in UNLABELLED_VALUES for value in labels):
             kept = []
@@ -208,14 +210,17 @@ def _explain(e: Exception, repo_id: str, config: str | None, revision: str | Non
     """Return the client's error with its cause and a fix."""
     text = str(e).strip() or repr(e)
     name = f"'{repo_id}'" + (f" ({config})" if config else "")
-    kind, listed = type(e).__name__, re.search(r"\[(.*?)\]", text)
+    kind = type(e).__name__
+    listed = re.search(r"\[(.*?)\]", text)
     if isinstance(e, ConnectionError) or "find cache" in text:
         what = f"{name} cannot be downloaded from the Hub and is not in the cache on disk"
-        where, fix = "data.id", "go online once (files are kept); data=reviews needs no network"
+        where = "data.id"
+        fix = "go online once (files are kept); data=reviews needs no network"
     elif listed and ("BuilderConfig" in text or "Config name is missing" in text):
         names = [word.strip(" '\"") for word in listed[1].split(",")]
         what = f"'{repo_id}' has no config '{config}'" if config else f"'{repo_id}' has configs"
-        where, fix = "data.config", did_you_mean(config or "", names)
+        where = "data.config"
+        fix = did_you_mean(config or "", names)
     elif "Revision" in text and revision:
         return unknown_revision(repo_id, revision, "data.revision")
     elif "gated" in text:
@@ -223,13 +228,13 @@ def _explain(e: Exception, repo_id: str, config: str | None, revision: str | Non
     elif kind in ("DatasetNotFoundError", "HFValidationError"):
         return unknown_repository(DATASET, repo_id, "data.id")
     elif "scripts are no longer supported" in text:
-        what, where = (
-            f"'{repo_id}' is loaded by a script, and no code of a dataset is run",
-            "data.id",
-        )
+        what = f"'{repo_id}' is loaded by a script, and no code of a dataset is run"
+        where = "data.id"
         fix = "use a copy in Parquet of the Hub, or convert it and use data=files"
     else:
         cause = f" ({e.__cause__})" if e.__cause__ else ""
-        what, where = f"'{repo_id}' cannot be loaded: {kind}: {text}{cause}", "data.id"
-        what, fix = " ".join(what.split()), "check its files; data=files reads your own"
+        what = f"'{repo_id}' cannot be loaded: {kind}: {text}{cause}"
+        where = "data.id"
+        what = " ".join(what.split())
+        fix = "check its files; data=files reads your own"
     return ConfigError(what, where=where, fix=fix)

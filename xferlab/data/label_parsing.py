@@ -23,8 +23,7 @@ _QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 _ITEM = re.compile(rf"({_QUOTED})|([^\s,'\"\[\](){{}}:]+)", re.DOTALL)
 _BETWEEN = re.compile(r"\s*,\s*|\s+")
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
-_WORDS = {"true": True, "True": True, "false": False, "False": False,
-          "null": None, "None": None}  # fmt: skip
+_WORDS = {"true": True, "True": True, "false": False, "False": False, "null": None, "None": None}
 
 
 def literal_list(text: str) -> list[Any] | None:
@@ -79,7 +78,7 @@ def _bare(word: str) -> Any:
     raise ValueError(word)
 
 
-def bit(value: Any) -> int | None:
+def as_bit(value: Any) -> int | None:
     """Return 0 or 1 for a value that means one of them, else None."""
     if type(value) is int:
         return value if value in (0, 1) else None
@@ -89,7 +88,7 @@ def bit(value: Any) -> int | None:
 
 
 @dataclass(frozen=True)
-class Hot:
+class MultiHot:
     """Whether lists are multi-hot: a 0 or 1 for each class, not names of classes.
 
     Attributes:
@@ -103,7 +102,7 @@ class Hot:
     repeats: tuple[int, ...] = ()
 
 
-def hot_lists(lists: Sequence[Sequence[Any]]) -> Hot:
+def detect_multi_hot(lists: Sequence[Sequence[Any]]) -> MultiHot:
     """Return whether lists are multi-hot.
 
     A list of names has each once; so lists of numbers with one twice are no names. Lists of two
@@ -111,17 +110,17 @@ def hot_lists(lists: Sequence[Sequence[Any]]) -> Hot:
     """
     signs = [i for i, row in enumerate(lists) if _repeats_number(row)]
     sizes = Counter(len(row) for row in lists)
-    if not signs and set(sizes) == {2} and all(_is_hot(row, 2) for row in lists):
+    if not signs and set(sizes) == {2} and all(_is_multi_hot(row, 2) for row in lists):
         signs = list(range(len(lists)))
     if not signs:
-        return Hot(0)
+        return MultiHot(0)
     width = Counter(len(lists[i]) for i in signs).most_common(1)[0][0]
-    against = tuple(i for i, row in enumerate(lists) if not _is_hot(row, width))
+    against = tuple(i for i, row in enumerate(lists) if not _is_multi_hot(row, width))
     if not against:
-        return Hot(width)
+        return MultiHot(width)
     if 2 * len(signs) >= len(lists) or 2 * len(against) < len(lists):
-        return Hot(width, against)
-    return Hot(0, repeats=tuple(signs))
+        return MultiHot(width, against)
+    return MultiHot(0, repeats=tuple(signs))
 
 
 def _repeats_number(row: Sequence[Any]) -> bool:
@@ -134,12 +133,12 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, bool | int | float)
 
 
-def _is_hot(row: Sequence[Any], width: int) -> bool:
-    return len(row) == width and all(bit(value) is not None for value in row)
+def _is_multi_hot(row: Sequence[Any], width: int) -> bool:
+    return len(row) == width and all(as_bit(value) is not None for value in row)
 
 
 @dataclass(frozen=True)
-class Numbers:
+class NumberFormats:
     """The kinds of the plain labels of a split, by row.
 
     Attributes:
@@ -164,7 +163,7 @@ class Numbers:
         return len(self.whole) + len(self.pointed) + len(self.comma)
 
 
-def numbers_in(cells: Sequence[tuple[int, Any]]) -> Numbers:
+def number_formats(cells: Sequence[tuple[int, Any]]) -> NumberFormats:
     """Return which cells, each with its row, are numbers, and their format."""
     kinds: dict[str, list[int]] = {"whole": [], "pointed": [], "comma": [], "words": []}
     fractions: list[int] = []
@@ -173,7 +172,7 @@ def numbers_in(cells: Sequence[tuple[int, Any]]) -> Numbers:
     for row, value in cells:
         text = "word" if isinstance(value, bool) else str(value)
         if text not in known:
-            known[text] = _kind(text.strip())
+            known[text] = _format_of(text.strip())
             if known[text][0] == "comma":
                 commas.add(text.strip())
         kind, is_fraction = known[text]
@@ -182,10 +181,10 @@ def numbers_in(cells: Sequence[tuple[int, Any]]) -> Numbers:
             fractions.append(row)
     thousands = bool(commas) and all(map(THOUSANDS.fullmatch, commas))
     rows = {name: tuple(found) for name, found in kinds.items()}
-    return Numbers(**rows, fractions=tuple(fractions), thousands=thousands)
+    return NumberFormats(**rows, fractions=tuple(fractions), thousands=thousands)
 
 
-def _kind(text: str) -> tuple[str, bool]:
+def _format_of(text: str) -> tuple[str, bool]:
     """Return the kind of a cell, and whether it is a number with a fraction."""
     for kind, pattern in (("whole", INTEGER), ("pointed", FLOAT), ("comma", COMMA)):
         if pattern.fullmatch(text):
@@ -193,17 +192,17 @@ def _kind(text: str) -> tuple[str, bool]:
     return "words", False
 
 
-def with_point(value: Any) -> Any:
+def with_decimal_point(value: Any) -> Any:
     """Return a number with a decimal comma with a point; other values unchanged."""
     if isinstance(value, str) and COMMA.fullmatch(value.strip()):
         return value.strip().replace(",", ".")
     return value
 
 
-def without_point(name: str) -> str:
+def without_decimal_point(name: str) -> str:
     """Return a whole number without its point, other text unchanged.
 
-    >>> without_point("1.0"), without_point("1.5"), without_point("a")
+    >>> without_decimal_point("1.0"), without_decimal_point("1.5"), without_decimal_point("a")
     ('1', '1.5', 'a')
     """
     if FLOAT.fullmatch(name) and not INTEGER.fullmatch(name) and float(name).is_integer():

@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from xferlab.contracts import Task
@@ -18,16 +17,6 @@ NO_TAG = -1
 """The label of a word without a tag: it is neither trained on nor scored."""
 UNLABELLED = ("-1", "-100")
 """What means "no label": on the Hub, and in the losses of PyTorch."""
-
-
-class TaskChoice(Enum):
-    """A task, or ``auto``: inferred from the label column."""
-
-    auto = "auto"
-    single_label = "single_label"
-    multi_label = "multi_label"
-    regression = "regression"
-    token_classification = "token_classification"
 
 
 @dataclass(frozen=True)
@@ -63,7 +52,7 @@ Cells = list[tuple[int, Any]]
 """Labels that are not missing, each with its row."""
 
 
-def cells_of(rows: Rows) -> Cells:
+def present_labels(rows: Rows) -> Cells:
     """Return the labels that are not missing, each with its row."""
     return [(i, value) for i, value in enumerate(rows.labels) if not is_missing(value)]
 
@@ -146,13 +135,13 @@ def number_of(value: Any) -> float:
         return math.nan
 
 
-def flat(values: Sequence[Any]) -> set[str]:
+def distinct_names(values: Sequence[Any]) -> set[str]:
     """Return all names in a list of names or of lists of names."""
     every = {name for v in values for name in (v if isinstance(v, list) else [v])}
     return every - {None}
 
 
-def codes_of(values: Sequence[Any], code: dict[str, int]) -> list[Any]:
+def replace_names(values: Sequence[Any], code: dict[str, int]) -> list[Any]:
     """Return values with every label replaced by its position; KeyError for one without."""
     tags: dict[Any, int] = {**code, None: NO_TAG}
     return [[tags[n] for n in v] if isinstance(v, list) else code[v] for v in values]

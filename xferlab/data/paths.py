@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from xferlab.config.overrides import typed
+from xferlab.config.overrides import format_for_shell
 from xferlab.data.notes import join_some
 from xferlab.errors import ConfigError, nearest
 
@@ -98,9 +98,9 @@ def _file_in(folder: Path, key: str) -> str:
     kinds = sorted({p.suffix for p in files if p.suffix.lower() in SUFFIXES})
     alike = _wanted(key) and set(by_split) == {""} and len(kinds) == 1
     if alike and len(files) > 1:
-        return typed(key, f"{folder}/*{kinds[0]}")
+        return format_for_shell(key, f"{folder}/*{kinds[0]}")
     if alike:
-        return typed(key, str(files[0]))
+        return format_for_shell(key, str(files[0]))
     below = _overrides_for(_files_below(folder), key)
     if below and not files:
         return below
@@ -129,7 +129,7 @@ def _overrides_for(by_split: dict[str, list[Path]], key: str) -> str:
     named = [(split, _as_one(by_split[split])) for split in splits if split in by_split]
     if not all(pattern for _, pattern in named):
         return ""
-    return " ".join(typed(f"{group}.{split}", pattern) for split, pattern in named)
+    return " ".join(format_for_shell(f"{group}.{split}", pattern) for split, pattern in named)
 
 
 def _as_one(files: Sequence[Path]) -> str:
@@ -148,7 +148,8 @@ def nearest_file(path: Path, wanted: str = "") -> str:
         path: the missing file.
         wanted: its split, if that is known; files of other splits are not suggested.
     """
-    folder, name = path.parent, path.name
+    folder = path.parent
+    name = path.name
     while not os.path.isdir(folder) and folder != folder.parent:
         folder, name = folder.parent, folder.name
     names = [p.name for p in _listed(folder)]

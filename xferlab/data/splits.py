@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from xferlab.contracts import Split, Task, TaskSpec, TextData
-from xferlab.data.class_names import choose_names, known_codes, label_codes, report_variants
+from xferlab.data.class_names import choose_names, codes_by_name, label_codes, report_variants
 from xferlab.data.class_names_file import Names
 from xferlab.data.labels import (
     Rows,
-    TaskChoice,
     is_missing,
     label_values,
     row_error,
@@ -22,7 +21,7 @@ from xferlab.data.overlaps import refuse_copied_labels, report_conflicts, report
 from xferlab.data.sampling import stratified_sample
 from xferlab.data.task_inference import infer_task, normalized_labels
 from xferlab.errors import ConfigError, did_you_mean
-from xferlab.tasks.base import task_named
+from xferlab.tasks.base import TASKS, task_named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,8 +29,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation", "test")
+AUTO = "auto"
+"""Infers the task from the label column."""
 # The purpose of a sample: together with the seed it determines the rows.
-VALIDATION, LIMIT = 1, 2
+VALIDATION = 1
+LIMIT = 2
 
 
 def no_limit() -> dict[str, int | float | None]:
@@ -44,8 +46,15 @@ def check_fields(
     validation_fraction: float = 0.1,
     limit: Mapping[str, int | float | None] | None = None,
     max_rows: int = 1,
+    task: str = AUTO,
+    label_separator: str = "|",
 ) -> None:
-    """Raise ValueError for an invalid value of these plugin fields."""
+    """Raise ValueError or ConfigError for an invalid value of these plugin fields."""
+    if task not in (AUTO, *TASKS):
+        what = f"task must be the name of a task or {AUTO}, got {task!r}"
+        raise ConfigError(what, where="data.task", fix=did_you_mean(task, [AUTO, *TASKS]))
+    if not label_separator:
+        raise ValueError("label_separator must be one character or more")
     if max_length < 8:
         raise ValueError(f"max_length must be at least 8, got {max_length}")
     if not 0 < validation_fraction < 1:
@@ -67,7 +76,7 @@ def text_data(
     seed: int,
     *,
     max_length: int,
-    task: TaskChoice = TaskChoice.auto,
+    task: str = AUTO,
     class_names: Sequence[str] = (),
     suggested_names: Sequence[str] = (),
     suggested_from: str = "the dataset",
@@ -86,7 +95,7 @@ def text_data(
         splits: ``train`` and, where there are any, ``validation`` and ``test``.
         seed: seed of the samples.
         max_length: longest input, in tokens.
-        task: the task, or ``auto``.
+        task: name of the task, or ``auto``.
         class_names: every class, in label order; inferred where empty.
         suggested_names: used as ``class_names`` if the training labels are all among them.
         suggested_from: where those come from, for messages.
@@ -99,7 +108,7 @@ def text_data(
     """
     notes = Notes()
     suggested = Names(tuple(suggested_names), suggested_from)
-    chosen = None if task is TaskChoice.auto else task_named(task.value)
+    chosen = None if task == AUTO else task_named(task)
     for name, rows in splits.items():
         _refuse_empty(name, rows)
     refuse_copied_labels(splits["train"])
@@ -193,7 +202,7 @@ def known_split(
     _check_texts(name, rows, spec.task)
     values = label_values(name, rows, spec.task, label_separator)
     if spec.task.has_classes:
-        values = known_codes(name, rows, values, spec.class_names, suggested, notes)
+        values = codes_by_name(name, rows, values, spec.class_names, suggested, notes)
     texts = [words_of(text) for text in rows.texts] if spec.task.is_per_word else rows.texts
     split = Split(texts, spec.task.label_array(values, spec.num_classes), rows.pairs)
     return _limited(split, most, seed, SPLITS.index(name) if name in SPLITS else 0)

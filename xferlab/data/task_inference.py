@@ -13,18 +13,22 @@ from dataclasses import dataclass
 
 from xferlab.contracts import Task, TaskSpec
 from xferlab.data.class_names_file import Names
-from xferlab.data.labels import Cells, Rows, cells_of, words_of
+from xferlab.data.labels import Cells, Rows, present_labels, words_of
 from xferlab.data.list_labels import (
+    are_lists_in_text,
     are_multi_hot_or_fractions,
-    are_written_lists,
-    from_hot,
-    hot_width,
-    known_lists,
+    from_multi_hot,
+    multi_hot_width,
+    names_of_multi_hot,
+    parse_lists,
     split_labels,
-    with_lists,
 )
 from xferlab.data.notes import Notes, named_rows, shown
-from xferlab.data.number_labels import task_of_numbers, with_points, without_points
+from xferlab.data.number_labels import (
+    normalize_whole_numbers,
+    replace_decimal_commas,
+    task_of_numbers,
+)
 from xferlab.formatting import format_count
 
 
@@ -66,22 +70,22 @@ def infer_task(
     """
     ready = dict(splits)
     train = ready["train"]
-    if are_written_lists(train, choice, notes):
-        ready = {name: with_lists(name, rows) for name, rows in ready.items()}
+    if are_lists_in_text(train, choice, notes):
+        ready = {name: parse_lists(name, rows) for name, rows in ready.items()}
     train = ready["train"]
     task = choice or _infer(train, chosen, suggested, separator, notes)
     if task.has_label_lists and not task.is_per_word:
         ready = split_labels(ready, separator)
     is_list = task.has_label_lists or _has_lists(train)
     if task.has_classes and not task.is_per_word and is_list:
-        hot = hot_width(ready["train"], choice, bool(chosen), notes)
+        hot = multi_hot_width(ready["train"], choice, bool(chosen), notes)
         if hot:
-            ready, names = from_hot(ready, task, hot, chosen, suggested, notes)
+            ready, names = from_multi_hot(ready, task, hot, chosen, suggested, notes)
             return InferredTask(task, ready, names)
     if not task.has_classes:
-        ready = {name: with_points(name, rows, notes) for name, rows in ready.items()}
+        ready = {name: replace_decimal_commas(name, rows, notes) for name, rows in ready.items()}
     elif not task.has_label_lists:
-        ready = without_points(ready, {*chosen, *suggested})
+        ready = normalize_whole_numbers(ready, {*chosen, *suggested})
     return InferredTask(task, ready)
 
 
@@ -102,13 +106,13 @@ def normalized_labels(
         ConfigError: rows have different formats, or one that does not fit the task.
     """
     if not spec.task.has_classes:
-        return with_points(name, rows, notes)
-    if are_written_lists(rows, spec.task, notes):
-        rows = with_lists(name, rows)
+        return replace_decimal_commas(name, rows, notes)
+    if are_lists_in_text(rows, spec.task, notes):
+        rows = parse_lists(name, rows)
     if spec.task.has_label_lists and not spec.task.is_per_word:
         rows = split_labels({name: rows}, separator)[name]
     if _has_lists(rows) and not spec.task.is_per_word:
-        return known_lists(name, rows, spec, suggested, notes)
+        return names_of_multi_hot(name, rows, spec, suggested, notes)
     return rows
 
 
@@ -123,7 +127,7 @@ def _infer(
         return _infer_from_lists(rows, notes)
     if _are_lists_of_words(rows) and _fit_words(rows):
         return Task.token_classification
-    cells = cells_of(rows)
+    cells = present_labels(rows)
     known = {*chosen, *suggested}
     strings = [(i, value.strip()) for i, value in cells if isinstance(value, str)]
     together = [(i, text) for i, text in strings if separator in text and text not in known]

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import Encoding, Split, Tokenizer
 from xferlab.data.batching import Ragged, row_lengths
-from xferlab.data.word_rules import with_leading_blanks
 from xferlab.errors import ConfigError
 from xferlab.io.atomic import atomic_replace, no_standard_input
 from xferlab.models.untrusted_checkpoint import refuse_unsafe
@@ -93,11 +92,13 @@ class HubTokenizer:
     def __init__(self, tokenizer: Any) -> None:
         import tokenizers
 
-        self._tokenizer, engine = tokenizer, tokenizer.backend_tokenizer
+        self._tokenizer = tokenizer
+        engine = tokenizer.backend_tokenizer
         engine.no_padding()
         engine.no_truncation()
         rules = engine.to_str()
-        self._rules, self._word_rules = rules, with_leading_blanks(rules)
+        self._rules = rules
+        self._word_rules = with_leading_blanks(rules)
         self.pad_id = tokenizer.pad_token_id or 0
         self.vocabulary_size = len(tokenizer)
         self.largest_id = max(engine.get_vocab(with_added_tokens=True).values(), default=-1)
@@ -123,7 +124,10 @@ class HubTokenizer:
         # the fast method does not return word ids
         encode = engine.encode_batch if are_words else engine.encode_batch_fast
         sizes: list[int] = []
-        ids, segments, words, cut = [], [], [], 0
+        ids = []
+        segments = []
+        words = []
+        cut = 0
         started = reported = time.monotonic()
         for first in range(0, len(texts), CHUNK):
             rows = list(texts[first : first + CHUNK])
@@ -156,6 +160,27 @@ class HubTokenizer:
     def save(self, folder: Path) -> None:
         """Write the tokenizer's files into a folder, for :func:`load_tokenizer`."""
         self._tokenizer.save_pretrained(str(folder))
+
+
+def with_leading_blanks(rules: str) -> str:
+    """Return a tokenizer's rules changed so that each word of a list begins with a blank.
+
+    Byte-level tokenizers (RoBERTa) distinguish " word" from "word"; a word in a text is the former.
+    """
+
+    def change(node: Any) -> None:
+        if isinstance(node, dict):
+            if node.get("type") == "ByteLevel" and "add_prefix_space" in node:
+                node["add_prefix_space"] = True
+            for value in node.values():
+                change(value)
+        elif isinstance(node, list):
+            for value in node:
+                change(value)
+
+    parsed = json.loads(rules)
+    change(parsed["pre_tokenizer"])
+    return json.dumps(parsed, ensure_ascii=False)
 
 
 @lru_cache(maxsize=4)
@@ -281,7 +306,8 @@ def _load(path: Path, key: str, rows: int) -> CountedEncoding | None:
 
 def _unpack(packed: np.ndarray) -> CountedEncoding:
     rows, tokens, columns, cut = packed[1:5].tolist()
-    lengths, at = packed[HEADER : HEADER + rows], HEADER + rows
+    lengths = packed[HEADER : HEADER + rows]
+    at = HEADER + rows
     parts = [
         Ragged(packed[at + i * tokens : at + (i + 1) * tokens], lengths) for i in range(columns)
     ]

@@ -12,8 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from xferlab.config.compose import compose_config
-from xferlab.config.overrides import axis_of, key_of, parse_overrides
-from xferlab.config.provenance import TYPED, Word
+from xferlab.config.overrides import expand_override, key_of, parse_overrides
+from xferlab.config.provenance import COMMAND_LINE, PlainOverride
 from xferlab.config.recipe import Recipe, read_plain
 from xferlab.config.schema import SweepConfig
 from xferlab.config.yaml_files import find, line_of_key, shown
@@ -51,7 +51,7 @@ class Plan:
         sweep: how the jobs are run here.
         folder: where the config says that a new sweep is to be kept.
         name: the experiment's ``name``; sweeps of other names are other sweeps.
-        hydra_words: what Hydra must be told to run the plan with the chosen launcher.
+        hydra_overrides: what Hydra must be told to run the plan with the chosen launcher.
         search: how further jobs are found, if this is a search; it has no ``jobs`` of its own.
         config_name: the config that the jobs start from.
     """
@@ -62,7 +62,7 @@ class Plan:
     sweep: SweepConfig
     folder: Path
     name: str | None
-    hydra_words: tuple[str, ...]
+    hydra_overrides: tuple[str, ...]
     search: SearchPlan | None = None
     config_name: str = "config"
 
@@ -109,7 +109,7 @@ def plan_sweep(words: Sequence[str], config_name: str = "config") -> Plan:
         sweep=sweep,
         folder=Path(str(master.hydra.sweep.dir)),
         name=OmegaConf.select(master, "name"),
-        hydra_words=(*chosen, *_engine(chosen, str(master.hydra.launcher._target_))),
+        hydra_overrides=(*chosen, *_engine(chosen, str(master.hydra.launcher._target_))),
         search=search,
         config_name=config_name,
     )
@@ -121,11 +121,11 @@ def _blaming_file(settings: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except XferlabError as e:
-        chosen = [Word.of(word) for word in settings]
+        chosen = [PlainOverride.of(word) for word in settings]
         names = [name for word in chosen if word.key == "sweep" for name in word.names]
         files = [find(f"sweep/{name}") for name in names]
         for mistake in e.each:
-            key = mistake.where.removesuffix(f" ({TYPED})")
+            key = mistake.where.removesuffix(f" ({COMMAND_LINE})")
             for path in filter(None, files):
                 line = line_of_key(path, key.partition("=")[0].removeprefix("sweep."))
                 if line:
@@ -181,7 +181,7 @@ def _sorted_words(words: Sequence[str]) -> tuple[list[str], list[str], list[list
         if own:
             settings.append(word)
         elif override.is_sweep_override():
-            axes.append([[value] for value in axis_of(override)])
+            axes.append([[value] for value in expand_override(override)])
         else:
             common.append(word)
     return settings, common, axes

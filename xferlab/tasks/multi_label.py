@@ -133,7 +133,9 @@ class MultiLabel(Task):
 
         from xferlab.evaluation.errors_table import ErrorsTable, most_confident, text_columns
 
-        present, predicted, p = outputs.labels > 0.5, outputs.predicted, outputs.probabilities
+        present = outputs.labels > 0.5
+        predicted = outputs.predicted
+        p = outputs.probabilities
         confidence = np.where(present != predicted, np.where(predicted, p, 1 - p), -1.0)
         worst = confidence.argmax(axis=1)
         is_wrong = (present != predicted).any(axis=1)
@@ -165,7 +167,8 @@ class MultiLabel(Task):
         from xferlab.evaluation.calibration import calibration_of
         from xferlab.evaluation.per_class import class_report
 
-        names, present = outputs.spec.class_names, outputs.labels > 0.5
+        names = outputs.spec.class_names
+        present = outputs.labels > 0.5
         averages = ("micro", "macro", "weighted")
         return {
             "report": class_report(present, outputs.predicted, names, self.unit, averages),

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from xferlab.config.overrides import typed
+from xferlab.config.overrides import format_for_shell
 from xferlab.data.readers.examples import text_problem
 from xferlab.data.readers.text_file import LONGEST_LINE, TOO_LONG, NumberedLine, TextFile, decoded
 from xferlab.errors import ConfigError
@@ -163,7 +163,7 @@ def check_separator(text: TextFile, header: Sequence[str], dialect: Dialect, key
             raise ConfigError(
                 f"the header of {text.path} is one column: {header[0]!r}",
                 where=key,
-                fix=f"it looks like {word} stands between columns: {typed(key, value)}",
+                fix=f"it looks like {word} stands between columns: {format_for_shell(key, value)}",
             )
 
 
@@ -196,7 +196,8 @@ class _RecordReader:
 
     def __init__(self, text: TextFile, stream: BinaryIO, dialect: Dialect, width: int) -> None:
         csv.field_size_limit(sys.maxsize)  # a long document is valid
-        self._dialect, self._width = dialect, width
+        self._dialect = dialect
+        self._width = width
         self._file_lines = text.lines(stream)
         for _ in range(dialect.skipped):
             next(self._file_lines, None)

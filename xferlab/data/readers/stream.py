@@ -43,7 +43,11 @@ def open_stream(name: str, key: str, separator: str = "", separator_key: str = "
 
 
 def open_path(
-    path: Path, key: str, separator: str = "", separator_key: str = "data.separator"
+    path: Path,
+    key: str,
+    separator: str = "",
+    separator_key: str = "data.separator",
+    suffixes: Sequence[str] = KINDS,
 ) -> Stream:
     """Open a CSV, TSV, JSON, JSON lines, Parquet or text file (one text a line).
 
@@ -53,16 +57,17 @@ def open_path(
         separator: the character between columns, which allows any other suffix too; by default
             what the file declares, else a comma in ``.csv`` and a tab in ``.tsv``.
         separator_key: the config key or flag of the separator.
+        suffixes: those that are allowed without a separator.
 
     Raises:
         ConfigError: it cannot be opened, has another format, or no header or row at the beginning.
     """
     suffix = path.suffix.lower()
-    if suffix not in KINDS and not separator:
+    if suffix not in suffixes and not separator:
         raise ConfigError(
             f"{path} is of an unknown kind: '{suffix}'",
             where=key,
-            fix=f"use one of {', '.join(KINDS)}, or name the separator of a text file:"
+            fix=f"use one of {', '.join(suffixes)}, or name the separator of a text file:"
             f" \"{separator_key}=';'\"",
         )
     try:

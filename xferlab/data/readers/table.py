@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import math
 import shlex
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from xferlab.data.columns import missing_column
 from xferlab.data.paths import SUFFIXES, find_files
-from xferlab.data.readers.examples import NOT_UNICODE, Stream, StreamedRow
+from xferlab.data.readers.examples import NOT_UNICODE, NumberedRow, Stream, StreamedRow
 from xferlab.data.readers.parquet_reader import parquet_stream
 from xferlab.data.readers.stream import column_of, open_path
 from xferlab.errors import ConfigError
@@ -34,13 +36,13 @@ class Table:
         columns: values by column name: strings from CSV and TSV, typed from the others.
         files: the files and their numbers of rows, in order.
         key: config key of the files, for messages.
-        numbers: the number of each row in its file, where not all rows are read.
+        numbers: the number of each row in its file, from 1 without the header.
     """
 
     columns: Columns
-    files: tuple[tuple[Path, int], ...]
+    files: list[tuple[Path, int]]
     key: str
-    numbers: Sequence[int] = ()
+    numbers: array[int]
 
     def __len__(self) -> int:
         return sum(rows for _, rows in self.files)
@@ -52,12 +54,12 @@ class Table:
         return self.columns[name]
 
     def place(self, row: int) -> str:
-        """Return the place of a row: its file, and its number from 1 without the header."""
-        left = row
+        """Return the place of a row: its file, and its number there."""
+        last = 0
         for path, rows in self.files:
-            if left < rows:
-                return f"{path}, row {self.numbers[row] if self.numbers else left + 1}"
-            left -= rows
+            last += rows
+            if row < last:
+                return f"{path}, row {self.numbers[row]}"
         raise IndexError(row)
 
 
@@ -86,38 +88,35 @@ def read_table(
     Raises:
         ConfigError: a file is missing or cannot be read in its format.
     """
-    read: Columns = {}
-    files: list[tuple[Path, int]] = []
-    numbers: list[int] = []
     paths = find_files(pattern, key)
     fraction = _fraction_to_read(paths, max_rows, limit, key)
+    table = Table({}, [], key, array("q"))
     for path in paths:
         stream = _opened(path, key, separator)
         names = _names_of(stream, columns, path, key)
-        if columns is None and files and set(names) != set(read):
-            raise ConfigError(
-                f"{path} has other columns than {files[0][0]}: {', '.join(names)}"
-                f" instead of {', '.join(read)}",
-                where=key,
-                fix="name files of one kind",
-            )
-        for name in names:
-            read.setdefault(name, [])
-        before = sum(rows for _, rows in files)
+        if columns is None and table.files:
+            _refuse_other_columns(table, path, names)
+        rows = _numbered_rows(stream, names, fraction, seed + len(table.files))
         if fraction < 1:
-            sample = _append_sample(stream, path, names, read, fraction, seed + len(files))
-            numbers.extend(sample)
-            files.append((path, len(sample)))
+            _append(table, path, names, rows)
             continue
-        if before + (stream.row_count or 0) > max_rows:
-            raise _too_many(path, before + (stream.row_count or 0), max_rows, key)
-        rows = _append(stream, path, names, read, max_rows - before)
-        if rows > max_rows - before:
-            raise _too_many(path, before + rows, max_rows, key)
-        files.append((path, rows))
-    if not any(rows for _, rows in files):
+        claimed = len(table) + (stream.row_count or 0)
+        if claimed > max_rows:
+            raise _too_many(path, claimed, max_rows, key)
+        _append(table, path, names, rows, max_rows)
+    if not len(table):
         raise ConfigError(f"{pattern} has no rows", where=key, fix="name a file that has some")
-    return Table(read, tuple(files), key, numbers)
+    return table
+
+
+def _refuse_other_columns(table: Table, path: Path, names: Mapping[str, str]) -> None:
+    if set(names) != set(table.columns):
+        raise ConfigError(
+            f"{path} has other columns than {table.files[0][0]}: {', '.join(names)}"
+            f" instead of {', '.join(table.columns)}",
+            where=table.key,
+            fix="name files of one kind",
+        )
 
 
 def _fraction_to_read(
@@ -141,14 +140,7 @@ def _fraction_to_read(
 
 
 def _opened(path: Path, key: str, separator: str) -> Stream:
-    if path.suffix.lower() not in SUFFIXES and not separator:
-        raise ConfigError(
-            f"{path} is of an unknown kind: '{path.suffix.lower()}'",
-            where=key,
-            fix=f"use one of {', '.join(SUFFIXES)}, or name the separator of a text file:"
-            " \"data.separator=';'\"",
-        )
-    stream = open_path(path, key, separator)
+    stream = open_path(path, key, separator, suffixes=SUFFIXES)
     for note in stream.notes:
         log.info("%s", note)
     return stream
@@ -167,34 +159,37 @@ def _names_of(
     }
 
 
-def _append(stream: Stream, path: Path, names: Mapping[str, str], to: Columns, most: int) -> int:
-    """Append a file's rows to the columns; return how many, at most one more than ``most``."""
+def _numbered_rows(
+    stream: Stream, names: Mapping[str, str], fraction: float, seed: int
+) -> Iterator[NumberedRow]:
+    """Return the rows of a file, or a sample of them, each with its number from 1."""
+    columns = list(dict.fromkeys(names.values()))
+    if fraction < 1 and stream.sampled_rows:
+        return stream.sampled_rows(columns, fraction, seed)
+    return enumerate(stream.rows(columns), start=1)
+
+
+def _append(
+    table: Table,
+    path: Path,
+    names: Mapping[str, str],
+    rows: Iterator[NumberedRow],
+    max_rows: float = math.inf,
+) -> None:
+    """Append a file's rows to a table; ConfigError at the first problem, or at one row too many."""
+    columns = [(table.columns.setdefault(name, []), column) for name, column in names.items()]
+    before = len(table)
     count = 0
-    columns = [(to[name], column) for name, column in names.items()]
-    for row in stream.rows(list(dict.fromkeys(names.values()))):
-        count += 1
-        if row.problem:
-            raise _row_error(path, count, row)
-        if count > most:
-            break
-        for values, column in columns:
-            values.append(row.values[column])
-    return count
-
-
-def _append_sample(
-    stream: Stream, path: Path, names: Mapping[str, str], to: Columns, fraction: float, seed: int
-) -> list[int]:
-    """Append a sample of a file's rows to the columns; return their numbers in the file."""
-    assert stream.sampled_rows
-    numbers = []
-    for number, row in stream.sampled_rows(list(dict.fromkeys(names.values())), fraction, seed):
-        numbers.append(number)
+    for number, row in rows:
         if row.problem:
             raise _row_error(path, number, row)
-        for name, column in names.items():
-            to[name].append(row.values[column])
-    return numbers
+        count += 1
+        if before + count > max_rows:
+            raise _too_many(path, before + count, int(max_rows), table.key)
+        for values, column in columns:
+            values.append(row.values[column])
+        table.numbers.append(number)
+    table.files.append((path, count))
 
 
 def _too_many(path: Path, rows: int, most: int, key: str) -> ConfigError:

@@ -18,7 +18,7 @@ from typing import Any
 from xferlab.config.overrides import key_of, parse_overrides
 from xferlab.config.recipe import Recipe
 from xferlab.config.schema import FEWEST_EPOCHS
-from xferlab.errors import ConfigError, XferlabError, kept_in, raise_together
+from xferlab.errors import ConfigError, XferlabError, collect_errors, raise_together
 from xferlab.runs.inputs import Inputs, InputsReader
 from xferlab.sweep.compose import Composer
 from xferlab.sweep.distributions import Distribution, read_distributions
@@ -221,7 +221,7 @@ def _probes(
     mistakes: list[XferlabError] = []
     recipes: list[Recipe] = []
     for point in points:
-        with kept_in(mistakes):
+        with collect_errors(mistakes):
             recipes.append(composer.recipe([*common, *point.values()]))
     raise_together(mistakes)
     return recipes
