@@ -83,8 +83,8 @@ class TrainConfig:
             first metric on the validation split.
         patience: stop after this many epochs without a better monitored value, or None.
         restore_best: evaluate on the test split with the best epoch's weights, not the last's;
-            null does so where the validation split has 100 examples or more, or ``patience`` is set:
-            fewer examples cannot distinguish epochs. Of equal epochs the later is the best.
+            null does so where the validation split has 100 examples or more, or ``patience`` is
+            set: fewer cannot distinguish epochs. Of equal epochs the later is the best.
         deterministic: the same seed gives the same bits (same versions, processor, threads).
         checkpoint_every: how often the run's whole state is saved, in optimizer steps (``500``) or
             time (``5min``); null for signals only. By time it never costs more
