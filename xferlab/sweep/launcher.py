@@ -47,7 +47,7 @@ def register_launchers(*classes: type[Plugin]) -> None:
 def launcher_for(plan: Plan, folder: Path) -> Launcher:
     """Return the launcher that a plan chooses, set up for the jobs in ``folder``."""
     register_launchers(LocalLauncher)
-    overrides = [*plan.hydra_words, as_word("hydra.sweep.dir", os.path.abspath(folder))]
+    overrides = [*plan.hydra_overrides, as_word("hydra.sweep.dir", os.path.abspath(folder))]
     config, context = compose_with_context(overrides, plan.config_name)
     return Plugins.instance().instantiate_launcher(
         hydra_context=context, task_function=run_launched_job, config=config
