@@ -111,9 +111,9 @@ def test_a_run_of_version_0_1_predicts_and_evaluates(run, capsys):
 
 
 def test_the_config_of_a_run_of_version_0_1_composes_again(run):
-    from xferlab.runs.resume import stored_words
+    from xferlab.runs.resume import stored_overrides
 
-    recipe = compose_experiment(stored_words(run)).recipe
+    recipe = compose_experiment(stored_overrides(run)).recipe
     assert recipe.train.gradient_accumulation_steps == 2
 
 
@@ -130,3 +130,20 @@ def test_no_old_name_is_a_present_one():
     for old, new in {**deprecated.KEYS, **deprecated.PLUGIN_ATTRIBUTES}.items():
         assert old != new
     assert not set(deprecated.KEYS) & set(deprecated.KEYS.values())
+
+
+def test_flags_and_metrics_of_version_0_1(capsys):
+    import numpy as np
+
+    from xferlab.functional.metrics import mean_score
+
+    deprecated.report_renamed.cache_clear()
+    assert deprecated.current_flag("--mistakes=3") == "--errors=3"
+    assert deprecated.current_flag("--samples=3") == "--samples=3"
+    metric = mean_score(lambda labels, outputs: labels == outputs.argmax(-1), "mine", ignore=-1)
+    metric.rates_sureness = True
+    assert deprecated.metric_attribute(metric, "rates_confidence")
+    assert not deprecated.metric_attribute(print, "rates_confidence")
+    assert metric(np.array([0, 1, -1]), np.eye(2)[[0, 0, 1]]) == 0.5
+    reported = capsys.readouterr().err.splitlines()
+    assert [line.split()[1] for line in reported] == ["--mistakes", "mean_score", "rates_sureness"]

@@ -16,12 +16,13 @@ from xferlab.cli.arguments import parse
 from xferlab.cli.main import main
 from xferlab.config.compose import compose_experiment, publish
 from xferlab.discovery import load_plugins
+from xferlab.sweep.engines import publish_engines
 from xferlab.sweep.planner import plan_sweep
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
-TYPED = re.compile(r"python3? (?:-m xferlab|start\.py) ([^`\n#]*)")
+COMMANDS_IN_TEXT = re.compile(r"python3? (?:-m xferlab|start\.py) ([^`\n#]*)")
 
 
 def blocks() -> list[tuple[str, str, str, dict[str, str]]]:
@@ -43,7 +44,7 @@ def commands() -> list[tuple[str, str]]:
     """Return (page, words) of every xferlab command that is a training run."""
     found = []
     for page in PAGES:
-        for words in TYPED.findall(BLOCK.sub("", page.read_text())):
+        for words in COMMANDS_IN_TEXT.findall(BLOCK.sub("", page.read_text())):
             first = (shlex.split(words) or [""])[0]
             if "=" in first or first == "-m":
                 found.append((page.name, words.strip()))
@@ -82,6 +83,7 @@ def test_a_command_that_is_shown_can_be_typed(page, words, tmp_path, monkeypatch
     flags, typed = parse(shlex.split(words))
     load_plugins(tmp_path)
     publish(tmp_path)
+    publish_engines()
     if flags.multirun:
         assert plan_sweep(typed).checked >= 1
     else:

@@ -13,27 +13,29 @@ from xferlab.registry import REGISTRY, Registry
 def refuse_misfit(
     key: str, group: str, plugin: Any, spec: TaskSpec, registry: Registry = REGISTRY
 ) -> None:
-    """Raise ConfigError unless ``plugin`` takes the task's labels and the model's outputs.
+    """Raise ConfigError unless ``plugin`` accepts the task's labels and the model's outputs.
 
     Args:
         key: config path of the plugin, e.g. ``loss`` or ``metric.f1``.
         group: ``loss`` or ``metric``.
-        plugin: the instance, which declares ``takes``.
-        spec: the task, with the model's ``emits`` filled in.
-        registry: where others that would fit are looked up.
+        plugin: the instance, which declares ``accepts``.
+        spec: the task, with the model's output kind.
+        registry: where others that would fit are found.
 
     Raises:
-        PluginError: what the plugin or the model declares is none of the contract's words.
+        PluginError: the plugin or the model declares something that is not in the contract.
     """
     _check_declarations(group, plugin, spec, registry)
     if fits(plugin, spec):
         return
     differ = []
     if spec.label_kind not in plugin.accepts.labels:
-        wanted, given = _words(plugin.accepts.labels), spec.label_kind.value
+        wanted = _join_names(plugin.accepts.labels)
+        given = spec.label_kind.value
         differ.append(f"{wanted} labels, but the data's are {given} ({spec.task.name})")
     if spec.output_kind not in plugin.accepts.outputs:
-        wanted, given = _words(plugin.accepts.outputs), spec.output_kind.value
+        wanted = _join_names(plugin.accepts.outputs)
+        given = spec.output_kind.value
         differ.append(f"{wanted}, but the model's outputs are {given}")
     others = [e.name for e in registry if e.group == group and fits(e.cls, spec)]
     raise ConfigError(
@@ -52,17 +54,17 @@ def refuse_other_labels(
         key: as for :func:`refuse_misfit`.
         group: likewise.
         plugin: likewise.
-        spec: the task as the data says it; a head without activation is supposed.
+        spec: the task as the data says it; a head without activation is assumed.
         registry: as for :func:`refuse_misfit`.
     """
-    supposed = replace(spec, output_kind=spec.head_output_kind)
-    _check_declarations(group, plugin, supposed, registry)
+    assumed = replace(spec, output_kind=spec.head_output_kind)
+    _check_declarations(group, plugin, assumed, registry)
     if spec.label_kind not in plugin.accepts.labels:
-        refuse_misfit(key, group, plugin, supposed, registry)
+        refuse_misfit(key, group, plugin, assumed, registry)
 
 
 def fits(plugin: Any, spec: TaskSpec) -> bool:
-    """Whether a loss or metric (class or instance) takes this task's labels and outputs."""
+    """Whether a loss or metric (class or instance) accepts this task's labels and outputs."""
     return spec.label_kind in plugin.accepts.labels and spec.output_kind in plugin.accepts.outputs
 
 
@@ -76,7 +78,7 @@ def contract_violation(
         plugin: the instance.
         what: rest of the sentence that the plugin's name begins.
         fix: what its author changes.
-        registry: where its name and its file are looked up.
+        registry: where its name and its file are found.
     """
     name, origin = name_and_origin(group, plugin, registry)
     return PluginError(f"{name} {what}", where=origin, fix=fix)
@@ -91,7 +93,7 @@ def name_and_origin(group: str, plugin: Any, registry: Registry = REGISTRY) -> t
 
 
 def _check_declarations(group: str, plugin: Any, spec: TaskSpec, registry: Registry) -> None:
-    """Raise PluginError for words that are not members of the contract's enums."""
+    """Raise PluginError for declarations that are not members of the contract's enums."""
     if not isinstance(spec.output_kind, OutputKind):
         raise PluginError(
             f"the model declares output_kind={spec.output_kind!r}",
@@ -99,13 +101,15 @@ def _check_declarations(group: str, plugin: Any, spec: TaskSpec, registry: Regis
             fix=f"its TextModel needs output_kind={_choices(OutputKind)}",
         )
     for field, kind in (("outputs", OutputKind), ("labels", LabelKind)):
-        said = getattr(plugin.accepts, field)
-        if not isinstance(said, tuple) or not all(isinstance(word, kind) for word in said):
-            what, fix = f"declares accepts.{field}={said!r}", f"a tuple of {_choices(kind)}"
+        kinds = getattr(plugin.accepts, field)
+        if not isinstance(kinds, tuple) or not all(isinstance(each, kind) for each in kinds):
+            what = f"declares accepts.{field}={kinds!r}"
+            fix = f"a tuple of {_choices(kind)}"
             raise contract_violation(group, plugin, what, fix, registry)
     mode = getattr(plugin, "mode", "max")
     if mode not in ("max", "min"):
-        what, fix = f"declares mode={mode!r}", "'max' or 'min'"
+        what = f"declares mode={mode!r}"
+        fix = "'max' or 'min'"
         raise contract_violation(group, plugin, what, fix, registry)
 
 
@@ -113,5 +117,5 @@ def _choices(kind: Any) -> str:
     return ", ".join(str(member) for member in kind)
 
 
-def _words(kinds: Any) -> str:
+def _join_names(kinds: Any) -> str:
     return " or ".join(kind.value for kind in kinds)

@@ -1,13 +1,14 @@
-"""The promises between the framework and a plugin; nothing heavy is imported here.
+"""The contract of every plugin group, and the data that passes between them; nothing heavy here.
 
 A plugin is a frozen dataclass registered under ``(group, name)`` with one method, listed in
-:data:`GROUPS`. Each method's arguments say all that the plugin may know. Its fields make the run
-id; one whose field is a place may say with ``identity() -> dict`` what there is at that place.
+:data:`GROUPS`. The arguments of the method are all that it may depend on. Its fields make the run
+id; a plugin with a path as a field may replace it there: ``identity() -> dict`` returns the values
+that are hashed.
 
-What is at a place can change while its name stays. A plugin that reads one may have ``inputs() ->
-dict[str, str]``: a digest of the content by the field that names it, or by ``"field: detail"``. It
-needs no TensorFlow, and a run is known by it. Without it the files and folders that its fields
-name by a path are digested.
+The content at a path can change while its name stays. A plugin that reads one may have
+``inputs() -> dict[str, str]``: a digest of the content by the field that names it, or by
+``"field: detail"``. It needs no TensorFlow, and the digests identify a run's inputs. Without it the
+files and folders that its fields name are digested.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Split:
-    """Rows of one split, in order.
+    """Examples of one split, in order.
 
     Attributes:
-        texts: one string a row; for tagging, one list of words a row.
-        labels: array as the task's :class:`LabelKind` says, one row each; for tagging a list
-            with one int32 array a row, one tag a word.
-        pairs: the second text of each row, where rows are pairs.
+        texts: one string for each example; for token classification, one list of words.
+        labels: an array as described in :class:`LabelKind`; for token classification a list with
+            one int32 array for each example, one tag a word.
+        pairs: the second text of each example, where examples are pairs.
     """
 
     texts: Sequence[Any]
@@ -50,14 +51,14 @@ class Split:
 
 @dataclass(frozen=True)
 class TextData:
-    """A task's rows: training, validation and, where there is one, test.
+    """A task's examples: training, validation and, where there is one, test.
 
     Attributes:
-        spec: what the data says about the task.
-        train: rows to learn from.
-        validation: rows to follow while training.
-        test: rows to score once at the end.
-        notes: lines for the run's record: what was guessed, and what is odd about the rows.
+        spec: what the data defines about the task.
+        train: training examples.
+        validation: examples that are scored after each epoch.
+        test: examples that are scored once at the end.
+        notes: lines for the run's record: what was inferred, and what is unusual in the examples.
     """
 
     spec: TaskSpec
@@ -75,12 +76,12 @@ class TextData:
 
 @dataclass(frozen=True)
 class Encoding:
-    """Token ids of a list of rows.
+    """Token ids of a list of examples.
 
     Attributes:
-        token_ids: one int32 array (length,) a row, special tokens included.
+        token_ids: one int32 array (length,) for each example, special tokens included.
         segment_ids: likewise; 0 for the first text of a pair, 1 for the second.
-        word_ids: for tagging, the word each token belongs to, -1 for special tokens.
+        word_ids: for token classification, the word of each token, -1 for special tokens.
     """
 
     token_ids: Sequence[np.ndarray]
@@ -89,7 +90,7 @@ class Encoding:
 
 
 class Tokenizer(Protocol):
-    """Turns texts into token ids; ``fingerprint`` changes whenever its answers could."""
+    """Turns texts into token ids; ``fingerprint`` changes whenever its output could."""
 
     fingerprint: str
     pad_id: int
@@ -101,16 +102,16 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True)
 class TextModel:
-    """What a model plugin builds.
+    """A network with its tokenizer, as a model plugin builds it.
 
     Attributes:
         network: uncompiled ``keras.Model``. Input: a dict with ``token_ids``, ``segment_ids`` and
             ``padding_mask``, each (batch, length) int32; it may ignore some. Output: float
-            (batch, num_outputs), for tagging (batch, length, num_outputs).
+            (batch, num_outputs), for token classification (batch, length, num_outputs).
         tokenizer: makes the token ids.
         blocks: layer names by block, in order from text to output; the last is ``head``, the
             freshly initialised part. Transfer strategies speak of blocks.
-        emits: what the outputs mean.
+        output_kind: what the outputs mean.
         origin: where the weights come from, for the log and ``run.json``.
         files: what the run keeps in its folder ``model``, so that ``restore`` needs nothing else:
             a file to copy, or its content, by plain file name. Weights are kept by the framework.
@@ -139,17 +140,17 @@ class Budget:
     total_steps: int
 
     def warmup_steps(self, warmup: float) -> int:
-        """Return ``warmup`` in steps: below 1 it is a share of the run, from 1 up it is steps."""
+        """Return ``warmup`` in steps: it is a fraction of the run if below 1, else steps."""
         return round(warmup * self.total_steps) if warmup < 1 else int(warmup)
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of training during which the same blocks learn.
+    """A part of training during which the same blocks are trained.
 
     Attributes:
         epochs: length; the phases of a plan add up to the budget's epochs.
-        frozen: names of blocks that stand still; blocks no phase names are left alone.
+        frozen: names of blocks that are not trained; blocks that no phase names stay as they are.
     """
 
     epochs: int
@@ -158,10 +159,10 @@ class Phase:
 
 @dataclass(frozen=True)
 class TransferPlan:
-    """What a transfer strategy asks of the run; plain data, so it can be tested without fit.
+    """What a transfer strategy freezes and how fast it trains; plain data, testable without fit.
 
     Attributes:
-        phases: stretches of training, in order.
+        phases: parts of training, in order.
         rates: multiplier of the learning rate by block; a block not named has 1.
     """
 
@@ -170,11 +171,11 @@ class TransferPlan:
 
 
 class Data(Protocol):
-    """Loads and splits text; makes no batches and knows no tokenizer.
+    """Loads and splits text; it has no batches and no tokenizer.
 
-    It may also have ``read(split, spec, seed) -> Split | None``: the rows of one split, labelled by
-    the class names of an earlier run's task, without looking at the other splits; None where it
-    has none of its own. It is what an evaluation on new rows asks.
+    It may also have ``read(split, spec, seed) -> Split | None``, which an evaluation on new
+    examples calls: the examples of one split, labelled by the class names of an earlier run's task,
+    without reading the other splits; None where it has no such split.
     """
 
     def build(self, seed: int) -> TextData: ...
@@ -188,7 +189,7 @@ class Model(Protocol):
     can read; and ``check(spec) -> tuple[str, ...]``, which refuses examples that it cannot read and
     returns the names of its blocks.
     And it may have ``restore(spec, folder) -> TextModel``: the same network and
-    tokenizer from nothing but the ``files`` that its ``build`` named, which lie in ``folder``;
+    tokenizer from nothing but the ``files`` that its ``build`` named, which are in ``folder``;
     the trained weights are assigned afterwards. Without it a run is loaded through ``build``,
     which then has to work without network and checkpoint.
     """
@@ -197,7 +198,7 @@ class Model(Protocol):
 
 
 class Transfer(Protocol):
-    """Decides which blocks learn, when and how fast; may change ``model.network`` in place."""
+    """Decides which blocks are trained, when and how fast; may change ``model.network``."""
 
     def apply(self, model: TextModel, budget: Budget) -> TransferPlan: ...
 
@@ -206,8 +207,8 @@ class Schedule(Protocol):
     """Shapes the learning rate over ``budget.total_steps``; ``peak`` is the optimizer's ``lr``.
 
     One that reacts to the scores builds the first rate as a float and also has
-    ``react(peak, values, better) -> float``: the rate after the epochs whose monitored values are
-    ``values``. It remembers nothing, so that a resumed run gets the same rates.
+    ``react(peak, values, mode) -> float``: the rate after the epochs whose monitored values are
+    ``values``. It has no state, so that a resumed run gets the same rates.
     """
 
     def build(self, peak: float, budget: Budget) -> Any: ...
@@ -222,7 +223,7 @@ class Optimizer(Protocol):
 
 
 class Loss(Protocol):
-    """Builds a loss of labels and outputs, of the kinds that ``takes`` names."""
+    """Builds a loss of labels and outputs, of the kinds in ``accepts``."""
 
     accepts: ClassVar[Accepts]
 
@@ -230,14 +231,21 @@ class Loss(Protocol):
 
 
 class Metric(Protocol):
-    """Builds a score of labels and outputs, of the kinds that ``takes`` names.
+    """Builds a score of labels and outputs, of the kinds in ``accepts``.
 
-    ``build`` returns either a ``keras.metrics.Metric``, which is also followed on the training
-    batches, or a function of a whole split's ``(labels, outputs)`` arrays to one float.
-    ``better`` is ``"max"`` or ``"min"``. Words that were cut off a long row are answered with O; a
-    metric of how sure a model is says ``rates_sureness = True`` on what it builds, and gets the
-    words that were read alone. A plugin may also have ``check(spec)``, which raises ConfigError for
-    a task that it cannot score, before TensorFlow is imported.
+    ``build`` returns either a ``keras.metrics.Metric``, which is also computed on the training
+    batches, or a function of a whole split's ``(labels, outputs)`` arrays to one float. ``mode`` is
+    ``"max"`` or ``"min"``. What ``build`` returns may also have
+
+    - ``resampled(labels, outputs)``: the score as a function of example weights (see
+      :mod:`xferlab.functional.resampling`), which makes intervals and comparisons fast;
+    - ``as_keras()``: the same score as a Keras metric, for the training batches;
+    - ``rates_confidence = True``: the metric scores the model's confidence, so that words without a
+      token, which count as predicted O, are left out.
+
+    A plugin may also have ``bounds: ClassVar[tuple[float, float]]``, the least and the greatest
+    score, and ``check(spec)``, which raises ConfigError for a task that it cannot score, before
+    TensorFlow is imported.
     """
 
     accepts: ClassVar[Accepts]

@@ -26,6 +26,12 @@ VALUES = {
 }
 """Values of a config key, old to new."""
 
+FLAGS = {"--mistakes": "--errors"}
+"""Flags of the commands, old to new."""
+
+METRIC_ATTRIBUTES = {"rates_sureness": "rates_confidence"}
+"""Attributes of what a metric plugin builds, old to new."""
+
 PLUGIN_ATTRIBUTES = {"takes": "accepts", "better": "mode", "longest": "max_sequence_length"}
 """Attributes of plugin classes, old to new."""
 
@@ -63,6 +69,15 @@ def _parts(override: str) -> tuple[str, str, str]:
     return key[: len(key) - len(plain)], plain, equals + value
 
 
+def current_flag(argument: str) -> str:
+    """Return an argument of a command with the present name of its flag; an old one is reported."""
+    flag, equals, value = argument.partition("=")
+    new = FLAGS.get(flag, flag)
+    if new != flag:
+        report_renamed(flag, new)
+    return f"{new}{equals}{value}"
+
+
 def current_config(config: Any, package: str = "", *, report: bool = False) -> Any:
     """Return a config, or a part of it, with the present keys and values.
 
@@ -97,7 +112,8 @@ def current_record(record: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(task, Mapping):
         task = {TASK_RECORD.get(key, key): value for key, value in task.items()}
         name = task.get("task")
-        task["task"] = VALUES["data.task"].get(name, name) if isinstance(name, str) else name
+        if isinstance(name, str):
+            task["task"] = VALUES["data.task"].get(name, name)
         current["task"] = task
     return current
 
@@ -117,6 +133,15 @@ def current_state(state: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(callbacks, Mapping):
         current["callbacks"] = {CALLBACKS.get(k, k): value for k, value in callbacks.items()}
     return current
+
+
+def metric_attribute(metric: Any, name: str) -> Any:
+    """Return an attribute of a built metric by its present or its old name; False without it."""
+    for old, new in METRIC_ATTRIBUTES.items():
+        if new == name and hasattr(metric, old):
+            report_renamed(old, new)
+            return getattr(metric, old)
+    return getattr(metric, name, False)
 
 
 def adopt_attributes(plugin: type, label: str) -> None:

@@ -80,8 +80,17 @@ def html_text(value: Any) -> str:
     >>> html_text("<b>\\x1b[2J")
     '&lt;b&gt;\\\\x1b[2J'
     """
-    words = printable(str(value))
-    return html.escape(words if len(words) <= LONGEST else words[:LONGEST] + "…")
+    return html.escape(shorten(value))
+
+
+def shorten(value: Any) -> str:
+    """Return a text on one line, cut where it is very long, with control characters shown.
+
+    >>> shorten("a\\x1b[2J"), len(shorten("x" * 1000))
+    ('a\\\\x1b[2J', 301)
+    """
+    text = printable(str(value))
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 class _GuardedFormatter(logging.Formatter):

@@ -1,4 +1,4 @@
-"""Rows from CSV, TSV, JSON lines or Parquet files."""
+"""Data from CSV, TSV, JSON lines or Parquet files."""
 
 from __future__ import annotations
 
@@ -7,37 +7,37 @@ from dataclasses import dataclass, field
 from xferlab import Split, TaskSpec, TextData, register
 from xferlab.data.class_names_file import NAMES_FILE, names_beside
 from xferlab.data.content import ReadsFiles
-from xferlab.data.labels import Rows, TaskChoice
+from xferlab.data.labels import Rows
 from xferlab.data.overlaps import check_columns, refuse_shared_files
 from xferlab.data.paths import find_files
 from xferlab.data.readers.table import MAX_ROWS, read_table
-from xferlab.data.splits import check_fields, known_split, no_limit, text_data
+from xferlab.data.splits import AUTO, check_fields, known_split, no_limit, text_data
 
 
 @register("data", "files")
 @dataclass(frozen=True)
 class Files(ReadsFiles):
-    """Rows of your own CSV, TSV, JSON lines or Parquet files.
+    """Data from your own CSV, TSV, JSON lines or Parquet files.
 
     Attributes:
-        train: path or glob of the training rows; the suffix says the format.
-        validation: likewise; without it a share of the training rows is held back.
+        train: path or glob of the training file; the suffix is the format.
+        validation: likewise; without it a fraction of the training examples is held back.
         test: likewise, scored once at the end; may be left out.
-        text: column of the text; for tagging, of the list of words.
-        pair: column of a second text, where a row is two of them.
+        text: column of the text; for token classification, of the list of words.
+        pair: column of a second text, where examples are pairs.
         label: column of the label.
-        task: what the labels are for; ``auto`` takes numbers with a point for regression, lists or
-            strings with ``label_separator`` for several labels, all else for one label.
+        task: the task; ``auto`` infers regression from numbers with a point, multi-label from
+            lists or strings with ``label_separator``, else single-label.
         class_names: every class, in label order; empty takes those of a ``labels.txt`` beside the
             training file (one a line) if they fit, or else the labels that occur, sorted.
-        label_separator: what stands between several labels of a row.
-        separator: what stands between columns of a text file; empty takes what a first line
-            ``sep=;`` declares, or else goes by the suffix.
-        validation_fraction: share of the training rows to hold back if there is no validation file.
-        max_length: longest input, in tokens; longer ones are cut.
-        limit: most rows of ``train``, ``validation`` and ``test``, a sample drawn with the seed
-            in which classes keep their shares; below 1 a share of the rows; null for all.
-        max_rows: most rows of a split that are read; files with more are refused.
+        label_separator: the text between several labels of an example.
+        separator: the character between columns of a text file; empty takes what a first line
+            ``sep=;`` declares, or else that of the suffix.
+        validation_fraction: fraction of the training examples to hold back without validation file.
+        max_length: longest input, in tokens; longer ones are truncated.
+        limit: most examples of ``train``, ``validation`` and ``test``: a sample by the seed,
+            stratified by class; below 1 a fraction of the examples; null for all.
+        max_rows: most rows of a split; files with more are an error.
     """
 
     train: str
@@ -46,7 +46,7 @@ class Files(ReadsFiles):
     text: str = "text"
     pair: str | None = None
     label: str = "label"
-    task: TaskChoice = TaskChoice.auto
+    task: str = AUTO
     class_names: list[str] = field(default_factory=list)
     label_separator: str = "|"
     separator: str = ""
@@ -56,15 +56,14 @@ class Files(ReadsFiles):
     max_rows: int = MAX_ROWS
 
     def __post_init__(self) -> None:
-        check_fields(self.max_length, self.validation_fraction, self.limit, self.max_rows)
+        sizes = (self.max_length, self.validation_fraction, self.limit, self.max_rows)
+        check_fields(*sizes, self.task, self.label_separator)
         check_columns(self.text, self.pair, self.label)
-        if not self.label_separator:
-            raise ValueError("label_separator must be one character or more")
         if self.separator not in ("", "\\t") and len(self.separator) != 1:
             raise ValueError(f"separator must be one character, got {self.separator!r}")
 
     def build(self, seed: int) -> TextData:
-        """Return the rows of all files."""
+        """Return the examples of all files."""
         refuse_shared_files({k: find_files(p, f"data.{k}") for k, p in self.paths().items()})
         return text_data(
             {name: self._rows(path, name, seed) for name, path in self.paths().items()},
@@ -100,14 +99,14 @@ class Files(ReadsFiles):
         return [] if self.class_names else names_beside(find_files(path, f"data.{split}")[0])
 
     def _rows(self, path: str, split: str, seed: int) -> Rows:
-        asked = {self.text: "data.text", self.label: "data.label"}
+        columns = {self.text: "data.text", self.label: "data.label"}
         if self.pair:
-            asked[self.pair] = "data.pair"
+            columns[self.pair] = "data.pair"
         table = read_table(
             path,
             f"data.{split}",
             self.separator.replace("\\t", "\t"),
-            columns=asked,
+            columns=columns,
             max_rows=self.max_rows,
             limit=self.limit.get(split),
             seed=seed,

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from xferlab import ConfigError, TextData, register
 from xferlab.data.content import content_of_dataset
 from xferlab.data.hub import HubDataset
-from xferlab.data.labels import TaskChoice
 from xferlab.data.overlaps import check_columns
 from xferlab.data.readers.table import MAX_ROWS
-from xferlab.data.splits import check_fields, no_limit, text_data
+from xferlab.data.splits import AUTO, check_fields, no_limit, text_data
 
 log = logging.getLogger(__name__)
 
@@ -26,20 +25,22 @@ class Hub:
         config: which of the repository's datasets, where there are several.
         revision: branch, tag or commit; the newest where it is null.
         train: split to train on.
-        validation: split to follow while training; null holds back a share of the training rows.
+        validation: split to score after each epoch; null holds back a fraction of the training
+            examples.
         test: split to score once at the end; null for none.
-        text: column of the text; for tagging, of the list of words.
-        pair: column of a second text, where a row is two of them.
-        label: column of the label; rows with -1, the Hub's sign for no label, are left out.
-        task: what the labels are for; ``auto`` goes by the column's type.
+        text: column of the text; for token classification, of the list of words.
+        pair: column of a second text, where examples are pairs.
+        label: column of the label; rows with -1, which means no label on the Hub, are left out.
+        task: the task; ``auto`` infers it from the column.
         class_names: every class, in label order; empty takes those that the dataset declares, or
             else the labels that occur, sorted.
-        label_separator: what stands between several labels of a row.
-        validation_fraction: share of the training rows to hold back if ``validation`` is null.
-        max_length: longest input, in tokens; longer ones are cut.
-        limit: most rows of ``train``, ``validation`` and ``test``, a sample drawn with the seed
-            in which classes keep their shares; below 1 a share of the rows; null for all.
-        max_rows: most rows of a split that are read; data with more are refused.
+        label_separator: the text between several labels of an example.
+        validation_fraction: fraction of the training examples to hold back without a validation
+            split.
+        max_length: longest input, in tokens; longer ones are truncated.
+        limit: most examples of ``train``, ``validation`` and ``test``: a sample by the seed,
+            stratified by class; below 1 a fraction of the examples; null for all.
+        max_rows: most rows of a split; data with more are an error.
     """
 
     id: str
@@ -51,7 +52,7 @@ class Hub:
     text: str = "text"
     pair: str | None = None
     label: str = "label"
-    task: TaskChoice = TaskChoice.auto
+    task: str = AUTO
     class_names: list[str] = field(default_factory=list)
     label_separator: str = "|"
     validation_fraction: float = 0.1
@@ -60,19 +61,18 @@ class Hub:
     max_rows: int = MAX_ROWS
 
     def __post_init__(self) -> None:
-        check_fields(self.max_length, self.validation_fraction, self.limit, self.max_rows)
+        sizes = (self.max_length, self.validation_fraction, self.limit, self.max_rows)
+        check_fields(*sizes, self.task, self.label_separator)
         check_columns(self.text, self.pair, self.label)
         for name in ("validation", "test"):
             if getattr(self, name) == self.train:
                 raise ValueError(f"{name} must be another split than train, got {self.train!r}")
-        if not self.label_separator:
-            raise ValueError("label_separator must be one character or more")
 
     def inputs(self) -> dict[str, str]:
         return content_of_dataset(self.id, self.revision)
 
     def build(self, seed: int) -> TextData:
-        """Return the rows of the splits that have labels."""
+        """Return the examples of the splits that have labels."""
         found = HubDataset(self.id, self.config, self.revision)
         names = {"train": self.train, "validation": self.validation, "test": self.test}
         splits = {
@@ -88,9 +88,10 @@ class Hub:
                 raise ConfigError(
                     f"no row of {self.id} {names[key]} has a label",
                     where=f"data.{key}",
-                    fix="data.validation=null holds back a share of train" if key == "validation"
+                    fix="data.validation=null holds back a fraction of train"
+                    if key == "validation"
                     else "choose another column: data.label=COLUMN",
-                )  # fmt: skip
+                )
         return text_data(
             splits,
             seed,

@@ -1,4 +1,4 @@
-"""The reviews that come with the package."""
+"""The bundled reviews."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ FOLDER = Path(xferlab.__file__).parent / "bundled" / "reviews"
 @register("data", "reviews")
 @dataclass(frozen=True)
 class Reviews:
-    """Made-up reviews from the box, negative or positive: works anywhere, without a download.
+    """Bundled made-up reviews, negative or positive: they need no download.
 
     Attributes:
-        max_length: longest input, in tokens; longer ones are cut.
-        limit: most rows of ``train``, ``validation`` and ``test``, a sample drawn with the seed
-            in which classes keep their shares; below 1 a share of the rows; null for all.
+        max_length: longest input, in tokens; longer ones are truncated.
+        limit: most examples of ``train``, ``validation`` and ``test``: a sample by the seed,
+            stratified by class; below 1 a fraction of the examples; null for all.
     """
 
     max_length: int = 64
@@ -36,7 +36,7 @@ class Reviews:
         return {name: digest_of([FOLDER / f"{name}.csv"]) for name in SPLITS}
 
     def build(self, seed: int) -> TextData:
-        """Return the rows of the three files in the box."""
+        """Return the examples of the three bundled files."""
         tables = {name: read_table(str(FOLDER / f"{name}.csv"), "data") for name in SPLITS}
         rows = {
             name: Rows(table.columns["text"], table.columns["label"], place=table.place)

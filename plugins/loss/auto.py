@@ -14,11 +14,11 @@ from xferlab.functional.losses import check_class_weight, check_label_smoothing
 class Auto:
     """The loss that fits the task: cross-entropy, binary cross-entropy or squared error.
 
-    One label a row, or tags: ``cross_entropy``. Several labels a row: ``binary_cross_entropy``.
+    Single-label and token classification: ``cross_entropy``. Multi-label: ``binary_cross_entropy``.
     Regression: ``mean_squared_error``.
 
     Attributes:
-        label_smoothing: share of the label that is spread over all classes, 0 to below 1; must
+        label_smoothing: fraction of the label that is spread over all classes, 0 to below 1; must
             be 0 for regression.
         class_weight: none, "auto" (inverse frequency in the training split) or a weight >= 0 by
             class name; must be none for regression.

@@ -1,4 +1,4 @@
-"""Cross-entropy of labels that are each there or not."""
+"""Cross-entropy of labels that are each present or absent."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from xferlab.functional.losses import (
 @register("loss", "binary_cross_entropy")
 @dataclass(frozen=True)
 class BinaryCrossEntropy:
-    """Negative log-probability of each label's yes or no; for several labels a row.
+    """Negative log-probability of each label's presence or absence.
 
-    The mean over rows and labels.
+    The mean over examples and labels.
 
     Attributes:
         label_smoothing: pulls yes and no together: no becomes half of this, yes one minus it,

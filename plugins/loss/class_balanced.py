@@ -1,4 +1,4 @@
-"""Cross-entropy weighted by the effective number of rows of each class."""
+"""Cross-entropy weighted by the effective number of examples of each class."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, register
-from xferlab.functional.losses import class_counts, focused, of_right_class, row_cross_entropy
+from xferlab.functional.losses import class_counts, example_cross_entropy, focused, of_right_class
 
 
 @register("loss", "class_balanced")
 @dataclass(frozen=True)
 class ClassBalanced:
-    """Cross-entropy, or focal loss, weighted by how many rows of a class are really new.
+    """Cross-entropy, or focal loss, weighted by the effective number of examples.
 
-    Cui et al. 2019, eq. 5: a class of n rows weighs ``(1 - beta) / (1 - beta ** n)``, scaled so
-    that the weights of the classes that occur have mean 1.
+    Cui et al. 2019, eq. 5: a class of n examples has the weight ``(1 - beta) / (1 - beta ** n)``,
+    scaled so that the weights of the classes that occur have mean 1.
 
     Attributes:
-        beta: how fast new rows stop to be new, 0 to below 1; 0 weighs all classes alike, near 1
-            weighs them by inverse frequency.
+        beta: how little a further example adds, 0 to below 1; 0 weights all classes equally, near
+            1 by inverse frequency.
         gamma: focus of the focal loss, >= 0; 0 gives cross-entropy.
     """
 
@@ -38,7 +38,7 @@ class ClassBalanced:
             raise ValueError(f"gamma must be >= 0, got {self.gamma}")
 
     def weights(self, spec: TaskSpec):
-        """Return the weight of each class, float32 (classes,); 1 for a class without rows."""
+        """Return the weight of each class, float32 (classes,); 1 for a class without examples."""
         import numpy as np
 
         counts = class_counts(spec)
@@ -49,7 +49,7 @@ class ClassBalanced:
         return weights.astype("float32")
 
     def build(self, spec: TaskSpec):
-        cross_entropy = row_cross_entropy(spec)
+        cross_entropy = example_cross_entropy(spec)
         return of_right_class(
             lambda one_hot, outputs: focused(cross_entropy(one_hot, outputs), self.gamma),
             "class_balanced",

@@ -1,4 +1,4 @@
-"""Cross-entropy of one right class a row, or a token."""
+"""Cross-entropy of one right class for each example or token."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from xferlab.functional.losses import check_class_weight, check_label_smoothing,
 @register("loss", "cross_entropy")
 @dataclass(frozen=True)
 class CrossEntropy:
-    """Negative log-probability of the right class; for tagging, of each labelled token.
+    """Negative log-probability of the right class of each example or labelled token.
 
-    The mean over rows (tokens with a tag, for tagging). A weighted row keeps its weight: the sum
-    is divided by the number of rows, not by the sum of their weights.
+    The mean over examples (labelled tokens, for token classification). The weighted sum is divided
+    by the number of examples, not by the sum of their weights.
 
     Attributes:
-        label_smoothing: share of the label that is spread over all classes, 0 to below 1.
+        label_smoothing: fraction of the label that is spread over all classes, 0 to below 1.
         class_weight: none, "auto" (inverse frequency in the training split, as scikit-learn's
             "balanced") or a weight >= 0 by class name; classes not named have 1.
     """

@@ -10,26 +10,26 @@ from xferlab.functional.losses import (
     check_class_weight,
     class_weights,
     elementwise,
+    example_cross_entropy,
     focused,
     label_cross_entropy,
     label_weights,
     of_right_class,
-    row_cross_entropy,
 )
 
 
 @register("loss", "focal")
 @dataclass(frozen=True)
 class Focal:
-    """Cross-entropy that counts less what the model already gets right.
+    """Cross-entropy with less weight on what the model already predicts well.
 
     Lin et al. 2017, eq. 5: ``-(1 - p) ** gamma * log(p)``, with p the probability of the right
-    class, or of each label's right yes or no.
+    class, or of each label's true value.
 
     Attributes:
         gamma: focus, >= 0; 0 gives plain cross-entropy, 2 is the paper's.
-        alpha: weight in (0, 1) of the second of two classes, or of a label's yes; the other
-            side gets 1 - alpha. None weighs nothing.
+        alpha: weight in (0, 1) of the second of two classes, or of present labels; the other
+            side gets 1 - alpha. None is no weighting.
         class_weight: none, "auto" (inverse frequency in the training split) or a weight >= 0 by
             class name; instead of alpha.
     """
@@ -50,7 +50,7 @@ class Focal:
         if self.alpha is not None and not 0 < self.alpha < 1:
             raise ValueError(f"alpha must be in (0, 1), got {self.alpha}")
         if self.alpha is not None and self.class_weight is not None:
-            raise ValueError("alpha and class_weight are two ways of one thing; give only one")
+            raise ValueError("alpha and class_weight both weight the classes; give only one")
 
     def build(self, spec: TaskSpec):
         if spec.label_kind is LabelKind.multi_hot:
@@ -64,7 +64,7 @@ class Focal:
                 "focal",
                 None if self.class_weight is None else yes,
             )
-        cross_entropy = row_cross_entropy(spec)
+        cross_entropy = example_cross_entropy(spec)
         return of_right_class(
             lambda one_hot, outputs: focused(cross_entropy(one_hot, outputs), self.gamma),
             "focal",
@@ -81,7 +81,7 @@ class Focal:
             return class_weights(self.class_weight, spec)
         if spec.num_classes != 2:
             raise ConfigError(
-                f"alpha weighs two classes and the data has {spec.num_classes}",
+                f"alpha weights two classes, and the data has {spec.num_classes}",
                 where="loss.alpha",
                 fix="use loss.class_weight=auto, or weights by class name",
             )

@@ -14,7 +14,7 @@ from xferlab.functional.losses import of_difference
 class Huber:
     """Half the squared error near the label, a straight line far from it.
 
-    Huber 1964: an outlier pulls no harder than any row further than delta from its label.
+    Huber 1964: no gradient is larger than that of an example delta away from its label.
 
     Attributes:
         delta: distance from which on the loss is a straight line, > 0, in units of the label.

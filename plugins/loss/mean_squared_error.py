@@ -12,7 +12,7 @@ from xferlab.functional.losses import squared_error
 @register("loss", "mean_squared_error")
 @dataclass(frozen=True)
 class MeanSquaredError:
-    """Square of the distance between value and label, averaged over rows."""
+    """Square of the distance between value and label, averaged over examples."""
 
     accepts: ClassVar[Accepts] = Accepts(outputs=(OutputKind.values,), labels=(LabelKind.float,))
 

@@ -12,11 +12,11 @@ from xferlab.functional.resampling import WeightedScore, weighted_areas
 @register("metric", "auc")
 @dataclass(frozen=True)
 class Auc:
-    """Chance that a row of the class is ranked above a row that is not; 0.5 is guessing.
+    """Chance that an example of the class ranks above one of another class; 0.5 is guessing.
 
-    Area under the ROC curve (Hanley & McNeil 1982). Two classes: of the second. More, or several
-    labels a row: the mean over classes, each against the rest. A class that has no rows, or
-    nothing but, takes no part; NaN if none is left.
+    Area under the ROC curve (Hanley & McNeil 1982). Two classes: of the second. More, or
+    multi-label: the mean over classes, each against the rest. A class with no examples, or with
+    all of them, is left out; NaN if none is left.
     """
 
     accepts: ClassVar[Accepts] = Accepts(
@@ -34,7 +34,8 @@ class Auc:
                 labels = labels[:, None] == np.arange(spec.num_classes)
                 outputs = _comparable(outputs, spec)
             if spec.task.is_exclusive and spec.num_classes == 2:
-                labels, outputs = labels[:, 1:], outputs[:, 1:] - outputs[:, :1]
+                labels = labels[:, 1:]
+                outputs = outputs[:, 1:] - outputs[:, :1]
             each = [
                 weighted_areas(labels[:, i] > 0.5, outputs[:, i]) for i in range(labels.shape[1])
             ]
@@ -55,5 +56,6 @@ def _mean_of_known(areas):
     import numpy as np
 
     known = ~np.isnan(areas)
-    total, classes = np.where(known, areas, 0).sum(1), known.sum(1)
+    total = np.where(known, areas, 0).sum(1)
+    classes = known.sum(1)
     return np.divide(total, classes, out=np.full(len(areas), np.nan), where=classes > 0)

@@ -14,8 +14,8 @@ from xferlab.functional.resampling import one_hot, sum_score
 class CalibrationError:
     """How far confidence is from accuracy: 0.1 is 10 points off on average.
 
-    Guo et al. 2017, eq. 3: rows are sorted into bins by the probability of the predicted class;
-    the distance between mean probability and accuracy, averaged over rows.
+    Guo et al. 2017, eq. 3: examples are sorted into bins by the probability of the predicted class;
+    the distance between mean probability and accuracy, averaged over examples.
 
     Attributes:
         bins: number of equally wide bins from 0 to 1, >= 1; the paper takes 15.

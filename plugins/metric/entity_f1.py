@@ -17,8 +17,8 @@ class EntityF1:
 
     Tjong Kim Sang & De Meulder 2003 (``conlleval``): entities of all types are counted together,
     and an I- without a B- or I- of its type before it begins an entity. Tags are BIO, BIOES (also
-    BILOU, BMEWO), or IO with or without a prefix. A word that was cut off is answered with O, so
-    an entity there counts as missed; a word without a tag is left out.
+    BILOU, BMEWO), or IO with or without a prefix. A word without a token is predicted as O,
+    so an entity there counts as missed; a word without a tag is left out.
     """
 
     accepts: ClassVar[Accepts] = Accepts(
@@ -50,10 +50,12 @@ class EntityF1:
             return set(spans(names[tag] for tag in tags))
 
         def prepare(labels, outputs):
-            predicted, labelled = outputs.argmax(-1), labels >= 0
+            predicted = outputs.argmax(-1)
+            labelled = labels >= 0
             both = []
             for row, keep in enumerate(labelled):
-                found, wanted = entities(predicted[row][keep]), entities(labels[row][keep])
+                found = entities(predicted[row][keep])
+                wanted = entities(labels[row][keep])
                 both.append((2 * len(found & wanted), len(found) + len(wanted)))
             own = np.array(both, "float64")
             return lambda weights: _ratio(*(weights @ own).T)

@@ -14,12 +14,12 @@ from xferlab.functional.metrics import Average, ratio_score
 class F1:
     """Twice the hits over predictions plus labels: precision and recall in one number.
 
-    For tagging, of the labelled tokens; for several labels a row, a label counts as predicted
-    when it is more likely than not.
+    For token classification, of the labelled tokens; for multi-label, a label counts as predicted
+    when it is more probable than not.
 
     Attributes:
-        average: macro gives each class the same say, weighted gives it each row, micro counts
-            all classes together, binary looks only at the second of two classes.
+        average: macro weights all classes equally, weighted by their examples, micro counts
+            all classes together, binary is the second of two classes alone.
     """
 
     average: Average = Average.macro

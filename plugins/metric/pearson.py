@@ -14,7 +14,7 @@ from xferlab.functional.resampling import WeightedScore, weighted_correlation
 class Pearson:
     """Straight-line correlation of values and labels, -1 to 1.
 
-    0 if all values are the same (nothing is learnt yet), NaN if all labels are.
+    0 if all values are the same (an untrained model), NaN if all labels are.
     """
 
     accepts: ClassVar[Accepts] = Accepts(outputs=(OutputKind.values,), labels=(LabelKind.float,))
@@ -23,7 +23,8 @@ class Pearson:
 
     def build(self, spec: TaskSpec):
         def prepare(labels, values):
-            wanted, found = labels.astype("float64"), values.reshape(-1)
+            wanted = labels.astype("float64")
+            found = values.reshape(-1)
             return lambda weights: weighted_correlation(weights, wanted, found)
 
         return WeightedScore(prepare, spec)

@@ -1,4 +1,4 @@
-"""Precision: how much of what was predicted is right."""
+"""Precision: the fraction of the predictions that are right."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from xferlab.functional.metrics import Average, ratio_score
 @register("metric", "precision")
 @dataclass(frozen=True)
 class Precision:
-    """Share of the predictions of a class that are right.
+    """Fraction of the predictions of a class that are right.
 
-    For tagging, of the labelled tokens; for several labels a row, a label counts as predicted
-    when it is more likely than not.
+    For token classification, of the labelled tokens; for multi-label, a label counts as predicted
+    when it is more probable than not.
 
     Attributes:
-        average: macro gives each class the same say, weighted gives it each row, micro counts
-            all classes together, binary looks only at the second of two classes.
+        average: macro weights all classes equally, weighted by their examples, micro counts
+            all classes together, binary is the second of two classes alone.
     """
 
     average: Average = Average.macro

@@ -1,4 +1,4 @@
-"""Recall: how much of what was asked for is found."""
+"""Recall: the fraction of a class that is found."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from xferlab.functional.metrics import Average, ratio_score
 @register("metric", "recall")
 @dataclass(frozen=True)
 class Recall:
-    """Share of the rows of a class that are found.
+    """Fraction of the examples of a class that are found.
 
-    For tagging, of the labelled tokens; for several labels a row, a label counts as predicted
-    when it is more likely than not.
+    For token classification, of the labelled tokens; for multi-label, a label counts as predicted
+    when it is more probable than not.
 
     Attributes:
-        average: macro gives each class the same say, weighted gives it each row, micro counts
-            all classes together, binary looks only at the second of two classes.
+        average: macro weights all classes equally, weighted by their examples, micro counts
+            all classes together, binary is the second of two classes alone.
     """
 
     average: Average = Average.macro

@@ -12,9 +12,9 @@ from xferlab.functional.resampling import WeightedScore, weighted_correlation, w
 @register("metric", "spearman")
 @dataclass(frozen=True)
 class Spearman:
-    """Correlation of the ranks of values and labels, -1 to 1; ties share a rank.
+    """Correlation of the ranks of values and labels, -1 to 1; ties have one rank.
 
-    0 if all values are the same (nothing is learnt yet), NaN if all labels are.
+    0 if all values are the same (an untrained model), NaN if all labels are.
     """
 
     accepts: ClassVar[Accepts] = Accepts(outputs=(OutputKind.values,), labels=(LabelKind.float,))
@@ -23,7 +23,8 @@ class Spearman:
 
     def build(self, spec: TaskSpec):
         def prepare(labels, values):
-            wanted, found = weighted_ranks(labels), weighted_ranks(values.reshape(-1))
+            wanted = weighted_ranks(labels)
+            found = weighted_ranks(values.reshape(-1))
             return lambda weights: weighted_correlation(weights, wanted(weights), found(weights))
 
         return WeightedScore(prepare, spec)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from xferlab.contracts import Task
-from xferlab.data.labels import Rows, TaskChoice
+from xferlab.data.labels import Rows
 from xferlab.data.readers.table import read_table
 from xferlab.data.splits import check_fields, text_data
 from xferlab.errors import ConfigError
@@ -47,7 +47,7 @@ def test_names_are_sorted_and_counted():
 
 @pytest.mark.parametrize("labels", [["10", "9", "-1"], [10, 9, -1], [10.0, 9.0, -1]])
 def test_integers_are_sorted_as_numbers(labels):
-    data = data_of(labels, labels, task=TaskChoice.single_label)
+    data = data_of(labels, labels, task="single_label")
     assert data.spec.class_names == ("-1", "9", "10")
     assert data.train.labels.tolist() == [2, 1, 0]
 
@@ -113,7 +113,7 @@ def test_regression_labels_are_float32_and_have_no_classes():
 
 
 def test_integers_may_be_forced_to_be_values():
-    assert data_of([1, 5], [2], task=TaskChoice.regression).train.labels.tolist() == [1.0, 5.0]
+    assert data_of([1, 5], [2], task="regression").train.labels.tolist() == [1.0, 5.0]
 
 
 def test_multi_labels_are_multi_hot_and_may_be_none():
@@ -130,7 +130,7 @@ def test_tags_are_one_array_a_row():
         [["O", "B"], ["O"]],
         [["B", "O"]],
         texts=[["a", "b"], ["c"]],
-        task=TaskChoice.token_classification,
+        task="token_classification",
     )
     assert data.train.texts == [["a", "b"], ["c"]]
     assert [tags.tolist() for tags in data.train.labels] == [[1, 0], [1]]
@@ -139,7 +139,7 @@ def test_tags_are_one_array_a_row():
 
 
 def test_tags_in_strings_are_cut_at_blanks():
-    data = data_of(["O B", "O"], ["O O"], texts=["a b", "c"], task=TaskChoice.token_classification)
+    data = data_of(["O B", "O"], ["O O"], texts=["a b", "c"], task="token_classification")
     assert data.train.texts == [["a", "b"], ["c"]]
     assert data.validation.texts == [["validation", "0"]]
 
@@ -183,7 +183,7 @@ def test_a_limit_keeps_shares_and_all_classes():
 def test_a_whole_number_beyond_all_floats_is_no_value_for_regression():
     rows = Rows(["a", "b"], [1.5, 10**400])
     with pytest.raises(ConfigError, match="a label that is no number"):
-        text_data({"train": rows}, 0, max_length=32, task=TaskChoice.regression)
+        text_data({"train": rows}, 0, max_length=32, task="regression")
 
 
 def test_a_limited_split_keeps_the_order_of_its_rows():
@@ -213,7 +213,7 @@ def test_an_unknown_label_names_label_split_row_and_known_ones():
 
 @pytest.mark.parametrize("nothing", [None, math.nan, "", "  "])
 def test_missing_labels_are_counted_with_their_rows(nothing):
-    error = refusal(["a", nothing, "b", nothing], ["a"], task=TaskChoice.single_label)
+    error = refusal(["a", nothing, "b", nothing], ["a"], task="single_label")
     assert error.what == "2 rows of train have no label: rows 2, 4"
     assert error.where == "train.csv, row 2"
     assert "data.label=COLUMN" in error.fix
@@ -224,12 +224,12 @@ def test_one_missing_label_is_told_in_the_singular():
 
 
 def test_no_number_is_refused_in_regression():
-    error = refusal(["1.5", "high", "nan", "inf"], ["1"], task=TaskChoice.regression)
+    error = refusal(["1.5", "high", "nan", "inf"], ["1"], task="regression")
     assert error.what == "3 rows of train have a label that is no number, e.g. 'high': rows 2, 3, 4"
 
 
 def test_lists_are_refused_for_one_label():
-    assert "multi_label" in refusal([["a"], ["b"]], ["a"], task=TaskChoice.single_label).what
+    assert "multi_label" in refusal([["a"], ["b"]], ["a"], task="single_label").what
 
 
 def test_as_many_tags_as_words():

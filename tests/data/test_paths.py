@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from xferlab.config.compose import compose_config, compose_experiment, publish
-from xferlab.config.overrides import parse_overrides, typed
+from xferlab.config.overrides import format_for_shell, parse_overrides
 from xferlab.data.columns import missing_column, pair_of
 from xferlab.data.paths import find_files, split_of
 from xferlab.discovery import load_plugins
@@ -206,7 +206,7 @@ def test_a_byte_order_mark_in_a_config_changes_nothing(workspace):
     "value", [*";|,'\"$!~()#&* \\`<>?{}é=:", "\\t", "a b", "it's", " label", "a;b"]
 )
 def test_what_a_fix_says_to_type_is_read_by_a_shell_and_by_hydra_as_it_is_meant(value):
-    (word,) = shlex.split(typed("data.separator", value))
+    (word,) = shlex.split(format_for_shell("data.separator", value))
     (override,) = parse_overrides([word])
     assert override.value() == value
-    assert shlex.split(typed("--text", value)) == [f"--text={value}"]
+    assert shlex.split(format_for_shell("--text", value)) == [f"--text={value}"]

@@ -90,7 +90,7 @@ def test_a_limit_below_one_is_a_share_of_the_rows(tmp_path):
 def test_a_limit_that_is_neither_rows_nor_a_share_is_refused(rows):
     error = refusal("reviews", limit={"train": rows})
     assert error.what == (
-        f"limit.train must be at least 1 row, a share between 0 and 1, or null, got {rows}"
+        f"limit.train must be at least 1 row, a fraction between 0 and 1, or null, got {rows}"
     )
 
 
@@ -318,7 +318,7 @@ def test_splits_of_a_hub_set_without_labels_are_left_out_or_refused(tmp_path):
     error = refusal("hub", id=place)
     assert error.what == f"no row of {place} validation has a label"
     assert error.where == "data.validation"
-    assert error.fix == "data.validation=null holds back a share of train"
+    assert error.fix == "data.validation=null holds back a fraction of train"
     data = build("hub", id=place, validation=None)
     assert (len(data.train), len(data.validation), data.test) == (3, 1, None)
 
@@ -469,9 +469,9 @@ def test_hub_data_once_fetched_serve_without_a_network(hub, tmp_path):
     out = ask(hub, tmp_path, *requests, HF_HUB_OFFLINE="1")
     assert out.count("cola train 0") == 2
     refused = [json.loads(line) for line in out.splitlines() if line.startswith("[")]
-    assert refused[0][0].startswith("the Hub cannot be reached to look up revision 'main'")
+    assert refused[0][0].startswith("the Hub cannot be reached to find revision 'main'")
     assert refused[0][2].endswith(f"data.revision={commit}")
-    assert refused[1][0].startswith("'nyu-mll/glue' (sst2) cannot be had from the Hub")
+    assert refused[1][0].startswith("'nyu-mll/glue' (sst2) cannot be downloaded from the Hub")
     assert hub.requests == []
 
 
@@ -521,7 +521,7 @@ def test_hub_mistakes_are_explained_and_no_code_is_run(hub, tmp_path):
         [
             "'some/script' is loaded by a script, and no code of a dataset is run",
             "data.id",
-            "look for a copy in Parquet on the Hub, or convert it and use data=files",
+            "use a copy in Parquet of the Hub, or convert it and use data=files",
         ],
     ]
     assert not (tmp_path / "was_here").exists()

@@ -97,10 +97,10 @@ def test_a_long_list_equals_its_parts(bert, monkeypatch):
 
 def test_a_long_tokenisation_says_how_far_it_is(bert, monkeypatch, caplog):
     monkeypatch.setattr(tokens, "CHUNK", 2)
-    monkeypatch.setattr(tokens, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(tokens, "PROGRESS_SECONDS", 0.0)
     with caplog.at_level(logging.INFO):
         bert.encode(TEXTS, None, 24)
-    assert "tokenised 2 of 4 rows" in caplog.text
+    assert "tokenised 2 of 4 examples" in caplog.text
 
 
 def test_no_rows_give_no_tokens(bert):
@@ -268,7 +268,7 @@ def test_a_folder_that_is_a_file_is_gone_without(tmp_path, caplog):
     for _ in range(2):
         found = encode_cached(CountingTokenizer(), Split(["ab"], []), 9, tmp_path / "file")
         assert found.token_ids[0].tolist() == [ord("a") % 50, ord("b") % 50]
-    assert "going on without" in caplog.text
+    assert "cannot be written" in caplog.text
 
 
 def test_the_folder_may_be_named_in_the_environment(tmp_path, monkeypatch):
@@ -301,7 +301,7 @@ def test_two_processes_at_once_leave_one_good_file(bert, tmp_path):
 def test_importing_loads_nothing_heavy():
     code = (
         "import sys\n"
-        "from xferlab.data import batches, hub_rows, splits, tokens\n"
+        "from xferlab.data import batching, hub, splits, tokenizer\n"
         "heavy = {'numpy', 'tokenizers', 'transformers', 'datasets', 'pyarrow', 'keras'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -15,7 +15,7 @@ from xferlab.config.recipe import Recipe, read
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError, RunError
 from xferlab.experiment.lr_finder import find_lr
-from xferlab.experiment.lr_range_test import Span, found, smooth, span_words, until_too_high
+from xferlab.experiment.lr_range_test import Span, found, parse_range, smooth, until_too_high
 
 RATES = Span(1e-6, 1.0, 121).rates  # 20 steps a decade
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -95,7 +95,7 @@ def test_the_test_ends_before_a_loss_that_is_not_finite(end):
 
 
 def test_own_words_are_told_from_overrides():
-    span, rest = span_words(["from=1e-5", "train.batch_size=8", "steps=40"])
+    span, rest = parse_range(["from=1e-5", "train.batch_size=8", "steps=40"])
     assert span == Span(1e-5, 1.0, 40)
     assert rest == ["train.batch_size=8"]
 
@@ -114,7 +114,7 @@ def test_own_words_are_told_from_overrides():
 )
 def test_a_span_that_cannot_be_is_refused(words, message):
     with pytest.raises(ConfigError, match=message):
-        span_words(words)
+        parse_range(words)
 
 
 @pytest.fixture

@@ -158,7 +158,7 @@ BAD_FOLDERS = {
         lambda f: change(f / "run.json", format=0), "an older xferlab wrote this run's folder"
     ),
     "a newer format": (
-        lambda f: change(f / "run.json", format=2), "a newer xferlab wrote this run's folder"
+        lambda f: change(f / "run.json", format=3), "a newer xferlab wrote this run's folder"
     ),
     "a format that is none": (lambda f: change(f / "run.json", format="x"), "format is 'x'"),
     "no task": (lambda f: change(f / "run.json", task={}), "it has no 'task.task'"),

@@ -163,10 +163,10 @@ def test_a_graph_sees_the_same_rates_as_the_optimizer():
 @pytest.mark.parametrize(
     ("name", "fields", "message"),
     [
-        ("linear", {"warmup": -0.1}, "warmup must be a share"),
+        ("linear", {"warmup": -0.1}, "warmup must be a fraction"),
         ("linear", {"warmup": 1.5}, "or a whole number, got 1.5"),
-        ("cosine", {"end": 1.5}, "end must be a share of the peak"),
-        ("one_cycle", {"start": -1}, "start must be a share of the peak"),
+        ("cosine", {"end": 1.5}, "end must be a fraction of the peak"),
+        ("one_cycle", {"start": -1}, "start must be a fraction of the peak"),
         ("polynomial", {"power": 0}, "power must be > 0"),
         ("cosine_restarts", {"cycles": 0}, "cycles must be >= 1"),
         ("cosine_restarts", {"growth": 0}, "growth must be > 0"),

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -21,7 +22,7 @@ from xferlab.errors import ConfigError
 from xferlab.io.atomic import write_json
 from xferlab.report.comparison import compare
 from xferlab.report.settings import read_report, read_reports
-from xferlab.report.tables import shown
+from xferlab.report.tables import format_value
 from xferlab.runs.metadata import write_status
 from xferlab.sweep.manifest import write_manifest
 from xferlab.sweep.planner import plan_sweep
@@ -61,7 +62,7 @@ def rows_of(folder):
 
 def test_every_job_is_a_row_sorted_by_its_values():
     folder = made_up("one", NINE, by_rate)
-    write_report([(read_report([folder]), None)], pictures=True)
+    write_report([(read_report([folder]), None)])
     rows = rows_of(folder)
     assert [(row["optimizer.lr"], row["seed"]) for row in rows[:4]] == [
         ("1e-05", "0"),
@@ -231,18 +232,18 @@ def test_a_folder_without_runs_is_refused(words, what, capsys):
     assert len(told.splitlines()) == 3
 
 
-def test_pictures_are_drawn_where_there_is_something_to_see():
+def test_charts_are_written_where_there_is_something_to_see():
     folder = made_up("one", NINE, by_rate)
-    write_report([(read_report([folder]), None)], pictures=True)
-    assert {path.name for path in folder.glob("*.png")} == {"score.png", "curves.png"}
+    write_report([(read_report([folder]), None)])
+    assert {path.name for path in folder.glob("*.svg")} == {"score.svg", "curves.svg"}
     words = [*NINE, "optimizer.weight_decay=0,0.1", "loss=focal,cross_entropy"]
     folder = made_up("two", words, by_rate)
-    write_report([(read_report([folder]), None)], pictures=True)
-    assert len(list(folder.glob("*.png"))) == 3
-    assert "![parallel](parallel.png)" in (folder / "summary.md").read_text()
+    write_report([(read_report([folder]), None)])
+    assert len(list(folder.glob("*.svg"))) == 3
+    assert "![parallel](parallel.svg)" in (folder / "summary.md").read_text()
 
 
-def test_pictures_of_odd_sweeps_can_be_drawn():
+def test_charts_of_odd_sweeps_are_well_formed():
     for name, words, score in [
         ("equal", ["optimizer.lr=1e-5,3e-5", "train.epochs=1,2"], lambda config: 0.5),
         ("zero", ["optimizer.weight_decay=0,0.01,0.1", "train.epochs=1,2"], lambda config: 0.5),
@@ -251,8 +252,10 @@ def test_pictures_of_odd_sweeps_can_be_drawn():
         ("words", ["train.patience=null,3", "optimizer.lr=1e-5,3e-5"], by_epochs),
     ]:
         folder = made_up(name, words, score)
-        write_report([(read_report([folder]), None)], pictures=True)
-        assert "](curves.png)" in (folder / "summary.md").read_text()
+        write_report([(read_report([folder]), None)])
+        for path in folder.glob("*.svg"):
+            assert ElementTree.parse(path).findall(".//{*}path"), path
+        assert "](curves.svg)" in (folder / "summary.md").read_text()
 
 
 def by_epochs(config):
@@ -271,7 +274,7 @@ def test_a_half_written_sweep_is_reported_without_numpy_or_tensorflow():
 
 
 def test_values_are_shown_as_they_are_typed():
-    assert [shown(v) for v in (3e-5, 0.98765, 12, None, "x", 0.0)] == [
+    assert [format_value(v) for v in (3e-5, 0.98765, 12, None, "x", 0.0)] == [
         "3e-5",
         "0.9877",
         "12",
@@ -288,7 +291,7 @@ def test_a_moved_sweep_is_reported_where_it_is():
     assert len(rows_of(Path("moved"))) == 9
 
 
-def kept_in(run, **content):
+def written_inputs(run, **content):
     """Write what a run read beside it; the rest as for every run here."""
     write_json(
         run / "inputs.json",
@@ -302,7 +305,7 @@ def test_runs_of_different_data_are_neither_ranked_nor_averaged(capsys):
         json.loads(p.read_text())["config"]["seed"]: p.parent for p in folder.glob("*/job.json")
     }
     for seed, run in runs.items():
-        kept_in(run, **{"data.validation": "old" if seed < 2 else "new"})
+        written_inputs(run, **{"data.validation": "old" if seed < 2 else "new"})
     reports = read_reports([folder])
     assert sorted(report.best.best[0] for report in reports) == pytest.approx([0.15, 0.85])
     assert main(["report", str(folder)]) == 0
@@ -317,7 +320,7 @@ def test_equal_settings_that_were_trained_on_other_rows_are_two_settings():
     folder = made_up("one", ["seed=0,1,2"], by_seed)
     for path in folder.glob("*/job.json"):
         seed = json.loads(path.read_text())["config"]["seed"]
-        kept_in(path.parent, **{"data.train": "new" if seed == 2 else "old"})
+        written_inputs(path.parent, **{"data.train": "new" if seed == 2 else "old"})
     (report,) = read_reports([folder])
     assert [setting.values for setting in report.settings] == [
         {"data.train (content)": "old"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from xferlab.config.overrides import as_word, parse_overrides
+from xferlab.config.overrides import format_override, parse_overrides
 from xferlab.config.schema import SweepConfig
 from xferlab.errors import ConfigError
 from xferlab.sweep.grid import axes_of, product
@@ -98,7 +98,7 @@ def test_what_is_no_shape_is_refused_with_the_remedy(parts, what):
      "back\\", "interval(1,2)", [1, "a,b", None], {"x": 1.5, "y": "1"}, "é", " lead"],
 )  # fmt: skip
 def test_a_word_is_read_back_as_its_value(value):
-    (override,) = parse_overrides([as_word("key", value)])
+    (override,) = parse_overrides([format_override("key", value)])
     assert not override.is_sweep_override()
     assert override.value() == value
     assert type(override.value()) is type(value)

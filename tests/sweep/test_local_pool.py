@@ -21,7 +21,7 @@ from xferlab.runs.lock import locked
 from xferlab.runs.metadata import read_status, write_status
 from xferlab.sweep.console import JobLines, console_for
 from xferlab.sweep.job_state import is_leaving, state_of
-from xferlab.sweep.launcher import cores, folder_of, job_words, slots
+from xferlab.sweep.launcher import cores, folder_of, job_overrides, slots
 from xferlab.sweep.local_pool import DUMP_STACKS, Pool, finalize
 from xferlab.sweep.manifest import write_manifest
 from xferlab.sweep.planner import plan_sweep
@@ -271,7 +271,7 @@ def test_the_parent_keeps_nothing_from_job_to_job():
 def test_a_launcher_finds_the_folder_in_the_words_it_is_given(tmp_path):
     for name in ("12345678", "1e234567", "abcdef01"):
         folder = tmp_path / "a folder, with = signs" / name
-        assert folder_of(job_words(folder)) == folder
+        assert folder_of(job_overrides(folder)) == folder
 
 
 @pytest.mark.parametrize(

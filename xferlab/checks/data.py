@@ -8,6 +8,7 @@ from typing import Any
 from xferlab.compatibility import contract_violation
 from xferlab.contracts import Split, Task, TaskSpec, TextData
 from xferlab.data.splits import is_unicode
+from xferlab.formatting import format_count
 from xferlab.registry import REGISTRY, Registry
 from xferlab.tasks.base import TASKS, Problem
 
@@ -45,11 +46,12 @@ def _class_problems(spec: TaskSpec) -> Iterator[Problem]:
     broken = [name for name in names if not str(name).isascii() and not is_unicode(str(name))]
     if broken:
         yield f"names a class {broken[0]!r}, which is not Unicode", "name classes in Unicode"
-    least, task = spec.task.min_classes, spec.task.name
+    least = spec.task.min_classes
+    task = spec.task.name
     if names and not spec.task.has_classes:
         yield f"names {len(names)} classes for a {task}", "class_names=(), or another task"
     if len(names) < least:
-        count = "1 class" if len(names) == 1 else f"{len(names)} classes"
+        count = format_count(len(names), "class")
         yield f"has {count}; {task} needs {least} or more", "name all in spec.class_names"
 
 

@@ -64,7 +64,8 @@ def inspect(
             what, fix = violation
             raise contract_violation(group, plugin, what, fix, registry)
 
-    spec, labels = experiment.spec, experiment.data.train.labels
+    spec = experiment.spec
+    labels = experiment.data.train.labels
     check("schedule", recipe.schedule, _check_rates, rates)
     check("model", recipe.model, _check_tokenizer, experiment)
     inputs, batch_labels = _first_batch(experiment)
@@ -73,7 +74,8 @@ def inspect(
     check("loss", recipe.loss, check_loss, experiment.loss, spec, labels)
     check("loss", recipe.loss, check_loss_on_batch, experiment.loss, batch_labels, _floats(raw))
     for name, plugin in recipe.metrics.items():
-        metric, mode = experiment.metrics[name], plugin.mode
+        metric = experiment.metrics[name]
+        mode = plugin.mode
         check("metric", plugin, check_metric, metric, mode, spec, labels)
     return [*token_notes(experiment), *_notes(experiment, rates)]
 
@@ -130,7 +132,8 @@ def _first_batch(experiment: Experiment) -> tuple[dict[str, Any], np.ndarray]:
     """Return inputs and labels of the first training batch, or of its first examples."""
     batch = next(experiment.batches.steps(0, 1))
     few = Batch(batch.rows[:MAX_EXAMPLES], batch.length)
-    labels, pad_id = experiment.data.train.labels, experiment.model.tokenizer.pad_id
+    labels = experiment.data.train.labels
+    pad_id = experiment.model.tokenizer.pad_id
     return batch_arrays(experiment.encodings["train"], labels, few, pad_id)
 
 
@@ -188,7 +191,8 @@ def _check_probabilities(outputs: np.ndarray, task: Task) -> ContractViolation |
 
 def _check_bounds(experiment: Experiment, outputs: np.ndarray) -> ContractViolation | None:
     """Return the violation of a model whose outputs never leave [0, 1] though they should."""
-    declared, labels = experiment.spec.output_kind, experiment.data.train.labels
+    declared = experiment.spec.output_kind
+    labels = experiment.data.train.labels
     if declared is not OutputKind.values:
         is_softmax = outputs.shape[-1] > 1 and abs(outputs.sum(axis=-1) - 1).max() < 0.02
         kind = "a softmax (each example sums to 1)" if is_softmax else "a sigmoid (all in [0, 1])"
@@ -196,7 +200,8 @@ def _check_bounds(experiment: Experiment, outputs: np.ndarray) -> ContractViolat
         return what, "remove the last activation, or declare OutputKind.probabilities"
     if (outputs == 1).all():
         return "gives the value 1 for every text: a softmax of one output", "remove it"
-    low, high = float(labels.min()), float(labels.max())
+    low = float(labels.min())
+    high = float(labels.max())
     if low >= 0 and high <= 1:
         return None
     what = f"gives only values from 0 to 1, but labels go from {low:g} to {high:g}"
@@ -239,7 +244,8 @@ def _notes(experiment: Experiment, rates: np.ndarray) -> Iterator[str]:
     """Yield a line for what is allowed but rarely intended."""
     import keras
 
-    plan, peak = experiment.plan, float(rates.max())
+    plan = experiment.plan
+    peak = float(rates.max())
     *body, _ = experiment.model.blocks
     trained = [b for b in body if any(b not in phase.frozen for phase in plan.phases)]
     at_zero = [b for b in trained if plan.rates.get(b, 1.0) == 0 and _trainable(experiment, [b])[0]]
@@ -262,7 +268,8 @@ def _trainable(experiment: Experiment, blocks: Sequence[str]) -> tuple[int, int]
     """Return the numbers of trainable and of all parameters of some blocks."""
     import math
 
-    network, names = experiment.model.network, experiment.model.blocks
+    network = experiment.model.network
+    names = experiment.model.blocks
     weights = [w for b in blocks for name in names[b] for w in network.get_layer(name).weights]
     sizes = [(math.prod(w.shape), w.trainable) for w in weights]
     return sum(size for size, is_trainable in sizes if is_trainable), sum(size for size, _ in sizes)

@@ -57,7 +57,8 @@ def _check_order(
     """Return the violation of a loss that does not fall while its outputs get better."""
     if all(before > after + 1e-6 * abs(before) for before, after in pairwise(values)):
         return None
-    given, other = "logits", "probabilities"
+    given = "logits"
+    other = "probabilities"
     if spec.output_kind is not OutputKind.logits:
         given, other = other, given
     steps = ", ".join(f"{x:.3g}" for x in rising)
@@ -140,7 +141,8 @@ def check_loss_on_batch(
     """Return the violation of a loss that is not finite on a real batch."""
     import numpy as np
 
-    value, gradient = loss_value(loss, labels, outputs), output_gradient(loss, labels, outputs)
+    value = loss_value(loss, labels, outputs)
+    gradient = output_gradient(loss, labels, outputs)
     if not np.isfinite(value):
         return f"is {value} on the first training batch", "keep log and division away from 0"
     if gradient is not None and not np.isfinite(gradient).all():

@@ -70,7 +70,8 @@ def _check_order(
     """Return the violation of a metric that is not better for right outputs than for wrong ones."""
     import numpy as np
 
-    best, worst = score(batch.labels, right), score(batch.labels, wrong)
+    best = score(batch.labels, right)
+    worst = score(batch.labels, wrong)
     violation = _check_direction(best, worst, mode)
     if violation:
         return violation
@@ -122,12 +123,14 @@ def _check_reading(
     if spec.output_kind is OutputKind.logits:
         # a softmax does not depend on what is added to all logits
         for answer, shift in (((0.25, -0.25), 3.0), (right, -24.0)):
-            before, after = at(answer), at(answer, shift)
+            before = at(answer)
+            after = at(answer, shift)
             if not _is_same(before, after):
                 what = f"with {shift:+g} on each, {before:.3g} becomes {after:.3g}"
                 return f"reads logits as if they were probabilities: {what}", FIX
         return None
-    unsure, sure = batch.with_probability(1.2 * batch.chance), batch.with_probability(0.98)
+    unsure = batch.with_probability(1.2 * batch.chance)
+    sure = batch.with_probability(0.98)
     if _is_same(at(unsure), at(sure)) or not _is_same(at(sure), at(sure, 3.0)):
         return None
     return "reads probabilities as if they were logits: +3 on each changes nothing", FIX
@@ -140,7 +143,8 @@ def _check_reading_of_labels(
     if spec.output_kind is OutputKind.logits:
         # A metric with a probability p of its own as threshold has the logit log(p / (1 - p)),
         # which is as near to 0.5 as this only for p from 0.6213 to 0.6236.
-        below, above = at((0.495, -12.0)), at((0.505, -12.0))
+        below = at((0.495, -12.0))
+        above = at((0.505, -12.0))
         if not abs(above - below) > 0.2 * abs(at((12.0, -12.0)) - at((-12.0, -12.0))) > 0:
             return None
         what = f"at 0.5 it changes from {below:.3g} to {above:.3g}"

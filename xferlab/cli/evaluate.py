@@ -41,18 +41,20 @@ def evaluate(argv: list[str]) -> int:
     """Score a run, print the scores and keep what stands behind them."""
     parser = FlagParser("evaluate", ABOUT, EXAMPLES)
     parser.add_argument("run", metavar="RUN", type=Path, help="the folder of a finished run")
-    parser.add_argument("words", metavar="OVERRIDE", nargs="*", help="which rows; see below")
+    parser.add_argument(
+        "overrides", metavar="OVERRIDE", nargs="*", help="which examples; see below"
+    )
     for name, usual, what in (
         ("--samples", SAMPLES, "resamples for the intervals; 0 for none"),
         ("--errors", NUMBER, "how many of the most confident errors to list"),
     ):
-        told = f"{what} (default {usual:,})"
-        parser.add_argument(name, type=_count, default=usual, metavar="N", help=told)
+        lines_before = f"{what} (default {usual:,})"
+        parser.add_argument(name, type=_count, default=usual, metavar="N", help=lines_before)
     flags = parser.read(argv)
     _show_notes()
-    weights, words = weights_of([current_override(word) for word in flags.words])
+    weights, overrides = weights_of([current_override(override) for override in flags.overrides])
     run = load_run(flags.run, weights)
-    chosen = choose_rows(run, words)
+    chosen = choose_rows(run, overrides)
     if weights and weights != run.content.metrics["weights"]:
         chosen = replace(chosen, name=f"{chosen.name}-{weights}")
     places_of(run.folder, chosen.name)  # may be written to, before anything slow
@@ -70,10 +72,14 @@ def evaluate(argv: list[str]) -> int:
     return 0
 
 
-def weights_of(words: Sequence[str]) -> tuple[str | None, list[str]]:
+def weights_of(overrides: Sequence[str]) -> tuple[str | None, list[str]]:
     """Return which weights ``weights=last`` asks for, and the other words."""
-    asked = [word.partition("=")[2] for word in words if word.startswith("weights=")]
-    return (asked[-1] if asked else None), [w for w in words if not w.startswith("weights=")]
+    chosen_weights = [
+        override.partition("=")[2] for override in overrides if override.startswith("weights=")
+    ]
+    return (chosen_weights[-1] if chosen_weights else None), [
+        w for w in overrides if not w.startswith("weights=")
+    ]
 
 
 def _show_notes() -> None:
@@ -85,21 +91,21 @@ def _show_notes() -> None:
     guard_logs()
 
 
-def _count(word: str) -> int:
-    if not word.isdecimal():
-        raise argparse.ArgumentTypeError(f"must be a whole number from 0 up, got '{word}'")
-    return int(word)
+def _count(override: str) -> int:
+    if not override.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 up, got '{override}'")
+    return int(override)
 
 
 def lines(run: Run, chosen: Chosen, evaluation: Evaluation, folder: Path) -> list[str]:
     """Return what a person wants to see first, and where the rest is."""
-    told = [f"{run.folder}  {evaluation.name}, {len(evaluation.outputs):,} examples", ""]
-    told += evaluation.table().splitlines()
+    lines_before = [f"{run.folder}  {evaluation.name}, {len(evaluation.outputs):,} examples", ""]
+    lines_before += evaluation.table().splitlines()
     own_names = [chosen.split, *(f"{chosen.split}-{weights}" for weights in WEIGHTS)]
     if chosen.name in own_names and not chosen.own:
-        told += ["", f"note       the rows of {chosen.split} are not those of the training:"
+        lines_before += ["", f"note       the rows of {chosen.split} are not those of the training:"
                  " these scores are not metrics.json's"]  # fmt: skip
-    told += [f"note       {printable(note)}" for note in evaluation.notes]
+    lines_before += [f"note       {printable(note)}" for note in evaluation.notes]
     kinds = ", ".join(evaluation.analyses)
-    told += ["", f"kept in    {folder}  ({kinds}, errors, predictions)"]
-    return [*told, f"look at it tensorboard --logdir {run.folder}"]
+    lines_before += ["", f"kept in    {folder}  ({kinds}, errors, predictions)"]
+    return [*lines_before, f"look at it tensorboard --logdir {run.folder}"]

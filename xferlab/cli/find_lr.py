@@ -13,11 +13,11 @@ from xferlab.errors import ConfigError
 def find_lr(flags: argparse.Namespace, overrides: list[str]) -> int:
     """Train a few steps at an increasing learning rate and suggest a peak for the schedule."""
     from xferlab.experiment.lr_finder import find_lr as run_range_test
-    from xferlab.experiment.lr_range_test import span_words
+    from xferlab.experiment.lr_range_test import parse_range
 
     if flags.multirun:
         raise ConfigError("a range test is one job", where="-m", fix="leave -m out")
-    span, overrides = span_words(overrides)
+    span, overrides = parse_range(overrides)
     recipe = compose_experiment(overrides, flags.config_name).recipe
     folder = Path(f"outputs/find_lr/{datetime.now():%Y-%m-%d_%H-%M-%S}-{recipe.run_id}")
     result = run_range_test(recipe, folder, span)

@@ -6,6 +6,7 @@ import argparse
 import re
 from typing import Any, NoReturn
 
+from xferlab.deprecated import current_flag
 from xferlab.errors import ConfigError, did_you_mean
 
 
@@ -35,7 +36,7 @@ class FlagParser(argparse.ArgumentParser):
         Raises:
             ConfigError: a flag is unknown, lacks its value or has a wrong one.
         """
-        return self.parse_intermixed_args(argv)
+        return self.parse_intermixed_args([current_flag(argument) for argument in argv])
 
     def error(self, message: str) -> NoReturn:
         """Raise the mistake in three lines."""
@@ -49,4 +50,4 @@ class FlagParser(argparse.ArgumentParser):
 
     def _flags(self) -> list[str]:
         every: list[Any] = self._actions
-        return [word for action in every for word in action.option_strings]
+        return [option for action in every for option in action.option_strings]

@@ -18,7 +18,7 @@ from xferlab.inference.run_folder import WEIGHTS
 from xferlab.inference.writers import FORMATS, TEXT_WRITERS, ParquetWriter, Writer, format_of
 from xferlab.io.atomic import atomic_replace
 
-MOST_TOLD = 20
+MOST_REPORTED = 20
 """Bad rows that are named on standard error; the rest are only counted."""
 EXAMPLES = """\
 examples:
@@ -35,19 +35,21 @@ reason in the column 'error', and the exit code is 1.
 
 def parser() -> FlagParser:
     """Return what the command understands."""
-    words = FlagParser("predict", "Say what a finished run thinks of texts.", EXAMPLES)
-    words.add_argument("run", metavar="RUN", type=Path, help="the folder of a finished run")
-    words.add_argument("texts", metavar="TEXT", nargs="*", help="texts; none reads standard input")
-    words.add_argument("--file", help="a file of texts")
-    words.add_argument("--weights", choices=WEIGHTS, help="default: those of the run's scores")
-    words.add_argument("--text", metavar="COLUMN", help="its column of texts")
-    words.add_argument("--pair", metavar="COLUMN", help="its column of second texts")
-    words.add_argument("--separator", metavar="SIGN", default="", help="what parts its columns")
-    words.add_argument("--output", type=Path, help="a .csv, .jsonl or .parquet file to write")
-    words.add_argument(
+    arguments = FlagParser("predict", "Say what a finished run thinks of texts.", EXAMPLES)
+    arguments.add_argument("run", metavar="RUN", type=Path, help="the folder of a finished run")
+    arguments.add_argument(
+        "texts", metavar="TEXT", nargs="*", help="texts; none reads standard input"
+    )
+    arguments.add_argument("--file", help="a file of texts")
+    arguments.add_argument("--weights", choices=WEIGHTS, help="default: those of the run's scores")
+    arguments.add_argument("--text", metavar="COLUMN", help="its column of texts")
+    arguments.add_argument("--pair", metavar="COLUMN", help="its column of second texts")
+    arguments.add_argument("--separator", metavar="SIGN", default="", help="what parts its columns")
+    arguments.add_argument("--output", type=Path, help="a .csv, .jsonl or .parquet file to write")
+    arguments.add_argument(
         "--format", choices=FORMATS, help="without --output: table in a terminal, csv in a pipe"
     )
-    return words
+    return arguments
 
 
 def predict(argv: list[str]) -> int:
@@ -56,18 +58,18 @@ def predict(argv: list[str]) -> int:
     _refuse_contradictions(flags)
     kind = format_of(flags.output) if flags.output else flags.format
     run = load_run(flags.run, flags.weights)
-    asked = _inputs(run, flags)
+    inputs = _inputs(run, flags)
     if flags.output is None:
         kind = kind or ("table" if sys.stdout.isatty() else "csv")
-        return _answer(run, asked, lambda: TEXT_WRITERS[kind](run.spec, sys.stdout))
+        return _answer(run, inputs, lambda: TEXT_WRITERS[kind](run.spec, sys.stdout))
     codes: list[int] = []
 
     def write(path: Path) -> None:
         if kind == "parquet":
-            codes.append(_answer(run, asked, lambda: ParquetWriter(run.spec, path)))
+            codes.append(_answer(run, inputs, lambda: ParquetWriter(run.spec, path)))
             return
         with path.open("w", encoding="utf-8", newline="") as stream:
-            codes.append(_answer(run, asked, lambda: TEXT_WRITERS[str(kind)](run.spec, stream)))
+            codes.append(_answer(run, inputs, lambda: TEXT_WRITERS[str(kind)](run.spec, stream)))
 
     atomic_replace(flags.output, write)
     print(f"written    {printable(str(flags.output))}", file=sys.stderr)
@@ -115,10 +117,12 @@ def _is_file(text: str) -> bool:
 
 def _inputs(run: Run, flags: argparse.Namespace) -> InputStream:
     if flags.file:
-        asked = file_rows(run.spec, run.config, flags.file, flags.text, flags.pair, flags.separator)
-        for note in asked.notes:
+        inputs = file_rows(
+            run.spec, run.config, flags.file, flags.text, flags.pair, flags.separator
+        )
+        for note in inputs.notes:
             print(f"note       {printable(note)}", file=sys.stderr)
-        return asked
+        return inputs
     if flags.texts:
         return command_line_rows(run.spec, flags.texts)
     if sys.stdin.isatty():
@@ -126,24 +130,24 @@ def _inputs(run: Run, flags: argparse.Namespace) -> InputStream:
     return piped_rows(run.spec)
 
 
-def _answer(run: Run, asked: InputStream, open_sink: Callable[[], Writer]) -> int:
+def _answer(run: Run, inputs: InputStream, open_sink: Callable[[], Writer]) -> int:
     """Write what the run says about each row, in order, a chunk at a time."""
     assert run.model  # a run that cannot be built leaves no half-written output
     sink, bad, count = open_sink(), 0, 0
-    with PredictionProgress(asked.stream) as following:
-        for chunk in asked.chunks():
+    with PredictionProgress(inputs.stream) as following:
+        for chunk in inputs.chunks():
             rows = answered(run, chunk)
             sink.write(rows)
             for row in chunk:
                 if row.problem:
                     bad += 1
-                    if bad <= MOST_TOLD:
-                        following.print(_told(row))
+                    if bad <= MOST_REPORTED:
+                        following.print(_describe_problem(row))
             count += len(chunk)
             following.move(count)
     sink.close()
     if bad:
-        more = f" ({bad - MOST_TOLD} of them not named)" if bad > MOST_TOLD else ""
+        more = f" ({bad - MOST_REPORTED} of them not named)" if bad > MOST_REPORTED else ""
         print(f"{bad:,} of {count:,} rows could not be answered{more}", file=sys.stderr)
     return 1 if bad else 0
 
@@ -152,16 +156,16 @@ def answered(run: Run, chunk: Sequence[InputRow]) -> list[dict[str, Any]]:
     """Return plain data a row, in order; a row with a problem has that in ``error``."""
     good = [row for row in chunk if not row.problem]
     pairs = [row.pair for row in good] if run.spec.has_pairs else None
-    said = iter(run.predict([row.text for row in good], pairs).rows())
+    predicted = iter(run.predict([row.text for row in good], pairs).rows())
     rows = []
     for row in chunk:
         if row.problem:
             rows.append({"row": row.number, "error": row.problem})
         else:
-            rows.append({"row": row.number, **next(said)})
+            rows.append({"row": row.number, **next(predicted)})
     return rows
 
 
-def _told(row: InputRow) -> str:
+def _describe_problem(row: InputRow) -> str:
     line = f" (line {row.line})" if row.line else ""
     return f"row {row.number}{line} {printable(row.problem)}"

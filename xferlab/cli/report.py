@@ -1,4 +1,4 @@
-"""``report``: one table for a sweep, printed, and written as CSV, JSON, Markdown and pictures."""
+"""``report``: one table for a sweep, printed, and written as CSV, JSON, Markdown and charts."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from rich.table import Table
 from xferlab.errors import ConfigError, printable
 from xferlab.escaping import csv_text
 from xferlab.io.atomic import atomic_write, write_json
+from xferlab.report.charts import write_charts
 from xferlab.report.comparison import compare
 from xferlab.report.differences import difference_lines, difference_rows
-from xferlab.report.html import Part, page
-from xferlab.report.markdown import as_markdown
-from xferlab.report.plots import draw_plots
+from xferlab.report.html import ComparedReport, render_page
+from xferlab.report.markdown import render_markdown
 from xferlab.report.read_runs import JobResult
 from xferlab.report.settings import Report, read_reports
 from xferlab.report.tables import (
     closing_lines,
-    columns_of,
-    counted_states,
-    data_lines,
+    describe_data,
+    filled_columns,
+    format_status_counts,
     job_rows,
-    printed_job,
-    printed_setting,
+    printed_job_row,
+    printed_setting_row,
     setting_row,
-    task_of,
+    task_name,
 )
 
 FILES = ("report.html", "summary.md", "results.csv", "results.json")
@@ -47,12 +47,11 @@ def report(flags: argparse.Namespace, folders: list[str]) -> int:
     return 0
 
 
-def report_on(folders: Sequence[Path], *, pictures: bool = False) -> list[Report]:
+def report_on(folders: Sequence[Path]) -> list[Report]:
     """Print the report and write it, or raise ConfigError.
 
     Args:
         folders: sweeps and runs.
-        pictures: draw PNG files too, which takes a while; the page has its own charts.
     """
     missing = [str(folder) for folder in folders if not os.path.exists(folder)]
     if missing or not folders:
@@ -69,21 +68,21 @@ def report_on(folders: Sequence[Path], *, pictures: bool = False) -> list[Report
         print_report(report)
         for line in difference_lines(comparison, report.mode):
             print(line)
-    target = write_report(parts, pictures=pictures)
+    target = write_report(parts)
     print(
         f"kept in    {printable(str(target))}/: report.html, summary.md, results.csv, results.json"
     )
     return [report for report, _ in parts]
 
 
-def write_report(parts: Sequence[Part], *, pictures: bool = False) -> Path:
-    """Write page, tables and pictures; return where: into the sweep, or for several beside them."""
+def write_report(parts: Sequence[ComparedReport]) -> Path:
+    """Write page, tables and charts; return where: into the sweep, or for several beside them."""
     folders, target = parts[0][0].folders, target_of(parts)
     rows = [job_rows(report) for report, _ in parts]
     atomic_write(target / "results.csv", as_csv([row for each in rows for row in each]))
     groups = [
         {
-            "task": task_of(report),
+            "task": task_name(report),
             "data": dict(report.scored_on),
             "monitor": report.monitor,
             "better": report.mode,
@@ -97,13 +96,13 @@ def write_report(parts: Sequence[Part], *, pictures: bool = False) -> Path:
     write_json(
         target / "results.json", {"sweeps": [str(each) for each in folders], "groups": groups}
     )
-    drawn = draw_plots(parts[0][0], target) if pictures else []
-    atomic_write(target / "summary.md", as_markdown(parts, drawn))
-    atomic_write(target / "report.html", page(parts))
+    charts = write_charts(parts[0][0], target)
+    atomic_write(target / "summary.md", render_markdown(parts, charts))
+    atomic_write(target / "report.html", render_page(parts))
     return target
 
 
-def target_of(parts: Sequence[Part]) -> Path:
+def target_of(parts: Sequence[ComparedReport]) -> Path:
     """Return where a report is written: into the one folder, or for several beside them."""
     folders = parts[0][0].folders
     if len(folders) > 1:
@@ -128,8 +127,8 @@ def print_report(report: Report) -> None:
     if not console.is_terminal:
         console = Console(width=200)
     folders = ", ".join(printable(str(folder)) for folder in report.folders)
-    print(f"\nsweep      {folders}  {counted_states(report)}")
-    for line in data_lines(report):
+    print(f"\nsweep      {folders}  {format_status_counts(report)}")
+    for line in describe_data(report):
         print(f"data       {printable(line)}")
     jobs: Sequence[JobResult] = report.jobs
     if len(jobs) > LONGEST_TABLE:
@@ -137,22 +136,22 @@ def print_report(report: Report) -> None:
         scored = [job for job in jobs if job.best is not None]
         jobs = sorted(scored, key=lambda job: sign * (job.best or 0.0))[:LONGEST_TABLE]
         print(f"the best {len(jobs)} of {len(report.jobs)} jobs; all are in results.csv")
-    console.print(_table([printed_job(report, job) for job in jobs]))
+    console.print(_table([printed_job_row(report, job) for job in jobs]))
     if report.over_seeds and len(report.settings) <= LONGEST_TABLE:
-        console.print(_table([printed_setting(report, each) for each in report.settings]))
+        console.print(_table([printed_setting_row(report, each) for each in report.settings]))
     for line in closing_lines(report):
         print(line)
 
 
 def _table(rows: Sequence[Mapping[str, str]]) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for column in columns_of(rows):
+    for column in filled_columns(rows):
         number = any((row.get(column) or "x")[0].isdigit() for row in rows) and column != "run"
         table.add_column(
             escape(printable(column)), justify="right" if number else "left", no_wrap=True
         )
     for row in rows:
-        table.add_row(*(escape(printable(row.get(column, ""))) for column in columns_of(rows)))
+        table.add_row(*(escape(printable(row.get(column, ""))) for column in filled_columns(rows)))
     return table
 
 

@@ -70,7 +70,7 @@ def run_search(plan: Plan, *, dry_run: bool = False) -> int:
                 run_trials(search, launcher_for(plan, folder), plan.sweep.workers)
         except SweepStopped as e:
             code = 128 + e.number
-    report_on([folder], pictures=True)
+    report_on([folder])
     ends = {state_of(folder / run_id).status for run_id in search.run_ids}
     if code or ends.intersection(RESUMED):
         print("stopped    the same command resumes the search", file=sys.stderr)
@@ -179,7 +179,7 @@ def _write_plan(plan: Plan, folder: Path) -> None:
     record: dict[str, Any] = {
         "name": plan.name,
         "planned": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": [masked(word) for word in sys.argv],
+        "command": [masked(override) for override in sys.argv],
         "swept": list(plan.swept),
         "asked": [],
         "plugins": {},
@@ -200,8 +200,8 @@ def opening_line(search: SearchPlan, folder: Path) -> str:
     states = [state_of(job).status for job in _jobs(folder)]
     counts = Counter("to resume" if status in RESUMED else status for status in states)
     counts["to come"] = counts.pop(QUEUED, 0) + max(0, trials - len(states))
-    told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-    return f"continuing {folder}: {told}"
+    listed = ", ".join(f"{count} {override}" for override, count in counts.items() if count)
+    return f"continuing {folder}: {listed}"
 
 
 def search_lines(search: SearchPlan) -> list[str]:
@@ -239,7 +239,7 @@ def job_lines(folder: Path) -> list[str]:
     swept = set(read_plan(folder)["swept"]) if (folder / PLAN).exists() else set()
     return [
         f"{job.name}  {state_of(job).status:<12}  "
-        + " ".join(word for word in read_job(job)["words"] if key_of(word) in swept)
+        + " ".join(override for override in read_job(job)["words"] if key_of(override) in swept)
         for job in _jobs(folder)
     ]
 

@@ -66,7 +66,7 @@ def sweep(overrides: Sequence[str], config_name: str = "config", *, dry_run: boo
             launch(launcher_for(plan, folder), unfinished(folder))
         except SweepStopped as e:
             code = 128 + e.number
-    report_on([folder], pictures=True)
+    report_on([folder])
     ends = {state_of(folder / job.run_id).status for job in plan.jobs}
     if code or ends.intersection(RESUMED):
         print("stopped    the same command resumes the sweep", file=sys.stderr)
@@ -120,7 +120,7 @@ def opening_line(folder: Path, states: Sequence[State]) -> str:
     if not (folder / PLAN).exists():
         jobs = "job" if len(states) == 1 else "jobs"
         return f"sweep      {folder}: {len(states)} {jobs}"
-    listed = ", ".join(f"{counts[word]} {word}" for word in TO_DO if counts[word])
+    listed = ", ".join(f"{counts[override]} {override}" for override in TO_DO if counts[override])
     more = "; name=ANOTHER begins a new one" if counts["finished"] == len(states) else ""
     return f"continuing {folder}: {listed}{more}"
 

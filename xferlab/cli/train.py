@@ -15,7 +15,7 @@ from xferlab.runs.inputs import read_inputs
 from xferlab.runs.lock import locked, refuse_links
 from xferlab.runs.outside_paths import refuse_places_outside
 from xferlab.runs.refused_run import left_if_begun
-from xferlab.runs.resume import refuse_changed, run_folder, stored_words
+from xferlab.runs.resume import refuse_changed, run_folder, stored_overrides
 
 
 def train(flags: argparse.Namespace, overrides: list[str]) -> int:
@@ -29,7 +29,7 @@ def train(flags: argparse.Namespace, overrides: list[str]) -> int:
         from xferlab.sweep.worker import recover_job
 
         return recover_job(Path(flags.recover), overrides)
-    stored = stored_words(Path(flags.recover)) if flags.recover else []
+    stored = stored_overrides(Path(flags.recover)) if flags.recover else []
     experiment = compose_experiment([*stored, *overrides], flags.config_name)
     if flags.cfg or flags.info:
         print_config(experiment, flags)

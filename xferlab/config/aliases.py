@@ -1,6 +1,6 @@
-"""Other tools' words for our keys and plugins, so that a wrong word is answered with the right one.
+"""Other tools' names for config keys and plugins, so that an unknown one gets the right name.
 
-Words of the Hugging Face Trainer, Lightning, Keras, scikit-learn, fairseq, spaCy and the old
+Names of the Hugging Face Trainer, Lightning, Keras, scikit-learn, fairseq, spaCy and the old
 examples, as users carry them over. A key is looked up whole, then by its last part.
 """
 
@@ -158,8 +158,8 @@ KEYS = {
 
 DEVICE = "leave it out: TensorFlow takes the GPU there is; CUDA_VISIBLE_DEVICES chooses another"
 TRACKERS = "leave it out: TensorBoard logs, history.csv and metrics.json are always written"
-EPOCHLY = "leave it out: every epoch is scored, logged and kept if it is the best"
-ANSWERS = {
+EPOCHLY = "leave it out: every epoch is scored, logged and saved if it is the best"
+ADVICE = {
     **dict.fromkeys(("devices", "accelerator", "gpus", "gpu_id", "no_cuda", "use_cpu"), DEVICE),
     **dict.fromkeys(("device", "num_gpus", "n_gpu", "local_rank", "num_nodes"), DEVICE),
     **dict.fromkeys(
@@ -179,7 +179,7 @@ ANSWERS = {
         " examples for validation",
     ),
     **dict.fromkeys(
-        ("tags", "tag", "notes", "group"), "name=WORDS names the run's folder; there are no tags"
+        ("tags", "tag", "notes", "group"), "name=NAME names the run's folder; there are no tags"
     ),
     **dict.fromkeys(
         ("resume_from_checkpoint", "ckpt_path", "resume", "restore_file", "initial_epoch"),
@@ -187,15 +187,15 @@ ANSWERS = {
     ),
     **dict.fromkeys(
         ("callbacks", "hooks"),
-        "there are no callbacks: train.patience stops early, train.restore_best keeps the best"
+        "there are no callbacks: train.patience stops early, train.restore_best chooses the best"
         " epoch, files and TensorBoard are always written",
     ),
     "overwrite_output_dir": "type the same command again with --force",
-    "group_by_length": "leave it out: rows of like length share a batch anyway",
+    "group_by_length": "leave it out: examples of similar length share a batch anyway",
     "tokenizer": "leave it out: the model brings its tokenizer",
-    "from_logits": "leave it out: the loss is told what the model emits",
-    "num_labels": "leave it out: the data says how many classes there are",
-    "num_classes": "leave it out: the data says how many classes there are",
+    "from_logits": "leave it out: the loss gets the model's output kind",
+    "num_labels": "leave it out: the data defines how many classes there are",
+    "num_classes": "leave it out: the data defines how many classes there are",
 }
 
 NAMES = {
@@ -263,38 +263,38 @@ OTHER_FAMILIES = (
     "flan", "gemma", "gpt", "llama", "longformer", "mistral", "modernbert", "mpnet", "neobert",
     "nomic", "opt", "phi", "qwen", "t5", "xlnet",
 )  # fmt: skip
-"""Model families that people ask for and whose checkpoints cannot be loaded."""
+"""Model families that users request and whose checkpoints cannot be loaded."""
 
 
-def other_family(name: str) -> str | None:
+def unsupported_family(name: str) -> str | None:
     """Return the family in a model's name whose checkpoints cannot be loaded, or None.
 
-    >>> other_family("microsoft/deberta-v3-base"), other_family("bert-base-uncased")
+    >>> unsupported_family("microsoft/deberta-v3-base"), unsupported_family("bert-base-uncased")
     ('deberta', None)
     """
     parts = re.split(r"[^a-z]+", name.lower())
     return next((family for family in OTHER_FAMILIES if family in parts), None)
 
 
-def our_word(key: str) -> str | None:
-    """Return our key for another tool's ``key``, or None if it is not a known one.
+def known_key(key: str) -> str | None:
+    """Return the config key for another tool's ``key``, or None if it is not a known one.
 
-    >>> our_word("trainer.max_epochs")
+    >>> known_key("trainer.max_epochs")
     'train.epochs'
     """
     ours = KEYS.get(key) or KEYS.get(key.rpartition(".")[2])
     return ours if ours != key else None
 
 
-def answer(key: str) -> str | None:
-    """Return what to do about another tool's ``key`` that has no counterpart here."""
-    return ANSWERS.get(key.rpartition(".")[2])
+def advice(key: str) -> str | None:
+    """Return advice for another tool's ``key`` that has no counterpart here."""
+    return ADVICE.get(key.rpartition(".")[2])
 
 
-def our_name(name: str) -> str | None:
-    """Return our plugin or preset for another tool's ``name``.
+def known_name(name: str) -> str | None:
+    """Return the plugin or preset for another tool's ``name``.
 
-    >>> our_name("BCE")
+    >>> known_name("BCE")
     'binary_cross_entropy'
     """
     return NAMES.get(name.lower().replace("-", "_"))

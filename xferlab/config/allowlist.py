@@ -91,7 +91,7 @@ def read_config_data(path: Path) -> dict[str, Any]:
     return config
 
 
-def read_saved_words(path: Path) -> list[str]:
+def read_saved_overrides(path: Path) -> list[str]:
     """Return a saved ``overrides.yaml``, read like :func:`read_config_data`."""
     data = _read_saved(path)
     if not isinstance(data, list):

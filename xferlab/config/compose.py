@@ -19,12 +19,12 @@ from omegaconf import Container, DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from xferlab.config.allowlist import refuse_code, refuse_hydra_keys, refuse_search_path
-from xferlab.config.explain import examine, explain, located
-from xferlab.config.overrides import parse_overrides, refuse_sweep_words
-from xferlab.config.provenance import TYPED
+from xferlab.config.explain import add_locations, explain, find_errors
+from xferlab.config.overrides import parse_overrides, refuse_sweep_overrides
+from xferlab.config.provenance import COMMAND_LINE
 from xferlab.config.recipe import Recipe, read, run_id
 from xferlab.config.schema import RootConfig, SweepConfig
-from xferlab.config.suggestions import data_meant
+from xferlab.config.suggestions import suggest_data
 from xferlab.config.yaml_files import LocalConf, YamlFolder
 from xferlab.contracts import GROUPS
 from xferlab.errors import ConfigError, XferlabError, raise_together
@@ -95,7 +95,7 @@ def compose_with_context(
             refuse_code(cfg)
             refuse_hydra_keys(cfg, overrides)
         except XferlabError as e:
-            located(e, overrides, config_name, composed=True)
+            add_locations(e, overrides, config_name, composed=True)
             raise
     return cfg, context
 
@@ -114,10 +114,12 @@ def _refuse_two(overrides: Sequence[str]) -> None:
         group, value = override.key_or_group, override.value()
         if group in GROUPS and group != "metric" and isinstance(value, list) and len(value) > 1:
             fix = f"-m {group}={','.join(map(str, value))}  runs a job for each"
-            if group == "data" and data_meant(str(value[0])):
-                fix = f"{data_meant(str(value[0]))}; a glob names several files of one split"
+            if group == "data" and suggest_data(str(value[0])):
+                fix = f"{suggest_data(str(value[0]))}; a glob names several files of one split"
             raise ConfigError(
-                f"{group} takes one plugin, got {len(value)}", where=f"{group} ({TYPED})", fix=fix
+                f"{group} takes one plugin, got {len(value)}",
+                where=f"{group} ({COMMAND_LINE})",
+                fix=fix,
             )
 
 
@@ -129,7 +131,7 @@ def _read(cfg: DictConfig, overrides: Sequence[str], config_name: str) -> Recipe
         return recipe
     except XferlabError as e:
         with _hydra():
-            located(e, overrides, config_name, composed=True)
+            add_locations(e, overrides, config_name, composed=True)
         raise
 
 
@@ -182,11 +184,11 @@ class Composed:
 
 def compose_experiment(overrides: Sequence[str], config_name: str = "config") -> Composed:
     """Compose and check one experiment before anything starts; all errors are reported."""
-    refuse_sweep_words(overrides)
-    checked, errors = examine(
+    refuse_sweep_overrides(overrides)
+    checked, errors = find_errors(
         overrides,
-        lambda words: compose_with_context(words, config_name),
-        lambda composed, words: _checked(*composed, words, config_name),
+        lambda overrides: compose_with_context(overrides, config_name),
+        lambda composed, overrides: _checked(*composed, overrides, config_name),
     )
     raise_together(errors)
     assert checked is not None

@@ -1,4 +1,4 @@
-"""A config was refused: what Hydra means, what else is wrong, and where each mistake is from."""
+"""Explains why a config cannot be used: every error in it, its source and the fix."""
 
 from __future__ import annotations
 
@@ -9,32 +9,39 @@ from typing import TypeVar
 from hydra.errors import MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
-from xferlab.config.provenance import CHOICES, TYPED, Word, layers_of, origin, origin_of_choice
-from xferlab.config.suggestions import better_key, better_name, data_meant
+from xferlab.config.provenance import (
+    CHOICES,
+    COMMAND_LINE,
+    PlainOverride,
+    layers_of,
+    source_of_choice,
+    source_of_value,
+)
+from xferlab.config.suggestions import suggest_data, suggest_key, suggest_name
 from xferlab.config.yaml_files import defaults_of_file, files_in, find, shown
 from xferlab.contracts import GROUPS
-from xferlab.errors import ConfigError, UnknownKey, XferlabError, did_you_mean, kept_in
+from xferlab.errors import ConfigError, UnknownKey, XferlabError, collect_errors, did_you_mean
 from xferlab.registry import REGISTRY
 from xferlab.validation import translate
 
 MOST = 10
-"""Mistakes that are told at once: each of Hydra's costs a composition, a tenth of a second."""
+"""Errors that are reported at once: each of Hydra's costs a composition, a tenth of a second."""
 C = TypeVar("C")
 T = TypeVar("T")
 
 
-def examine(
-    words: Sequence[str],
+def find_errors(
+    overrides: Sequence[str],
     compose: Callable[[Sequence[str]], C],
     read: Callable[[C, Sequence[str]], T],
 ) -> tuple[T | None, list[XferlabError]]:
-    """Return what ``read`` makes of a config, and every mistake in it.
+    """Return what ``read`` makes of a config, and every error in it.
 
-    Hydra stops at its first. So the word at fault is left out, with all that hangs on it, and
-    what is left is composed again; what can be composed is read.
+    Hydra stops at its first error. So the override that causes it is removed, with all that depends
+    on it, and the rest is composed again; what can be composed is read.
     """
     found: list[XferlabError] = []
-    content, left = None, list(words)
+    content, left = None, list(overrides)
     while len(found) < MOST:
         try:
             cfg = compose(left)
@@ -44,105 +51,113 @@ def examine(
             if not at_fault:
                 break
             if not e.where:
-                e.where = f"{Word.of(at_fault[0]).key} ({TYPED})"
+                e.where = f"{PlainOverride.of(at_fault[0]).key} ({COMMAND_LINE})"
             left = _without(left, at_fault)
         else:
-            with kept_in(found):
+            with collect_errors(found):
                 content = read(cfg, left)
             break
     return content, found
 
 
-def blamed(words: Sequence[str], mistakes: Sequence[XferlabError]) -> set[str]:
-    """Return the words whose keys the mistakes name."""
-    keys = {mistake.where.partition(" (")[0].partition("=")[0] for mistake in mistakes}
-    return {word for word in words if Word.of(word).key in keys}
+def overrides_with_errors(overrides: Sequence[str], errors: Sequence[XferlabError]) -> set[str]:
+    """Return the overrides whose keys the errors name."""
+    keys = {each.where.partition(" (")[0].partition("=")[0] for each in errors}
+    return {override for override in overrides if PlainOverride.of(override).key in keys}
 
 
 def _at_fault(
-    words: Sequence[str], e: XferlabError, compose: Callable[[Sequence[str]], object]
+    overrides: Sequence[str], e: XferlabError, compose: Callable[[Sequence[str]], object]
 ) -> list[str]:
-    """Return the words that brought an error, or that chose the file that did."""
+    """Return the overrides that cause an error, or that choose the file that does."""
     key, _, name = e.where.partition(" (")[0].partition("=")
-    typed = {word: Word.of(word) for word in words}
-    for word, parsed in typed.items():
+    parsed_overrides = {override: PlainOverride.of(override) for override in overrides}
+    for override, parsed in parsed_overrides.items():
         if parsed.key == key and (not name or name in (*parsed.names, parsed.value)):
-            return [word]
-    if TYPED in e.where:
-        return [word for word, parsed in typed.items() if key.startswith(f"{parsed.key}.")]
-    for word, parsed in typed.items():
+            return [override]
+    if COMMAND_LINE in e.where:
+        return [
+            override
+            for override, parsed in parsed_overrides.items()
+            if key.startswith(f"{parsed.key}.")
+        ]
+    for override, parsed in parsed_overrides.items():
         files = [find(f"{parsed.key}/{each}") for each in parsed.names]
         if any(path and re.search(rf"{re.escape(shown(path))}\b", e.where) for path in files):
-            return [word]
-    if e.where or len(words) > MOST:
+            return [override]
+    if e.where or len(overrides) > MOST:
         return []
-    for word in words:  # Hydra names no key: look without which word it goes
+    for override in overrides:  # Hydra names no key: find the override without which it composes
         try:
-            compose([w for w in words if w != word])
+            compose([other for other in overrides if other != override])
         except XferlabError as other:
             if str(other) != str(e):
-                return [word]
+                return [override]
         else:
-            return [word]
+            return [override]
     return []
 
 
-def _without(words: Sequence[str], at_fault: Sequence[str]) -> list[str]:
-    """Return what can be judged without the words at fault: a field hangs on its plugin."""
-    left = [word for word in words if word not in at_fault]
-    for choice in (Word.of(word).key for word in at_fault):
+def _without(overrides: Sequence[str], at_fault: Sequence[str]) -> list[str]:
+    """Return the overrides that do not depend on those at fault: a field needs its plugin."""
+    left = [override for override in overrides if override not in at_fault]
+    for choice in (PlainOverride.of(override).key for override in at_fault):
         heads = {"experiment": GROUPS, "debug": GROUPS}.get(choice, [choice])
-        left = [w for w in left if Word.of(w).key.partition(".")[0] not in heads or "." not in w]
+        left = [
+            other
+            for other in left
+            if PlainOverride.of(other).key.partition(".")[0] not in heads or "." not in other
+        ]
         if "metric" in heads:
-            left = [w for w in left if Word.of(w).key != "train.monitor"]
+            left = [other for other in left if PlainOverride.of(other).key != "train.monitor"]
     return left
 
 
-def located(
-    error: XferlabError, words: Sequence[str], config_name: str, *, composed: bool
+def add_locations(
+    error: XferlabError, overrides: Sequence[str], config_name: str, *, composed: bool
 ) -> XferlabError:
-    """Add to each mistake's ``where`` the file it came from, and better an unknown key's ``fix``.
+    """Add to each error's ``where`` the file it is from, and improve an unknown key's ``fix``.
 
     Args:
-        error: one or several mistakes, changed in place.
-        words: overrides.
+        error: one or several, changed in place.
+        overrides: of the command line.
         config_name: primary config.
-        composed: whether Hydra can compose this; it then knows the files.
+        composed: whether Hydra can compose this, so that the files are known.
     """
-    layers = layers_of(words, config_name) if composed else []
-    for mistake in error.each:
-        place = origin(mistake.where, words, layers)
-        if isinstance(mistake, UnknownKey):
-            mistake.fix = better_key(mistake, REGISTRY)
-            if mistake.where in ("experiment", "debug"):
-                mistake.fix = "begin the file with the line  # @package _global_"
+    layers = layers_of(overrides, config_name) if composed else []
+    for each in error.each:
+        place = source_of_value(each.where, overrides, layers)
+        if isinstance(each, UnknownKey):
+            each.fix = suggest_key(each, REGISTRY)
+            if each.where in ("experiment", "debug"):
+                each.fix = "begin the file with the line  # @package _global_"
         if place:
-            mistake.where = f"{mistake.where} ({place})"
+            each.where = f"{each.where} ({place})"
     return error
 
 
-def explain(e: Exception, words: Sequence[str], config_name: str) -> XferlabError:
-    """Rewrite what a composition raised: the key, where it is from and the next thing to type."""
+def explain(e: Exception, overrides: Sequence[str], config_name: str) -> XferlabError:
+    """Return an exception of a composition as an error with key, source and fix."""
     if isinstance(e, XferlabError):
         return e
     if isinstance(e, RecursionError):
-        return _circle(words, config_name)
+        return _circular_defaults(overrides, config_name)
     if isinstance(e, MissingConfigException):
-        return _missing(e, words, config_name)
+        return _missing(e, overrides, config_name)
     cause = e.__cause__ if isinstance(e.__cause__, OmegaConfBaseException) else e
-    typed = re.match(r"Could not override '([^']+)'", str(e))
+    key = re.match(r"Could not override '([^']+)'", str(e))
     if isinstance(cause, OmegaConfBaseException):
-        error = translate(cause, groups=CHOICES, typed=typed[1] if typed else "")
+        error = translate(cause, groups=CHOICES, typed=key[1] if key else "")
     else:
         lines = [line.strip() for line in f"{e or type(e).__name__}".split("\n") if line.strip()]
         what = " ".join(lines[:2] if lines[0].endswith(":") else lines[:1])
-        error = ConfigError(what, where=_named_in(str(e), words), fix=_remedy(str(e)))
-    return located(error, words, config_name, composed=False)
+        error = ConfigError(what, where=_named_in(str(e), overrides), fix=_fix_for(str(e)))
+    return add_locations(error, overrides, config_name, composed=False)
 
 
-def _named_in(message: str, words: Sequence[str]) -> str:
-    """Return the key of the word, or the file, that a message of Hydra's names."""
-    for key in (Word.of(word).key for word in words):
+def _named_in(message: str, overrides: Sequence[str]) -> str:
+    """Return the key of the override, or the file, that a message of Hydra names."""
+    for key in (PlainOverride.of(override).key for override in overrides):
         if re.search(rf"['\s]{re.escape(key)}['=.\s]", message):
             return key
     path = re.match(r"In '?([\w/]+)'?:", message) or re.match(r"([\w/]+):", message)
@@ -150,17 +165,17 @@ def _named_in(message: str, words: Sequence[str]) -> str:
     return shown(file) if file else ""
 
 
-def _remedy(message: str) -> str:
+def _fix_for(message: str) -> str:
     if "Could not append" in message or "Multiple values for" in message:
         return "leave the + out; in a file write  - override /group: name"
     if "Config group override must be" in message:
         return "choose by name, as in  loss=focal  or  metric=[accuracy,f1]"
     if "Could not delete" in message:
         return "leave it out"
-    return "python -m xferlab --help shows what can be typed"
+    return "python -m xferlab --help lists commands and plugins"
 
 
-def _missing(e: MissingConfigException, words: Sequence[str], config_name: str) -> ConfigError:
+def _missing(e: MissingConfigException, overrides: Sequence[str], config_name: str) -> ConfigError:
     """Return the error for a plugin, preset or primary config that is not there."""
     group, _, name = (e.missing_cfg_file or "").rpartition("/")
     if not group and name == config_name:
@@ -171,47 +186,51 @@ def _missing(e: MissingConfigException, words: Sequence[str], config_name: str) 
     if (e.missing_cfg_file or "").startswith("data/"):
         group = "data"
         name = str(e.missing_cfg_file).removeprefix("data/")
-        fix = data_meant(name)
+        fix = suggest_data(name)
         if fix:
-            place = origin_of_choice(group, name, words, config_name)
+            place = source_of_choice(group, name, overrides, config_name)
             where = f"data={name} ({place})" if place else f"data={name}"
             return ConfigError(f"there is no data named '{name}'", where=where, fix=fix)
     known = {g: [*REGISTRY.names(g), *files_in(g)] for g in CHOICES}
     known.setdefault(group, list(e.options or []))
-    error = REGISTRY.unknown(group or "file", name, better_name(group, name, known))
+    error = REGISTRY.unknown(group or "file", name, suggest_name(group, name, known))
     other = find(f"{group}/{name}", ".yml")
     if other:
         error.fix = f"rename {shown(other)} to {name}.yaml"
-    place = origin_of_choice(group, name, words, config_name)
+    place = source_of_choice(group, name, overrides, config_name)
     if place:
         error.where = f"{group}={name} ({place})"
     return error
 
 
-def _circle(words: Sequence[str], config_name: str) -> ConfigError:
-    """Return the error for files whose defaults lead back to themselves."""
-    chosen = [f"{word.key}/{name}" for word in map(Word.of, words) for name in word.names]
+def _circular_defaults(overrides: Sequence[str], config_name: str) -> ConfigError:
+    """Return the error for files whose defaults include themselves."""
+    chosen = [
+        f"{override.key}/{name}"
+        for override in map(PlainOverride.of, overrides)
+        for name in override.names
+    ]
     for start in (*chosen, config_name):
-        way = _way_round(start, (start,))
-        if way:
-            files = " -> ".join(shown(path) for path in map(find, way) if path)
-            path = find(way[0])
-            what = f"its defaults lead back to itself: {files}"
+        path_back = _path_back(start, (start,))
+        if path_back:
+            files = " -> ".join(shown(path) for path in map(find, path_back) if path)
+            path = find(path_back[0])
+            what = f"its defaults include itself: {files}"
             where = shown(path) if path else start
-            return ConfigError(what, where=where, fix="take the entry out of its defaults")
-    what = "the defaults of a file, or a value, lead back to themselves"
-    return ConfigError(what, fix="take the last entry that was added out")
+            return ConfigError(what, where=where, fix="remove the entry from its defaults")
+    what = "the defaults of a file, or an interpolation, include themselves"
+    return ConfigError(what, fix="remove the entry that was added last")
 
 
-def _way_round(config_path: str, way: tuple[str, ...]) -> tuple[str, ...]:
+def _path_back(config_path: str, path_back: tuple[str, ...]) -> tuple[str, ...]:
     """Return the config paths from one to itself again, by the names in their defaults."""
     path, group = find(config_path), config_path.rpartition("/")[0]
     names = [name for name, _ in defaults_of_file(path)] if path else []
     for name in names:
         following = f"{group}/{name}" if group else name
-        if following in way:
-            return (*way[way.index(following) :], following)
-        round_ = _way_round(following, (*way, following))
-        if round_:
-            return round_
+        if following in path_back:
+            return (*path_back[path_back.index(following) :], following)
+        longer = _path_back(following, (*path_back, following))
+        if longer:
+            return longer
     return ()

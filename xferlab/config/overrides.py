@@ -1,4 +1,4 @@
-"""Override words: which jobs a sweep stands for."""
+"""Hydra overrides: parsed, expanded to the jobs of a sweep, written."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from xferlab.errors import ConfigError
 _KEY = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@-]*", re.ASCII)
 
 
-def axis_of(override: Override) -> list[str]:
+def expand_override(override: Override) -> list[str]:
     """Return the plain overrides that one sweep override stands for."""
     if not override.is_sweep_override():
         return [str(override.input_line)]
     if not override.is_discrete_sweep():
         raise ConfigError(
-            f"'{override.input_line}' is a continuous range, which a grid cannot walk",
+            f"'{override.input_line}' is a continuous range, which a grid cannot enumerate",
             where=str(override.key_or_group),
             fix=f"list the values: {override.key_or_group}=1e-5,3e-5,1e-4",
         )
@@ -31,36 +31,36 @@ def axis_of(override: Override) -> list[str]:
     return [f"{key}={value}" for value in override.sweep_string_iterator()]
 
 
-def key_of(word: str) -> str:
-    """Return the key of an override word, without its mark.
+def key_of(text: str) -> str:
+    """Return the key of an override, without ``+`` or ``~``.
 
     >>> key_of("+experiment=frozen"), key_of("optimizer.lr=1e-5"), key_of("~loss")
     ('experiment', 'optimizer.lr', 'loss')
     """
-    return word.partition("=")[0].lstrip("+~")
+    return text.partition("=")[0].lstrip("+~")
 
 
-def as_word(key: str, value: Any) -> str:
-    """Return the override word that sets ``key`` to a plain value, quoted where it must be.
+def format_override(key: str, value: Any) -> str:
+    """Return the override that sets ``key`` to a plain value, quoted where it must be.
 
-    >>> as_word("optimizer.lr", 1e-5), as_word("name", "a, b"), as_word("seed", "1")
-    ('optimizer.lr=1e-05', "name='a, b'", "seed='1'")
+    >>> format_override("optimizer.lr", 1e-5), format_override("name", "a, b")
+    ('optimizer.lr=1e-05', "name='a, b'")
     """
     return f"{key}={_as_text(value)}"
 
 
-def typed(key: str, value: Any) -> str:
-    """Return what a person types to set ``key``, quoted so that a shell and Hydra both read it.
+def format_for_shell(key: str, value: Any) -> str:
+    """Return the override that sets ``key``, quoted for the shell and for Hydra.
 
-    >>> print(typed("data.separator", ";"), typed("data.text", "text_a"), typed("--text", "a b"))
-    "data.separator=';'" data.text=text_a --text='a b'
+    >>> print(format_for_shell("data.separator", ";"), format_for_shell("--text", "a b"))
+    "data.separator=';'" --text='a b'
     """
     if key.startswith("--"):
         return f"{key}={shlex.quote(str(value))}"
-    word = as_word(key, value)
-    if "'" in word and not set('"$`\\!') & set(word):
-        return f'"{word}"'
-    return shlex.quote(word)
+    text = format_override(key, value)
+    if "'" in text and not set('"$`\\!') & set(text):
+        return f'"{text}"'
+    return shlex.quote(text)
 
 
 def _as_text(value: Any) -> str:
@@ -85,37 +85,37 @@ def _quoted(text: str) -> str:
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:
-    """Parse override words, or raise ConfigError for one that is no ``key=value``."""
-    return [_parsed(word) for word in overrides]
+    """Parse overrides, or raise ConfigError for one that is not ``key=value``."""
+    return [_parsed(text) for text in overrides]
 
 
 @functools.lru_cache(maxsize=4096)
-def _parsed(word: str) -> Override:
-    """Parse one word: the jobs of a sweep repeat most of theirs."""
+def _parsed(text: str) -> Override:
+    """Parse one override; cached, because the jobs of a sweep repeat most of theirs."""
     try:
-        return OverridesParser.create().parse_override(word)
+        return OverridesParser.create().parse_override(text)
     except HydraException as e:
         raise ConfigError(
-            f"'{word}' cannot be read as key=value", where=word, fix=_quoting(word)
+            f"'{text}' cannot be read as key=value", where=text, fix=_quoting(text)
         ) from e
 
 
-def _quoting(word: str) -> str:
-    """Return the remedy for a word that Hydra's grammar refuses: the same, in quotes.
+def _quoting(text: str) -> str:
+    """Return the fix for an override that Hydra cannot parse: the same, in quotes.
 
-    Hydra takes signs such as ~ ( ) ' ; and letters beyond ASCII in quotes alone, and the shell
-    takes these quotes away unless they are quoted, too.
+    Hydra accepts characters such as ~ ( ) ' ; and non-ASCII letters in quotes only, and the shell
+    removes these quotes unless they are quoted, too.
     """
-    key, equals, value = word.partition("=")
+    key, equals, value = text.partition("=")
     if equals and _KEY.fullmatch(key):
         quoted = QuotedString(value, Quote.double).with_quotes()
-        typed = shlex.quote(f"{key}={quoted}")
-        return f"quote the value for Hydra, and the whole for the shell: {typed}"
-    return "python -m xferlab --help lists the commands; a setting is KEY=VALUE"
+        format_for_shell = shlex.quote(f"{key}={quoted}")
+        return f"quote the value for Hydra, and the whole for the shell: {format_for_shell}"
+    return "python -m xferlab --help lists the commands; an override is KEY=VALUE"
 
 
-def refuse_sweep_words(overrides: Sequence[str]) -> None:
-    """Raise ConfigError if a word names several values, which only ``-m`` can run."""
+def refuse_sweep_overrides(overrides: Sequence[str]) -> None:
+    """Raise ConfigError for an override with several values, which only ``-m`` can run."""
     for override in parse_overrides(overrides):
         if override.is_sweep_override():
             raise ConfigError(

@@ -14,21 +14,21 @@ from xferlab.config.yaml_files import defaults_of_file, find, nodes_of, shown, v
 from xferlab.contracts import GROUPS
 from xferlab.registry import REGISTRY
 
-TYPED = "command line"
+COMMAND_LINE = "command line"
 CHOICES = (*GROUPS, "experiment", "debug")
 
 
 @dataclass(frozen=True)
-class Word:
-    """An override as it was typed: ``+loss.gamma=2`` is ``Word("loss.gamma", "2")``."""
+class PlainOverride:
+    """A plain override: ``+loss.gamma=2`` is ``PlainOverride("loss.gamma", "2")``."""
 
     key: str
     value: str
 
     @classmethod
-    def of(cls, typed: str) -> Word:
-        """Split what was typed."""
-        key, _, value = typed.lstrip("+~").partition("=")
+    def of(cls, parsed: str) -> PlainOverride:
+        """Parse an override of the command line."""
+        key, _, value = parsed.lstrip("+~").partition("=")
         return cls(key.partition("@")[0], value)
 
     @property
@@ -37,38 +37,38 @@ class Word:
         return re.findall(r"[^\[\],\s'\"]+", self.value)
 
 
-def layers_of(words: Sequence[str], config_name: str) -> list[ResultDefault]:
-    """Return the files and plugins that a config is put together from; the last one wins.
+def layers_of(overrides: Sequence[str], config_name: str) -> list[ResultDefault]:
+    """Return the files and plugins that a config is composed of; the last one wins.
 
     Hydra must be initialised, and the config must be one that it can compose.
     """
     loader = GlobalHydra.instance().config_loader()
-    return loader.compute_defaults_list(config_name, list(words), RunMode.RUN).defaults
+    return loader.compute_defaults_list(config_name, list(overrides), RunMode.RUN).defaults
 
 
-def origin(where: str, words: Sequence[str], layers: Iterable[ResultDefault]) -> str:
-    """Return where the key ``where`` got its value, or "" if that is not known.
+def source_of_value(where: str, overrides: Sequence[str], layers: Iterable[ResultDefault]) -> str:
+    """Return the source of the value of a key, or "" if it is not known.
 
     Args:
-        where: key (``loss.gamma``) of a mistake.
-        words: overrides that were typed.
+        where: key (``loss.gamma``) of an error.
+        overrides: of the command line.
         layers: of :func:`layers_of`.
     """
-    typed = [Word.of(word) for word in words]
-    if any(_sets(word, where) for word in typed):
-        return TYPED
+    parsed = [PlainOverride.of(override) for override in overrides]
+    if any(_sets_value(override, where) for override in parsed):
+        return COMMAND_LINE
     for layer in reversed(list(layers)):
         place = _in_layer(where, layer)
         if place:
             return place
-    return TYPED if any(word.key == where for word in typed) else ""
+    return COMMAND_LINE if any(override.key == where for override in parsed) else ""
 
 
-def _sets(word: Word, where: str) -> bool:
-    """Return whether a word gives a key its value, or a value below it; a choice gives none."""
-    if word.key in (*CHOICES, "sweep") and not word.value.startswith("{"):
+def _sets_value(override: PlainOverride, where: str) -> bool:
+    """Return whether an override sets a key, or a key below it; a choice of a plugin sets none."""
+    if override.key in (*CHOICES, "sweep") and not override.value.startswith("{"):
         return False
-    return f"{where}.".startswith(f"{word.key}.") or word.key.startswith(f"{where}.")
+    return f"{where}.".startswith(f"{override.key}.") or override.key.startswith(f"{where}.")
 
 
 def _in_layer(where: str, layer: ResultDefault) -> str:
@@ -89,12 +89,14 @@ def _in_layer(where: str, layer: ResultDefault) -> str:
     return entry.origin if entry and default != "???" else ""
 
 
-def origin_of_choice(group: str, name: str, words: Sequence[str], config_name: str) -> str:
-    """Return who chose ``group=name``: the command line, or the file whose defaults name it."""
-    typed = [Word.of(word) for word in words]
-    if any(word.key == group and name in (*word.names, word.value) for word in typed):
-        return TYPED
-    chosen = [f"{word.key}/{each}" for word in typed for each in word.names]
+def source_of_choice(group: str, name: str, overrides: Sequence[str], config_name: str) -> str:
+    """Return what chooses ``group=name``: the command line, or the file whose defaults name it."""
+    parsed = [PlainOverride.of(override) for override in overrides]
+    if any(
+        override.key == group and name in (*override.names, override.value) for override in parsed
+    ):
+        return COMMAND_LINE
+    chosen = [f"{override.key}/{each}" for override in parsed for each in override.names]
     for config_path in (*chosen, config_name):
         path = find(config_path)
         for found, line in defaults_of_file(path) if path else ():

@@ -21,8 +21,8 @@ from xferlab.errors import (
     ConfigError,
     UnknownKey,
     XferlabError,
+    collect_errors,
     did_you_mean,
-    kept_in,
     raise_together,
 )
 from xferlab.registry import REGISTRY, Registry
@@ -77,42 +77,42 @@ def read_plain(config: Mapping[str, Any], registry: Registry = REGISTRY) -> Reci
     return _read(config, [], registry)
 
 
-def _read(config: Mapping[str, Any], mistakes: list[XferlabError], registry: Registry) -> Recipe:
+def _read(config: Mapping[str, Any], errors: list[XferlabError], registry: Registry) -> Recipe:
     parts: dict[str, Any] = {}
     for group in GROUPS:
-        with kept_in(mistakes):
+        with collect_errors(errors):
             if group == "metric":
                 parts["metrics"] = _metrics(config.get("metric"), registry)
             else:
                 parts[group] = registry.create(group, config.get(group))
-    with kept_in(mistakes):
+    with collect_errors(errors):
         parts["train"] = build_typed(TrainConfig, config.get("train"), "train")
-    with kept_in(mistakes):
+    with collect_errors(errors):
         _check_own(config)
     train = config.get("train")
     word = train.get("monitor", "auto") if isinstance(train, Mapping) else None
     if "metrics" in parts and isinstance(word, str):
-        with kept_in(mistakes):
+        with collect_errors(errors):
             metrics = parts["metrics"] or _every_default(registry)
             parts["monitor"], parts["mode"] = monitored(word, metrics)
-    raise_together(mistakes)
+    raise_together(errors)
     return Recipe(**parts, seed=config["seed"], config=config, run_id=_digest(config))
 
 
 def _check_own(config: Mapping[str, Any]) -> None:
     """Raise ConfigError unless ``seed`` and ``name`` are what :class:`RootConfig` says."""
-    mistakes: list[XferlabError] = []
+    errors: list[XferlabError] = []
     seed, name = config.get("seed"), config.get("name")
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < LARGEST_SEED:
         what = f"seed must be a whole number from 0 up, below {LARGEST_SEED}, got {seed!r}"
-        mistakes.append(ConfigError(what, where="seed", fix="seed=1"))
+        errors.append(ConfigError(what, where="seed", fix="seed=1"))
     if name is not None and not isinstance(name, str | int | float):
         what = f"name must be a word, got {name!r}"
-        mistakes.append(ConfigError(what, where="name", fix="name=first_try"))
+        errors.append(ConfigError(what, where="name", fix="name=first_try"))
     else:
-        with kept_in(mistakes):
+        with collect_errors(errors):
             refuse_name(name)
-    raise_together(mistakes)
+    raise_together(errors)
 
 
 def _unknown_words(cfg: DictConfig) -> Iterator[ConfigError]:
@@ -143,12 +143,12 @@ def _metrics(nodes: Any, registry: Registry) -> dict[str, Any]:
         what = f"metric must hold one metric a name, got {nodes!r}"
         raise ConfigError(what, where="metric", fix="metric=[accuracy,f1] chooses several")
     metrics: dict[str, Any] = {}
-    mistakes: list[XferlabError] = []
+    errors: list[XferlabError] = []
     for name, node in nodes.items():
-        with kept_in(mistakes):
+        with collect_errors(errors):
             _check_metric_name(str(name))
             metrics[name] = registry.create("metric", node, f"metric.{name}")
-    raise_together(mistakes)
+    raise_together(errors)
     return metrics
 
 

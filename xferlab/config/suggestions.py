@@ -1,4 +1,4 @@
-"""The nearest right key or plugin, looked for in all groups and in other tools' words."""
+"""Suggests the nearest key or plugin, in all groups and by the names of other tools."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from xferlab.config.aliases import KEYS, answer, other_family, our_name, our_word
-from xferlab.config.overrides import typed
+from xferlab.config.aliases import KEYS, advice, known_key, known_name, unsupported_family
+from xferlab.config.overrides import format_for_shell
 from xferlab.config.schema import TrainConfig
 from xferlab.errors import NONE, UnknownKey, did_you_mean, nearest
 from xferlab.registry import Registry
 
 
-def better_key(error: UnknownKey, registry: Registry) -> str:
-    """Return the remedy for a key that is not there; ``error.fix`` if nothing better is known.
+def suggest_key(error: UnknownKey, registry: Registry) -> str:
+    """Return the fix for an unknown key; ``error.fix`` if nothing better is known.
 
-    In this order: another tool's word, a field of that name (of another plugin of the same
+    In this order: another tool's name, a field of that name (of another plugin of the same
     group first), a near name beside it, a near name elsewhere.
     """
     key = error.where
-    ours, told = our_word(key), answer(key)
+    ours, advised = known_key(key), advice(key)
     if ours:
-        return f"xferlab's word for it is {ours}"
-    if told:
-        return told
+        return f"its name here is {ours}"
+    if advised:
+        return advised
     head, _, field = key.rpartition(".")
     group, places = head.partition(".")[0], _places(registry)
     if field in places:
-        return _have_it(group, field, places[field])
+        return _owners_of_field(group, field, places[field])
     if error.fix.startswith("did you mean"):
         return error.fix
     for entry in registry:
@@ -41,21 +41,21 @@ def better_key(error: UnknownKey, registry: Registry) -> str:
     if error.fix.endswith(NONE):
         return f"{head} holds one value: {head}=VALUE"
     near = nearest(field, places, cutoff=0.75)
-    return _have_it(group, near, places[near]) if near else error.fix
+    return _owners_of_field(group, near, places[near]) if near else error.fix
 
 
-def setting_for_flag(words: Sequence[str], flag: str) -> str:
-    """Return the setting that another tool's flag stands for, "" if none is known.
+def setting_for_flag(arguments: Sequence[str], flag: str) -> str:
+    """Return the override that another tool's flag corresponds to, "" if none is known.
 
     Args:
-        words: the command line.
+        arguments: the command line.
         flag: one of them, as in ``--learning_rate`` or ``--learning_rate=3e-5``.
     """
     name, _, value = flag.lstrip("-").partition("=")
     key = name.replace("-", "_")
     if key not in KEYS:
-        return answer(key) or (f"a setting has no dashes: {key}=VALUE" if "." in key else "")
-    following = list(words)[list(words).index(flag) + 1 :]
+        return advice(key) or (f"a setting has no dashes: {key}=VALUE" if "." in key else "")
+    following = list(arguments)[list(arguments).index(flag) + 1 :]
     if not value and following and not following[0].startswith("-") and "=" not in following[0]:
         value = following[0]
     return f"settings have no dashes: {KEYS[key]}={value or 'VALUE'}"
@@ -72,8 +72,8 @@ def _places(registry: Registry) -> dict[str, list[str]]:
     return places
 
 
-def _have_it(group: str, field: str, places: list[str]) -> str:
-    """Say how to set a field: one of the same group's plugins has it, or else another group's."""
+def _owners_of_field(group: str, field: str, places: list[str]) -> str:
+    """Return how to set a field of another plugin, preferably of the same group."""
     beside = [place for place in places if place.startswith(f"{group}=")]
     if "train" in places and not beside:
         return f"did you mean train.{field}?"
@@ -85,21 +85,21 @@ def _have_it(group: str, field: str, places: list[str]) -> str:
     return f"{key} is a field of {listed}: choose one of these"
 
 
-def better_name(group: str, name: str, known: Mapping[str, Sequence[str]]) -> str:
-    """Return the remedy for a plugin or preset that is not there.
+def suggest_name(group: str, name: str, known: Mapping[str, Sequence[str]]) -> str:
+    """Return the fix for an unknown plugin or preset.
 
     Args:
-        group: where it was looked for.
-        name: what was looked for.
+        group: of the config.
+        name: that does not exist.
         known: the names that exist, plugins and presets, by group.
     """
     top, _, owner = group.partition("/")
     if owner:
         name = f"{owner}/{name}"
-    here, ours = list(known.get(top, ())), our_name(name.rpartition("/")[2])
+    here, ours = list(known.get(top, ())), known_name(name.rpartition("/")[2])
     if ours in here:
-        return f"xferlab's word for it is {_choice(top, str(ours))}"
-    if top == "model" and (other_family(name) or "/" in name or "-" in name):
+        return f"its name here is {_choice(top, str(ours))}"
+    if top == "model" and (unsupported_family(name) or "/" in name or "-" in name):
         return _checkpoint(name)
     if top == "data" and "/" in name:
         return f"a dataset of the Hub: data=hub data.id={name}; files: data=files data.train=FILE"
@@ -121,25 +121,25 @@ DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".txt
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-def data_meant(name: str) -> str:
-    """Return the remedy for a file, folder or repository where a plugin's name should be.
+def suggest_data(name: str) -> str:
+    """Return the fix for a file, folder or repository where a plugin's name should be.
 
-    >>> data_meant("train.csv"), data_meant("stanfordnlp/imdb"), data_meant("revews")
+    >>> suggest_data("train.csv"), suggest_data("stanfordnlp/imdb"), suggest_data("revews")
     ('data=files data.train=train.csv', 'data=hub data.id=stanfordnlp/imdb', '')
     """
     path = Path(name).expanduser()
     if path.suffix.lower() in DATA_SUFFIXES or "*" in name or os.path.isfile(path):
-        return f"data=files {typed('data.train', name)}"
+        return f"data=files {format_for_shell('data.train', name)}"
     if os.path.isdir(path):
         return f"data=files data.train=FILE, with a file of {name}"
     if _REPOSITORY.fullmatch(name):
-        return f"data=hub {typed('data.id', name)}"
+        return f"data=hub {format_for_shell('data.id', name)}"
     return ""
 
 
 def _checkpoint(name: str) -> str:
-    """Say how a checkpoint of the Hub or a folder is chosen, or that its family cannot be."""
-    family = other_family(name)
+    """Return how to choose a checkpoint, or that its family cannot be loaded."""
+    family = unsupported_family(name)
     if family:
         return (
             f"checkpoints of the family {family} cannot be loaded, those of BERT, DistilBERT,"

@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     import numpy as np
 
 WINDOW = 50
-"""Batches whose rows are sorted by length together, at most; a quarter of an epoch if less."""
+"""Batches whose examples are sorted by length together; at most a quarter of an epoch."""
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Which rows are fed together, and how long they are made.
+    """The examples of one step, and their padded length.
 
     Attributes:
-        rows: row numbers of the split, int64 (batch,).
+        rows: indices of the examples in the split, int64 (batch,).
         length: padded length, in tokens.
     """
 
@@ -30,7 +30,7 @@ class Batch:
 
 
 class Ragged(Sequence):
-    """Rows of unlike length in one flat array; a row is a view, not a copy.
+    """Rows of different lengths in one flat array; a row is a view, not a copy.
 
     Args:
         flat: every row's values, one after another; may be memory-mapped.
@@ -40,7 +40,8 @@ class Ragged(Sequence):
     def __init__(self, flat: np.ndarray, lengths: Sequence[int] | np.ndarray) -> None:
         import numpy as np
 
-        self.flat, self.lengths = flat, np.asarray(lengths)
+        self.flat = flat
+        self.lengths = np.asarray(lengths)
         self.starts = np.cumsum(self.lengths, dtype="int64") - self.lengths
 
     def __len__(self) -> int:
@@ -55,15 +56,15 @@ class Ragged(Sequence):
 
 @dataclass(frozen=True, eq=False)
 class BatchPlan:
-    """Batches of rows of like length, in an order that only (seed, epoch) decides.
+    """Batches of examples of similar length, in an order that depends on (seed, epoch) alone.
 
-    An epoch permutes the rows, sorts each stretch of :data:`WINDOW` batches by length, cuts it into
-    batches and shuffles those. Two batches have fixed places: a longest one comes first, so that
-    running out of memory shows at once, and the short one, if any, comes last.
+    An epoch permutes the examples, sorts each group of :data:`WINDOW` batches by length, splits it
+    into batches and shuffles those. Two batches have fixed positions: a longest one is first, so
+    that a run that does not fit into memory fails at once, and an incomplete one is last.
 
     Attributes:
-        lengths: tokens in each row, (rows,).
-        batch_size: rows a batch.
+        lengths: tokens of each example, (examples,).
+        batch_size: examples of a batch.
         seed: seeds the order.
     """
 
@@ -77,10 +78,11 @@ class BatchPlan:
         return -(-len(self.lengths) // self.batch_size)
 
     def epoch(self, epoch: int) -> list[Batch]:
-        """Return the batches of an epoch, in order; together they hold every row once."""
+        """Return the batches of an epoch, in order; together they have every example once."""
         import numpy as np
 
-        size, lengths = self.batch_size, np.asarray(self.lengths)
+        size = self.batch_size
+        lengths = np.asarray(self.lengths)
         full = len(lengths) // size
         order = permutation(len(lengths), self.seed, epoch, 0)
         order, rest = order[: full * size], order[full * size :]
@@ -123,7 +125,7 @@ def padded_length(length: int, longest: int) -> int:
 
 
 def evaluation_batches(encoding: Encoding, batch_size: int) -> list[Batch]:
-    """Return all rows once, longest first, with little padding; ``rows`` says which is which."""
+    """Return batches of all examples, the longest first, with little padding."""
     import numpy as np
 
     lengths = row_lengths(encoding)
@@ -134,7 +136,7 @@ def evaluation_batches(encoding: Encoding, batch_size: int) -> list[Batch]:
 
 
 def row_lengths(encoding: Encoding) -> np.ndarray:
-    """Return the tokens in each row, int64 (rows,)."""
+    """Return the number of tokens of each example, int64 (examples,)."""
     import numpy as np
 
     if isinstance(encoding.token_ids, Ragged):
@@ -145,18 +147,18 @@ def row_lengths(encoding: Encoding) -> np.ndarray:
 def batch_arrays(
     encoding: Encoding, labels: Any, batch: Batch, pad_id: int
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Return what the network is fed with, and the labels.
+    """Return the inputs of the network and the labels of a batch.
 
     Args:
         encoding: token ids of the whole split.
         labels: labels of the whole split, as in :class:`~xferlab.contracts.Split`.
-        batch: which rows, how long.
-        pad_id: token id that fills up.
+        batch: which examples, and their padded length.
+        pad_id: token id of padding.
 
     Returns:
         ``token_ids``, ``segment_ids`` and ``padding_mask`` (1 for a token, 0 for padding), each
-        int32 (batch, length), and the rows' labels. Tags become int32 (batch, length): a word's
-        tag stands at its first token, -1 everywhere else.
+        int32 (batch, length), and the labels. Tags become int32 (batch, length): the first token
+        of a word has its tag, all others -1.
     """
     import numpy as np
 
@@ -178,7 +180,7 @@ def batch_arrays(
 
 
 def begins_word(words: np.ndarray) -> np.ndarray:
-    """Return where a word's first token stands: bool, shaped like ``words``.
+    """Return which tokens are the first of a word: bool, shaped like ``words``.
 
     Args:
         words: the word of each token, -1 for none, int32 (..., length).
@@ -193,7 +195,7 @@ def begins_word(words: np.ndarray) -> np.ndarray:
 def _padded(
     column: Sequence[np.ndarray], batch: Batch, value: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the batch's rows, filled up with ``value``, and where they are not filled up.
+    """Return the values of a batch, padded with ``value``, and the mask of what is not padding.
 
     Returns:
         int32 and bool, each (batch, length).
@@ -203,7 +205,8 @@ def _padded(
     rows = batch.rows
     if not isinstance(column, Ragged):
         parts = [column[row] for row in rows]
-        column, rows = Ragged(np.concatenate(parts), list(map(len, parts))), np.arange(len(parts))
+        column = Ragged(np.concatenate(parts), list(map(len, parts)))
+        rows = np.arange(len(parts))
     places = np.arange(batch.length)
     mask = places < column.lengths[rows, None]
     out = np.full(mask.shape, value, dtype="int32")
@@ -213,12 +216,12 @@ def _padded(
 
 @dataclass(frozen=True)
 class Padding:
-    """Shares of the tokens fed to the network that are padding.
+    """Fractions of the network's input tokens that are padding.
 
     Attributes:
-        planned: as the plan's first epoch does it.
-        random: with batches at random, each padded to its longest row.
-        longest: with every row padded to the split's longest.
+        planned: in the plan's first epoch.
+        random: in random batches, each padded to its longest example.
+        longest: with every example padded to the longest of the split.
     """
 
     planned: float
@@ -228,17 +231,18 @@ class Padding:
     def __str__(self) -> str:
         return (
             f"padding is {self.planned:.0%} of the training tokens"
-            f" (batches at random: {self.random:.0%}, all as long as the longest row:"
+            f" (random batches: {self.random:.0%}, all as long as the longest example:"
             f" {self.longest:.0%})"
         )
 
 
 def measure_padding(plan: BatchPlan) -> Padding:
-    """Return the padding that a plan leaves, and what it would be without one."""
+    """Return the padding of a plan, and that of batches without one."""
     import numpy as np
 
     lengths = np.asarray(plan.lengths)
-    order, size = permutation(len(lengths), plan.seed), plan.batch_size
+    order = permutation(len(lengths), plan.seed)
+    size = plan.batch_size
     parts = [order[i : i + size] for i in range(0, len(order), size)]
     at_random = sum(len(p) * int(lengths[p].max()) for p in parts)
     planned = sum(len(b.rows) * b.length for b in plan.epoch(0))

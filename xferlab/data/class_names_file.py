@@ -18,7 +18,7 @@ class Names:
 
     Attributes:
         names: in the order that numbers mean.
-        source: where they are from, for messages.
+        source: where they come from, for messages.
     """
 
     names: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ def names_beside(path: Path) -> list[str]:
 
 
 def is_garbled(names: Sequence[str]) -> bool:
-    """Return whether names were not UTF-8 in their file."""
+    """Return whether names are not UTF-8 in their file."""
     return any("\ufffd" in name or "\0" in name for name in names)
 
 

@@ -1,11 +1,12 @@
-"""Columns by their names: which there are, which is meant, which two belong together."""
+"""Column names: pairs of columns, and errors for a column that does not exist."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
 
-from xferlab.config.overrides import typed
+from xferlab.config.overrides import format_for_shell
+from xferlab.data.notes import join_some
 from xferlab.errors import ConfigError, nearest
 
 SHOWN = 20
@@ -25,13 +26,13 @@ PAIRS = (
     ("source", "target"),
     ("text", "pair"),
 )
-"""Names of two columns that are one row of two texts, apart from those that are counted."""
+"""Names of the two text columns of a pair, besides numbered ones."""
 _COUNTED = re.compile(r"(.*?)([_\- .]?)(1|2|[ab]|one|two|left|right)", re.IGNORECASE)
 _SECOND = {"1": "2", "a": "b", "one": "two", "left": "right"}
 
 
 def second_of(name: str, known: Iterable[str]) -> str | None:
-    """Return the column of second texts that belongs to a column of first ones.
+    """Return the column of the second texts for a column of first texts.
 
     >>> second_of("sentence1", ["id", "sentence1", "sentence2"])
     'sentence2'
@@ -50,7 +51,7 @@ def second_of(name: str, known: Iterable[str]) -> str | None:
 
 
 def pair_of(known: Sequence[str]) -> tuple[str, str] | None:
-    """Return the first two columns that are, by their names, the two texts of a row."""
+    """Return the first two columns that are the two texts of a pair, by their names."""
     for name in known:
         second = second_of(name, known)
         if second is not None:
@@ -61,9 +62,8 @@ def pair_of(known: Sequence[str]) -> tuple[str, str] | None:
 def missing_column(name: str, known: Iterable[str], source: str, key: str) -> ConfigError:
     """Return the error for a column that ``source`` does not have."""
     names = list(known)
-    shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
     return ConfigError(
-        f"{source} has no column '{name}'; its columns are: {shown}",
+        f"{source} has no column '{name}'; its columns are: {join_some(names, SHOWN)}",
         where=key,
         fix=_column_meant(name, names, key),
     )
@@ -73,10 +73,10 @@ def _column_meant(name: str, names: Sequence[str], key: str) -> str:
     group = key.rpartition(".")[0]
     pair = pair_of(names) if key.endswith(".text") else None
     if pair:
-        both = f"{typed(key, pair[0])} {typed(f'{group}.pair', pair[1])}"
+        both = f"{format_for_shell(key, pair[0])} {format_for_shell(f'{group}.pair', pair[1])}"
         return f"if a row is two texts: {both}"
     near = nearest(name, names)
     flag = key.startswith("--")
     if near:
-        return f"did you mean {typed(key, near)}?"
+        return f"did you mean {format_for_shell(key, near)}?"
     return f"{key}{' ' if flag else '='}COLUMN, one of those"

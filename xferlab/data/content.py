@@ -1,4 +1,4 @@
-"""What tells the rows that a data plugin names from any others: digests of files, or a commit."""
+"""Digests of a data plugin's files, or the commit of its dataset."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def content_of_dataset(name: str, revision: str | None) -> dict[str, str]:
     """Return the digest of a folder laid out like a dataset, or the commit of one of the Hub.
 
     Raises:
-        ConfigError: the Hub cannot be asked, and its cache does not know.
+        ConfigError: the Hub cannot be reached, and its cache has no commit.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():

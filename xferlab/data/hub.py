@@ -1,4 +1,4 @@
-"""Rows of a dataset of the Hugging Face Hub, or three lines saying why there are none."""
+"""Examples of a dataset of the Hugging Face Hub, or an error that explains the client's."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from xferlab.models.hub_errors import DATASET, gated, unknown_repository, unknow
 log = logging.getLogger(__name__)
 
 CELLS_AS_WRITTEN = {"keep_default_na": False, "na_values": [""]}
-"""Settings of the client's CSV reader, which else takes ``None`` or ``NA`` for no value."""
-SECRET = (-1, -100, None)
-"""What stands for no label, e.g. in the test splits of GLUE, or for a word without a tag."""
+"""Settings of the client's CSV reader, which otherwise reads ``None`` or ``NA`` as no value."""
+UNLABELLED_VALUES = (-1, -100, None)
+"""What means "no label", e.g. in the test splits of GLUE, or a word without a tag."""
 
 
 class HubDataset:
@@ -33,7 +33,7 @@ class HubDataset:
         revision: branch, tag or commit; the newest where it is None.
 
     Raises:
-        ConfigError: it cannot be had.
+        ConfigError: it cannot be loaded.
     """
 
     def __init__(self, repo_id: str, config: str | None, revision: str | None) -> None:
@@ -85,7 +85,8 @@ class HubDataset:
                 where=f"data.{key}",
                 fix=fix if key == "train" else f"{fix}, or data.{key}=null for none",
             )
-        found, source = self._splits[split], f"{self.repo_id} {split}"
+        found = self._splits[split]
+        source = f"{self.repo_id} {split}"
         if found.num_rows > max_rows:
             raise ConfigError(
                 f"{source} has {found.num_rows:,} rows, and {max_rows:,} are read",
@@ -98,9 +99,10 @@ class HubDataset:
                 raise missing_column(column, found.column_names, source, f"data.{role}")
             columns[role] = values_of(found.data.column(column)) if column else []
             _refuse_no_text(columns[role], source)
-        labels, names = columns["label"], self.class_names(split, label)
-        kept = [i for i, value in enumerate(labels) if not (names and value in SECRET)]
-        if all(value in SECRET for value in labels):
+        labels = columns["label"]
+        names = self.class_names(split, label)
+        kept = [i for i, value in enumerate(labels) if not (names and value in UNLABELLED_VALUES)]
+        if all(value in UNLABELLED_VALUES for value in labels):
             kept = []
         elif len(kept) < len(labels):
             log.info("%d rows of %s have no label", len(labels) - len(kept), source)
@@ -125,12 +127,12 @@ def _refuse_no_text(values: list[Any], source: str) -> None:
             raise ConfigError(
                 f"row {number} {problem}",
                 where=f"{source}, row {number}",
-                fix="look at that row; data=files reads a corrected copy",
+                fix="correct that row in a copy, and use data=files",
             )
 
 
 def _builder(path: str, config: str | None, revision: str | None) -> Any:
-    """Return the client's builder of a dataset; of CSV files one that reads cells as they stand."""
+    """Return the client's builder of a dataset; of CSV files one that reads cells unchanged."""
     import datasets
 
     def load(**settings: Any) -> Any:
@@ -155,13 +157,13 @@ def _builder(path: str, config: str | None, revision: str | None) -> Any:
 def _named(label: Any, names: list[str], where: str) -> Any:
     """Return a label, or a list of them, with its name in place of the position.
 
-    What stands for no label stays as it is.
+    What means "no label" stays unchanged.
     """
     if not names:
         return label
     if isinstance(label, list):
         return [_named(item, names, where) for item in label]
-    if label in SECRET:
+    if label in UNLABELLED_VALUES:
         return label
     if not 0 <= label < len(names):
         raise ConfigError(
@@ -173,18 +175,18 @@ def _named(label: Any, names: list[str], where: str) -> Any:
 
 
 def _check_revision(builder: Any, repo_id: str, revision: str | None) -> None:
-    """Refuse the client's habit to take any revision from its cache when the Hub is away."""
+    """Raise ConfigError where the client, offline, takes another revision from its cache."""
     from_cache = type(builder).__module__.startswith("datasets.packaged_modules.cache")
     if from_cache and revision not in (None, builder.hash):
         raise ConfigError(
-            f"the Hub cannot be reached to look up revision '{revision}' of {repo_id}",
+            f"the Hub cannot be reached to find revision '{revision}' of {repo_id}",
             where="data.revision",
             fix=f"go online, or take what is in the cache: data.revision={builder.hash}",
         )
 
 
 def _refuse_outside(builder: Any, repo_id: str, folder: Path | None) -> None:
-    """Refuse a dataset whose card or links name files of this machine, or of anywhere, as its own.
+    """Raise ConfigError for a dataset whose card or links name files outside it.
 
     Args:
         builder: what the client made of the dataset.
@@ -205,17 +207,20 @@ def _refuse_outside(builder: Any, repo_id: str, folder: Path | None) -> None:
 
 
 def _explain(e: Exception, repo_id: str, config: str | None, revision: str | None) -> ConfigError:
-    """Return what the client's error means, and the way on."""
+    """Return the client's error with its cause and a fix."""
     text = str(e).strip() or repr(e)
     name = f"'{repo_id}'" + (f" ({config})" if config else "")
-    kind, listed = type(e).__name__, re.search(r"\[(.*?)\]", text)
+    kind = type(e).__name__
+    listed = re.search(r"\[(.*?)\]", text)
     if isinstance(e, ConnectionError) or "find cache" in text:
-        what = f"{name} cannot be had from the Hub and is not in the cache on disk"
-        where, fix = "data.id", "go online once (files are kept); data=reviews needs no network"
+        what = f"{name} cannot be downloaded from the Hub and is not in the cache on disk"
+        where = "data.id"
+        fix = "go online once (files are kept); data=reviews needs no network"
     elif listed and ("BuilderConfig" in text or "Config name is missing" in text):
         names = [word.strip(" '\"") for word in listed[1].split(",")]
         what = f"'{repo_id}' has no config '{config}'" if config else f"'{repo_id}' has configs"
-        where, fix = "data.config", did_you_mean(config or "", names)
+        where = "data.config"
+        fix = did_you_mean(config or "", names)
     elif "Revision" in text and revision:
         return unknown_revision(repo_id, revision, "data.revision")
     elif "gated" in text:
@@ -223,13 +228,13 @@ def _explain(e: Exception, repo_id: str, config: str | None, revision: str | Non
     elif kind in ("DatasetNotFoundError", "HFValidationError"):
         return unknown_repository(DATASET, repo_id, "data.id")
     elif "scripts are no longer supported" in text:
-        what, where = (
-            f"'{repo_id}' is loaded by a script, and no code of a dataset is run",
-            "data.id",
-        )
-        fix = "look for a copy in Parquet on the Hub, or convert it and use data=files"
+        what = f"'{repo_id}' is loaded by a script, and no code of a dataset is run"
+        where = "data.id"
+        fix = "use a copy in Parquet of the Hub, or convert it and use data=files"
     else:
         cause = f" ({e.__cause__})" if e.__cause__ else ""
-        what, where = f"'{repo_id}' cannot be loaded: {kind}: {text}{cause}", "data.id"
-        what, fix = " ".join(what.split()), "look at its files; data=files reads your own"
+        what = f"'{repo_id}' cannot be loaded: {kind}: {text}{cause}"
+        where = "data.id"
+        what = " ".join(what.split())
+        fix = "check its files; data=files reads your own"
     return ConfigError(what, where=where, fix=fix)

@@ -1,4 +1,4 @@
-"""How labels are written down: lists as text, 0 and 1 a class, numbers with a comma."""
+"""Label formats: lists written as text, multi-hot lists, numbers with a decimal comma."""
 
 from __future__ import annotations
 
@@ -17,18 +17,17 @@ THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 NOTHING = frozenset(
     ("nan", "na", "n/a", "#n/a", "null", "none", "nil", "<na>", "-", "--", "?", "missing")
 )
-"""Words for a value that is not there, in lower case."""
+"""Names of a missing value, in lower case."""
 
 _QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 _ITEM = re.compile(rf"({_QUOTED})|([^\s,'\"\[\](){{}}:]+)", re.DOTALL)
 _BETWEEN = re.compile(r"\s*,\s*|\s+")
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
-_WORDS = {"true": True, "True": True, "false": False, "False": False,
-          "null": None, "None": None}  # fmt: skip
+_WORDS = {"true": True, "True": True, "false": False, "False": False, "null": None, "None": None}
 
 
 def literal_list(text: str) -> list[Any] | None:
-    """Return the items of a list that is written as text, or None where it is no such list.
+    """Return the items of a list that is written as text, or None for other text.
 
     JSON's, Python's (tuples and sets too) and numpy's way of writing are read; items are quoted
     texts, numbers, true, false and null.
@@ -79,8 +78,8 @@ def _bare(word: str) -> Any:
     raise ValueError(word)
 
 
-def bit(value: Any) -> int | None:
-    """Return 0 or 1 for what stands for one of them, None for all else."""
+def as_bit(value: Any) -> int | None:
+    """Return 0 or 1 for a value that means one of them, else None."""
     if type(value) is int:
         return value if value in (0, 1) else None
     if isinstance(value, str):
@@ -89,13 +88,13 @@ def bit(value: Any) -> int | None:
 
 
 @dataclass(frozen=True)
-class Hot:
-    """Whether lists have one 0 or 1 a class, rather than the names of the classes that are there.
+class MultiHot:
+    """Whether lists are multi-hot: a 0 or 1 for each class, not names of classes.
 
     Attributes:
         width: numbers in each list; 0 where lists are names.
-        against: rows that do not fit, though most others cannot be names.
-        repeats: rows of names in which one stands twice.
+        against: rows that are not multi-hot, though most others cannot be names.
+        repeats: rows of names in which one occurs twice.
     """
 
     width: int
@@ -103,7 +102,7 @@ class Hot:
     repeats: tuple[int, ...] = ()
 
 
-def hot_lists(lists: Sequence[Sequence[Any]]) -> Hot:
+def detect_multi_hot(lists: Sequence[Sequence[Any]]) -> MultiHot:
     """Return whether lists are multi-hot.
 
     A list of names has each once; so lists of numbers with one twice are no names. Lists of two
@@ -111,17 +110,17 @@ def hot_lists(lists: Sequence[Sequence[Any]]) -> Hot:
     """
     signs = [i for i, row in enumerate(lists) if _repeats_number(row)]
     sizes = Counter(len(row) for row in lists)
-    if not signs and set(sizes) == {2} and all(_is_hot(row, 2) for row in lists):
+    if not signs and set(sizes) == {2} and all(_is_multi_hot(row, 2) for row in lists):
         signs = list(range(len(lists)))
     if not signs:
-        return Hot(0)
+        return MultiHot(0)
     width = Counter(len(lists[i]) for i in signs).most_common(1)[0][0]
-    against = tuple(i for i, row in enumerate(lists) if not _is_hot(row, width))
+    against = tuple(i for i, row in enumerate(lists) if not _is_multi_hot(row, width))
     if not against:
-        return Hot(width)
+        return MultiHot(width)
     if 2 * len(signs) >= len(lists) or 2 * len(against) < len(lists):
-        return Hot(width, against)
-    return Hot(0, repeats=tuple(signs))
+        return MultiHot(width, against)
+    return MultiHot(0, repeats=tuple(signs))
 
 
 def _repeats_number(row: Sequence[Any]) -> bool:
@@ -134,13 +133,13 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, bool | int | float)
 
 
-def _is_hot(row: Sequence[Any], width: int) -> bool:
-    return len(row) == width and all(bit(value) is not None for value in row)
+def _is_multi_hot(row: Sequence[Any], width: int) -> bool:
+    return len(row) == width and all(as_bit(value) is not None for value in row)
 
 
 @dataclass(frozen=True)
-class Numbers:
-    """What the plain labels of a split are, by row.
+class NumberFormats:
+    """The kinds of the plain labels of a split, by row.
 
     Attributes:
         whole: rows with a whole number, without a point.
@@ -164,8 +163,8 @@ class Numbers:
         return len(self.whole) + len(self.pointed) + len(self.comma)
 
 
-def numbers_in(cells: Sequence[tuple[int, Any]]) -> Numbers:
-    """Return which of some cells, each with its row, are numbers, and how they are written."""
+def number_formats(cells: Sequence[tuple[int, Any]]) -> NumberFormats:
+    """Return which cells, each with its row, are numbers, and their format."""
     kinds: dict[str, list[int]] = {"whole": [], "pointed": [], "comma": [], "words": []}
     fractions: list[int] = []
     commas: set[str] = set()
@@ -173,7 +172,7 @@ def numbers_in(cells: Sequence[tuple[int, Any]]) -> Numbers:
     for row, value in cells:
         text = "word" if isinstance(value, bool) else str(value)
         if text not in known:
-            known[text] = _kind(text.strip())
+            known[text] = _format_of(text.strip())
             if known[text][0] == "comma":
                 commas.add(text.strip())
         kind, is_fraction = known[text]
@@ -182,28 +181,28 @@ def numbers_in(cells: Sequence[tuple[int, Any]]) -> Numbers:
             fractions.append(row)
     thousands = bool(commas) and all(map(THOUSANDS.fullmatch, commas))
     rows = {name: tuple(found) for name, found in kinds.items()}
-    return Numbers(**rows, fractions=tuple(fractions), thousands=thousands)
+    return NumberFormats(**rows, fractions=tuple(fractions), thousands=thousands)
 
 
-def _kind(text: str) -> tuple[str, bool]:
-    """Return what a cell is, and whether it is a number with a fraction."""
+def _format_of(text: str) -> tuple[str, bool]:
+    """Return the kind of a cell, and whether it is a number with a fraction."""
     for kind, pattern in (("whole", INTEGER), ("pointed", FLOAT), ("comma", COMMA)):
         if pattern.fullmatch(text):
             return kind, kind != "whole" and not float(text.replace(",", ".")).is_integer()
     return "words", False
 
 
-def with_point(value: Any) -> Any:
-    """Return a number that is written with a comma with a point; all else as it is."""
+def with_decimal_point(value: Any) -> Any:
+    """Return a number with a decimal comma with a point; other values unchanged."""
     if isinstance(value, str) and COMMA.fullmatch(value.strip()):
         return value.strip().replace(",", ".")
     return value
 
 
-def without_point(name: str) -> str:
-    """Return a whole number without its point, all else as it is.
+def without_decimal_point(name: str) -> str:
+    """Return a whole number without its point, other text unchanged.
 
-    >>> without_point("1.0"), without_point("1.5"), without_point("a")
+    >>> without_decimal_point("1.0"), without_decimal_point("1.5"), without_decimal_point("a")
     ('1', '1.5', 'a')
     """
     if FLOAT.fullmatch(name) and not INTEGER.fullmatch(name) and float(name).is_integer():

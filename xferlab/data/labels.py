@@ -1,4 +1,4 @@
-"""Raw label columns to names and arrays, and what is refused on the way."""
+"""Labels of a file: which are missing, their names and numbers, and errors that name their rows."""
 
 from __future__ import annotations
 
@@ -6,38 +6,28 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from xferlab.contracts import Task
-from xferlab.data.notes import shown
+from xferlab.data.notes import named_rows, shown
 from xferlab.errors import ConfigError
+from xferlab.formatting import format_count
 
 NO_TAG = -1
-"""The number of a word without a tag: it is neither trained on nor scored."""
+"""The label of a word without a tag: it is neither trained on nor scored."""
 UNLABELLED = ("-1", "-100")
-"""What stands for "no label": on the Hub, and in the losses of PyTorch."""
-
-
-class TaskChoice(Enum):
-    """A task, or ``auto``: the one that the label column looks like."""
-
-    auto = "auto"
-    single_label = "single_label"
-    multi_label = "multi_label"
-    regression = "regression"
-    token_classification = "token_classification"
+"""What means "no label": on the Hub, and in the losses of PyTorch."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """One split as a file or a hub gives it.
+    """One split as it is in a file or on the Hub.
 
     Attributes:
-        texts: strings, or lists of words for tagging.
-        labels: whatever the label column holds.
-        pairs: second texts, where rows are pairs.
-        place: says where a row is, for messages.
+        texts: strings, or lists of words for token classification.
+        labels: the values of the label column.
+        pairs: second texts, where examples are pairs.
+        place: gives the place of a row, for messages.
     """
 
     texts: Sequence[Any]
@@ -50,7 +40,7 @@ class Rows:
 
 
 def is_missing(value: Any) -> bool:
-    """Return whether there is nothing where a label or text should be."""
+    """Return whether a label or text is missing."""
     return (
         value is None
         or (isinstance(value, float) and math.isnan(value))
@@ -59,24 +49,23 @@ def is_missing(value: Any) -> bool:
 
 
 Cells = list[tuple[int, Any]]
-"""Labels that are there, each with its row."""
+"""Labels that are not missing, each with its row."""
 
 
-def cells_of(rows: Rows) -> Cells:
-    """Return the labels that are there, each with its row."""
+def present_labels(rows: Rows) -> Cells:
+    """Return the labels that are not missing, each with its row."""
     return [(i, value) for i, value in enumerate(rows.labels) if not is_missing(value)]
 
 
 def row_error(
     rows: Rows, wrong: Sequence[int], what: str, column: str, fix: str = ""
 ) -> ConfigError:
-    """Return the error for rows that cannot be used, naming the first few."""
-    first = ", ".join(str(i + 1) for i in wrong[:5]) + (", ..." if len(wrong) > 5 else "")
-    noun, verb = ("row", "has") if len(wrong) == 1 else ("rows", "have")
-    usual = f"mend or leave out what is named, or choose another column: data.{column}=COLUMN"
-    told = re.sub(r"\bhave\b", verb, what, count=1)
+    """Return the error for unusable rows, with the numbers of the first few."""
+    verb = "has" if len(wrong) == 1 else "have"
+    usual = f"correct or leave out these rows, or choose another column: data.{column}=COLUMN"
+    problem = re.sub(r"\bhave\b", verb, what, count=1)
     return ConfigError(
-        f"{len(wrong)} {noun} {told}: {noun} {first}",
+        f"{format_count(len(wrong), 'row')} {problem}: {named_rows(wrong)}",
         where=rows.place(wrong[0]),
         fix=fix or usual,
     )
@@ -92,7 +81,7 @@ def name_of(value: Any) -> str:
 
 
 def words_of(text: Any) -> list[str]:
-    """Return the words of a row that is tagged: a list as it is, a string cut at blanks."""
+    """Return the words of an example: a list unchanged, a string split at blanks."""
     return text.split() if isinstance(text, str) else [str(word) for word in text]
 
 
@@ -146,13 +135,13 @@ def number_of(value: Any) -> float:
         return math.nan
 
 
-def flat(values: Sequence[Any]) -> set[str]:
+def distinct_names(values: Sequence[Any]) -> set[str]:
     """Return all names in a list of names or of lists of names."""
     every = {name for v in values for name in (v if isinstance(v, list) else [v])}
     return every - {None}
 
 
-def codes_of(values: Sequence[Any], code: dict[str, int]) -> list[Any]:
+def replace_names(values: Sequence[Any], code: dict[str, int]) -> list[Any]:
     """Return values with every label replaced by its position; KeyError for one without."""
     tags: dict[Any, int] = {**code, None: NO_TAG}
     return [[tags[n] for n in v] if isinstance(v, list) else code[v] for v in values]

@@ -1,4 +1,4 @@
-"""Labels that are numbers: values or classes, decimal signs, and what stands among them."""
+"""Labels that are numbers: values or classes, decimal signs, and other text among them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from xferlab.contracts import Task
-from xferlab.data.label_parsing import NOTHING, Numbers, numbers_in, with_point, without_point
-from xferlab.data.labels import Cells, Rows, cells_of, row_error
+from xferlab.data.label_parsing import (
+    NOTHING,
+    NumberFormats,
+    number_formats,
+    with_decimal_point,
+    without_decimal_point,
+)
+from xferlab.data.labels import Cells, Rows, present_labels, row_error
 from xferlab.data.notes import Notes, named_rows, shown
 from xferlab.errors import ConfigError
 from xferlab.formatting import format_count
@@ -16,12 +22,12 @@ from xferlab.formatting import format_count
 
 def task_of_numbers(rows: Rows, cells: Cells, notes: Notes) -> Task:
     """Return the task of plain labels: regression for numbers with fractions, else one label."""
-    found = numbers_in(cells)
+    found = number_formats(cells)
     if found.words:
         _report_mixture(rows, cells, found, notes)
         return Task.single_label
     if found.comma:
-        _refuse_odd_commas(rows, found)
+        _refuse_ambiguous_commas(rows, found)
     if not found.pointed and not found.comma:
         return Task.single_label
     sign = "comma" if found.comma else "point"
@@ -44,8 +50,8 @@ def task_of_numbers(rows: Rows, cells: Cells, notes: Notes) -> Task:
     return Task.single_label
 
 
-def _report_mixture(rows: Rows, cells: Cells, found: Numbers, notes: Notes) -> None:
-    """Report labels that are partly numbers and partly words, or refuse what cannot be meant."""
+def _report_mixture(rows: Rows, cells: Cells, found: NumberFormats, notes: Notes) -> None:
+    """Note labels that are partly numbers and partly words; ConfigError where that fits no task."""
     words = [row for row in found.words if _is_nothing(rows.labels[row])]
     if 2 * found.count >= len(cells) and (found.fractions or len(words) == len(found.words)):
         kind = "numbers with fractions" if found.fractions else "numbers"
@@ -75,7 +81,7 @@ def _is_nothing(value: Any) -> bool:
     return isinstance(value, str) and value.strip().lower() in NOTHING
 
 
-def _refuse_odd_commas(rows: Rows, found: Numbers) -> None:
+def _refuse_ambiguous_commas(rows: Rows, found: NumberFormats) -> None:
     """Raise ConfigError for commas that may stand between thousands, or beside points."""
     if found.thousands:
         what = f"the comma in {shown(rows.labels[found.comma[0]])} may be a decimal comma or stand"
@@ -95,26 +101,28 @@ def _refuse_odd_commas(rows: Rows, found: Numbers) -> None:
         )
 
 
-def with_points(name: str, rows: Rows, notes: Notes) -> Rows:
+def replace_decimal_commas(name: str, rows: Rows, notes: Notes) -> Rows:
     """Return rows of a regression with a point in place of each decimal comma."""
-    found = numbers_in(cells_of(rows))
+    found = number_formats(present_labels(rows))
     if not found.comma or found.words:
         return rows
-    _refuse_odd_commas(rows, found)
+    _refuse_ambiguous_commas(rows, found)
     first = found.comma[0]
-    notes.add(f"the labels of {name} have a decimal comma: {shown(rows.labels[first])} is"
-              f" {float(with_point(rows.labels[first])):g}")  # fmt: skip
-    return dataclasses.replace(rows, labels=[with_point(value) for value in rows.labels])
+    notes.add(
+        f"the labels of {name} have a decimal comma: {shown(rows.labels[first])} is"
+        f" {float(with_decimal_point(rows.labels[first])):g}"
+    )
+    return dataclasses.replace(rows, labels=[with_decimal_point(value) for value in rows.labels])
 
 
-def without_points(splits: Mapping[str, Rows], known: set[str]) -> dict[str, Rows]:
+def normalize_whole_numbers(splits: Mapping[str, Rows], known: set[str]) -> dict[str, Rows]:
     """Return splits with whole numbers as such, where all classes of train are whole numbers.
 
     Args:
         splits: ``train`` and others, one label a row.
         known: names of classes, which are left as they are.
     """
-    found = numbers_in(cells_of(splits["train"]))
+    found = number_formats(present_labels(splits["train"]))
     if found.words or found.fractions or not (found.pointed or found.comma):
         return dict(splits)
     return {
@@ -126,4 +134,4 @@ def without_points(splits: Mapping[str, Rows], known: set[str]) -> dict[str, Row
 def _whole(value: Any, known: set[str]) -> Any:
     if not isinstance(value, str) or value.strip() in known:
         return value
-    return without_point(str(with_point(value)).strip())
+    return without_decimal_point(str(with_decimal_point(value)).strip())

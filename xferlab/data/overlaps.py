@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 WITHOUT = {
-    "test": "data.test=null does without a test split",
-    "validation": "data.validation=null holds back a share of train",
+    "test": "data.test=null runs without a test split",
+    "validation": "data.validation=null holds back a fraction of train",
 }
 
 

@@ -1,4 +1,4 @@
-"""Files by their names: which there are, which split each is of, what to type instead."""
+"""Paths and globs: the files they match, the split in a name, fixes for missing files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from xferlab.config.overrides import typed
+from xferlab.config.overrides import format_for_shell
+from xferlab.data.notes import join_some
 from xferlab.errors import ConfigError, nearest
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -17,7 +18,7 @@ SUFFIXES = (*SEPARATORS, *JSON_LINES, ".parquet")
 TEXT_LINES = (".txt", ".text")
 KINDS = (*SUFFIXES, *TEXT_LINES)
 SHOWN = 8
-"""Names of files that a message lists."""
+"""File names that a message lists."""
 
 _SPLIT_WORDS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -27,7 +28,7 @@ _SPLIT_WORDS = {
 
 
 def split_of(path: Path) -> str:
-    """Return the split that a file's name says it is of, "" if it says none, or several.
+    """Return the split in a file's name, "" if there is none, or there are several.
 
     >>> split_of(Path("data/train.csv")), split_of(Path("imdb_test_1.csv")), split_of(Path("a.csv"))
     ('train', 'test', '')
@@ -38,12 +39,12 @@ def split_of(path: Path) -> str:
 
 
 def find_files(pattern: str, key: str) -> list[Path]:
-    """Return the file that is named so, or those that a glob finds, sorted.
+    """Return the file with this path, or those that a glob matches, sorted.
 
     Raises:
         ConfigError: there is none, it is a folder, or the files are of several splits.
     """
-    path = Path(os.path.expanduser(pattern))  # os.path: a name that cannot be is one that is not
+    path = Path(os.path.expanduser(pattern))  # os.path: False for an invalid name
     if os.path.isfile(path):
         return [path]
     if os.path.isdir(path):
@@ -58,13 +59,13 @@ def find_files(pattern: str, key: str) -> list[Path]:
 
 
 def _wanted(key: str) -> str:
-    """Return the split that a config key asks a file of, "" if it is any."""
+    """Return the split of a config key, "" if it has none."""
     last = key.rpartition(".")[2]
     return last if last in ("train", "validation", "test") else ""
 
 
 def _refuse_several_splits(files: Sequence[Path], pattern: str, key: str) -> None:
-    """Raise ConfigError for a glob that takes rows of two splits for one."""
+    """Raise ConfigError for a glob that matches files of two splits."""
     by_split = _by_split(files, by_folder=len({path.parent for path in files}) > 1)
     splits = [split for split in by_split if split]
     if len(splits) < 2:
@@ -73,12 +74,12 @@ def _refuse_several_splits(files: Sequence[Path], pattern: str, key: str) -> Non
     raise ConfigError(
         f"{pattern} takes files of several splits together: {names}",
         where=key,
-        fix=_words_for(by_split, key) or "name the files of one split",
+        fix=_overrides_for(by_split, key) or "name the files of one split",
     )
 
 
 def _by_split(files: Iterable[Path], *, by_folder: bool = False) -> dict[str, list[Path]]:
-    """Return files by the split that their names, or those of their folders, say."""
+    """Return files by the split in their names, or in those of their folders."""
     found: dict[str, list[Path]] = {}
     for path in sorted(files):
         split = split_of(path) or (split_of(path.parent) if by_folder else "")
@@ -88,19 +89,19 @@ def _by_split(files: Iterable[Path], *, by_folder: bool = False) -> dict[str, li
 
 
 def _file_in(folder: Path, key: str) -> str:
-    """Return what to type instead of a folder: its files, each as what its name says it is."""
+    """Return the fix for a folder: overrides with its files, by the split in their names."""
     files = [p for p in _listed(folder) if p.suffix.lower() in KINDS and p.name != "labels.txt"]
     by_split = _by_split(files)
-    words = _words_for(by_split, key)
+    words = _overrides_for(by_split, key)
     if words:
         return words
     kinds = sorted({p.suffix for p in files if p.suffix.lower() in SUFFIXES})
     alike = _wanted(key) and set(by_split) == {""} and len(kinds) == 1
     if alike and len(files) > 1:
-        return typed(key, f"{folder}/*{kinds[0]}")
+        return format_for_shell(key, f"{folder}/*{kinds[0]}")
     if alike:
-        return typed(key, str(files[0]))
-    below = _words_for(_files_below(folder), key)
+        return format_for_shell(key, str(files[0]))
+    below = _overrides_for(_files_below(folder), key)
     if below and not files:
         return below
     if files:
@@ -109,7 +110,7 @@ def _file_in(folder: Path, key: str) -> str:
 
 
 def _files_below(folder: Path) -> dict[str, list[Path]]:
-    """Return, by split, a glob for each folder in a folder whose name says a split."""
+    """Return, by split, a glob for each subfolder with a split in its name."""
     found = {}
     for below in _listed(folder):
         kinds = {p.suffix for p in _listed(below) if p.suffix.lower() in SUFFIXES}
@@ -118,8 +119,8 @@ def _files_below(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def _words_for(by_split: dict[str, list[Path]], key: str) -> str:
-    """Return the words that give each split its files, if there are some of the one asked for."""
+def _overrides_for(by_split: dict[str, list[Path]], key: str) -> str:
+    """Return overrides with the files of each split; "" without files of the wanted one."""
     wanted = _wanted(key)
     group = key.rpartition(".")[0]
     if wanted not in by_split or not wanted:
@@ -128,7 +129,7 @@ def _words_for(by_split: dict[str, list[Path]], key: str) -> str:
     named = [(split, _as_one(by_split[split])) for split in splits if split in by_split]
     if not all(pattern for _, pattern in named):
         return ""
-    return " ".join(typed(f"{group}.{split}", pattern) for split, pattern in named)
+    return " ".join(format_for_shell(f"{group}.{split}", pattern) for split, pattern in named)
 
 
 def _as_one(files: Sequence[Path]) -> str:
@@ -141,13 +142,14 @@ def _as_one(files: Sequence[Path]) -> str:
 
 
 def nearest_file(path: Path, wanted: str = "") -> str:
-    """Return the remedy for a missing file: the nearest name in the last folder that exists.
+    """Return the fix for a missing file: the nearest name in the last folder that exists.
 
     Args:
-        path: what is not there.
-        wanted: the split that it was to be, if that is known; a file of another is not offered.
+        path: the missing file.
+        wanted: its split, if that is known; files of other splits are not suggested.
     """
-    folder, name = path.parent, path.name
+    folder = path.parent
+    name = path.name
     while not os.path.isdir(folder) and folder != folder.parent:
         folder, name = folder.parent, folder.name
     names = [p.name for p in _listed(folder)]
@@ -166,5 +168,4 @@ def _listed(folder: Path) -> list[Path]:
 
 
 def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(sorted(names)[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
-    return shown or "no files"
+    return join_some(sorted(names), SHOWN) or "no files"

@@ -1,4 +1,4 @@
-"""Random orders and samples that are the same on every machine and with every numpy."""
+"""Random orders and samples that are the same on every machine and with every NumPy."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 def permutation(count: int, *entropy: int) -> np.ndarray:
     """Return 0 .. count-1 in an order that depends on ``entropy`` alone.
 
-    Raw 64-bit words are sorted, because numpy promises the stream of a bit generator for ever, but
-    not that of ``Generator.permutation``.
+    Raw 64-bit words are sorted, because NumPy guarantees the stream of a bit generator, but not
+    that of ``Generator.permutation``.
 
     Args:
         count: how many.
@@ -32,13 +32,13 @@ def permutation(count: int, *entropy: int) -> np.ndarray:
 def stratified_sample(
     strata: np.ndarray, size: int, *entropy: int, leave_one: bool = False
 ) -> np.ndarray:
-    """Return ``size`` rows, drawn so that each stratum keeps its share of them.
+    """Return a sample of ``size`` rows in which each stratum keeps its fraction.
 
     Args:
         strata: (rows,) integer from 0 up, the stratum of each row; all zeros for a plain sample.
-        size: rows to draw; where it does not divide evenly, the largest remainders get one more.
-        entropy: what the draw depends on.
-        leave_one: never draw the last row of a stratum (the sample may then be a little smaller).
+        size: rows to sample; where it does not divide evenly, the largest remainders get one more.
+        entropy: what the sample depends on.
+        leave_one: never take the last row of a stratum (the sample may then be a little smaller).
 
     Returns:
         Ascending row numbers, int64.

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from xferlab.contracts import Split, Task, TaskSpec, TextData
-from xferlab.data.class_names import choose_names, known_codes, label_codes, report_variants
+from xferlab.data.class_names import choose_names, codes_by_name, label_codes, report_variants
 from xferlab.data.class_names_file import Names
 from xferlab.data.labels import (
     Rows,
-    TaskChoice,
     is_missing,
     label_values,
     row_error,
@@ -20,9 +19,9 @@ from xferlab.data.labels import (
 from xferlab.data.notes import Notes
 from xferlab.data.overlaps import refuse_copied_labels, report_conflicts, report_overlaps
 from xferlab.data.sampling import stratified_sample
-from xferlab.data.task_inference import understand, understand_known
+from xferlab.data.task_inference import infer_task, normalized_labels
 from xferlab.errors import ConfigError, did_you_mean
-from xferlab.tasks.base import task_named
+from xferlab.tasks.base import TASKS, task_named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,12 +29,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation", "test")
-# What a draw is for: together with the seed it decides the rows.
-VALIDATION, LIMIT = 1, 2
+AUTO = "auto"
+"""Infers the task from the label column."""
+# The purpose of a sample: together with the seed it determines the rows.
+VALIDATION = 1
+LIMIT = 2
 
 
 def no_limit() -> dict[str, int | float | None]:
-    """Return the default of a plugin's ``limit``: all rows of every split."""
+    """Return the default of a plugin's ``limit``: all examples of every split."""
     return dict.fromkeys(SPLITS)
 
 
@@ -44,8 +46,15 @@ def check_fields(
     validation_fraction: float = 0.1,
     limit: Mapping[str, int | float | None] | None = None,
     max_rows: int = 1,
+    task: str = AUTO,
+    label_separator: str = "|",
 ) -> None:
-    """Raise ValueError for a value of these plugin fields that cannot be."""
+    """Raise ValueError or ConfigError for an invalid value of these plugin fields."""
+    if task not in (AUTO, *TASKS):
+        what = f"task must be the name of a task or {AUTO}, got {task!r}"
+        raise ConfigError(what, where="data.task", fix=did_you_mean(task, [AUTO, *TASKS]))
+    if not label_separator:
+        raise ValueError("label_separator must be one character or more")
     if max_length < 8:
         raise ValueError(f"max_length must be at least 8, got {max_length}")
     if not 0 < validation_fraction < 1:
@@ -57,7 +66,8 @@ def check_fields(
             raise ValueError(f"limit has no split '{name}': {did_you_mean(name, SPLITS)}")
         if rows is not None and not 0 < rows < 1 and (isinstance(rows, float) or rows < 1):
             raise ValueError(
-                f"limit.{name} must be at least 1 row, a share between 0 and 1, or null, got {rows}"
+                f"limit.{name} must be at least 1 row, a fraction between 0 and 1, or null,"
+                f" got {rows}"
             )
 
 
@@ -66,7 +76,7 @@ def text_data(
     seed: int,
     *,
     max_length: int,
-    task: TaskChoice = TaskChoice.auto,
+    task: str = AUTO,
     class_names: Sequence[str] = (),
     suggested_names: Sequence[str] = (),
     suggested_from: str = "the dataset",
@@ -74,40 +84,40 @@ def text_data(
     validation_fraction: float = 0.1,
     limit: Mapping[str, int | float | None] | None = None,
 ) -> TextData:
-    """Return checked splits with label arrays, and what they say about the task.
+    """Return checked splits with label arrays, and the task that they define.
 
     Classes are those of the whole training split, sorted (integers as numbers), or ``class_names``
     in that order; labels may be names or, if they are not, positions in that list. Where there is
-    no validation split, a share of the training rows is held back, stratified by class. A limited
-    split is a stratified sample, in the order of its rows. Both are drawn with ``seed``.
+    no validation split, a fraction of the training examples is held back, stratified by class. A
+    limited split is a stratified sample, in the order of its rows. Both are sampled with ``seed``.
 
     Args:
         splits: ``train`` and, where there are any, ``validation`` and ``test``.
-        seed: seeds what is drawn.
+        seed: seed of the samples.
         max_length: longest input, in tokens.
-        task: what the labels are for, or ``auto``.
+        task: name of the task, or ``auto``.
         class_names: every class, in label order; inferred where empty.
         suggested_names: used as ``class_names`` if the training labels are all among them.
-        suggested_from: where those are from, for messages.
-        label_separator: what stands between the labels of a multi-label string.
-        validation_fraction: share of the training rows to hold back.
-        limit: most rows of a split, by its name; below 1 a share of them.
+        suggested_from: where those come from, for messages.
+        label_separator: the text between the labels of a multi-label string.
+        validation_fraction: fraction of the training examples to hold back.
+        limit: most examples of a split, by its name; below 1 a fraction of them.
 
     Raises:
         ConfigError: a text or label is missing, malformed or unknown.
     """
     notes = Notes()
     suggested = Names(tuple(suggested_names), suggested_from)
-    chosen = None if task is TaskChoice.auto else task_named(task.value)
+    chosen = None if task == AUTO else task_named(task)
     for name, rows in splits.items():
         _refuse_empty(name, rows)
     refuse_copied_labels(splits["train"])
-    understood = understand(splits, chosen, class_names, suggested.names, label_separator, notes)
-    kind = understood.task
-    given = () if understood.names else class_names
-    if understood.names:
-        suggested = Names(understood.names, "the lists of 0 and 1")
-    names, ready = _labelled(understood.splits, kind, given, suggested, label_separator, notes)
+    inferred = infer_task(splits, chosen, class_names, suggested.names, label_separator, notes)
+    kind = inferred.task
+    given = () if inferred.names else class_names
+    if inferred.names:
+        suggested = Names(inferred.names, "the lists of 0 and 1")
+    names, ready = _labelled(inferred.splits, kind, given, suggested, label_separator, notes)
     report_conflicts(ready["train"], notes)
     held_back = "validation" not in ready
     if held_back:
@@ -163,17 +173,17 @@ def known_split(
     most: int | float | None = None,
     seed: int = 0,
 ) -> Split:
-    """Return checked rows, labelled by the names of a task that is known already.
+    """Return checked examples, labelled by the class names of a run.
 
     Args:
-        name: what the rows are called in messages; for ``most`` the split that they stand for.
-        rows: as a file gives them.
-        spec: the task; its class names decide, whatever order the rows come in.
-        label_separator: what stands between the labels of a multi-label string.
+        name: what the rows are called in messages; for ``most`` their split.
+        rows: as they are in a file.
+        spec: the task; its class names define the label positions.
+        label_separator: the text between the labels of a multi-label string.
         suggested_names: names that come with the rows, in the order that numbers mean.
-        suggested_from: where those are from, for messages.
-        most: draw a sample of so many rows with ``seed``; below 1 of such a share of them.
-        seed: seeds what is drawn.
+        suggested_from: where those come from, for messages.
+        most: take a sample of so many examples with ``seed``; below 1 of such a fraction of them.
+        seed: seed of the samples.
 
     Raises:
         ConfigError: a text or label is missing, malformed or unknown, or pairs are.
@@ -188,11 +198,11 @@ def known_split(
     _refuse_empty(name, rows)
     notes = Notes()
     suggested = Names(tuple(suggested_names), suggested_from)
-    rows = understand_known(name, rows, spec, suggested, label_separator, notes)
+    rows = normalized_labels(name, rows, spec, suggested, label_separator, notes)
     _check_texts(name, rows, spec.task)
     values = label_values(name, rows, spec.task, label_separator)
     if spec.task.has_classes:
-        values = known_codes(name, rows, values, spec.class_names, suggested, notes)
+        values = codes_by_name(name, rows, values, spec.class_names, suggested, notes)
     texts = [words_of(text) for text in rows.texts] if spec.task.is_per_word else rows.texts
     split = Split(texts, spec.task.label_array(values, spec.num_classes), rows.pairs)
     return _limited(split, most, seed, SPLITS.index(name) if name in SPLITS else 0)
@@ -208,7 +218,7 @@ def _limited(split: Split, most: int | float | None, seed: int, order: int) -> S
 
 
 def take(split: Split, rows: np.ndarray) -> Split:
-    """Return some rows of a split."""
+    """Return some examples of a split."""
     pairs = None if split.pairs is None else [split.pairs[i] for i in rows]
     tags = isinstance(split.labels, list)
     labels = [split.labels[i] for i in rows] if tags else split.labels[rows]
@@ -224,17 +234,17 @@ def _hold_back(train: Split, seed: int, fraction: float) -> tuple[Split, Split]:
         raise ConfigError(
             f"train has {len(train)} rows, too few to hold some back for validation",
             where="data.validation",
-            fix="name a validation split, or bring more rows",
+            fix="name a validation split, or use more rows",
         )
-    drawn = stratified_sample(_strata(train), size, seed, VALIDATION, leave_one=True)
-    if not len(drawn):  # every class has one row
-        drawn = stratified_sample(np.zeros(len(train), int), size, seed, VALIDATION)
-    log.info("no validation split: %d of %d training rows are held back", len(drawn), len(train))
-    return take(train, np.setdiff1d(np.arange(len(train)), drawn)), take(train, drawn)
+    chosen = stratified_sample(_strata(train), size, seed, VALIDATION, leave_one=True)
+    if not len(chosen):  # every class has one example
+        chosen = stratified_sample(np.zeros(len(train), int), size, seed, VALIDATION)
+    log.info("no validation split: %d of %d training rows are held back", len(chosen), len(train))
+    return take(train, np.setdiff1d(np.arange(len(train)), chosen)), take(train, chosen)
 
 
 def _strata(split: Split) -> np.ndarray:
-    """Return the class of each row where a row has one, zeros elsewhere."""
+    """Return the class of each example where examples have one class, else zeros."""
     import numpy as np
 
     has_class = not isinstance(split.labels, list) and split.labels.dtype == "int32"
@@ -249,7 +259,7 @@ def _refuse_empty(split: str, rows: Rows) -> None:
 
 
 def _check_texts(split: str, rows: Rows, task: Task) -> None:
-    """Raise ConfigError for a text that cannot be tokenised; empty ones are only logged."""
+    """Raise ConfigError for a text that cannot be tokenised; empty texts are only logged."""
     for column, values in (("text", rows.texts), ("pair", rows.pairs or ())):
         kinds = (str, list, tuple) if task.is_per_word and column == "text" else (str,)
         wrong = [i for i, text in enumerate(values) if not isinstance(text, kinds)]
@@ -268,7 +278,7 @@ def _check_texts(split: str, rows: Rows, task: Task) -> None:
 
 
 def is_unicode(text: str) -> bool:
-    """Return whether a text holds no half of a surrogate pair."""
+    """Return whether a text has no half of a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:

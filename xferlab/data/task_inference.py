@@ -1,7 +1,7 @@
-"""Which task a label column stands for: the one place that guesses, and reports what it took.
+"""Infers the task from a label column; the only place that does, and it reports its choice.
 
-A guess that every row agrees with is used and, where another reading is possible, reported. One
-that some rows speak against is reported with those rows, or refused where it cannot be meant.
+A task that fits every row is used, with a note where another one is possible. Rows that contradict
+it are named in the note, or are an error where no task fits.
 """
 
 from __future__ import annotations
@@ -13,29 +13,33 @@ from dataclasses import dataclass
 
 from xferlab.contracts import Task, TaskSpec
 from xferlab.data.class_names_file import Names
-from xferlab.data.labels import Cells, Rows, cells_of, words_of
+from xferlab.data.labels import Cells, Rows, present_labels, words_of
 from xferlab.data.list_labels import (
-    are_hot_or_shares,
-    are_written_lists,
-    from_hot,
-    hot_width,
-    known_lists,
-    taken_apart,
-    with_lists,
+    are_lists_in_text,
+    are_multi_hot_or_fractions,
+    from_multi_hot,
+    multi_hot_width,
+    names_of_multi_hot,
+    parse_lists,
+    split_labels,
 )
 from xferlab.data.notes import Notes, named_rows, shown
-from xferlab.data.number_labels import task_of_numbers, with_points, without_points
+from xferlab.data.number_labels import (
+    normalize_whole_numbers,
+    replace_decimal_commas,
+    task_of_numbers,
+)
 from xferlab.formatting import format_count
 
 
 @dataclass(frozen=True)
-class Understood:
-    """What label columns stand for.
+class InferredTask:
+    """A task, and the splits with their labels in its form.
 
     Attributes:
-        task: what a row asks for.
+        task: the task.
         splits: rows whose labels are names, lists of names or numbers.
-        names: every class, where the way of writing fixes them; otherwise empty.
+        names: every class, where the label format defines them; otherwise empty.
     """
 
     task: Task
@@ -43,73 +47,72 @@ class Understood:
     names: tuple[str, ...] = ()
 
 
-def understand(
+def infer_task(
     splits: Mapping[str, Rows],
     choice: Task | None,
     chosen: Sequence[str],
     suggested: Sequence[str],
     separator: str,
     notes: Notes,
-) -> Understood:
+) -> InferredTask:
     """Return the task, and the splits with labels as plain names, lists or numbers.
 
     Args:
-        splits: ``train`` and others, as files or a hub give them.
-        choice: the task if the user named it, None to guess by the training labels.
-        chosen: names of the classes that the user gave.
+        splits: ``train`` and others, as they are in files or on the Hub.
+        choice: the task if the user named it, None to infer it from the training labels.
+        chosen: class names that the user gave.
         suggested: names that come with the data.
-        separator: what stands between the labels of a multi-label string.
-        notes: takes what is worth a line.
+        separator: the text between the labels of a multi-label string.
+        notes: collects notes.
 
     Raises:
-        ConfigError: the training labels cannot be meant as any task, or another split is written
-            in another way.
+        ConfigError: the training labels fit no task, or another split has another format.
     """
     ready = dict(splits)
     train = ready["train"]
-    if are_written_lists(train, choice, notes):
-        ready = {name: with_lists(name, rows) for name, rows in ready.items()}
+    if are_lists_in_text(train, choice, notes):
+        ready = {name: parse_lists(name, rows) for name, rows in ready.items()}
     train = ready["train"]
-    task = choice or _guess(train, chosen, suggested, separator, notes)
+    task = choice or _infer(train, chosen, suggested, separator, notes)
     if task.has_label_lists and not task.is_per_word:
-        ready = taken_apart(ready, separator)
+        ready = split_labels(ready, separator)
     is_list = task.has_label_lists or _has_lists(train)
     if task.has_classes and not task.is_per_word and is_list:
-        hot = hot_width(ready["train"], choice, bool(chosen), notes)
+        hot = multi_hot_width(ready["train"], choice, bool(chosen), notes)
         if hot:
-            ready, names = from_hot(ready, task, hot, chosen, suggested, notes)
-            return Understood(task, ready, names)
+            ready, names = from_multi_hot(ready, task, hot, chosen, suggested, notes)
+            return InferredTask(task, ready, names)
     if not task.has_classes:
-        ready = {name: with_points(name, rows, notes) for name, rows in ready.items()}
+        ready = {name: replace_decimal_commas(name, rows, notes) for name, rows in ready.items()}
     elif not task.has_label_lists:
-        ready = without_points(ready, {*chosen, *suggested})
-    return Understood(task, ready)
+        ready = normalize_whole_numbers(ready, {*chosen, *suggested})
+    return InferredTask(task, ready)
 
 
-def understand_known(
+def normalized_labels(
     name: str, rows: Rows, spec: TaskSpec, suggested: Names, separator: str, notes: Notes
 ) -> Rows:
-    """Return rows of a task that is known, with labels as plain names, lists or numbers.
+    """Return rows of a run's task with labels as plain names, lists or numbers.
 
     Args:
         name: what the rows are called in messages.
-        rows: as a file gives them.
+        rows: as they are in a file.
         spec: the task.
         suggested: names that come with the rows, in the order that numbers mean.
-        separator: what stands between the labels of a multi-label string.
-        notes: takes what is worth a line.
+        separator: the text between the labels of a multi-label string.
+        notes: collects notes.
 
     Raises:
-        ConfigError: rows are written in different ways, or in one that does not fit the task.
+        ConfigError: rows have different formats, or one that does not fit the task.
     """
     if not spec.task.has_classes:
-        return with_points(name, rows, notes)
-    if are_written_lists(rows, spec.task, notes):
-        rows = with_lists(name, rows)
+        return replace_decimal_commas(name, rows, notes)
+    if are_lists_in_text(rows, spec.task, notes):
+        rows = parse_lists(name, rows)
     if spec.task.has_label_lists and not spec.task.is_per_word:
-        rows = taken_apart({name: rows}, separator)[name]
+        rows = split_labels({name: rows}, separator)[name]
     if _has_lists(rows) and not spec.task.is_per_word:
-        return known_lists(name, rows, spec, suggested, notes)
+        return names_of_multi_hot(name, rows, spec, suggested, notes)
     return rows
 
 
@@ -117,14 +120,14 @@ def _has_lists(rows: Rows) -> bool:
     return any(isinstance(label, list | tuple) for label in rows.labels)
 
 
-def _guess(
+def _infer(
     rows: Rows, chosen: Sequence[str], suggested: Sequence[str], separator: str, notes: Notes
 ) -> Task:
     if _has_lists(rows):
-        return _guess_of_lists(rows, notes)
+        return _infer_from_lists(rows, notes)
     if _are_lists_of_words(rows) and _fit_words(rows):
         return Task.token_classification
-    cells = cells_of(rows)
+    cells = present_labels(rows)
     known = {*chosen, *suggested}
     strings = [(i, value.strip()) for i, value in cells if isinstance(value, str)]
     together = [(i, text) for i, text in strings if separator in text and text not in known]
@@ -136,13 +139,13 @@ def _guess(
     return task_of_numbers(rows, cells, notes)
 
 
-def _guess_of_lists(rows: Rows, notes: Notes) -> Task:
+def _infer_from_lists(rows: Rows, notes: Notes) -> Task:
     if _are_lists_of_words(rows):
         return Task.token_classification
-    if _fit_words(rows) and not are_hot_or_shares(rows):
+    if _fit_words(rows) and not are_multi_hot_or_fractions(rows):
         notes.add(
-            "labels are lists, one item for each word of the text: data.task is tagging"
-            " (data.task=multi_label takes them for labels of the whole row)"
+            "labels are lists, one item for each word of the text: data.task is"
+            " token_classification (data.task=multi_label uses them as labels of the whole text)"
         )
         return Task.token_classification
     return Task.multi_label
@@ -153,7 +156,7 @@ def _are_lists_of_words(rows: Rows) -> bool:
 
 
 def _fit_words(rows: Rows) -> bool:
-    """Whether every row has one label for each word, and some more than one."""
+    """Return whether every row has one label for each word, and some have several words."""
     sizes = []
     for text, label in zip(rows.texts, rows.labels, strict=True):
         if not isinstance(text, str | list | tuple) or not isinstance(label, str | list | tuple):
@@ -163,22 +166,22 @@ def _fit_words(rows: Rows) -> bool:
 
 
 def _note_other_separators(strings: Cells, known: set[str], notes: Notes) -> None:
-    """Report labels that look like several with another sign between them."""
+    """Note labels that look like several with another separator."""
     for sign in (",", ";"):
         together = [(i, text) for i, text in strings if sign in text and text not in known]
         distinct = {text for _, text in strings}
-        joint = _joint(distinct, sign)
+        joint = _shared_parts(distinct, sign)
         if any(re.search(r"[^\d.,;+-]", text) or text.count(sign) > 1 for text in joint):
             row, example = next((i, text) for i, text in together if text in joint)
             notes.add(
                 f"{format_count(len(together), 'label')} with {sign!r} ({named_rows([row])}:"
-                f" {shown(example)}) taken for names of classes, though their parts stand elsewhere"
-                f" too (data.label_separator='{sign}' takes them apart)"
+                f" {shown(example)}) taken for names of classes, though their parts occur elsewhere"
+                f" too (data.label_separator='{sign}' splits them)"
             )
 
 
-def _joint(distinct: set[str], separator: str) -> set[str]:
-    """Return the cells of which a part stands alone, or in another cell with the separator."""
+def _shared_parts(distinct: set[str], separator: str) -> set[str]:
+    """Return the cells of which a part occurs alone, or in another cell with the separator."""
     parts = {
         text: {part.strip() for part in text.split(separator)} - {""}
         for text in distinct
@@ -190,14 +193,14 @@ def _joint(distinct: set[str], separator: str) -> set[str]:
 
 
 def _are_several(strings: Cells, together: Cells, separator: str, notes: Notes) -> bool:
-    """Whether cells with the separator are several labels, by parts that occur elsewhere too."""
-    joint = _joint({text for _, text in strings}, separator)
+    """Return whether cells with the separator are several labels: their parts occur elsewhere."""
+    joint = _shared_parts({text for _, text in strings}, separator)
     row, example = together[0]
     if not joint:
         notes.add(
             f"{format_count(len(together), 'label')} with {separator!r} ({named_rows([row])}:"
-            f" {shown(example)}) taken for the name of one class, as no part of any stands"
-            " elsewhere (data.task=multi_label takes them apart)"
+            f" {shown(example)}) taken for the name of one class, as no part of any occurs"
+            " elsewhere (data.task=multi_label splits them)"
         )
         return False
     lone = [(i, text) for i, text in together if text not in joint]

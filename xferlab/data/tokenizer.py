@@ -1,4 +1,4 @@
-"""Texts to token ids: the tokenizer of a checkpoint, and a cache of what it made."""
+"""Tokenizers of checkpoints, and a cache of token ids on disk."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import Encoding, Split, Tokenizer
 from xferlab.data.batching import Ragged, row_lengths
-from xferlab.data.word_rules import with_leading_blanks
 from xferlab.errors import ConfigError
 from xferlab.io.atomic import atomic_replace, no_standard_input
 from xferlab.models.untrusted_checkpoint import refuse_unsafe
@@ -26,24 +25,24 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHUNK = 2000
-"""Rows that are tokenised in one go, in parallel."""
-PATIENCE_SECONDS = 5.0
-"""How long tokenising may take before it says how far it is, and says it again."""
+"""Texts that are tokenised in one call, in parallel."""
+PROGRESS_SECONDS = 5.0
+"""Time between two lines of progress."""
 
 VERSION = 1
-"""Raise it when the same texts and tokenizer give other arrays, or the cache's layout changes."""
+"""Part of the key: raise it when the arrays of a text, or the layout of a file, change."""
 
 MAGIC = 0x7866_746B  # "xftk"
 HEADER = 16
-"""int32 before the arrays: magic, rows, tokens, words?, rows cut, checksum, 2 spare, 8 of key."""
+"""int32 before the arrays: magic, rows, tokens, columns, truncated, CRC, 2 unused, 8 of key."""
 
 
 @dataclass(frozen=True)
 class CountedEncoding(Encoding):
-    """Token ids, and how many rows were longer than they may be.
+    """Token ids, and how many examples were too long.
 
     Attributes:
-        cut: rows that lost their end.
+        cut: examples that were truncated.
     """
 
     cut: int = 0
@@ -53,11 +52,12 @@ def load_tokenizer(folder: Path) -> HubTokenizer:
     """Return the tokenizer of a Hugging Face folder; no code of the folder is run.
 
     Raises:
-        ConfigError: there is none, only a slow one, or the folder holds more than data.
+        ConfigError: there is none, only a slow one, or the folder has more than data.
     """
     where = str(folder)
     refuse_unsafe(folder, where)
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # else it misses PyTorch aloud
+    # no warning that PyTorch is missing
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     import transformers
 
     fix = "the folder needs tokenizer.json (or vocab.txt) and tokenizer_config.json"
@@ -75,28 +75,30 @@ def load_tokenizer(folder: Path) -> HubTokenizer:
 
 
 class HubTokenizer:
-    """A fast tokenizer of transformers, as :class:`~xferlab.contracts.Tokenizer` asks.
+    """A fast tokenizer of transformers, as a :class:`~xferlab.contracts.Tokenizer`.
 
     Args:
         tokenizer: a ``PreTrainedTokenizerFast``.
 
     Attributes:
-        pad_id: token id that fills up a batch.
+        pad_id: token id of padding.
         vocabulary_size: how many tokens there are.
         largest_id: the largest token id that it can give.
         unknown_id: token id of what is not in the vocabulary, if it has one.
-        special_ids: token ids that stand for no text.
-        fingerprint: SHA-256 of everything that decides the ids, and of the library's version.
+        special_ids: token ids that are not text.
+        fingerprint: SHA-256 of everything that the ids depend on, and of the library's version.
     """
 
     def __init__(self, tokenizer: Any) -> None:
         import tokenizers
 
-        self._tokenizer, engine = tokenizer, tokenizer.backend_tokenizer
+        self._tokenizer = tokenizer
+        engine = tokenizer.backend_tokenizer
         engine.no_padding()
         engine.no_truncation()
         rules = engine.to_str()
-        self._rules, self._word_rules = rules, with_leading_blanks(rules)
+        self._rules = rules
+        self._word_rules = with_leading_blanks(rules)
         self.pad_id = tokenizer.pad_token_id or 0
         self.vocabulary_size = len(tokenizer)
         self.largest_id = max(engine.get_vocab(with_added_tokens=True).values(), default=-1)
@@ -112,17 +114,20 @@ class HubTokenizer:
 
         Args:
             texts: strings, or lists of words, for which ``word_ids`` are returned too.
-            pairs: second texts; of a pair that is too long the longer text is cut first.
-            max_length: most tokens in a row, special ones included.
+            pairs: second texts; of a pair that is too long the longer text is truncated first.
+            max_length: most tokens of an example, special ones included.
         """
         import numpy as np
 
         are_words = bool(len(texts)) and not isinstance(texts[0], str)
-        engine = _cutting_engine(self._word_rules if are_words else self._rules, max_length)
-        # the fast one leaves out where tokens come from
+        engine = _truncating_engine(self._word_rules if are_words else self._rules, max_length)
+        # the fast method does not return word ids
         encode = engine.encode_batch if are_words else engine.encode_batch_fast
         sizes: list[int] = []
-        ids, segments, words, cut = [], [], [], 0
+        ids = []
+        segments = []
+        words = []
+        cut = 0
         started = reported = time.monotonic()
         for first in range(0, len(texts), CHUNK):
             rows = list(texts[first : first + CHUNK])
@@ -136,10 +141,10 @@ class HubTokenizer:
             if are_words:
                 words.append(_flat([[-1 if w is None else w for w in r.word_ids] for r in done]))
             cut += sum(len(row) >= max_length and bool(row.overflowing) for row in done)
-            if time.monotonic() - reported > PATIENCE_SECONDS:
+            if time.monotonic() - reported > PROGRESS_SECONDS:
                 reported = time.monotonic()
-                told = len(sizes), len(texts), len(sizes) / (reported - started)
-                log.info("tokenised %d of %d rows, %d a second", *told)
+                rate = len(sizes) / (reported - started)
+                log.info("tokenised %d of %d examples, %d/s", len(sizes), len(texts), rate)
         lengths = np.array(sizes, dtype="int32")
         return CountedEncoding(
             token_ids=Ragged(_joined(ids), lengths),
@@ -149,7 +154,7 @@ class HubTokenizer:
         )
 
     def decode(self, token_ids: Sequence[int]) -> str:
-        """Return the text that token ids stand for, special tokens left out."""
+        """Return the text of token ids, without special tokens."""
         return self._tokenizer.decode(list(map(int, token_ids)), skip_special_tokens=True)
 
     def save(self, folder: Path) -> None:
@@ -157,9 +162,30 @@ class HubTokenizer:
         self._tokenizer.save_pretrained(str(folder))
 
 
+def with_leading_blanks(rules: str) -> str:
+    """Return a tokenizer's rules changed so that each word of a list begins with a blank.
+
+    Byte-level tokenizers (RoBERTa) distinguish " word" from "word"; a word in a text is the former.
+    """
+
+    def change(node: Any) -> None:
+        if isinstance(node, dict):
+            if node.get("type") == "ByteLevel" and "add_prefix_space" in node:
+                node["add_prefix_space"] = True
+            for value in node.values():
+                change(value)
+        elif isinstance(node, list):
+            for value in node:
+                change(value)
+
+    parsed = json.loads(rules)
+    change(parsed["pre_tokenizer"])
+    return json.dumps(parsed, ensure_ascii=False)
+
+
 @lru_cache(maxsize=4)
-def _cutting_engine(rules: str, max_length: int) -> Any:
-    """Return an engine that cuts at ``max_length``; nobody changes it, so threads may share it."""
+def _truncating_engine(rules: str, max_length: int) -> Any:
+    """Return an engine that truncates at ``max_length``; it is never changed, so thread-safe."""
     import tokenizers
 
     engine = tokenizers.Tokenizer.from_str(rules)
@@ -184,17 +210,17 @@ def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
 def encode_cached(
     tokenizer: Tokenizer, split: Split, max_length: int, folder: Path | None = None
 ) -> CountedEncoding:
-    """Return ``tokenizer.encode`` of a split, from disk where it was made before.
+    """Return ``tokenizer.encode`` of a split, from the cache on disk if it is there.
 
     The file's name and header are a hash of the texts, the tokenizer's fingerprint, ``max_length``
-    and :data:`VERSION`. A file that is torn, altered or another's is made anew. It is written
-    whole, so any number of processes may share the folder.
+    and :data:`VERSION`. A damaged file, or one of another key, is replaced. Files are
+    written atomically, so any number of processes may use the folder.
 
     Args:
         tokenizer: makes the token ids.
-        split: rows to encode.
-        max_length: most tokens in a row.
-        folder: where files are kept; default ``$XFERLAB_CACHE`` or ``~/.cache/xferlab/tokens``.
+        split: examples to encode.
+        max_length: most tokens of an example.
+        folder: of the cache; default ``$XFERLAB_CACHE`` or ``~/.cache/xferlab/tokens``.
     """
     import numpy as np
 
@@ -215,12 +241,12 @@ def encode_cached(
         try:
             atomic_replace(path, lambda new: np.save(new, packed, allow_pickle=False))
         except OSError as e:
-            log.warning("token cache %s cannot be written, going on without: %s", path.parent, e)
+            log.warning("token cache %s cannot be written: %s", path.parent, e)
     return _unpack(packed)
 
 
 def _key(tokenizer: Tokenizer, split: Split, max_length: int) -> str:
-    """Return the hash of all that decides an encoding; texts that differ never share one."""
+    """Return the hash of all that an encoding depends on; different texts have different ones."""
     digest = hashlib.sha256(f"{VERSION} {max_length} {tokenizer.fingerprint}".encode())
     for column in (split.texts, split.pairs):
         if column is None:
@@ -252,7 +278,7 @@ def _pack(encoding: Encoding, key: str) -> np.ndarray:
 
 
 def _checksum(packed: np.ndarray) -> int:
-    """Return the CRC-32 of a packed array without its own place, as a signed number."""
+    """Return the CRC-32 of a packed array without its own field, as a signed number."""
     import zlib
 
     crc = zlib.crc32(packed[6:].data, zlib.crc32(packed[:5].data))
@@ -260,7 +286,7 @@ def _checksum(packed: np.ndarray) -> int:
 
 
 def _load(path: Path, key: str, rows: int) -> CountedEncoding | None:
-    """Return a cached encoding, memory-mapped, or None if the file is not what it should be."""
+    """Return a cached encoding, memory-mapped, or None if the file is damaged."""
     import numpy as np
 
     try:
@@ -280,7 +306,8 @@ def _load(path: Path, key: str, rows: int) -> CountedEncoding | None:
 
 def _unpack(packed: np.ndarray) -> CountedEncoding:
     rows, tokens, columns, cut = packed[1:5].tolist()
-    lengths, at = packed[HEADER : HEADER + rows], HEADER + rows
+    lengths = packed[HEADER : HEADER + rows]
+    at = HEADER + rows
     parts = [
         Ragged(packed[at + i * tokens : at + (i + 1) * tokens], lengths) for i in range(columns)
     ]

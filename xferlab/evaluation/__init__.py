@@ -1,1 +1,1 @@
-"""What a split's outputs say about a model: intervals, classes, calibration, mistakes, pictures."""
+"""Evaluation of a split's outputs: intervals, scores by class, calibration, errors, figures."""

@@ -80,7 +80,8 @@ def calibration_of(
         for weights in (np.ones(len(confidence)), confidence, is_true)
     )
     with np.errstate(invalid="ignore"):
-        mean, fraction = total / count, hits / count
+        mean = total / count
+        fraction = hits / count
     return Calibration(unit, about, count, mean, fraction, *wilson(fraction, count))
 
 
@@ -115,7 +116,8 @@ class Residuals:
         order = np.argsort(self.values, kind="stable")
         rows = []
         for part in (p for p in np.array_split(order, parts) if len(p)):
-            value, label = self.values[part], self.labels[part]
+            value = self.values[part]
+            label = self.labels[part]
             error = value - label
             rms = float(np.sqrt((error**2).mean()))
             means = (float(value.mean()), float(label.mean()), float(error.mean()), rms)

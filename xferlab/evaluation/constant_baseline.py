@@ -21,7 +21,8 @@ def baseline_notes(spec: TaskSpec, split_name: str, labels: Any, outputs: Any) -
     """
     import numpy as np
 
-    labels, outputs = np.asarray(labels), np.asarray(outputs, "float64")
+    labels = np.asarray(labels)
+    outputs = np.asarray(outputs, "float64")
     if not np.isfinite(outputs).all() or len(labels) < FEWEST_EXAMPLES:
         return []
     return list(spec.task.baseline_notes(spec, split_name, labels, outputs))

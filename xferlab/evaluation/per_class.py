@@ -159,7 +159,8 @@ def entity_report(
 
 
 def _scored(name: str, hits: int, predicted: int, actual: int) -> ClassScore:
-    p, r = hits / max(predicted, 1), hits / max(actual, 1)
+    p = hits / max(predicted, 1)
+    r = hits / max(actual, 1)
     return ClassScore(name, p, r, 2 * hits / max(predicted + actual, 1), actual)
 
 

@@ -117,7 +117,8 @@ def calibration_figure(calibration: Calibration, title: str) -> Figure:
     top, below = (_quiet(figure.add_subplot(grid[i])) for i in range(2))
     top.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle="--")
     full = calibration.count > 0
-    x, y = calibration.confidence[full], calibration.fraction[full]
+    x = calibration.confidence[full]
+    y = calibration.fraction[full]
     ends = np.abs(np.stack([calibration.low[full], calibration.high[full]]) - y)
     top.errorbar(x, y, ends, color=BLUE, fmt="o-", markersize=5, linewidth=1.5, elinewidth=1)
     top.set_ylabel(f"how often {calibration.about}")
@@ -146,7 +147,8 @@ def residuals_figure(residuals: Residuals, title: str) -> Figure:
     figure, axes = new_figure(1000, 470)
     figure.delaxes(axes)
     left, right = (_quiet(figure.add_subplot(1, 2, i)) for i in (1, 2))
-    labels, values = residuals.labels, residuals.values
+    labels = residuals.labels
+    values = residuals.values
     style: dict[str, Any] = {"s": 12, "color": BLUE, "linewidths": 0, "alpha": _alpha(len(labels))}
     ends = [min(labels.min(), values.min()), max(labels.max(), values.max())]
     left.plot(ends, ends, color=FAINT, linewidth=1, linestyle="--")
@@ -187,8 +189,15 @@ def _title(figure: Any, axes: Axes, title: str, more: str) -> None:
     """Write a title and a line below it; narrow figures have room for both."""
     set_title(axes, "")
     axes.set_title(f"{_dollarless(title)}\n", loc="left", fontsize=11, fontweight="bold", color=INK)
-    axes.annotate(more, (0, 1), (0, 8), xycoords="axes fraction", textcoords="offset points",
-                  fontsize=9, color=FAINT)  # fmt: skip
+    axes.annotate(
+        more,
+        (0, 1),
+        (0, 8),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        fontsize=9,
+        color=FAINT,
+    )
 
 
 def _shown(weight: Any) -> Any:

@@ -77,7 +77,8 @@ class SplitOutputs:
 
     def tags(self, i: int) -> tuple[list[str], list[str]]:
         """Return true and predicted tag of each word of an example; O for one without a tag."""
-        names, length = self.spec.class_names, len(self.texts[i])
+        names = self.spec.class_names
+        length = len(self.texts[i])
         has_tag = self.labels[i] >= 0
         true, predicted = (
             [names[tag] if known else NO_ENTITY for tag, known in zip(tags, has_tag, strict=True)]

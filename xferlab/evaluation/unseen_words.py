@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from xferlab.contracts import Encoding, Split, TaskSpec
+from xferlab.formatting import format_count
 from xferlab.functional.bio_tags import NO_ENTITY, spans, strange_tag
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class UnseenWords:
 
     def describe(self, spec: TaskSpec, name: str) -> str:
         """Return the counts of a split, and their effect on its scores, in one line."""
-        examples = "1 example" if self.examples == 1 else f"{self.examples:,} examples"
+        examples = format_count(self.examples, "example")
         counts = (
             f"{name}: {self.unseen:,} of {self.words:,} words"
             f" ({self.unseen / max(self.words, 1):.1%}) have no token, in {examples}: most are"

@@ -81,7 +81,7 @@ class LRFinderResult:
     too_high: int | None
     suggestion: float | None
 
-    def lines(self, words: Sequence[str]) -> list[str]:
+    def lines(self, overrides: Sequence[str]) -> list[str]:
         """Return what to print; ``words`` are the overrides that the test was given."""
         low, high = format_learning_rate(self.rates[0]), format_learning_rate(self.rates[-1])
         lines = [f"tried      {len(self.rates)} steps, rates from {low} to {high}"]
@@ -93,7 +93,7 @@ class LRFinderResult:
                 "suggestion none: the loss did not fall clearly at any rate",
                 f"try next   steps={3 * len(self.rates)}, or a larger train.batch_size",
             ]
-        kept = [word for word in words if not word.startswith("optimizer.lr=")]
+        kept = [override for override in overrides if not override.startswith("optimizer.lr=")]
         typed = shlex.join(["python", "-m", "xferlab", *kept])
         suggested = format_learning_rate(self.suggestion)
         return [
@@ -107,19 +107,19 @@ class LRFinderResult:
         ]
 
 
-def span_words(words: Sequence[str]) -> tuple[Span, list[str]]:
+def parse_range(overrides: Sequence[str]) -> tuple[Span, list[str]]:
     """Split the test's own ``from=``, ``to=`` and ``steps=`` from the overrides.
 
-    >>> span_words(["to=0.1", "steps=50", "loss=focal"])
+    >>> parse_range(["to=0.1", "steps=50", "loss=focal"])
     (Span(lowest=1e-07, highest=0.1, steps=50), ['loss=focal'])
     """
     own = {"from": ("lowest", float), "to": ("highest", float), "steps": ("steps", int)}
     given: dict[str, Any] = {}
     rest = []
-    for word in words:
-        key, _, value = word.partition("=")
+    for override in overrides:
+        key, _, value = override.partition("=")
         if key not in own:
-            rest.append(word)
+            rest.append(override)
             continue
         name, kind = own[key]
         try:
@@ -127,7 +127,7 @@ def span_words(words: Sequence[str]) -> tuple[Span, list[str]]:
         except ValueError as e:
             raise ConfigError(
                 f"'{value}' is no {'whole number' if kind is int else 'learning rate'}",
-                where=word,
+                where=override,
                 fix="steps=200" if kind is int else f"{key}=1e-6",
             ) from e
     return Span(**given), rest

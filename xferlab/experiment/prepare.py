@@ -11,7 +11,7 @@ from xferlab.checks.data import check_data
 from xferlab.compatibility import refuse_other_labels
 from xferlab.config.recipe import Recipe, fitted_to
 from xferlab.contracts import TaskSpec, TextData, TextModel
-from xferlab.errors import ConfigError, XferlabError, kept_in, raise_together
+from xferlab.errors import ConfigError, XferlabError, collect_errors, raise_together
 from xferlab.models.limits import refuse_length
 from xferlab.training.assemble import length_of_run
 from xferlab.training.backend import prepare_backend
@@ -62,14 +62,14 @@ def check_inputs(recipes: Iterable[Recipe]) -> None:
         ConfigError: what training would refuse before its first step; all recipes' together.
     """
     seen: set[str] = set()
-    mistakes: list[XferlabError] = []
+    errors: list[XferlabError] = []
     for recipe in recipes:
         inputs = json.dumps([recipe.config.get(key) for key in INPUTS], default=str)
         if inputs not in seen:
             seen.add(inputs)
-            with kept_in(mistakes):
+            with collect_errors(errors):
                 prepare_inputs(recipe)
-    raise_together(mistakes)
+    raise_together(errors)
 
 
 def _refuse_other_labels(recipe: Recipe, spec: TaskSpec) -> None:

@@ -1,1 +1,1 @@
-"""Parts that plugins are made of: what losses, metrics, schedules and optimizers share."""
+"""Functions that plugins share: losses, metrics, schedules, optimizers, BIO tags."""

@@ -1,4 +1,4 @@
-"""What loss plugins share: class weights, the tokens that count, and the task's natural losses."""
+"""Class weights, masked losses, and the default loss of each task."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AUTO = "auto"
 
 
 def check_label_smoothing(fraction: float) -> None:
-    """Raise ValueError unless ``share`` is in [0, 1)."""
+    """Raise ValueError unless ``fraction`` is in [0, 1)."""
     if not 0 <= fraction < 1:
         raise ValueError(f"label_smoothing must be in [0, 1), got {fraction}")
 
@@ -36,8 +36,8 @@ def check_class_weight(choice: Any) -> None:
 def class_weights(choice: Any, spec: TaskSpec) -> np.ndarray | None:
     """Return one weight a class, float32 (classes,), or None for no weighting.
 
-    ``"auto"`` gives ``rows / (classes * rows of the class)``, over the classes that occur, so that
-    the weights of the training rows have mean 1; a class without rows has 1.
+    ``"auto"`` gives ``examples / (classes * examples of the class)``, over the classes that occur,
+    so that the weights of the training examples have mean 1; a class without examples has 1.
     """
     import numpy as np
 
@@ -55,8 +55,8 @@ def class_weights(choice: Any, spec: TaskSpec) -> np.ndarray | None:
 def label_weights(choice: Any, spec: TaskSpec) -> tuple[np.ndarray, np.ndarray] | None:
     """Return weights of absent and of present labels, float32 (classes,) each, or None.
 
-    Every label of a multi-label task is a question of its own: ``"auto"`` balances its yes and no
-    as :func:`class_weights` balances two classes; named weights are those of the yes.
+    Each label of a multi-label task is a separate yes or no: ``"auto"`` balances these two as
+    :func:`class_weights` balances two classes; named weights are those of present labels.
     """
     import numpy as np
 
@@ -90,12 +90,12 @@ def _named_weights(choice: Mapping[Any, float], spec: TaskSpec) -> np.ndarray:
 
 
 def class_counts(spec: TaskSpec) -> np.ndarray:
-    """Return the training rows of each class, float64 (classes,); ConfigError if not known."""
+    """Return the training examples of each class, float64 (classes,); ConfigError if unknown."""
     import numpy as np
 
     if len(spec.class_counts) != spec.num_classes:
         raise ConfigError(
-            "the data does not say how often each class occurs",
+            "the data has no class counts",
             where="loss.class_weight",
             fix="give the weights by class name, e.g. loss.class_weight={rare: 5}",
         )
@@ -125,12 +125,12 @@ def of_right_class(
 ) -> keras.losses.Loss:
     """Return a loss of integer labels, or of tags, where -1 does not count.
 
-    The value is the mean over rows, or over labelled tokens; a batch without any gives 0.
+    The value is the mean over examples, or over labelled tokens; 0 for a batch without any.
 
     Args:
         compute: gives a loss (...), from one-hot labels and outputs (..., classes).
         name: the loss's name.
-        weights: multiplies the loss of each row or token, by its class; (classes,).
+        weights: multiplies the loss of each example or token, by its class; (classes,).
     """
     from keras import ops
 
@@ -147,8 +147,10 @@ def of_right_class(
     return elementwise(call, name, weights)
 
 
-def row_cross_entropy(spec: TaskSpec, label_smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
-    """Return the function that gives -log p of the right class, (...), for each row or token."""
+def example_cross_entropy(
+    spec: TaskSpec, label_smoothing: float = 0.0
+) -> Callable[[Any, Any], Any]:
+    """Return the function that gives -log p of the right class of each example or token."""
     import keras
 
     def compute(one_hot: Any, outputs: Any) -> Any:
@@ -167,7 +169,7 @@ def label_cross_entropy(
     label_smoothing: float = 0.0,
     weights: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Callable[[Any, Any], Any]:
-    """Return the function that gives -log p of each label's yes or no, (batch, classes).
+    """Return the function that gives -log p of each label's true value, (batch, classes).
 
     ``weights`` are those of :func:`label_weights`.
     """
@@ -183,7 +185,7 @@ def label_cross_entropy(
 
 
 def focused(cross_entropy: Any, gamma: float) -> Any:
-    """Return ``(1 - p) ** gamma * -log(p)``, given ``-log(p)`` of the right answer."""
+    """Return ``(1 - p) ** gamma * -log(p)``, given ``-log(p)`` of the right class."""
     from keras import ops
 
     # The floor keeps the gradient finite where p rounds to 1 and gamma is below 1.
@@ -196,7 +198,7 @@ def cross_entropy(
 ) -> keras.losses.Loss:
     """Return the mean negative log-probability of the right class."""
     return of_right_class(
-        row_cross_entropy(spec, label_smoothing),
+        example_cross_entropy(spec, label_smoothing),
         "cross_entropy",
         class_weights(class_weight, spec),
     )
@@ -212,7 +214,7 @@ def binary_cross_entropy(
 
 
 def of_difference(compute: Callable[[Any], Any], name: str) -> keras.losses.Loss:
-    """Return a loss of real labels: the mean of ``compute(value - label)``."""
+    """Return a loss of float labels: the mean of ``compute(value - label)``."""
     from keras import ops
 
     return elementwise(

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import LabelKind, TaskSpec
+from xferlab.deprecated import report_renamed
 from xferlab.functional.resampling import Weighted, WeightedScore, one_hot, score_of_all, sum_score
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ class MeanScore:
     def __init__(
         self, score: Callable[[Any, Any, Any], Any], name: str, ignore: int | None = None
     ) -> None:
-        self._score, self._name, self._ignore = score, name, ignore
+        self._score = score
+        self._name = name
+        self._ignore = ignore
 
     def __call__(self, labels: Any, outputs: Any) -> float:
         """Return the mean over all examples."""
@@ -44,7 +47,8 @@ class MeanScore:
         """Return the mean as a function of example weights."""
         import numpy as np
 
-        labels, outputs = np.asarray(labels), np.asarray(outputs, "float32")
+        labels = np.asarray(labels)
+        outputs = np.asarray(outputs, "float32")
         values = np.asarray(self._score(labels, outputs, np), "float64")
         values = np.where(_is_nan(values, outputs, np), np.nan, values)
         if self._ignore is None:
@@ -57,11 +61,13 @@ class MeanScore:
         import keras
         from keras import ops
 
-        score, ignore = self._score, self._ignore
+        score = self._score
+        ignore = self._ignore
 
         class Mean(keras.metrics.Mean):
             def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-                labels, outputs = ops.convert_to_tensor(y_true), ops.cast(y_pred, "float32")
+                labels = ops.convert_to_tensor(y_true)
+                outputs = ops.cast(y_pred, "float32")
                 values = ops.cast(score(labels, outputs, ops), "float32")
                 values = ops.where(_is_nan(values, outputs, ops), float("nan"), values)
                 if ignore is not None:
@@ -73,7 +79,22 @@ class MeanScore:
 
         metric = Mean(name=self._name)
         metric.rates_confidence = self.rates_confidence
+        metric.resampled = self.resampled
         return metric
+
+
+def keras_form(metric: Any) -> Any:
+    """Return the Keras form of what a metric plugin built, where it has one.
+
+    Training and evaluations score with it, so that they give the same number to the last bit.
+    """
+    return metric.as_keras() if hasattr(metric, "as_keras") else metric
+
+
+def mean_score(score: Callable[[Any, Any], Any], name: str, ignore: int | None = None) -> MeanScore:
+    """Return a MeanScore of a function of two arguments, as plugins of version 0.1 have it."""
+    report_renamed("mean_score", "MeanScore, whose function takes (labels, outputs, xp)")
+    return MeanScore(lambda labels, outputs, xp: score(labels, outputs), name, ignore)
 
 
 def _is_nan(values: Any, outputs: Any, xp: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What every optimizer plugin checks and does alike: its rate, and what its decay spares."""
+"""Checks and weight decay that optimizer plugins share."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def check_rates(lr: float, weight_decay: float, **fractions: float) -> None:
 def exclude_from_weight_decay(
     optimizer: keras.optimizers.Optimizer, names: Iterable[str]
 ) -> keras.Optimizer:
-    """Return ``optimizer``, told not to decay the variables and layers called ``names``.
+    """Return ``optimizer`` without weight decay on the variables and layers called ``names``.
 
-    Keras searches its patterns anywhere in a variable's path, so that a bare ``beta`` would spare
+    Keras searches its patterns anywhere in a variable's path, so that a bare ``beta`` would exclude
     a whole layer called ``betamax``; these match one full name of the path.
     """
     patterns = [rf"(^|/){re.escape(name)}(/|:|$)" for name in names]
@@ -35,6 +35,6 @@ def exclude_from_weight_decay(
 
 
 def decays(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> bool:
-    """Return whether weight decay takes from a variable: it decays, and the name is not spared."""
-    spared = getattr(optimizer, "_exclude_from_weight_decay_pattern", None)
-    return bool(optimizer.weight_decay) and not (spared and spared.search(variable.path))
+    """Return whether weight decay applies to a variable: it is on, and the name not excluded."""
+    excluded = getattr(optimizer, "_exclude_from_weight_decay_pattern", None)
+    return bool(optimizer.weight_decay) and not (excluded and excluded.search(variable.path))

@@ -40,7 +40,8 @@ class WeightedScore:
     rates_confidence = False
 
     def __init__(self, prepare: Callable[[Any, Any], Weighted], spec: TaskSpec) -> None:
-        self._prepare, self._spec = prepare, spec
+        self._prepare = prepare
+        self._spec = spec
 
     def __call__(self, labels: Any, outputs: Any) -> float:
         """Return the score of all examples."""
@@ -50,7 +51,8 @@ class WeightedScore:
         """Return the score as a function of example weights."""
         import numpy as np
 
-        labels, outputs = np.asarray(labels), np.asarray(outputs, "float64")
+        labels = np.asarray(labels)
+        outputs = np.asarray(outputs, "float64")
         counted = outputs
         if self._spec.label_kind is LabelKind.token_tags:
             counted = outputs[labels >= 0]
@@ -115,7 +117,8 @@ def weighted_areas(positive: np.ndarray, values: np.ndarray) -> Weighted:
     import numpy as np
 
     order = np.argsort(values, kind="stable")
-    right, wrong = order[positive[order]], order[~positive[order]]
+    right = order[positive[order]]
+    wrong = order[~positive[order]]
     first, last = (
         np.searchsorted(values[wrong], values[right], side) for side in ("left", "right")
     )

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def check_fractions(warmup: float = 0.0, **fractions: float) -> None:
-    """Raise ValueError unless ``warmup`` is a share or whole steps and the rest are shares."""
+    """Raise ValueError unless ``warmup`` is a fraction or whole steps, the rest fractions."""
     if warmup < 0 or (warmup >= 1 and warmup != int(warmup)):
-        raise ValueError(f"warmup must be a share in [0, 1) or a whole number, got {warmup}")
+        raise ValueError(f"warmup must be a fraction in [0, 1) or a whole number, got {warmup}")
     for name, fraction in fractions.items():
         if not 0 <= fraction <= 1:
-            raise ValueError(f"{name} must be a share of the peak in [0, 1], got {fraction}")
+            raise ValueError(f"{name} must be a fraction of the peak in [0, 1], got {fraction}")
 
 
 def rising_steps(warmup: float, budget: Budget) -> int:
@@ -45,17 +45,17 @@ def warmup_then(
     """Return a Keras schedule: a straight line up to ``peak``, then ``shape`` down to ``end``.
 
     In a warm-up of w steps, step k < w has ``(k + 1) / (w + 1)`` of the way from ``start`` to the
-    peak: the first step already learns, and step w has exactly the peak. The last step of the run
-    has exactly ``end``, unless it is step w itself; later steps keep the last rate.
+    peak: the first step has a rate above 0, and step w has exactly the peak. The last step of the
+    run has exactly ``end``, unless it is step w itself; later steps keep the last rate.
 
     Args:
-        shape: share of the way from ``end`` to the peak, 1 down to 0, given the progress after
+        shape: fraction of the way from ``end`` to the peak, 1 down to 0, given the progress after
             the warm-up: float64 (steps,), from 0 to 1.
         peak: highest learning rate.
         budget: gives the number of steps.
-        warmup: share of the run below 1, steps from 1 up.
-        start: where the warm-up starts, as a share of the peak.
-        end: where ``shape`` ends, as a share of the peak.
+        warmup: fraction of the run below 1, steps from 1 up.
+        start: where the warm-up starts, as a fraction of the peak.
+        end: where ``shape`` ends, as a fraction of the peak.
 
     Raises:
         ValueError: the warm-up leaves no step for the rest.

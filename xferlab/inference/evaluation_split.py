@@ -12,9 +12,9 @@ from typing import Any
 
 from xferlab.checks.data import check_data
 from xferlab.config.compose import compose_experiment
-from xferlab.config.overrides import as_word, key_of, parse_overrides
+from xferlab.config.overrides import format_override, key_of, parse_overrides
 from xferlab.contracts import Split, TaskSpec, TextData
-from xferlab.data.class_names import known_codes
+from xferlab.data.class_names import codes_by_name
 from xferlab.data.class_names_file import Names
 from xferlab.data.labels import Rows
 from xferlab.data.notes import Notes
@@ -56,7 +56,7 @@ def choose_rows(run: Run, words: Sequence[str]) -> Chosen:
         words: ``split=NAME`` and overrides of the data, checked as those of a training.
 
     Raises:
-        ConfigError: a word is no such override, or the rows cannot be had or be understood.
+        ConfigError: a word is no such override, or the rows cannot be had or be inferred.
     """
     split, overrides = _split_of(words)
     split = split or _usual_split(run, overrides)
@@ -162,7 +162,7 @@ def rows_by_name(spec: TaskSpec, data: TextData, split: str) -> Split:
     values = spec.task.label_names(rows.labels, names)
     are_numbers = names == tuple(map(str, range(len(names))))
     own = Names(() if are_numbers else tuple(names))
-    codes = known_codes(split, Rows(rows.texts, values), values, spec.class_names, own, Notes())
+    codes = codes_by_name(split, Rows(rows.texts, values), values, spec.class_names, own, Notes())
     return dataclasses.replace(rows, labels=spec.task.label_array(codes, spec.num_classes))
 
 
@@ -174,7 +174,10 @@ def _own_words(run: Run, overrides: Sequence[str]) -> list[str]:
     run.plugin("data")  # refuses one that is not installed
     usual = REGISTRY.get("data", node["name"]).defaults()
     changed = {k: v for k, v in node.items() if k != "name" and usual.get(k) != v}
-    return [as_word("data", node["name"]), *(as_word(f"data.{k}", v) for k, v in changed.items())]
+    return [
+        format_override("data", node["name"]),
+        *(format_override(f"data.{k}", v) for k, v in changed.items()),
+    ]
 
 
 def _filled(run: Run, overrides: Sequence[str], split: str) -> list[str]:
@@ -190,7 +193,7 @@ def _filled(run: Run, overrides: Sequence[str], split: str) -> list[str]:
     required = [k for k, v in REGISTRY.get("data", name).defaults().items() if v == "???"]
     file = typed.get(f"data.{split}")
     if "train" in required and "data.train" not in typed and isinstance(file, str):
-        return [as_word("data.train", file)]
+        return [format_override("data.train", file)]
     return []
 
 

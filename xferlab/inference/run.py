@@ -22,6 +22,7 @@ from xferlab.evaluation.errors_table import NUMBER
 from xferlab.evaluation.split_evaluation import Evaluation, evaluate_split
 from xferlab.evaluation.split_outputs import split_outputs
 from xferlab.evaluation.unseen_words import count_unseen_words
+from xferlab.functional.metrics import keras_form
 from xferlab.inference.merge_lora import merge_lora
 from xferlab.inference.predictions import Predictions, probabilities_of
 from xferlab.inference.run_folder import RunFolder, read_folder
@@ -214,7 +215,10 @@ class Run:
         outputs = self.outputs(rows.texts, rows.pairs)
         probabilities = probabilities_of(self.spec, outputs)
         loss = self.recipe.loss.build(self.spec)
-        metrics = {name: m.build(self.spec) for name, m in self.recipe.metrics.items()}
+        metrics = {
+            name: keras_form(plugin.build(self.spec))
+            for name, plugin in self.recipe.metrics.items()
+        }
         unseen = None
         if self.spec.task.is_per_word:
             has_token = (~np.isnan(words).all(axis=-1) for words in outputs)

@@ -7,35 +7,35 @@ from typing import Any
 
 from xferlab.errors import printable
 from xferlab.report.comparison import Compared, Comparison, describe_result, describe_test
-from xferlab.report.tables import label_of, p_words, signed
+from xferlab.report.tables import format_difference, format_p_value, format_setting
 
-MOST_LINES = 10
+MAX_LINES = 10
 
 
 def difference_lines(comparison: Comparison | None, mode: str) -> list[str]:
-    """Return what a terminal shows: how it was tested, and a line for each other setting."""
+    """Return the lines for a terminal: the test, then one for each other setting."""
     if comparison is None:
         return []
-    told = [f"test       {line}" for line in (describe_test(comparison), comparison.note) if line]
-    for each in comparison.others[:MOST_LINES]:
+    lines = [f"test       {line}" for line in (describe_test(comparison), comparison.note) if line]
+    for each in comparison.others[:MAX_LINES]:
         row = difference_row(each, mode)
-        told.append(
-            f"           {row['setting'] or 'the other'}: best less this {row['difference']}"
+        lines.append(
+            f"           {row['setting'] or 'the other'}: best minus this {row['difference']}"
             f" ({row['95 % interval']}), p {row['p']}: {row['what it means']}"
         )
-    return [printable(line) for line in told]
+    return [printable(line) for line in lines]
 
 
 def difference_row(each: Compared, mode: str) -> dict[str, str]:
     """Return a comparison as a row of texts."""
     found = each.difference
     return {
-        "setting": label_of(each.setting.values),
+        "setting": format_setting(each.setting.values),
         "runs": f"{found.runs[0]} and {found.runs[1]}",
         "examples": f"{found.examples:,}" if found.examples else "",
-        "difference": signed(found.mean),
-        "95 % interval": f"{signed(found.low)} to {signed(found.high)}",
-        "p": p_words(each.p),
+        "difference": format_difference(found.mean),
+        "95 % interval": f"{format_difference(found.low)} to {format_difference(found.high)}",
+        "p": format_p_value(each.p),
         "what it means": describe_result(each, mode),
     }
 

@@ -17,25 +17,25 @@ class Failure:
 
     Attributes:
         job: the job.
-        lines: what, where, fix; of an error nobody foresaw the end of its traceback.
-        again: the command that runs it again, or nothing where none is known.
+        lines: what, where and fix; of an unexpected error the end of its traceback.
+        rerun_command: the command that runs it again.
     """
 
     job: JobResult
     lines: list[str]
-    again: str
+    rerun_command: str
 
 
 def failures_of(report: Report) -> list[Failure]:
     """Return the jobs that failed, with nothing in a line that a terminal would obey."""
     return [
-        Failure(job, job.state.error_lines(), _again(job))
+        Failure(job, job.state.error_lines(), _rerun_command(job))
         for job in report.jobs
         if job.state.failed
     ]
 
 
-def _again(job: JobResult) -> str:
+def _rerun_command(job: JobResult) -> str:
     if (job.folder / JOB).exists():
         return f"python -m xferlab.sweep.worker {shlex.quote(printable(str(job.folder)))}"
     return f"python -m xferlab --recover={shlex.quote(printable(str(job.folder)))}"

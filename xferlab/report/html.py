@@ -3,66 +3,186 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from xferlab.escaping import html_text as text
-from xferlab.report import html_sections as sections
-from xferlab.report.comparison import Comparison
+from xferlab.escaping import shorten
+from xferlab.report.charts import charts_of
+from xferlab.report.comparison import Comparison, describe_test
+from xferlab.report.confusion import ConfusionTable, confusion_of
+from xferlab.report.cost import describe_cost
+from xferlab.report.failures import Failure, failures_of
+from xferlab.report.html_tables import HtmlTable, jobs_table, settings_table
 from xferlab.report.settings import Report
-from xferlab.report.tables import counted_states, data_lines, task_of
+from xferlab.report.svg import render_chart
+from xferlab.report.tables import (
+    describe_data,
+    format_mean_sd,
+    format_setting,
+    format_status_counts,
+    task_name,
+)
+from xferlab.sweep.job_state import FINISHED
 
-Part = tuple[Report, Comparison | None]
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATES = Path(__file__).parent / "templates"
+MAX_FAILURES = 100
+ComparedReport = tuple[Report, Comparison | None]
 
 
-def page(parts: Sequence[Part]) -> str:
-    """Return the whole page; a part for each task and monitored score.
+@dataclass(frozen=True)
+class Card:
+    """One of the boxes at the top: what it is about, its value, and a line below."""
+
+    label: str
+    value: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page shows of the jobs of one task, score and data; see ``section.html``."""
+
+    heading: str
+    summary: str
+    cards: Sequence[Card]
+    settings: HtmlTable | None
+    has_seeds: bool
+    notes: Sequence[str]
+    charts: Sequence[dict[str, Any]]
+    confusion: ConfusionTable | None
+    failures: Sequence[tuple[str, Failure]]
+    more_failures: int
+    jobs: HtmlTable
+
+
+def render_page(reports: Sequence[ComparedReport]) -> str:
+    """Return the whole page; a section for each task and monitored score.
 
     The page forbids itself every connection and every script but its own, which it names by its
     SHA-256: a text that got through unescaped would still not run.
     """
-    folder = Path(__file__).parent
-    style = (folder / "page.css").read_text(encoding="utf-8")
-    script = (folder / "page.js").read_text(encoding="utf-8")
+    from markupsafe import Markup
+
+    style = (TEMPLATES / "page.css").read_text(encoding="utf-8")
+    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-    names = ", ".join(text(each.name or each) for each in parts[0][0].folders)
-    now = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-    body = "".join(_part(*part, alone=len(parts) == 1) for part in parts)
-    body += sections.left_out_section(parts[0][0].left_out)
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        f"<title>{names}</title>\n<style>{style}</style></head>\n<body><main>"
-        f"<h1>{names}</h1>{body}"
-        f"<footer>Written by xferlab's report on {now}. The same as tables: summary.md,"
-        " results.csv and results.json beside this file.</footer>"
-        f"</main>\n<script>{script}</script></body></html>\n"
+        _environment()
+        .get_template("page.html")
+        .render(
+            names=[folder.name or folder for folder in reports[0][0].folders],
+            policy=Markup(policy),
+            style=Markup(style),
+            script=Markup(script),
+            sections=[_section(*each, is_only=len(reports) == 1) for each in reports],
+            left_out=reports[0][0].left_out,
+            now=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        )
     )
 
 
-def _part(report: Report, comparison: Comparison | None, *, alone: bool) -> str:
-    task = task_of(report)
-    told = [
-        counted_states(report),
-        f"task {task.replace('_', ' ')}" if task else "",
-        f"chosen by {report.monitor}, {'higher' if report.mode == 'max' else 'lower'} is better",
-    ]
-    told += data_lines(report)
-    head = f"<p class=faint>{text('; '.join(each for each in told if each))}</p>"
-    if not alone:
-        head = f"<h2>{text(task or 'jobs')}: {text(report.monitor)}</h2>{head}"
-    return head + "".join(
-        [
-            sections.cards(report, comparison),
-            sections.settings_section(report, comparison),
-            sections.charts_section(report),
-            sections.confusion_section(report),
-            sections.failures_section(report),
-            sections.jobs_section(report),
-        ]
+@functools.cache
+def _environment() -> Environment:
+    """Return the templates; every value in them is shortened and escaped."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        finalize=lambda value: value if isinstance(value, Markup) else shorten(value),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+
+
+def _section(report: Report, comparison: Comparison | None, *, is_only: bool) -> Section:
+    failures = failures_of(report)
+    return Section(
+        heading="" if is_only else f"{task_name(report) or 'jobs'}: {report.monitor}",
+        summary=_summary(report),
+        cards=_cards(report, comparison),
+        settings=settings_table(report, comparison),
+        has_seeds=any(len(setting.jobs) > 1 for setting in report.settings),
+        notes=_comparison_notes(comparison),
+        charts=_rendered_charts(report),
+        confusion=_confusion(report),
+        failures=[(_setting_of(report, failure), failure) for failure in failures[:MAX_FAILURES]],
+        more_failures=max(0, len(failures) - MAX_FAILURES),
+        jobs=jobs_table(report),
+    )
+
+
+def _summary(report: Report) -> str:
+    task = task_name(report)
+    better = "higher" if report.mode == "max" else "lower"
+    parts = [format_status_counts(report)]
+    if task:
+        parts.append(f"task {task.replace('_', ' ')}")
+    parts.append(f"chosen by {report.monitor}, {better} is better")
+    return "; ".join([*parts, *describe_data(report)])
+
+
+def _cards(report: Report, comparison: Comparison | None) -> list[Card]:
+    """Return what matters most: the best setting, whether it is better, what it cost."""
+    cards = []
+    if report.best:
+        scores = {report.monitor: report.best.best}
+        scores |= {f"test {name}": e for name, e in report.best.test.items() if name != "loss"}
+        detail = ", ".join(f"{name} {format_mean_sd(each)}" for name, each in scores.items())
+        name = format_setting(report.best.values) or report.best.jobs[0].folder.name
+        cards.append(Card("best setting", name, detail))
+    if comparison and comparison.others:
+        real = sum(each.is_significant for each in comparison.others)
+        value = f"{real} of {len(comparison.others)}"
+        detail = f"at p < 0.05 by {comparison.split} {comparison.score}"
+        cards.append(Card("settings that differ from the best", value, detail))
+    statuses = format_status_counts(report).partition(": ")[2]
+    cards.append(Card("jobs", statuses, f"{len(report.jobs)} in all"))
+    time, _, steps = describe_cost(report.jobs).partition(" of training, ")
+    cards.append(Card("training time", time, steps))
+    return cards
+
+
+def _comparison_notes(comparison: Comparison | None) -> list[str]:
+    """Return sentences, without their full stop, on how the settings were compared."""
+    if comparison is None:
+        return []
+    notes = [describe_test(comparison), comparison.note[:1].upper() + comparison.note[1:]]
+    if comparison.others:
+        score = f"{comparison.split} {comparison.score}"
+        notes.insert(0, f"The difference is the best's {score} minus this one's")
+        if comparison.split == "validation":
+            notes.append("The best was chosen by these very scores, so p is a little too small")
+    return [note.rstrip(".") for note in notes if note]
+
+
+def _rendered_charts(report: Report) -> list[dict[str, Any]]:
+    from markupsafe import Markup
+
+    return [
+        {"title": chart.title, "legend": chart.legend,
+         "svg": Markup(render_chart(chart))}
+        for chart in charts_of(report)
+    ]  # fmt: skip
+
+
+def _confusion(report: Report) -> ConfusionTable | None:
+    """Return the confusion of the best setting's finished runs, where they have left it."""
+    jobs = report.best.jobs if report.best else []
+    finished = [job for job in jobs if job.state.status == FINISHED]
+    return confusion_of(finished) if finished else None
+
+
+def _setting_of(report: Report, failure: Failure) -> str:
+    return format_setting({key: failure.job.setting(key) for key in report.keys})

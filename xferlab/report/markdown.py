@@ -7,65 +7,68 @@ from pathlib import Path
 
 from xferlab.escaping import markdown, markdown_table
 from xferlab.report.comparison import Comparison, describe_test
-from xferlab.report.cost import cost_words
+from xferlab.report.cost import describe_cost
 from xferlab.report.differences import difference_row
-from xferlab.report.failures import failures_of
+from xferlab.report.failures import Failure, failures_of
 from xferlab.report.settings import Report
 from xferlab.report.tables import (
-    best_words,
-    columns_of,
-    counted_states,
-    data_lines,
-    printed_job,
-    printed_setting,
-    task_of,
+    describe_best,
+    describe_data,
+    filled_columns,
+    format_status_counts,
+    printed_job_row,
+    printed_setting_row,
+    task_name,
 )
 
 
-def as_markdown(parts: Sequence[tuple[Report, Comparison | None]], pictures: Sequence[Path]) -> str:
-    """Return the summary: a part for each task and monitored score, then the pictures."""
-    names = ", ".join(markdown(folder.name or folder) for folder in parts[0][0].folders)
-    told = [f"# {names}"]
-    for report, comparison in parts:
-        if len(parts) > 1:
-            told.append(f"# {markdown(task_of(report) or 'jobs')}: {markdown(report.monitor)}")
-        told += _part(report, comparison)
-    if parts[0][0].left_out:
-        told += ["## Left out", *(f"- {markdown(line)}" for line in parts[0][0].left_out)]
-    told += [f"![{path.stem}]({path.name})" for path in pictures]
-    return "\n\n".join(told) + "\n"
+def render_markdown(
+    reports: Sequence[tuple[Report, Comparison | None]], charts: Sequence[Path]
+) -> str:
+    """Return the summary: a section for each task and monitored score, then the charts."""
+    first = reports[0][0]
+    names = ", ".join(markdown(folder.name or folder) for folder in first.folders)
+    blocks = [f"# {names}"]
+    for report, comparison in reports:
+        if len(reports) > 1:
+            blocks.append(f"# {markdown(task_name(report) or 'jobs')}: {markdown(report.monitor)}")
+        blocks += _section(report, comparison)
+    if first.left_out:
+        blocks += ["## Left out", *(f"- {markdown(line)}" for line in first.left_out)]
+    blocks += [f"![{path.stem}]({path.name})" for path in charts]
+    return "\n\n".join(blocks) + "\n"
 
 
-def _part(report: Report, comparison: Comparison | None) -> list[str]:
-    parts = [markdown(counted_states(report)), *map(markdown, data_lines(report))]
+def _section(report: Report, comparison: Comparison | None) -> list[str]:
+    blocks = [markdown(format_status_counts(report)), *map(markdown, describe_data(report))]
     if report.best:
-        parts.append(f"**Best:** {markdown(best_words(report))}")
-    parts.append(f"**Cost:** {markdown(cost_words(report.jobs))}")
+        blocks.append(f"**Best:** {markdown(describe_best(report))}")
+    blocks.append(f"**Cost:** {markdown(describe_cost(report.jobs))}")
     if report.over_seeds:
-        parts += ["## Over seeds", "Mean and sample standard deviation over finished jobs."]
-        parts.append(_table([printed_setting(report, each) for each in report.settings]))
+        blocks += ["## Over seeds", "Mean and sample standard deviation over finished jobs."]
+        blocks.append(_table([printed_setting_row(report, each) for each in report.settings]))
     if comparison and (comparison.others or comparison.note):
-        parts += ["## Beside the best", *_differences(comparison, report.mode)]
-    parts += ["## Jobs", _table([printed_job(report, job) for job in report.jobs])]
-    errors = [_failure(each.job.folder.name, each.lines, each.again)
-              for each in failures_of(report)]  # fmt: skip
-    return parts + (["## Failed", *errors] if errors else [])
+        blocks += ["## Compared with the best", *_differences(comparison, report.mode)]
+    blocks += ["## Jobs", _table([printed_job_row(report, job) for job in report.jobs])]
+    failures = failures_of(report)
+    return blocks + (["## Failed", *map(_failure, failures)] if failures else [])
 
 
 def _differences(comparison: Comparison, mode: str) -> list[str]:
-    told = [markdown(line) for line in (describe_test(comparison), comparison.note) if line]
+    blocks = [markdown(line) for line in (describe_test(comparison), comparison.note) if line]
     if comparison.others:
-        told.append(_table([difference_row(each, mode) for each in comparison.others]))
-    return told
+        blocks.append(_table([difference_row(each, mode) for each in comparison.others]))
+    return blocks
 
 
-def _failure(name: str, lines: Sequence[str], again: str) -> str:
-    """Return a failure as indented code, in which nothing is obeyed."""
-    block = "\n".join(f"    {line}" for line in [*lines, f" again: {again}"])
-    return f"{markdown(name)}:\n\n{block}"
+def _failure(failure: Failure) -> str:
+    """Return a failure as indented code, which shows every character as it is."""
+    lines = [*failure.lines, f" again: {failure.rerun_command}"]
+    block = "\n".join(f"    {line}" for line in lines)
+    return f"{markdown(failure.job.folder.name)}:\n\n{block}"
 
 
 def _table(rows: Sequence[Mapping[str, str]]) -> str:
-    columns = columns_of(rows)
+    columns = filled_columns(rows)
     lines = [[markdown(row.get(column, "")) for column in columns] for row in rows]
     return markdown_table([markdown(column) for column in columns], lines).rstrip("\n")

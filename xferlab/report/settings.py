@@ -162,8 +162,14 @@ def in_order(jobs: Sequence[JobResult], keys: Sequence[str]) -> list[JobResult]:
 
 
 def _order(value: Any) -> tuple[bool, float, str]:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return (not number, float(value) if number else 0.0, "" if number else str(value))
+    if is_number(value):
+        return (False, float(value), "")
+    return (True, 0.0, str(value))
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is a number, not true or false."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def settings_of(jobs: Sequence[JobResult], keys: Sequence[str]) -> list[Setting]:

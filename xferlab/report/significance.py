@@ -141,7 +141,8 @@ def holm(values: Sequence[float]) -> list[float]:
     >>> holm([0.04, 0.01, 0.03])
     [0.06, 0.03, 0.06]
     """
-    corrected, largest = [0.0] * len(values), 0.0
+    corrected = [0.0] * len(values)
+    largest = 0.0
     for place, number in enumerate(sorted(range(len(values)), key=lambda n: values[n])):
         largest = max(largest, min(1.0, (len(values) - place) * values[number]))
         corrected[number] = largest

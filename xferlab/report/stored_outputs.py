@@ -27,7 +27,10 @@ def read_outputs(job: JobResult, split: str) -> SplitOutputs:
         ValueError: there are none, or they do not fit the run's task.
     """
     name = job.folder.name
-    stored = read_predictions(job.folder, split)
+    try:
+        stored = read_predictions(job.folder, split)
+    except ValueError as e:
+        raise ValueError(f"the outputs of {name} cannot be read: {e}") from e
     if stored is None or job.task is None:
         raise ValueError(f"{name} has not stored its outputs for the {split} examples")
     import numpy as np

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xferlab.errors import printable
-from xferlab.formatting import format_duration, format_learning_rate
+from xferlab.formatting import format_count, format_duration, format_learning_rate
 from xferlab.report.failures import failures_of
 from xferlab.report.read_runs import JobResult
 from xferlab.report.settings import Report, Setting
@@ -44,54 +44,54 @@ def setting_row(report: Report, setting: Setting) -> dict[str, Any]:
     return row
 
 
-def counted_states(report: Report) -> str:
+def format_status_counts(report: Report) -> str:
     """Return ``6 jobs: 5 finished, 1 failed``."""
     counts = ", ".join(f"{count} {word}" for word, count in report.counts.most_common())
-    return f"{len(report.jobs)} job{'s' * (len(report.jobs) != 1)}: {counts}"
+    return f"{format_count(len(report.jobs), 'job')}: {counts}"
 
 
-def task_of(report: Report) -> str | None:
-    """Return what a row asks for, if a job has got far enough to say."""
+def task_name(report: Report) -> str | None:
+    """Return the task, if a job has got far enough to record it."""
     return next((job.task["task"] for job in report.jobs if job.task), None)
 
 
-def data_lines(report: Report) -> list[str]:
+def describe_data(report: Report) -> list[str]:
     """Return what the scores were measured on, where that is not the same for all jobs."""
     if not report.scored_on:
         return []
-    rows = ", ".join(f"{key} {sha[:8]}" for key, sha in report.scored_on)
+    data = ", ".join(f"{key} {sha[:8]}" for key, sha in report.scored_on)
     return [
-        f"scored on {rows}: neither ranked nor averaged with jobs that were scored on other data"
+        f"scored on {data}: neither ranked nor averaged with jobs that were scored on other data"
     ]
 
 
 def closing_lines(report: Report) -> list[str]:
     """Return the best setting, and each failed job with its error and what runs it again."""
-    lines = [f"best       {best_words(report)}"] if report.best else []
+    lines = [f"best       {describe_best(report)}"] if report.best else []
     for failure in failures_of(report):
         folder = failure.job.folder
         lines += [
             f"failed     {folder.name}  {failure.job.state.record.get('error', '')}",
             f"           log: {folder / 'train.log'}",
-            f"           again: {failure.again}",
+            f"           again: {failure.rerun_command}",
         ]
     return [printable(line) for line in lines]
 
 
-def best_words(report: Report) -> str:
+def describe_best(report: Report) -> str:
     """Return the best setting and its scores in one line."""
     assert report.best is not None
     chosen = {key: value for key, value in report.best.values.items() if value is not None}
-    values = [f"{key}={shown(value)}" for key, value in chosen.items()]
+    values = [f"{key}={format_value(value)}" for key, value in chosen.items()]
     scores = {report.monitor: report.best.best} | {
         f"test {name}": spread for name, spread in report.best.test.items() if name != "loss"
     }
-    told = ", ".join(f"{name} {spread_words(spread)}" for name, spread in scores.items())
+    formatted = ", ".join(f"{name} {format_mean_sd(spread)}" for name, spread in scores.items())
     seeds = f"  ({report.best.finished} seeds)" if report.over_seeds else ""
-    return f"{' '.join(values)}  {told}{seeds}".strip()
+    return f"{' '.join(values)}  {formatted}{seeds}".strip()
 
 
-def printed_job(report: Report, job: JobResult) -> dict[str, str]:
+def printed_job_row(report: Report, job: JobResult) -> dict[str, str]:
     """Return a job's row as it is printed."""
     row = _job_row(report, job)
     for name in ("best step", "test loss", "error"):  # in the files
@@ -100,20 +100,22 @@ def printed_job(report: Report, job: JobResult) -> dict[str, str]:
     row["time"] = row.pop("seconds")
     for name, value in row.items():
         if isinstance(value, float) and name not in report.keys:
-            row[name] = f"{value:.4f}"
-    return {key: shown(value) for key, value in row.items()}
+            row[name] = format_score(value)
+    return {key: format_value(value) for key, value in row.items()}
 
 
-def printed_setting(report: Report, setting: Setting) -> dict[str, str]:
+def printed_setting_row(report: Report, setting: Setting) -> dict[str, str]:
     """Return a setting's row as it is printed."""
-    row = {key: shown(value) for key, value in setting.values.items()}
+    row = {key: format_value(value) for key, value in setting.values.items()}
     row["seeds"] = f"{setting.finished}/{len(setting.jobs)}"
-    row[report.monitor] = spread_words(setting.best)
-    named = {f"test {name}": spread_words(v) for name, v in setting.test.items() if name != "loss"}
+    row[report.monitor] = format_mean_sd(setting.best)
+    named = {
+        f"test {name}": format_mean_sd(v) for name, v in setting.test.items() if name != "loss"
+    }
     return row | named | {"": "best" if setting is report.best else ""}
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Return a value as a table shows it: a rate as it is typed, a score with four digits."""
     if value is None:
         return ""
@@ -122,22 +124,29 @@ def shown(value: Any) -> str:
     return str(value)
 
 
-def label_of(values: Mapping[str, Any], words: Callable[[Any], str] = shown) -> str:
-    """Return values, in ``words``, beside the last part of their keys, which is enough there.
+def format_setting(values: Mapping[str, Any]) -> str:
+    """Return values beside the last part of their keys; those that are None are left out.
 
-    >>> label_of({"optimizer.lr": 3e-05, "loss": "focal", "loss.gamma": None})
+    >>> format_setting({"optimizer.lr": 3e-05, "loss": "focal", "loss.gamma": None})
     'lr 3e-5, loss focal'
-    >>> label_of({"model.dropout": 0.1, "transfer.dropout": 0.2})
+    >>> format_setting({"model.dropout": 0.1, "transfer.dropout": 0.2})
     'dropout 0.1, dropout 0.2'
     """
     known = {key: value for key, value in values.items() if value is not None}
-    return ", ".join(f"{key.rpartition('.')[2]} {words(value)}" for key, value in known.items())
+    return ", ".join(
+        f"{key.rpartition('.')[2]} {format_value(value)}" for key, value in known.items()
+    )
 
 
-def spread_words(spread: tuple[float, float | None] | None) -> str:
+def format_score(value: float) -> str:
+    """Return a score with four decimals."""
+    return f"{value:.4f}"
+
+
+def format_mean_sd(spread: tuple[float, float | None] | None) -> str:
     """Return mean and sample standard deviation.
 
-    >>> spread_words((0.9, 0.012)), spread_words((0.9, None)), spread_words(None)
+    >>> format_mean_sd((0.9, 0.012)), format_mean_sd((0.9, None)), format_mean_sd(None)
     ('0.9000 ± 0.0120', '0.9000', '')
     """
     if spread is None:
@@ -146,25 +155,25 @@ def spread_words(spread: tuple[float, float | None] | None) -> str:
     return f"{mean:.4f}" if deviation is None else f"{mean:.4f} ± {deviation:.4f}"
 
 
-def columns_of(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def filled_columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the columns that any row fills, in their order."""
     columns = dict.fromkeys(key for row in rows for key in row)
     return [key for key in columns if any(row.get(key) not in (None, "") for row in rows)]
 
 
-def signed(value: float) -> str:
+def format_difference(value: float) -> str:
     """Return a difference with its sign.
 
-    >>> signed(0.0125), signed(-0.5), signed(0.0)
+    >>> format_difference(0.0125), format_difference(-0.5), format_difference(0.0)
     ('+0.0125', '-0.5000', '0.0000')
     """
     return f"{value:+.4f}" if round(value, 4) else "0.0000"
 
 
-def p_words(value: float) -> str:
+def format_p_value(value: float) -> str:
     """Return a p value as papers write it.
 
-    >>> p_words(0.2345), p_words(0.00004)
+    >>> format_p_value(0.2345), format_p_value(0.00004)
     ('0.234', '< 0.001')
     """
     return f"{value:.3f}" if value >= 0.001 else "< 0.001"

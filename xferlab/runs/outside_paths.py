@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from xferlab.config.overrides import as_word
+from xferlab.config.overrides import format_override
 from xferlab.errors import ConfigError
 from xferlab.runs.inputs import inputs_of
 
@@ -34,7 +34,7 @@ def refuse_places_outside(
     outside = [
         (key, value)
         for key, value in places_outside(config)
-        if not any(value in word for word in typed)
+        if not any(value in override for override in typed)
     ]
     if not outside:
         return
@@ -42,25 +42,25 @@ def refuse_places_outside(
     now = inputs_of(config).content
     unknown = [(key, value) for key, value in outside if not _is_known(key, known, now)]
     if unknown:
-        words = " ".join(as_word(key, value) for key, value in unknown)
+        overrides = " ".join(format_override(key, value) for key, value in unknown)
         key, value = unknown[0]
         held = any(each.partition(": ")[0] == key for each in known)
         more = ", which is not what it was then" if held else ""
         raise ConfigError(
             f"this folder names a place outside the working directory: {value}{more}",
             where=f"{folder}: {key}",
-            fix=f"if you mean it, type it too: {words}",
+            fix=f"if you mean it, type it too: {overrides}",
         )
 
 
 def places_outside(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield key and value of each text of a config that names a place outside."""
-    for key, value in flat_words(config):
+    for key, value in flat_overrides(config):
         if isinstance(value, str) and _leads_out(value):
             yield key, value
 
 
-def flat_words(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat_overrides(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield dotted key and value of everything in a config that is no table and no list."""
     pairs: Any = ()
     if isinstance(node, Mapping):
@@ -70,7 +70,7 @@ def flat_words(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     else:
         yield prefix, node
     for key, value in pairs:
-        yield from flat_words(value, f"{prefix}.{key}" if prefix else str(key))
+        yield from flat_overrides(value, f"{prefix}.{key}" if prefix else str(key))
 
 
 def _leads_out(text: str) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from xferlab.config.allowlist import read_config_data, read_saved_words
+from xferlab.config.allowlist import read_config_data, read_saved_overrides
 from xferlab.config.overrides import key_of
 from xferlab.config.recipe import Recipe, identity
 from xferlab.errors import ConfigError, XferlabError, printable
@@ -45,7 +45,7 @@ class PreviousRun:
     stale: tuple[str, ...] = ()
 
     @property
-    def goes_on(self) -> bool:
+    def can_resume(self) -> bool:
         """Whether this config may continue it: nothing differs but a greater length."""
         return self.is_same and not self.stale
 
@@ -108,14 +108,14 @@ def run_folder(
     if recover is not None or auto:
         folders = [usual] if named else sorted(usual.parent.glob("*"))
         found = _earlier_runs(folders, recipe, named=named)
-        same = [one for one in found if one.goes_on]
+        same = [one for one in found if one.can_resume]
         if same:
             return _best(same).folder
         if not auto:
-            raise _nothing_to_recover(found, usual)
+            raise _nothing_to_resume(found, usual)
         for one in found:
             if one.is_same:
-                _say(f"{one.folder} is not continued: {', '.join(one.stale)} changed since")
+                _print_note(f"{one.folder} is not continued: {', '.join(one.stale)} changed since")
     if force:
         _clear(usual)
     if is_used(usual):
@@ -143,11 +143,11 @@ def _earlier_runs(folders: Sequence[Path], recipe: Recipe, *, named: bool) -> li
             if named:
                 raise
             what = e.what if isinstance(e, XferlabError) else str(e)
-            _say(f"{folder} is passed over: {what}")
+            _print_note(f"{folder} is passed over: {what}")
     return found
 
 
-def _say(text: str) -> None:
+def _print_note(text: str) -> None:
     print(f"note       {printable(text)}", file=sys.stderr)
 
 
@@ -156,7 +156,7 @@ def refuse_changed(folder: Path, recipe: Recipe) -> PreviousRun | None:
     if not _has_run(folder):
         return None
     before = earlier(folder, recipe)
-    if before.goes_on:
+    if before.can_resume:
         return before
     if before.is_same:
         refuse_changed_inputs(folder, before.stale)
@@ -167,22 +167,22 @@ def refuse_changed(folder: Path, recipe: Recipe) -> PreviousRun | None:
     )
 
 
-def stored_words(folder: Path) -> list[str]:
+def stored_overrides(folder: Path) -> list[str]:
     """Return the overrides that the run in ``folder`` was begun with."""
     path = folder / ".hydra" / "overrides.yaml"
     if not os.path.exists(path):
         raise ConfigError(
             "there is no run in this folder", where=f"--recover={folder}", fix="name a run's folder"
         )
-    words = read_saved_words(path)
-    for word in words:
-        if key_of(word).partition(".")[0].partition("/")[0] == "hydra":
+    overrides = read_saved_overrides(path)
+    for override in overrides:
+        if key_of(override).partition(".")[0].partition("/")[0] == "hydra":
             raise ConfigError(
-                f"this folder says '{word}', which may be typed and not come from a file",
+                f"this folder says '{override}', which may be typed and not come from a file",
                 where=str(path),
                 fix="type the run's words yourself, without --recover=FOLDER's",
             )
-    return words
+    return overrides
 
 
 def is_used(folder: Path) -> bool:
@@ -201,7 +201,7 @@ def _best(runs: list[PreviousRun]) -> PreviousRun:
     return max(unfinished or runs, key=lambda run: (not run.changed, run.progress))
 
 
-def _nothing_to_recover(found: list[PreviousRun], usual: Path) -> ConfigError:
+def _nothing_to_resume(found: list[PreviousRun], usual: Path) -> ConfigError:
     fix = "leave --recover out to begin a new run (train.resume=auto goes on only if it can)"
     for run in found:
         if run.is_same:

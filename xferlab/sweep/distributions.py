@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from xferlab.config.overrides import as_word
+from xferlab.config.overrides import format_override
 from xferlab.errors import ConfigError
 
 KINDS = ("uniform", "loguniform", "int", "logint", "choice")
@@ -67,7 +67,7 @@ class Distribution:
 
     def override(self, value: Any) -> str:
         """Return the override that sets the key to ``value``."""
-        return as_word(self.key, value)
+        return format_override(self.key, value)
 
 
 def read_distributions(part: Any, where: str) -> tuple[Distribution, ...]:

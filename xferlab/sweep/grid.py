@@ -7,7 +7,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from xferlab.config.overrides import as_word, key_of
+from xferlab.config.overrides import format_override, key_of
 from xferlab.config.schema import SweepConfig
 from xferlab.deprecated import current_config
 from xferlab.errors import ConfigError, did_you_mean
@@ -36,7 +36,7 @@ def product(axes: Sequence[list[Point]]) -> list[Point]:
 
 def _grid(part: Mapping[str, Any]) -> list[list[Point]]:
     return [
-        [[as_word(key, value)] for value in values_of(values, f"sweep.grid.{key}")]
+        [[format_override(key, value)] for value in values_of(values, f"sweep.grid.{key}")]
         for key, values in part.items()
     ]
 
@@ -51,7 +51,7 @@ def _zip(part: Mapping[str, Any]) -> list[list[Point]]:
             fix="give each key a value for every job, or use grid for all combinations",
         )
     rows = zip(*columns.values(), strict=True)
-    points = [[as_word(k, v) for k, v in zip(columns, row, strict=True)] for row in rows]
+    points = [[format_override(k, v) for k, v in zip(columns, row, strict=True)] for row in rows]
     return [points] if points else []
 
 
@@ -62,7 +62,7 @@ def _list(part: Any) -> list[list[Point]]:
             where="sweep.list",
             fix="list: [{optimizer.lr: 1e-5, seed: 0}, {optimizer.lr: 3e-5, seed: 1}]",
         )
-    points = [[as_word(key, value) for key, value in job.items()] for job in part]
+    points = [[format_override(key, value) for key, value in job.items()] for job in part]
     return [points] if points else []
 
 

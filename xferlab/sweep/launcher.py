@@ -20,7 +20,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from xferlab.config.compose import compose_with_context
-from xferlab.config.overrides import as_word, parse_overrides
+from xferlab.config.overrides import format_override, parse_overrides
 from xferlab.config.schema import SweepConfig
 from xferlab.discovery import load_plugins
 from xferlab.runs.failure import report_failure
@@ -47,7 +47,7 @@ def register_launchers(*classes: type[Plugin]) -> None:
 def launcher_for(plan: Plan, folder: Path) -> Launcher:
     """Return the launcher that a plan chooses, set up for the jobs in ``folder``."""
     register_launchers(LocalLauncher)
-    overrides = [*plan.hydra_overrides, as_word("hydra.sweep.dir", os.path.abspath(folder))]
+    overrides = [*plan.hydra_overrides, format_override("hydra.sweep.dir", os.path.abspath(folder))]
     config, context = compose_with_context(overrides, plan.config_name)
     return Plugins.instance().instantiate_launcher(
         hydra_context=context, task_function=run_launched_job, config=config
@@ -56,7 +56,7 @@ def launcher_for(plan: Plan, folder: Path) -> Launcher:
 
 def launch(launcher: Launcher, folders: Sequence[Path]) -> None:
     """Run the jobs in ``folders`` and wait for them."""
-    launcher.launch([job_words(folder.absolute()) for folder in folders], 0)
+    launcher.launch([job_overrides(folder.absolute()) for folder in folders], 0)
 
 
 def run_launched_job(config: DictConfig) -> float | None:
@@ -74,17 +74,17 @@ def run_launched_job(config: DictConfig) -> float | None:
         return None
 
 
-def job_words(folder: Path) -> list[str]:
+def job_overrides(folder: Path) -> list[str]:
     """Return the overrides that give a launcher a job's folder, which is all it needs."""
     return [
-        as_word("hydra.sweep.dir", str(folder.parent)),
-        as_word("hydra.sweep.subdir", folder.name),
+        format_override("hydra.sweep.dir", str(folder.parent)),
+        format_override("hydra.sweep.subdir", folder.name),
         "hydra.output_subdir=null",
     ]
 
 
 def folder_of(words: Sequence[str]) -> Path:
-    """Return the folder that :func:`job_words` were made of."""
+    """Return the folder that :func:`job_overrides` were made of."""
     sweep_folder, name = (override.value() for override in parse_overrides(words[:2]))
     return Path(str(sweep_folder)) / str(name)
 

@@ -12,8 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from xferlab.config.compose import compose_config
-from xferlab.config.overrides import axis_of, key_of, parse_overrides
-from xferlab.config.provenance import TYPED, Word
+from xferlab.config.overrides import expand_override, key_of, parse_overrides
+from xferlab.config.provenance import COMMAND_LINE, PlainOverride
 from xferlab.config.recipe import Recipe, read_plain
 from xferlab.config.schema import SweepConfig
 from xferlab.config.yaml_files import find, line_of_key, shown
@@ -119,11 +119,11 @@ def _locate_errors_in_file(settings: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except XferlabError as e:
-        choices = [Word.of(override) for override in settings]
+        choices = [PlainOverride.of(override) for override in settings]
         names = [name for choice in choices if choice.key == "sweep" for name in choice.names]
         files = [find(f"sweep/{name}") for name in names]
         for error in e.each:
-            key = error.where.removesuffix(f" ({TYPED})")
+            key = error.where.removesuffix(f" ({COMMAND_LINE})")
             for path in filter(None, files):
                 line = line_of_key(path, key.partition("=")[0].removeprefix("sweep."))
                 if line:
@@ -179,7 +179,7 @@ def _split_overrides(overrides: Sequence[str]) -> tuple[list[str], list[str], li
         if own:
             settings.append(text)
         elif override.is_sweep_override():
-            axes.append([[value] for value in axis_of(override)])
+            axes.append([[value] for value in expand_override(override)])
         else:
             common.append(text)
     return settings, common, axes

@@ -12,14 +12,14 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from xferlab.config.overrides import as_word
+from xferlab.config.overrides import format_override
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError, XferlabError
 from xferlab.escaping import guard_logs
 from xferlab.runs.failure import report_failure
 from xferlab.runs.lock import refuse_links
 from xferlab.runs.metadata import write_error, write_status
-from xferlab.runs.outside_paths import flat_words, refuse_places_outside
+from xferlab.runs.outside_paths import flat_overrides, refuse_places_outside
 from xferlab.runs.signals import Interrupted, StopRequest
 from xferlab.sweep.job_state import FINISHED, state_of
 from xferlab.sweep.local_pool import DUMP_STACKS
@@ -72,10 +72,10 @@ def recover_job(folder: Path, typed: Sequence[str]) -> int:
     Raises:
         ConfigError: an override differs from what the job was planned with.
     """
-    known = dict(flat_words(read_job(folder)["config"]))
+    known = dict(flat_overrides(read_job(folder)["config"]))
     for override in typed:
         key, _, value = override.partition("=")
-        if as_word(key, known.get(key)) != override and known.get(key) != value:
+        if format_override(key, known.get(key)) != override and known.get(key) != value:
             raise ConfigError(
                 f"a job of a sweep is resumed as planned, and '{override}' differs from that",
                 where=f"--recover={folder}",

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 THRESHOLD = 0.5
 """A label is predicted if its probability is at least this."""
-SHOWN_NAMES = 8
 
 
 class MultiLabel(Task):
@@ -118,14 +117,14 @@ class MultiLabel(Task):
         self, spec: TaskSpec, split_name: str, labels: Any, outputs: Any
     ) -> Iterator[str]:
         """Yield a line if the same labels are predicted for every example."""
+        from xferlab.data.notes import join_some
+
         predicted = self.decide(outputs, spec)
         if (predicted == predicted[0]).all() and not (labels == labels[0]).all():
             (names,) = self.label_names(predicted[:1], spec.class_names)
-            more = ", ..." if len(names) > SHOWN_NAMES else ""
-            shown = ", ".join(names[:SHOWN_NAMES]) + more
             yield (
                 f"the prediction for every example of {split_name} ({len(predicted):,}) is"
-                f" {shown or 'no label'}"
+                f" {join_some(names) or 'no label'}"
             )
 
     def list_errors(self, outputs: SplitOutputs, number: int) -> ErrorsTable:
@@ -134,7 +133,9 @@ class MultiLabel(Task):
 
         from xferlab.evaluation.errors_table import ErrorsTable, most_confident, text_columns
 
-        present, predicted, p = outputs.labels > 0.5, outputs.predicted, outputs.probabilities
+        present = outputs.labels > 0.5
+        predicted = outputs.predicted
+        p = outputs.probabilities
         confidence = np.where(present != predicted, np.where(predicted, p, 1 - p), -1.0)
         worst = confidence.argmax(axis=1)
         is_wrong = (present != predicted).any(axis=1)
@@ -166,7 +167,8 @@ class MultiLabel(Task):
         from xferlab.evaluation.calibration import calibration_of
         from xferlab.evaluation.per_class import class_report
 
-        names, present = outputs.spec.class_names, outputs.labels > 0.5
+        names = outputs.spec.class_names
+        present = outputs.labels > 0.5
         averages = ("micro", "macro", "weighted")
         return {
             "report": class_report(present, outputs.predicted, names, self.unit, averages),

@@ -180,7 +180,8 @@ class TokenClassification(ExclusiveClasses):
             types = [type_of(name) for name in names]
             names = tuple(dict.fromkeys(types))
             index = np.array([names.index(kind) for kind in types])
-            labels, predicted = index[labels], index[predicted]
+            labels = index[labels]
+            predicted = index[predicted]
         return count_confusion(names, labels, predicted, self.unit)
 
     def class_report(self, outputs: SplitOutputs) -> ClassReport:

@@ -14,6 +14,7 @@ from xferlab.contracts import Budget, Encoding, TaskSpec, TextData, TextModel, T
 from xferlab.data.batching import BatchPlan, row_lengths
 from xferlab.data.tokenizer import encode_cached
 from xferlab.errors import ConfigError, did_you_mean
+from xferlab.functional.metrics import keras_form
 from xferlab.functional.unseen_words import outside_of
 from xferlab.training.evaluation import Forward, scores
 from xferlab.training.optimizer_extensions import per_update
@@ -224,7 +225,7 @@ def _metrics(recipe: Recipe, spec: TaskSpec) -> dict[str, Any]:
     metrics = {}
     for name, plugin in recipe.metrics.items():
         metric = _built(f"metric.{name}", plugin.build, spec)
-        metrics[name] = metric.as_keras() if hasattr(metric, "as_keras") else metric
+        metrics[name] = keras_form(metric)
     return metrics
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import Encoding
 from xferlab.data.batching import batch_arrays, begins_word, evaluation_batches
+from xferlab.deprecated import metric_attribute
 from xferlab.functional.unseen_words import predict_unseen, seen_only
 from xferlab.training.backend import compile_forward
 
@@ -147,6 +148,6 @@ def inputs_of_metric(metric: Any, labels: Any, outputs: Any) -> tuple[Any, Any]:
 
     Such a metric declares ``rates_confidence = True``.
     """
-    if getattr(metric, "rates_confidence", False):
+    if metric_attribute(metric, "rates_confidence"):
         return seen_only(labels, outputs)
     return labels, outputs

@@ -90,7 +90,7 @@ def test_a_few_bytes_that_stand_for_gigabytes_are_refused_in_little_memory(tmp_p
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (
-        f"{path} of {path.stat().st_size} bytes unpacks to more than 1,000,000,000 letters"
+        f"{path} of {path.stat().st_size} bytes unpacks to more than 1,000,000,000 characters"
         in error.what
     )
     assert peak < 200_000_000

@@ -1,4 +1,4 @@
-"""What every reader of a file yields: examples, or in their place the problem that each has."""
+"""What every reader of a file yields: rows, or in place of a row its problem."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ NUL_BYTE = "has a NUL byte (\\x00)"
 
 
 class StreamedRow(NamedTuple):
-    """A row as the file has it.
+    """A row of a file, or its problem.
 
     Attributes:
-        line: where it begins, counted from 1; 0 where there are no lines.
+        line: its first line, counted from 1; 0 where there are no lines.
         values: by column name.
-        problem: what keeps it from being read, "" if nothing does; a verb follows "row 3".
-        fix: what to do about the problem, "" for the usual.
+        problem: why it cannot be read, "" if it can; a verb that follows "row 3".
+        fix: how to correct the problem, "" for the usual.
     """
 
     line: int
@@ -35,15 +35,15 @@ class Stream:
     """A file that is read row by row.
 
     Attributes:
-        columns: their names, as far as the beginning of the file tells.
-        rows: yields the rows, once, with the columns that it is given.
-        total: rows or bytes of the file, None where nobody knows.
-        done: says how many of those were read.
-        notes: sentences on what was guessed about the file, for a person.
-        all_columns: reads on for names that the beginning of the file does not have.
-        row_count: rows that the file says it has, None where it says nothing.
-        sampled_rows: yields the number and the content of about a share of the rows, sampled with a
-            seed, at the cost of those alone; None where that cannot be had.
+        columns: their names, as far as the beginning of the file has them.
+        rows: yields the rows, once, with the given columns.
+        total: rows or bytes of the file, None where that is unknown.
+        done: returns how many of those were read.
+        notes: notes on the detected format, for the log.
+        all_columns: searches the whole file for the names of columns.
+        row_count: rows of the file according to its header, None without one.
+        sampled_rows: yields the number and the content of about a fraction of the rows, sampled
+            with a seed, at the cost of those alone; None for formats without random access.
     """
 
     columns: Sequence[str]
@@ -57,7 +57,7 @@ class Stream:
 
 
 def text_problem(value: Any) -> str:
-    """Return what keeps a value from being text that can be stored and shown, "" if nothing does.
+    """Return why a value is not text that can be stored and shown, "" if it is.
 
     >>> text_problem("a"), text_problem(["a", "b\\0"]), text_problem(1.5)
     ('', 'has a NUL byte (\\\\x00)', '')
@@ -81,7 +81,7 @@ def text_problem(value: Any) -> str:
 
 
 def checked_row(line: int, values: dict[str, Any]) -> StreamedRow:
-    """Return a row, or its problem where a value is text that is none."""
+    """Return a row, or its problem where a value is not valid text."""
     for value in values.values():
         problem = text_problem(value)
         if problem:

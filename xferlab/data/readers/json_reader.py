@@ -1,4 +1,4 @@
-"""Rows of JSON: one object a line, objects over several lines, or one list of them."""
+"""Reader of JSON: one object a line, objects over several lines, or one list of objects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xferlab.data.readers.text_file import TOO_LONG, NumberedLine, TextFile, dec
 from xferlab.errors import ConfigError
 
 HEAD_ROWS = 1_000
-"""Rows that the names of columns are taken from, unless one is looked for in vain."""
+"""Rows that the names of columns are taken from, unless a column is missing there."""
 ONE_A_LINE = "write one JSON object a line"
 _DECODER = json.JSONDecoder()
 _NOT_BLANK = re.compile(r"\S")
@@ -23,16 +23,16 @@ def json_stream(text: TextFile, key: str) -> Stream:
     """Open a JSON file.
 
     Raises:
-        ConfigError: it has no rows, or holds something else than rows.
+        ConfigError: it has no rows, or something other than rows.
     """
     first = _first_line(text)
     if first is None:
         raise ConfigError(f"{text.path} has no rows", where=key, fix="name a file that has some")
     line, data = first
-    sign = _first_sign(text)
-    if sign == "[":
+    first_character = _first_character(text)
+    if first_character == "[":
         return _of_rows(text, _listed(text))
-    if sign == "{" and data is not None and _row(line, data).problem:
+    if first_character == "{" and data is not None and _row(line, data).problem:
         objects = _objects(text)
         if objects:
             return _of_rows(text, objects)
@@ -51,8 +51,8 @@ def _first_line(text: TextFile) -> NumberedLine | None:
     return None
 
 
-def _first_sign(text: TextFile) -> str:
-    """Return the first sign that is not blank, also of a line that is too long for a row."""
+def _first_character(text: TextFile) -> str:
+    """Return the first character that is not blank, also of a line that is too long."""
     with text.open() as stream:
         return decoded(stream.read(1000)).lstrip()[:1]
 
@@ -64,7 +64,7 @@ def _of_lines(text: TextFile) -> Stream:
     def rows(columns: Sequence[str]) -> Iterator[StreamedRow]:
         for line, data in text.lines(stream):
             if data is None or data.strip():
-                yield _chosen(_row(line, data), columns)
+                yield _select(_row(line, data), columns)
 
     columns = _names(text, HEAD_ROWS)
     if not columns:
@@ -84,7 +84,7 @@ def _no_row(text: TextFile, problem: str, line: int = 0) -> ConfigError:
 
 
 def _names(text: TextFile, most: int | None) -> list[str]:
-    """Return the keys of the first rows that can be read; of all where ``most`` is None."""
+    """Return the keys of the first readable rows; of all where ``most`` is None."""
     names: dict[str, None] = {}
     with text.open() as stream:
         for number, (line, data) in enumerate(text.lines(stream)):
@@ -95,8 +95,8 @@ def _names(text: TextFile, most: int | None) -> list[str]:
     return list(names)
 
 
-def _chosen(row: StreamedRow, columns: Sequence[str]) -> StreamedRow:
-    """Return a row with these columns alone, None where it lacks one."""
+def _select(row: StreamedRow, columns: Sequence[str]) -> StreamedRow:
+    """Return a row with these columns only, None for a missing one."""
     if row.problem:
         return row
     return checked_row(row.line, {name: row.values.get(name) for name in columns})
@@ -123,7 +123,7 @@ def _as_row(line: int, row: Any) -> StreamedRow:
 
 
 def _json_problem(e: Exception) -> str:
-    """Return what the decoder means."""
+    """Return the decoder's error in words."""
     if isinstance(e, json.JSONDecodeError):
         return f"{e.msg} at column {e.colno}"
     if isinstance(e, RecursionError):
@@ -132,7 +132,7 @@ def _json_problem(e: Exception) -> str:
 
 
 def _whole(text: TextFile) -> str:
-    """Return a file that is no lines, as one string; ConfigError if it is not Unicode."""
+    """Return a whole file as one string; ConfigError if it is not Unicode."""
     with text.open() as stream:
         data = stream.read()
     try:
@@ -158,7 +158,7 @@ def _listed(text: TextFile) -> list[StreamedRow]:
 
 
 def _objects(text: TextFile) -> list[StreamedRow]:
-    """Return objects that are written over several lines each; none if that is not so."""
+    """Return objects of several lines each; [] if the file has another layout."""
     whole = _whole(text)
     rows: list[StreamedRow] = []
     at = 0
@@ -188,7 +188,7 @@ def _only_object(text: TextFile) -> dict[str, Any] | None:
 
 
 def _refuse_table(text: TextFile, values: dict[str, Any]) -> None:
-    """Raise ConfigError for a file that is one object with all rows in it."""
+    """Raise ConfigError for a file that is one object with all rows."""
     is_table = bool(values) and all(isinstance(value, dict) and value for value in values.values())
     is_split = values.keys() >= {"columns", "data"}  # as pandas writes it
     lists = [
@@ -213,14 +213,14 @@ def _refuse_table(text: TextFile, values: dict[str, Any]) -> None:
 
 
 def _is_columns(text: TextFile, values: dict[str, Any]) -> bool:
-    """Return whether an object holds a list a column; in JSON lines that is a row of words."""
+    """Return whether an object has a list for each column; in JSON lines that is a row of words."""
     lengths = {len(value) if isinstance(value, list) else 0 for value in values.values()}
     one_length = len(values) > 1 and len(lengths) == 1
     return text.path.suffix.lower() == ".json" and one_length and lengths.pop() > 1
 
 
 def _of_rows(text: TextFile, rows: list[StreamedRow]) -> Stream:
-    """Return the stream of rows that are read already."""
+    """Return the stream of rows that are in memory."""
     names: dict[str, None] = {}
     for row in rows:
         names.update(dict.fromkeys(row.values))
@@ -232,6 +232,6 @@ def _of_rows(text: TextFile, rows: list[StreamedRow]) -> Stream:
         nonlocal done
         for row in rows:
             done += 1
-            yield _chosen(row, columns)
+            yield _select(row, columns)
 
     return Stream(list(names), chosen, len(rows), lambda: done)

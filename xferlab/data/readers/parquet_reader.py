@@ -1,7 +1,7 @@
-"""Rows of Parquet files: the columns asked for alone, a thousand rows at a time.
+"""Reader of Parquet files: only the columns that are used, a thousand rows at a time.
 
-A few bytes may stand for gigabytes of equal values. So equal strings of a batch are one string in
-memory, and what a file unpacks to is bounded by its size.
+A few bytes may decode to gigabytes of equal values. So equal strings of a batch are one string in
+memory, and the decoded size is limited by the size of the file.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ BATCH_ROWS = 1024
 SAMPLE_BATCH_ROWS = 65_536
 MOST_UNPACKED = 1_000_000_000
 MOST_TIMES = 1_000
-"""A file whose texts have more letters than that, and than so many times its bytes, is refused."""
+"""A file with more characters than that, and than so many times its bytes, is an error."""
 
 
 def parquet_stream(path: Path) -> Stream:
     """Open a Parquet file.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: it is not one.
     """
     import pyarrow
     import pyarrow.parquet
@@ -60,9 +60,9 @@ def parquet_stream(path: Path) -> Stream:
 def _rows(
     path: Path, schema: Any, columns: Sequence[str], fraction: float, seed: int
 ) -> Iterator[NumberedRow]:
-    """Yield number and content of each row that is sampled.
+    """Yield number and content of each sampled row.
 
-    Strings are read as a dictionary where they are no part of another value.
+    Top-level strings are read as a dictionary.
     """
     import numpy as np
     import pyarrow
@@ -72,7 +72,7 @@ def _rows(
     texts = [name for name in columns if any(test(schema.field(name).type) for test in is_text)]
     file = pyarrow.parquet.ParquetFile(path, pre_buffer=False, read_dictionary=texts)
     most = max(MOST_UNPACKED, MOST_TIMES * path.stat().st_size)
-    letters = 0
+    characters = 0
     before = 0
     words = np.random.PCG64(seed)
     batch_size = BATCH_ROWS if fraction >= 1 else SAMPLE_BATCH_ROWS
@@ -84,13 +84,13 @@ def _rows(
             numbers = numbers[places]
             batch = batch.take(pyarrow.array(places))
         for number, row in zip(numbers.tolist(), _rows_of(batch, columns), strict=True):
-            letters += sum(len(v) for v in row.values.values() if isinstance(v, str | list))
-            if letters > most:
+            characters += sum(len(v) for v in row.values.values() if isinstance(v, str | list))
+            if characters > most:
                 size = f"{path.stat().st_size:,} bytes"
                 raise ConfigError(
-                    f"{path} of {size} unpacks to more than {most:,} letters",
+                    f"{path} of {size} unpacks to more than {most:,} characters",
                     where=str(path),
-                    fix="do not use it unless you know why; as JSON lines it has its full size",
+                    fix="do not use it unless you know why; JSON lines have their full size",
                 )
             yield number, row
 
@@ -105,11 +105,11 @@ def _rows_of(batch: Any, columns: Sequence[str]) -> Iterator[StreamedRow]:
 
 
 NO_TEXT = object()
-"""What stands for bytes that are no UTF-8."""
+"""Replaces bytes that are not UTF-8."""
 
 
 def values_of(column: Any) -> list[Any]:
-    """Return the values of an Arrow column; equal strings of a dictionary are one and the same."""
+    """Return the values of an Arrow column; equal strings of a dictionary are one object."""
     try:
         if not hasattr(column, "dictionary"):
             return list(column.to_pylist())
@@ -121,7 +121,7 @@ def values_of(column: Any) -> list[Any]:
 
 
 def _one_by_one(column: Any) -> list[Any]:
-    """Return the values of a column, ``NO_TEXT`` for those that cannot be read."""
+    """Return the values of a column, ``NO_TEXT`` for those that are not UTF-8."""
     values: list[Any] = []
     for value in column:
         try:

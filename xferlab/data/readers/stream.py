@@ -1,6 +1,6 @@
-"""Files of any kind as one stream of rows, for training and for whoever asks a run.
+"""Files of any format as one stream of rows, for training and for predictions.
 
-Every row comes in its place, or there the problem that it has. Training refuses a file at the
+The stream has every row in order, or in its place the problem of the row. Training stops at the
 first problem (:mod:`xferlab.data.readers.table`), ``predict`` reports it and continues.
 """
 
@@ -21,15 +21,21 @@ from xferlab.data.readers.csv_reader import (
 from xferlab.data.readers.examples import Stream, StreamedRow, checked_row
 from xferlab.data.readers.json_reader import json_stream
 from xferlab.data.readers.parquet_reader import parquet_stream
-from xferlab.data.readers.text_file import TOO_LONG, TextFile, decoded, look_at, numbered_lines
+from xferlab.data.readers.text_file import (
+    TOO_LONG,
+    TextFile,
+    decoded,
+    detect_format,
+    numbered_lines,
+)
 from xferlab.errors import ConfigError
 
 LINE_COLUMNS = ("text", "first", "second")
-"""Columns of a file of one text a line; in pairs, a tab stands between first and second."""
+"""Columns of a file of one text a line; in pairs, a tab separates first and second."""
 
 
 def open_stream(name: str, key: str, separator: str = "", separator_key: str = "") -> Stream:
-    """Open the one file that ``name`` means; see :func:`open_path`."""
+    """Open the one file that ``name`` matches; see :func:`open_path`."""
     found = find_files(name, key)
     if len(found) > 1:
         raise ConfigError(f"{name} names {len(found)} files", where=key, fix=f"{key} {found[0]}")
@@ -37,34 +43,39 @@ def open_stream(name: str, key: str, separator: str = "", separator_key: str = "
 
 
 def open_path(
-    path: Path, key: str, separator: str = "", separator_key: str = "data.separator"
+    path: Path,
+    key: str,
+    separator: str = "",
+    separator_key: str = "data.separator",
+    suffixes: Sequence[str] = KINDS,
 ) -> Stream:
     """Open a CSV, TSV, JSON, JSON lines, Parquet or text file (one text a line).
 
     Args:
-        path: the file; its suffix says the format.
+        path: the file; its suffix is the format.
         key: config key or flag that named it, for messages.
-        separator: what stands between columns, which makes any other suffix one of columns; by
-            default what the file declares, else a comma in ``.csv`` and a tab in ``.tsv``.
-        separator_key: what is typed to name the separator.
+        separator: the character between columns, which allows any other suffix too; by default
+            what the file declares, else a comma in ``.csv`` and a tab in ``.tsv``.
+        separator_key: the config key or flag of the separator.
+        suffixes: those that are allowed without a separator.
 
     Raises:
-        ConfigError: it cannot be opened, is of another kind, or its beginning is no header or row.
+        ConfigError: it cannot be opened, has another format, or no header or row at the beginning.
     """
     suffix = path.suffix.lower()
-    if suffix not in KINDS and not separator:
+    if suffix not in suffixes and not separator:
         raise ConfigError(
             f"{path} is of an unknown kind: '{suffix}'",
             where=key,
-            fix=f"use one of {', '.join(KINDS)}, or name the separator of a text file:"
+            fix=f"use one of {', '.join(suffixes)}, or name the separator of a text file:"
             f" \"{separator_key}=';'\"",
         )
     try:
         if separator and suffix not in (".parquet", *JSON_LINES):
-            return _csv(look_at(path), separator, key, separator_key)
+            return _csv(detect_format(path), separator, key, separator_key)
         if suffix == ".parquet":
             return parquet_stream(path)
-        text = look_at(path)
+        text = detect_format(path)
         if suffix in SEPARATORS:
             declared = declared_separator(text) or SEPARATORS[suffix]
             return _csv(text, declared, key, separator_key)
@@ -78,7 +89,7 @@ def open_path(
 
 
 def text_lines(stream: BinaryIO, size: int | None = None, ending: bytes = b"\n") -> Stream:
-    """Read one text a line; in pairs, a tab stands between the two."""
+    """Read one text a line; in pairs, a tab separates the two."""
 
     def rows(columns: Sequence[str]) -> Iterator[StreamedRow]:
         for line, data in numbered_lines(stream, ending):
@@ -113,14 +124,14 @@ def _csv(text: TextFile, separator: str, key: str, separator_key: str) -> Stream
 
 
 def column_of(
-    stream: Stream, asked: str | None, usual: Sequence[str], key: str, source: str
+    stream: Stream, wanted: str | None, usual: Sequence[str], key: str, source: str
 ) -> str:
-    """Return which column to read: the one that is asked for, or the first of ``usual`` there is.
+    """Return the column to read: the wanted one, or the first of ``usual`` that exists.
 
     Raises:
-        ConfigError: there is none, or there are two.
+        ConfigError: there is none, or it is there twice.
     """
-    names = [asked] if asked else list(usual)
+    names = [wanted] if wanted else list(usual)
     for columns in (lambda: stream.columns, stream.all_columns):
         known = columns()
         for name in names:

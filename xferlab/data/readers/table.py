@@ -1,17 +1,19 @@
-"""Columns of files for training: all their rows, or a refusal of the first that cannot be read."""
+"""Columns of files for training: all rows, or an error for the first that cannot be read."""
 
 from __future__ import annotations
 
 import logging
+import math
 import shlex
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from xferlab.data.columns import missing_column
 from xferlab.data.paths import SUFFIXES, find_files
-from xferlab.data.readers.examples import NOT_UNICODE, Stream, StreamedRow
+from xferlab.data.readers.examples import NOT_UNICODE, NumberedRow, Stream, StreamedRow
 from xferlab.data.readers.parquet_reader import parquet_stream
 from xferlab.data.readers.stream import column_of, open_path
 from xferlab.errors import ConfigError
@@ -19,11 +21,11 @@ from xferlab.errors import ConfigError
 log = logging.getLogger(__name__)
 
 Columns = dict[str, list[Any]]
-SPARE = 100
-SPARE_ROWS = 100_000
-"""Of many rows so many times the limit are read, or so many, for classes to keep their shares."""
+SAMPLE_FACTOR = 100
+MIN_SAMPLE = 100_000
+"""Of very many rows a sample of so many times the limit, or so many, is read."""
 MAX_ROWS = 5_000_000
-"""Rows of a split that are read unless a user asks for more: what a header says costs nothing."""
+"""Default limit of rows: a file's header may claim any number at no cost."""
 
 
 @dataclass(frozen=True)
@@ -32,32 +34,32 @@ class Table:
 
     Attributes:
         columns: values by column name: strings from CSV and TSV, typed from the others.
-        files: the files and how many rows each has, in order.
-        key: config key that named them, for messages.
-        numbers: the number of each row in its file, where not all rows are read.
+        files: the files and their numbers of rows, in order.
+        key: config key of the files, for messages.
+        numbers: the number of each row in its file, from 1 without the header.
     """
 
     columns: Columns
-    files: tuple[tuple[Path, int], ...]
+    files: list[tuple[Path, int]]
     key: str
-    numbers: Sequence[int] = ()
+    numbers: array[int]
 
     def __len__(self) -> int:
         return sum(rows for _, rows in self.files)
 
     def column(self, name: str, key: str) -> list[Any]:
-        """Return a column; ``key`` is the config key that asks for it."""
+        """Return a column; ``key`` is its config key, for messages."""
         if name not in self.columns:
             raise missing_column(name, self.columns, str(self.files[0][0]), key)
         return self.columns[name]
 
     def place(self, row: int) -> str:
-        """Say where a row is, counting from 1 in its file, the header left out."""
-        left = row
+        """Return the place of a row: its file, and its number there."""
+        last = 0
         for path, rows in self.files:
-            if left < rows:
-                return f"{path}, row {self.numbers[row] if self.numbers else left + 1}"
-            left -= rows
+            last += rows
+            if row < last:
+                return f"{path}, row {self.numbers[row]}"
         raise IndexError(row)
 
 
@@ -73,61 +75,58 @@ def read_table(
     """Read a file, or all files that a glob finds, in sorted order.
 
     Args:
-        pattern: path or glob; the suffix says the format.
-        key: config key that holds ``pattern``, for messages.
-        separator: what stands between columns; by default what the file declares in a first line
-            ``sep=;``, else a comma in ``.csv``, a tab in ``.tsv``.
-        columns: the columns to read and the config key that asks for each; all where it is None.
-        max_rows: most rows; more are refused.
-        limit: how many of the rows will be used, if that is known: of Parquet files with more than
-            ``max_rows`` rows some hundred times as many are then sampled and read, not all.
+        pattern: path or glob; the suffix is the format.
+        key: config key of ``pattern``, for messages.
+        separator: the character between columns; by default what the file declares in a first
+            line ``sep=;``, else a comma in ``.csv``, a tab in ``.tsv``.
+        columns: the columns to read and the config key of each; None for all.
+        max_rows: most rows; more are an error.
+        limit: how many of the rows will be used, if that is known: of Parquet files with more
+            than ``max_rows`` rows only a sample of a hundred times as many is read.
         seed: of that sample.
 
     Raises:
-        ConfigError: a file is missing or cannot be read as what it claims to be.
+        ConfigError: a file is missing or cannot be read in its format.
     """
-    read: Columns = {}
-    files: list[tuple[Path, int]] = []
-    numbers: list[int] = []
     paths = find_files(pattern, key)
-    fraction = _share_to_read(paths, max_rows, limit, key)
+    fraction = _fraction_to_read(paths, max_rows, limit, key)
+    table = Table({}, [], key, array("q"))
     for path in paths:
         stream = _opened(path, key, separator)
         names = _names_of(stream, columns, path, key)
-        if columns is None and files and set(names) != set(read):
-            raise ConfigError(
-                f"{path} has other columns than {files[0][0]}: {', '.join(names)}"
-                f" instead of {', '.join(read)}",
-                where=key,
-                fix="name files of one kind",
-            )
-        for name in names:
-            read.setdefault(name, [])
-        before = sum(rows for _, rows in files)
+        if columns is None and table.files:
+            _refuse_other_columns(table, path, names)
+        rows = _numbered_rows(stream, names, fraction, seed + len(table.files))
         if fraction < 1:
-            sample = _append_sample(stream, path, names, read, fraction, seed + len(files))
-            numbers.extend(sample)
-            files.append((path, len(sample)))
+            _append(table, path, names, rows)
             continue
-        if before + (stream.row_count or 0) > max_rows:
-            raise _too_many(path, before + (stream.row_count or 0), max_rows, key)
-        rows = _append(stream, path, names, read, max_rows - before)
-        if rows > max_rows - before:
-            raise _too_many(path, before + rows, max_rows, key)
-        files.append((path, rows))
-    if not any(rows for _, rows in files):
+        claimed = len(table) + (stream.row_count or 0)
+        if claimed > max_rows:
+            raise _too_many(path, claimed, max_rows, key)
+        _append(table, path, names, rows, max_rows)
+    if not len(table):
         raise ConfigError(f"{pattern} has no rows", where=key, fix="name a file that has some")
-    return Table(read, tuple(files), key, numbers)
+    return table
 
 
-def _share_to_read(
+def _refuse_other_columns(table: Table, path: Path, names: Mapping[str, str]) -> None:
+    if set(names) != set(table.columns):
+        raise ConfigError(
+            f"{path} has other columns than {table.files[0][0]}: {', '.join(names)}"
+            f" instead of {', '.join(table.columns)}",
+            where=table.key,
+            fix="name files of one kind",
+        )
+
+
+def _fraction_to_read(
     paths: Sequence[Path], max_rows: int, limit: int | float | None, key: str
 ) -> float:
-    """Return which share of all rows is read: 1 unless a few of very many will be used."""
+    """Return the fraction of rows to read: 1 unless a few of very many will be used."""
     if limit is None or limit < 1 or any(path.suffix.lower() != ".parquet" for path in paths):
         return 1.0
     total = sum(parquet_stream(path).row_count or 0 for path in paths)
-    wanted = min(max_rows, max(SPARE_ROWS, SPARE * int(limit)))
+    wanted = min(max_rows, max(MIN_SAMPLE, SAMPLE_FACTOR * int(limit)))
     if total <= max_rows:
         return 1.0
     log.info(
@@ -141,14 +140,7 @@ def _share_to_read(
 
 
 def _opened(path: Path, key: str, separator: str) -> Stream:
-    if path.suffix.lower() not in SUFFIXES and not separator:
-        raise ConfigError(
-            f"{path} is of an unknown kind: '{path.suffix.lower()}'",
-            where=key,
-            fix=f"use one of {', '.join(SUFFIXES)}, or name the separator of a text file:"
-            " \"data.separator=';'\"",
-        )
-    stream = open_path(path, key, separator)
+    stream = open_path(path, key, separator, suffixes=SUFFIXES)
     for note in stream.notes:
         log.info("%s", note)
     return stream
@@ -157,7 +149,7 @@ def _opened(path: Path, key: str, separator: str) -> Stream:
 def _names_of(
     stream: Stream, columns: Mapping[str, str] | None, path: Path, key: str
 ) -> dict[str, str]:
-    """Return what each column is called for the caller, and in the file."""
+    """Return the name of each column in the file, by the name that the caller uses."""
     if columns is None:
         known = list(stream.all_columns() or stream.columns)
         return {name: column_of(stream, name, (), key, str(path)) for name in known}
@@ -167,34 +159,37 @@ def _names_of(
     }
 
 
-def _append(stream: Stream, path: Path, names: Mapping[str, str], to: Columns, most: int) -> int:
-    """Append a file's rows to the columns; return how many, at most one more than ``most``."""
+def _numbered_rows(
+    stream: Stream, names: Mapping[str, str], fraction: float, seed: int
+) -> Iterator[NumberedRow]:
+    """Return the rows of a file, or a sample of them, each with its number from 1."""
+    columns = list(dict.fromkeys(names.values()))
+    if fraction < 1 and stream.sampled_rows:
+        return stream.sampled_rows(columns, fraction, seed)
+    return enumerate(stream.rows(columns), start=1)
+
+
+def _append(
+    table: Table,
+    path: Path,
+    names: Mapping[str, str],
+    rows: Iterator[NumberedRow],
+    max_rows: float = math.inf,
+) -> None:
+    """Append a file's rows to a table; ConfigError at the first problem, or at one row too many."""
+    columns = [(table.columns.setdefault(name, []), column) for name, column in names.items()]
+    before = len(table)
     count = 0
-    columns = [(to[name], column) for name, column in names.items()]
-    for row in stream.rows(list(dict.fromkeys(names.values()))):
-        count += 1
+    for number, row in rows:
         if row.problem:
-            raise _refusal(path, count, row)
-        if count > most:
-            break
+            raise _row_error(path, number, row)
+        count += 1
+        if before + count > max_rows:
+            raise _too_many(path, before + count, int(max_rows), table.key)
         for values, column in columns:
             values.append(row.values[column])
-    return count
-
-
-def _append_sample(
-    stream: Stream, path: Path, names: Mapping[str, str], to: Columns, fraction: float, seed: int
-) -> list[int]:
-    """Append a share of a file's rows to the columns; return their numbers in the file."""
-    assert stream.sampled_rows
-    numbers = []
-    for number, row in stream.sampled_rows(list(dict.fromkeys(names.values())), fraction, seed):
-        numbers.append(number)
-        if row.problem:
-            raise _refusal(path, number, row)
-        for name, column in names.items():
-            to[name].append(row.values[column])
-    return numbers
+        table.numbers.append(number)
+    table.files.append((path, count))
 
 
 def _too_many(path: Path, rows: int, most: int, key: str) -> ConfigError:
@@ -206,16 +201,16 @@ def _too_many(path: Path, rows: int, most: int, key: str) -> ConfigError:
     )
 
 
-def _refusal(path: Path, number: int, row: StreamedRow) -> ConfigError:
+def _row_error(path: Path, number: int, row: StreamedRow) -> ConfigError:
     """Return the error for a row that cannot be read."""
     return ConfigError(
         f"row {number} {row.problem}",
         where=f"{path}:{row.line}" if row.line else f"{path}, row {number}",
-        fix=row.fix or _remedy(path, row.problem),
+        fix=row.fix or _usual_fix(path, row.problem),
     )
 
 
-def _remedy(path: Path, problem: str) -> str:
+def _usual_fix(path: Path, problem: str) -> str:
     if problem == NOT_UNICODE:
         new = path.with_stem(f"{path.stem}-utf8")
         names = f"{shlex.quote(str(path))} > {shlex.quote(str(new))}"

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-LONGEST_LINE = 16_000_000  # bytes; what is longer is no row
+LONGEST_LINE = 16_000_000  # bytes; a longer line is not a row
 TOO_LONG = f"is longer than {LONGEST_LINE:,} bytes"
 HEAD = 65_536
-"""Bytes at the beginning of a file that its encoding and line ends are taken from."""
+"""Bytes at the beginning of a file from which encoding and line ends are detected."""
 
 NumberedLine = tuple[int, bytes | None]
 BYTE_ORDER_MARKS = (  # the first that fits: UTF-32's begins like UTF-16's
@@ -26,13 +26,13 @@ BYTE_ORDER_MARKS = (  # the first that fits: UTF-32's begins like UTF-16's
 
 @dataclass(frozen=True)
 class TextFile:
-    """A text file that can be read from its beginning again and again.
+    """A text file that can be opened any number of times.
 
     Attributes:
-        path: where it is.
-        encoding: a Python codec; ``utf-8`` is read as it is.
+        path: its path.
+        encoding: a Python codec; ``utf-8`` is read unchanged.
         ending: byte that ends a line.
-        notes: what was guessed.
+        notes: notes on the detected encoding.
     """
 
     path: Path
@@ -48,17 +48,17 @@ class TextFile:
         return io.BufferedReader(_Recoded(stream, self.encoding))
 
     def lines(self, stream: BinaryIO) -> Iterator[NumberedLine]:
-        """Yield number and bytes of each line that is left in an opened stream."""
+        """Yield number and bytes of each line of an opened stream."""
         return numbered_lines(stream, self.ending)
 
     def size(self) -> int:
-        """Return how many bytes the opened stream has, about."""
+        """Return about how many bytes the opened stream has."""
         size = self.path.stat().st_size
         return size if self.encoding == "utf-8" else max(1, size // 2)
 
 
-def look_at(path: Path) -> TextFile:
-    """Return how a text file is to be read, going by its first bytes."""
+def detect_format(path: Path) -> TextFile:
+    """Return a text file with encoding and line ends, detected from its first bytes."""
     with path.open("rb") as stream:
         head = stream.read(HEAD)
     encoding, notes = _encoding(path, head)
@@ -69,7 +69,7 @@ def look_at(path: Path) -> TextFile:
 
 
 def _encoding(path: Path, head: bytes) -> tuple[str, tuple[str, ...]]:
-    """Return the encoding that a byte-order mark names, or that every second byte gives away."""
+    """Return the encoding by a byte-order mark, or by zeros in every second byte."""
     for mark, name in BYTE_ORDER_MARKS:
         if head.startswith(mark):
             return name, ()
@@ -85,7 +85,7 @@ def _encoding(path: Path, head: bytes) -> tuple[str, tuple[str, ...]]:
 
 
 def as_utf8(stream: BinaryIO) -> BinaryIO:
-    """Return an opened stream as UTF-8, going by a byte-order mark at its beginning."""
+    """Return an opened stream as UTF-8, by a byte-order mark at its beginning."""
     if isinstance(stream, io.BufferedReader):
         head = stream.peek(4)[:4]
     elif stream.seekable():
@@ -98,7 +98,7 @@ def as_utf8(stream: BinaryIO) -> BinaryIO:
 
 
 class _Recoded(io.RawIOBase):
-    """The bytes of a file in another encoding, as UTF-8; what cannot be decoded is no UTF-8."""
+    """The bytes of a file in another encoding, as UTF-8; invalid bytes stay invalid."""
 
     def __init__(self, stream: BinaryIO, encoding: str) -> None:
         self._stream = stream
@@ -147,7 +147,7 @@ def numbered_lines(stream: BinaryIO, ending: bytes = b"\n") -> Iterator[Numbered
 
 
 def _lines_ended_by(stream: BinaryIO, ending: bytes) -> Iterator[NumberedLine]:
-    """Yield lines as :func:`numbered_lines` does, in a file whose lines end another way."""
+    """Yield lines as :func:`numbered_lines` does, for another line end."""
     number = 0
     rest = b""
     too_long = False
@@ -166,5 +166,5 @@ def _lines_ended_by(stream: BinaryIO, ending: bytes) -> Iterator[NumberedLine]:
 
 
 def decoded(data: bytes) -> str:
-    """Return text; what is not UTF-8 becomes halves of surrogates, which no text may have."""
+    """Return text; invalid UTF-8 becomes halves of surrogate pairs, which valid text never has."""
     return data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")

@@ -19,7 +19,7 @@ from xferlab.config.overrides import key_of, parse_overrides
 from xferlab.config.recipe import Recipe
 from xferlab.config.schema import FEWEST_EPOCHS
 from xferlab.deprecated import current_config
-from xferlab.errors import ConfigError, XferlabError, kept_in, raise_together
+from xferlab.errors import ConfigError, XferlabError, collect_errors, raise_together
 from xferlab.runs.inputs import Inputs, InputsReader
 from xferlab.sweep.compose import Composer
 from xferlab.sweep.distributions import Distribution, read_distributions
@@ -228,7 +228,7 @@ def _probes(
     errors: list[XferlabError] = []
     recipes: list[Recipe] = []
     for point in points:
-        with kept_in(errors):
+        with collect_errors(errors):
             recipes.append(composer.recipe([*common, *point.values()]))
     raise_together(errors)
     return recipes
