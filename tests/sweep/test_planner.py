@@ -167,7 +167,7 @@ def test_a_mistake_in_a_sweeps_file_is_said_to_be_there(content, key, capsys):
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        (["sweep=lr", "optimizer.lr=1"], "optimizer.lr is swept by the sweep's file already"),
+        (["sweep=lr", "optimizer.lr=1"], "optimizer.lr is swept by the sweep file already"),
         (["sweep=lr,lr_seeds"], "names several values"),
         (["sweep=lrr"], "did you mean 'lr'"),
         (["sweep.wrokers=2"], "did you mean 'workers'"),
