@@ -583,7 +583,9 @@ def planned(name: str) -> Change:
     return change
 
 
-SEARCH = "search: {{trials: 1, storage: {}, draw: {{optimizer.lr: {{uniform: [0.001, 0.002]}}}}}}\n"
+SEARCH = (
+    "search: {{trials: 1, storage: {}, space: {{optimizer.lr: {{uniform: [0.001, 0.002]}}}}}}\n"
+)
 FOLDER_ATTACKS = {
     "evaluations that are a link": FolderAttack(
         "evaluate theirs", f"{LINK}evaluations", led_to_victim("evaluations")

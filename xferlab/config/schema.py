@@ -167,9 +167,9 @@ class SweepConfig:
         grid: keys to lists of values; every combination is a job.
         zip: keys to lists of equal length; the first values are a job, the second, ...
         list: mappings of keys to values; each is a job.
-        random: ``count``, ``seed`` and ``draw``, a mapping of keys to ``{uniform: [low, high]}``,
+        random: ``count``, ``seed`` and ``space``, a mapping of keys to ``{uniform: [low, high]}``,
             ``{loguniform: [low, high]}``, ``{int: [low, high]}`` or ``{choice: [...]}``.
-        search: jobs that are chosen one by one by how the earlier ones did: ``draw`` as above,
+        search: jobs that are chosen one by one by how the earlier ones did: ``space`` as above,
             ``trials``, ``sampler``, ``pruner``, ``seed``, ``storage``; see ``docs/search.md``.
     """
 
