@@ -1,4 +1,4 @@
-"""``-m`` with a ``search`` part, from the words to the table."""
+"""``-m`` with a ``search``: begins or resumes it, runs its trials, prints its table."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def search_folder(plan: Plan) -> Path:
                 "this folder holds another sweep"
                 + (": another space, seed, sampler or pruner" if path.exists() else ""),
                 where=str(plan.folder),
-                fix="name another hydra.sweep.dir, or type the words that it was begun with",
+                fix="name another hydra.sweep.dir, or give the overrides that it was started with",
             )
     if explicit:
         return plan.folder
@@ -122,7 +122,7 @@ def _is_of(record: dict[str, Any], wanted: dict[str, Any]) -> bool:
 
 
 def _changed(search: SearchPlan, record: dict[str, Any]) -> list[str]:
-    """Return what the trials so far read and is not what it was: they cannot be compared."""
+    """Return the inputs that have changed since the first trial: results cannot be compared."""
     if "inputs" not in record:
         return []
     return changed_since(record, search.inputs, search.configs[0])
@@ -130,10 +130,10 @@ def _changed(search: SearchPlan, record: dict[str, Any]) -> list[str]:
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Hold the search's folder: one process asks and tells."""
+    """Hold the lock of the search's folder: one process samples its trials."""
     if is_locked(folder):
         raise ConfigError(
-            "another process is at work on this search",
+            "another process runs this search",
             where=str(folder),
             fix="wait for it or stop it; sweep.workers=2 runs two jobs at once",
         )
@@ -142,7 +142,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 
 def begin(plan: Plan, folder: Path) -> Search:
-    """Write down what is searched, open the study, and take up what is open."""
+    """Write the search's record, open the study, and resume its open trials."""
     assert plan.search is not None
     settings, path = plan.search.settings, folder / SEARCH
     storage = masked(settings.storage) if settings.storage else None
@@ -193,7 +193,7 @@ def _note(text: str) -> None:
 
 
 def opening_line(search: SearchPlan, folder: Path) -> str:
-    """Return what is begun or continued, and what of it is left to do."""
+    """Return whether the search begins or resumes, and what is left to do."""
     trials = search.settings.trials
     if not (folder / SEARCH).exists():
         return f"search     {folder}: {trials} trial{'s' * (trials != 1)}"
@@ -205,7 +205,7 @@ def opening_line(search: SearchPlan, folder: Path) -> str:
 
 
 def search_lines(search: SearchPlan) -> list[str]:
-    """Return what is drawn, from what, and how."""
+    """Return the sampled keys, their distributions, the sampler and the pruner."""
     settings = search.settings
     ends = f"poor ones ended by {settings.pruner.value} after {settings.min_epochs} epoch"
     ends += "s" * (settings.min_epochs != 1)
