@@ -28,7 +28,7 @@ from xferlab.runs.history import history_of
 from xferlab.runs.metadata import read_metrics, write_status
 from xferlab.runs.pruning import REQUEST
 from xferlab.sweep.job_state import FINISHED, state_of
-from xferlab.sweep.manifest import freeze
+from xferlab.sweep.manifest import write_manifest
 from xferlab.sweep.planner import plan_sweep
 from xferlab.sweep.worker import run_planned_job
 
@@ -88,12 +88,13 @@ Trained = Mapping[str, tuple[float, list[dict[str, float]]]]
 def train_grid(folder: Path, common: list[str], points: dict[str, Any]) -> Trained:
     """Train every point in this process, one after another; those that finished are kept."""
     plan = plan_sweep([*common, f"sweep.grid={flow(points)}"])
-    freeze(plan, folder, sys.argv)
+    write_manifest(plan, folder, sys.argv)
     logging.disable(logging.INFO)
     for number, job in enumerate(plan.jobs, start=1):
         if state_of(folder / job.run_id).status != FINISHED:
             print(
-                f"{number}/{len(plan.jobs)} {' '.join(job.words[len(common) :])}", file=sys.stderr
+                f"{number}/{len(plan.jobs)} {' '.join(job.overrides[len(common) :])}",
+                file=sys.stderr,
             )
             run_planned_job(folder / job.run_id)
     return {job.run_id: results(folder / job.run_id) for job in plan.jobs}

@@ -28,7 +28,7 @@ from xferlab.report.comparison import compare
 from xferlab.report.settings import read_report
 from xferlab.runs.metadata import write_status
 from xferlab.sweep.console import JobLines
-from xferlab.sweep.manifest import folder_for, freeze
+from xferlab.sweep.manifest import folder_for, write_manifest
 from xferlab.sweep.planner import plan_sweep
 from xferlab.sweep.remote_jobs import RemoteJobMonitor
 
@@ -36,7 +36,7 @@ from xferlab.sweep.remote_jobs import RemoteJobMonitor
 def main(count: int) -> None:
     """Print a row a step: seconds, and the largest memory so far."""
     words = [
-        f"sweep.random={{count: {count}, draw: {{optimizer.lr: {{loguniform: [1e-6, 1e-2]}}}}}}",
+        f"sweep.random={{count: {count}, space: {{optimizer.lr: {{loguniform: [1e-6, 1e-2]}}}}}}",
         "optimizer.weight_decay=0.01",
     ]
     grid = ["optimizer.lr=" + ",".join(f"{rate}e-6" for rate in range(1, count // 100 + 1))]
@@ -46,7 +46,7 @@ def main(count: int) -> None:
     plan = step("plan: compose and check", lambda: plan_sweep(words))
     step("plan a grid of as many", lambda: plan_sweep([*grid, "seed=range(100)"]))
     folder = folder_for(plan)
-    step("freeze: write all jobs", lambda: freeze(plan, folder, ["command"]))
+    step("freeze: write all jobs", lambda: write_manifest(plan, folder, ["command"]))
     jobs = [folder / job.run_id for job in plan.jobs]
     step("(pretend that all run)", lambda: [write_status(job, "running") for job in jobs])
     looks = Looks(jobs)

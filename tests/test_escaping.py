@@ -18,7 +18,7 @@ from xferlab.contracts import Task, TaskSpec
 from xferlab.discovery import load_plugins
 from xferlab.errors import CONTROL, ConfigError
 from xferlab.escaping import csv_cell, guard_logs, json_line, visible
-from xferlab.inference.writers import TEXT_SINKS, columns_of
+from xferlab.inference.writers import TEXT_WRITERS, columns_of
 
 FORMULA = "=cmd|' /C calc'!A0"
 CLEAR = "\x1b[2J\x9b31mred\u202e"
@@ -27,9 +27,9 @@ SPEC = TaskSpec(Task.single_label, (FORMULA, CLEAR, "-1"), 10, 32)
 
 def rows_of(kind, *rows):
     stream = io.StringIO()
-    sink = TEXT_SINKS[kind](SPEC, stream)
-    sink.write(rows)
-    sink.close()
+    writer = TEXT_WRITERS[kind](SPEC, stream)
+    writer.write(rows)
+    writer.close()
     return stream.getvalue()
 
 

@@ -31,7 +31,7 @@ from xferlab.registry import REGISTRY
 
 HANG = 20  # seconds of the processor; an example takes a tenth of one
 SLEEP = 600  # seconds of the clock: on a busy machine little of it is ours
-SHORT = {"overrides": 60, "yaml": 60, "data": 120, "plugins": 60}
+SHORT = {"overrides": 40, "yaml": 30, "data": 60, "plugins": 30}
 LONG = {"overrides": 700, "yaml": 700, "data": 1500, "plugins": 600}
 
 

@@ -447,7 +447,7 @@ def test_a_place_outside_may_be_typed_or_be_known_by_its_content(finished, tmp_p
 def test_a_database_may_be_typed(tmp_path, monkeypatch, capsys):
     path = tmp_path / "conf" / "sweep" / "evil.yaml"
     path.parent.mkdir(parents=True)
-    path.write_text("search: {trials: 1, storage: null, draw: {seed: {int: [1, 2]}}}\n")
+    path.write_text("search: {trials: 1, storage: null, space: {seed: {int: [1, 2]}}}\n")
     monkeypatch.chdir(tmp_path)
     for typed in (
         "sweep.search.storage=sqlite:///x.db",

@@ -17,6 +17,7 @@ KEYS = {
     "train.clip_norm": "train.max_grad_norm",
     "data.validation_share": "data.validation_fraction",
     "sweep.search.draw": "sweep.search.space",
+    "sweep.random.draw": "sweep.random.space",
 }
 """Config keys, old to new; a renamed key keeps its parent."""
 

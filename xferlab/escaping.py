@@ -1,4 +1,4 @@
-"""Texts of strangers in what others open or look at: nothing in them is obeyed.
+"""Untrusted text in files and terminals: nothing in it is executed or interpreted.
 
 One function for each kind of output: ``csv_cell`` (and ``csv_text``), ``json_line``, ``markdown``,
 ``html_text``, and for a terminal and a log ``errors.printable`` and ``guard_logs``.

@@ -108,7 +108,7 @@ class Registry:
         fix = fix or did_you_mean(name, self.names(group))
         if self.broken:
             more = f" and {len(self.broken) - 1} more" if len(self.broken) > 1 else ""
-            fix += f" (or mend {self.broken[0].where}{more}, which may bring it)"
+            fix += f" (or fix {self.broken[0].where}{more}, which may define it)"
         return ConfigError(f"there is no {group} named '{name}'", where=f"{group}={name}", fix=fix)
 
     def create(self, group: str, node: Mapping[str, Any] | None, key: str | None = None) -> Any:
@@ -131,7 +131,7 @@ class Registry:
 
 
 def _check_contract(group: str, name: str, cls: type, origin: str) -> None:
-    """Raise PluginError unless ``cls`` is a frozen dataclass with what its group asks for."""
+    """Raise PluginError unless ``cls`` is a frozen dataclass with what its group requires."""
     adopt_attributes(cls, f"{group}={name}")
     problem, fix = "", f"see xferlab.contracts.{group.title()}"
     if not NAME.fullmatch(name):

@@ -18,7 +18,7 @@ class BagOfEmbeddings(ReadsCheckpoint):
     Attributes:
         checkpoint: whose tokenizer to use; its weights are not read.
         width: size of one embedding vector.
-        dropout: share of the mean vector dropped before the head, 0 to below 1.
+        dropout: fraction of the mean vector dropped before the head, 0 to below 1.
     """
 
     checkpoint: str = "bundled:bert"

@@ -28,7 +28,7 @@ class Encoder(ReadsCheckpoint):
         pooling: ``first`` takes the first token's vector, through the checkpoint's own pooler
             where it has one, else through a new dense layer like that of transformers' own class
             for the architecture; ``mean`` averages all tokens.
-        dropout: share of the pooled vector dropped before the head, 0 to below 1.
+        dropout: fraction of the pooled vector dropped before the head, 0 to below 1.
     """
 
     checkpoint: str

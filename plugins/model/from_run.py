@@ -1,4 +1,4 @@
-"""An earlier run's network to go on from."""
+"""Warm start from the network of an earlier run."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class FromRun:
     """The trained network of an earlier run below a freshly initialised head.
 
     Intermediate-task transfer (Phang et al. 2018, STILTs): train on a large related task, then on
-    the small one. It is a new run: going on with an interrupted one is ``--recover``.
+    the small one. It is a new run; ``--recover`` resumes an interrupted one.
 
     Attributes:
         run: folder of the finished run; of any task.
-        keep_head: start from its head too; the classes must be the same, in the same order.
+        keep_head: copy its head too; the classes must be the same, in the same order.
     """
 
     run: str
@@ -39,11 +39,11 @@ class FromRun:
         return source_run(self.run)
 
     def build(self, spec: TaskSpec) -> TextModel:
-        from xferlab.inference.warm_start import continued
+        from xferlab.inference.warm_start import start_from
 
-        return continued(self.fetch(), spec, keep_head=self.keep_head)
+        return start_from(self.fetch(), spec, keep_head=self.keep_head)
 
     def restore(self, spec: TaskSpec, folder) -> TextModel:
-        from xferlab.inference.warm_start import restored
+        from xferlab.inference.warm_start import restore
 
-        return restored(spec, folder)
+        return restore(spec, folder)

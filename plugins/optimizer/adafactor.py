@@ -17,11 +17,11 @@ class Adafactor:
     weights, and at step t no more than 1 / sqrt(t) of it. There is no momentum.
 
     Attributes:
-        lr: peak learning rate as a share of the size of the weights, > 0.
-        weight_decay: share of a weight taken off per unit of learning rate, >= 0; apart from the
-            gradient, as in AdamW.
-        no_decay: names of variables or layers that are not decayed; the default spares biases
-            and normalisation.
+        lr: peak learning rate as a fraction of the size of the weights, > 0.
+        weight_decay: fraction of a weight subtracted per unit of learning rate, >= 0;
+            decoupled from the gradient, as in AdamW.
+        no_decay: names of variables or layers that are not decayed; the default excludes
+            biases and normalisation.
         decay_exponent: the memory of squared gradients at step t is 1 - t ** this, below 0.
         clip: a variable's step is scaled down to this root mean square, > 0.
         epsilon: added to squared gradients, > 0.

@@ -17,10 +17,10 @@ class Adam:
 
     Attributes:
         lr: peak learning rate, > 0.
-        weight_decay: share of a weight taken off per unit of learning rate, >= 0; apart from the
-            gradient, as in AdamW.
-        no_decay: names of variables or layers that are not decayed; the default spares biases
-            and normalisation.
+        weight_decay: fraction of a weight subtracted per unit of learning rate, >= 0;
+            decoupled from the gradient, as in AdamW.
+        no_decay: names of variables or layers that are not decayed; the default excludes
+            biases and normalisation.
         beta_1: memory of the mean of the gradient, 0 to below 1.
         beta_2: memory of the mean of its square, 0 to below 1.
         epsilon: added to the root of that mean, > 0.

@@ -11,15 +11,15 @@ from xferlab.functional.optimizers import check_rates, exclude_from_weight_decay
 @register("optimizer", "adamw")
 @dataclass(frozen=True)
 class AdamW:
-    """Adam with weight decay apart from the gradient; what most fine-tuning uses.
+    """Adam with weight decay decoupled from the gradient; used for most fine-tuning.
 
     Loshchilov & Hutter 2019.
 
     Attributes:
         lr: peak learning rate, > 0; 1e-5 to 5e-5 suit pretrained encoders.
-        weight_decay: share of a weight taken off per unit of learning rate, >= 0.
-        no_decay: names of variables or layers that are not decayed; the default spares biases
-            and normalisation.
+        weight_decay: fraction of a weight subtracted per unit of learning rate, >= 0.
+        no_decay: names of variables or layers that are not decayed; the default excludes
+            biases and normalisation.
         beta_1: memory of the mean of the gradient, 0 to 1.
         beta_2: memory of the mean of its square, 0 to 1.
         epsilon: added to the root of that mean, > 0.

@@ -13,15 +13,15 @@ from xferlab.functional.optimizers import check_rates, exclude_from_weight_decay
 class Lamb:
     """Adam's direction, with steps in proportion to each variable's size; for large batches.
 
-    You et al. 2020, algorithm 2; differs from the paper: the weight decay stands apart, outside
+    You et al. 2020, algorithm 2; differs from the paper: the weight decay is decoupled, outside
     the ratio of sizes.
 
     Attributes:
-        lr: peak learning rate as a share of the size of a variable, > 0.
-        weight_decay: share of a weight taken off per unit of learning rate, >= 0; apart from the
-            gradient, as in AdamW.
-        no_decay: names of variables or layers that are not decayed; the default spares biases
-            and normalisation.
+        lr: peak learning rate as a fraction of the size of a variable, > 0.
+        weight_decay: fraction of a weight subtracted per unit of learning rate, >= 0;
+            decoupled from the gradient, as in AdamW.
+        no_decay: names of variables or layers that are not decayed; the default excludes
+            biases and normalisation.
         beta_1: memory of the mean of the gradient, 0 to below 1.
         beta_2: memory of the mean of its square, 0 to below 1.
         epsilon: added to the root of that mean, > 0.

@@ -18,11 +18,11 @@ class Lion:
 
     Attributes:
         lr: peak learning rate, > 0.
-        weight_decay: share of a weight taken off per unit of learning rate, >= 0; apart from the
-            gradient, as in AdamW.
-        no_decay: names of variables or layers that are not decayed; the default spares biases
-            and normalisation.
-        beta_1: share of the memory in the direction of a step, above 0 and below 1.
+        weight_decay: fraction of a weight subtracted per unit of learning rate, >= 0;
+            decoupled from the gradient, as in AdamW.
+        no_decay: names of variables or layers that are not decayed; the default excludes
+            biases and normalisation.
+        beta_1: weight of the momentum in the direction of a step, above 0 and below 1.
         beta_2: memory of the mean of the gradient, 0 to below 1.
     """
 

@@ -17,11 +17,11 @@ class Sgd:
 
     Attributes:
         lr: peak learning rate, > 0.
-        weight_decay: share of a weight taken off per unit of learning rate, >= 0; apart from the
-            gradient, as in AdamW.
-        no_decay: names of variables or layers that are not decayed; the default spares biases
-            and normalisation.
-        momentum: share of the last step that is taken again, 0 to below 1; 0 keeps no memory.
+        weight_decay: fraction of a weight subtracted per unit of learning rate, >= 0;
+            decoupled from the gradient, as in AdamW.
+        no_decay: names of variables or layers that are not decayed; the default excludes
+            biases and normalisation.
+        momentum: fraction of the last step that is repeated, 0 to below 1; 0 is none.
         nesterov: look ahead along the momentum before taking the gradient's step.
     """
 

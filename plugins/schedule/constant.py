@@ -14,7 +14,7 @@ class Constant:
     """The same learning rate at every step, after an optional warm-up.
 
     Attributes:
-        warmup: length of the rise to the peak; a share of the run below 1, steps from 1 up; 0
+        warmup: length of the rise to the peak; a fraction of the run below 1, steps from 1 up; 0
             starts at the peak.
     """
 

@@ -16,8 +16,8 @@ class Cosine:
     Loshchilov & Hutter 2017, eq. 5, without restarts.
 
     Attributes:
-        warmup: length of the rise to the peak; a share of the run below 1, steps from 1 up.
-        end: rate of the last step, as a share of the peak, 0 to 1.
+        warmup: length of the rise to the peak; a fraction of the run below 1, steps from 1 up.
+        end: rate of the last step, as a fraction of the peak, 0 to 1.
     """
 
     warmup: float = 0.1

@@ -17,8 +17,8 @@ class CosineRestarts:
     run exactly.
 
     Attributes:
-        warmup: length of the rise to the peak; a share of the run below 1, steps from 1 up.
-        end: rate at the foot of the last wave, as a share of the peak, 0 to 1.
+        warmup: length of the rise to the peak; a fraction of the run below 1, steps from 1 up.
+        end: rate at the foot of the last wave, as a fraction of the peak, 0 to 1.
         cycles: number of waves, >= 1.
         growth: how many times longer each wave is than the one before, > 0.
     """

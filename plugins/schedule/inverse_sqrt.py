@@ -11,12 +11,12 @@ from xferlab.functional.schedules import check_fractions, warmup_then
 @register("schedule", "inverse_sqrt")
 @dataclass(frozen=True)
 class InverseSqrt:
-    """Warm-up, then one over the square root of the step; knows no end of the run.
+    """Warm-up, then one over the square root of the step; independent of the length of the run.
 
     Vaswani et al. 2017, eq. 3, with the peak given instead of following from the width.
 
     Attributes:
-        warmup: length of the rise to the peak; a share of the run below 1, steps from 1 up. The
+        warmup: length of the rise to the peak; a fraction of the run below 1, steps from 1 up. The
             longer it is, the slower the fall.
     """
 

@@ -16,8 +16,8 @@ class Linear:
     Devlin et al. 2019 fine-tune BERT so.
 
     Attributes:
-        warmup: length of the rise to the peak; a share of the run below 1, steps from 1 up.
-        end: rate of the last step, as a share of the peak, 0 to 1.
+        warmup: length of the rise to the peak; a fraction of the run below 1, steps from 1 up.
+        end: rate of the last step, as a fraction of the peak, 0 to 1.
     """
 
     warmup: float = 0.1

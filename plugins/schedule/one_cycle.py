@@ -16,9 +16,9 @@ class OneCycle:
     Smith & Topin 2018, with a cosine for the fall as fastai has it; the momentum is not cycled.
 
     Attributes:
-        warmup: length of the rise to the peak; a share of the run below 1, steps from 1 up.
-        start: rate that the rise comes from, as a share of the peak, 0 to 1.
-        end: rate of the last step, as a share of the peak, 0 to 1.
+        warmup: length of the rise to the peak; a fraction of the run below 1, steps from 1 up.
+        start: rate that the rise comes from, as a fraction of the peak, 0 to 1.
+        end: rate of the last step, as a fraction of the peak, 0 to 1.
     """
 
     warmup: float = 0.3

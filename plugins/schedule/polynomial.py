@@ -11,11 +11,11 @@ from xferlab.functional.schedules import check_fractions, warmup_then
 @register("schedule", "polynomial")
 @dataclass(frozen=True)
 class Polynomial:
-    """Warm-up, then a power of the share of steps that are left.
+    """Warm-up, then a power of the fraction of steps that are left.
 
     Attributes:
-        warmup: length of the rise to the peak; a share of the run below 1, steps from 1 up.
-        end: rate of the last step, as a share of the peak, 0 to 1.
+        warmup: length of the rise to the peak; a fraction of the run below 1, steps from 1 up.
+        end: rate of the last step, as a fraction of the peak, 0 to 1.
         power: exponent, > 0; 1 is a straight line, more falls early, less falls late.
     """
 

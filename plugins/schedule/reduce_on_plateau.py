@@ -15,10 +15,10 @@ class ReduceOnPlateau:
     """The peak rate, multiplied by a factor whenever the monitored score has stopped improving.
 
     Attributes:
-        factor: what the rate is multiplied with, above 0 and below 1.
+        factor: multiplies the rate, above 0 and below 1.
         patience: epochs without a better score before each reduction, >= 1.
         least_change: a score must be better by more than this, >= 0.
-        end: the rate falls no lower than this share of the peak, 0 to 1.
+        end: the rate falls no lower than this fraction of the peak, 0 to 1.
     """
 
     factor: float = 0.5
@@ -34,7 +34,7 @@ class ReduceOnPlateau:
         if self.least_change < 0:
             raise ValueError(f"least_change must be >= 0, got {self.least_change}")
         if not 0 <= self.end <= 1:
-            raise ValueError(f"end must be a share of the peak, 0 to 1, got {self.end}")
+            raise ValueError(f"end must be a fraction of the peak, 0 to 1, got {self.end}")
 
     def build(self, peak: float, budget: Budget) -> float:
         return peak

@@ -11,13 +11,13 @@ from xferlab.functional.schedules import check_fractions, rising_steps, tabulate
 @register("schedule", "slanted_triangular")
 @dataclass(frozen=True)
 class SlantedTriangular:
-    """A short straight rise and a long straight fall, from and to a share of the peak.
+    """A short straight rise and a long straight fall, from and to a fraction of the peak.
 
     Howard & Ruder 2018 (ULMFiT), eq. 3; differs from the paper by less than a step: the last
     step has exactly ``peak / ratio``.
 
     Attributes:
-        warmup: length of the rise ("cut_frac"); a share of the run below 1, steps from 1 up.
+        warmup: length of the rise ("cut_frac"); a fraction of the run below 1, steps from 1 up.
         ratio: how many times smaller than the peak the first and the last rate are, >= 1.
     """
 

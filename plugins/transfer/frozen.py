@@ -1,4 +1,4 @@
-"""Only the head learns."""
+"""Trains the head alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xferlab import Budget, Phase, TextModel, TransferPlan, register
 @register("transfer", "frozen")
 @dataclass(frozen=True)
 class Frozen:
-    """Only the head learns; the pretrained blocks are a fixed feature extractor."""
+    """Only the head is trainable; the pretrained blocks are a fixed feature extractor."""
 
     def apply(self, model: TextModel, budget: Budget) -> TransferPlan:
         *body, _head = model.blocks

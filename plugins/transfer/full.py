@@ -1,4 +1,4 @@
-"""Everything learns."""
+"""Trains every block."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xferlab import Budget, Phase, TextModel, TransferPlan, register
 @register("transfer", "full")
 @dataclass(frozen=True)
 class Full:
-    """Every block learns from the first step; plain fine-tuning."""
+    """Every block is trainable from the first step; plain fine-tuning."""
 
     def apply(self, model: TextModel, budget: Budget) -> TransferPlan:
         return TransferPlan((Phase(budget.epochs),))

@@ -1,4 +1,4 @@
-"""Blocks thaw one after another, from the top."""
+"""Gradual unfreezing: one block after another, from the top."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from xferlab import Budget, Phase, TextModel, TransferPlan, register
 @register("transfer", "gradual")
 @dataclass(frozen=True)
 class Gradual:
-    """The head learns first, then one block more every epoch, from the top down.
+    """The head is trainable first, then one block more every epoch, from the top down.
 
     Howard & Ruder 2018 (ULMFiT), "gradual unfreezing"; with decay also their "discriminative
-    fine-tuning". Blocks that the run is too short to reach never learn.
+    fine-tuning". Blocks that a short run does not reach stay frozen.
 
     Attributes:
-        every: epochs before the next blocks thaw, >= 1.
-        blocks: how many blocks thaw at a time, >= 1.
-        decay: learning rate of a block as a share of that of the block above, above 0 to 1; the
+        every: epochs before the next blocks unfreeze, >= 1.
+        blocks: how many blocks unfreeze at a time, >= 1.
+        decay: learning rate of a block as a fraction of that of the block above, above 0 to 1; the
             paper's is 1 / 2.6; 1 gives all blocks the same.
     """
 
@@ -36,7 +36,8 @@ class Gradual:
 
     def apply(self, model: TextModel, budget: Budget) -> TransferPlan:
         *frozen, _head = model.blocks
-        phases, left = [], budget.epochs
+        phases = []
+        left = budget.epochs
         while frozen and left > self.every:
             phases.append(Phase(self.every, frozen=tuple(frozen)))
             left -= self.every

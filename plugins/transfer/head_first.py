@@ -1,4 +1,4 @@
-"""The head alone, then everything."""
+"""Trains the head alone, then every block."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from xferlab import Budget, Phase, TextModel, TransferPlan, register
 @register("transfer", "head_first")
 @dataclass(frozen=True)
 class HeadFirst:
-    """The head learns alone for some epochs, then every block learns.
+    """Only the head is trainable for some epochs, then every block is.
 
-    A fresh head sends noise into the pretrained blocks; this waits until it has settled
+    The gradient of a fresh head would distort the pretrained blocks
     (Kumar et al. 2022, "linear probing then fine-tuning").
 
     Attributes:
-        head_epochs: epochs with only the head learning, >= 1 and below the run's epochs.
+        head_epochs: epochs with only the head trainable, >= 1 and below the run's epochs.
     """
 
     head_epochs: int = 1

@@ -1,4 +1,4 @@
-"""Deeper blocks learn more slowly."""
+"""Layer-wise learning-rate decay."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from xferlab import Budget, Phase, TextModel, TransferPlan, register
 @register("transfer", "layer_decay")
 @dataclass(frozen=True)
 class LayerDecay:
-    """Every block learns, the deeper the slower: rate times decay for each block down.
+    """Every block is trainable; the rate is multiplied by ``decay`` for each block down.
 
     Howard & Ruder 2018 ("discriminative fine-tuning"), Clark et al. 2020 (ELECTRA, 0.8 for the
     base and 0.9 for the large model). The head has the full rate.
 
     Attributes:
-        decay: learning rate of a block as a share of that of the block above, above 0 to 1.
+        decay: learning rate of a block as a fraction of that of the block above, above 0 to 1.
     """
 
     decay: float = 0.9

@@ -1,4 +1,4 @@
-"""Low-rank additions to frozen weights."""
+"""Low-rank adaptation of frozen weights."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from xferlab import Budget, Phase, TextModel, TransferPlan, register
 @register("transfer", "lora")
 @dataclass(frozen=True)
 class Lora:
-    """Pretrained weights stand still; small low-rank matrices beside some, and the head, learn.
+    """Pretrained weights are frozen; low-rank matrices beside some, and the head, are trainable.
 
     Hu et al. 2022, eq. 3: a weight W becomes ``W + alpha / rank * A B``, with B zero at first, so
     that the run starts from the pretrained model.
 
     Attributes:
         rank: columns of A and rows of B, >= 1; the paper finds 4 to 8 enough.
-        alpha: strength of the addition, > 0; it is scaled by alpha / rank.
-        targets: names of the layers, with * for any letters; in a transformer block query, key,
+        alpha: > 0; the low-rank product is scaled by alpha / rank.
+        targets: names of the layers, with * for any characters; in a transformer block query, key,
             value, attention_output, feedforward_intermediate_dense, feedforward_output_dense.
     """
 
@@ -51,8 +51,8 @@ class Lora:
             if not any(fnmatch(layer.name, target) for layer in layers):
                 known = ", ".join(sorted({layer.name for layer in layers})) or "none"
                 raise ValueError(
-                    f"targets: '{target}' matches no layer of the model; those that can have a "
-                    f"low-rank addition: {known}"
+                    f"targets: '{target}' matches no layer of the model; those that can have "
+                    f"low-rank matrices: {known}"
                 )
         return [layer for layer in layers if any(fnmatch(layer.name, t) for t in self.targets)]
 
@@ -61,6 +61,6 @@ def _body_layers(model: TextModel):
     """Return every layer below the head, also those inside other layers, each once."""
     *body, _head = model.blocks
     outer = [model.network.get_layer(name) for block in body for name in model.blocks[block]]
-    # Keras has no public way to the layers inside a layer; keras-hub's own LoRA goes this way.
+    # Keras has no public access to the layers inside a layer; keras-hub's LoRA does the same.
     inner = [layer for each in outer for layer in each._flatten_layers()]
     return list({id(layer): layer for layer in inner}.values())

@@ -1,4 +1,4 @@
-"""The head and the blocks next to it."""
+"""Trains the head and the blocks next to it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from xferlab import Budget, Phase, TextModel, TransferPlan, register
 @register("transfer", "top_layers")
 @dataclass(frozen=True)
 class TopLayers:
-    """The head and the last few blocks learn; what lies deeper stands still.
+    """The head and the last few blocks are trainable; deeper ones are frozen.
 
     Lee et al. 2019 find a quarter of the blocks enough for most of full fine-tuning.
 
     Attributes:
-        blocks: how many blocks below the head learn, >= 1.
+        blocks: how many blocks below the head are trainable, >= 1.
     """
 
     blocks: int = 2

@@ -38,7 +38,7 @@ def rows_file(folder: Path) -> str:
 def test_pairs_are_refused_by_a_checkpoint_of_one_segment(architecture, tmp_path):
     checkpoint = write_tiny_checkpoint(tmp_path / "one", architecture, type_vocab_size=1)
     words = [*PAIRS, rows_file(tmp_path), "model=encoder", f"model.checkpoint={checkpoint}"]
-    with pytest.raises(ConfigError, match="tells no two texts apart") as caught:
+    with pytest.raises(ConfigError, match="does not distinguish the two") as caught:
         prepare_inputs(recipe(*words, "data.max_length=32"))
     assert caught.value.where == f"model.checkpoint={checkpoint}"
     single = ["data=files", "data.text=a", rows_file(tmp_path)]

@@ -9,10 +9,26 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from tests.support.build_once import build_once
 from xferlab.cli.main import main
 from xferlab.runs.predictions import read_predictions
 
 TINY = ["debug=tiny", "optimizer.lr=1e-3"]
+BAG = ["model=bag_of_embeddings", "model.width=8"]
+"""The smallest network, where the encoder is not the subject."""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a finished run of two epochs of the bundled encoder, to be read only."""
+    return build_once(tmp_path_factory, "tiny-run", train_two_epochs) / "run"
+
+
+def train_two_epochs(folder: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("XFERLAB_CACHE", str(folder / "cache"))
+        assert main([*TINY, "train.epochs=2", "hydra.run.dir=run"]) == 0
 
 
 @pytest.fixture(autouse=True)
@@ -34,8 +50,8 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(stream)]
 
 
-def test_a_run_leaves_everything_that_its_folder_promises():
-    folder = train()
+def test_a_run_leaves_everything_that_its_folder_promises(finished):
+    folder = finished
     for name in (
         ".hydra/overrides.yaml",
         "config.yaml",
@@ -50,10 +66,9 @@ def test_a_run_leaves_everything_that_its_folder_promises():
         assert (folder / name).stat().st_size > 0, name
     assert json.loads((folder / "status.json").read_text())["status"] == "finished"
     record = json.loads((folder / "run.json").read_text())
-    assert folder.name.endswith(record["run_id"])
     assert record["checkpoint"]["source"] == "bundled:bert"
     assert len(record["checkpoint"]["sha256"]["model.safetensors"]) == 64
-    assert record["plan"]["steps"] == 8
+    assert record["plan"]["steps"] == 16
     assert record["versions"]["keras"]
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["best"]["monitor"] == "val_accuracy"
@@ -65,10 +80,15 @@ def test_a_run_leaves_everything_that_its_folder_promises():
     assert metrics["test"]["accuracy"] == pytest.approx(right)  # the same weights, the same rows
 
 
-def test_tensorboard_has_train_and_validation_on_one_axis_of_steps():
+def test_a_run_is_named_by_its_id():
+    folder = train(*BAG)
+    assert folder.name.endswith(json.loads((folder / "run.json").read_text())["run_id"])
+
+
+def test_tensorboard_has_train_and_validation_on_one_axis_of_steps(finished):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    folder = train("train.epochs=2") / "tensorboard"
+    folder = finished / "tensorboard"
     read = {}
     for name in ("train", "validation", "."):
         read[name] = EventAccumulator(str(folder / name), {"tensors": 0}).Reload()
@@ -95,12 +115,15 @@ def _scalars(events, tag):
     ]
 
 
-def test_the_same_seed_gives_the_same_history_bit_for_bit():
-    first, again, other = train(), train("name=again"), train("seed=1")
-    assert rows(first) == rows(again)
-    assert rows(first) != rows(other)
+def test_the_same_seed_gives_the_same_history_bit_for_bit(finished):
+    again = train("train.epochs=2", "name=again")
+    assert rows(finished) == rows(again)
     weights = "checkpoints/last.safetensors"
-    assert (first / weights).read_bytes() == (again / weights).read_bytes()
+    assert (finished / weights).read_bytes() == (again / weights).read_bytes()
+
+
+def test_another_seed_gives_another_history():
+    assert rows(train(*BAG)) != rows(train(*BAG, "seed=1"))
 
 
 def test_overfitting_one_batch_drives_its_loss_down():
@@ -121,16 +144,12 @@ def test_a_frozen_encoder_keeps_its_weights_and_the_head_moves():
     assert all(" head/" in name for name in moved if "seed" not in name)
 
 
-def test_head_first_trains_the_body_only_in_the_second_phase():
-    folder = train("transfer=head_first", "train.epochs=2")
-    blocks = {row["block"]: row["trained_in"] for row in _record(folder)["blocks"]}
-    assert blocks["head"] == "every phase"
-    assert blocks["embeddings"] == "phase 2"
-
-
-def test_the_table_of_blocks_tells_what_decays():
-    folder = train("optimizer.no_decay=[bias,gamma,beta,pooler]")
+def test_the_table_of_blocks_has_phases_and_decay():
+    no_decay = "optimizer.no_decay=[bias,gamma,beta,pooler]"
+    folder = train("transfer=head_first", "train.epochs=2", no_decay)
     blocks = {row["block"]: row for row in _record(folder)["blocks"]}
+    assert blocks["head"]["trained_in"] == "every phase"
+    assert blocks["embeddings"]["trained_in"] == "phase 2"
     assert blocks["head"]["decayed"] == 2 * 128
     assert blocks["head"]["trainable"] == 2 * 128 + 2
     assert blocks["pooler"]["decayed"] == 0
@@ -157,39 +176,37 @@ def test_a_name_that_no_decay_cannot_find_is_an_error(capsys):
 
 
 def test_accumulation_counts_optimizer_steps():
-    folder = train("train.gradient_accumulation_steps=2", "train.batch_size=8")
+    folder = train(*BAG, "train.gradient_accumulation_steps=2", "train.batch_size=8")
     assert _record(folder)["plan"]["steps"] == 8
     assert rows(folder)[-1]["step"] == "8"
 
 
 def test_patience_stops_a_run_that_gets_no_better():
-    folder = train("optimizer.lr=1e-12", "train.epochs=6", "train.patience=2", "schedule=constant")
+    folder = train(
+        *BAG, "optimizer.lr=1e-12", "train.epochs=6", "train.patience=2", "schedule=constant"
+    )
     assert len(rows(folder)) == 3
 
 
-def test_from_scratch_is_said_and_done():
-    record = _record(train("model.pretrained=false"))
+def test_a_random_encoder_trains_in_half_precision():
+    folder = train("model.pretrained=false", "train.precision=mixed_bfloat16")
+    record = _record(folder)
     assert record["checkpoint"]["from_checkpoint"] == 0
     assert record["checkpoint"]["line"].startswith("random")
-
-
-def test_the_bag_of_embeddings_trains():
-    assert rows(train("model=bag_of_embeddings"))
-
-
-def test_half_precision_trains():
-    assert float(rows(train("train.precision=mixed_bfloat16"))[0]["loss"]) > 0
+    assert float(rows(folder)[0]["loss"]) > 0
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_names_step_and_rows(capsys):
-    assert main([*TINY, "optimizer.lr=1e30", "train.max_grad_norm=null", "train.epochs=3"]) == 1
+    assert (
+        main([*TINY, *BAG, "optimizer.lr=1e30", "train.max_grad_norm=null", "train.epochs=3"]) == 1
+    )
     (folder,) = Path("outputs").glob("runs/*")
     assert json.loads((folder / "status.json").read_text())["status"] == "nan"
-    assert "(training rows" in (folder / "error.txt").read_text()
+    assert "(training examples" in (folder / "error.txt").read_text()
 
 
 def test_a_sweep_checks_all_runs_all_and_prints_a_table(capsys):
-    assert main(["-m", *TINY[:1], "optimizer.lr=1e-4,1e-3", "name=sweep"]) == 0
+    assert main(["-m", *TINY[:1], *BAG, "optimizer.lr=1e-4,1e-3", "name=sweep"]) == 0
     (folder,) = Path("outputs/sweeps").iterdir()
     with (folder / "results.csv").open() as stream:
         table = list(csv.DictReader(stream))

@@ -25,7 +25,7 @@ from xferlab.export.formats import Format, formats
 from xferlab.export.formats.transformers import config_json
 from xferlab.export.model_card import model_card
 from xferlab.export.output_folder import atomic_folder, refuse_taken
-from xferlab.export.parity import compare, made_up_texts, texts_of_file
+from xferlab.export.parity import compare, generated_texts, read_texts
 from xferlab.export.serving_function import serving_function
 from xferlab.export.tokenizer import write_tokenizer
 from xferlab.models.architectures import read_architecture
@@ -162,18 +162,18 @@ def test_transformers_makes_the_runs_tokens_with_the_tokenizer_that_is_written(
 def test_texts_of_a_file_are_rows_and_a_tab_makes_pairs(tmp_path):
     path = tmp_path / "texts.txt"
     path.write_text("a good film\nbad\n")
-    assert texts_of_file(path, SPECS[Task.single_label]).texts == ["a good film", "bad"]
-    assert texts_of_file(path, SPECS[Task.token_classification]).texts == [
+    assert read_texts(path, SPECS[Task.single_label]).texts == ["a good film", "bad"]
+    assert read_texts(path, SPECS[Task.token_classification]).texts == [
         ["a", "good", "film"],
         ["bad"],
     ]
     pairs = dataclasses.replace(SPECS[Task.regression], has_pairs=True)
     with pytest.raises(ConfigError, match="line 1 has 0 tabs"):
-        texts_of_file(path, pairs)
+        read_texts(path, pairs)
     path.write_text("one\ttwo\n")
-    assert texts_of_file(path, pairs).pairs == ["two"]
+    assert read_texts(path, pairs).pairs == ["two"]
     with pytest.raises(ConfigError, match="the texts cannot be read: No such file"):
-        texts_of_file(tmp_path / "none.txt", pairs)
+        read_texts(tmp_path / "none.txt", pairs)
 
 
 def test_served_names_are_the_tokenizers_and_answers_have_names(tmp_path):
@@ -223,7 +223,7 @@ def test_an_export_says_what_the_run_says(home, name, tmp_path, capsys):
     folder = tmp_path / "out"
     assert main(["export", str(home / "plain"), "--to", name, "--output", str(folder)]) == 0
     told = capsys.readouterr().out.splitlines()[-3:]
-    assert told[0] == "compared   1,000 made-up texts of 32 tokens or less"
+    assert told[0] == "compared   1,000 generated texts of 32 tokens or less"
     assert told[2] == f"kept in    {folder}"
     record = json.loads((folder / "export.json").read_text())
     assert record["compared"]["largest_difference"] <= record["compared"]["tolerance"] == 1e-4
@@ -267,7 +267,7 @@ def test_a_wrong_export_is_told_and_nothing_of_it_is_kept(run, tmp_path, monkeyp
         return lambda inputs: predict(inputs) + np.float32(2e-4)
 
     monkeypatch.setattr(chosen, "read", wrong)
-    with pytest.raises(RunError, match=r"by 0\.0002 on made-up texts.*more than 0\.0001"):
+    with pytest.raises(RunError, match=r"by 0\.0002 on generated texts.*more than 0\.0001"):
         exporting.export_run(run, "keras", tmp_path / "out")
     assert os.listdir(tmp_path) == []
 
@@ -287,8 +287,8 @@ def test_another_tokenizer_is_a_difference(run, tmp_path):
         compare(run, lambda inputs: None, tmp_path, Split(["bad", "a film"], None), "two texts")
 
 
-def test_made_up_texts_are_the_same_each_time_and_of_every_length(run):
-    first, again = (made_up_texts(run, 50).texts for _ in range(2))
+def test_generated_texts_are_the_same_each_time_and_of_every_length(run):
+    first, again = (generated_texts(run, 50).texts for _ in range(2))
     assert first == again
     lengths = [len(ids) for ids in run.model.tokenizer.encode(first, None, 32).token_ids]
     assert min(lengths) <= 4

@@ -148,7 +148,7 @@ BAD_FOLDERS = {
     ),
     "one bit of the tokenizer": (lambda f: flip(f / "model/vocab.txt"), "vocab.txt is damaged"),
     "a file that was added": (
-        lambda f: (f / "model/pytorch_model.bin").write_bytes(b""), "does not know the file model/"
+        lambda f: (f / "model/pytorch_model.bin").write_bytes(b""), "does not list the file model/"
     ),
     "a link that leads out": (lambda f: outside(f / "model/vocab.txt"), "leads out of the run's"),
     "broken JSON": (lambda f: (f / "run.json").write_text("{"), "it is not JSON"),
@@ -264,17 +264,17 @@ def test_the_run_id_knows_the_weights_not_the_place(runs, tmp_path):
 
 
 def test_a_head_is_kept_where_the_classes_are_the_same(runs, second):
-    from xferlab.inference.warm_start import continued
+    from xferlab.inference.warm_start import start_from
 
     run, other = xferlab.load(runs["plain"]), xferlab.load(second)
-    kept = continued(run, run.spec, keep_head=True)
-    fresh = continued(run, run.spec, keep_head=False)
+    kept = start_from(run, run.spec, keep_head=True)
+    fresh = start_from(run, run.spec, keep_head=False)
     head = run.model.network.get_layer("head").kernel.numpy()
     assert (kept.network.get_layer("head").kernel.numpy() == head).all()
     assert (fresh.network.get_layer("head").kernel.numpy() != head).any()
-    assert continued(other, other.spec, keep_head=True).files.keys() >= {"from_run.json"}
+    assert start_from(other, other.spec, keep_head=True).files.keys() >= {"from_run.json"}
     with pytest.raises(ConfigError, match="single_label of neg, pos, not regression of a number"):
-        continued(run, other.spec, keep_head=True)
+        start_from(run, other.spec, keep_head=True)
 
 
 def test_a_run_to_start_from_that_is_not_there_is_told_before_tensorflow(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ import pytest
 from tests.support.hub_server import HubServer
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 
-OFFLINE = "without a network type model=bert (it is bundled), or model.checkpoint=FOLDER"
+OFFLINE = "without a network use model=bert (it is bundled), or model.checkpoint=FOLDER"
 LATER = f"{OFFLINE}; or run once where the Hub can be reached, and then with HF_HUB_OFFLINE=1"
 
 ASK = """
@@ -226,7 +226,7 @@ def test_a_hub_that_fails(refused):
 
 def test_offline_without_a_cached_copy(hub, ask):
     assert ask("org/tiny", HF_HUB_OFFLINE="1")[0] == [
-        " error: HF_HUB_OFFLINE is set and 'org/tiny' is not whole in the Hub's cache",
+        " error: HF_HUB_OFFLINE is set and 'org/tiny' is not complete in the Hub's cache",
         " where: model.checkpoint=org/tiny",
         f"   fix: unset HF_HUB_OFFLINE and run once to fill the cache; {OFFLINE}",
     ]
@@ -237,7 +237,8 @@ def test_offline_with_half_a_copy_is_not_enough(ask):
     ask("org/tiny", weights=False)
     lines = ask("org/tiny", HF_HUB_OFFLINE="1")[0]
     assert (
-        lines[0] == " error: HF_HUB_OFFLINE is set and 'org/tiny' is not whole in the Hub's cache"
+        lines[0]
+        == " error: HF_HUB_OFFLINE is set and 'org/tiny' is not complete in the Hub's cache"
     )
 
 
@@ -287,10 +288,9 @@ def test_a_hub_that_dribbles_is_given_up(given_up):
 def test_a_cache_that_cannot_be_written(ask, tmp_path):
     (tmp_path / "file").write_text("in the way")
     lines = ask("org/tiny", home=tmp_path / "file")[0]
-    assert lines[0].startswith(" error: the files of 'org/tiny' cannot be kept: [Errno 20]")
+    assert lines[0].startswith(" error: the files of 'org/tiny' cannot be stored: [Errno 20]")
     assert lines[2] == (
-        "   fix: make room, or set HF_HOME to a folder that can be written "
-        f"(now {tmp_path / 'file'})"
+        f"   fix: free disk space, or set HF_HOME to a writable folder (now {tmp_path / 'file'})"
     )
 
 

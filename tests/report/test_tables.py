@@ -24,7 +24,7 @@ from xferlab.report.comparison import compare
 from xferlab.report.settings import read_report, read_reports
 from xferlab.report.tables import format_value
 from xferlab.runs.metadata import write_status
-from xferlab.sweep.manifest import freeze
+from xferlab.sweep.manifest import write_manifest
 from xferlab.sweep.planner import plan_sweep
 
 NINE = ["optimizer.lr=1e-5,3e-5,1e-4", "seed=0,1,2"]
@@ -41,7 +41,7 @@ def made_up(name, words, score):
     """Return a sweep's folder; ``score(config)`` is a finished job's score, or a status."""
     plan = plan_sweep(words)
     folder = Path("outputs/sweeps") / name
-    freeze(plan, folder, ["command"])
+    write_manifest(plan, folder, ["command"])
     for job in plan.jobs:
         given = score(job.config)
         if isinstance(given, float):

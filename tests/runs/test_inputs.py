@@ -121,7 +121,7 @@ def test_an_interrupted_job_over_other_rows_begins_anew():
 
 
 def test_a_search_over_an_edited_file_is_another_search(capsys):
-    draw = "draw: {optimizer.lr: {loguniform: [1e-6, 1e-2]}}"
+    draw = "space: {optimizer.lr: {loguniform: [1e-6, 1e-2]}}"
     words = [*OWN, f"sweep.search={{trials: 2, startup: 2, {draw}}}"]
     os.environ["DOES"] = ""
     assert stub_search.search(words) == 0

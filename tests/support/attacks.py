@@ -388,7 +388,7 @@ CHECKPOINT_ATTACKS: dict[str, tuple[str, Change]] = {
     "a header without a bottom": ("invalid JSON in header", header(DEEP)),
     "a header longer than the file": ("header too large", header("{}", 2**62)),
     "tensors that share bytes": (
-        "invalid offset for tensor `b`",
+        "invalid offset for tensor",
         header({"a": tensor(), "b": tensor()}),
     ),
     "a tensor after the end": (
@@ -583,7 +583,9 @@ def planned(name: str) -> Change:
     return change
 
 
-SEARCH = "search: {{trials: 1, storage: {}, draw: {{optimizer.lr: {{uniform: [0.001, 0.002]}}}}}}\n"
+SEARCH = (
+    "search: {{trials: 1, storage: {}, space: {{optimizer.lr: {{uniform: [0.001, 0.002]}}}}}}\n"
+)
 FOLDER_ATTACKS = {
     "evaluations that are a link": FolderAttack(
         "evaluate theirs", f"{LINK}evaluations", led_to_victim("evaluations")

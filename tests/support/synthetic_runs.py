@@ -12,7 +12,7 @@ import numpy as np
 from xferlab.io.atomic import atomic_write, write_json
 from xferlab.runs.metadata import write_status
 from xferlab.runs.predictions import keep_predictions
-from xferlab.sweep.manifest import freeze
+from xferlab.sweep.manifest import write_manifest
 from xferlab.sweep.planner import plan_sweep
 
 NAMES = ("negative", "positive")
@@ -86,7 +86,7 @@ def write_sweep(folder: Path, words: list[str], skill_of: Any, **more: Any) -> P
         more: for :func:`write_run`.
     """
     plan = plan_sweep(words)
-    freeze(plan, folder, ["command"])
+    write_manifest(plan, folder, ["command"])
     for job in plan.jobs:
         skill = skill_of(job.config)
         if isinstance(skill, float):

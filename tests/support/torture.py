@@ -1,6 +1,7 @@
 """Kills a run again and again, lets it go on, and compares it with one that was left alone.
 
     python -m tests.support.torture --kills 200 [--seed 0] [--scenarios plateau] [--workers 2]
+        [--override model=bag_of_embeddings]
 
 Each attempt is a process of its own that ends by SIGKILL: at a random moment, at a random one of
 its own file operations, so also between a rename and the next write, or right after it has replaced
@@ -124,7 +125,9 @@ def torture(
     return died, bad
 
 
-def torture_scenario(name: str, folder: Path, kills: int, seed: int) -> tuple[int, list[str]]:
+def torture_scenario(
+    name: str, overrides: list[str], folder: Path, kills: int, seed: int
+) -> tuple[int, list[str]]:
     """Torture one scenario, telling how it goes; as :func:`torture`."""
     print(f"{name}: {' '.join(SCENARIOS[name])}", flush=True)
     rng = random.Random(f"{seed} {name}")
@@ -132,7 +135,7 @@ def torture_scenario(name: str, folder: Path, kills: int, seed: int) -> tuple[in
     def tell(line: str) -> None:
         print(f"{name}: {line}", flush=True)
 
-    return torture([*TINY, *SCENARIOS[name]], folder, kills, rng, tell)
+    return torture([*TINY, *SCENARIOS[name], *overrides], folder, kills, rng, tell)
 
 
 def main() -> int:
@@ -142,12 +145,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scenarios", default=",".join(SCENARIOS))
     parser.add_argument("--workers", type=int, default=2, help="scenarios at once")
+    parser.add_argument("--override", action="append", default=[], help="for every scenario")
     options = parser.parse_args()
     import_heavy()
     names = options.scenarios.split(",")
     folder = Path(tempfile.mkdtemp(prefix="torture-"))
     fraction = -(-options.kills // len(names))
-    tasks = [(name, folder / name, fraction, options.seed) for name in names]
+    tasks = [(name, options.override, folder / name, fraction, options.seed) for name in names]
     # forks: what was imported above is there in each
     with multiprocessing.get_context("fork").Pool(
         options.workers

@@ -42,8 +42,8 @@ def test_no_part_is_one_job_without_words():
 
 
 def test_draws_are_within_bounds_short_and_the_same_each_time():
-    drawn = points(random={"count": 50, "draw": RATES})
-    assert drawn == points(random={"count": 50, "draw": RATES})
+    drawn = points(random={"count": 50, "space": RATES})
+    assert drawn == points(random={"count": 50, "space": RATES})
     values = [float(words[0].partition("=")[2]) for words in drawn]
     assert all(1e-6 <= value <= 1e-3 for value in values)
     assert sum(value < 3.2e-5 for value in values) in range(15, 36)  # the middle of the logarithms
@@ -51,14 +51,14 @@ def test_draws_are_within_bounds_short_and_the_same_each_time():
 
 
 def test_more_draws_begin_with_the_same():
-    few = points(random={"count": 5, "draw": RATES})
-    assert points(random={"count": 9, "draw": RATES})[:5] == few
-    assert points(random={"count": 5, "seed": 1, "draw": RATES}) != few
+    few = points(random={"count": 5, "space": RATES})
+    assert points(random={"count": 9, "space": RATES})[:5] == few
+    assert points(random={"count": 5, "seed": 1, "space": RATES}) != few
 
 
 def test_a_key_is_drawn_alike_whatever_else_is_drawn():
-    both = points(random={"count": 3, "draw": {"seed": {"choice": [1, 2]}, **RATES}})
-    assert [words[1:] for words in both] == points(random={"count": 3, "draw": RATES})
+    both = points(random={"count": 3, "space": {"seed": {"choice": [1, 2]}, **RATES}})
+    assert [words[1:] for words in both] == points(random={"count": 3, "space": RATES})
 
 
 @pytest.mark.parametrize(
@@ -72,17 +72,17 @@ def test_a_key_is_drawn_alike_whatever_else_is_drawn():
         ({"list": [3]}, "a list of mappings"),
         ({"grid": {"a": [1]}, "zip": {"a": [2]}}, "a is swept twice"),
         ({"random": {"cuont": 3}}, "did you mean 'count'"),
-        ({"random": {"draw": RATES}}, "count must be a whole number"),
-        ({"random": {"count": 0, "draw": RATES}}, "count must be a whole number"),
-        ({"random": {"count": 2.5, "draw": RATES}}, "count must be a whole number"),
-        ({"random": {"count": 3}}, "nothing is drawn"),
-        ({"random": {"count": 3, "draw": {"a": 1}}}, "'1' is no distribution"),
-        ({"random": {"count": 3, "draw": {"a": {"normal": [0, 1]}}}}, "is no distribution"),
-        ({"random": {"count": 3, "draw": {"a": {"uniform": [2, 1]}}}}, "a low and a high number"),
-        ({"random": {"count": 3, "draw": {"a": {"uniform": 1}}}}, "a low and a high number"),
-        ({"random": {"count": 3, "draw": {"a": {"uniform": ["x", 1]}}}}, "a low and a high"),
-        ({"random": {"count": 3, "draw": {"a": {"loguniform": [0, 1]}}}}, "above 0, got"),
-        ({"random": {"count": 3, "draw": {"a": {"choice": 1}}}}, "a list of values is needed"),
+        ({"random": {"space": RATES}}, "count must be a whole number"),
+        ({"random": {"count": 0, "space": RATES}}, "count must be a whole number"),
+        ({"random": {"count": 2.5, "space": RATES}}, "count must be a whole number"),
+        ({"random": {"count": 3}}, "the space is empty"),
+        ({"random": {"count": 3, "space": {"a": 1}}}, "'1' is no distribution"),
+        ({"random": {"count": 3, "space": {"a": {"normal": [0, 1]}}}}, "is no distribution"),
+        ({"random": {"count": 3, "space": {"a": {"uniform": [2, 1]}}}}, "a low and a high number"),
+        ({"random": {"count": 3, "space": {"a": {"uniform": 1}}}}, "a low and a high number"),
+        ({"random": {"count": 3, "space": {"a": {"uniform": ["x", 1]}}}}, "a low and a high"),
+        ({"random": {"count": 3, "space": {"a": {"loguniform": [0, 1]}}}}, "above 0, got"),
+        ({"random": {"count": 3, "space": {"a": {"choice": 1}}}}, "a list of values is needed"),
     ],
 )
 def test_what_is_no_shape_is_refused_with_the_remedy(parts, what):

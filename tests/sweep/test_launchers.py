@@ -23,7 +23,7 @@ from xferlab.sweep.engines import engines, publish_engines, submitit_slurm
 from xferlab.sweep.engines.registry import read_settings
 from xferlab.sweep.job_state import state_of
 from xferlab.sweep.local_pool import SweepStopped
-from xferlab.sweep.manifest import freeze
+from xferlab.sweep.manifest import write_manifest
 from xferlab.sweep.node_runner import NodeRunner
 from xferlab.sweep.planner import plan_sweep
 from xferlab.sweep.remote_jobs import RemoteJobMonitor
@@ -42,7 +42,7 @@ def workspace(tmp_path, monkeypatch):
 
 def jobs_of(*words):
     plan = plan_sweep(words)
-    freeze(plan, Path("sweep"), [])
+    write_manifest(plan, Path("sweep"), [])
     return [Path("sweep").resolve() / job.run_id for job in plan.jobs]
 
 

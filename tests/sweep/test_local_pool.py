@@ -22,8 +22,8 @@ from xferlab.runs.metadata import read_status, write_status
 from xferlab.sweep.console import JobLines, console_for
 from xferlab.sweep.job_state import is_leaving, state_of
 from xferlab.sweep.launcher import cores, folder_of, job_overrides, slots
-from xferlab.sweep.local_pool import SAY_WHERE, Pool, finalize
-from xferlab.sweep.manifest import freeze
+from xferlab.sweep.local_pool import DUMP_STACKS, Pool, finalize
+from xferlab.sweep.manifest import write_manifest
 from xferlab.sweep.planner import plan_sweep
 
 SWEEP = [sys.executable, stub_job.__file__, "sweep"]
@@ -57,7 +57,7 @@ class Seen:
 
 def jobs_of(*words):
     plan = plan_sweep(words)
-    freeze(plan, Path("sweep"), [])
+    write_manifest(plan, Path("sweep"), [])
     return [Path("sweep") / job.run_id for job in plan.jobs]
 
 
@@ -130,7 +130,7 @@ def test_a_worker_says_where_it_hangs(tmp_path):
     pipe = subprocess.PIPE
     worker = subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stderr=pipe)
     assert worker.stdout.readline() == b"on\n"
-    worker.send_signal(SAY_WHERE)
+    worker.send_signal(DUMP_STACKS)
     assert any(b"in stuck" in line for line in worker.stderr)  # to the end, after a minute, if not
     worker.terminate()
     worker.communicate(timeout=120)

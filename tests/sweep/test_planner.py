@@ -18,9 +18,9 @@ from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError, RunError
 from xferlab.runs.metadata import write_status
 from xferlab.sweep import launcher
-from xferlab.sweep.compose import Composer, split_words
+from xferlab.sweep.compose import Composer, split_overrides
 from xferlab.sweep.job_state import State, state_of
-from xferlab.sweep.manifest import changed_plugins, folder_for, freeze, manifest_recipe
+from xferlab.sweep.manifest import changed_plugins, folder_for, manifest_recipe, write_manifest
 from xferlab.sweep.planner import plan_sweep
 from xferlab.sweep.worker import run_planned_job
 
@@ -41,7 +41,7 @@ def ids(*words):
 
 def new_folder(name="one", words=SIX):
     folder = Path("outputs/sweeps") / name
-    freeze(plan_sweep(words), folder, ["command"])
+    write_manifest(plan_sweep(words), folder, ["command"])
     return folder
 
 
@@ -72,7 +72,7 @@ def test_equal_values_are_one_job_however_they_are_written():
 
 def test_a_job_is_the_run_of_its_words_alone():
     for job in plan_sweep(["sweep=lr", "seed=3", "sweep.workers=2", "name=x"]).jobs:
-        alone = read(compose_config(job.words))
+        alone = read(compose_config(job.overrides))
         assert (job.run_id, job.config) == (alone.run_id, alone.config)
         assert "sweep" not in job.config
 
@@ -110,7 +110,7 @@ def test_setting_plain_values_afterwards_is_composing(words):
 def test_a_number_is_read_as_hydras_parser_reads_it(key, text):
     word = f"{key}={text}"
     (override,) = parse_overrides([word])
-    others, values = split_words([word])
+    others, values = split_overrides([word])
     if isinstance(override.value(), int | float) and key != "hydra.x":
         assert repr(values) == repr({key: override.value()})
     else:
@@ -167,7 +167,7 @@ def test_a_mistake_in_a_sweeps_file_is_said_to_be_there(content, key, capsys):
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        (["sweep=lr", "optimizer.lr=1"], "optimizer.lr is swept by the sweep's file already"),
+        (["sweep=lr", "optimizer.lr=1"], "optimizer.lr is swept by the sweep file already"),
         (["sweep=lr,lr_seeds"], "names several values"),
         (["sweep=lrr"], "did you mean 'lr'"),
         (["sweep.wrokers=2"], "did you mean 'workers'"),
@@ -194,7 +194,7 @@ def test_a_sweep_without_m_is_refused(capsys):
 
 
 def test_equal_draws_are_one_job():
-    words = "sweep.random={count: 20, draw: {seed: {choice: [1, 2, 3]}}}"
+    words = "sweep.random={count: 20, space: {seed: {choice: [1, 2, 3]}}}"
     assert len(ids(words)) == 3
 
 
@@ -253,7 +253,7 @@ def test_a_plugin_that_changes_is_refused_and_planning_anew_takes_it(workspace):
     publish(workspace)
     plan = plan_sweep(["loss=frozen_loss", "seed=1,2"])
     folder = Path("outputs/sweeps/one")
-    freeze(plan, folder, [])
+    write_manifest(plan, folder, [])
     done, left = (folder / job.run_id for job in plan.jobs)
     stub_job.write_results(done, 0.5)
     before = (done / "job.json").read_text()
@@ -262,7 +262,7 @@ def test_a_plugin_that_changes_is_refused_and_planning_anew_takes_it(workspace):
     with pytest.raises(RunError, match="the plugin loss=frozen_loss has changed since"):
         manifest_recipe(left)
     assert changed_plugins(plan, folder) == ["loss=frozen_loss"]
-    assert freeze(plan, folder, []) == ["loss=frozen_loss"]
+    assert write_manifest(plan, folder, []) == ["loss=frozen_loss"]
     assert changed_plugins(plan, folder) == []
     assert manifest_recipe(left).run_id == left.name
     kept = folder / "replaced" / f"{done.name}-1"  # no mean over two losses
@@ -270,7 +270,7 @@ def test_a_plugin_that_changes_is_refused_and_planning_anew_takes_it(workspace):
     assert (kept / "metrics.json").exists()
     assert manifest_recipe(done).run_id == done.name
     assert state_of(done).status == "queued"
-    assert freeze(plan, folder, []) == []
+    assert write_manifest(plan, folder, []) == []
 
 
 def test_what_was_begun_with_another_plugin_is_not_gone_on_with(workspace):
@@ -280,16 +280,16 @@ def test_what_was_begun_with_another_plugin_is_not_gone_on_with(workspace):
     load_plugins(workspace)
     publish(workspace)
     plan, folder = plan_sweep(["loss=begun_loss", "seed=1,2"]), Path("outputs/sweeps/one")
-    freeze(plan, folder, [])
+    write_manifest(plan, folder, [])
     stopped, at_work = (folder / job.run_id for job in plan.jobs)
     for job, status in ((stopped, "interrupted"), (at_work, "running")):
         write_status(job, status)
         (job / "checkpoints/step-00000003-00001").mkdir(parents=True)
     before = (at_work / "job.json").read_text()
-    assert freeze(plan, folder, []) == []
+    assert write_manifest(plan, folder, []) == []
     assert len(list(folder.glob("*/checkpoints/step-*"))) == 2
     file.write_text(PLUGIN.format(name="begun_loss", body="2"))
-    assert freeze(plan, folder, []) == ["loss=begun_loss"]
+    assert write_manifest(plan, folder, []) == ["loss=begun_loss"]
     assert list(folder.glob("*/checkpoints/step-*")) == [
         at_work / "checkpoints/step-00000003-00001"
     ]
@@ -301,7 +301,7 @@ def test_a_plan_that_was_torn_before_it_was_whole_is_made_anew():
     torn = Path("mine") / plan.jobs[1].run_id / "job.json"
     torn.parent.mkdir(parents=True)
     torn.write_text('{"run_id": "12')
-    freeze(plan, Path("mine"), [])
+    write_manifest(plan, Path("mine"), [])
     assert manifest_recipe(torn.parent).run_id == plan.jobs[1].run_id
 
 
@@ -355,7 +355,7 @@ def test_a_folder_that_is_typed_is_taken():
 
 def test_widening_keeps_the_old_jobs_in_the_plan():
     folder = new_folder()
-    freeze(plan_sweep(["optimizer.lr=3e-5,5e-5", "seed=0"]), folder, [])
+    write_manifest(plan_sweep(["optimizer.lr=3e-5,5e-5", "seed=0"]), folder, [])
     record = json.loads((folder / "sweep.json").read_text())
     assert len(record["jobs"]) == 7
     assert len(record["asked"]) == 2
@@ -423,10 +423,10 @@ def test_a_damaged_sweep_beside_it_is_passed_over_and_named(content, capsys):
     (bad / "sweep.json").write_text(content)
     (bad / "search.json").write_text(content)
     assert folder_for(plan_sweep(SIX)) == folder
-    assert f"note       {bad} is passed over: sweep.json is damaged" in capsys.readouterr().err
-    search = "sweep.search={trials: 1, draw: {optimizer.lr: {uniform: [0.001, 0.002]}}}"
+    assert f"note       {bad} is skipped: sweep.json is damaged" in capsys.readouterr().err
+    search = "sweep.search={trials: 1, space: {optimizer.lr: {uniform: [0.001, 0.002]}}}"
     assert main(["-m", search, "--dry-run"]) == 0
-    assert f"note       {bad} is passed over: search.json is damaged" in capsys.readouterr().err
+    assert f"note       {bad} is skipped: search.json is damaged" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["status.json", "job.json"])

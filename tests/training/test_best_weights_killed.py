@@ -59,7 +59,13 @@ class Planned:
 """
 
 
-TINY = ["debug=tiny", "metric=[planned]", "optimizer.lr=1e-3", "data.limit.validation=60"]
+TINY = [
+    "debug=tiny",
+    "model=bag_of_embeddings",
+    "metric=[planned]",
+    "optimizer.lr=1e-3",
+    "data.limit.validation=60",
+]
 TINY += ["train.checkpoint_every=12", "train.patience=1"]
 
 

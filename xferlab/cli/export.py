@@ -30,7 +30,7 @@ def export(argv: list[str]) -> int:
                         help="where to write it; default: RUN/export/FORMAT")  # fmt: skip
     parser.add_argument("--texts", metavar="FILE", type=Path,
                         help="compare on these, one a line, a tab between the texts of a pair;"
-                        " default: made up from the vocabulary")  # fmt: skip
+                        " default: generated from the vocabulary")  # fmt: skip
     parser.add_argument("--weights", choices=("best", "last"),
                         help="default: those that the run's scores are of")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="replace an earlier export")

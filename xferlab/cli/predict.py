@@ -11,11 +11,11 @@ from typing import Any
 
 from xferlab.cli.flags import FlagParser
 from xferlab.errors import ConfigError, printable
-from xferlab.inference.inputs import InputRow, InputStream, file_rows, piped_rows, typed_rows
+from xferlab.inference.inputs import InputRow, InputStream, command_line_rows, file_rows, piped_rows
 from xferlab.inference.progress import PredictionProgress
 from xferlab.inference.run import Run, load_run
 from xferlab.inference.run_folder import WEIGHTS
-from xferlab.inference.writers import FORMATS, TEXT_SINKS, ParquetWriter, Writer, format_of
+from xferlab.inference.writers import FORMATS, TEXT_WRITERS, ParquetWriter, Writer, format_of
 from xferlab.io.atomic import atomic_replace
 
 MOST_REPORTED = 20
@@ -61,7 +61,7 @@ def predict(argv: list[str]) -> int:
     inputs = _inputs(run, flags)
     if flags.output is None:
         kind = kind or ("table" if sys.stdout.isatty() else "csv")
-        return _answer(run, inputs, lambda: TEXT_SINKS[kind](run.spec, sys.stdout))
+        return _answer(run, inputs, lambda: TEXT_WRITERS[kind](run.spec, sys.stdout))
     codes: list[int] = []
 
     def write(path: Path) -> None:
@@ -69,7 +69,7 @@ def predict(argv: list[str]) -> int:
             codes.append(_answer(run, inputs, lambda: ParquetWriter(run.spec, path)))
             return
         with path.open("w", encoding="utf-8", newline="") as stream:
-            codes.append(_answer(run, inputs, lambda: TEXT_SINKS[str(kind)](run.spec, stream)))
+            codes.append(_answer(run, inputs, lambda: TEXT_WRITERS[str(kind)](run.spec, stream)))
 
     atomic_replace(flags.output, write)
     print(f"written    {printable(str(flags.output))}", file=sys.stderr)
@@ -124,7 +124,7 @@ def _inputs(run: Run, flags: argparse.Namespace) -> InputStream:
             print(f"note       {printable(note)}", file=sys.stderr)
         return inputs
     if flags.texts:
-        return typed_rows(run.spec, flags.texts)
+        return command_line_rows(run.spec, flags.texts)
     if sys.stdin.isatty():
         print("one text a line; Ctrl-D ends", file=sys.stderr)
     return piped_rows(run.spec)
@@ -142,7 +142,7 @@ def _answer(run: Run, inputs: InputStream, open_sink: Callable[[], Writer]) -> i
                 if row.problem:
                     bad += 1
                     if bad <= MOST_REPORTED:
-                        following.say(_describe_problem(row))
+                        following.print(_describe_problem(row))
             count += len(chunk)
             following.move(count)
     sink.close()

@@ -25,7 +25,7 @@ from xferlab.sweep.engine_launcher import offer_engines
 from xferlab.sweep.job_state import DONE, QUEUED, RESUMED, state_of
 from xferlab.sweep.launcher import launcher_for
 from xferlab.sweep.local_pool import SweepStopped
-from xferlab.sweep.manifest import PLAN, SEARCH, neighbours, read_job, read_or_pass_over, read_plan
+from xferlab.sweep.manifest import PLAN, SEARCH, neighbours, read_job, read_or_skip, read_plan
 from xferlab.sweep.planner import Plan
 from xferlab.sweep.search.controller import Search
 from xferlab.sweep.search.planner import Pruner, SearchPlan, masked
@@ -74,8 +74,8 @@ def run_search(plan: Plan, *, dry_run: bool = False) -> int:
     ends = {state_of(folder / run_id).status for run_id in search.run_ids}
     if code or ends.intersection(RESUMED):
         print("stopped    the same command resumes the search", file=sys.stderr)
-    if search.trouble:
-        raise search.trouble
+    if search.error:
+        raise search.error
     return code or int(not ends.issubset(DONE))
 
 
@@ -87,7 +87,7 @@ def search_folder(plan: Plan) -> Path:
     """
     assert plan.search is not None
     wanted = {"search": plan.search.search_id, "name": plan.name}
-    explicit = any(override.startswith("hydra.sweep.dir=") for override in plan.words)
+    explicit = any(word.startswith("hydra.sweep.dir=") for word in plan.overrides)
     if explicit and (plan.folder / PLAN).exists():
         path = plan.folder / SEARCH
         record = _read_search(plan.folder) if path.exists() else {}
@@ -103,7 +103,7 @@ def search_folder(plan: Plan) -> Path:
         return plan.folder
     found = []
     for folder in neighbours(plan.folder, SEARCH):
-        there = read_or_pass_over(_read_search, folder)
+        there = read_or_skip(_read_search, folder)
         if there and _is_of(there, wanted):
             changed = _changed(plan.search, there)
             if changed:
@@ -164,7 +164,7 @@ def begin(plan: Plan, folder: Path) -> Search:
         "sampler": settings.sampler.value,
         "pruner": settings.pruner.value,
         "seed": settings.seed,
-        "draw": settings.draw,
+        "space": settings.space,
         **plan.search.inputs.record(),
     }
     write_json(path, record)
@@ -211,18 +211,23 @@ def search_lines(search: SearchPlan) -> list[str]:
     ends += "s" * (settings.min_epochs != 1)
     if settings.pruner is Pruner.none:
         ends = "none ended early"
-    width = max(len(draw.key) for draw in search.distributions)
+    width = max(len(distribution.key) for distribution in search.distributions)
     return [
         f"{settings.trials} trials by {settings.sampler.value} (seed {settings.seed}), {ends};"
         f" best {search.monitor}",
-        *(f"{draw.key:<{width}}  {_range_words(draw)}" for draw in search.distributions),
+        *(
+            f"{distribution.key:<{width}}  {_range_words(distribution)}"
+            for distribution in search.distributions
+        ),
     ]
 
 
-def _range_words(draw: Distribution) -> str:
-    if draw.choices:
-        return "one of " + ", ".join(draw.word(each).partition("=")[2] for each in draw.choices)
-    return f"{draw.kind} from {_number(draw.low)} to {_number(draw.high)}"
+def _range_words(distribution: Distribution) -> str:
+    if distribution.choices:
+        return "one of " + ", ".join(
+            distribution.override(each).partition("=")[2] for each in distribution.choices
+        )
+    return f"{distribution.kind} from {_number(distribution.low)} to {_number(distribution.high)}"
 
 
 def _number(value: float) -> str:

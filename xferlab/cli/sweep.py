@@ -24,9 +24,9 @@ from xferlab.sweep.manifest import (
     REPLACED,
     SEARCH,
     folder_for,
-    freeze,
-    look_at_jobs,
+    read_job_states,
     unfinished,
+    write_manifest,
 )
 from xferlab.sweep.planner import Job, Plan, plan_sweep
 
@@ -58,7 +58,7 @@ def sweep(overrides: Sequence[str], config_name: str = "config", *, dry_run: boo
     if dry_run:
         print(visible("\n".join(job_lines(plan, states))))
         return 0
-    freeze(plan, folder, sys.argv)
+    write_manifest(plan, folder, sys.argv)
     code = 0
     if any(state.status != FINISHED for state in states.values()):
         offer_engines()
@@ -75,7 +75,7 @@ def sweep(overrides: Sequence[str], config_name: str = "config", *, dry_run: boo
 
 def _print_states(plan: Plan, folder: Path) -> dict[str, State]:
     """Print what the sweep has and what is left to do; return the jobs' states by run id."""
-    states, changed = look_at_jobs(plan, folder)
+    states, changed = read_job_states(plan, folder)
     _report_damaged(states)
     redone = [run_id for run_id in changed if states[run_id].status == FINISHED]
     for run_id in redone:
@@ -143,4 +143,4 @@ def job_lines(plan: Plan, states: dict[str, State]) -> list[str]:
 
 
 def _own_words(plan: Plan, job: Job) -> str:
-    return " ".join(override for override in job.words if key_of(override) in plan.swept)
+    return " ".join(word for word in job.overrides if key_of(word) in plan.swept)

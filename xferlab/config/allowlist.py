@@ -44,7 +44,7 @@ _HYDRA_KEYS = [
         r"hydra\.output_subdir|hydra\.job\.(name|id|num)": rf"\.hydra|{_WORD}",
         r"hydra\.job\.(chdir|config_name|config\..*)": _TEXT,
         r"hydra\.(verbose|verbose\.\d+)": _WORD,
-        # Hydra fills these in; what a config says in them is overwritten or only shown
+        # Hydra fills these in; values of a config there are overwritten or only shown
         r"hydra\.(overrides|help|hydra_help)\..*": r"(?s:.*)",
         r"hydra\.job\.override_dirname": r"(?s:.*)",  # made of what was typed
         r"hydra\.runtime\.(version|version_base|cwd|(config_sources|choices)\..*)": r"(?s:.*)",
@@ -61,7 +61,7 @@ _HYDRA_KEYS = [
     }.items()
 ]
 _ENGINE_KEYS: dict[str, re.Pattern[str]] = {}
-# What a person may say, and a file that came from elsewhere may not.
+# What the command line may set, and a file that came from elsewhere may not.
 _TYPED_ONLY = re.compile(r"hydra\.((run|sweep)\.(dir|subdir)$|launcher\.)")
 _FIXES = {
     "hydra.searchpath": "--config-dir FOLDER adds a folder of configs",
@@ -71,7 +71,7 @@ _FIXES = {
     "hydra.run.dir": "type a folder outside yourself: hydra.run.dir=FOLDER",
     "hydra.sweep.": "type a folder outside yourself: hydra.sweep.dir=FOLDER",
     "hydra.launcher": "type it yourself: KEY=VALUE",
-    "hydra": "take it out; docs/safety.md lists what a config may say to Hydra",
+    "hydra": "take it out; docs/safety.md lists what a config may set of Hydra",
 }
 
 
@@ -79,7 +79,7 @@ def read_config_data(path: Path) -> dict[str, Any]:
     """Return a saved ``config.yaml`` as plain data; whoever wrote it, it stays data.
 
     No resolver is called, nothing is interpolated, no tag makes an object and no alias grows:
-    what a stranger's file says cannot depend on the machine of who opens it.
+    the content of an untrusted file cannot depend on the machine that opens it.
 
     Raises:
         ConfigError: it is no plain, whole, bounded YAML table.
@@ -95,7 +95,7 @@ def read_saved_overrides(path: Path) -> list[str]:
     """Return a saved ``overrides.yaml``, read like :func:`read_config_data`."""
     data = _read_saved(path)
     if not isinstance(data, list):
-        raise _bad(path, "is not a list of words")
+        raise _bad(path, "is not a list of overrides")
     return [current_override(str(word)) for word in data]
 
 
@@ -144,7 +144,7 @@ def _bad(path: Path, what: str, mark: Any = None) -> ConfigError:
     return ConfigError(
         f"a saved config is plain data, but {path.name} {what}",
         where=f"{path}:{mark.line + 1}" if mark else str(path),
-        fix="name a folder that xferlab made; ask for a fresh copy if somebody sent it to you",
+        fix="name a folder that xferlab made; get a fresh copy if somebody sent it to you",
     )
 
 
@@ -165,7 +165,7 @@ def refuse_code(cfg: DictConfig) -> None:
 
 
 def refuse_hydra_keys(cfg: DictConfig, typed: Sequence[str]) -> None:
-    """Raise ConfigError if Hydra's own node says more than it may.
+    """Raise ConfigError if Hydra's own node sets more than it may.
 
     Args:
         cfg: a composed config with its ``hydra`` node.

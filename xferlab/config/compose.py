@@ -124,7 +124,7 @@ def _refuse_two(overrides: Sequence[str]) -> None:
 
 
 def _read(cfg: DictConfig, overrides: Sequence[str], config_name: str) -> Recipe:
-    """Check a composed config; a mistake says which file it came from."""
+    """Check a composed config; an error names the file it is from."""
     try:
         recipe = read(cfg)
         _check_folders(cfg)

@@ -31,7 +31,7 @@ from xferlab.validation import build_typed, plain
 
 # Keys of a composed config that are about running it, no part of the experiment.
 NOT_EXPERIMENT = ("hydra", "sweep")
-# Keys that say how a run is kept, not what it computes.
+# Keys about how a run is stored, not what it computes.
 NOT_IDENTITY = ("name", "train.checkpoint_every", "train.resume", "train.split_on_oom")
 LARGEST_SEED = 2**32  # what NumPy and Keras take
 
@@ -63,7 +63,7 @@ class Recipe:
 
 
 def read(cfg: DictConfig, registry: Registry = REGISTRY) -> Recipe:
-    """Turn a composed config into plugin instances, or raise ConfigError with every mistake."""
+    """Turn a composed config into plugin instances, or raise ConfigError with every error."""
     refuse_code(cfg)
     return _read(experiment_of(cfg), list(_unknown_words(cfg)), registry)
 
@@ -116,9 +116,9 @@ def _check_own(config: Mapping[str, Any]) -> None:
 
 
 def _unknown_words(cfg: DictConfig) -> Iterator[ConfigError]:
-    """Yield a mistake for each top-level word that nothing reads; one of a file, most often.
+    """Yield an error for each top-level key that nothing reads; most are typos in a file.
 
-    A word of the user's own is none if another value refers to it: ``optimizer.lr=${my_lr}``.
+    A key of the user's own is fine if another value refers to it: ``optimizer.lr=${my_lr}``.
     """
     data = plain(cfg, resolve=False)
     text = repr(data)
@@ -163,7 +163,7 @@ def _check_metric_name(name: str) -> None:
 
 
 def _every_default(registry: Registry) -> dict[str, Any]:
-    """Return the default metrics of all tasks: which one it is, only the data says."""
+    """Return the default metrics of all tasks: the data defines which one it is."""
     nodes = {name: node for task in TASKS.values() for name, node in task.default_metrics.items()}
     return _metrics(nodes, registry)
 
@@ -180,7 +180,7 @@ def monitored(word: str, metrics: Mapping[str, Any]) -> tuple[str, str]:
         name = f"val_{next(iter(metrics), 'loss')}"
     if name not in known:
         raise ConfigError(
-            f"nothing logged is called '{word}'",
+            f"no logged value has the name '{word}'",
             where="train.monitor",
             fix=did_you_mean(name, known),
         )
@@ -199,7 +199,7 @@ def run_id(cfg: DictConfig) -> str:
 
 
 _hashing: list[bool] = []
-"""Not empty while a config is resolved for its hash: a value of it may not ask for the hash."""
+"""Not empty while a config is resolved for its hash: a value of it may not use the hash."""
 
 
 def _digest(config: Mapping[str, Any]) -> str:
@@ -256,7 +256,7 @@ def experiment_of(
 
 
 def _broken_references(node: Any, prefix: str = "") -> Iterator[ConfigError]:
-    """Yield a mistake for each value whose ``${...}`` cannot be resolved."""
+    """Yield an error for each value whose ``${...}`` cannot be resolved."""
     for key in range(len(node)) if OmegaConf.is_list(node) else list(node):
         path = f"{prefix}.{key}" if prefix else str(key)
         refers = OmegaConf.is_interpolation(node, key)

@@ -58,11 +58,11 @@ seconds=None))
 
 
 FEWEST_EPOCHS = 3
-"""Epochs of a run that says nothing, as Devlin et al. 2019 fine-tune BERT, if they are enough."""
+"""Default epochs, as Devlin et al. 2019 fine-tune BERT, if they are enough."""
 ENOUGH_STEPS = 400
 """Optimizer steps that fine-tuning takes to converge; ``benchmarks/small_data.py`` has figures."""
-ENOUGH_VALIDATION_ROWS = 50
-"""Rows by which epochs can be told apart: at 50, an accuracy has a standard error of 0.07."""
+ENOUGH_VALIDATION_ROWS = 100
+"""Examples needed to distinguish epochs: at 100, an accuracy has a standard error of 0.05."""
 
 
 @dataclass(frozen=True)
@@ -83,16 +83,16 @@ class TrainConfig:
             first metric on the validation split.
         patience: stop after this many epochs without a better monitored value, or None.
         restore_best: evaluate on the test split with the best epoch's weights, not the last's;
-            null does so where the validation split has 50 rows or more, or ``patience`` is set:
-            fewer rows cannot tell epochs apart. Of equal epochs the later is the best.
+            null does so where the validation split has 100 examples or more, or ``patience`` is
+            set: fewer cannot distinguish epochs. Of equal epochs the later is the best.
         deterministic: the same seed gives the same bits (same versions, processor, threads).
         checkpoint_every: how often the run's whole state is saved, in optimizer steps (``500``) or
-            time (``5min``); null for only when it is asked to stop. By time it never costs more
+            time (``5min``); null for signals only. By time it never costs more
             than a fiftieth of the run.
         split_on_oom: where a batch does not fit into memory, compute it in halves, quarters and so
             on, whose gradients are added up: the optimizer step stays the same, which batches of
             half the size with ``accumulate`` doubled would not. The run reports and records it.
-        resume: ``auto`` goes on with an interrupted run of the same config, if there is one.
+        resume: ``auto`` resumes an interrupted run of the same config, if there is one.
     """
 
     epochs: int | None = None
@@ -167,9 +167,9 @@ class SweepConfig:
         grid: keys to lists of values; every combination is a job.
         zip: keys to lists of equal length; the first values are a job, the second, ...
         list: mappings of keys to values; each is a job.
-        random: ``count``, ``seed`` and ``draw``, a mapping of keys to ``{uniform: [low, high]}``,
+        random: ``count``, ``seed`` and ``space``, a mapping of keys to ``{uniform: [low, high]}``,
             ``{loguniform: [low, high]}``, ``{int: [low, high]}`` or ``{choice: [...]}``.
-        search: jobs that are chosen one by one by how the earlier ones did: ``draw`` as above,
+        search: jobs that are chosen one by one by how the earlier ones did: ``space`` as above,
             ``trials``, ``sampler``, ``pruner``, ``seed``, ``storage``; see ``docs/search.md``.
     """
 
@@ -211,7 +211,7 @@ class RootConfig:
 
     Attributes:
         seed: seeds Python, NumPy, Keras, the split of data and the order of batches.
-        name: a word for the run's folder and table, no part of the run's identity.
+        name: a name for the run's folder and table, no part of the run's identity.
         sweep: the jobs of ``-m`` beside the command line's axes, and how they are run.
     """
 

@@ -1,4 +1,4 @@
-"""The user's folders of YAML files, as Hydra reads them; each mistake with its file and line."""
+"""The user's folders of YAML files, as Hydra reads them; each error with its file and line."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from xferlab.deprecated import current_config
 from xferlab.errors import ConfigError
 from xferlab.origin import own_folder
 
-LARGEST = 100_000  # values of a file, aliases written out; more is a mistake or an attack
-REMEDIES = {  # of what PyYAML says, by a piece of it
+LARGEST = 100_000  # values of a file, aliases written out; more is an error or an attack
+REMEDIES = {  # by a part of PyYAML's message
     "'\\t'": "indent with blanks, not with a tab",
     "while scanning a quoted scalar": "close the quote",
     "mapping values are not allowed": "write one  key: value  a line; quote a value that has ': '",
@@ -132,14 +132,14 @@ def check_yaml(path: Path) -> None:
     except RecursionError as e:
         raise _mistake(path, 1, "the file is nested too deeply", "write it flatter") from e
     except OSError as e:
-        raise _mistake(path, 0, f"it cannot be read: {e.strerror or e}", "mend the file") from e
+        raise _mistake(path, 0, f"it cannot be read: {e.strerror or e}", "correct the file") from e
     except (OmegaConfBaseException, ValueError, TypeError) as e:
         what = str(e).partition("\n")[0]
         raise _mistake(path, 0, f"a config cannot hold this: {what}", "use plain values") from e
 
 
 def _bad_yaml(path: Path, e: yaml.MarkedYAMLError) -> ConfigError:
-    """Return the error for what PyYAML cannot read; the line where it began, if it says so."""
+    """Return the error for what PyYAML cannot read; the line where it starts, if it is known."""
     opened = e.context_mark if "quoted scalar" in str(e.context) else None
     mark = opened or e.problem_mark or e.context_mark
     told = " ".join(str(e.problem or e.context).split())

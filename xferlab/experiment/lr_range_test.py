@@ -1,4 +1,4 @@
-"""What a learning-rate range test goes through, and what its losses say."""
+"""The LR range test: the learning rates that it uses, and what its losses suggest."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Span:
             )
         if self.steps < FEWEST_STEPS:
             raise ConfigError(
-                f"{self.steps} steps are too few to tell a fall of the loss from noise",
+                f"{self.steps} steps are too few to distinguish a falling loss from noise",
                 where="steps",
                 fix="steps=100",
             )
@@ -82,7 +82,7 @@ class LRFinderResult:
     suggestion: float | None
 
     def lines(self, overrides: Sequence[str]) -> list[str]:
-        """Return what to print; ``words`` are the overrides that the test was given."""
+        """Return what to print; ``overrides`` are those of the command."""
         low, high = format_learning_rate(self.rates[0]), format_learning_rate(self.rates[-1])
         lines = [f"tried      {len(self.rates)} steps, rates from {low} to {high}"]
         if self.too_high is not None:
@@ -161,9 +161,9 @@ def smooth(losses: Sequence[float]) -> list[float]:
 
 
 def found(rates: Sequence[float], losses: Sequence[float]) -> LRFinderResult:
-    """Return what the losses at growing rates say.
+    """Return what the losses at increasing learning rates suggest.
 
-    The first quarter of the steps, whose rates are too small to change anything, tells where the
+    The first quarter of the steps, whose rates are too small to change anything, shows where the
     loss begins and how much it scatters.
     """
     smoothed = smooth(losses)

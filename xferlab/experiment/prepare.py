@@ -1,4 +1,4 @@
-"""What every run needs before its network: rows that were looked at, weights on disk, a backend."""
+"""What every run needs before its network: checked examples, weights on disk, a backend."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ INPUTS = ("data", "model", "transfer", "loss", "metric", "train")
 def prepare(recipe: Recipe) -> tuple[Recipe, TextData]:
     """Check what :func:`prepare_inputs` checks, then make the backend ready and seeded.
 
-    TensorFlow is imported last, so mistakes in the data and in the checkpoint show at once.
+    TensorFlow is imported last, so errors in the data and in the checkpoint show at once.
 
     Returns:
         The recipe with the task's own metrics where none was chosen, and the data.
@@ -101,7 +101,7 @@ def _fitted_length(recipe: Recipe, data: TextData, positions: int) -> TextData:
 def _refuse_blocks(recipe: Recipe, spec: TaskSpec, blocks: tuple[str, ...]) -> None:
     """Raise ConfigError if the transfer strategy refuses a model of these blocks.
 
-    There is no network yet. A strategy that needs one is asked when there is.
+    There is no network yet. A strategy that needs one is called when there is.
     """
     model = TextModel(network=None, tokenizer=None, blocks=dict.fromkeys(blocks, ("",)))  # type: ignore[arg-type]
     steps = -(-spec.train_size // recipe.train.batch_size)
@@ -112,5 +112,5 @@ def _refuse_blocks(recipe: Recipe, spec: TaskSpec, blocks: tuple[str, ...]) -> N
         raise
     except ValueError as e:
         raise ConfigError(str(e), where="transfer", fix="change transfer") from e
-    except Exception:  # noqa: BLE001 - it asked the network that is not there
+    except Exception:  # noqa: BLE001 - it needs the network, which does not exist yet
         return

@@ -1,1 +1,1 @@
-"""Finished runs in the formats of others, each compared with the run before it is kept."""
+"""Exports of finished runs, each compared with the run before it is kept."""

@@ -1,4 +1,4 @@
-"""One export: written aside, read back, compared with the run, and only then put in its place."""
+"""Exports a run: writes to a temporary folder, reads back, compares, and renames the folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from xferlab.export.formats import formats, refuse_missing_modules
 from xferlab.export.output_folder import RECORD, atomic_folder, refuse_taken, write_plain
-from xferlab.export.parity import Comparison, compare, made_up_texts, texts_of_file
+from xferlab.export.parity import Comparison, compare, generated_texts, read_texts
 from xferlab.export.tokenizer import write_tokenizer
 from xferlab.inference.run import Run
 from xferlab.training.backend import quiet_stderr
@@ -22,44 +22,44 @@ VERSION = 1
 def export_run(
     run: Run, name: str, folder: Path, *, texts: Path | None = None, force: bool = False
 ) -> Comparison:
-    """Write a run in a format and return how far its answers are from the run's own.
+    """Write a run in a format and return how far its outputs are from the run's own.
 
     Args:
         run: a finished run.
         name: of a format.
-        folder: where the export shall be; there is nothing yet, or an earlier export and ``force``.
-        texts: a file with one text a line to compare on; None makes texts up from the vocabulary.
+        folder: of the export; it must not exist, or be an earlier export with ``force``.
+        texts: a file with one text on each line to compare on; None generates texts.
         force: replace an earlier export.
 
     Raises:
         ConfigError: the format cannot hold this run, a package is missing, or the folder is taken.
-        RunError: the export's answers are not the run's; nothing is kept then.
+        RunError: the export's outputs differ from the run's; then nothing is kept.
     """
     chosen = formats()[name]
     refuse_missing_modules(chosen)
     refuse_taken(folder, force=force)
     chosen.refuse(run)
-    rows = None if texts is None else texts_of_file(texts, run.spec)
-    source = f"made-up texts of {run.spec.max_length} tokens or less"
+    rows = None if texts is None else read_texts(texts, run.spec)
+    source = f"generated texts of {run.spec.max_length} tokens or less"
     if texts is not None:
         source = f"texts of {texts.name}"
-    rows = rows or made_up_texts(run)
+    rows = rows or generated_texts(run)
     exact = in_full_precision(run)
     with atomic_folder(folder) as new:
-        with quiet_stderr():  # converters talk a lot; what they say of a failure is shown
+        with quiet_stderr():  # converters print a lot; the output of a failure is shown
             chosen.write(exact, new)
         write_tokenizer(exact.model, run.spec, new)
         with quiet_stderr():
-            answer = chosen.read(new, run.spec)
-        comparison = compare(run, answer, new, rows, source)
+            predict = chosen.read(new, run.spec)
+        comparison = compare(run, predict, new, rows, source)
         write_plain(new, RECORD, _record(run, name, comparison))
     return comparison
 
 
 def in_full_precision(run: Run) -> Run:
-    """Return the run with its network in float32; other software has no mixed precision of Keras's.
+    """Return the run with its network in float32: other software lacks Keras's mixed precision.
 
-    The weights are float32 in either, so nothing is rounded.
+    The weights are float32 in both, so nothing is rounded.
     """
     train = run.config.get("train")
     if not isinstance(train, dict) or train.get("precision", "float32") == "float32":

@@ -1,4 +1,4 @@
-"""The folder that an export is written into: made aside, renamed when it is whole and right."""
+"""The folder of an export: a temporary one, renamed once it is complete and correct."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ RECORD = "export.json"
 
 
 def refuse_taken(folder: Path, *, force: bool) -> None:
-    """Raise ConfigError if there is something in ``folder`` that may not be replaced.
+    """Raise ConfigError if ``folder`` holds anything that may not be replaced.
 
     Args:
-        folder: where the export shall be.
-        force: an earlier export may be replaced; nothing else ever is.
+        folder: of the export.
+        force: an earlier export may be replaced; nothing else is.
     """
     if not folder.exists() and not folder.is_symlink():
         return

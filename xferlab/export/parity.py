@@ -1,4 +1,4 @@
-"""Whether an export says what its run says: the largest difference over many texts."""
+"""Compares an export with its run: the largest difference of their outputs over many texts."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from xferlab.inference.run import Run
 if TYPE_CHECKING:
     import numpy as np
 
-MOST_TEXTS = 1000
-"""Texts that are compared; more would not tell more."""
+MAX_TEXTS = 1000
+"""Texts that are compared."""
 
 TOLERANCE = {"float32": 1e-4}
 """Largest difference of probabilities by the run's precision; a regression's is relative.
 
-float32 sums in another order differ by some 1e-7 a layer. An export computes in float32 what a run
-in half precision computed with 8 to 11 bits.
+float32 sums in another order differ by about 1e-7 for each layer. An export computes in float32
+what a run in half precision computed with 8 to 11 bits.
 """
 TOLERANCE_HALF = 2e-2
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was compared and how far apart it was.
+    """The result of a comparison.
 
     Attributes:
-        texts: how many rows.
-        source: where they came from, in words.
+        texts: how many were compared.
+        source: a description of where they are from.
         largest: the largest absolute difference of a probability, or of a value.
-        tolerance: what it may be.
+        tolerance: the largest difference allowed.
     """
 
     texts: int
@@ -56,24 +56,24 @@ class Comparison:
         }
 
 
-def compare(run: Run, answer: Predictor, folder: Path, rows: Split, source: str) -> Comparison:
+def compare(run: Run, predict: Predictor, folder: Path, texts: Split, source: str) -> Comparison:
     """Compare an export with its run, both from the same texts on, each with its own tokenizer.
 
     Args:
         run: the run, in its own precision.
-        answer: the exported network, as :data:`Predictor` says.
-        folder: where the exported tokenizer is.
-        rows: texts, without labels.
-        source: where the texts came from, in words.
+        predict: the exported network.
+        folder: of the exported tokenizer.
+        texts: without labels.
+        source: a description of where they are from.
 
     Raises:
-        RunError: the tokenizers differ, or the answers by more than the tolerance.
+        RunError: the tokenizers differ, or the outputs by more than the tolerance.
     """
     import numpy as np
 
     spec, model = run.spec, run.model
     ours, theirs = (
-        tokenizer.encode(rows.texts, rows.pairs, spec.max_length)
+        tokenizer.encode(texts.texts, texts.pairs, spec.max_length)
         for tokenizer in (model.tokenizer, load_tokenizer(folder))
     )
     _refuse_other_tokens(ours, theirs, folder)
@@ -81,13 +81,13 @@ def compare(run: Run, answer: Predictor, folder: Path, rows: Split, source: str)
     largest, scale = 0.0, 1.0
     for batch in evaluation_batches(encoding, 64):
         arrays, _ = batch_arrays(
-            encoding, np.zeros(len(rows), "int8"), batch, model.tokenizer.pad_id
+            encoding, np.zeros(len(texts), "int8"), batch, model.tokenizer.pad_id
         )
         inputs = {name: arrays[name] for name in model.network.input}
-        expected = _said(model.network, spec, inputs)
-        found = np.asarray(answer(inputs), dtype="float32")
+        expected = _run_outputs(model.network, spec, inputs)
+        found = np.asarray(predict(inputs), dtype="float32")
         if found.shape != expected.shape:
-            raise _differs(folder, f"its answer has the shape {found.shape}, not {expected.shape}")
+            raise _differs(folder, f"its output has the shape {found.shape}, not {expected.shape}")
         real = inputs["padding_mask"] == 1 if spec.task.is_per_word else slice(None)
         gap = np.abs(found[real] - expected[real])
         largest = max(largest, float(np.where(np.isnan(gap), np.inf, gap).max(initial=0)))
@@ -97,10 +97,10 @@ def compare(run: Run, answer: Predictor, folder: Path, rows: Split, source: str)
     tolerance = TOLERANCE.get(precision, TOLERANCE_HALF) * scale
     if not largest <= tolerance:
         raise _differs(folder, f"by {largest:.2g} on {source}, more than {tolerance:.2g}")
-    return Comparison(len(rows), source, largest, tolerance)
+    return Comparison(len(texts), source, largest, tolerance)
 
 
-def _said(network: Any, spec: TaskSpec, inputs: dict[str, np.ndarray]) -> np.ndarray:
+def _run_outputs(network: Any, spec: TaskSpec, inputs: dict[str, np.ndarray]) -> np.ndarray:
     import numpy as np
 
     outputs = np.asarray(network(inputs, training=False), dtype="float32")
@@ -116,21 +116,21 @@ def _refuse_other_tokens(ours: Encoding, theirs: Encoding, folder: Path) -> None
 
 def _differs(folder: Path, how: str) -> RunError:
     return RunError(
-        f"the export does not say what the run says: {how}",
+        f"the export differs from the run: {how}",
         where=str(folder),
         fix="nothing was kept; please report it with the versions in the run's run.json",
     )
 
 
-def texts_of_file(path: Path, spec: TaskSpec) -> Split:
-    """Return the first texts of a file with one a line; a tab stands between those of a pair.
+def read_texts(path: Path, spec: TaskSpec) -> Split:
+    """Return the first texts of a file, one on each line, with a tab between those of a pair.
 
     Raises:
         ConfigError: it is not there, is not UTF-8, or a line is no pair.
     """
     try:
         with path.open(encoding="utf-8") as stream:
-            lines = [line.rstrip("\n") for line, _ in zip(stream, range(MOST_TEXTS), strict=False)]
+            lines = [line.rstrip("\n") for line, _ in zip(stream, range(MAX_TEXTS), strict=False)]
     except (OSError, UnicodeDecodeError) as e:
         what = e.strerror if isinstance(e, OSError) else "it is not UTF-8"
         raise ConfigError(
@@ -153,18 +153,18 @@ def texts_of_file(path: Path, spec: TaskSpec) -> Split:
     return _split(list(firsts), list(seconds), spec)
 
 
-def made_up_texts(run: Run, count: int = MOST_TEXTS) -> Split:
-    """Return texts of words drawn from the vocabulary, short and long ones, always the same.
+def generated_texts(run: Run, count: int = MAX_TEXTS) -> Split:
+    """Return texts of random words of the vocabulary, short and long ones, always the same.
 
-    They have any token and any length that the run could meet, so they try more of an export than
-    a task's own texts; and a run folder alone is enough for them.
+    They have any token and any length that can occur, so they test more of an export than a task's
+    own texts; and they need the run folder alone.
     """
     import numpy as np
 
     spec, tokenizer = run.spec, run.model.tokenizer
     if not isinstance(tokenizer, HubTokenizer):
         raise ConfigError(
-            "no texts can be made up with this run's tokenizer", where="--texts",
+            "no texts can be generated with this run's tokenizer", where="--texts",
             fix="--texts FILE, one text a line",
         )  # fmt: skip
     random = np.random.default_rng(0)
@@ -178,5 +178,6 @@ def made_up_texts(run: Run, count: int = MOST_TEXTS) -> Split:
 
 
 def _split(texts: list[str], pairs: Sequence[str] | None, spec: TaskSpec) -> Split:
-    words = [text.split() or ["."] for text in texts]
-    return Split(words if spec.task.is_per_word else texts, None, pairs)
+    if spec.task.is_per_word:
+        return Split([text.split() or ["."] for text in texts], None, pairs)
+    return Split(texts, None, pairs)

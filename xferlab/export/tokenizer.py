@@ -1,4 +1,4 @@
-"""The tokenizer's files of an export: what transformers makes of a text is what the run made."""
+"""Writes the tokenizer of an export; transformers makes the same tokens with it as the run."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from xferlab.export.serving_function import TOKENIZER_NAMES
 def write_tokenizer(model: TextModel, spec: TaskSpec, folder: Path) -> None:
     """Write the files that ``AutoTokenizer.from_pretrained(folder)`` reads.
 
-    It cuts at the run's ``max_length`` when it is asked for ``truncation=True``, gives the arrays
-    that the network takes and no others, and in tagging it begins a word with a blank as the
-    run did, where the tokenizer tells " word" from "word".
+    It truncates to the run's ``max_length`` with ``truncation=True``, returns only the arrays that
+    the network takes, and for token classification it puts a blank before a word as the run did,
+    where the tokenizer distinguishes " word" from "word".
 
     Raises:
         ConfigError: the run's tokenizer has no such files.
@@ -25,9 +25,9 @@ def write_tokenizer(model: TextModel, spec: TaskSpec, folder: Path) -> None:
     save = getattr(model.tokenizer, "save", None)
     if save is None:
         raise ConfigError(
-            f"the tokenizer of this run ({type(model.tokenizer).__name__}) cannot be written down",
+            f"the tokenizer of this run ({type(model.tokenizer).__name__}) cannot be saved",
             where="model",
-            fix="give it a method save(folder), which writes transformers' files",
+            fix="give it a method save(folder), which writes the files of transformers",
         )
     save(folder)
     settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Which rows a command asks about: typed, from a file, or from standard input."""
+"""The inputs of a prediction: from the command line, a file, or standard input."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from xferlab.data.readers.examples import Stream, StreamedRow
 from xferlab.data.readers.stream import LINE_COLUMNS, column_of, open_stream, text_lines
 from xferlab.data.readers.text_file import as_utf8
 from xferlab.errors import ConfigError
-from xferlab.inference.run import row_problem
+from xferlab.inference.run import example_problem
 
 CHUNK_ROWS = 8192
-CHUNK_LETTERS = 4_000_000
-"""Rows that are held at once: as many as this, or as have this many letters."""
+CHUNK_CHARACTERS = 4_000_000
+"""A chunk ends after this many rows, or this many characters."""
 
 
 @dataclass(frozen=True)
 class InputRow:
-    """A row to be asked about.
+    """A row to predict.
 
     Attributes:
         number: counted from 1, bad rows included.
-        line: where it begins in its file, 0 where there are no lines.
-        text: a string, for tagging perhaps a list of words.
-        pair: the second text, where rows are pairs.
-        problem: why it cannot be asked about, "" if it can.
+        line: its first line in the file, 0 where there are no lines.
+        text: a string, for token classification also a list of words.
+        pair: the second text, where the run was trained on pairs.
+        problem: why there is no prediction for it, "" if there is one.
     """
 
     number: int
@@ -40,47 +40,48 @@ class InputRow:
 
 @dataclass(frozen=True)
 class InputStream:
-    """Rows, and how far they are.
+    """Rows to predict, and where they come from.
 
     Attributes:
         rows: yields every row once, in order.
-        stream: where they are read, None if they were typed.
-        waits: somebody types them, so that each should be answered at once.
+        stream: that they are read from, None for those of the command line.
+        is_interactive: whether a person types them, so that each is predicted at once.
     """
 
     rows: Iterator[InputRow]
     stream: Stream | None = None
-    waits: bool = False
+    is_interactive: bool = False
 
     @property
     def notes(self) -> Sequence[str]:
-        """What was guessed about the file."""
+        """Remarks on how the file was read."""
         return self.stream.notes if self.stream else ()
 
     def chunks(self) -> Iterator[list[InputRow]]:
         """Yield the rows, a bounded number at a time."""
         chunk: list[InputRow] = []
-        letters = 0
+        characters = 0
         for row in self.rows:
             chunk.append(row)
-            letters += len(row.text) if isinstance(row.text, str | list) else 0
-            if self.waits or len(chunk) >= CHUNK_ROWS or letters >= CHUNK_LETTERS:
+            characters += len(row.text) if isinstance(row.text, str | list) else 0
+            if self.is_interactive or len(chunk) >= CHUNK_ROWS or characters >= CHUNK_CHARACTERS:
                 yield chunk
-                chunk, letters = [], 0
+                chunk = []
+                characters = 0
         if chunk:
             yield chunk
 
 
-def typed_rows(spec: TaskSpec, texts: Sequence[str]) -> InputStream:
-    """Return the texts of a command line; of pairs, two words are a row."""
+def command_line_rows(spec: TaskSpec, texts: Sequence[str]) -> InputStream:
+    """Return the texts of a command line; of pairs, two arguments are a row."""
     if not spec.has_pairs:
         rows = [StreamedRow(0, {"text": text}) for text in texts]
         return InputStream(_inputs(spec, iter(rows), "text", None))
     if len(texts) % 2:
         raise ConfigError(
-            f"this run was trained on pairs of texts, and {len(texts)} are typed",
+            f"this run was trained on pairs of texts, and {len(texts)} are given",
             where="TEXT",
-            fix='type two a row: predict RUN "first text" "second text"',
+            fix='give two for each row: predict RUN "first text" "second text"',
         )
     of_two = zip(texts[::2], texts[1::2], strict=True)
     rows = [StreamedRow(0, {"text": text, "pair": pair}) for text, pair in of_two]
@@ -89,10 +90,9 @@ def typed_rows(spec: TaskSpec, texts: Sequence[str]) -> InputStream:
 
 def piped_rows(spec: TaskSpec) -> InputStream:
     """Return the lines of standard input, one text a line, of pairs with a tab between the two."""
-    waits = sys.stdin.isatty()
     stream = text_lines(as_utf8(sys.stdin.buffer))
     names = ("first", "second") if spec.has_pairs else ("text", None)
-    return InputStream(_inputs(spec, stream.rows(()), *names), stream, waits)
+    return InputStream(_inputs(spec, stream.rows(()), *names), stream, sys.stdin.isatty())
 
 
 def file_rows(
@@ -103,16 +103,16 @@ def file_rows(
     pair: str | None,
     separator: str = "",
 ) -> InputStream:
-    """Return the rows of a file, the same that a training would read.
+    """Return the rows of a file, the same ones that a training would read.
 
     Args:
         spec: the task.
-        config: the run's: its ``data.text`` and ``data.pair`` are the usual columns, its
+        config: of the run: ``data.text`` and ``data.pair`` are the default columns,
             ``data.separator`` is tried first.
         name: the file.
-        text: column of the text, None for the usual one.
-        pair: column of the second text, likewise.
-        separator: what stands between columns, "" for the usual.
+        text: column of the text, None for the default.
+        pair: column of the second text, None for the default.
+        separator: between columns, "" for the default.
 
     Raises:
         ConfigError: no such file or column.
@@ -124,32 +124,32 @@ def file_rows(
             fix="leave it out",
         )
     data = config.get("data")
-    usual = data if isinstance(data, Mapping) else {}
-    wanted = [name for name in (usual.get("text"), "text") if isinstance(name, str)]
-    stream = _opened(name, [text] if text else wanted, separator, usual.get("separator"))
+    defaults = data if isinstance(data, Mapping) else {}
+    columns_of_text = [c for c in (defaults.get("text"), "text") if isinstance(c, str)]
+    stream = _open(name, [text] if text else columns_of_text, separator, defaults.get("separator"))
     if tuple(stream.columns) == LINE_COLUMNS and spec.has_pairs:
-        wanted = ["first"]
-    column = column_of(stream, text, wanted, "--text", name)
+        columns_of_text = ["first"]
+    column = column_of(stream, text, columns_of_text, "--text", name)
     second = None
     if spec.has_pairs:
-        known = [usual.get("pair"), "pair", "second"]
-        usual_pair = [name for name in known if isinstance(name, str)]
-        second = column_of(stream, pair, usual_pair, "--pair", name)
+        columns_of_pair = [defaults.get("pair"), "pair", "second"]
+        names = [column for column in columns_of_pair if isinstance(column, str)]
+        second = column_of(stream, pair, names, "--pair", name)
     columns = [column] if second is None else [column, second]
     return InputStream(_inputs(spec, stream.rows(columns), column, second), stream)
 
 
-def _opened(name: str, wanted: Sequence[str], separator: str, of_run: Any) -> Stream:
-    """Open a file by the separator that was typed, or the run's own, or the file's usual one."""
+def _open(name: str, columns: Sequence[str], separator: str, of_run: Any) -> Stream:
+    """Open a file by the given separator, or the run's, or the default of its format."""
     chosen = separator.replace("\\t", "\t")
     own = of_run.replace("\\t", "\t") if isinstance(of_run, str) else ""
     if not chosen and len(own) == 1:
         try:
             stream = open_stream(name, "--file", own, "--separator")
         except ConfigError:
-            pass  # the file may be of another kind than the training's: its own is tried
+            pass  # the file may have another format than the training's
         else:
-            if set(wanted) & set(stream.columns):
+            if set(columns) & set(stream.columns):
                 return stream
     return open_stream(name, "--file", chosen, "--separator")
 
@@ -160,5 +160,5 @@ def _inputs(
     for number, row in enumerate(rows, 1):
         first = row.values.get(text)
         second = row.values.get(pair) if pair else None
-        problem = row.problem or row_problem(spec, first, second)
+        problem = row.problem or example_problem(spec, first, second)
         yield InputRow(number, row.line, first, second, problem)

@@ -1,4 +1,4 @@
-"""Low-rank additions folded into the weights that they were added to."""
+"""Merges low-rank matrices into the weights that they adapt."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _PAIRS = {
 
 
 def merge_lora(network: Any) -> int:
-    """Turn every layer that Keras's ``enable_lora`` changed into a plain one with the same answers.
+    """Turn every layer that Keras's ``enable_lora`` changed into a plain one with the same outputs.
 
     A weight W becomes ``W + alpha / rank * A B`` (Hu et al. 2022, eq. 3), computed in float32; A
-    and B are taken off the layer.
+    and B are removed from the layer.
 
     Returns:
         How many layers were changed.
@@ -30,7 +30,7 @@ def merge_lora(network: Any) -> int:
             scale = layer.lora_alpha / layer.lora_rank
             variable = getattr(layer, weight)
             variable.assign(ops.add(variable.value, scale * addition))
-            for name in (a, b):  # Keras has no public way to take a variable off a layer
+            for name in (a, b):  # Keras has no public way to remove a variable from a layer
                 layer._untrack_variable(getattr(layer, name))
                 setattr(layer, name, None)
         layer.lora_enabled = False

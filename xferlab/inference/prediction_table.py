@@ -8,11 +8,13 @@ from typing import Any
 from xferlab.contracts import TaskSpec
 from xferlab.errors import printable
 
-SHOWN_ROWS, SHOWN_CLASSES, SHOWN_LETTERS = 20, 5, 60
+SHOWN_ROWS = 20
+SHOWN_CLASSES = 5
+SHOWN_CHARACTERS = 60
 
 
-def as_table(spec: TaskSpec, rows: Sequence[dict[str, Any]], more: int = 0) -> str:
-    """Return rows of predictions as text, a line each; tagged rows as words with their tags.
+def format_table(spec: TaskSpec, rows: Sequence[dict[str, Any]], more: int = 0) -> str:
+    """Return rows of predictions as text, a line each; with tags a line for each word.
 
     Args:
         spec: the task.
@@ -20,17 +22,17 @@ def as_table(spec: TaskSpec, rows: Sequence[dict[str, Any]], more: int = 0) -> s
         more: rows that are not shown.
     """
     tables = [
-        lines_of(*_shown_table(header, cells, spec.num_classes))
+        format_columns(*_shown_table(header, cells, spec.num_classes))
         for header, cells in spec.task.prediction_tables(rows)
     ]
     text = "\n\n".join(tables)
-    return text + (f"\n... and {more} more rows" if more > 0 else "")
+    return f"{text}\n... and {more} more rows" if more > 0 else text
 
 
-def lines_of(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def format_columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return columns below their names, two blanks between them.
 
-    >>> print(lines_of(["text", "label"], [["a fine film", "good"]]))
+    >>> print(format_columns(["text", "label"], [["a fine film", "good"]]))
     text         label
     a fine film  good
     """
@@ -63,4 +65,4 @@ def _cell(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "(none)"
     text = "(cut off)" if value is None else str(value)
-    return text if len(text) <= SHOWN_LETTERS else text[: SHOWN_LETTERS - 3] + "..."
+    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 3] + "..."

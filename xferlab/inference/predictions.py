@@ -1,4 +1,4 @@
-"""What a run says about texts, by the names of its classes."""
+"""Predictions of a run: probabilities, and labels by the names of its classes."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from functools import cached_property
 from typing import Any
 
 from xferlab.contracts import OutputKind, TaskSpec
-from xferlab.inference.prediction_table import SHOWN_ROWS, as_table
+from xferlab.inference.prediction_table import SHOWN_ROWS, format_table
 
 
 def probabilities_of(spec: TaskSpec, outputs: Any) -> Any:
-    """Return outputs as probabilities: softmax, or sigmoid where a row may have several labels.
+    """Return outputs as probabilities: softmax, or sigmoid for several labels.
 
     Args:
         spec: the task, and what the outputs mean.
-        outputs: float32 (rows, num_outputs), or for tagging one such array a row.
+        outputs: float32 (examples, num_outputs), or a list of such arrays, one for each example.
 
     Returns:
-        The same shape; what are probabilities or values already is returned as it is.
+        The same shape; probabilities and values are returned as they are.
     """
     import numpy as np
 
@@ -35,14 +35,14 @@ def probabilities_of(spec: TaskSpec, outputs: Any) -> Any:
 
 @dataclass(frozen=True, repr=False)
 class Predictions(Sequence):
-    """Labels and probabilities, a row a text; prints as a table.
+    """Labels and probabilities of texts; prints as a table.
 
     Attributes:
         spec: the task.
-        texts: strings, for tagging lists of words.
-        pairs: the second texts, where rows are pairs.
-        probabilities: float32 (rows, classes), for tagging a list of (words, classes); for
-            regression the values, (rows, 1).
+        texts: strings, for token classification lists of words.
+        pairs: the second texts, where the run was trained on pairs.
+        probabilities: float32 (examples, classes), for token classification a list of (words,
+            classes); for regression the values, (examples, 1).
     """
 
     spec: TaskSpec
@@ -52,18 +52,18 @@ class Predictions(Sequence):
 
     @cached_property
     def labels(self) -> list[Any]:
-        """A class name a row; a list of names for several labels; a tag a word; or a float.
+        """For each text a class name, a list of names, a list of tags, or a float.
 
         A word that was cut off with the end of a long text has the tag None.
         """
         return self.spec.task.predicted_labels(self.probabilities, self.spec.class_names)
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield plain data a row, as programs take it.
+        """Yield the predictions as plain data, a dict for each text.
 
         ``text`` (and ``pair``), then ``label`` and ``p_CLASS`` of each class; ``labels`` and
         ``p_CLASS`` for several labels; ``value`` for regression; ``words``, ``tags`` and the
-        tags' ``probabilities`` for tagging.
+        tags' ``probabilities`` for token classification.
         """
         task = self.spec.task
         for i, label in enumerate(self.labels):
@@ -74,7 +74,7 @@ class Predictions(Sequence):
         return len(self.texts)
 
     def __getitem__(self, i: Any) -> Any:
-        """Return a row as plain data, or some rows as Predictions."""
+        """Return one prediction as plain data, or a slice as Predictions."""
         if isinstance(i, slice):
             pairs = None if self.pairs is None else self.pairs[i]
             return Predictions(self.spec, self.texts[i], pairs, self.probabilities[i])
@@ -83,7 +83,7 @@ class Predictions(Sequence):
 
     def __repr__(self) -> str:
         shown = self[:SHOWN_ROWS]
-        return as_table(self.spec, list(shown.rows()), len(self) - len(shown))
+        return format_table(self.spec, list(shown.rows()), len(self) - len(shown))
 
     __str__ = __repr__
 

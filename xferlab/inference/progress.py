@@ -1,4 +1,4 @@
-"""How far a long answer is: a bar in a terminal, a line now and then elsewhere."""
+"""Progress of predictions: a bar in a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from xferlab.training.callbacks.progress import PLAIN_LINE_SECONDS, progress_bar
 
 
 class PredictionProgress:
-    """Tells on standard error how many rows are answered, at which rate, and how long it takes.
+    """Shows on standard error how many rows are predicted, at which rate, and the time left.
 
     Args:
-        stream: what is read; None is not followed.
+        stream: of the rows; None shows nothing.
     """
 
     def __init__(self, stream: Stream | None) -> None:
         self._stream = stream
-        self._began = self._told = time.monotonic()
+        self._started_at = time.monotonic()
+        self._printed_at = self._started_at
         self._bar: Any = None
 
     def __enter__(self) -> PredictionProgress:
@@ -32,32 +33,32 @@ class PredictionProgress:
         return self
 
     def move(self, rows: int) -> None:
-        """Say that so many rows are answered."""
+        """Show the number of rows that are predicted."""
         if self._stream is None:
             return
         if self._bar is not None:
             self._bar.update(self._task, completed=self._stream.done(), rows=rows)
             return
         now = time.monotonic()
-        if now - self._told > PLAIN_LINE_SECONDS:
-            self._told = now
-            self.say(f"{rows:,} rows, {self._pace(rows, now)}")
+        if now - self._printed_at > PLAIN_LINE_SECONDS:
+            self._printed_at = now
+            self.print(f"{rows:,} rows, {self._format_rate(rows, now)}")
 
-    def say(self, line: str) -> None:
-        """Write a line above the bar."""
+    def print(self, line: str) -> None:
+        """Print a line above the bar."""
         if self._bar is not None:
             self._bar.console.print(line, markup=False, highlight=False)
         else:
             print(line, file=sys.stderr)
 
-    def _pace(self, rows: int, now: float) -> str:
+    def _format_rate(self, rows: int, now: float) -> str:
         assert self._stream is not None
-        seconds = now - self._began
-        pace = f"{rows / seconds:,.0f} a second"
+        seconds = now - self._started_at
+        rate = f"{rows / seconds:,.0f} a second"
         done = self._stream.done()
         if not self._stream.total or not done:
-            return pace
-        return f"{pace}, {format_duration(seconds * (self._stream.total / done - 1))} left"
+            return rate
+        return f"{rate}, {format_duration(seconds * (self._stream.total / done - 1))} left"
 
     def __exit__(
         self,

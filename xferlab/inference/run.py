@@ -33,14 +33,14 @@ from xferlab.training.weights import load_weights
 
 
 def load_run(folder: str | Path, weights: str | None = None) -> Run:
-    """Return the finished run in ``folder``; TensorFlow is imported when its model is asked for.
+    """Return the finished run in ``folder``; TensorFlow is imported when its model is used.
 
     Args:
-        folder: the run's.
-        weights: ``best`` or ``last``; None for those that the run's scores are of.
+        folder: of the run.
+        weights: ``best`` or ``last``; None for those that the run's scores belong to.
 
     Raises:
-        ConfigError: there is none, or a file of it is missing, damaged or of another version, or
+        ConfigError: there is no run, or a file of it is missing, damaged or of another version, or
             the plugins of its model are not installed.
     """
     load_plugins(Path.cwd())
@@ -55,7 +55,7 @@ class Run:
     """A finished run: its record, and its network with the trained weights.
 
     Attributes:
-        content: what its folder says.
+        content: of its folder.
     """
 
     content: RunFolder
@@ -66,7 +66,7 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        """Where the run is."""
+        """The run's folder."""
         return self.content.folder
 
     @property
@@ -81,7 +81,7 @@ class Run:
 
     @property
     def spec(self) -> TaskSpec:
-        """The task as the training data said it, and what the model emits."""
+        """The task of the training data, and the kind of the model's outputs."""
         return self.content.spec
 
     @cached_property
@@ -99,7 +99,7 @@ class Run:
         """Return the run's plugin of a group, made from its config.
 
         Raises:
-            ConfigError: it is not installed here; the text says where it was at training.
+            ConfigError: it is not installed here.
         """
         node = self.config.get(group)
         name = node.get("name") if isinstance(node, Mapping) else None
@@ -109,7 +109,7 @@ class Run:
             raise REGISTRY.unknown(
                 group,
                 name,
-                fix=f"bring the plugin: it came from {origin or 'an unknown file'} at training",
+                fix=f"install the plugin: it came from {origin or 'an unknown file'} at training",
             )
         return REGISTRY.create(group, node)
 
@@ -117,10 +117,10 @@ class Run:
     def model(self) -> TextModel:
         """The network with its trained weights, and its tokenizer; built at the first use.
 
-        What ``transfer=lora`` added is folded into the weights, so that the network is a plain one.
+        Low-rank matrices of ``transfer=lora`` are merged into the weights.
 
         Raises:
-            ConfigError: the weights are not those of the config's network.
+            ConfigError: the weights do not fit the config's network.
         """
         import_backend()
         plugin = self.plugin("model")
@@ -136,23 +136,24 @@ class Run:
         return dataclasses.replace(model, origin=origin if isinstance(origin, Mapping) else {})
 
     def outputs(self, texts: Sequence[Any], pairs: Sequence[str] | None = None) -> Any:
-        """Return what the network says about each row, raw, in the order of the rows.
+        """Return the network's raw outputs for each example, in order.
 
         Args:
-            texts: strings; for tagging, lists of words or strings, cut at blanks.
-            pairs: the second text of each row, where the run was trained on pairs.
+            texts: strings; for token classification, lists of words or strings, split at blanks.
+            pairs: the second text of each example, where the run was trained on pairs.
 
         Returns:
-            float32 (rows, num_outputs): logits, probabilities or values as ``spec.emits`` says. For
-            tagging a list of float32 (words, num_outputs), one array a row: a word has the outputs
-            of its first token, as in training, NaN where it has none (longer than ``max_length``).
+            float32 (examples, num_outputs): logits, probabilities or values by
+            ``spec.output_kind``. For token classification a list of float32 (words, num_outputs):
+            a word has the outputs of its first token, as in training, NaN where it has none (after
+            ``max_length`` tokens).
 
         Raises:
-            ConfigError: rows that the run cannot take.
+            ConfigError: examples that do not fit the run.
         """
         import numpy as np
 
-        rows = checked_rows(self.spec, texts, pairs)
+        rows = check_examples(self.spec, texts, pairs)
         is_per_word = self.spec.task.is_per_word
         if not len(rows):
             return [] if is_per_word else np.zeros((0, self.spec.num_outputs), dtype="float32")
@@ -179,21 +180,21 @@ class Run:
 
     def predict(self, texts: Sequence[Any], pairs: Sequence[str] | None = None) -> Predictions:
         """Return labels and probabilities of texts, by the names of the classes."""
-        rows = checked_rows(self.spec, texts, pairs)
+        rows = check_examples(self.spec, texts, pairs)
         return Predictions(self.spec, rows.texts, rows.pairs, self.probabilities(texts, pairs))
 
     def evaluate(
         self, texts: Sequence[Any], labels: Sequence[Any], pairs: Sequence[str] | None = None
     ) -> Evaluation:
-        """Return scores of texts whose labels are known, with intervals and what is behind them.
+        """Return scores of labelled texts, with intervals and analyses.
 
         Args:
-            texts: strings; for tagging, lists of words.
-            labels: a class name a row; a list of names; a number; for tagging a list of tags.
-            pairs: the second text of each row, where the run was trained on pairs.
+            texts: strings; for token classification, lists of words.
+            labels: for each example a class name, a list of names, a number, or a list of tags.
+            pairs: the second text of each example, where the run was trained on pairs.
 
         Raises:
-            ConfigError: rows that the run cannot take, or a label that is none of its classes.
+            ConfigError: examples that do not fit the run, or a label that is none of its classes.
         """
         rows = known_split("texts", Rows(texts, labels, pairs), self.spec)
         return self.evaluation(rows, "texts")
@@ -201,11 +202,11 @@ class Run:
     def evaluation(
         self, rows: Split, name: str, samples: int = SAMPLES, listed_errors: int = NUMBER
     ) -> Evaluation:
-        """Return scores of rows that are labelled by positions in the run's class names.
+        """Return scores of examples that are labelled by indices of the run's classes.
 
         Args:
             rows: texts and labels.
-            name: what they are called.
+            name: of the split.
             samples: resamples for the intervals; 0 for none.
             listed_errors: how many of the most confident errors to list.
         """
@@ -244,11 +245,12 @@ class Run:
             ) from e
 
 
-def checked_rows(spec: TaskSpec, texts: Sequence[Any], pairs: Sequence[str] | None) -> Split:
-    """Return rows as the tokenizer takes them, without labels.
+def check_examples(spec: TaskSpec, texts: Sequence[Any], pairs: Sequence[str] | None) -> Split:
+    """Return examples as the tokenizer takes them, without labels.
 
     Raises:
-        ConfigError: one string instead of a list, rows that are no text, pairs too many or too few.
+        ConfigError: one string instead of a list, examples that are no text, a wrong number of
+            pairs.
     """
     for name, column in (("texts", texts), ("pairs", pairs)):
         if isinstance(column, str):
@@ -264,14 +266,14 @@ def checked_rows(spec: TaskSpec, texts: Sequence[Any], pairs: Sequence[str] | No
         raise ConfigError(
             f"there are {len(texts)} texts and {len(pairs)} pairs",
             where="pairs",
-            fix="give one of each a row",
+            fix="give one of each for every example",
         )
     rows = []
     for number, text in enumerate(texts, 1):
-        problem = row_problem(spec, text, None if pairs is None else pairs[number - 1])
+        problem = example_problem(spec, text, None if pairs is None else pairs[number - 1])
         if problem:
             raise ConfigError(
-                f"row {number} {problem}", where="texts", fix="mend it or leave it out"
+                f"row {number} {problem}", where="texts", fix="correct it or leave it out"
             )
         rows.append(text)
     if spec.task.is_per_word:
@@ -279,14 +281,14 @@ def checked_rows(spec: TaskSpec, texts: Sequence[Any], pairs: Sequence[str] | No
     return Split(rows, None, pairs)
 
 
-def row_problem(spec: TaskSpec, text: Any, pair: Any = None) -> str:
-    """Return what keeps a row from being asked about; "" if nothing does."""
+def example_problem(spec: TaskSpec, text: Any, pair: Any = None) -> str:
+    """Return why no prediction can be made for an example; "" if one can."""
     parts = [text, pair] if spec.has_pairs else [text]
     if spec.task.is_per_word and isinstance(text, list | tuple):
         parts = [*text, *parts[1:]]
     for part in parts:
         if not isinstance(part, str):
-            second = "second " * (part is pair and part is not text)
+            second = "second " if part is pair and part is not text else ""
             is_none = part is None or part != part
             return f"has no {second}text" if is_none else f"is no text but {type(part).__name__}"
         if text_problem(part):
@@ -296,7 +298,7 @@ def row_problem(spec: TaskSpec, text: Any, pair: Any = None) -> str:
 
 @contextmanager
 def _precision(config: Mapping[str, Any]) -> Iterator[None]:
-    """Build layers in the precision of the training, and leave Keras's own as it was."""
+    """Build layers in the precision of the training, then restore Keras's own policy."""
     import keras
 
     before = keras.config.dtype_policy()

@@ -1,7 +1,7 @@
-"""What a finished run's folder says, believed only after it was looked at.
+"""Reads and checks the folder of a finished run.
 
-The folder may be a stranger's: nothing in it is run, no link leads out of it, every value has the
-type that it should have, and all of it is checked before TensorFlow is imported.
+The folder may come from anybody: nothing in it is run, no link leads out of it, every value has the
+right type, and all of it is checked before TensorFlow is imported.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from xferlab.runs.metadata import FORMAT, METRICS, OLDEST_FORMAT, RUN, read_stat
 from xferlab.tasks.base import task_named
 from xferlab.training.weights import read_weights_header
 
-LARGEST_RECORD = 50_000_000  # bytes of a record; one with 10,000 class names has a hundredth
+MAX_RECORD_BYTES = 50_000_000  # bytes of a record; one with 10,000 class names has a hundredth
 WEIGHTS = ("best", "last")
-"""Of the epoch with the best monitored value, and of the last one."""
-AGAIN = "copy the whole run folder again"
+"""Those of the epoch with the best monitored value, and of the last epoch."""
+COPY = "copy the whole run folder again"
 
 
-def _one_of(words: type[Enum]) -> re.Pattern[str]:
-    return re.compile("|".join(str(word.value) for word in words))
+def _one_of(values: type[Enum]) -> re.Pattern[str]:
+    return re.compile("|".join(str(each.value) for each in values))
 
 
 SIZE = range(1, 2**40)
@@ -59,13 +59,13 @@ class RunFolder:
     """The checked content of a finished run's folder; no Keras object yet.
 
     Attributes:
-        folder: where it is.
+        folder: of the run.
         record: its ``run.json``.
         metrics: its ``metrics.json``.
         config: its ``config.yaml``, plain data.
-        spec: what the data said about the task, and what the model's outputs are.
-        budget: how long training was to last.
-        weights: the file of the weights that count, the best or the last.
+        spec: the task of the training data, and the kind of the model's outputs.
+        budget: the planned length of training.
+        weights: the file of the chosen weights, the best or the last.
         digest: SHA-256 of that file.
     """
 
@@ -80,11 +80,11 @@ class RunFolder:
 
 
 def read_folder(folder: Path, weights: str | None = None) -> RunFolder:
-    """Check a run's folder and return what it says.
+    """Check a run's folder and return its content.
 
     Args:
-        folder: the run's.
-        weights: ``best`` or ``last``; None for those that the run's scores are of.
+        folder: of the run.
+        weights: ``best`` or ``last``; None for those that the run's scores belong to.
 
     Raises:
         ConfigError: there is no finished run, it is of another version, or a file is missing,
@@ -93,16 +93,16 @@ def read_folder(folder: Path, weights: str | None = None) -> RunFolder:
     _refuse_no_run(folder)
     _refuse_other_format(folder)
     record = read_record(
-        folder / "run.json", RECORD, largest=LARGEST_RECORD, upgrade=current_record
+        folder / "run.json", RECORD, largest=MAX_RECORD_BYTES, upgrade=current_record
     )
     _refuse_unfinished(folder)
-    metrics = read_record(folder / "metrics.json", RESULT, largest=LARGEST_RECORD)
+    metrics = read_record(folder / "metrics.json", RESULT, largest=MAX_RECORD_BYTES)
     config = read_config_data(own_file(folder, "config.yaml"))
     for name, digest in record["model"].items():
         _refuse_changed(own_file(folder, f"model/{name}"), digest)
-    kept = {path.name for path in (folder / "model").glob("*")}
-    for name in sorted(kept - record["model"].keys()):
-        raise damaged(folder / "run.json", f"run.json does not know the file model/{name}")
+    found = {path.name for path in (folder / "model").glob("*")}
+    for name in sorted(found - record["model"].keys()):
+        raise damaged(folder / "run.json", f"run.json does not list the file model/{name}")
     path = own_file(folder, f"checkpoints/{_chosen(weights) or metrics['weights']}.safetensors")
     read_weights_header(path)
     digest = metrics["sha256"].get(path.name, "none")
@@ -124,12 +124,12 @@ def _chosen(weights: str | None) -> str | None:
     if weights is None or weights in WEIGHTS:
         return weights
     raise ConfigError(
-        f"a run keeps no '{weights}' weights", where="weights", fix=did_you_mean(weights, WEIGHTS)
+        f"a run has no '{weights}' weights", where="weights", fix=did_you_mean(weights, WEIGHTS)
     )
 
 
 def own_file(folder: Path, name: str) -> Path:
-    """Return the path of a run's file; it is there, an ordinary file, and inside the folder."""
+    """Return the path of a run's file, which must be an ordinary file inside the folder."""
     path = folder / name
     try:
         real = path.resolve()
@@ -138,12 +138,12 @@ def own_file(folder: Path, name: str) -> Path:
         pass
     except (OSError, ValueError) as e:  # a name with a NUL, or of 5,000 letters
         what = f"no file can have the name {name[:60]!r}"
-        raise ConfigError(what, where=str(folder), fix=AGAIN) from e
+        raise ConfigError(what, where=str(folder), fix=COPY) from e
     if Path(name).is_absolute() or not real.is_relative_to(folder.resolve()):
-        raise ConfigError(f"{name} leads out of the run's folder", where=str(folder), fix=AGAIN)
+        raise ConfigError(f"{name} leads out of the run's folder", where=str(folder), fix=COPY)
     if not real.is_file():
         what = "is no ordinary file" if real.exists() else "is missing"
-        raise ConfigError(f"{name} {what} in this run's folder", where=str(folder), fix=AGAIN)
+        raise ConfigError(f"{name} {what} in this run's folder", where=str(folder), fix=COPY)
     return path
 
 
@@ -154,7 +154,7 @@ def _refuse_no_run(folder: Path) -> None:
         raise ConfigError(
             "this is a sweep's folder, with one run in each folder below it",
             where=str(folder),
-            fix=f"python -m xferlab report {folder}  names them; then give one: {folder}/ID",
+            fix=f"python -m xferlab report {folder}  lists them; then name one: {folder}/ID",
         )
     if not (folder / "run.json").exists() and not (folder / "status.json").exists():
         raise ConfigError(
@@ -165,8 +165,9 @@ def _refuse_no_run(folder: Path) -> None:
 
 
 def _refuse_other_format(folder: Path) -> None:
-    record = read_record(folder / "run.json", VERSION, largest=LARGEST_RECORD)
-    found, versions = record.get("format", 0), record.get("versions", {})
+    record = read_record(folder / "run.json", VERSION, largest=MAX_RECORD_BYTES)
+    found = record.get("format", 0)
+    versions = record.get("versions", {})
     if found in (OLDEST_FORMAT, FORMAT):
         return
     age = "a newer" if found > FORMAT else "an older"
@@ -183,17 +184,18 @@ def _refuse_unfinished(folder: Path) -> None:
     if status == "finished":
         return
     if is_locked(folder):
-        what, fix = "this run is still at work, its weights are not final", "wait until it ends"
+        what = "this run is still running, its weights are not final"
+        fix = "wait until it ends"
     else:
         what = f"this run has not finished ({status}): it has no final weights"
-        fix = f"python -m xferlab --recover={folder}  goes on with it"
+        fix = f"python -m xferlab --recover={folder}  resumes it"
     raise ConfigError(what, where=str(folder), fix=fix)
 
 
 def _refuse_changed(path: Path, digest: Any) -> None:
     if sha256_of(path) != digest:
         raise ConfigError(
-            f"{path.name} is damaged: it is not what the run wrote", where=str(path), fix=AGAIN
+            f"{path.name} is damaged: it is not what the run wrote", where=str(path), fix=COPY
         )
 
 

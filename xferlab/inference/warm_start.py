@@ -1,4 +1,4 @@
-"""A new network that starts from the trained weights of an earlier run's."""
+"""Warm start: a new network with the trained weights of an earlier run."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from xferlab.io.records import damaged, read_record
 from xferlab.registry import REGISTRY
 
 BASE = "from_run.json"
-"""The config node of the model plugin that made the network at first, in a run's ``model``."""
+"""In a run's ``model``: the config of the model plugin that built the network first."""
 WHERE = "model.run"
 
 
 def source_run(folder: str) -> Run:
-    """Return the finished run in ``folder``, with the places of mistakes named by the config."""
+    """Return the finished run in ``folder``; errors name the config key too."""
     try:
         return load_run(Path(folder).expanduser())
     except ConfigError as e:
@@ -29,9 +29,9 @@ def source_run(folder: str) -> Run:
 
 
 def identity_of(folder: str) -> str:
-    """Return what tells an earlier run's weights from all others: their SHA-256, wherever they are.
+    """Return the SHA-256 of an earlier run's weights, which identifies them in any folder.
 
-    Where the run cannot be read that is its path; whoever trains from it is told so then.
+    A run that cannot be read is identified by its path; training from it raises an error.
     """
     try:
         path = Path(folder).expanduser() / "metrics.json"
@@ -48,35 +48,34 @@ def content_of_run(folder: str) -> dict[str, str]:
         ConfigError: there is no such run.
     """
     run = source_run(folder)
-    kept = {name: digest_of([run.folder / "model" / name]) for name in run.record["model"]}
-    return {f"run: {name}": digest for name, digest in kept.items()} | {
+    files = {name: digest_of([run.folder / "model" / name]) for name in run.record["model"]}
+    return {f"run: {name}": digest for name, digest in files.items()} | {
         "run: weights": digest_of([run.content.weights])
     }
 
 
-def continued(run: Run, spec: TaskSpec, *, keep_head: bool) -> TextModel:
+def start_from(run: Run, spec: TaskSpec, *, keep_head: bool) -> TextModel:
     """Return a new network for ``spec`` whose blocks below the head have the run's weights.
 
-    A block that the run's network does not have, such as the pooler after tagging, is fresh.
+    A block that the run's network does not have, such as a pooler, has fresh weights.
 
     Args:
         run: the earlier run.
         spec: the new task.
-        keep_head: take the head's weights too.
+        keep_head: copy the head's weights too.
 
     Raises:
-        ConfigError: the head is to be kept for other classes, or a block does not fit.
+        ConfigError: ``keep_head`` with other classes, or a block does not fit.
     """
     if keep_head:
         _refuse_other_classes(run.spec, spec)
-    plugin, kept = run.plugin("model"), run.folder / "model"
-    model = plugin.restore(spec, kept) if hasattr(plugin, "restore") else plugin.build(spec)
+    model = _restored(run.plugin("model"), spec, run.folder / "model")
     *body, head = model.blocks
     wanted = [*body, head] if keep_head else body
-    taken = [block for block in wanted if model.blocks[block] == run.model.blocks.get(block)]
-    count = sum(_copy(run.model.network, model.network, name) for block in taken
-                for name in model.blocks[block])  # fmt: skip
-    new = [block for block in model.blocks if block not in taken]
+    copied = [block for block in wanted if model.blocks[block] == run.model.blocks.get(block)]
+    layers = [name for block in copied for name in model.blocks[block]]
+    count = sum(_copy(run.model.network, model.network, name) for name in layers)
+    new = [block for block in model.blocks if block not in copied]
     rest = model.network.count_params() - count
     line = f"{count:,} parameters from the run {run.record['run_id']} ({run.folder})"
     origin = {
@@ -92,15 +91,21 @@ def continued(run: Run, spec: TaskSpec, *, keep_head: bool) -> TextModel:
     return dataclasses.replace(model, origin=origin, files={**model.files, **base})
 
 
-def restored(spec: TaskSpec, folder: Path) -> TextModel:
-    """Return the network of a run that was trained with ``model=from_run``, weights aside."""
+def restore(spec: TaskSpec, folder: Path) -> TextModel:
+    """Return the network of a run that was trained with ``model=from_run``, untrained."""
     node = read_record(folder / BASE, {"name": str})
     if node["name"] == "from_run":
         raise damaged(folder / BASE, f"{BASE} is damaged: it names itself")
-    plugin = REGISTRY.create("model", node)
-    model = plugin.restore(spec, folder) if hasattr(plugin, "restore") else plugin.build(spec)
+    model = _restored(REGISTRY.create("model", node), spec, folder)
     base = {BASE: (folder / BASE).read_bytes()}
     return dataclasses.replace(model, files={**model.files, **base})
+
+
+def _restored(plugin: Any, spec: TaskSpec, folder: Path) -> TextModel:
+    """Return the network of a model plugin, from the files in ``folder`` if it has any."""
+    model: TextModel
+    model = plugin.restore(spec, folder) if hasattr(plugin, "restore") else plugin.build(spec)
+    return model
 
 
 def _base_node(run: Run) -> Mapping[str, Any]:
@@ -113,9 +118,9 @@ def _base_node(run: Run) -> Mapping[str, Any]:
 def _refuse_other_classes(old: TaskSpec, new: TaskSpec) -> None:
     if (old.task, old.class_names) == (new.task, new.class_names):
         return
-    told = [f"{s.task.name} of {', '.join(s.class_names[:8]) or 'a number'}" for s in (old, new)]
+    heads = [f"{s.task.name} of {', '.join(s.class_names[:8]) or 'a number'}" for s in (old, new)]
     raise ConfigError(
-        f"the earlier run's head is for another task: {told[0]}, not {told[1]}",
+        f"the earlier run's head is for another task: {heads[0]}, not {heads[1]}",
         where="model.keep_head",
         fix="model.keep_head=false starts from a fresh head",
     )
@@ -123,14 +128,15 @@ def _refuse_other_classes(old: TaskSpec, new: TaskSpec) -> None:
 
 def _copy(old: Any, new: Any, layer: str) -> int:
     """Assign a layer's weights and return how many parameters that are."""
-    there, here = old.get_layer(layer).weights, new.get_layer(layer).weights
-    shapes = [[tuple(w.shape) for w in weights] for weights in (there, here)]
+    sources = old.get_layer(layer).weights
+    targets = new.get_layer(layer).weights
+    shapes = [[tuple(w.shape) for w in weights] for weights in (sources, targets)]
     if shapes[0] != shapes[1]:
         raise ConfigError(
             f"the layer '{layer}' has the shapes {shapes[1]}, in the earlier run {shapes[0]}",
             where=WHERE,
-            fix="use the model plugin as it was then",
+            fix="use the model plugin of that run",
         )
-    for source, target in zip(there, here, strict=True):
+    for source, target in zip(sources, targets, strict=True):
         target.assign(source.value)
     return int(new.get_layer(layer).count_params())

@@ -1,4 +1,4 @@
-"""Where answers go: a table in a terminal, CSV or JSON lines to a program, a whole file."""
+"""Writers of predictions: a table for a terminal, CSV, JSON lines and Parquet."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import IO, Any, Protocol
 from xferlab.contracts import TaskSpec
 from xferlab.errors import ConfigError
 from xferlab.escaping import csv_text, json_line
-from xferlab.inference.prediction_table import as_table
+from xferlab.inference.prediction_table import format_table
 
 FORMATS = ("table", "csv", "jsonl")
 """What can be written to a terminal or into a pipe."""
@@ -17,24 +17,24 @@ SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "p
 
 
 class Writer(Protocol):
-    """Accepts answers, some rows at a time."""
+    """Writes predictions, some rows at a time."""
 
     def write(self, rows: Sequence[dict[str, Any]]) -> None:
         """Write rows that have every column of :func:`columns_of`, or ``row`` and ``error``."""
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write what is left to write."""
 
 
 def columns_of(spec: TaskSpec) -> list[str]:
-    """Return the names of the columns that are written, in order."""
+    """Return the names of the columns, in order."""
     first, *rest = spec.task.prediction_columns(spec)
     pair = ["pair"] if spec.has_pairs else []
     return ["row", first, *pair, *rest, "error"]
 
 
 def format_of(path: Path) -> str:
-    """Return the format that a file's suffix names.
+    """Return the format of a file by its suffix.
 
     Raises:
         ConfigError: none, or the file cannot be made.
@@ -52,17 +52,21 @@ def format_of(path: Path) -> str:
 
 
 class TableWriter:
-    """A table for people; a bad row is told on its own line."""
+    """A table for people, without the rows that have no prediction."""
 
     def __init__(self, spec: TaskSpec, stream: IO[str]) -> None:
-        self._spec, self._stream = spec, stream
+        self._spec = spec
+        self._stream = stream
 
     def write(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Print the good ones; the bad ones are told elsewhere."""
-        good = [{k: v for k, v in row.items() if k not in ("row", "error")} for row in rows
-                if not row.get("error")]  # fmt: skip
-        if good:
-            self._stream.write(as_table(self._spec, good) + "\n")
+        """Print the rows without an error, which is printed on standard error."""
+        predicted = [
+            {name: value for name, value in row.items() if name not in ("row", "error")}
+            for row in rows
+            if not row.get("error")
+        ]
+        if predicted:
+            self._stream.write(format_table(self._spec, predicted) + "\n")
         self._stream.flush()
 
     def close(self) -> None:
@@ -72,7 +76,7 @@ class TableWriter:
 class CsvWriter:
     """CSV with a header; several labels are joined by ``|``, words and tags by a blank.
 
-    A text that a spreadsheet would take for a formula begins with a ``'``.
+    A text that a spreadsheet would read as a formula begins with a ``'``.
     """
 
     def __init__(self, spec: TaskSpec, stream: IO[str]) -> None:
@@ -82,7 +86,7 @@ class CsvWriter:
         self._stream.write(csv_text([self._columns]))
 
     def write(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Write a line a row."""
+        """Write a line for each row."""
         cells = [[self._cell(row.get(name, "")) for name in self._columns] for row in rows]
         self._stream.write(csv_text(cells))
         self._stream.flush()
@@ -99,13 +103,13 @@ class CsvWriter:
 
 
 class JsonLinesWriter:
-    """One JSON object a line."""
+    """One JSON object on each line."""
 
     def __init__(self, spec: TaskSpec, stream: IO[str]) -> None:
         self._stream = stream
 
     def write(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Write a line a row."""
+        """Write a line for each row."""
         self._stream.writelines(json_line(row) + "\n" for row in rows)
         self._stream.flush()
 
@@ -114,7 +118,7 @@ class JsonLinesWriter:
 
 
 class ParquetWriter:
-    """Parquet, a row group a chunk."""
+    """Parquet, a row group for each chunk."""
 
     def __init__(self, spec: TaskSpec, path: Path) -> None:
         import pyarrow
@@ -144,11 +148,11 @@ class ParquetWriter:
             self._writer.write_table(self._table.from_pylist(list(rows), self._schema))
 
     def close(self) -> None:
-        """Write the end of the file, without which there is none."""
+        """Write the footer, without which the file cannot be read."""
         self._writer.close()
 
 
-TEXT_SINKS: dict[str, Callable[[TaskSpec, IO[str]], Writer]] = {
+TEXT_WRITERS: dict[str, Callable[[TaskSpec, IO[str]], Writer]] = {
     "table": TableWriter,
     "csv": CsvWriter,
     "jsonl": JsonLinesWriter,

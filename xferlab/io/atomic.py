@@ -65,7 +65,7 @@ def sha256_of(path: Path) -> str:
 
 
 def digest_of(paths: Iterable[Path]) -> str:
-    """Return what tells the content of these files, in this order, from any other.
+    """Return a digest of the content of these files, in this order.
 
     Of one file it is the SHA-256. The bytes are read once a process, unless the file changes.
     """
@@ -76,7 +76,7 @@ def digest_of(paths: Iterable[Path]) -> str:
 
 
 def digest_of_folder(folder: Path) -> str:
-    """Return what tells the ordinary files below ``folder``, by name and content, from others.
+    """Return a digest of the ordinary files below ``folder``, by name and content.
 
     Hidden files and links that lead out of the folder are left aside.
     """
@@ -102,7 +102,7 @@ def _digest_of_state(path: Path, state: tuple[int, ...]) -> str:
 def no_standard_input() -> Iterator[None]:
     """Let nothing in the body read standard input: it holds the user's texts, or their answers.
 
-    A library that asks a question there gets end-of-file.
+    A library that prompts there gets end-of-file.
     """
     before = sys.stdin
     with open(os.devnull, encoding="utf-8") as nothing:

@@ -13,7 +13,7 @@ from typing import Any
 
 from xferlab.errors import ConfigError
 
-LARGEST_FILE = 4_000_000  # bytes, unless a caller says otherwise
+LARGEST_FILE = 4_000_000  # bytes, unless a caller sets another limit
 MOST_VALUES = 2_000_000
 DEEPEST = 32
 LONGEST_NUMBER = 300  # digits; a float has no more
@@ -43,7 +43,7 @@ def read_record(
     """Return the content of a JSON file that has the given shape.
 
     It is an ordinary file, no link, of at most ``largest`` bytes, two million values and 32 levels;
-    its texts can be encoded. They may still say anything: show them through ``errors.printable``
+    its texts can be encoded. They may contain anything: show them through ``errors.printable``
     or ``rich.markup.escape``, and make no path of them unless the shape was a pattern of names.
 
     Args:
@@ -116,7 +116,7 @@ def damaged(path: Path, what: str) -> ConfigError:
     return ConfigError(
         what,
         where=str(path),
-        fix="name a folder that xferlab made; ask for a fresh copy if somebody sent it to you",
+        fix="name a folder that xferlab made; get a fresh copy if somebody sent it to you",
     )
 
 
@@ -142,7 +142,7 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 
 def _misfits(value: Any, shape: Shape, where: str) -> Iterator[str]:
-    """Yield a sentence for everything that is not as the shape says."""
+    """Yield a sentence for everything that does not fit the shape."""
     if isinstance(shape, tuple):
         if all(any(True for _ in _misfits(value, one, where)) for one in shape):
             yield _told(value, where, " or ".join(map(_word, shape)))

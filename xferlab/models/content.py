@@ -1,4 +1,4 @@
-"""What tells a checkpoint from any other of its name: digests of its files, or its commit."""
+"""Identifies the content of a checkpoint: digests of its files, or its commit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from xferlab.errors import ConfigError
 from xferlab.io.atomic import digest_of
 from xferlab.models.checkpoint import BUNDLED, Checkpoint, resolve
 from xferlab.models.checkpoint_files import CONFIG, TOKENIZER_FILES, WEIGHTS_INDEX
-from xferlab.models.hub import limit_waiting
+from xferlab.models.hub import limit_waits
 
 COMMIT = re.compile("[0-9a-f]{40}")
 WEIGHTS = ("*.safetensors", WEIGHTS_INDEX)
@@ -27,7 +27,7 @@ class ReadsCheckpoint:
         return resolve(self.checkpoint, weights=getattr(self, "pretrained", False))
 
     def inputs(self) -> dict[str, str]:
-        """Return digests of what is in the checkpoint."""
+        """Return digests of the checkpoint's files."""
         return content_of_checkpoint(self.checkpoint, weights=getattr(self, "pretrained", False))
 
 
@@ -36,10 +36,10 @@ def content_of_checkpoint(checkpoint: str, *, weights: bool = True) -> dict[str,
 
     Args:
         checkpoint: as in ``model.checkpoint``.
-        weights: False leaves the weights out, which are not read then.
+        weights: False leaves the weights out.
 
     Raises:
-        ConfigError: the Hub cannot be asked, and its cache does not know.
+        ConfigError: the Hub cannot be reached, and its cache does not have it.
     """
     source = checkpoint.strip()
     bundled = source.startswith("bundled:")
@@ -55,7 +55,7 @@ def content_of_checkpoint(checkpoint: str, *, weights: bool = True) -> dict[str,
 
 
 def commit_of(name: str, revision: str | None, *, key: str, kind: str) -> dict[str, str]:
-    """Return the commit that a name of the Hub means now, by ``key``; nothing if it says which.
+    """Return the current commit of a Hub repository, by ``key``; nothing for a given commit.
 
     Args:
         name: ``ORG/NAME``.
@@ -65,10 +65,10 @@ def commit_of(name: str, revision: str | None, *, key: str, kind: str) -> dict[s
     """
     if revision and COMMIT.fullmatch(revision):
         return {}
-    commit, why = _commit(name, revision, kind)
-    if why:
+    commit, reason = _commit(name, revision, kind)
+    if reason:
         raise ConfigError(
-            f"the commit of '{name}' cannot be looked up: {why}",
+            f"the commit of '{name}' cannot be looked up: {reason}",
             where=name,
             fix="go online, or name a commit",
         )
@@ -77,10 +77,10 @@ def commit_of(name: str, revision: str | None, *, key: str, kind: str) -> dict[s
 
 @cache
 def _commit(name: str, revision: str | None, kind: str) -> tuple[str, str]:
-    """Ask the Hub once a process, and say why in vain; its cache answers where it is away."""
+    """Return the commit, or the reason why there is none; cached for the process."""
     from huggingface_hub import HfApi
 
-    limit_waiting()
+    limit_waits()
     try:
         found = HfApi(library_name="xferlab").resolve_revision(
             name, repo_type=kind, revision=revision

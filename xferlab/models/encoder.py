@@ -3,7 +3,7 @@
 The layers are keras-hub's, the graph is put together here. keras-hub's own backbones fix
 activation, dropout and epsilon instead of taking the checkpoint's, and forget what is set later
 when they are saved. Its converters leave out RoBERTa's segment table, cannot read bfloat16, and
-know some checkpoints only with a prefix.
+expect a fixed prefix of the tensor names.
 """
 
 from __future__ import annotations

@@ -13,10 +13,10 @@ from xferlab.errors import ConfigError
 from xferlab.models.checkpoint_files import CONFIG, TOKENIZER_FILES, WEIGHT_PATTERNS, read_table
 from xferlab.models.hub_errors import CHECKPOINT, gated, unknown_repository, unknown_revision
 
-LEAST_SPEED = 1024  # bytes a second, over each window of WINDOW_SECONDS
+MIN_SPEED = 1024  # bytes a second, over each window of WINDOW_SECONDS
 WINDOW_SECONDS = 30.0
 
-_NO_NETWORK = "without a network type model=bert (it is bundled), or model.checkpoint=FOLDER"
+_NO_NETWORK = "without a network use model=bert (it is bundled), or model.checkpoint=FOLDER"
 _WORKS_OFFLINE = (
     f"{_NO_NETWORK}; or run once where the Hub can be reached, and then with HF_HUB_OFFLINE=1"
 )
@@ -32,17 +32,17 @@ def download(
     """Return the local folder of a Hub checkpoint and the commit that it is of.
 
     The configuration is fetched and checked before any weights are. Everything is of one commit.
-    What is in the Hub's cache is not fetched again, and the cache serves alone where the Hub cannot
-    be reached.
+    Files in the Hub's cache are not fetched again; the cache is enough where the Hub cannot be
+    reached.
 
     Args:
         repo_id: ``ORG/NAME``.
         revision: a branch, tag, commit or ``refs/pr/N``; None is the default branch.
-        weights: False leaves the weights where they are.
-        check_config: raises a ConfigError where the parsed ``config.json`` is of no use.
+        weights: False does not download the weights.
+        check_config: raises a ConfigError for a ``config.json`` that cannot be used.
 
     Raises:
-        ConfigError: it cannot be had; the text says why and what would work.
+        ConfigError: it cannot be downloaded, and the cache does not have it.
     """
     from huggingface_hub import HfApi, hf_hub_download, snapshot_download
     from huggingface_hub.errors import HFValidationError, RevisionResolutionError
@@ -50,7 +50,7 @@ def download(
 
     if not sys.stderr.isatty():
         disable_progress_bars()
-    limit_waiting()
+    limit_waits()
     where = f"model.checkpoint={repo_id}" + (f"@{revision}" if revision else "")
     try:
         commit = HfApi(library_name="xferlab").resolve_revision(repo_id, revision=revision)
@@ -95,12 +95,12 @@ def _refuse(error: Exception, repo_id: str, revision: str | None, where: str) ->
 
 
 def _unreachable(error: Exception, repo_id: str) -> tuple[str, str]:
-    """Return what and fix of everything that a network or a disk does."""
+    """Return message and fix of an error of the network or the disk."""
     from huggingface_hub import constants, errors
 
     if constants.is_offline_mode():
         return (
-            f"HF_HUB_OFFLINE is set and '{repo_id}' is not whole in the Hub's cache",
+            f"HF_HUB_OFFLINE is set and '{repo_id}' is not complete in the Hub's cache",
             "unset HF_HUB_OFFLINE and run once to fill the cache; " + _NO_NETWORK,
         )
     cause, status = error.__cause__ or error, _status(error)
@@ -117,8 +117,8 @@ def _unreachable(error: Exception, repo_id: str) -> tuple[str, str]:
         and not isinstance(error, errors.LocalEntryNotFoundError)
     ):
         return (
-            f"the files of '{repo_id}' cannot be kept: {error}",
-            f"make room, or set HF_HOME to a folder that can be written (now {constants.HF_HOME})",
+            f"the files of '{repo_id}' cannot be stored: {error}",
+            f"free disk space, or set HF_HOME to a writable folder (now {constants.HF_HOME})",
         )
     reason = " ".join(str(cause).split()) or type(cause).__name__
     return (
@@ -128,7 +128,7 @@ def _unreachable(error: Exception, repo_id: str) -> tuple[str, str]:
 
 
 def _status(error: Exception) -> int | None:
-    """Return the status that the Hub answered, if it answered."""
+    """Return the HTTP status of the Hub's answer, if there was one."""
     for link in (error, error.__cause__):
         response = getattr(link, "response", None)
         if response is not None:
@@ -143,13 +143,13 @@ def _is_transport_error(error: Exception) -> bool:
 
 
 class TooSlowError(OSError):
-    """A server sends so little that waiting for it has no end."""
+    """A server sends data too slowly to wait for."""
 
 
-def limit_waiting() -> None:
-    """Give the Hub's shared client a limit for each wait and a least speed.
+def limit_waits() -> None:
+    """Give the Hub's shared client a time-out and a minimum speed.
 
-    Its own calls of the Hub's API wait for ever for a server that takes a request and says nothing.
+    Without them it waits for ever for a server that accepts a request and sends nothing.
     """
     from huggingface_hub import get_session
 
@@ -158,7 +158,7 @@ def limit_waiting() -> None:
     if _cap_wait not in hooks["request"]:
         session.event_hooks = {
             "request": [*hooks["request"], _cap_wait],
-            "response": [*hooks["response"], _watch_speed],
+            "response": [*hooks["response"], _limit_speed],
         }
 
 
@@ -173,31 +173,33 @@ def _cap_wait(request: Any) -> None:
     request.extensions = {**request.extensions, "timeout": capped}
 
 
-def _watch_speed(response: Any) -> None:
-    response.stream = _watched_stream()(response.stream)
+def _limit_speed(response: Any) -> None:
+    response.stream = _timed_stream()(response.stream)
 
 
 @cache
-def _watched_stream() -> type:
-    """Return the class of a body that ends in an error when it comes too slowly."""
+def _timed_stream() -> type:
+    """Return the class of a response body that raises an error when it comes too slowly."""
     import httpx2
 
-    class WatchedStream(httpx2.SyncByteStream):
+    class TimedStream(httpx2.SyncByteStream):
         def __init__(self, stream: Any) -> None:
             self._stream = stream
 
         def __iter__(self) -> Iterator[bytes]:
-            started, count = time.monotonic(), 0
+            started = time.monotonic()
+            count = 0
             for part in self._stream:
                 count += len(part)
                 waited = time.monotonic() - started
                 if waited >= WINDOW_SECONDS:
-                    if count < LEAST_SPEED * waited:
+                    if count < MIN_SPEED * waited:
                         raise TooSlowError(f"{count} bytes in {waited:.0f} seconds")
-                    started, count = time.monotonic(), 0
+                    started = time.monotonic()
+                    count = 0
                 yield part
 
         def close(self) -> None:
             self._stream.close()
 
-    return WatchedStream
+    return TimedStream

@@ -1,4 +1,4 @@
-"""Whether a checkpoint can read the rows of a task, as far as its ``config.json`` says."""
+"""Checks that a checkpoint fits the data: pairs, token ids, lengths."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from xferlab.models.checkpoint import Checkpoint
 def blocks_for(checkpoint: Checkpoint, spec: TaskSpec) -> tuple[str, ...]:
     """Return the names of the blocks from text to output, or refuse a checkpoint that cannot fit.
 
-    Nothing is built. A pooler is named wherever the architecture has one.
+    Nothing is built. A pooler is listed wherever the architecture has one.
 
     Raises:
-        ConfigError: the rows are pairs, and the checkpoint knows one segment.
+        ConfigError: the data has pairs, and the checkpoint one segment.
     """
     where = f"model.checkpoint={checkpoint.source}"
     architecture = read_architecture(checkpoint.config, where)
     if spec.has_pairs and architecture.segments == 1:
         raise ConfigError(
-            "the rows are pairs of texts, and this checkpoint tells no two texts apart"
+            "the data has pairs of texts, and this checkpoint does not distinguish the two"
             " (type_vocab_size is 1)",
             where=where,
             fix="choose a checkpoint with two segments, or join the two texts into one column",
@@ -37,7 +37,7 @@ def refuse_ids(largest: int, rows: int, source: str) -> None:
     Args:
         largest: the largest token id.
         rows: rows of the table.
-        source: what ``model.checkpoint`` says.
+        source: value of ``model.checkpoint``.
     """
     if largest >= rows:
         raise ConfigError(
@@ -48,11 +48,11 @@ def refuse_ids(largest: int, rows: int, source: str) -> None:
         )
 
 
-def refuse_length(asked: int, positions: int) -> None:
-    """Raise ConfigError where rows may have more tokens than a model has positions."""
-    if asked > positions:
+def refuse_length(max_length: int, positions: int) -> None:
+    """Raise ConfigError if ``data.max_length`` is more than a model's positions."""
+    if max_length > positions:
         raise ConfigError(
-            f"data.max_length={asked} is more than this model's {positions} positions",
+            f"data.max_length={max_length} is more than this model's {positions} positions",
             where="data.max_length",
             fix=f"data.max_length={positions} or less",
         )

@@ -1,4 +1,4 @@
-"""What a run keeps of a checkpoint, so that its network can be put together again without it."""
+"""The files of a checkpoint that a run stores, from which its network is built again."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from xferlab.models.checkpoint_files import CONFIG, TOKENIZER_FILES
 from xferlab.models.encoder import Encoder, load_encoder
 
 SHAPE = "encoder.json"
-"""What ``config.json`` does not say: a checkpoint may lack the pooler of its architecture."""
+"""Whether the checkpoint had the pooler of its architecture, which ``config.json`` lacks."""
 
 
 def tokenizer_files(folder: Path) -> dict[str, Path | bytes]:
-    """Return the files of the tokenizer in ``folder``, by name; it was checked before."""
+    """Return the files of the tokenizer in ``folder``, by name."""
     paths = [folder / name for name in (CONFIG, *TOKENIZER_FILES)]
     return {path.name: path for path in paths if path.is_file()}
 
@@ -32,10 +32,10 @@ def files_of(checkpoint: Checkpoint, encoder: Encoder) -> Mapping[str, Path | by
 
 
 def saved_encoder(folder: Path) -> tuple[Checkpoint, Encoder]:
-    """Return what :func:`files_of` kept in ``folder``; the weights are random.
+    """Return the checkpoint and encoder of the files of :func:`files_of`; the weights are random.
 
     Raises:
-        ConfigError: a file is missing or is not what was written.
+        ConfigError: a file is missing or damaged.
     """
     checkpoint = resolve(str(folder), weights=False)
     pooler = read_record(folder / SHAPE, {"pooler": bool})["pooler"]
@@ -45,16 +45,16 @@ def saved_encoder(folder: Path) -> tuple[Checkpoint, Encoder]:
 def origin_of(
     checkpoint: Checkpoint, network: Any, new_layers: Sequence[str], pretrained: bool
 ) -> dict[str, Any]:
-    """Return what came from the checkpoint and what is new, for the log and ``run.json``."""
+    """Return which parameters are pretrained and which new, for the log and ``run.json``."""
     new = sum(network.get_layer(name).count_params() for name in new_layers)
-    kept = network.count_params() - new if pretrained else 0
-    line = f"{kept:,} parameters from {checkpoint.source}"
+    loaded = network.count_params() - new if pretrained else 0
+    line = f"{loaded:,} parameters from {checkpoint.source}"
     if not pretrained:
         line = f"random (the architecture of {checkpoint.source})"
     return {
         "line": f"{line}; new: {new:,} in {' and '.join(new_layers)}",
         **checkpoint.record(),
         "pretrained": pretrained,
-        "from_checkpoint": kept,
+        "from_checkpoint": loaded,
         "new": new,
     }

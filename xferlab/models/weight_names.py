@@ -70,7 +70,7 @@ class TensorNames:
         )
 
     def _find_prefix(self) -> str:
-        """Return what stands before the encoder's names: nothing, ``bert.``, or what there is."""
+        """Return the prefix of the encoder's names: empty, ``bert.``, or the one in the file."""
         anchor = f"{self.architecture.tensor_stem('token_embedding')}.weight"
         found = {name.removesuffix(anchor) for name in self._tensors if name.endswith(anchor)}
         for prefix in ("", self.architecture.weight_prefix):

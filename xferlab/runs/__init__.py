@@ -1,1 +1,1 @@
-"""Run folders: what a run leaves in writing, who may write there, how it goes on."""
+"""Run folders: metadata and status, checkpoints, locks, how a run is resumed."""

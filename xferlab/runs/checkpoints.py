@@ -1,4 +1,4 @@
-"""Snapshots of a run: one folder each, written aside and renamed, checked by digests when read."""
+"""Checkpoints of a run: one folder each, written atomically, verified by digests when read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KEPT = 2
 
 @dataclass(frozen=True)
 class TrainingCheckpoint:
-    """A whole snapshot, as its digests say.
+    """A complete checkpoint, verified by its digests.
 
     Attributes:
         folder: where it is.
@@ -64,7 +64,7 @@ def write_checkpoint(
     """Write the folder ``checkpoints/name`` whole, then delete all but the newest two.
 
     Args:
-        checkpoints: where the run's snapshots are.
+        checkpoints: the folder of the run's checkpoints.
         name: ``step-...``; names sort in the order of the run.
         arrays: weights, slots and every other variable.
         state: JSON data.
@@ -93,10 +93,10 @@ def write_checkpoint(
 
 
 def latest_checkpoint(checkpoints: Path, shape: Shape = dict) -> TrainingCheckpoint | None:
-    """Return the newest whole snapshot, or None; a damaged one is named and deleted.
+    """Return the newest complete checkpoint, or None; a damaged one is reported and deleted.
 
     Args:
-        checkpoints: where the run's snapshots are.
+        checkpoints: the folder of the run's checkpoints.
         shape: what a state must hold, see ``records.Shape``.
     """
     folders = _folders(checkpoints)
@@ -108,7 +108,7 @@ def latest_checkpoint(checkpoints: Path, shape: Shape = dict) -> TrainingCheckpo
             log.warning("note       the checkpoint %s is damaged: %s", folder.name, reason)
             shutil.rmtree(folder)
     if folders:
-        log.warning("note       no whole checkpoint is left: the run begins anew")
+        log.warning("note       no complete checkpoint is left: the run starts again")
     return None
 
 
@@ -119,23 +119,23 @@ def delete_checkpoints(checkpoints: Path) -> None:
 
 
 def delete_weights(checkpoints: Path) -> None:
-    """Delete the weights beside the snapshots: their steps are about to be done again."""
+    """Delete the weights beside the checkpoints: their steps are about to be trained again."""
     for path in checkpoints.glob("*.safetensors"):
         path.unlink()
 
 
 def latest_step(checkpoints: Path) -> str:
-    """Return the name of the newest snapshot, unread; "" where there is none."""
+    """Return the name of the newest checkpoint without reading it; "" where there is none."""
     return next((folder.name for folder in _folders(checkpoints)), "")
 
 
 def _folders(checkpoints: Path) -> list[Path]:
-    """Return the snapshots' folders, the newest first."""
+    """Return the folders of the checkpoints, newest first."""
     return sorted((p for p in checkpoints.glob("step-*") if p.is_dir()), reverse=True)
 
 
 def _read(folder: Path, shape: Shape) -> TrainingCheckpoint:
-    """Read a snapshot's state; raise OSError, ValueError or XferlabError if it is damaged."""
+    """Read a checkpoint's state; raise OSError, ValueError or XferlabError if it is damaged."""
     digests = read_record(folder / DIGESTS, {ARRAYS: str, STATE: str, "*": str})
     parts = {ARRAYS, STATE, *(path.name for path in folder.glob(f"{BESIDE}*"))}
     if digests.keys() != parts:  # so no name in the digests is a path to elsewhere

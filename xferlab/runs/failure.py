@@ -1,4 +1,4 @@
-"""A failure is reported and kept, whatever it says: half a character, a megabyte, nothing."""
+"""Failures are logged and recorded, whatever their message: invalid, huge or empty."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def write_failure(folder: Path, error: BaseException, status: str) -> None:
 
 
 def report_failure(error: BaseException) -> None:
-    """Log a failure, once: three lines, or what it says and its traceback."""
+    """Log a failure once: three lines, or its message and traceback."""
     if getattr(error, REPORTED, False):
         return
     with suppress(Exception):  # a class may refuse attributes
@@ -46,6 +46,6 @@ def report_failure(error: BaseException) -> None:
         return
     try:
         text = "".join(traceback.format_exception(error)).rstrip()
-    except Exception:  # noqa: BLE001 - an exception whose own words fail
+    except Exception:  # noqa: BLE001 - an exception whose message fails
         text = type(error).__name__
     log.error(encodable(f"{text_of(error)}\n{text}"))

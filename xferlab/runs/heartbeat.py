@@ -36,7 +36,7 @@ def beating(folder: Path, every: float = BEAT_SECONDS) -> Iterator[None]:
 
 
 def _beat(path: Path, every: float, over: threading.Event) -> None:
-    with suppress(OSError):  # the folder is gone, or its disk: the run will tell
+    with suppress(OSError):  # the folder or its disk is gone: the run reports it
         os.utime(path)
     while not over.wait(every):
         with suppress(OSError):

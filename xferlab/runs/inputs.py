@@ -1,8 +1,8 @@
-"""What a run read, by its content: data, checkpoints, plugin files. Kept from the first second on.
+"""Digests of what a run reads: data, checkpoints, plugin files; recorded before it starts.
 
-The run id is a hash of words, and what stands behind a word can change: a file is edited, a branch
-moves, a loss is rewritten. So a run keeps a digest of each beside its id, and whoever takes the run
-for the one of a config compares them. Nothing here needs TensorFlow.
+The run id is a hash of the config, and the content behind a name can change: a file is edited, a
+branch moves, a loss is rewritten. So a run records digests beside its id, and a command that
+resumes or reuses the run compares them. Nothing here needs TensorFlow.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Inputs:
     Attributes:
         content: by ``data.train`` or ``model.checkpoint: vocab.txt``, what the plugins read.
         plugins: by ``loss=focal`` the plugin's file, by ``loss=focal: helper.py`` what it imports.
-        unknown: by group, why its content cannot be looked at now.
+        unknown: by group, why its content cannot be read now.
     """
 
     content: Mapping[str, str]
@@ -46,7 +46,7 @@ class Inputs:
 
 
 class InputsReader:
-    """Digests of many configs; what several of them name is looked at once."""
+    """Digests of many configs; what several of them name is read once."""
 
     def __init__(self) -> None:
         self._groups: dict[str, tuple[dict[str, str], str]] = {}
@@ -55,7 +55,7 @@ class InputsReader:
 
     @property
     def plugins(self) -> dict[str, str]:
-        """Every plugin file that was looked at, with its digest."""
+        """Every plugin file that was read, with its digest."""
         return {name: sha for digests in self._plugins.values() for name, sha in digests.items()}
 
     def of(self, config: Mapping[str, Any]) -> Inputs:
@@ -106,7 +106,7 @@ def _content_of(name: str, key: str, node: Mapping[str, Any]) -> tuple[dict[str,
         own = plugin.inputs() if hasattr(plugin, "inputs") else _content_at(vars(plugin))
     except XferlabError as e:
         return {}, e.what
-    except Exception as e:  # noqa: BLE001 - a plugin may raise anything; a run will say so
+    except Exception as e:  # noqa: BLE001 - a plugin may raise anything; a run reports it
         return {}, f"{type(e).__name__}: {text_of(e)}"
     return {f"{key}.{each}": digest for each, digest in own.items()}, ""
 
@@ -164,7 +164,7 @@ def write_inputs(folder: Path, inputs: Inputs) -> None:
 
 
 def read_inputs(folder: Path) -> dict[str, dict[str, str]] | None:
-    """Return what a run keeps, None where it was begun without."""
+    """Return the recorded inputs of a run, None where it has none."""
     path = folder / FILE
     return read_record(path, SHAPE) if path.exists() else None
 
@@ -174,7 +174,7 @@ def changed_since(before: Mapping[str, Any], now: Inputs, config: Mapping[str, A
 
     Args:
         before: a record with ``inputs`` and ``plugins``; an older one may lack either.
-        now: the digests of today; what cannot be looked at counts as unchanged.
+        now: the present digests; what cannot be read counts as unchanged.
         config: the resolved config, for the values of the fields.
     """
     told = []
@@ -192,7 +192,7 @@ def _is_unknown(key: str, now: Inputs) -> bool:
 
 
 def _was_unknown(key: str, known: Mapping[str, str]) -> bool:
-    """Return whether nothing of the plugin's content was known then: it could not be looked at."""
+    """Return whether the plugin's content was unknown then, because it could not be read."""
     head = key.partition(": ")[0].rpartition(".")[0]
     return not any(each.startswith(f"{head}.") for each in known)
 
@@ -207,7 +207,7 @@ def _in_words(key: str, config: Mapping[str, Any]) -> str:
 
 
 def refuse_changed_inputs(folder: Path, changed: Sequence[str]) -> None:
-    """Raise ConfigError if what a run was begun with is not what is there now."""
+    """Raise ConfigError if the inputs of a run have changed."""
     if changed:
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         raise ConfigError(

@@ -21,7 +21,7 @@ NAME = ".lock"
 ENGINE_FOLDER = ".submitit"
 """In a sweep's folder: an engine's own files, links among them. Nothing else writes into it."""
 PATIENCE_SECONDS = 1.0
-"""Whoever only looks (:func:`is_locked`) holds the lock for a moment."""
+"""A mere check (:func:`is_locked`) holds the lock for a moment."""
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 """What a file system answers that has none, e.g. Lustre mounted without ``flock``."""
 
@@ -68,7 +68,7 @@ def is_locked(folder: Path) -> bool | None:
     """Return whether a living process holds ``folder``; it is not made and not changed.
 
     Returns:
-        None where a lock cannot tell: nobody ever held it, or there are no locks here.
+        None where it is unknown: nobody ever held it, or there are no locks here.
     """
     try:
         with _opened(folder / NAME, os.O_RDONLY) as stream:

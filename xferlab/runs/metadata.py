@@ -101,7 +101,7 @@ def write_status(folder: Path, status: str, **details: Any) -> None:
         folder: the run's folder.
         status: ``running``, ``finished``, ``failed``, ``nan``, ``pruned``, ``interrupted`` or
             ``preempted``.
-        details: more to say, e.g. ``error``.
+        details: further values, e.g. ``error``.
     """
     path = folder / "status.json"
     before = _status_before(path)
@@ -127,7 +127,7 @@ def _status_before(path: Path) -> dict[str, Any]:
 
 
 def _sayable(value: Any) -> Any:
-    """Return what a status may hold: whatever an error says, it can be written and read again."""
+    """Return a text that can be written and read again, whatever an error's message is."""
     if not isinstance(value, str):
         return value
     return encodable(value if len(value) <= LONGEST_ERROR else f"{value[:LONGEST_ERROR]}...")
@@ -168,7 +168,7 @@ def write_error(folder: Path, error: BaseException) -> None:
     else:
         try:
             text = "".join(traceback.format_exception(error))
-        except Exception as e:  # noqa: BLE001 - an exception whose own words fail
+        except Exception as e:  # noqa: BLE001 - an exception whose message fails
             text = f"{type(error).__name__}: {text_of(error)} ({type(e).__name__} when shown)"
     atomic_write(folder / "error.txt", visible(encodable(text[-LONGEST_TEXT:])) + "\n")
 
@@ -224,7 +224,7 @@ def refuse_other_data(folder: Path, digests: Mapping[str, str]) -> None:
     changed = [name for name in before if digests.get(name) != before[name]]
     if changed:
         raise ConfigError(
-            f"the rows of {', '.join(changed)} are not those that this run was begun with",
+            f"the rows of {', '.join(changed)} are not those that this run started with",
             where="data",
             fix="put the old data back, or begin a new run",
         )

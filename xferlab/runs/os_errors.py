@@ -1,4 +1,4 @@
-"""What goes wrong around a run, not in it, told in three lines: disk, folder, memory."""
+"""Errors of the system around a run, in three lines: disk, folder, memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from xferlab.errors import RunError, text_of
 
-GO_ON = "then the same command with --recover goes on"
+GO_ON = "then the same command with --recover resumes the run"
 DISK = {
     errno.ENOSPC: ("the disk is full", f"make room, {GO_ON}"),
     errno.EDQUOT: ("the disk quota is used up", f"make room, {GO_ON}"),
@@ -24,14 +24,14 @@ DISK = {
     errno.ENAMETOOLONG: ("this name is longer than the file system allows", "use a shorter one"),
     errno.ELOOP: ("a link leads back to itself", "take the link out"),
     errno.EMFILE: ("too many files are open", "raise the limit: ulimit -n 4096"),
-    errno.EIO: ("the disk cannot be read or written", f"look after it, {GO_ON}"),
+    errno.EIO: ("the disk cannot be read or written", f"check the disk, {GO_ON}"),
 }
 
 
 def as_run_error(error: BaseException) -> RunError | None:
     """Return what a person should read instead of ``error``, or None for an unknown one.
 
-    TensorFlow's errors are told by name and words, so that it need not be imported.
+    TensorFlow's errors are recognised by name and message, so that it need not be imported.
     """
     if isinstance(error, RunError):
         return error
@@ -61,7 +61,7 @@ def as_run_error(error: BaseException) -> RunError | None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error, or one that it came from, says that there is no more memory."""
+    """Return whether an error, or one of its causes, is out of memory."""
     return allocator_failed(error) or any(isinstance(e, MemoryError) for e in _chain(error))
 
 

@@ -1,6 +1,6 @@
 """Places outside the working directory: typed by a person, or known by their content, or refused.
 
-A folder that somebody sent says in its words which files its run read. To continue it would read a
+The config of a folder that somebody sent names the files its run read. To continue it would read a
 private file of that name, and write what is learned from it into their folder. Whoever has the
 digest of a file has seen its content, so a place that still holds what the folder recorded gives
 nothing away.
@@ -27,9 +27,9 @@ def refuse_places_outside(
 
     Args:
         folder: where the config is from.
-        config: resolved; only its plugins' fields are looked at.
+        config: resolved; only its plugins' fields are checked.
         before: the record of digests in the folder, None if there is none.
-        typed: the words of this command.
+        typed: the overrides of this command.
     """
     outside = [
         (key, value)
@@ -86,6 +86,6 @@ def _leads_out(text: str) -> bool:
 
 
 def _is_known(key: str, known: Mapping[str, str], now: Mapping[str, str]) -> bool:
-    """Return whether a place holds what the folder's record says, file by file."""
+    """Return whether a path has the content that the folder's record names, file by file."""
     own = {each: sha for each, sha in now.items() if each.partition(": ")[0] == key}
     return bool(own) and all(known.get(each) == sha for each, sha in own.items())

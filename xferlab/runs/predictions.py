@@ -1,9 +1,9 @@
-"""What a run's network said to each row of its last split: kept small, read back as data.
+"""The outputs of a run's network for each example of its last split, saved as data.
 
 ``predictions/test.safetensors`` has ``outputs``, float32 (rows, num_outputs), as the model emits
 them (logits), and ``labels``: int32 (rows,) classes, or float32 (rows, num_outputs) of several
 labels a row, or float32 (rows,) numbers. For tagging a line is a labelled token, and ``lengths``,
-int32 (rows,), says how many of them each row has.
+int32 (rows,), is the number of them in each row.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def read_predictions(folder: Path, split: str) -> Predictions | None:
     if not path.is_file():
         return None
     if path.is_symlink() or path.parent.is_symlink():
-        raise ValueError("it lies behind a link")
+        raise ValueError("it is behind a link")
     if path.stat().st_size > LARGEST_BYTES + 100_000:
         raise ValueError("it is larger than a run keeps")
     tensors = read_header(path)

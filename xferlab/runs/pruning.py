@@ -1,4 +1,4 @@
-"""How a search asks a trial to end early: a file in its folder, which the run looks for.
+"""How a search requests a trial to end early: a file in its folder, which the run checks for.
 
 A file outlives both sides, whoever is killed, and reaches a job on any machine that shares the
 folder; the job needs no connection to the search and no database.
@@ -17,10 +17,10 @@ SHAPE = {"monitor": str, "value": float, "epoch": int, "pruner": str}
 
 
 class Pruned(Exception):
-    """A search has asked this run to end: others did better at this point.
+    """A search has requested this run to end: others did better at this point.
 
     Args:
-        request: what :func:`ask_to_prune` was told.
+        request: what :func:`ask_to_prune` wrote.
     """
 
     def __init__(self, request: dict[str, Any]) -> None:
@@ -31,13 +31,13 @@ class Pruned(Exception):
 
 
 def ask_to_prune(folder: Path, *, monitor: str, value: float, epoch: int, pruner: str) -> None:
-    """Ask the run in ``folder`` to end, because of its ``value`` at the end of ``epoch``."""
+    """Request the run in ``folder`` to end, because of its ``value`` at the end of ``epoch``."""
     request = {"monitor": monitor, "value": value, "epoch": epoch, "pruner": pruner}
     write_json(folder / REQUEST, request)
 
 
 def obey_pruning(folder: Path) -> None:
-    """Raise Pruned if the run in ``folder`` was asked to end."""
+    """Raise Pruned if the run in ``folder`` is requested to end."""
     path = folder / REQUEST
     if path.exists():
         raise Pruned(read_record(path, SHAPE))

@@ -17,7 +17,7 @@ class Attempt:
     """One command's work in a run's folder.
 
     Attributes:
-        refused: it was a mistake of the user's, found before the first step.
+        refused: it was an error of the user, found before the first step.
     """
 
     refused: bool = False
@@ -27,7 +27,7 @@ class Attempt:
 def left_if_begun(folder: Path) -> Iterator[Attempt]:
     """Delete what the body wrote into a new run's folder if it sets ``refused``.
 
-    A run that had begun (``run.json`` is written before the first step) is left as it is, and so is
+    A run that has started (``run.json`` is written before the first step) is kept, and so is
     whatever was there before.
     """
     attempt, was_used = Attempt(), is_used(folder)

@@ -23,17 +23,17 @@ from xferlab.runs.metadata import planned_epochs, read_status
 BEGUN = {".lock", ".hydra", "train.log", "config.yaml", "inputs.json"}
 """What a run that was killed before it began may leave; such a folder is as good as empty."""
 LENGTH = ("train.epochs", "train.max_steps")
-"""A run may go on with more of these than it was begun with."""
+"""A run may continue with more of these than it started with."""
 
 
 @dataclass(frozen=True)
 class PreviousRun:
-    """A run that was begun before, seen from a config that may go on with it.
+    """A run that exists already, compared with a config that may continue it.
 
     Attributes:
         folder: where it is.
         status: of its ``status.json``.
-        progress: its newest checkpoint, then when it was last heard of; sorts by how far it got.
+        progress: its newest checkpoint, then its last status change; sorts by how far it got.
         changed: key -> (value there, value here), where the two configs differ.
         stale: what its config names and is not what it was: files, checkpoints, plugins.
     """
@@ -51,7 +51,7 @@ class PreviousRun:
 
     @property
     def is_same(self) -> bool:
-        """Whether the words are the same, or differ in a greater length alone."""
+        """Whether the configs are equal, or differ in a greater length alone."""
         return all(
             key in LENGTH and None not in values and values[1] > values[0]
             for key, values in self.changed.items()
@@ -59,7 +59,7 @@ class PreviousRun:
 
 
 def earlier(folder: Path, recipe: Recipe, reader: InputsReader | None = None) -> PreviousRun:
-    """Compare the run in ``folder`` with ``recipe``; what it read, too, if the words are the same.
+    """Compare the run in ``folder`` with ``recipe``; its inputs, too, if the configs are equal.
 
     Args:
         folder: of a run.
@@ -94,13 +94,13 @@ def run_folder(
     Args:
         recipe: the config.
         usual: ``hydra.run.dir``, where a new run would go.
-        named: the user named that folder, so no other is looked at.
-        recover: a folder to go on in, "" to look for one beside ``usual``, None for a new run
+        named: the user named that folder, so no other is considered.
+        recover: a folder to resume, "" to find one beside ``usual``, None for a new run
             (unless ``train.resume=auto`` finds one).
         force: replace what is in ``usual``.
 
     Raises:
-        ConfigError: nothing to go on with, or another config, or a folder that is not empty.
+        ConfigError: nothing to resume, or another config, or a folder that is not empty.
     """
     if recover:
         return Path(recover)  # which the runner compares
@@ -122,7 +122,7 @@ def run_folder(
         raise ConfigError(
             f"this folder is not empty ({_content(usual)})",
             where=str(usual),
-            fix="--recover goes on with the run in it, --force replaces it, or choose another"
+            fix="--recover resumes the run in it, --force replaces it, or choose another"
             " hydra.run.dir",
         )
     return usual
@@ -163,12 +163,12 @@ def refuse_changed(folder: Path, recipe: Recipe) -> PreviousRun | None:
     raise ConfigError(
         f"the run in this folder has another config: {_differences(before.changed)}",
         where=str(folder),
-        fix="type the same words as then (more train.epochs may be asked for), or begin a new run",
+        fix="give the same overrides as then (train.epochs may be larger), or start a new run",
     )
 
 
 def stored_overrides(folder: Path) -> list[str]:
-    """Return the overrides that the run in ``folder`` was begun with."""
+    """Return the overrides that the run in ``folder`` was started with."""
     path = folder / ".hydra" / "overrides.yaml"
     if not os.path.exists(path):
         raise ConfigError(
@@ -178,9 +178,9 @@ def stored_overrides(folder: Path) -> list[str]:
     for override in overrides:
         if key_of(override).partition(".")[0].partition("/")[0] == "hydra":
             raise ConfigError(
-                f"this folder says '{override}', which may be typed and not come from a file",
+                f"this folder sets '{override}', which is accepted from the command line only",
                 where=str(path),
-                fix="type the run's words yourself, without --recover=FOLDER's",
+                fix="type the run's overrides yourself, without --recover=FOLDER",
             )
     return overrides
 
@@ -202,20 +202,20 @@ def _best(runs: list[PreviousRun]) -> PreviousRun:
 
 
 def _nothing_to_resume(found: list[PreviousRun], usual: Path) -> ConfigError:
-    fix = "leave --recover out to begin a new run (train.resume=auto goes on only if it can)"
+    fix = "leave --recover out to start a new run (train.resume=auto resumes only if it can)"
     for run in found:
         if run.is_same:
             refuse_changed_inputs(run.folder, run.stale)
     unfinished = [run for run in found if run.status != "finished"]
     if not unfinished:
         return ConfigError(
-            "there is no interrupted run to go on with", where=str(usual.parent), fix=fix
+            "there is no interrupted run to resume", where=str(usual.parent), fix=fix
         )
     near = min(unfinished, key=lambda run: len(run.changed))
     return ConfigError(
         f"no interrupted run has this config; the nearest differs: {_differences(near.changed)}",
         where=str(near.folder),
-        fix=f"type the same words as then, or {fix}",
+        fix=f"give the same overrides as then, or {fix}",
     )
 
 

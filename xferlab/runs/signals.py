@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop: heard between two steps, elsewhere at once."""
+"""Signals that request a run to stop: handled between two steps, elsewhere at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 LIMITS = (signal.SIGUSR1, signal.SIGUSR2)
-"""What a scheduler is told to send before its limit; submitit tells Slurm to send the second."""
+"""What a scheduler sends before its time limit; submitit configures Slurm to send the second."""
 ASKS = (signal.SIGINT, signal.SIGTERM, *LIMITS)
 """An interactive stop, an ordinary one, and a scheduler's."""
 
@@ -20,7 +20,7 @@ ASKS = (signal.SIGINT, signal.SIGTERM, *LIMITS)
 def handled(
     numbers: Sequence[int], handler: Callable[[int, FrameType | None], None]
 ) -> Iterator[None]:
-    """Have ``handler`` hear these signals in the block, and put back what heard them before."""
+    """Handle these signals with ``handler`` in the block, and restore the handlers afterwards."""
     before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
@@ -30,14 +30,14 @@ def handled(
 
 
 class Interrupted(KeyboardInterrupt):
-    """Somebody asked the run to stop.
+    """A signal requested the run to stop.
 
     Args:
         number: the signal.
     """
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"asked to stop by {signal.Signals(number).name}")
+        super().__init__(f"stopped by {signal.Signals(number).name}")
         self.number = number
 
     @property
@@ -54,11 +54,11 @@ class Interrupted(KeyboardInterrupt):
 class StopRequest:
     """Turns the signals of :data:`ASKS` into :class:`Interrupted` while it is entered.
 
-    Inside :meth:`held` a signal is only remembered; the body looks at :attr:`number` when it can
+    Inside :meth:`held` a signal is only recorded; the body checks :attr:`number` when it can
     stop. A second SIGINT ends the process at once, whatever it is doing.
 
     Attributes:
-        number: the signal that asked, or None.
+        number: the signal that came, or None.
     """
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class StopRequest:
 
     @contextmanager
     def held(self, hold: bool = True) -> Iterator[None]:
-        """Remember a signal until the body is done; with ``hold=False`` hear it at once again."""
+        """Record a signal until the body is done; with ``hold=False`` handle it at once again."""
         before, self._held = self._held, hold
         try:
             if not hold:
@@ -87,7 +87,7 @@ class StopRequest:
             self._held = before
 
     def obey(self) -> None:
-        """Raise Interrupted if a signal has asked to stop."""
+        """Raise Interrupted if a signal requested to stop."""
         if self.number is not None:
             raise Interrupted(self.number)
 

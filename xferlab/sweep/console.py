@@ -1,4 +1,4 @@
-"""What a person sees of the jobs that run: a live table in a terminal, plain lines elsewhere."""
+"""Shows the jobs that run: a live table in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from xferlab.sweep.job_state import DONE, State
 from xferlab.sweep.local_pool import JobObserver
 from xferlab.sweep.manifest import planned_epochs, read_job, read_plan
 
-REDRAW_SECONDS = 1.0
+UPDATE_SECONDS = 1.0
 
 
 @contextmanager
@@ -36,13 +36,13 @@ def console_for(
     *,
     total: int | None = None,
 ) -> Iterator[JobObserver]:
-    """Tell on ``console``, by default standard error, how the jobs get on.
+    """Show the jobs on ``console``, by default standard error.
 
     Args:
         folders: the jobs that will run, all of one sweep, or one of them.
-        seats: how many run at once, for the time that is left.
+        slots: how many run at once, for the remaining time.
         console: where to write.
-        total: how many jobs will run, where that is not the number of ``folders``.
+        total: how many jobs will run, if that is not the number of ``folders``.
     """
     console = console or Console(stderr=True, soft_wrap=True)
     lines = JobLines(folders, slots, console)
@@ -55,10 +55,12 @@ def console_for(
 
 
 class JobLines:
-    """A line when a job starts, and when it ends; a failure with its three lines, at once."""
+    """Prints a line when a job starts and when it ends; a failure with its three lines."""
 
     def __init__(self, folders: Sequence[Path], slots: int, console: Console) -> None:
-        self.total, self.slots, self.console = len(folders), slots, console
+        self.total = len(folders)
+        self.slots = slots
+        self.console = console
         self.ends: Counter[str] = Counter()
         self.seconds: list[float] = []
         self.since: dict[Path, float] = {}
@@ -67,73 +69,75 @@ class JobLines:
         self._swept = set(read_plan(sweep)["swept"]) if folders else set()
 
     def started(self, folder: Path) -> None:
-        """Name the job and what is swept in it."""
+        """Print the job and its swept values."""
         self.since[folder] = time.monotonic()
         number = len(self.since) + self.ends.total() - len(self.seconds)
-        self._say(f"{number:>4}/{self.total}  {folder.name}  {self.swept_words(folder)}")
+        self._print(f"{number:>4}/{self.total}  {folder.name}  {self.swept_overrides(folder)}")
 
     def ended(self, folder: Path, state: State, seconds: float) -> None:
-        """Tell the score, or the error and where its log is."""
+        """Print the score, or the error and where its log is."""
         self.ends[state.status] += 1
         self.seconds.append(seconds)
         head = f"           {folder.name}  {state.status} after {format_duration(seconds)}"
         if state.status in DONE:
-            self._say(f"{head}  {_best_words(folder)}{self._left_words()}")
+            self._print(f"{head}  {_format_best(folder)}{self._format_time_left()}")
             return
-        self._say(head)
+        self._print(head)
         if state.failed:
-            self._say("\n".join(state.error_lines()))
-            self._say(f"   log: {shown(folder / 'train.log')}")
+            self._print("\n".join(state.error_lines()))
+            self._print(f"   log: {shown(folder / 'train.log')}")
 
     def waiting(self, folder: Path, state: State) -> None:
-        """Say once that the job is at work elsewhere."""
+        """Print once that another process runs the job."""
         if folder not in self._waiting:
             self._waiting.add(folder)
             where = f"process {state.record['process']} on {state.record['host']}"
-            self._say(f"           {folder.name}  is waited for: {where} has it")
+            self._print(f"           {folder.name}  waits: {where} runs it")
 
     def refresh(self, running: Sequence[Path]) -> None:
-        """Plain lines tell of beginnings and ends only."""
+        """Do nothing: plain lines are for starts and ends only."""
 
-    def swept_words(self, folder: Path) -> str:
-        """Return the words of a job whose keys are swept."""
-        words = read_job(folder)["words"]
-        return visible(" ".join(word for word in words if key_of(word) in self._swept))
+    def swept_overrides(self, folder: Path) -> str:
+        """Return the overrides of a job whose keys are swept."""
+        overrides = read_job(folder)["words"]
+        return visible(" ".join(each for each in overrides if key_of(each) in self._swept))
 
     def seconds_left(self) -> float | None:
-        """Return the time until all have ended, if jobs go on to take as long as so far."""
+        """Return the time until all have ended, if jobs take as long as those so far."""
         if not self.seconds:
             return None
         mean = sum(self.seconds) / len(self.seconds)
-        left = max(self.total - len(self.seconds), 0)  # a job that was tried again counts twice
+        left = max(self.total - len(self.seconds), 0)  # a retried job counts twice
         return mean * left / min(self.slots, max(left, 1))
 
-    def _left_words(self) -> str:
+    def _format_time_left(self) -> str:
         left = self.seconds_left()
         return f"  (about {format_duration(left)} left)" if left else ""
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         self.console.print(visible(text), markup=False, highlight=False)
 
 
 class JobTable:
-    """The lines, and below them a table of the jobs that run, redrawn in place."""
+    """Prints the lines, and below them a table of the jobs that run, updated in place."""
 
     def __init__(self, lines: JobLines, live: Live) -> None:
-        self._lines, self._live = lines, live
-        self._drawn = 0.0
-        self.started, self.waiting = lines.started, lines.waiting
+        self._lines = lines
+        self._live = live
+        self._updated_at = 0.0
+        self.started = lines.started
+        self.waiting = lines.waiting
 
     def ended(self, folder: Path, state: State, seconds: float) -> None:
-        """Tell it above the table."""
+        """Print it above the table."""
         self._lines.ended(folder, state, seconds)
-        self._drawn = 0.0
+        self._updated_at = 0.0
 
     def refresh(self, running: Sequence[Path]) -> None:
-        """Redraw the table, once a second."""
-        if time.monotonic() - self._drawn < REDRAW_SECONDS:
+        """Update the table, once a second."""
+        if time.monotonic() - self._updated_at < UPDATE_SECONDS:
             return
-        self._drawn = time.monotonic()
+        self._updated_at = time.monotonic()
         self._live.update(self._table(running), refresh=True)
 
     def _table(self, running: Sequence[Path]) -> Group:
@@ -145,20 +149,22 @@ class JobTable:
             epochs, score = _progress(folder)
             elapsed = format_duration(time.monotonic() - lines.since[folder])
             table.add_row(
-                folder.name, escape(lines.swept_words(folder)), epochs, visible(score), elapsed
+                folder.name, escape(lines.swept_overrides(folder)), epochs, visible(score), elapsed
             )
         return Group(table, Text(self._caption()))
 
     def _caption(self) -> str:
         lines = self._lines
-        done = ", ".join(f"{count} {word}" for word, count in sorted(lines.ends.items()))
+        caption = f"{lines.ends.total()} of {lines.total} done"
+        if lines.ends:
+            counts = (f"{count} {status}" for status, count in sorted(lines.ends.items()))
+            caption += f": {', '.join(counts)}"
         left = lines.seconds_left()
-        when = f"; about {format_duration(left)} left" if left else ""
-        return f"{lines.ends.total()} of {lines.total} done{f': {done}' if done else ''}{when}"
+        return f"{caption}; about {format_duration(left)} left" if left else caption
 
 
 def _progress(folder: Path) -> tuple[str, str]:
-    """Return the epochs done of all, and the last validation score, as far as they are written."""
+    """Return the finished epochs of all, and the last validation score."""
     rows = history_of(folder)
     total = planned_epochs(folder) or "?"
     last = rows[-1] if rows else {}
@@ -166,7 +172,7 @@ def _progress(folder: Path) -> tuple[str, str]:
     return f"{len(rows)}/{total}", f"{names[0]} {last[names[0]]:.4f}" if names else ""
 
 
-def _best_words(folder: Path) -> str:
+def _format_best(folder: Path) -> str:
     scored = (folder / "metrics.json").exists()
     best: dict[str, Any] = read_metrics(folder)["best"] if scored else {}
     return f"{best['monitor']} {best['value']:.4f}" if best.get("value") is not None else ""

@@ -1,4 +1,4 @@
-"""What a value can be drawn from: a range or a list of choices, as a sweep file writes it."""
+"""Distributions that values are sampled from: a range or a list of choices, as in a sweep file."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any
 from xferlab.config.overrides import format_override
 from xferlab.errors import ConfigError
 
-FORMS = ("uniform", "loguniform", "int", "logint", "choice")
+KINDS = ("uniform", "loguniform", "int", "logint", "choice")
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """What one key is drawn from.
+    """The distribution of one key.
 
     Attributes:
         key: the config key.
-        kind: a word of :data:`FORMS`.
+        kind: one of :data:`KINDS`.
         low: the smallest value; None for choices.
-        high: the largest value, which an ``int`` can have too.
+        high: the largest value, included for integers too.
         choices: the values to choose from; empty for a range.
     """
 
@@ -43,86 +43,82 @@ class Distribution:
         return self.kind.startswith("log")
 
     @property
-    def is_whole(self) -> bool:
-        """Whether only whole numbers are drawn from the range."""
+    def is_integer(self) -> bool:
+        """Whether the range holds integers only."""
         return self.kind.endswith("int")
 
-    def sample(self, chance: random.Random) -> Any:
+    def sample(self, generator: random.Random) -> Any:
         """Return one value."""
         if self.choices:
-            return chance.choice(self.choices)
+            return generator.choice(self.choices)
         if self.kind == "int":
-            return chance.randint(self.low, self.high)
+            return generator.randint(self.low, self.high)
         if self.is_log:
-            value = math.exp(chance.uniform(math.log(self.low), math.log(self.high)))
+            value = math.exp(generator.uniform(math.log(self.low), math.log(self.high)))
         else:
-            value = chance.uniform(self.low, self.high)
+            value = generator.uniform(self.low, self.high)
         return self.rounded(value)
 
     def rounded(self, value: float) -> Any:
-        """Return ``value`` with four significant digits, within the range.
-
-        It is read and typed by people.
-        """
-        if self.is_whole:
+        """Return ``value`` with four significant digits, within the range; people read it."""
+        if self.is_integer:
             return min(max(round(value), self.low), self.high)
         return min(max(float(f"{value:.4g}"), self.low), self.high)
 
-    def word(self, value: Any) -> str:
-        """Return the override word that sets the key to ``value``."""
+    def override(self, value: Any) -> str:
+        """Return the override that sets the key to ``value``."""
         return format_override(self.key, value)
 
 
 def read_distributions(part: Any, where: str) -> tuple[Distribution, ...]:
-    """Return what each key of a mapping is drawn from, or raise ConfigError.
+    """Return the distribution of each key of a mapping, or raise ConfigError.
 
-    >>> read_distributions({"seed": {"choice": [1, 2]}}, "sweep.random.draw")
-    (Draw(key='seed', kind='choice', low=None, high=None, choices=(1, 2)),)
+    >>> read_distributions({"seed": {"choice": [1, 2]}}, "sweep.random.space")
+    (Distribution(key='seed', kind='choice', low=None, high=None, choices=(1, 2)),)
     """
     if not isinstance(part, Mapping) or not part:
         raise ConfigError(
-            "nothing is drawn",
+            "the space is empty",
             where=where,
-            fix="draw: {optimizer.lr: {loguniform: [1e-6, 1e-3]}}",
+            fix="space: {optimizer.lr: {loguniform: [1e-6, 1e-3]}}",
         )
-    return tuple(_distribution(str(key), how, f"{where}.{key}") for key, how in part.items())
+    return tuple(_distribution(str(key), node, f"{where}.{key}") for key, node in part.items())
 
 
-def _distribution(key: str, how: Any, where: str) -> Distribution:
-    kind, values = next(iter(how.items())) if isinstance(how, Mapping) and how else ("", None)
-    if kind not in FORMS or len(how) != 1:
+def _distribution(key: str, node: Any, where: str) -> Distribution:
+    kind, values = "", None
+    if isinstance(node, Mapping) and len(node) == 1:
+        kind, values = next(iter(node.items()))
+    if kind not in KINDS:
         raise ConfigError(
-            f"'{how}' is no distribution",
+            f"'{node}' is no distribution",
             where=where,
             fix="{uniform: [low, high]}, {loguniform: [low, high]}, {int: [low, high]} or"
             " {choice: [...]}",
         )
     if kind == "choice":
         return Distribution(key, kind, choices=tuple(values_of(values, where)))
-    draw = (
-        Distribution(key, kind, *values) if isinstance(values, list) and len(values) == 2 else None
+    if isinstance(values, list) and len(values) == 2:
+        distribution = Distribution(key, kind, *values)
+        if _is_range(distribution):
+            return distribution
+    number = "whole number" if kind.endswith("int") else "number"
+    example = "[1, 8]" if kind.endswith("int") else "[1e-6, 1e-3]"
+    positive = " above 0" if kind.startswith("log") else ""
+    raise ConfigError(
+        f"{kind} needs a low and a high {number}{positive}, got {values}",
+        where=where,
+        fix=f"{{{kind}: {example}}}",
     )
-    if draw is None or not _is_range(draw):
-        number = "whole number" if kind.endswith("int") else "number"
-        raise ConfigError(
-            f"{kind} needs a low and a high {number}{' above 0' * kind.startswith('log')},"
-            f" got {values}",
-            where=where,
-            fix=f"{{{kind}: {'[1, 8]' if kind.endswith('int') else '[1e-6, 1e-3]'}}}",
-        )
-    return draw
 
 
-def _is_range(draw: Distribution) -> bool:
-    kinds = int if draw.is_whole else int | float
-    return (
-        all(
-            isinstance(end, kinds) and not isinstance(end, bool) and math.isfinite(end)
-            for end in (draw.low, draw.high)
-        )
-        and draw.low < draw.high
-        and (not draw.is_log or draw.low > 0)
-    )
+def _is_range(distribution: Distribution) -> bool:
+    low, high = distribution.low, distribution.high
+    numbers = int if distribution.is_integer else int | float
+    for end in (low, high):
+        if not isinstance(end, numbers) or isinstance(end, bool) or not math.isfinite(end):
+            return False
+    return bool(low < high) and (not distribution.is_log or low > 0)
 
 
 def values_of(values: Any, where: str) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The parts of a sweep file, ``grid``, ``zip``, ``list`` and ``random``, as lists of words."""
+"""The parts of a sweep file, ``grid``, ``zip``, ``list`` and ``random``, as lists of overrides."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 
 from xferlab.config.overrides import format_override, key_of
 from xferlab.config.schema import SweepConfig
+from xferlab.deprecated import current_config
 from xferlab.errors import ConfigError, did_you_mean
 from xferlab.sweep.distributions import read_distributions, values_of
 
 Point = list[str]
-"""Override words that are set together."""
+"""Overrides that are set together."""
 
 
 def axes_of(sweep: SweepConfig) -> list[list[Point]]:
@@ -69,24 +70,29 @@ def _random(part: Mapping[str, Any]) -> list[list[Point]]:
     """Return ``count`` points; the first ones stay the same when ``count`` grows."""
     if not part:
         return []
-    known = ("count", "seed", "draw")
-    for word in part:
-        if word not in known:
+    part = current_config(part, "sweep.random", report=True)
+    keys = ("count", "seed", "space")
+    for key in part:
+        if key not in keys:
             raise ConfigError(
-                f"there is no key '{word}'", where="sweep.random", fix=did_you_mean(word, known)
+                f"there is no key '{key}'", where="sweep.random", fix=did_you_mean(key, keys)
             )
-    count, seed, draw = part.get("count"), part.get("seed", 0), part.get("draw")
+    count = part.get("count")
+    seed = part.get("seed", 0)
     if not isinstance(count, int) or count < 1 or not isinstance(seed, int):
         raise ConfigError(
             f"count must be a whole number from 1 up and seed one, got {count} and {seed}",
             where="sweep.random",
-            fix="random: {count: 20, seed: 0, draw: ...}",
+            fix="random: {count: 20, seed: 0, space: ...}",
         )
-    distributions = read_distributions(draw, "sweep.random.draw")
+    distributions = read_distributions(part.get("space"), "sweep.random.space")
     points = []
     for number in range(count):
-        chances = {each.key: random.Random(f"{seed}/{number}/{each.key}") for each in distributions}
-        points.append([each.word(each.sample(chances[each.key])) for each in distributions])
+        point = []
+        for each in distributions:
+            generator = random.Random(f"{seed}/{number}/{each.key}")
+            point.append(each.override(each.sample(generator)))
+        points.append(point)
     return [points]
 
 

@@ -1,4 +1,4 @@
-"""How a job stands: its ``status.json``, and whether the process that wrote it is alive."""
+"""The state of a job: its ``status.json``, and whether the process that wrote it is alive."""
 
 from __future__ import annotations
 
@@ -16,22 +16,25 @@ from xferlab.runs.heartbeat import SILENT_SECONDS, seconds_silent
 from xferlab.runs.lock import is_locked
 from xferlab.runs.metadata import read_status
 
-QUEUED, RUNNING, FINISHED, INTERRUPTED = "queued", "running", "finished", "interrupted"
+QUEUED = "queued"
+RUNNING = "running"
+FINISHED = "finished"
+INTERRUPTED = "interrupted"
 PRUNED = "pruned"
 DONE = (FINISHED, PRUNED)
-"""A job that stands so is not run again."""
+"""States of a job that does not run again."""
 LEAVING_SECONDS = 60
 LONGEST_ERROR = 2000  # characters
 RESUMED = (INTERRUPTED, "preempted")
-"""A job that stands so was stopped from outside, and goes on where it was."""
+"""States of a job that was stopped from outside, and is resumed."""
 
 
 @dataclass(frozen=True)
 class State:
-    """How a job stands.
+    """The state of a job.
 
     Attributes:
-        status: ``queued``, or a word of ``status.json``; ``running`` only while its process is.
+        status: ``queued``, or that of ``status.json``; ``running`` only while its process lives.
         record: the content of ``status.json``.
         folder: of the job.
     """
@@ -46,43 +49,43 @@ class State:
         return self.status not in (QUEUED, RUNNING, *DONE, *RESUMED)
 
     def error_lines(self) -> list[str]:
-        """Return what ``error.txt`` says, nine lines at most, nothing a terminal would obey.
+        """Return the text of ``error.txt``, at most nine lines, without control characters.
 
-        Of a traceback it is the last words; the rest is in the log.
+        Of a traceback it is the end; the rest is in the log.
         """
         try:
             text = read_text(self.folder / "error.txt").strip("\n")
         except (OSError, ValueError):
             text = ""
         if not text.lstrip().startswith("error:"):
-            text = f" error: {self.record.get('error') or text[-200:] or 'no word of it'}"
+            text = f" error: {self.record.get('error') or text[-200:] or 'no message'}"
         return [printable(line) for line in text[:LONGEST_ERROR].splitlines()[:9]]
 
 
 def state_of(folder: Path) -> State:
-    """Return how the job in ``folder`` stands; nothing is written."""
+    """Return the state of the job in ``folder``; nothing is written."""
     if not (folder / "status.json").exists():
         return State(QUEUED, folder=folder)
     record = read_status(folder)
     if record["status"] == RUNNING and not _is_alive(folder, record):
-        return State(INTERRUPTED, record, folder)  # killed before it could say so
+        return State(INTERRUPTED, record, folder)  # killed before it could write so
     return State(record["status"], record, folder)
 
 
 def is_taken(state: State) -> bool:
-    """Return whether another process has the job, or has only just let go of it."""
+    """Return whether another process runs the job, or is about to end."""
     return state.status == RUNNING or is_leaving(state)
 
 
 def is_leaving(state: State) -> bool:
-    """Return whether a job's process has just said that it was interrupted, and is not gone yet."""
+    """Return whether a job's process has written that it was interrupted, and still lives."""
     if state.status not in RESUMED or state.record.get("process") in (None, os.getpid()):
         return False
     return _age(state.record) < LEAVING_SECONDS and _is_alive(state.folder, state.record)
 
 
 def _age(record: dict[str, Any]) -> float:
-    """Return the seconds since a status was written; without end where it does not say."""
+    """Return the seconds since a status was written; infinity where it has no time."""
     try:
         changed = datetime.fromisoformat(record["changed"])
         return (datetime.now(UTC) - changed).total_seconds()
@@ -91,9 +94,9 @@ def _age(record: dict[str, Any]) -> float:
 
 
 def _is_alive(folder: Path, record: dict[str, Any]) -> bool:
-    """Return whether the job's process is there; that of another machine if it was heard of.
+    """Return whether the job's process lives; on another machine, whether its heartbeat is recent.
 
-    On this one the folder's lock is the truth, where there is one: process ids are used again.
+    On this machine the folder's lock decides, where there is one: process ids are reused.
     """
     if record.get("host") != socket.gethostname():
         silent = seconds_silent(folder)

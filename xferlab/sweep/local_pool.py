@@ -1,4 +1,4 @@
-"""Jobs as processes on this machine: so many at once, one that dies takes no other with it."""
+"""Runs jobs as processes on this machine; one that dies does not affect the others."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from xferlab.sweep.job_state import (
     state_of,
 )
 
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 STOPPING = (signal.SIGINT, signal.SIGTERM)
-SAY_WHERE = signal.SIGQUIT
-"""Has a worker print where each of its threads is, into its ``output.txt``."""
+DUMP_STACKS = signal.SIGQUIT
+"""Makes a worker print the stack of each of its threads, into its ``output.txt``."""
 Command = Callable[[Path], list[str]]
 
 
@@ -56,13 +56,13 @@ class JobObserver(Protocol):
     """Who is notified of what the jobs do."""
 
     def started(self, folder: Path) -> None:
-        """Tell that a job runs now."""
+        """A job runs now."""
 
     def ended(self, folder: Path, state: State, seconds: float) -> None:
-        """Tell how a job ended."""
+        """A job has ended."""
 
     def waiting(self, folder: Path, state: State) -> None:
-        """Tell that another process has a job that this sweep needs."""
+        """Another process has a job that this sweep needs."""
 
     def refresh(self, running: Sequence[Path]) -> None:
         """Show the jobs that run; called several times a second."""
@@ -75,11 +75,11 @@ class _Running:
     slot: Mapping[str, str]
     before: Mapping[str, Any]
     since: float = field(default_factory=time.monotonic)
-    told: int = 0  # signals, because it is late
+    signals_sent: int = 0  # because it is over the time limit
 
 
 def worker_command(folder: Path) -> list[str]:
-    """Return the command of one job; it stops when its standard input closes."""
+    """Return the command of one job; the job stops when its standard input closes."""
     return [sys.executable, "-m", "xferlab.sweep.worker", str(folder), "--tied"]
 
 
@@ -87,12 +87,13 @@ class Pool:
     """Runs jobs in processes of their own.
 
     Args:
-        command: gives the command of the job in a folder. It is started with a pipe as standard
-            input that closes when this process is gone, however it went.
-        seats: environment variables of each place that a job can have; as many jobs run at once.
+        command: returns the command of the job in a folder. It is started with a pipe as standard
+            input that closes when this process is gone, however it ended.
+        slots: environment variables of each slot; as many jobs run at once.
         observer: is notified of what happens.
         fail_fast: start no further job once one has failed.
-        time_limit: seconds after which a job is asked to end, and has failed; None for no limit.
+        time_limit: seconds after which a job is signalled to end, and has failed; None for no
+            limit.
     """
 
     def __init__(
@@ -115,36 +116,36 @@ class Pool:
     def run(self, folders: Sequence[Path]) -> None:
         """Run the jobs that have not finished; how each ended is in its ``status.json``.
 
-        A deque is not copied: whoever is told of the jobs may add further ones to it.
+        A deque is not copied: an observer may add further jobs to it.
 
         Raises:
             SweepStopped: SIGINT or SIGTERM came; it was passed on and the jobs have ended.
         """
         queue = folders if isinstance(folders, deque) else deque(folders)
-        with handled(STOPPING, self._pass_on):
+        with handled(STOPPING, self._forward):
             try:
                 while queue or self._running:
                     self._fill_slots(queue)
                     self._observer.refresh([each.folder for each in self._running])
-                    time.sleep(LOOK_SECONDS)
-                    self._end_late_ones()
+                    time.sleep(POLL_SECONDS)
+                    self._enforce_time_limit()
                     if any(self._collect(queue)) and self._fail_fast:
                         queue.clear()
                     if self._stopped:
                         queue.clear()
             finally:
-                for each in self._running:  # only after a mistake of ours
+                for each in self._running:  # only after a bug
                     each.process.kill()
         if self._stopped:
             raise SweepStopped(self._stopped[0])
 
     @property
-    def stopping(self) -> bool:
+    def is_stopping(self) -> bool:
         """Whether a signal came: no further job starts."""
         return bool(self._stopped)
 
     def _fill_slots(self, queue: deque[Path]) -> None:
-        """Start jobs while there are seats; one that another process has goes to the back."""
+        """Start jobs while slots are free; one that another process has goes to the back."""
         for _ in range(len(queue)):
             if not self._free or self._stopped:
                 return
@@ -171,7 +172,7 @@ class Pool:
         self._observer.started(folder)
 
     def _collect(self, queue: deque[Path]) -> Iterator[bool]:
-        """Take the jobs that have ended off their seats; yield whether each failed.
+        """Free the slots of the jobs that have ended; yield whether each failed.
 
         One that another process took first is waited for: it goes back into the queue.
         """
@@ -180,7 +181,7 @@ class Pool:
             self._free.append(each.slot)
             if each.process.stdin:
                 each.process.stdin.close()
-            limit = self._time_limit if each.told else None
+            limit = self._time_limit if each.signals_sent else None
             code = each.process.returncode
             state = finalize(each.folder, code, bool(self._stopped), limit, each.before)
             if state.status == RUNNING:
@@ -189,22 +190,22 @@ class Pool:
             self._observer.ended(each.folder, state, time.monotonic() - each.since)
             yield state.failed
 
-    def _end_late_ones(self) -> None:
-        """Ask jobs that are over the limit where they are, then to end; kill those that do not.
+    def _enforce_time_limit(self) -> None:
+        """Make jobs over the limit print their stacks, then signal them to end, then kill them.
 
-        A second lies between: of two signals at once the kernel gives one to a thread that
-        Python does not listen in.
+        A second passes in between: of two signals at once the kernel gives one to a thread in
+        which Python has no handler.
         """
         for each in self._running:
             over = time.monotonic() - each.since - self._time_limit
             if over > LEAVING_SECONDS:
                 each.process.kill()
-            elif each.told < 2 and over > each.told:
-                each.process.send_signal((SAY_WHERE, signal.SIGTERM)[each.told])
-                each.told += 1
+            elif each.signals_sent < 2 and over > each.signals_sent:
+                each.process.send_signal((DUMP_STACKS, signal.SIGTERM)[each.signals_sent])
+                each.signals_sent += 1
 
-    def _pass_on(self, number: int, frame: FrameType | None) -> None:
-        """Ask the jobs to end; at the second time make them."""
+    def _forward(self, number: int, frame: FrameType | None) -> None:
+        """Forward the signal to the jobs; kill them at the second one."""
         self._stopped.append(number)
         for each in self._running:
             each.process.send_signal(number if len(self._stopped) == 1 else signal.SIGKILL)
@@ -213,61 +214,61 @@ class Pool:
 def finalize(
     folder: Path,
     code: int,
-    asked: bool = False,
+    was_stopped: bool = False,
     limit: float | None = None,
     before: Mapping[str, Any] | None = None,
 ) -> State:
-    """Return how a job ended, after writing down what it could not write itself.
+    """Return how a job ended, after writing what it could not write itself.
 
-    Nothing is written where another process is at work in the folder: the job is its job.
+    Nothing is written while another process runs the job.
 
     Args:
         folder: the job's folder.
         code: the exit code of its process; below 0 the signal that killed it.
-        asked: the sweep was asked to stop.
-        limit: the seconds that it had, if it was ended for taking longer.
-        before: its ``status.json`` before the process was started; one that is still the same is
-            no word about this attempt.
+        was_stopped: the sweep was stopped by a signal.
+        limit: the time limit in seconds, if the job was ended for taking longer.
+        before: its ``status.json`` before the process was started; one that is still the same says
+            nothing about this attempt.
     """
     state = state_of(folder)
     if is_locked(folder):
         return State(RUNNING, state.record, folder)
-    said = state.record.get("status", QUEUED)
-    if before and state.record == before and said not in DONE:
-        said = QUEUED
-    if limit is not None and said not in DONE:
-        _write_down(folder, _too_long(folder, limit))
-    elif said not in (QUEUED, RUNNING) and (code or said in DONE):
+    status = state.record.get("status", QUEUED)
+    if before and state.record == before and status not in DONE:
+        status = QUEUED
+    if limit is not None and status not in DONE:
+        _write_failure(folder, _time_limit_error(folder, limit))
+    elif status not in (QUEUED, RUNNING) and (code or status in DONE):
         return state
-    elif -code in STOPPING or code - 128 in STOPPING or (asked and -code == signal.SIGKILL):
+    elif -code in STOPPING or code - 128 in STOPPING or (was_stopped and -code == signal.SIGKILL):
         write_status(folder, INTERRUPTED)
     else:
         killed = {"signal": -code} if code < 0 else {}
-        _write_down(folder, _untold(folder, code), **killed)
+        _write_failure(folder, _silent_death_error(folder, code), **killed)
     return state_of(folder)
 
 
-def _write_down(folder: Path, error: RunError, **details: int) -> None:
-    """Keep a failure where the job would have: its ``error.txt``, its log, its status."""
+def _write_failure(folder: Path, error: RunError, **details: int) -> None:
+    """Write a failure where the job would have: ``error.txt``, log and status."""
     write_error(folder, error)
     with (folder / "train.log").open("a", encoding="utf-8") as log:
         log.write(f"{datetime.now():%Y-%m-%d %H:%M:%S,%f} ERROR {error}\n")
     write_status(folder, "failed", error=error.what, **details)
 
 
-def _too_long(folder: Path, limit: float) -> RunError:
+def _time_limit_error(folder: Path, limit: float) -> RunError:
     return RunError(
         f"the job took longer than sweep.time_limit, {format_duration(limit)}",
         where=shown(folder),
-        fix=f"raise the limit, or see at the end of {shown(folder / 'output.txt')} where it was",
+        fix=f"raise the limit, or read at the end of {shown(folder / 'output.txt')} where it was",
     )
 
 
-def _untold(folder: Path, code: int) -> RunError:
-    """Return the error of a job that ended without a word."""
-    fix = f"the last it said is in {shown(folder / 'output.txt')}"
+def _silent_death_error(folder: Path, code: int) -> RunError:
+    """Return the error of a job that ended without writing one."""
+    fix = f"its last output is in {shown(folder / 'output.txt')}"
     if code == -signal.SIGKILL:
-        what, fix = "the job was killed (SIGKILL)", "see whether memory ran out: dmesg | tail"
+        what, fix = "the job was killed (SIGKILL)", "check whether memory ran out: dmesg | tail"
     elif code < 0:
         what = f"the job was killed by {signal.Signals(-code).name}"
     else:

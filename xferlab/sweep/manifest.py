@@ -1,7 +1,7 @@
-"""What a sweep keeps on disk before its first job starts, and how it is found again.
+"""The manifest of a sweep, written before its first job starts, and how it is found again.
 
 ``sweep.json`` names the jobs; each job's folder has a ``job.json`` with its resolved config and
-the digests of the plugin files that it uses. From then on no YAML file is read again.
+the digests of the plugin files that it uses. After that no YAML file is read again.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ PLAN, JOB, SEARCH = "sweep.json", "job.json", "search.json"
 REPLACED = "replaced"
 """In a sweep's folder: results of jobs whose data or plugins have changed since."""
 DAMAGED = "damaged"
-"""How a job stands whose own files cannot be read; it is done again."""
-LARGEST_PLAN = 64_000_000  # bytes; ten thousand jobs have about three million
+"""State of a job whose own files cannot be read; it runs again."""
+MAX_PLAN_BYTES = 64_000_000  # bytes; ten thousand jobs have about three million
 PLAN_SHAPE = {
     "name?": (str, None),
     "swept": [str],
@@ -38,12 +38,12 @@ PLAN_SHAPE = {
     "jobs": [{"run_id": RUN_ID, "words": [str]}],
 }
 JOB_SHAPE = {"words": [str], "plugins": {"*": str}, "inputs?": {"*": str}, "config": dict}
-"""What the two files hold, as far as it is read again; see ``records.Shape``."""
+"""The parts of the two files that are read again; see ``records.Shape``."""
 
 
 def read_plan(folder: Path) -> dict[str, Any]:
     """Return the content of a sweep's ``sweep.json``."""
-    return read_record(folder / PLAN, PLAN_SHAPE, largest=LARGEST_PLAN)
+    return read_record(folder / PLAN, PLAN_SHAPE, largest=MAX_PLAN_BYTES)
 
 
 def unfinished(folder: Path) -> list[Path]:
@@ -58,12 +58,12 @@ def read_job(folder: Path) -> dict[str, Any]:
 
 
 def planned_epochs(folder: Path) -> int | None:
-    """Return how many epochs a job has; None where only its data says, and it has not begun."""
-    asked = read_job(folder)["config"].get("train", {}).get("epochs")
-    if asked is None and (folder / "run.json").exists():
+    """Return how many epochs a job has; None where its data decides, and it has not started."""
+    epochs = read_job(folder)["config"].get("train", {}).get("epochs")
+    if epochs is None and (folder / "run.json").exists():
         record = read_record(folder / "run.json", {"plan?": {"epochs?": int}})
-        asked = record.get("plan", {}).get("epochs")
-    return asked if isinstance(asked, int) else None
+        epochs = record.get("plan", {}).get("epochs")
+    return epochs if isinstance(epochs, int) else None
 
 
 def folder_for(plan: Plan) -> Path:
@@ -72,13 +72,13 @@ def folder_for(plan: Plan) -> Path:
     An earlier sweep beside the new one is continued if it has the same ``name`` and shares a
     job with the plan; where several do, the one that shares most, then the newest.
     """
-    explicit = any(word.startswith("hydra.sweep.dir=") for word in plan.words)
+    explicit = any(each.startswith("hydra.sweep.dir=") for each in plan.overrides)
     if explicit or (plan.folder / PLAN).exists():
         return plan.folder
     wanted = {job.run_id for job in plan.jobs}
     shared = {}
     for folder in neighbours(plan.folder, PLAN):
-        record = read_or_pass_over(read_plan, folder)
+        record = read_or_skip(read_plan, folder)
         if record and record.get("name") == plan.name and not (folder / SEARCH).exists():
             shared[folder] = len(wanted.intersection(job["run_id"] for job in record["jobs"]))
     best = max(shared, key=lambda folder: (shared[folder], folder.name), default=plan.folder)
@@ -90,32 +90,31 @@ def neighbours(folder: Path, name: str) -> list[Path]:
     return [path.parent for path in sorted(folder.parent.glob(f"*/{name}"))]
 
 
-def read_or_pass_over(
-    read: Callable[[Path], dict[str, Any]], folder: Path
-) -> dict[str, Any] | None:
-    """Return what ``read`` finds in a neighbour's folder; a damaged one is named and left aside."""
+def read_or_skip(read: Callable[[Path], dict[str, Any]], folder: Path) -> dict[str, Any] | None:
+    """Return what ``read`` finds in a neighbour's folder; a damaged one is reported and skipped."""
     try:
         return read(folder)
     except (XferlabError, OSError) as e:
         what = e.what if isinstance(e, XferlabError) else str(e)
-        print(f"note       {printable(f'{folder} is passed over: {what}')}", file=sys.stderr)
+        print(f"note       {printable(f'{folder} is skipped: {what}')}", file=sys.stderr)
         return None
 
 
-def freeze(plan: Plan, folder: Path, command: Iterable[str]) -> list[str]:
-    """Write the plan and every job that is to be done; return what changed since it was planned.
+def write_manifest(plan: Plan, folder: Path, command: Iterable[str]) -> list[str]:
+    """Write the plan and every job that is to run; return what has changed since it was planned.
 
     Jobs of earlier commands in this folder stay in its plan.
     """
-    reader, changed = InputsReader(), set()
+    reader = InputsReader()
+    changed = set()
     earlier = read_plan(folder) if (folder / PLAN).exists() else {"jobs": [], "swept": []}
-    jobs = {job["run_id"]: job["words"] for job in earlier["jobs"]}
+    overrides = {job["run_id"]: job["words"] for job in earlier["jobs"]}
     for job in plan.jobs:
-        if job.run_id in jobs:
+        if job.run_id in overrides:
             changed.update(rewrite_manifest(job, folder / job.run_id, reader))
         else:
-            _freeze_job(job_record(job, reader), folder / job.run_id)
-    jobs |= {job.run_id: list(job.words) for job in plan.jobs}
+            _write_job(job_record(job, reader), folder / job.run_id)
+    overrides |= {job.run_id: list(job.overrides) for job in plan.jobs}
     record = {
         "name": plan.name,
         "planned": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -123,7 +122,7 @@ def freeze(plan: Plan, folder: Path, command: Iterable[str]) -> list[str]:
         "swept": list(dict.fromkeys([*earlier["swept"], *plan.swept])),
         "asked": [job.run_id for job in plan.jobs],
         "plugins": reader.plugins,
-        "jobs": [{"run_id": run_id, "words": words} for run_id, words in jobs.items()],
+        "jobs": [{"run_id": run_id, "words": words} for run_id, words in overrides.items()],
     }
     write_json(folder / PLAN, record)
     return sorted(changed)
@@ -133,42 +132,43 @@ def job_record(job: Job, reader: InputsReader) -> dict[str, Any]:
     """Return the content of a job's ``job.json``."""
     return {
         "run_id": job.run_id,
-        "words": list(job.words),
+        "words": list(job.overrides),
         **reader.of(job.config).record(),
         "config": job.config,
     }
 
 
-def _freeze_job(record: dict[str, Any], job: Path) -> None:
+def _write_job(record: dict[str, Any], job: Path) -> None:
     """Write a new job's ``job.json``.
 
-    It is not synced: a job is one once ``sweep.json`` names it, and that is written after this.
+    It is not synced: a job counts once ``sweep.json`` names it, and that is written after this.
     """
     job.mkdir(parents=True, exist_ok=True)
     (job / JOB).write_text(json.dumps(record), encoding="utf-8")
 
 
 def rewrite_manifest(job: Job, folder: Path, reader: InputsReader) -> list[str]:
-    """Freeze a job of an earlier command as it is now; return what has changed since.
+    """Write a job of an earlier command as it is now; return what has changed since.
 
-    One that is at work stays as it is, and one that is done if nothing has changed. What was
-    trained with other plugins or on other rows is not continued: the result would be neither's. A
-    result of theirs is kept in the folder ``replaced``, and the job is done again.
+    One that runs stays as it is, and so does one that has finished if nothing has changed. What was
+    trained with other plugins or data is not resumed: the result would belong to neither. An
+    earlier result moves to the folder ``replaced``, and the job runs again.
     """
-    state, before = look_at(folder)
-    record, status = job_record(job, reader), state.status
+    state, before = read_job_state(folder)
+    record = job_record(job, reader)
+    status = state.status
     if status == RUNNING:
         return []
     if status == DAMAGED or before is None:
-        set_aside(folder)
-        _freeze_job(record, folder)
+        move_to_replaced(folder)
+        _write_job(record, folder)
         return []
     changed = changed_since(before, reader.of(job.config), job.config)
     if before == record or (status == FINISHED and not changed):
         return []
     if status == FINISHED:
-        set_aside(folder)
-        _freeze_job(record, folder)
+        move_to_replaced(folder)
+        _write_job(record, folder)
     else:
         write_json(folder / JOB, record)
     if changed:
@@ -176,9 +176,10 @@ def rewrite_manifest(job: Job, folder: Path, reader: InputsReader) -> list[str]:
     return changed
 
 
-def set_aside(folder: Path) -> None:
-    """Move a job's folder out of the way, into ``replaced`` beside it."""
-    target, number = folder.parent / REPLACED, 1
+def move_to_replaced(folder: Path) -> None:
+    """Move a job's folder into ``replaced`` beside it."""
+    target = folder.parent / REPLACED
+    number = 1
     while (target / f"{folder.name}-{number}").exists():
         number += 1
     if folder.exists():
@@ -187,14 +188,14 @@ def set_aside(folder: Path) -> None:
 
 
 def forget_progress(folder: Path) -> None:
-    """Delete what a job would be continued from, and what says of which content that was."""
+    """Delete what a job would be resumed from, and the digests of what it was trained on."""
     delete_checkpoints(folder / "checkpoints")
     for name in (INPUTS, "run.json"):
         (folder / name).unlink(missing_ok=True)
 
 
-def look_at(folder: Path) -> tuple[State, dict[str, Any] | None]:
-    """Return how a job stands, ``damaged`` if its own files do not say, and its ``job.json``."""
+def read_job_state(folder: Path) -> tuple[State, dict[str, Any] | None]:
+    """Return a job's state, ``damaged`` if its files cannot be read, and its ``job.json``."""
     try:
         record = read_job(folder) if (folder / JOB).exists() else None
         return state_of(folder), record
@@ -203,16 +204,16 @@ def look_at(folder: Path) -> tuple[State, dict[str, Any] | None]:
         return State(DAMAGED, {"error": what}, folder), None
 
 
-def look_at_jobs(plan: Plan, folder: Path) -> tuple[dict[str, State], dict[str, list[str]]]:
-    """Return how the jobs stand, and what has changed since each was planned, by run id.
+def read_job_states(plan: Plan, folder: Path) -> tuple[dict[str, State], dict[str, list[str]]]:
+    """Return the jobs' states, and what has changed since each was planned, by run id.
 
-    Nothing has changed for those that are at work.
+    Nothing has changed for those that run.
     """
     reader = InputsReader()
     states: dict[str, State] = {}
     changed: dict[str, list[str]] = {}
     for job in plan.jobs:
-        states[job.run_id], record = look_at(folder / job.run_id)
+        states[job.run_id], record = read_job_state(folder / job.run_id)
         if record is not None and states[job.run_id].status != RUNNING:
             names = changed_since(record, reader.of(job.config), job.config)
             if names:
@@ -222,15 +223,15 @@ def look_at_jobs(plan: Plan, folder: Path) -> tuple[dict[str, State], dict[str, 
 
 def changed_plugins(plan: Plan, folder: Path) -> list[str]:
     """Return what has changed since the jobs were planned: plugins, files, checkpoints."""
-    _, changed = look_at_jobs(plan, folder)
+    _, changed = read_job_states(plan, folder)
     return sorted({name for names in changed.values() for name in names})
 
 
 def manifest_recipe(folder: Path) -> Recipe:
-    """Return the recipe of a frozen job.
+    """Return the recipe of a planned job.
 
     Raises:
-        ConfigError: a plugin refuses the config, which it did not when it was frozen.
+        ConfigError: a plugin refuses the config, which it accepted when the job was planned.
         RunError: a plugin's file, or what it reads, has changed since then.
     """
     record = read_job(folder)
@@ -238,10 +239,10 @@ def manifest_recipe(folder: Path) -> Recipe:
     if changed:
         plugin = changed[0].partition(": ")[0]
         is_plugin = plugin in record["plugins"]
+        subject = f"the plugin {changed[0]}" if is_plugin else changed[0]
         raise RunError(
-            f"{'the plugin ' * is_plugin}{changed[0]} has changed since this job was planned",
+            f"{subject} has changed since this job was planned",
             where=str(file_of(plugin)) if is_plugin else str(folder),
-            fix="type the sweep's command again to run the rest with the new one, or undo"
-            " the change",
+            fix="run the sweep's command again to use the new version, or undo the change",
         )
     return read_plain(record["config"])

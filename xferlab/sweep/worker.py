@@ -1,4 +1,4 @@
-"""One frozen job of a sweep, in a process of its own: ``python -m xferlab.sweep.worker FOLDER``."""
+"""Runs one planned job of a sweep: ``python -m xferlab.sweep.worker FOLDER``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from xferlab.runs.metadata import write_error, write_status
 from xferlab.runs.outside_paths import flat_overrides, refuse_places_outside
 from xferlab.runs.signals import Interrupted, StopRequest
 from xferlab.sweep.job_state import FINISHED, state_of
-from xferlab.sweep.local_pool import SAY_WHERE
+from xferlab.sweep.local_pool import DUMP_STACKS
 from xferlab.sweep.manifest import manifest_recipe, read_job
 
 log = logging.getLogger("xferlab")
@@ -32,58 +32,60 @@ def main(argv: list[str] | None = None, typed: Sequence[str] = ()) -> int:
     """Run the job and return the exit code: 0 done, 1 failed, 2 refused, 130 or 143 stopped.
 
     Args:
-        argv: the words of this command.
-        typed: places that its config may name outside the working directory, ``key=value``.
+        argv: the arguments of this command.
+        typed: paths that its config may have outside the working directory, ``key=value``.
     """
     parser = argparse.ArgumentParser(prog="python -m xferlab.sweep.worker", description=__doc__)
     parser.add_argument("folder", type=Path, help="a job's folder, with its job.json")
     parser.add_argument(
         "--tied", action="store_true", help="stop when standard input closes: its owner is gone"
     )
-    words = parser.parse_args(argv)
-    faulthandler.register(SAY_WHERE, file=2)
-    if words.tied:
+    arguments = parser.parse_args(argv)
+    faulthandler.register(DUMP_STACKS, file=2)
+    if arguments.tied:
         threading.Thread(target=_stop_when_input_closes, daemon=True).start()
     try:
-        refuse_links(words.folder)
-        if not words.tied:  # nobody has planned it just now: it may be a stranger's
-            record = read_job(words.folder)
-            refuse_places_outside(words.folder, record["config"], record, typed)
+        refuse_links(arguments.folder)
+        if (
+            not arguments.tied
+        ):  # no sweep of this machine started it: the folder may be somebody else's
+            record = read_job(arguments.folder)
+            refuse_places_outside(arguments.folder, record["config"], record, typed)
     except XferlabError as e:
         print(e, file=sys.stderr)
         return e.exit_code
-    _log_to(words.folder / "train.log")
+    _log_to(arguments.folder / "train.log")
     try:
         with StopRequest():  # also where the shell had switched a signal off
-            run_planned_job(words.folder)
+            run_planned_job(arguments.folder)
     except Interrupted as e:
         return e.exit_code
     except Exception as e:  # noqa: BLE001 - a plugin may raise anything
-        report_failure(e)  # what went wrong before the run could begin has not been told
+        report_failure(e)  # an error before the run started is not in the log yet
         return e.exit_code if isinstance(e, XferlabError) else 1
     return 0
 
 
 def recover_job(folder: Path, typed: Sequence[str]) -> int:
-    """Continue a job of a sweep; what is typed must be what the job was planned with.
+    """Resume a job of a sweep.
 
     Raises:
-        ConfigError: a word asks for something else.
+        ConfigError: an override differs from what the job was planned with.
     """
     known = dict(flat_overrides(read_job(folder)["config"]))
-    for word in typed:
-        key, _, value = word.partition("=")
-        if format_override(key, known.get(key)) != word and known.get(key) != value:
+    for override in typed:
+        key, _, value = override.partition("=")
+        if format_override(key, known.get(key)) != override and known.get(key) != value:
             raise ConfigError(
-                f"a job of a sweep is continued as it was planned, and '{word}' is not that",
+                f"a job of a sweep is resumed as planned, and '{override}' differs from that",
                 where=f"--recover={folder}",
-                fix="leave the word out, or type the sweep's command again",
+                fix="leave the override out, or run the sweep's command again",
             )
     return main([str(folder)], typed)
 
 
 def run_planned_job(folder: Path) -> float | None:
-    """Train the frozen job in ``folder``; a failure is told in its folder, and raised."""
+    """Train the planned job in ``folder``; a failure is written there, and raised."""
     load_plugins(Path.cwd())
     try:
         recipe = manifest_recipe(folder)
@@ -99,14 +101,14 @@ def run_planned_job(folder: Path) -> float | None:
 
 
 def _stop_when_input_closes() -> None:
-    """Wait for the end of standard input, which comes also when its owner is killed."""
+    """Wait for the end of standard input, which also comes when its owner is killed."""
     while os.read(0, 1024):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _log_to(path: Path) -> None:
-    """Write the log with times to ``path``, and plain to a terminal that watches."""
+    """Write the log with times to ``path``, and without them to a terminal."""
     path.parent.mkdir(parents=True, exist_ok=True)
     timed = logging.FileHandler(path, encoding="utf-8")
     timed.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))

@@ -28,7 +28,7 @@ from xferlab.sweep.job_state import state_of
 from xferlab.sweep.planner import plan_sweep
 from xferlab.sweep.search.runner import run_rounds
 
-RATES = "draw: {optimizer.lr: {loguniform: [1e-6, 1e-2]}}"
+RATES = "space: {optimizer.lr: {loguniform: [1e-6, 1e-2]}}"
 
 
 @pytest.fixture(autouse=True)
@@ -42,8 +42,8 @@ def read_json(path):
     return json.loads(path.read_text())
 
 
-def words(trials=4, more="", draw=RATES):
-    return [f"sweep.search={{trials: {trials}, startup: 2, {draw}{more}}}"]
+def words(trials=4, more="", space=RATES):
+    return [f"sweep.search={{trials: {trials}, startup: 2, {space}{more}}}"]
 
 
 def search(typed, does="", workers=1):
@@ -84,12 +84,12 @@ def test_a_search_is_checked_at_both_ends_and_at_every_choice():
         "optimizer.lr: {loguniform: [1e-5, 1e-3]}",
         "train.batch_size: {choice: [8, 16, 32]}",
     )
-    draw = f"draw: {{{rate}, {size}}}"
-    plan = plan_sweep(words(draw=draw))
+    space = f"space: {{{rate}, {size}}}"
+    plan = plan_sweep(words(space=space))
     assert plan.search.checked == 1 + 1 + 2
     assert plan.swept == ("optimizer.lr", "train.batch_size")
     assert plan.search.size == float("inf")
-    few = plan_sweep(words(draw="draw: {seed: {int: [1, 4]}, train.epochs: {choice: [1, 2, 2]}}"))
+    few = plan_sweep(words(space="space: {seed: {int: [1, 4]}, train.epochs: {choice: [1, 2, 2]}}"))
     assert few.search.size == 8
 
 
@@ -99,30 +99,30 @@ def test_a_search_is_known_by_what_it_computes():
     assert plan_sweep([*words(), "sweep.workers=2"]).search.search_id == this
     assert plan_sweep(words(more=", seed: 1")).search.search_id != this
     assert plan_sweep([*words(), "seed=1"]).search.search_id != this
-    other = "draw: {optimizer.lr: {loguniform: [1e-6, 2e-2]}}"
-    assert plan_sweep(words(draw=other)).search.search_id != this
+    other = "space: {optimizer.lr: {loguniform: [1e-6, 2e-2]}}"
+    assert plan_sweep(words(space=other)).search.search_id != this
 
 
 @pytest.mark.parametrize(
     ("typed", "what"),
     [
         (["sweep.search={trails: 3}"], "there is no key 'sweep.search.trails'"),
-        (["sweep.search={trials: 3}"], "nothing is drawn"),
-        (["sweep.search={}"], "nothing is drawn"),
+        (["sweep.search={trials: 3}"], "the space is empty"),
+        (["sweep.search={}"], "the space is empty"),
         (words(trials=0), "trials must be at least 1, got 0"),
         (words(trials="many"), "sweep.search.trials must be of type int"),
         (words(more=", min_epochs: 0"), "min_epochs must be at least 1"),
         (words(more=", sampler: tea"), "sweep.search.sampler must be one of tpe, random, qmc"),
         (words(more=", pruner: mean"), "must be one of median, successive_halving"),
         (words(more=", storage: trials.db"), "the storage is no URL of a database"),
-        (words(draw="draw: {optimizer.lr: {normal: [0, 1]}}"), "is no distribution"),
-        (words(draw="draw: {optimizer.lrr: {uniform: [0, 1]}}"), "no key 'optimizer.lrr'"),
-        (words(draw="draw: {optimizer.lr: {uniform: [-1, 1]}}"), "lr must be"),
-        (words(draw="draw: {loss: {choice: [auto, focl]}}"), "there is no loss named 'focl'"),
+        (words(space="space: {optimizer.lr: {normal: [0, 1]}}"), "is no distribution"),
+        (words(space="space: {optimizer.lrr: {uniform: [0, 1]}}"), "no key 'optimizer.lrr'"),
+        (words(space="space: {optimizer.lr: {uniform: [-1, 1]}}"), "lr must be"),
+        (words(space="space: {loss: {choice: [auto, focl]}}"), "there is no loss named 'focl'"),
         ([*words(), "seed=1,2"], "a search chooses its jobs one by one, and seed has several"),
         ([*words(), "sweep.grid={seed: [1, 2]}"], "chooses its jobs one by one, and seed"),
-        ([*words(), "optimizer.lr=1e-5"], "optimizer.lr is drawn by the search and has a value"),
-        (words(draw="draw: {metric: {choice: [accuracy, f1]}}"), "trials are compared by one"),
+        ([*words(), "optimizer.lr=1e-5"], "optimizer.lr is sampled by the search and has a value"),
+        (words(space="space: {metric: {choice: [accuracy, f1]}}"), "trials are compared by one"),
     ],
 )
 def test_a_wrong_word_is_three_lines(typed, what, capsys):
@@ -247,8 +247,8 @@ def test_two_workers_run_as_many_jobs_as_were_asked_for(capsys):
 
 
 def test_one_experiment_is_run_once_and_a_small_space_is_searched_to_its_end():
-    draw = "draw: {optimizer.lr: {choice: [1e-4, 1e-3, 1e-5]}, seed: {choice: [1, 2]}}"
-    assert search(words(20, draw=draw)) == 0
+    space = "space: {optimizer.lr: {choice: [1e-4, 1e-3, 1e-5]}, seed: {choice: [1, 2]}}"
+    assert search(words(20, space=space)) == 0
     assert attempts() == [1] * 6
     twins = Counter(trials())
     assert twins["RUNNING"] == 0
@@ -338,7 +338,7 @@ def test_a_lost_database_is_made_again_from_the_folders():
 
 
 def test_three_failures_alike_end_a_search():
-    with pytest.raises(RunError, match="3 jobs in a row failed alike: no such rows"):
+    with pytest.raises(RunError, match="3 jobs in a row failed with the same error: no such rows"):
         search(words(9), "1:fail,2:fail,3:fail")
     assert statuses() == ["finished", "failed", "failed", "failed"]
     assert search(words(5)) == 0
@@ -357,7 +357,7 @@ def test_one_process_asks_and_tells():
 
 
 def test_a_search_and_a_grid_do_not_share_a_folder(capsys):
-    search(words(1, draw="draw: {optimizer.lr: {choice: [1e-4, 1e-3]}}"))
+    search(words(1, space="space: {optimizer.lr: {choice: [1e-4, 1e-3]}}"))
     here = f"hydra.sweep.dir={folder()}"
     assert main(["-m", "optimizer.lr=1e-4,1e-3", "--dry-run"]) == 0
     assert "continuing" not in capsys.readouterr().err

@@ -10,7 +10,7 @@ from xferlab.errors import ConfigError
 from xferlab.runs.history import history_of
 from xferlab.runs.metadata import read_metrics, read_status
 from xferlab.runs.pruning import REQUEST, Pruned, ask_to_prune, obey_pruning
-from xferlab.sweep.manifest import freeze
+from xferlab.sweep.manifest import write_manifest
 from xferlab.sweep.planner import plan_sweep
 from xferlab.sweep.worker import run_planned_job
 from xferlab.training.callbacks.history import HistoryFile
@@ -27,7 +27,7 @@ def test_a_run_that_is_asked_to_end_keeps_its_best_and_can_be_run_whole(tmp_path
     load_plugins(tmp_path)
     publish(tmp_path)
     plan = plan_sweep(WORDS)
-    freeze(plan, tmp_path / "sweep", [])
+    write_manifest(plan, tmp_path / "sweep", [])
     folder = tmp_path / "sweep" / plan.jobs[0].run_id
     told = HistoryFile.on_epoch
 

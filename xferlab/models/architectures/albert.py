@@ -96,7 +96,7 @@ class Albert(Architecture):
         return project(super().embed(inputs))
 
     def encode(self, sequence: Any, padding_mask: Any) -> Any:
-        """Apply each group's layers as often as its share of the depth asks."""
+        """Apply the layers of each group ``layers / groups`` times."""
         for group in range(self.groups):
             first = group * self.inner_layers
             shared = [self.transformer_layer(first + inner) for inner in range(self.inner_layers)]

@@ -27,7 +27,7 @@ class Roberta(Architecture):
 
     @classmethod
     def from_values(cls, values: dict[str, Any], config: ConfigReader) -> Self:
-        """Take the rows up to the id of padding off the positions."""
+        """Subtract the rows up to the id of padding from the positions."""
         offset = config.size("pad_token_id", 1, least=0) + 1
         positions = values["positions"] - offset
         return super().from_values(

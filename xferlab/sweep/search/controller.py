@@ -1,7 +1,7 @@
-"""A search at work: jobs are asked for one by one, watched, and told; poor ones are ended.
+"""Runs a search: samples jobs one by one, reports their scores to Optuna, and prunes poor ones.
 
-A job's folder is the truth, as in any sweep: what a trial is told is read there. Whatever was
-killed, the trials that are open in Optuna's storage are looked up in their folders and go on.
+A job's folder is the truth, as in any sweep: the result of a trial is read there. Whatever was
+killed, the trials that are open in Optuna's storage resume from their folders.
 """
 
 from __future__ import annotations
@@ -39,32 +39,34 @@ from xferlab.sweep.manifest import (
 )
 from xferlab.sweep.planner import Job
 from xferlab.sweep.search.planner import SearchPlan
-from xferlab.sweep.search.trials import RUN_ID, TWIN_OF, Trial, Trials, storage_faults
+from xferlab.sweep.search.trials import RUN_ID, TWIN_OF, Trial, Trials, storage_errors
 
-BY_CHANCE_AFTER, NOTHING_NEW_AFTER = 10, 200
-"""Suggestions in a row that were tried already, until chance is asked, and until it is enough."""
+RANDOM_AFTER = 10
+"""Suggestions in a row that were tried already, after which they are random."""
+EXHAUSTED_AFTER = 200
+"""Suggestions in a row that were tried already, after which the space is exhausted."""
 CLOSED = (*DONE, "nan")
-"""A trial whose job stands so is told, and not tried again."""
-ALIKE = 3
-"""Failures in a row with one and the same error that end a search."""
+"""States of a job whose trial has its result, and is not tried again."""
+MAX_EQUAL_FAILURES = 3
+"""Failures in a row with the same error, after which a search ends."""
 
 
 class Search:
     """The jobs of one search.
 
     Args:
-        plan: what is drawn and how.
+        plan: of the search.
         folder: the sweep's folder; ``sweep.json`` is there.
         trials: the study.
-        url: where it is kept, for messages.
-        note: tells the user a line.
-        fail_fast: ask for no further job once one has failed.
+        url: of its database, for messages.
+        note: prints a line for the user.
+        fail_fast: start no further job once one has failed.
 
     Attributes:
         folder: the sweep's folder.
-        fail_fast: no further job is asked for once one has failed.
-        queue: the jobs that wait for a seat.
-        trouble: why no further job is asked for, if that is so.
+        fail_fast: start no further job once one has failed.
+        queue: the jobs that wait for a free slot.
+        error: why no further job starts, if the search has ended early.
     """
 
     def __init__(
@@ -78,83 +80,89 @@ class Search:
         fail_fast: bool = False,
     ) -> None:
         self.queue: deque[Path] = deque()
-        self.trouble: XferlabError | None = None
-        self._plan, self.folder, self._trials, self._url = plan, folder, trials, url
-        self.fail_fast, self._over = fail_fast, False
+        self.error: XferlabError | None = None
+        self._plan = plan
+        self.folder = folder
+        self._trials = trials
+        self._url = url
+        self.fail_fast = fail_fast
+        self._has_ended = False
         self._reader = InputsReader()
         self._seen: dict[str, int] = {}
         self._open: dict[Path, Trial] = {}
-        self._tries: Counter[Path] = Counter()
+        self._attempts: Counter[Path] = Counter()
         self._errors: list[str] = []
-        self._rows: dict[Path, tuple[Any, int]] = {}
+        self._reported: dict[Path, tuple[Any, int]] = {}
         self._note = note
-        with storage_faults(url):
+        with storage_errors(url):
             self._resume_trials()
 
     def _resume_trials(self) -> None:
-        """Go on with the trials that are open, and with those whose jobs failed."""
-        told = [t for t in self._trials.all() if RUN_ID in t.user_attrs]
-        self._seen = {t.user_attrs[RUN_ID]: t.number for t in told if TWIN_OF not in t.user_attrs}
+        """Resume the trials that are open, and retry those whose jobs failed."""
+        with_job = [t for t in self._trials.all() if RUN_ID in t.user_attrs]
+        self._seen = {
+            t.user_attrs[RUN_ID]: t.number for t in with_job if TWIN_OF not in t.user_attrs
+        }
         for trial in self._trials.running():
-            self._enqueue(trial, again=True)
-        redone = {t.user_attrs[RUN_ID] for t in told if t.state.name != "FAIL"}
-        for trial in told:
+            self._enqueue(trial, retry=True)
+        retried = {t.user_attrs[RUN_ID] for t in with_job if t.state.name != "FAIL"}
+        for trial in with_job:
             run_id = trial.user_attrs[RUN_ID]
-            if run_id not in redone and state_of(self.folder / run_id).status == "failed":
-                redone.add(run_id)
-                self._trials.again(trial)
+            if run_id not in retried and state_of(self.folder / run_id).status == "failed":
+                retried.add(run_id)
+                self._trials.retry(trial)
         while self._trials.count("WAITING"):
-            self._enqueue(self._trials.ask(), again=True)
+            self._enqueue(self._trials.ask(), retry=True)
 
     @property
     def left(self) -> int:
-        """How many jobs are to be done yet, those that run included."""
+        """How many jobs have not ended, those that run included."""
         return max(0, self._plan.settings.trials - len(self._seen)) + len(self._open)
 
     @property
     def run_ids(self) -> list[str]:
-        """The search's different jobs, in the order in which they were asked for."""
+        """The search's different jobs, in the order of their trials."""
         return sorted(self._seen, key=self._seen.__getitem__)
 
-    # Asking
-
     def fill(self, slots: int) -> bool:
-        """Ask for jobs until as many wait as there are seats; return whether one waits."""
-        with storage_faults(self._url):
-            stuck = 0
-            while len(self.queue) < slots and self._may_ask() and stuck < NOTHING_NEW_AFTER:
-                stuck += 1
-                if self._enqueue(self._trials.ask(by_chance=stuck > BY_CHANCE_AFTER)):
-                    stuck = 0
-            if stuck == NOTHING_NEW_AFTER:
-                self._over = True
-                self._note(f"note       {stuck} suggestions in a row were tried already: no more")
+        """Sample jobs until as many wait as there are free slots; return whether one waits."""
+        with storage_errors(self._url):
+            repeats = 0
+            while len(self.queue) < slots and self._may_sample() and repeats < EXHAUSTED_AFTER:
+                repeats += 1
+                if self._enqueue(self._trials.ask(at_random=repeats > RANDOM_AFTER)):
+                    repeats = 0
+            if repeats == EXHAUSTED_AFTER:
+                self._has_ended = True
+                self._note(
+                    f"note       {repeats} suggestions in a row were tried already: the search ends"
+                )
         return bool(self.queue)
 
-    def _may_ask(self) -> bool:
+    def _may_sample(self) -> bool:
         most = min(self._plan.settings.trials, self._plan.size)
-        return not self._over and len(self._seen) < most
+        return not self._has_ended and len(self._seen) < most
 
-    def _enqueue(self, trial: Trial, *, again: bool = False) -> bool:
-        """Freeze a trial's job and let it wait; return whether it is a job of its own.
+    def _enqueue(self, trial: Trial, *, retry: bool = False) -> bool:
+        """Write a trial's job and queue it; return whether it is a new job.
 
-        One that is done already, e.g. because a search's database was lost, is told at once. With
-        ``again`` one that another trial had, and that is not done, is a job too.
+        One that is done already, e.g. because a search's database was lost, gets its result at
+        once. With ``retry`` one that another trial had, and that is not done, is queued too.
         """
         try:
             job = self._job(trial)
-        except ConfigError as e:  # of several values together; each by itself was checked
+        except ConfigError as e:  # for a combination of values; each value was checked before
             self._note(str(e))
             self._trials.tell(trial, "FAIL")
             return False
         folder, before = self.folder / job.run_id, self._seen.get(job.run_id)
         status = state_of(folder).status
-        again = again and folder not in self._open and status not in CLOSED
-        if before not in (None, trial.number) and not again:
-            self._tell_twin(trial, folder)
+        retry = retry and folder not in self._open and status not in CLOSED
+        if before not in (None, trial.number) and not retry:
+            self._close_twin(trial, folder)
             return False
         self._refuse_changed(job)
-        if self._over:
+        if self._has_ended:
             return False
         trial.set_user_attr(RUN_ID, job.run_id)
         self._seen.setdefault(job.run_id, trial.number)
@@ -162,130 +170,130 @@ class Search:
         if status in CLOSED:
             self._close(folder, state_of(folder))
         else:
-            self._freeze(job)
+            self._write_job(job)
             self.queue.append(folder)
         return True
 
     def _job(self, trial: Trial) -> Job:
-        words = (*self._plan.common, *self._trials.words(trial))
-        recipe = self._plan.composer.recipe(list(words))
-        return Job(recipe.run_id, words, recipe.config)
+        overrides = (*self._plan.common, *self._trials.overrides(trial))
+        recipe = self._plan.composer.recipe(list(overrides))
+        return Job(recipe.run_id, overrides, recipe.config)
 
-    def _tell_twin(self, trial: Trial, folder: Path) -> None:
-        """Tell a trial what the same experiment had, if that is known; it is not run twice."""
+    def _close_twin(self, trial: Trial, folder: Path) -> None:
+        """Give a trial the result of the same experiment, which is not run twice."""
         trial.set_user_attr(TWIN_OF, folder.name)
         value = self._value(folder) if state_of(folder).status == FINISHED else None
         self._trials.tell(trial, "FAIL" if value is None else "COMPLETE", value)
 
     def _refuse_changed(self, job: Job) -> None:
-        """Ask for no more once a file that the jobs read is not as it was when the search began."""
-        begun = self._reader.of(job.config).record()
-        changed = changed_since(begun, inputs_of(job.config), job.config)
-        if changed and not self._over:
+        """End the search once a file that its jobs read has changed."""
+        at_start = self._reader.of(job.config).record()
+        changed = changed_since(at_start, inputs_of(job.config), job.config)
+        if changed and not self._has_ended:
             self._end(
                 f"{changed[0]} has changed since this command began",
-                "type the command again: a new search begins, with what is there now",
+                "run the command again: it starts a new search with the present files",
             )
 
-    def _freeze(self, job: Job) -> None:
-        """Write the job, then name it in the sweep's plan."""
+    def _write_job(self, job: Job) -> None:
+        """Write the job, then add it to the sweep's plan."""
         path = self.folder / job.run_id / JOB
         if path.exists():
             for name in rewrite_manifest(job, path.parent, self._reader):
-                self._note(
-                    f"note       {name} has changed since; {job.run_id} uses it as it is now"
-                )
+                self._note(f"note       {name} has changed; {job.run_id} uses the present version")
         else:
             write_json(path, job_record(job, self._reader))
         record = read_plan(self.folder)
         if job.run_id not in record["asked"]:
             record["asked"].append(job.run_id)
-            record["jobs"].append({"run_id": job.run_id, "words": list(job.words)})
+            record["jobs"].append({"run_id": job.run_id, "words": list(job.overrides)})
         write_json(self.folder / PLAN, {**record, "plugins": self._reader.plugins})
 
     def requeue(self) -> None:
-        """Look at the open jobs that do not wait: another process had them, and is gone."""
+        """Queue the open jobs that do not wait: another process had them, and is gone."""
         for folder in set(self._open).difference(self.queue):
             self.ended(folder, state_of(folder))
 
-    # Telling
-
     def ended(self, folder: Path, state: State) -> None:
-        """Tell how a job ended; one that was stopped or killed from outside is tried once more."""
+        """Close the trial of a job; one that was stopped or killed from outside is retried once."""
         if folder not in self._open:
             return
-        self._tries[folder] += 1
+        self._attempts[folder] += 1
         stopped = state.status in (QUEUED, RUNNING, *RESUMED)
-        if (stopped or "signal" in state.record) and self._tries[folder] < 2:
-            if not self._over:
+        if (stopped or "signal" in state.record) and self._attempts[folder] < 2:
+            if not self._has_ended:
                 self.queue.append(folder)
         elif not stopped:
-            with storage_faults(self._url):
+            with storage_errors(self._url):
                 self._close(folder, state)
-            self._judge(state)
+            self._check_failures(state)
 
     def _close(self, folder: Path, state: State) -> None:
-        """Tell Optuna what the job's folder says."""
+        """Give Optuna the result in the job's folder."""
         trial = self._open.pop(folder)
         self._report(folder, trial)
         value = self._value(folder) if state.status == FINISHED else None
-        words = {FINISHED: "FAIL" if value is None else "COMPLETE", PRUNED: "PRUNED"}
-        self._trials.tell(trial, words.get(state.status, "FAIL"), value)
+        states = {FINISHED: "FAIL" if value is None else "COMPLETE", PRUNED: "PRUNED"}
+        self._trials.tell(trial, states.get(state.status, "FAIL"), value)
 
-    def _judge(self, state: State) -> None:
-        """End the search if a failure says that the others would fail likewise."""
+    def _check_failures(self, state: State) -> None:
+        """End the search if its jobs fail one after the other with the same error."""
         if not state.failed:
             self._errors.clear()
             return
-        self._over = self._over or self.fail_fast
+        self._has_ended = self._has_ended or self.fail_fast
         self._errors.append(str(state.record.get("error")))
-        last = self._errors[-ALIKE:]
-        if state.status == "failed" and len(last) == ALIKE and len(set(last)) == 1:
-            self._end(f"{ALIKE} jobs in a row failed alike: {last[0]}",
-                      "mend it; the same command does them again and goes on")  # fmt: skip
+        last = self._errors[-MAX_EQUAL_FAILURES:]
+        if state.status == "failed" and len(last) == MAX_EQUAL_FAILURES and len(set(last)) == 1:
+            self._end(
+                f"{MAX_EQUAL_FAILURES} jobs in a row failed with the same error: {last[0]}",
+                "correct it; the same command retries them and resumes the search",
+            )
 
     def _end(self, what: str, fix: str) -> None:
-        self._over, self.trouble = True, RunError(what, where=str(self.folder), fix=fix)
+        self._has_ended = True
+        self.error = RunError(what, where=str(self.folder), fix=fix)
         self.queue.clear()
 
-    # Watching
-
     def refresh(self, running: Sequence[Path]) -> None:
-        """Tell Optuna of new epochs, and ask those to end that it finds too poor."""
+        """Report new epochs to Optuna, and prune the jobs that it finds too poor."""
         for folder in running:
             trial = self._open.get(folder)
             if trial is not None:
-                with storage_faults(self._url):
-                    verdict = self._report(folder, trial)
-                if verdict and verdict["epoch"] < self._epochs(folder):
-                    ask_to_prune(folder, **verdict, pruner=self._plan.settings.pruner.value)
+                with storage_errors(self._url):
+                    poor = self._report(folder, trial)
+                if poor and poor["epoch"] < self._epochs(folder):
+                    ask_to_prune(folder, **poor, pruner=self._plan.settings.pruner.value)
 
     def _report(self, folder: Path, trial: Trial) -> dict[str, Any] | None:
-        """Report the epochs that are new; return the last one's value if it is too poor."""
+        """Report new epochs; return the last one if the pruner ends the trial there."""
         path = folder / "history.csv"
         try:
             stat = path.stat()
         except FileNotFoundError:
             return None
-        mark, known = self._rows.get(folder, (None, 0))
-        if mark == (stat.st_ino, stat.st_mtime_ns):
+        version, reported = self._reported.get(folder, (None, 0))
+        if version == (stat.st_ino, stat.st_mtime_ns):
             return None
-        monitor, verdict, epoch = self._monitor(folder), None, known
+        monitor = self._monitor(folder)
+        poor = None
+        epoch = reported
         for row in history_of(folder):
-            epoch, value = int(row["epoch"]), row.get(monitor, float("nan"))
-            if epoch > known:
-                poor = self._trials.is_too_poor(trial, epoch, value)
-                verdict = {"monitor": monitor, "value": value, "epoch": epoch} if poor else None
-        self._rows[folder] = ((stat.st_ino, stat.st_mtime_ns), max(epoch, known))
-        return verdict
+            epoch = int(row["epoch"])
+            value = row.get(monitor, float("nan"))
+            if epoch > reported:
+                is_pruned = self._trials.report(trial, epoch, value)
+                poor = {"monitor": monitor, "value": value, "epoch": epoch} if is_pruned else None
+        self._reported[folder] = ((stat.st_ino, stat.st_mtime_ns), max(epoch, reported))
+        return poor
 
     def _epochs(self, folder: Path) -> int:
         return planned_epochs(folder) or self._plan.epochs
 
     def _monitor(self, folder: Path) -> str:
         path = folder / "run.json"
-        told = read_record(path, RUN) if path.exists() else {}
-        return str(told.get("monitor", self._plan.monitor))
+        record = read_record(path, RUN) if path.exists() else {}
+        return str(record.get("monitor", self._plan.monitor))
 
     @staticmethod
     def _value(folder: Path) -> float | None:

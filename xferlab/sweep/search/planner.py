@@ -1,4 +1,4 @@
-"""The ``search`` part of a sweep: what is drawn, how, and that all of it can be run.
+"""The ``search`` part of a sweep: space, sampler, pruner, and a check that all of it can be run.
 
 Nothing here needs Optuna.
 """
@@ -18,6 +18,7 @@ from typing import Any
 from xferlab.config.overrides import key_of, parse_overrides
 from xferlab.config.recipe import Recipe
 from xferlab.config.schema import FEWEST_EPOCHS
+from xferlab.deprecated import current_config
 from xferlab.errors import ConfigError, XferlabError, collect_errors, raise_together
 from xferlab.runs.inputs import Inputs, InputsReader
 from xferlab.sweep.compose import Composer
@@ -28,7 +29,7 @@ WHERE = "sweep.search"
 
 
 class Sampler(Enum):
-    """Who suggests the next trial: Parzen estimators in a tree, chance, a Sobol sequence."""
+    """What suggests the next trial: tree-structured Parzen estimators, chance, a Sobol sequence."""
 
     tpe = "tpe"
     random = "random"
@@ -36,7 +37,7 @@ class Sampler(Enum):
 
 
 class Pruner(Enum):
-    """Who decides that a trial is too poor to go on."""
+    """What decides that a trial is too poor to continue."""
 
     median = "median"
     successive_halving = "successive_halving"
@@ -49,19 +50,19 @@ class SearchConfig:
     """A search for the best setting.
 
     Attributes:
-        draw: keys to what they are drawn from, as in ``sweep.random``.
+        space: the distribution of each key, as in ``sweep.random``.
         trials: different jobs in all, those of earlier commands included.
-        sampler: who suggests the next one: ``tpe`` (Bergstra et al. 2011), ``random``, ``qmc``.
-        pruner: who ends poor ones early: ``median``, ``successive_halving`` (Li et al. 2020),
+        sampler: what suggests the next one: ``tpe`` (Bergstra et al. 2011), ``random``, ``qmc``.
+        pruner: what ends poor ones early: ``median``, ``successive_halving`` (Li et al. 2020),
             ``hyperband`` (Li et al. 2018) or ``none``.
-        seed: of what is drawn.
-        startup: trials that are drawn at random, and finished before ``median`` ends one.
-        min_epochs: no trial is ended before so many epochs.
+        seed: of the samples.
+        startup: trials that are sampled at random, and finished before ``median`` ends one.
+        min_epochs: no trial is ended before this number of epochs.
         storage: an SQLAlchemy URL where Optuna keeps the trials; None is a file in the sweep's
             folder.
     """
 
-    draw: dict[str, Any] = field(default_factory=dict)
+    space: dict[str, Any] = field(default_factory=dict)
     trials: int = 20
     sampler: Sampler = Sampler.tpe
     pruner: Pruner = Pruner.median
@@ -88,16 +89,16 @@ class SearchConfig:
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """A search whose every end and choice was composed and checked.
+    """A search of which every end of a range and every choice was composed and checked.
 
     Attributes:
-        settings: how it is searched.
-        draws: what each key is drawn from.
-        common: the words of every job.
-        composer: makes a job's recipe of words.
-        search_id: eight hexadecimal digits; commands that have it in common are one search.
-        monitor: the logged name that trials are compared by, unless the data's task says another.
-        better: ``max`` or ``min``.
+        settings: of the search.
+        distributions: of each key.
+        common: the overrides of every job.
+        composer: makes a job's recipe of overrides.
+        search_id: eight hexadecimal digits; commands with the same one continue one search.
+        monitor: the logged name that trials are compared by, by the config.
+        mode: ``max`` or ``min``.
         epochs: the most that a trial can have.
         checked: how many configs were composed.
         configs: of the job at each end and choice.
@@ -126,14 +127,17 @@ class SearchPlan:
         )
 
     @property
-    def first_words(self) -> list[str]:
-        """The words of one job that could be drawn."""
-        return [*self.common, *(draw.word(draw.ends[0]) for draw in self.distributions)]
+    def first_overrides(self) -> list[str]:
+        """The overrides of one job of the space."""
+        return [
+            *self.common,
+            *(distribution.override(distribution.ends[0]) for distribution in self.distributions),
+        ]
 
     @property
     def size(self) -> float:
-        """How many different settings can be drawn; infinite if a range is continuous."""
-        return prod(_size(draw) for draw in self.distributions)
+        """How many different points the space has; infinite if a range is continuous."""
+        return prod(_size(distribution) for distribution in self.distributions)
 
 
 def plan_search(
@@ -142,10 +146,10 @@ def plan_search(
     """Read ``sweep.search`` and check every job that differs from the first in one value.
 
     Raises:
-        ConfigError: with every mistake.
+        ConfigError: with every error.
     """
-    settings = build_typed(SearchConfig, part, WHERE)
-    distributions = read_distributions(settings.draw, f"{WHERE}.draw")
+    settings = build_typed(SearchConfig, current_config(part, WHERE, report=True), WHERE)
+    distributions = read_distributions(settings.space, f"{WHERE}.space")
     _refuse_other_axes(distributions, common, axes)
     recipes = _probes(distributions, common, composer)
     _refuse_two_monitors(recipes)
@@ -164,26 +168,26 @@ def plan_search(
     )
 
 
-def refuse_written_storage(storage: str | None, typed: Sequence[str]) -> None:
-    """Raise ConfigError for a database that a file names: its tables would be written anywhere.
+def refuse_written_storage(storage: str | None, settings: Sequence[str]) -> None:
+    """Raise ConfigError for a database that a file names: it could be any that can be reached.
 
     Args:
         storage: the URL, or None.
-        typed: the words of the command line about the sweep.
+        settings: the overrides of the command line about the sweep.
     """
-    if storage is None or any(_types_storage(word) for word in typed):
+    if storage is None or any(_sets_storage(override) for override in settings):
         return
     raise ConfigError(
-        f"a file names the trials' database, {masked(storage)}, and that may only be typed",
+        f"a file names the trials' database, {masked(storage)}, which only the command line may do",
         where=f"{WHERE}.storage",
         fix=f"type it: {WHERE}.storage='{masked(storage)}'; or write null for a file in the sweep's"
         " folder",
     )
 
 
-def _types_storage(word: str) -> bool:
-    """Return whether a word gives ``sweep.search.storage`` its value, by itself or in a table."""
-    (override,) = parse_overrides([word])
+def _sets_storage(text: str) -> bool:
+    """Return whether an override sets ``sweep.search.storage``, by itself or in a table."""
+    (override,) = parse_overrides([text])
     value: Any = override.value()
     for part in [*f"{WHERE}.storage".removeprefix(override.key_or_group).split(".")]:
         if part:
@@ -199,14 +203,14 @@ def _refuse_other_axes(
         raise ConfigError(
             f"a search chooses its jobs one by one, and {key} has several values",
             where=key,
-            fix=f"put {key} into {WHERE}.draw: {{{key}: {{choice: [...]}}}}, or give it one value",
+            fix=f"put {key} into {WHERE}.space: {{{key}: {{choice: [...]}}}}, or give it one value",
         )
-    set_already = {key_of(word) for word in common}
-    for draw in distributions:
-        if draw.key in set_already:
+    set_already = {key_of(override) for override in common}
+    for distribution in distributions:
+        if distribution.key in set_already:
             raise ConfigError(
-                f"{draw.key} is drawn by the search and has a value too",
-                where=draw.key,
+                f"{distribution.key} is sampled by the search and has a value too",
+                where=distribution.key,
                 fix="leave one of the two out",
             )
 
@@ -215,15 +219,18 @@ def _probes(
     distributions: Sequence[Distribution], common: Sequence[str], composer: Composer
 ) -> list[Recipe]:
     """Return a recipe for each end and choice of each key, the other keys at their first."""
-    first = {draw.key: draw.word(draw.ends[0]) for draw in distributions}
+    first = {
+        distribution.key: distribution.override(distribution.ends[0])
+        for distribution in distributions
+    }
     points = [first]
-    points += [{**first, d.key: d.word(end)} for d in distributions for end in d.ends[1:]]
-    mistakes: list[XferlabError] = []
+    points += [{**first, d.key: d.override(end)} for d in distributions for end in d.ends[1:]]
+    errors: list[XferlabError] = []
     recipes: list[Recipe] = []
     for point in points:
-        with collect_errors(mistakes):
+        with collect_errors(errors):
             recipes.append(composer.recipe([*common, *point.values()]))
-    raise_together(mistakes)
+    raise_together(errors)
     return recipes
 
 
@@ -232,7 +239,7 @@ def _refuse_two_monitors(recipes: Sequence[Recipe]) -> None:
     if len(monitors) > 1:
         raise ConfigError(
             f"trials are compared by one value, and these have {' and '.join(monitors)}",
-            where=f"{WHERE}.draw",
+            where=f"{WHERE}.space",
             fix=f"train.monitor={monitors[0]}, and metrics that every trial has",
         )
 
@@ -240,14 +247,14 @@ def _refuse_two_monitors(recipes: Sequence[Recipe]) -> None:
 def _search_id(settings: SearchConfig, first: Recipe) -> str:
     how = [settings.sampler.value, settings.pruner.value]
     numbers = [settings.seed, settings.startup, settings.min_epochs]
-    text = json.dumps([first.run_id, settings.draw, how, numbers], sort_keys=True, default=str)
+    text = json.dumps([first.run_id, settings.space, how, numbers], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def _size(draw: Distribution) -> float:
-    if draw.choices:
-        return len({draw.word(choice) for choice in draw.choices})
-    return draw.high - draw.low + 1 if draw.is_whole else float("inf")
+def _size(distribution: Distribution) -> float:
+    if distribution.choices:
+        return len({distribution.override(choice) for choice in distribution.choices})
+    return distribution.high - distribution.low + 1 if distribution.is_integer else float("inf")
 
 
 def masked(text: str) -> str:

@@ -17,7 +17,7 @@ from xferlab.sweep.manifest import PLAN
 from xferlab.sweep.search.controller import Search
 
 REFRESH_SECONDS = 1.0
-"""How often the jobs of a round are looked at."""
+"""How often the jobs of a round are read."""
 
 
 def run_trials(search: Search, launcher: Launcher, workers: int | None) -> None:
@@ -40,67 +40,70 @@ def run_trials(search: Search, launcher: Launcher, workers: int | None) -> None:
 
 
 def run_here(
-    search: Search, pool_of: Callable[[JobObserver], Pool], slots: int, watch: JobObserver
+    search: Search, pool_of: Callable[[JobObserver], Pool], slots: int, console: JobObserver
 ) -> None:
-    """Run the jobs in processes on this machine as seats get free, until there is no more.
+    """Run the jobs in processes on this machine as slots get free, until there is none left.
 
     Args:
-        search: finds the jobs.
-        pool_of: makes a pool that tells who it is given.
-        seats: how many jobs the pool runs at once.
-        watch: is told what happens.
+        search: samples the jobs.
+        pool_of: makes a pool that notifies the observer it is given.
+        slots: how many jobs the pool runs at once.
+        console: shows the jobs.
 
     Raises:
         SweepStopped: SIGINT or SIGTERM came; the jobs have ended.
     """
     while search.fill(slots):
-        telling = _Telling(search, watch, slots)
-        telling.pool = pool_of(telling)
-        telling.pool.run(search.queue)
+        observer = _SearchObserver(search, console, slots)
+        observer.pool = pool_of(observer)
+        observer.pool.run(search.queue)
         search.requeue()
 
 
-class _Telling:
-    """Tells the search what a pool does, and then whoever watches."""
+class _SearchObserver:
+    """Notifies the search of what a pool does, and then the console."""
 
     pool: Pool
 
-    def __init__(self, search: Search, watch: JobObserver, slots: int) -> None:
-        self._search, self._watch, self._seats = search, watch, slots
-        self.started, self.waiting = watch.started, watch.waiting
+    def __init__(self, search: Search, console: JobObserver, slots: int) -> None:
+        self._search = search
+        self._console = console
+        self._slots = slots
+        self.started = console.started
+        self.waiting = console.waiting
 
     def ended(self, folder: Path, state: State, seconds: float) -> None:
-        self._watch.ended(folder, state, seconds)
+        self._console.ended(folder, state, seconds)
         self._search.ended(folder, state)
 
     def refresh(self, running: Sequence[Path]) -> None:
-        """Ask for the next job when a seat is free."""
+        """Sample the next job when a slot is free."""
         self._search.refresh(running)
-        if not self.pool.stopping:
-            self._search.fill(self._seats - len(running))
-        self._watch.refresh(running)
+        if not self.pool.is_stopping:
+            self._search.fill(self._slots - len(running))
+        self._console.refresh(running)
 
 
 def run_rounds(search: Search, launch: Callable[[list[Path]], object], size: int) -> None:
     """Run the jobs in rounds of ``size``, each by one call of ``launch`` that waits for all.
 
-    How the jobs get on is for ``launch`` to tell.
+    ``launch`` shows how the jobs get on.
     """
     while search.fill(size):
         batch = list(search.queue)
         search.queue.clear()
         done = threading.Event()
         with ThreadPoolExecutor(1) as executor:
-            looking = executor.submit(_look_until, done, search, batch)
+            refreshing = executor.submit(_refresh_until, done, search, batch)
             try:
                 launch(batch)
             finally:
                 done.set()
-            looking.result()
+            refreshing.result()
         for folder in batch:
             search.ended(folder, state_of(folder))
 
 
-def _look_until(done: threading.Event, search: Search, batch: Sequence[Path]) -> None:
+def _refresh_until(done: threading.Event, search: Search, batch: Sequence[Path]) -> None:
     while not done.wait(REFRESH_SECONDS):
         search.refresh(batch)

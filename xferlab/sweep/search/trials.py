@@ -1,7 +1,7 @@
-"""The trials of a search, as Optuna keeps them. Optuna is imported here, and only when asked.
+"""The trials of a search in Optuna's storage; the one module that imports Optuna.
 
-A trial that was asked for and not told is ``RUNNING`` in Optuna's storage, with its values. So a
-search that was killed finds it there, and its job's folder says how far it got.
+A trial without a result is ``RUNNING`` in the storage, with its values. So a search that was killed
+finds it there, and its job's folder says how far it got.
 """
 
 from __future__ import annotations
@@ -32,20 +32,21 @@ def refuse_no_optuna() -> None:
 
 
 class Trials:
-    """A study of Optuna, asked and told by this process alone.
+    """A study of Optuna, used by this process alone.
 
     Args:
-        plan: what is drawn and how.
-        url: where the study is kept, an SQLAlchemy URL.
-        name: the study's name there.
+        plan: of the search.
+        url: of the database, in SQLAlchemy's form.
+        name: of the study.
     """
 
     def __init__(self, plan: SearchPlan, url: str, name: str) -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._optuna, self._plan = optuna, plan
-        with storage_faults(url), _quiet():
+        self._optuna = optuna
+        self._plan = plan
+        with storage_errors(url), _quiet():
             self._study = optuna.create_study(
                 storage=_storage(url),
                 study_name=name,
@@ -55,47 +56,53 @@ class Trials:
             )
 
     def all(self) -> list[Any]:
-        """Return every trial so far, as Optuna's frozen ones, in order."""
+        """Return every trial so far as Optuna's ``FrozenTrial``, in order."""
         return list(self._study.get_trials(deepcopy=False))
 
     def count(self, *states: str) -> int:
-        """Return how many trials stand so: ``WAITING``, ``RUNNING``, ``COMPLETE``, ..."""
+        """Return how many trials have one of the states, like ``WAITING`` and ``RUNNING``."""
         return sum(trial.state.name in states for trial in self.all())
 
     def running(self) -> list[Trial]:
-        """Return the trials that were asked for and not told, to go on with."""
-        live, numbered = self._optuna.trial.Trial, self.all()
-        return [self._with_values(each.number, live(self._study, each._trial_id))
-                for each in numbered if each.state.name == "RUNNING"]  # fmt: skip
+        """Return the trials without a result, to resume them."""
+        live = self._optuna.trial.Trial
+        open_trials = [trial for trial in self.all() if trial.state.name == "RUNNING"]
+        return [
+            self._with_values(each.number, live(self._study, each._trial_id))
+            for each in open_trials
+        ]
 
-    def ask(self, *, by_chance: bool = False) -> Trial:
-        """Return a new trial with its values drawn; those that wait come first.
+    def ask(self, *, at_random: bool = False) -> Trial:
+        """Return a new trial with its values sampled; those that wait come first.
 
-        The sampler is made anew, seeded by the trial's number: so what is drawn does not depend
-        on when a search was killed.
+        Each trial has a new sampler, seeded by its number: so the samples do not depend on when a
+        search was killed.
         """
         with _quiet():
             trial = self._study.ask()
-        return self._with_values(trial.number, trial, by_chance)
+        return self._with_values(trial.number, trial, at_random)
 
-    def _with_values(self, number: int, trial: Trial, by_chance: bool = False) -> Trial:
-        """Draw what a trial does not have yet: its process may have been killed meanwhile."""
-        self._study.sampler = self._sampler(number, by_chance=by_chance)
+    def _with_values(self, number: int, trial: Trial, at_random: bool = False) -> Trial:
+        """Sample the values that a trial does not have yet: its process may have been killed."""
+        self._study.sampler = self._sampler(number, at_random=at_random)
         with _quiet():
-            for draw in self._plan.distributions:
-                _suggest(trial, draw)
+            for distribution in self._plan.distributions:
+                _suggest(trial, distribution)
         return trial
 
-    def again(self, trial: Any) -> None:
-        """Put a trial's values first in the line of what is asked for."""
+    def retry(self, trial: Any) -> None:
+        """Queue a trial's values for the next :meth:`ask`."""
         self._study.enqueue_trial(trial.params)
 
-    def words(self, trial: Trial) -> list[str]:
-        """Return the override words that a trial's values are."""
-        return [_word(draw, trial.params[draw.key]) for draw in self._plan.distributions]
+    def overrides(self, trial: Trial) -> list[str]:
+        """Return a trial's values as overrides."""
+        return [
+            _override(distribution, trial.params[distribution.key])
+            for distribution in self._plan.distributions
+        ]
 
-    def is_too_poor(self, trial: Trial, epoch: int, value: float) -> bool:
-        """Note the value that a trial has after ``epoch``, and return whether it should end."""
+    def report(self, trial: Trial, epoch: int, value: float) -> bool:
+        """Report the value of a trial after ``epoch``, and return whether the pruner ends it."""
         with _quiet():
             trial.report(value, epoch)
             return epoch >= self._plan.settings.min_epochs and bool(trial.should_prune())
@@ -105,10 +112,10 @@ class Trials:
         with _quiet():
             self._study.tell(trial, value, state=self._optuna.trial.TrialState[state])
 
-    def _sampler(self, number: int, *, by_chance: bool) -> Any:
+    def _sampler(self, number: int, *, at_random: bool) -> Any:
         samplers, settings = self._optuna.samplers, self._plan.settings
         seed = (settings.seed * 1_000_003 + number) % 2**32
-        if by_chance or settings.sampler is Sampler.random:
+        if at_random or settings.sampler is Sampler.random:
             return samplers.RandomSampler(seed=seed)
         with _quiet():
             if settings.sampler is Sampler.qmc:
@@ -123,18 +130,26 @@ class Trials:
             )
 
 
-def _suggest(trial: Trial, draw: Distribution) -> None:
-    """Draw a trial's value, unless it has one; choices are words, which any database keeps."""
-    if draw.choices:
-        trial.suggest_categorical(draw.key, list(dict.fromkeys(map(draw.word, draw.choices))))
-    elif draw.is_whole:
-        trial.suggest_int(draw.key, draw.low, draw.high, log=draw.is_log)
+def _suggest(trial: Trial, distribution: Distribution) -> None:
+    """Sample a trial's value, unless it has one; choices are text, which any database stores."""
+    if distribution.choices:
+        trial.suggest_categorical(
+            distribution.key, list(dict.fromkeys(map(distribution.override, distribution.choices)))
+        )
+    elif distribution.is_integer:
+        trial.suggest_int(
+            distribution.key, distribution.low, distribution.high, log=distribution.is_log
+        )
     else:
-        trial.suggest_float(draw.key, draw.low, draw.high, log=draw.is_log)
+        trial.suggest_float(
+            distribution.key, distribution.low, distribution.high, log=distribution.is_log
+        )
 
 
-def _word(draw: Distribution, value: Any) -> str:
-    return str(value) if draw.choices else draw.word(draw.rounded(value))
+def _override(distribution: Distribution, value: Any) -> str:
+    return (
+        str(value) if distribution.choices else distribution.override(distribution.rounded(value))
+    )
 
 
 def _pruner(plan: SearchPlan) -> Any:
@@ -164,8 +179,8 @@ def _storage(url: str) -> Any:
 
 
 @contextmanager
-def storage_faults(url: str) -> Iterator[None]:
-    """Raise RunError where the database cannot be reached or used; no password is in it."""
+def storage_errors(url: str) -> Iterator[None]:
+    """Raise RunError where the database cannot be reached or used; its text has no password."""
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -174,13 +189,13 @@ def storage_faults(url: str) -> Iterator[None]:
     except ImportError as e:
         missing = getattr(e.__cause__, "name", None) or e.name
         raise ConfigError(
-            f"the database's driver{f' {missing}' * bool(missing)} is not installed",
+            f"the database's driver {missing or ''}".rstrip() + " is not installed",
             where=f"sweep.search.storage={masked(url)}",
             fix="pip install it, or name another one in the URL: DATABASE+DRIVER://...",
         ) from None
     except ArgumentError as e:
         raise ConfigError(
-            f"Optuna knows no such database: {masked(str(e)).partition(chr(10))[0]}",
+            f"Optuna has no such database: {masked(str(e)).partition(chr(10))[0]}",
             where=f"sweep.search.storage={masked(url)}",
             fix="sweep.search.storage=sqlite:////tmp/trials.db or postgresql://USER@HOST/NAME",
         ) from None
@@ -190,12 +205,12 @@ def storage_faults(url: str) -> Iterator[None]:
         raise RunError(
             f"the trials' database cannot be used: {masked(why)}",
             where=f"sweep.search.storage={masked(url)}",
-            fix="look whether it is there and may be written to; the same command then goes on",
+            fix="check that it exists and is writable; the same command then resumes the search",
         ) from None
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Optuna's remarks on what it calls experimental from the terminal."""
+    """Silence Optuna's warnings about what it calls experimental."""
     with warnings.catch_warnings(action="ignore"):
         yield
