@@ -15,7 +15,7 @@ from xferlab.cli.report import report_on
 from xferlab.config.overrides import key_of
 from xferlab.errors import ConfigError
 from xferlab.escaping import visible
-from xferlab.formatting import format_learning_rate
+from xferlab.formatting import format_count, format_learning_rate
 from xferlab.io.atomic import write_json
 from xferlab.io.records import read_record
 from xferlab.runs.inputs import changed_since, refuse_changed_inputs
@@ -196,33 +196,33 @@ def opening_line(search: SearchPlan, folder: Path) -> str:
     """Return whether the search begins or resumes, and what is left to do."""
     trials = search.settings.trials
     if not (folder / SEARCH).exists():
-        return f"search     {folder}: {trials} trial{'s' * (trials != 1)}"
+        return f"search     {folder}: {format_count(trials, 'trial')}"
     states = [state_of(job).status for job in _jobs(folder)]
     counts = Counter("to resume" if status in RESUMED else status for status in states)
-    counts["to come"] = counts.pop(QUEUED, 0) + max(0, trials - len(states))
-    listed = ", ".join(f"{count} {override}" for override, count in counts.items() if count)
+    counts["to run"] = counts.pop(QUEUED, 0) + max(0, trials - len(states))
+    listed = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     return f"continuing {folder}: {listed}"
 
 
 def search_lines(search: SearchPlan) -> list[str]:
     """Return the sampled keys, their distributions, the sampler and the pruner."""
     settings = search.settings
-    ends = f"poor ones ended by {settings.pruner.value} after {settings.min_epochs} epoch"
-    ends += "s" * (settings.min_epochs != 1)
+    epochs = format_count(settings.min_epochs, "epoch")
+    ends = f"poor ones pruned by {settings.pruner.value} after {epochs}"
     if settings.pruner is Pruner.none:
-        ends = "none ended early"
+        ends = "none pruned"
     width = max(len(distribution.key) for distribution in search.distributions)
     return [
         f"{settings.trials} trials by {settings.sampler.value} (seed {settings.seed}), {ends};"
         f" best {search.monitor}",
         *(
-            f"{distribution.key:<{width}}  {_range_words(distribution)}"
+            f"{distribution.key:<{width}}  {_format_distribution(distribution)}"
             for distribution in search.distributions
         ),
     ]
 
 
-def _range_words(distribution: Distribution) -> str:
+def _format_distribution(distribution: Distribution) -> str:
     if distribution.choices:
         return "one of " + ", ".join(
             distribution.override(each).partition("=")[2] for each in distribution.choices

@@ -1,1 +1,1 @@
-"""A finished run, used: loaded from its folder alone, asked, kept apart from training."""
+"""A finished run, loaded from its folder alone: predictions and evaluations."""

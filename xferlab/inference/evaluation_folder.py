@@ -56,7 +56,7 @@ def places_of(run_folder: Path, name: str) -> tuple[Path, Path]:
     """Return where an evaluation is written, and where its TensorBoard log is.
 
     Raises:
-        ConfigError: one of them lies behind a link.
+        ConfigError: one of them is behind a link.
     """
     board = own_place(run_folder, "tensorboard", f"evaluation-{name}")
     return own_place(run_folder, FOLDER, name), board

@@ -1,1 +1,1 @@
-"""Sweeps: which jobs, frozen before the first starts, run in processes, told in one table."""
+"""Sweeps: jobs planned before the first starts, run locally or remotely, shown in one table."""
