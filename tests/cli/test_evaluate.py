@@ -259,7 +259,7 @@ def test_own_rows_that_have_changed_are_noted(here, tmp_path, monkeypatch, capsy
     (tmp_path / "plain.jsonl").write_text("\n".join(lines[::-1]))
     record = evaluated(run, "--samples=0")
     assert record["own_rows"] is False
-    assert "the rows of test are not those of the training" in capsys.readouterr().out
+    assert "the examples of test are not those of the training" in capsys.readouterr().out
 
 
 def test_in_python_the_same_scores(here):
@@ -283,5 +283,5 @@ def test_the_weights_are_chosen_by_a_word(home, here, capsys):
     assert xferlab.load(run, weights=other).content.weights.name == f"{other}.safetensors"
     assert evaluated(run, f"weights={own['weights']}")["folder"].name == "test"
     assert main(["evaluate", str(run), "weights=first"]) == 2
-    assert "a run keeps no 'first' weights" in capsys.readouterr().err
+    assert "a run has no 'first' weights" in capsys.readouterr().err
     assert main(["predict", str(run), "a text", "--weights", other]) == 0
