@@ -1,1 +1,1 @@
-"""A finished run, used: loaded from its folder alone, asked, kept apart from training."""
+"""Finished runs, loaded from their folders alone: predictions and evaluations."""

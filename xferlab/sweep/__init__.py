@@ -1,1 +1,1 @@
-"""Sweeps: which jobs, frozen before the first starts, run in processes, told in one table."""
+"""Sweeps: jobs planned and written to a manifest, run by an engine, shown in one table."""
