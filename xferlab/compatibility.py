@@ -85,7 +85,7 @@ def contract_violation(
 
 
 def name_and_origin(group: str, plugin: Any, registry: Registry = REGISTRY) -> tuple[str, str]:
-    """Return how a plugin is typed, e.g. ``loss=focal``, and its file and line."""
+    """Return how a plugin is chosen, e.g. ``loss=focal``, and its file and line."""
     for entry in registry:
         if entry.group == group and entry.cls is type(plugin):
             return f"{group}={entry.name}", entry.origin

@@ -14,7 +14,7 @@ def format_count(number: int, noun: str) -> str:
     """
     if number == 1:
         return f"1 {noun}"
-    return f"{number:,} {noun}{'es' if noun.endswith(('s', 'x', 'ch')) else 's'}"
+    return f"{number:,} {noun}{'es' if noun.endswith(('s', 'x', 'tch')) else 's'}"
 
 
 def format_duration(seconds: float) -> str:

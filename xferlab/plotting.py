@@ -1,4 +1,4 @@
-"""Figures as whole PNG files: drawn without a window and without matplotlib's global state."""
+"""Matplotlib figures as PNG files, without a window and without global state."""
 
 from __future__ import annotations
 

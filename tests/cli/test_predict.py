@@ -76,7 +76,7 @@ def test_rows_stay_in_order_across_chunks_and_a_bad_one_keeps_its_place(
         "34": "is not Unicode (UTF-8)",
     }
     assert "row 21 (line 22) has 1 field, the header has 2" in err
-    assert "2 of 50 rows could not be answered" in err
+    assert "2 of 50 rows could not be predicted" in err
 
 
 @pytest.mark.parametrize("kind", ["plain", "several", "values", "tags", "pairs"])
@@ -137,7 +137,7 @@ def test_of_pairs_two_words_or_a_tab_make_a_row(runs, say):
     [
         (["--file", "no.csv"], [" error: there is no file no.csv", " where: --file"]),
         (["a", "--file", "x.csv"], [" error: both a file and texts are given"]),
-        (["x.csv"], [" error: 'x.csv' is typed as a text, and it is a file", "--file x.csv"]),
+        (["x.csv"], [" error: 'x.csv' is given as a text, and it is a file", "--file x.csv"]),
         (["--file", "x.csv", "--text", "txt"], ["   fix: did you mean --text=text?"]),
         (["--file", "x.csv", "--pair", "text"], [" where: --pair"]),
         (["--text", "text", "a"], [" error: --text names a column of a file"]),

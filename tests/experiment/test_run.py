@@ -202,7 +202,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_step_and_rows(capsys):
     )
     (folder,) = Path("outputs").glob("runs/*")
     assert json.loads((folder / "status.json").read_text())["status"] == "nan"
-    assert "(training rows" in (folder / "error.txt").read_text()
+    assert "(training examples" in (folder / "error.txt").read_text()
 
 
 def test_a_sweep_checks_all_runs_all_and_prints_a_table(capsys):

@@ -225,7 +225,7 @@ def test_an_export_says_what_the_run_says(home, name, tmp_path, capsys):
     assert main(["export", str(home / "plain"), "--to", name, "--output", str(folder)]) == 0
     told = capsys.readouterr().out.splitlines()[-3:]
     assert told[0] == "compared   1,000 generated texts of 32 tokens or less"
-    assert told[2] == f"kept in    {folder}"
+    assert told[2] == f"saved to   {folder}"
     record = json.loads((folder / "export.json").read_text())
     assert record["compared"]["largest_difference"] <= record["compared"]["tolerance"] == 1e-4
     assert (record["format"], record["compared"]["texts"]) == (name, 1000)

@@ -42,7 +42,7 @@ def job_of(folder: Path, spec, labels, outputs, name: str, node: dict, value: fl
         "output_kind": spec.output_kind.value,
     }
     return JobResult(
-        folder=folder, config={"metric": {name: node}}, words={}, state=State("finished", {}),
+        folder=folder, config={"metric": {name: node}}, overrides={}, state=State("finished", {}),
         monitor=f"val_{name}", best=value, epoch=1, step=1, last=value, test={name: value},
         validation={}, task=task, digests={"test": "a" * 64}, seconds=1.0, history=[],
     )  # fmt: skip

@@ -1,1 +1,1 @@
-"""What ships in the box: a small BERT and the demo reviews."""
+"""What ships with the package: a small BERT and the demo reviews."""

@@ -1,4 +1,4 @@
-"""``python -m xferlab evaluate RUN``: from the words to the table and the files."""
+"""``evaluate RUN``: scores a finished run and saves the details."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from xferlab.inference.evaluation_split import EvaluationSplit, choose_split
 from xferlab.inference.run import Run, load_run
 from xferlab.inference.run_folder import WEIGHTS
 
-ABOUT = "Score a finished run on its own test rows, or on any others."
+ABOUT = "Score a finished run on its own test examples, or on any others."
 EXAMPLES = """\
-rows:
+examples:
   (none)                          the run's own test split, or validation if it has no test
   split=validation                another of its own splits
   data.test=new.csv               a file with the columns that the run was trained with
   weights=last                    the last epoch's weights, not the best one's (or weights=best)
   data=files data.test=new.csv data.label=stars
-                                  any data, also where the run's own is gone
+                                  any data, also where the run's own is missing
 
-Labels are found by their names, whatever order a file has them in. The scores are printed, each
-with the interval in which it would lie on 95 of 100 other draws of such rows; the rest is in
+Labels are matched by name, in any order. The scores are printed, each with its 95 % bootstrap
+interval over examples; the rest is in
 RUN/evaluations/NAME (report, confusion, calibration, errors, predictions) and in TensorBoard.
 """
 
 
 def evaluate(argv: list[str]) -> int:
-    """Score a run, print the scores and keep what stands behind them."""
+    """Score a run, print the scores and save the details."""
     parser = FlagParser("evaluate", ABOUT, EXAMPLES)
     parser.add_argument("run", metavar="RUN", type=Path, help="the folder of a finished run")
     parser.add_argument(
@@ -83,7 +83,7 @@ def weights_of(overrides: Sequence[str]) -> tuple[str | None, list[str]]:
 
 
 def _show_notes() -> None:
-    """Show on the terminal what reading and tokenising have to say, as a training does."""
+    """Show the notes of reading and tokenising on the terminal, as a training does."""
     log = logging.getLogger("xferlab")
     log.setLevel(logging.INFO)
     if not log.handlers and not logging.getLogger().handlers:
@@ -98,14 +98,21 @@ def _count(override: str) -> int:
 
 
 def lines(run: Run, chosen: EvaluationSplit, evaluation: Evaluation, folder: Path) -> list[str]:
-    """Return what a person wants to see first, and where the rest is."""
-    lines_before = [f"{run.folder}  {evaluation.name}, {len(evaluation.outputs):,} examples", ""]
-    lines_before += evaluation.table().splitlines()
+    """Return the scores and where the rest is."""
+    shown = [f"{run.folder}  {evaluation.name}, {len(evaluation.outputs):,} examples", ""]
+    shown += evaluation.table().splitlines()
     own_names = [chosen.split, *(f"{chosen.split}-{weights}" for weights in WEIGHTS)]
     if chosen.name in own_names and not chosen.own:
-        lines_before += ["", f"note       the rows of {chosen.split} are not those of the training:"
-                 " these scores are not metrics.json's"]  # fmt: skip
-    lines_before += [f"note       {printable(note)}" for note in evaluation.notes]
-    kinds = ", ".join(evaluation.analyses)
-    lines_before += ["", f"kept in    {folder}  ({kinds}, errors, predictions)"]
-    return [*lines_before, f"look at it tensorboard --logdir {run.folder}"]
+        shown += [
+            "",
+            f"note       the examples of {chosen.split} are not those of the training:"
+            " these scores are not those of metrics.json",
+        ]
+    shown += [f"note       {printable(note)}" for note in evaluation.notes]
+    contents = ", ".join([*evaluation.analyses, "errors", "predictions"])
+    return [
+        *shown,
+        "",
+        f"saved to   {folder}  ({contents})",
+        f"view       tensorboard --logdir {run.folder}",
+    ]

@@ -44,5 +44,5 @@ def export(argv: list[str]) -> int:
     done = export_run(run, flags.to, folder, texts=flags.texts, force=flags.force)
     print(visible(f"compared   {done.texts:,} {done.source}"))
     print(f"difference {done.largest:.2g} at most (tolerance {done.tolerance:.2g})")
-    print(visible(f"kept in    {folder}"))
+    print(visible(f"saved to   {folder}"))
     return 0

@@ -1,4 +1,4 @@
-"""Flags of a command that works on finished runs: argparse, with mistakes in three lines."""
+"""Flags of a command that works on finished runs: argparse, with errors in three lines."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from xferlab.errors import ConfigError, did_you_mean
 class FlagParser(argparse.ArgumentParser):
     """The words of one command: positional ones and flags, in any order.
 
-    ``-h`` prints the help and raises SystemExit(0); every mistake is a ConfigError.
+    ``-h`` prints the help and raises SystemExit(0); every error is a ConfigError.
 
     Args:
-        command: what is typed after ``python -m xferlab``.
+        command: its name after ``python -m xferlab``.
         description: what the command does, one sentence or more.
         epilog: examples, printed as they are.
     """
@@ -39,7 +39,7 @@ class FlagParser(argparse.ArgumentParser):
         return self.parse_intermixed_args([current_flag(argument) for argument in argv])
 
     def error(self, message: str) -> NoReturn:
-        """Raise the mistake in three lines."""
+        """Raise the error in three lines."""
         unknown = re.match(r"unrecognized arguments: (\S+)", message)
         fix, where, what = f"{self.prog} --help", self.prog, message
         if unknown and unknown[1].startswith("-"):

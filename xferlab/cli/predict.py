@@ -1,4 +1,4 @@
-"""``python -m xferlab predict RUN``: what a run says about texts."""
+"""``predict RUN``: predictions of a finished run for texts and files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from xferlab.inference.writers import FORMATS, TEXT_WRITERS, ParquetWriter, Writ
 from xferlab.io.atomic import atomic_replace
 
 MOST_REPORTED = 20
-"""Bad rows that are named on standard error; the rest are only counted."""
+"""Invalid rows that are named on standard error; the rest are only counted."""
 EXAMPLES = """\
 examples:
   predict RUN "a fine film" "not worth it"      two texts (of pairs: two words are a row)
@@ -28,14 +28,14 @@ examples:
   cat reviews.txt | python -m xferlab predict RUN > labelled.csv
 
 files: .csv .tsv .jsonl .parquet, or .txt with one text a line. They may be larger than memory.
-A row that cannot be read is named on standard error; in the output it keeps its place, with the
-reason in the column 'error', and the exit code is 1.
+An invalid row is named on standard error; in the output it keeps its place, with the reason in
+the column 'error', and the exit code is 1.
 """
 
 
 def parser() -> FlagParser:
-    """Return what the command understands."""
-    arguments = FlagParser("predict", "Say what a finished run thinks of texts.", EXAMPLES)
+    """Return the parser of the command."""
+    arguments = FlagParser("predict", "Predict texts with a finished run.", EXAMPLES)
     arguments.add_argument("run", metavar="RUN", type=Path, help="the folder of a finished run")
     arguments.add_argument(
         "texts", metavar="TEXT", nargs="*", help="texts; none reads standard input"
@@ -44,7 +44,7 @@ def parser() -> FlagParser:
     arguments.add_argument("--weights", choices=WEIGHTS, help="default: those of the run's scores")
     arguments.add_argument("--text", metavar="COLUMN", help="its column of texts")
     arguments.add_argument("--pair", metavar="COLUMN", help="its column of second texts")
-    arguments.add_argument("--separator", metavar="SIGN", default="", help="what parts its columns")
+    arguments.add_argument("--separator", metavar="SIGN", default="", help="between its columns")
     arguments.add_argument("--output", type=Path, help="a .csv, .jsonl or .parquet file to write")
     arguments.add_argument(
         "--format", choices=FORMATS, help="without --output: table in a terminal, csv in a pipe"
@@ -53,7 +53,7 @@ def parser() -> FlagParser:
 
 
 def predict(argv: list[str]) -> int:
-    """Answer every row; return 0, or 1 if there were rows that could not be answered."""
+    """Predict every row; return 0, or 1 if some could not be predicted."""
     flags = parser().read(argv)
     _refuse_contradictions(flags)
     kind = format_of(flags.output) if flags.output else flags.format
@@ -77,7 +77,7 @@ def predict(argv: list[str]) -> int:
 
 
 def _refuse_contradictions(flags: argparse.Namespace) -> None:
-    """Raise ConfigError for words that cannot be meant together."""
+    """Raise ConfigError for arguments that exclude each other."""
     if flags.file and flags.texts:
         raise ConfigError(
             "both a file and texts are given", where="--file", fix="leave one of them out"
@@ -85,30 +85,34 @@ def _refuse_contradictions(flags: argparse.Namespace) -> None:
     file = next((text for text in flags.texts if _is_file(text)), None)
     if file is not None:
         raise ConfigError(
-            f"'{file}' is typed as a text, and it is a file",
+            f"'{file}' is given as a text, and it is a file",
             where="TEXT",
-            fix=f"--file {shlex.quote(file)}  answers its rows; printf %s {shlex.quote(file)} | "
-            "python -m xferlab predict RUN  answers the name itself",
+            fix=f"--file {shlex.quote(file)}  predicts its rows; printf %s {shlex.quote(file)} | "
+            "python -m xferlab predict RUN  predicts the name itself",
         )
     of_file = {"--text": flags.text, "--pair": flags.pair, "--separator": flags.separator}
     column = next((flag for flag, value in of_file.items() if value), "")
     if column and not flags.file:
-        what = "says how a file is read" if column == "--separator" else "names a column of a file"
+        what = (
+            "defines how a file is read" if column == "--separator" else "names a column of a file"
+        )
         raise ConfigError(f"{column} {what}", where=column, fix="add --file FILE")
     if len(flags.separator.replace("\\t", "\t")) > 1:
         raise ConfigError(
-            f"a separator is one sign, got {flags.separator!r}",
+            f"a separator is one character, got {flags.separator!r}",
             where="--separator",
             fix="for instance --separator=';', or --separator='\\t' for a tab",
         )
     if flags.format and flags.output:
         raise ConfigError(
-            "the suffix of --output says the format", where="--format", fix="leave --format out"
+            "the suffix of --output determines the format",
+            where="--format",
+            fix="leave --format out",
         )
 
 
 def _is_file(text: str) -> bool:
-    """Return whether a text is the name of a file; one with an ending, as no sentence has."""
+    """Return whether a text is the name of a file with a suffix, which no sentence is."""
     try:
         return bool(Path(text).suffix) and " " not in text and Path(text).is_file()
     except (OSError, ValueError):  # too long for a name, or a NUL byte
@@ -131,7 +135,7 @@ def _inputs(run: Run, flags: argparse.Namespace) -> InputStream:
 
 
 def _answer(run: Run, inputs: InputStream, open_sink: Callable[[], Writer]) -> int:
-    """Write what the run says about each row, in order, a chunk at a time."""
+    """Write the prediction of each row, in order, a chunk at a time."""
     assert run.model  # a run that cannot be built leaves no half-written output
     sink, bad, count = open_sink(), 0, 0
     with PredictionProgress(inputs.stream) as following:
@@ -148,7 +152,7 @@ def _answer(run: Run, inputs: InputStream, open_sink: Callable[[], Writer]) -> i
     sink.close()
     if bad:
         more = f" ({bad - MOST_REPORTED} of them not named)" if bad > MOST_REPORTED else ""
-        print(f"{bad:,} of {count:,} rows could not be answered{more}", file=sys.stderr)
+        print(f"{bad:,} of {count:,} rows could not be predicted{more}", file=sys.stderr)
     return 1 if bad else 0
 
 

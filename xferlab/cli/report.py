@@ -70,7 +70,7 @@ def report_on(folders: Sequence[Path]) -> list[Report]:
             print(line)
     target = write_report(parts)
     print(
-        f"kept in    {printable(str(target))}/: report.html, summary.md, results.csv, results.json"
+        f"saved to   {printable(str(target))}/: report.html, summary.md, results.csv, results.json"
     )
     return [report for report, _ in parts]
 

@@ -1,4 +1,4 @@
-"""``-m`` with a ``search`` part, from the words to the table."""
+"""``-m`` with a ``search``: begins or resumes it, runs its trials, prints its table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xferlab.cli.report import report_on
 from xferlab.config.overrides import key_of
 from xferlab.errors import ConfigError
 from xferlab.escaping import visible
-from xferlab.formatting import format_learning_rate
+from xferlab.formatting import format_count, format_learning_rate
 from xferlab.io.atomic import write_json
 from xferlab.io.records import read_record
 from xferlab.runs.inputs import changed_since, refuse_changed_inputs
@@ -97,7 +97,7 @@ def search_folder(plan: Plan) -> Path:
                 "this folder holds another sweep"
                 + (": another space, seed, sampler or pruner" if path.exists() else ""),
                 where=str(plan.folder),
-                fix="name another hydra.sweep.dir, or type the words that it was begun with",
+                fix="name another hydra.sweep.dir, or give the overrides that it was started with",
             )
     if explicit:
         return plan.folder
@@ -122,7 +122,7 @@ def _is_of(record: dict[str, Any], wanted: dict[str, Any]) -> bool:
 
 
 def _changed(search: SearchPlan, record: dict[str, Any]) -> list[str]:
-    """Return what the trials so far read and is not what it was: they cannot be compared."""
+    """Return the inputs that have changed since the first trial: results cannot be compared."""
     if "inputs" not in record:
         return []
     return changed_since(record, search.inputs, search.configs[0])
@@ -130,10 +130,10 @@ def _changed(search: SearchPlan, record: dict[str, Any]) -> list[str]:
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Hold the search's folder: one process asks and tells."""
+    """Hold the lock of the search's folder: one process samples its trials."""
     if is_locked(folder):
         raise ConfigError(
-            "another process is at work on this search",
+            "another process runs this search",
             where=str(folder),
             fix="wait for it or stop it; sweep.workers=2 runs two jobs at once",
         )
@@ -142,7 +142,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 
 def begin(plan: Plan, folder: Path) -> Search:
-    """Write down what is searched, open the study, and take up what is open."""
+    """Write the search's record, open the study, and resume its open trials."""
     assert plan.search is not None
     settings, path = plan.search.settings, folder / SEARCH
     storage = masked(settings.storage) if settings.storage else None
@@ -193,36 +193,36 @@ def _note(text: str) -> None:
 
 
 def opening_line(search: SearchPlan, folder: Path) -> str:
-    """Return what is begun or continued, and what of it is left to do."""
+    """Return whether the search begins or resumes, and what is left to do."""
     trials = search.settings.trials
     if not (folder / SEARCH).exists():
-        return f"search     {folder}: {trials} trial{'s' * (trials != 1)}"
+        return f"search     {folder}: {format_count(trials, 'trial')}"
     states = [state_of(job).status for job in _jobs(folder)]
     counts = Counter("to resume" if status in RESUMED else status for status in states)
-    counts["to come"] = counts.pop(QUEUED, 0) + max(0, trials - len(states))
-    listed = ", ".join(f"{count} {override}" for override, count in counts.items() if count)
+    counts["to run"] = counts.pop(QUEUED, 0) + max(0, trials - len(states))
+    listed = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     return f"continuing {folder}: {listed}"
 
 
 def search_lines(search: SearchPlan) -> list[str]:
-    """Return what is drawn, from what, and how."""
+    """Return the sampled keys, their distributions, the sampler and the pruner."""
     settings = search.settings
-    ends = f"poor ones ended by {settings.pruner.value} after {settings.min_epochs} epoch"
-    ends += "s" * (settings.min_epochs != 1)
+    epochs = format_count(settings.min_epochs, "epoch")
+    ends = f"poor ones pruned by {settings.pruner.value} after {epochs}"
     if settings.pruner is Pruner.none:
-        ends = "none ended early"
+        ends = "none pruned"
     width = max(len(distribution.key) for distribution in search.distributions)
     return [
         f"{settings.trials} trials by {settings.sampler.value} (seed {settings.seed}), {ends};"
         f" best {search.monitor}",
         *(
-            f"{distribution.key:<{width}}  {_range_words(distribution)}"
+            f"{distribution.key:<{width}}  {_format_distribution(distribution)}"
             for distribution in search.distributions
         ),
     ]
 
 
-def _range_words(distribution: Distribution) -> str:
+def _format_distribution(distribution: Distribution) -> str:
     if distribution.choices:
         return "one of " + ", ".join(
             distribution.override(each).partition("=")[2] for each in distribution.choices

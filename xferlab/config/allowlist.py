@@ -46,7 +46,7 @@ _HYDRA_KEYS = [
         r"hydra\.(verbose|verbose\.\d+)": _WORD,
         # Hydra fills these in; values of a config there are overwritten or only shown
         r"hydra\.(overrides|help|hydra_help)\..*": r"(?s:.*)",
-        r"hydra\.job\.override_dirname": r"(?s:.*)",  # made of what was typed
+        r"hydra\.job\.override_dirname": r"(?s:.*)",  # made of the overrides
         r"hydra\.runtime\.(version|version_base|cwd|(config_sources|choices)\..*)": r"(?s:.*)",
         r"hydra\.(launcher|sweeper)\._target_": _HYDRA_CLASS.pattern,
         rf"hydra\.launcher\.({_LAUNCHER_KEYS})": LAUNCHER_TEXT,
@@ -171,7 +171,7 @@ def refuse_hydra_keys(cfg: DictConfig, typed: Sequence[str]) -> None:
         cfg: a composed config with its ``hydra`` node.
         typed: the overrides of the command line; only there may a folder outside be named.
     """
-    keys = {word.lstrip("+~").partition("=")[0] for word in typed}
+    keys = {override.lstrip("+~").partition("=")[0] for override in typed}
     for _, path, value in _walk(plain(cfg.hydra, resolve=False), "hydra"):
         by_hand = _TYPED_ONLY.match(path) and any(f"{path}.".startswith(f"{k}.") for k in keys)
         if isinstance(value, dict | list) or value in (None, "???") or by_hand:
@@ -203,7 +203,7 @@ def refuse_search_path(cfg: Any, typed: Sequence[str]) -> None:
         typed: the overrides of the command line.
     """
     key = "hydra.searchpath"
-    if any(word.lstrip("+").startswith(key) for word in typed) or (
+    if any(override.lstrip("+").startswith(key) for override in typed) or (
         OmegaConf.is_dict(cfg) and OmegaConf.select(cfg, key) is not None
     ):
         raise ConfigError(f"a config cannot set {key}", where=key, fix=_fix(key))

@@ -20,7 +20,7 @@ from xferlab.errors import ConfigError
 from xferlab.origin import own_folder
 
 LARGEST = 100_000  # values of a file, aliases written out; more is an error or an attack
-REMEDIES = {  # by a part of PyYAML's message
+FIXES = {  # by a part of PyYAML's message
     "'\\t'": "indent with blanks, not with a tab",
     "while scanning a quoted scalar": "close the quote",
     "mapping values are not allowed": "write one  key: value  a line; quote a value that has ': '",
@@ -83,7 +83,7 @@ def _folders() -> list[Path]:
 
 
 def find(config_path: str, suffix: str = ".yaml") -> Path | None:
-    """Return the file that Hydra takes for ``experiment/mine``."""
+    """Return the file that Hydra reads for ``experiment/mine``."""
     paths = (folder / f"{config_path}{suffix}" for folder in _folders())
     return next((path for path in paths if _is_file(path)), None)
 
@@ -114,41 +114,41 @@ def check_yaml(path: Path) -> None:
         if root is None:
             return
         if not isinstance(root, yaml.MappingNode):
-            raise _mistake(path, 1, "the file holds no  key: value  lines", "write  key: value")
+            raise _error(path, 1, "the file holds no  key: value  lines", "write  key: value")
         if _size(root, {}) > LARGEST:
             what = f"its aliases (*name) stand for more than {LARGEST} values"
-            raise _mistake(path, 1, what, "write the values that are needed")
+            raise _error(path, 1, what, "write the values that are needed")
         _check_defaults(path, root)
         OmegaConf.load(path)
     except UnicodeDecodeError as e:
         line = path.read_bytes().count(b"\n", 0, e.start) + 1
-        raise _mistake(path, line, "the file is not UTF-8", "save it as UTF-8") from e
+        raise _error(path, line, "the file is not UTF-8", "save it as UTF-8") from e
     except yaml.MarkedYAMLError as e:
         raise _bad_yaml(path, e) from e
     except yaml.reader.ReaderError as e:
         line = text.count("\n", 0, e.position) + 1
         what = f"there is a sign that YAML does not allow: {chr(int(e.character))!r}"
-        raise _mistake(path, line, what, "take it out") from e
+        raise _error(path, line, what, "take it out") from e
     except RecursionError as e:
-        raise _mistake(path, 1, "the file is nested too deeply", "write it flatter") from e
+        raise _error(path, 1, "the file is nested too deeply", "write it flatter") from e
     except OSError as e:
-        raise _mistake(path, 0, f"it cannot be read: {e.strerror or e}", "correct the file") from e
+        raise _error(path, 0, f"it cannot be read: {e.strerror or e}", "correct the file") from e
     except (OmegaConfBaseException, ValueError, TypeError) as e:
         what = str(e).partition("\n")[0]
-        raise _mistake(path, 0, f"a config cannot hold this: {what}", "use plain values") from e
+        raise _error(path, 0, f"a config cannot hold this: {what}", "use plain values") from e
 
 
 def _bad_yaml(path: Path, e: yaml.MarkedYAMLError) -> ConfigError:
     """Return the error for what PyYAML cannot read; the line where it starts, if it is known."""
     opened = e.context_mark if "quoted scalar" in str(e.context) else None
     mark = opened or e.problem_mark or e.context_mark
-    told = " ".join(str(e.problem or e.context).split())
-    whole = f"{e.context or ''} {told}"
-    fix = next((r for word, r in REMEDIES.items() if word in whole), "correct the YAML there")
-    return _mistake(path, mark.line + 1 if mark else 0, f"this is no YAML: {told}", fix)
+    message = " ".join(str(e.problem or e.context).split())
+    whole = f"{e.context or ''} {message}"
+    fix = next((r for part, r in FIXES.items() if part in whole), "correct the YAML there")
+    return _error(path, mark.line + 1 if mark else 0, f"this is not YAML: {message}", fix)
 
 
-def _mistake(path: Path, line: int, what: str, fix: str) -> ConfigError:
+def _error(path: Path, line: int, what: str, fix: str) -> ConfigError:
     return ConfigError(what, where=f"{shown(path)}:{line}" if line else shown(path), fix=fix)
 
 
@@ -176,7 +176,7 @@ def _check_defaults(path: Path, root: yaml.MappingNode) -> None:
         return
     fix = "write  defaults: [loss: focal, _self_]  or one  - loss: focal  a line"
     if not isinstance(node, yaml.SequenceNode):
-        raise _mistake(path, node.start_mark.line + 1, "defaults must be a list", fix)
+        raise _error(path, node.start_mark.line + 1, "defaults must be a list", fix)
     for item in node.value:
         line = item.start_mark.line + 1
         if isinstance(item, yaml.ScalarNode):
@@ -184,7 +184,7 @@ def _check_defaults(path: Path, root: yaml.MappingNode) -> None:
         else:
             good = isinstance(item, yaml.MappingNode) and _is_choice(item)
         if not good:
-            raise _mistake(path, line, "an entry of defaults must be  group: name", fix)
+            raise _error(path, line, "an entry of defaults must be  group: name", fix)
 
 
 def _is_choice(item: yaml.MappingNode) -> bool:

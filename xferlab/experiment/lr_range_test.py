@@ -94,7 +94,7 @@ class LRFinderResult:
                 f"try next   steps={3 * len(self.rates)}, or a larger train.batch_size",
             ]
         kept = [override for override in overrides if not override.startswith("optimizer.lr=")]
-        typed = shlex.join(["python", "-m", "xferlab", *kept])
+        command = shlex.join(["python", "-m", "xferlab", *kept])
         suggested = format_learning_rate(self.suggestion)
         return [
             *lines,
@@ -103,7 +103,7 @@ class LRFinderResult:
             f" falls fastest at {format_learning_rate(self.rates[self.steepest])}",
             f"suggestion {suggested}, a tenth of the rate of the lowest loss; the best may be"
             f" {SPREAD:g} times lower or higher",
-            f"train      {typed} optimizer.lr={suggested}",
+            f"train      {command} optimizer.lr={suggested}",
         ]
 
 

@@ -85,15 +85,15 @@ def _fitted_length(recipe: Recipe, data: TextData, positions: int) -> TextData:
 
     A default of ours is adjusted, and that is reported; a length that somebody chose is refused.
     """
-    asked = data.spec.max_length
+    requested = data.spec.max_length
     default = next((f.default for f in fields(recipe.data) if f.name == "max_length"), None)
-    if asked <= positions or asked != default:
-        refuse_length(asked, positions)
+    if requested <= positions or requested != default:
+        refuse_length(requested, positions)
         return data
     log.warning(
         "note       data.max_length is %d, not its default of %d: this model has no more positions",
         positions,
-        asked,
+        requested,
     )
     return replace(data, spec=replace(data.spec, max_length=positions))
 

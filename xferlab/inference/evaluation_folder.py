@@ -43,7 +43,7 @@ def places_of(run_folder: Path, name: str) -> tuple[Path, Path]:
     """Return the folders of an evaluation and of its TensorBoard log.
 
     Raises:
-        ConfigError: one of them lies behind a link.
+        ConfigError: one of them is behind a link.
     """
     board = own_place(run_folder, "tensorboard", f"evaluation-{name}")
     return own_place(run_folder, FOLDER, name), board

@@ -27,9 +27,9 @@ def charts_of(report: Report) -> list[Chart]:
     charts = [_score_chart(report, key) for key in _numeric_keys(report)[:MAX_SCORE_CHARTS]]
     names = dict.fromkeys([report.monitor, "val_loss", "loss"])
     charts += [_curve_chart(report, name) for name in names]
-    drawn: list[Chart] = [chart for chart in charts if chart.has_points()]
+    shown: list[Chart] = [chart for chart in charts if chart.has_points()]
     parallel = parallel_chart(report)
-    return [*drawn, parallel] if parallel else drawn
+    return [*shown, parallel] if parallel else shown
 
 
 def write_charts(report: Report, folder: Path) -> list[Path]:

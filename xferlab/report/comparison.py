@@ -111,8 +111,8 @@ def compare(report: Report) -> Comparison | None:
 
 
 _TOO_FEW = (
-    "one run a setting and no outputs for the same examples: a difference cannot be told from"
-    " chance; add seeds"
+    "one run a setting and no outputs for the same examples: a difference cannot be distinguished"
+    " from chance; add seeds"
 )
 
 

@@ -1,67 +1,88 @@
-"""Which jobs can be ranked together: those of one task and score, scored on the same rows.
+"""Which jobs can be ranked together: those of one task and score, scored on the same data.
 
-A job says by digests what it read (``inputs.json``, ``job.json``). One from before these were kept
-has the digest of its test rows alone; where nothing contradicts, it is counted with the others.
+A job records digests of what it read (``inputs.json``, ``job.json``). A run of an early version has
+the digest of its test examples alone; it joins the others where nothing contradicts.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from xferlab.report.read_runs import JobResult
 
-Rows = tuple[tuple[str, str], ...]
-Kind = tuple[str | None, str | None, Rows]
-"""Task, monitored score, and what the scores were measured on."""
+DataDigests = tuple[tuple[str, str], ...]
+"""Digests of the data that gave the scores, by ``data.test`` and the like."""
+Score = tuple[str | None, str | None]
+"""Task and monitored score."""
 
 
-def kinds_of(jobs: Sequence[JobResult]) -> list[Kind]:
-    """Return each job's kind; one that has not got so far goes by its data."""
-    rows = _rows_of(jobs)
-    known: dict[Any, Counter[tuple[str | None, str | None]]] = {}
-    for job, own in zip(jobs, rows, strict=True):
+class GroupKey(NamedTuple):
+    """What jobs that are ranked together have in common."""
+
+    task: str | None
+    monitor: str | None
+    data: DataDigests
+
+
+def assign_groups(jobs: Sequence[JobResult]) -> list[GroupKey]:
+    """Return the group of each job; a job without scores yet joins others of its data."""
+    data = _data_of(jobs)
+    scores_by_clue: dict[Any, Counter[Score]] = {}
+    for job, own in zip(jobs, data, strict=True):
         if job.monitor:
-            for clue in (own, job.setting("data"), None):
-                known.setdefault(clue, Counter())[_score(job)] += 1
-    kinds: list[Kind] = []
-    for job, own in zip(jobs, rows, strict=True):
+            for clue in _clues(job, own):
+                scores_by_clue.setdefault(clue, Counter())[_score(job)] += 1
+    groups = []
+    for job, own in zip(jobs, data, strict=True):
         score = _score(job)
-        if not job.monitor and known:
-            clues = (own, job.setting("data"), None)
-            score = next(known[clue] for clue in clues if clue in known).most_common(1)[0][0]
-        kinds.append((*score, own))
-    return kinds
+        if not job.monitor and scores_by_clue:
+            clue = next(each for each in _clues(job, own) if each in scores_by_clue)
+            score = scores_by_clue[clue].most_common(1)[0][0]
+        groups.append(GroupKey(*score, own))
+    return groups
 
 
-def _score(job: JobResult) -> tuple[str | None, str | None]:
+def _clues(job: JobResult, data: DataDigests) -> tuple[Any, ...]:
+    """Return what points to a job's score, the strongest first; None fits every job."""
+    return (data, job.setting("data"), None)
+
+
+def _score(job: JobResult) -> Score:
     return (job.task["task"] if job.task and job.monitor else None, job.monitor)
 
 
-def _rows_of(jobs: Sequence[JobResult]) -> list[Rows]:
-    """Return for each job what tells the rows that it was scored on from others."""
-    own = [scored_on(job) for job in jobs]
-    seen: dict[str, Rows] = {}
-    for job, rows in zip(jobs, own, strict=True):
-        digest = test_rows(job)
-        if rows and digest:
-            seen.setdefault(digest, rows)
-    usual = Counter(rows for rows in own if rows).most_common(1)
-    found: list[Rows] = []
-    for job, rows in zip(jobs, own, strict=True):
-        digest = test_rows(job)
-        if not rows and digest:
-            contradicts = bool(seen) or not usual
-            rows = seen.get(digest, (("test rows", digest),) if contradicts else usual[0][0])
-        found.append(rows or (usual[0][0] if usual else ()))
-    return found
+def _data_of(jobs: Sequence[JobResult]) -> list[DataDigests]:
+    """Return the data that each job was scored on, completed where a job recorded less."""
+    own = [evaluation_data(job) for job in jobs]
+    by_test_digest: dict[str, DataDigests] = {}
+    for job, data in zip(jobs, own, strict=True):
+        digest = test_digest(job)
+        if data and digest:
+            by_test_digest.setdefault(digest, data)
+    counts = Counter(data for data in own if data).most_common(1)
+    usual = counts[0][0] if counts else ()
+    return [
+        data or _completed(test_digest(job), by_test_digest, usual)
+        for job, data in zip(jobs, own, strict=True)
+    ]
 
 
-def scored_on(job: JobResult) -> Rows:
-    """Return the digests of the data whose rows give a job's scores.
+def _completed(
+    digest: str | None, by_test_digest: Mapping[str, DataDigests], usual: DataDigests
+) -> DataDigests:
+    """Return the data of a job that recorded at most the digest of its test examples."""
+    if digest is None:
+        return usual
+    is_unknown = bool(by_test_digest) or not usual
+    return by_test_digest.get(digest, (("test rows", digest),) if is_unknown else usual)
 
-    That is validation and test, and the training data where validation rows are held back from it.
+
+def evaluation_data(job: JobResult) -> DataDigests:
+    """Return the digests of the data whose examples give a job's scores.
+
+    That is validation and test, and the training data where the validation split is a part of it.
     """
     content = {key: sha for key, sha in job.content.items() if key.startswith("data.")}
     if "data.validation" in content:
@@ -69,24 +90,24 @@ def scored_on(job: JobResult) -> Rows:
     return tuple(sorted(content.items()))
 
 
-def test_rows(job: JobResult) -> str | None:
-    """Return the digest of a job's test rows; None where they depend on a seed."""
+def test_digest(job: JobResult) -> str | None:
+    """Return the digest of a job's test examples; None where they depend on a seed."""
     data = job.config.get("data")
     limit = data.get("limit") if isinstance(data, Mapping) else None
-    limited = isinstance(limit, Mapping) and limit.get("test") is not None
-    return None if limited else job.digests.get("test")
+    is_limited = isinstance(limit, Mapping) and limit.get("test") is not None
+    return None if is_limited else job.digests.get("test")
 
 
-def contents_that_differ(jobs: Sequence[JobResult], same: Sequence[Any]) -> list[str]:
+def differing_contents(jobs: Sequence[JobResult], settings: Sequence[Any]) -> list[str]:
     """Return the contents (``data.train``, ``loss=focal``) in which equal settings differ.
 
     Args:
-        jobs: of one kind.
-        same: for each job what its setting is; jobs whose ``same`` is equal would be averaged.
+        jobs: of one group.
+        settings: the setting of each job; jobs with equal settings would be averaged.
     """
     seen: dict[str, dict[str, str]] = {}
     differing: dict[str, None] = {}
-    for job, setting in zip(jobs, same, strict=True):
+    for job, setting in zip(jobs, settings, strict=True):
         others = seen.setdefault(repr(setting), {})
         for key, sha in job.content.items():
             if others.setdefault(key, sha) != sha:

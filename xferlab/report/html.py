@@ -125,11 +125,11 @@ def _section(report: Report, comparison: Comparison | None, *, is_only: bool) ->
 
 def _summary(report: Report) -> str:
     task = task_name(report)
-    better = "higher" if report.mode == "max" else "lower"
+    direction = "higher" if report.mode == "max" else "lower"
     parts = [format_status_counts(report)]
     if task:
         parts.append(f"task {task.replace('_', ' ')}")
-    parts.append(f"chosen by {report.monitor}, {better} is better")
+    parts.append(f"chosen by {report.monitor}, {direction} is better")
     return "; ".join([*parts, *describe_data(report)])
 
 

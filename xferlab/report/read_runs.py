@@ -1,4 +1,4 @@
-"""What the jobs of a sweep left on disk, half-finished ones too; needs no TensorFlow."""
+"""Reads the jobs of sweeps from disk, also unfinished ones, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from xferlab.sweep.manifest import JOB, PLAN, read_job, read_plan
 
 NAME_ONE = "name the folder of a sweep or of a run; they are in outputs/sweeps and outputs/runs"
 CONTENT = " (content)"
-"""Ends the name of a column that says by a digest what stood behind a word."""
+"""Ends the name of a column with the digest of what a key read."""
 
 
 @dataclass(frozen=True)
 class JobResult:
-    """How one job stands.
+    """The state and results of one job.
 
     Attributes:
         folder: where it is; its name is the run id in a sweep.
         config: the resolved experiment.
-        words: the keys and values, as text, that made it.
-        state: its status, and its record.
+        overrides: the keys and values, as text, that it was started with.
+        state: its status and its record.
         monitor: the logged name that picks the best epoch, where it is known.
         best: the monitored value of the best epoch, so far or in the end.
         epoch: the best epoch, from 1.
@@ -49,7 +49,7 @@ class JobResult:
 
     folder: Path
     config: Mapping[str, Any]
-    words: Mapping[str, str]
+    overrides: Mapping[str, str]
     state: State
     monitor: str | None
     best: float | None
@@ -65,9 +65,9 @@ class JobResult:
     content: Mapping[str, str] = field(default_factory=dict)
 
     def setting(self, key: str) -> Any:
-        """Return the value of a key such as ``optimizer.lr``, or of a group the name typed.
+        """Return the value of a key such as ``optimizer.lr``, or the name of a group's choice.
 
-        Of ``data.train (content)`` that is the beginning of its digest.
+        For ``data.train (content)`` that is the beginning of its digest.
         """
         if key.endswith(CONTENT):
             return self.content.get(key.removesuffix(CONTENT), "")[:8] or None
@@ -75,18 +75,18 @@ class JobResult:
         for part in key.split("."):
             node = node.get(part) if isinstance(node, Mapping) else None
         if isinstance(node, Mapping):
-            return self.words.get(key, node.get("name"))
+            return self.overrides.get(key, node.get("name"))
         return node
 
 
 @dataclass(frozen=True)
-class Found:
-    """What there is to report.
+class FoundJobs:
+    """The jobs to report.
 
     Attributes:
         folders: those that hold jobs, each once.
         jobs: of all of them, each once.
-        left_out: a line for each thing that is not among them, with the reason.
+        left_out: a line for each job or folder that cannot be read, with the reason.
     """
 
     folders: Sequence[Path]
@@ -94,22 +94,22 @@ class Found:
     left_out: Sequence[str]
 
 
-def read_jobs(folders: Sequence[Path]) -> Found:
+def read_jobs(folders: Sequence[Path]) -> FoundJobs:
     """Return the jobs of all the sweeps, or single runs, in ``folders``.
 
-    What is damaged is named and left out, as long as something is left.
+    Damaged jobs are left out and named, unless all are damaged.
 
     Raises:
         ConfigError: there is no job that can be read.
     """
     jobs: dict[Path, JobResult] = {}
     good: dict[Path, Path] = {}
-    mistakes: list[ConfigError] = []
+    errors: list[ConfigError] = []
     for folder in folders:
         try:
             places = _places_in(folder)
         except ConfigError as e:
-            mistakes.append(e)
+            errors.append(e)
             continue
         for place in places:
             try:
@@ -117,11 +117,11 @@ def read_jobs(folders: Sequence[Path]) -> Found:
                 jobs.setdefault(place.resolve(), _read_job(place))
                 good.setdefault(folder.resolve(), folder)
             except ConfigError as e:
-                mistakes.append(e)
+                errors.append(e)
     if not jobs:
-        raise mistakes[0]
-    return Found(
-        tuple(good.values()), tuple(jobs.values()), [f"{e.where}: {e.what}" for e in mistakes]
+        raise errors[0]
+    return FoundJobs(
+        tuple(good.values()), tuple(jobs.values()), [f"{e.where}: {e.what}" for e in errors]
     )
 
 
@@ -147,10 +147,10 @@ def _refuse_link(place: Path, folder: Path) -> None:
 
 
 def _read_job(folder: Path) -> JobResult:
-    frozen = read_job(folder) if (folder / JOB).exists() else {"words": []}
-    kept = read_inputs(folder) or frozen
+    record = read_job(folder) if (folder / JOB).exists() else {"words": []}
+    kept = read_inputs(folder) or record
     path = folder / "config.yaml"
-    config = frozen.get("config") or (read_config_data(path) if path.exists() else {})
+    config = record.get("config") or (read_config_data(path) if path.exists() else {})
     metrics = read_metrics(folder) if (folder / "metrics.json").exists() else {}
     made = read_run(folder) if (folder / "run.json").exists() else {}
     best = metrics.get("best", {})
@@ -159,7 +159,7 @@ def _read_job(folder: Path) -> JobResult:
     return JobResult(
         folder=folder,
         config=config,
-        words={key_of(word): word.partition("=")[2] for word in frozen["words"]},
+        overrides={key_of(word): word.partition("=")[2] for word in record["words"]},
         state=state_of(folder),
         monitor=monitor,
         best=_number(best.get("value")),
@@ -176,7 +176,7 @@ def _read_job(folder: Path) -> JobResult:
     )
 
 
-def so_far(job: JobResult, monitor: str | None, mode: str) -> JobResult:
+def with_best_so_far(job: JobResult, monitor: str | None, mode: str) -> JobResult:
     """Return a job that has no final scores with the best ones of its history."""
     if job.best is not None:
         return job
@@ -209,8 +209,8 @@ def _number(value: Any) -> float | None:
     return value if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def direction_of(monitor: str | None, jobs: Sequence[JobResult]) -> str:
-    """Return ``max`` or ``min``: which value of ``monitor`` is the better one."""
+def mode_of(monitor: str | None, jobs: Sequence[JobResult]) -> str:
+    """Return the mode of a monitored score, ``max`` or ``min``."""
     name = (monitor or "").removeprefix("val_")
     for job in jobs:
         node = job.config.get("metric", {}).get(name)

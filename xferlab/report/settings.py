@@ -11,8 +11,8 @@ from typing import Any
 
 from xferlab.config.recipe import NOT_IDENTITY
 from xferlab.contracts import GROUPS
-from xferlab.report.groups import Rows, contents_that_differ, kinds_of
-from xferlab.report.read_runs import CONTENT, JobResult, direction_of, read_jobs, so_far
+from xferlab.report.groups import DataDigests, assign_groups, differing_contents
+from xferlab.report.read_runs import CONTENT, JobResult, mode_of, read_jobs, with_best_so_far
 from xferlab.sweep.job_state import FINISHED
 from xferlab.sweep.manifest import PLAN, read_plan
 
@@ -52,7 +52,7 @@ class Report:
         jobs: sorted by their values.
         settings: the jobs grouped over their seeds.
         monitor: the logged name that picks the best.
-        better: ``max`` or ``min``.
+        mode: ``max`` or ``min``.
         best: the best setting, if a job has finished.
         scored_on: digests of the data that gave the scores, where other jobs have other data.
         left_out: a line for each folder or job that could not be read.
@@ -65,17 +65,17 @@ class Report:
     monitor: str
     mode: str
     best: Setting | None
-    scored_on: Rows = ()
+    scored_on: DataDigests = ()
     left_out: Sequence[str] = ()
 
     @property
     def over_seeds(self) -> bool:
-        """Whether there are means over seeds to show."""
+        """Whether there are means over seeds."""
         return SEED in self.keys and self.best is not None
 
     @property
     def counts(self) -> Counter[str]:
-        """How many jobs stand how."""
+        """The number of jobs by status."""
         return Counter(job.state.status for job in self.jobs)
 
 
@@ -86,30 +86,29 @@ def read_reports(folders: Sequence[Path]) -> list[Report]:
         ConfigError: there is no run that can be read.
     """
     found = read_jobs(folders)
-    kinds = kinds_of(found.jobs)
-    groups = [(each, [job for job, kind in zip(found.jobs, kinds, strict=True) if kind == each])
-              for each, _ in Counter(kinds).most_common()]  # fmt: skip
-    data = {kind[2] for kind in kinds}
+    keys = assign_groups(found.jobs)
+    has_several_data = len({key.data for key in keys}) > 1
     reports = []
-    for kind, jobs in groups:
-        report = report_of(found.folders, jobs)
-        reports.append(replace(report, scored_on=kind[2] if len(data) > 1 else ()))
+    for group, _ in Counter(keys).most_common():
+        jobs = [job for job, key in zip(found.jobs, keys, strict=True) if key == group]
+        scored_on = group.data if has_several_data else ()
+        reports.append(replace(report_of(found.folders, jobs), scored_on=scored_on))
     return [replace(reports[0], left_out=found.left_out), *reports[1:]]
 
 
 def read_report(folders: Sequence[Path]) -> Report:
-    """Return the report of the kind that most jobs have, or raise ConfigError."""
+    """Return the report of the largest group of jobs, or raise ConfigError."""
     return read_reports(folders)[0]
 
 
 def report_of(folders: Sequence[Path], jobs: Sequence[JobResult]) -> Report:
     """Return the report of jobs of one task and monitored score."""
     monitor = next((job.monitor for job in jobs if job.monitor), None)
-    mode = direction_of(monitor, jobs)
-    jobs = [so_far(job, monitor, mode) for job in jobs]
+    mode = mode_of(monitor, jobs)
+    jobs = [with_best_so_far(job, monitor, mode) for job in jobs]
     keys = swept_keys(folders, jobs)
     same = [[job.setting(key) for key in keys if key != SEED] for job in jobs]
-    keys += [f"{name}{CONTENT}" for name in contents_that_differ(jobs, same)]
+    keys += [f"{name}{CONTENT}" for name in differing_contents(jobs, same)]
     jobs = in_order(jobs, keys)
     settings = settings_of(jobs, keys)
     best = best_setting(settings, mode)

@@ -177,14 +177,14 @@ def changed_since(before: Mapping[str, Any], now: Inputs, config: Mapping[str, A
         now: the present digests; what cannot be read counts as unchanged.
         config: the resolved config, for the values of the fields.
     """
-    told = []
+    changed = []
     if "inputs" in before:
         known = {k: v for k, v in before["inputs"].items() if not _is_unknown(k, now)}
         for key in sorted(known.keys() | now.content.keys()):
             if known.get(key) != now.content.get(key) and not _was_unknown(key, known):
-                told.append(_in_words(key, config))
+                changed.append(_describe_input(key, config))
     plugins = before.get("plugins", {})
-    return told + [name for name, sha in plugins.items() if now.plugins.get(name) != sha]
+    return changed + [name for name, sha in plugins.items() if now.plugins.get(name) != sha]
 
 
 def _is_unknown(key: str, now: Inputs) -> bool:
@@ -197,7 +197,7 @@ def _was_unknown(key: str, known: Mapping[str, str]) -> bool:
     return not any(each.startswith(f"{head}.") for each in known)
 
 
-def _in_words(key: str, config: Mapping[str, Any]) -> str:
+def _describe_input(key: str, config: Mapping[str, Any]) -> str:
     """Return ``data.train=rows.csv: labels.txt`` for ``data.train: labels.txt``."""
     path, colon, detail = key.partition(": ")
     node: Any = config

@@ -1,4 +1,4 @@
-"""Places outside the working directory: typed by a person, or known by their content, or refused.
+"""Paths outside the working directory: from the command line, verified by digest, or refused.
 
 The config of a folder that somebody sent names the files its run read. To continue it would read a
 private file of that name, and write what is learned from it into their folder. Whoever has the
@@ -23,7 +23,7 @@ def refuse_places_outside(
     before: Mapping[str, Any] | None,
     typed: Sequence[str] = (),
 ) -> None:
-    """Raise ConfigError if a config from a folder names a place outside that nobody typed.
+    """Raise ConfigError if a config from a folder names a path outside that is not in ``typed``.
 
     Args:
         folder: where the config is from.

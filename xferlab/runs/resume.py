@@ -73,8 +73,8 @@ def earlier(folder: Path, recipe: Recipe, reader: InputsReader | None = None) ->
     keys = sorted(there.keys() | here.keys())
     pairs = {key: (there.get(key), here.get(key)) for key in keys}
     if pairs["train.epochs"][0] is None:  # nobody chose then: what was planned counts
-        typed = pairs["train.epochs"][1]
-        pairs["train.epochs"] = (planned_epochs(folder) if typed else None, typed)
+        given = pairs["train.epochs"][1]
+        pairs["train.epochs"] = (planned_epochs(folder) if given else None, given)
     changed = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
     status = read_status(folder)
     progress = (latest_step(folder / "checkpoints"), str(status.get("changed", "")))

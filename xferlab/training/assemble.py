@@ -209,7 +209,7 @@ def _refuse_own_ways(optimizer: Any) -> None:
 
 
 def _refuse_idle_names(plugin: Any, network: Any) -> None:
-    """Raise ConfigError for a name in ``no_decay``, none of its defaults, that spares nothing."""
+    """Raise ConfigError for a name in ``no_decay``, none of its defaults, that excludes nothing."""
     usual = defaults_of(type(plugin)).get("no_decay", ())
     known = {part for weight in network.weights for part in weight.path.split("/")}
     for name in getattr(plugin, "no_decay", ()):
@@ -230,7 +230,7 @@ def _metrics(recipe: Recipe, spec: TaskSpec) -> dict[str, Any]:
 
 
 def _built(key: str, build: Any, *arguments: Any) -> Any:
-    """Call a plugin's method; a ValueError is the user's to mend and says where."""
+    """Call a plugin's method; a ValueError becomes a ConfigError with its key."""
     try:
         return build(*arguments)
     except ConfigError:

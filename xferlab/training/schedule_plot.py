@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 TINTS = ("#eef3f9", "#fdf3e7", "#eef7ee", "#f6eff8")
 MOST_LINES = 6
-"""Groups of blocks that are drawn when each has its own rate; more would not be told apart."""
+"""Groups of blocks with a line each; more could not be distinguished."""
 LETTER = 7.2
 """Pixels that a letter of a phase's name takes, about."""
 MOST_EPOCHS = 12
@@ -127,7 +127,7 @@ def _frame(axes: Axes, rates: np.ndarray, experiment: Experiment) -> None:
 def _curves(axes: Axes, rates: np.ndarray, experiment: Experiment) -> None:
     """Draw the rate, or a line for each group of blocks if their rates differ.
 
-    Of more than :data:`MOST_LINES` groups as many are drawn, the first and the last among them.
+    Of more than :data:`MOST_LINES` groups as many are plotted, the first and the last among them.
     """
     from matplotlib import colormaps
 

@@ -39,7 +39,7 @@ def write_weights(arrays: Mapping[str, np.ndarray], path: Path) -> None:
 
 
 def read_weights_header(path: Path) -> dict[str, Tensor]:
-    """Return where each weight lies in a file of :func:`save_weights`, by name.
+    """Return the place of each weight in a file of :func:`save_weights`, by name.
 
     Raises:
         ConfigError: the file is not there, or not whole.

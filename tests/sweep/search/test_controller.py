@@ -137,7 +137,7 @@ def test_a_dry_run_says_what_is_drawn_and_writes_nothing(capsys):
     assert main(["-m", "sweep=search", "--dry-run"]) == 0
     told = capsys.readouterr()
     assert told.err.endswith(": 20 trials\n")
-    assert "20 trials by tpe (seed 0), poor ones ended by median after 1 epoch" in told.out
+    assert "20 trials by tpe (seed 0), poor ones pruned by median after 1 epoch" in told.out
     assert "train.batch_size        one of 8, 16, 32\n" in told.out
     assert not Path("outputs").exists()
 
@@ -202,7 +202,7 @@ def test_nan_and_failure_are_failed_trials_and_a_killed_one_is_tried_again(capsy
     assert attempts() == [1, 2, 2, 1, 1, 1]
     told = capsys.readouterr()
     assert "continuing outputs/sweeps/" in told.err
-    assert "1 nan, 1 failed, 3 finished, 1 to come" in told.err
+    assert "1 nan, 1 failed, 3 finished, 1 to run" in told.err
 
     assert search(words(6)) == 1
     assert attempts() == [1, 2, 2, 1, 1, 1]
@@ -293,7 +293,7 @@ def test_a_search_that_was_killed_goes_on_with_the_trial_that_was_open(capsys):
     job = killed_in_the_middle(words(4), "2:sleep")
     assert trials() == ["COMPLETE", "COMPLETE", "RUNNING"]
     assert search(words(4)) == 0
-    assert "2 finished, 1 to resume, 1 to come" in capsys.readouterr().err
+    assert "2 finished, 1 to resume, 1 to run" in capsys.readouterr().err
     assert jobs()[2] == job
     assert attempts() == [1, 1, 2, 1]
     assert trials() == ["COMPLETE"] * 4
