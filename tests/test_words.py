@@ -56,7 +56,6 @@ TEXT_ALLOWED = frozenset(
     {
         "README.md",
         "docs/design.md",
-        "docs/errors.md",
         "docs/faults.md",
         "docs/finding-a-rate.md",
         "docs/reliability.md",
