@@ -11,7 +11,7 @@ from xferlab import Budget, Phase, TextModel, TransferPlan, register
 @register("transfer", "lora")
 @dataclass(frozen=True)
 class Lora:
-    """Pretrained weights are frozen; low-rank matrices beside some, and the head, are trainable.
+    """Pretrained weights are frozen; low-rank matrices beside some and the head are trained.
 
     Hu et al. 2022, eq. 3: a weight W becomes ``W + alpha / rank * A B``, with B zero at first, so
     that the run starts from the pretrained model.

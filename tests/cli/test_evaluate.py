@@ -13,7 +13,7 @@ from tests.support.finished_runs import train, write_rows
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from xferlab import Split, Task, TaskSpec, TextData
 from xferlab.cli.main import main
-from xferlab.inference.evaluation_split import choose_rows, rows_by_name
+from xferlab.inference.evaluation_split import choose_split, rows_by_name
 from xferlab.inference.run import load_run
 
 KINDS = {
@@ -173,7 +173,7 @@ def test_a_moved_run_without_its_data_is_evaluated_on_new_rows(here, tmp_path, m
 def test_labels_are_found_by_name_whatever_their_order(here, tmp_path, no_tensorflow, labels):
     write_csv(tmp_path / "new.csv", zip(labels, TEXTS, strict=True))
     words = ["data=files", f"data.test={tmp_path}/new.csv"]
-    chosen = choose_rows(load_run(here / "run-plain"), words)
+    chosen = choose_split(load_run(here / "run-plain"), words)
     assert chosen.rows.labels.tolist() == [("neg", "pos").index(label) for label in labels]
     assert chosen.rows.texts == TEXTS
 
@@ -186,7 +186,7 @@ def test_numbers_are_positions_in_the_names_beside_the_file_or_else_in_the_runs(
     (tmp_path / "named" / "labels.txt").write_text("pos\nneg\n")  # the run has neg, pos
     run = load_run(here / "run-plain")
     for name, expected in (("plain", [0, 1, 1, 1]), ("named", [1, 0, 0, 0])):
-        chosen = choose_rows(run, ["data=files", f"data.test={tmp_path}/{name}/new.csv"])
+        chosen = choose_split(run, ["data=files", f"data.test={tmp_path}/{name}/new.csv"])
         assert chosen.rows.labels.tolist() == expected
 
 
@@ -209,7 +209,7 @@ def test_only_the_file_is_exchanged_and_the_runs_task_stays(here, records, tmp_p
     rows = [{"text": ["a", "good", "film"], "label": ["O", "B-X", "O"]}] * 3
     (tmp_path / "new.jsonl").write_text("\n".join(map(json.dumps, rows)))
     run = load_run(here / "run-tags")
-    chosen = choose_rows(run, [f"data.test={tmp_path}/new.jsonl"])
+    chosen = choose_split(run, [f"data.test={tmp_path}/new.jsonl"])
     names = [[run.spec.class_names[tag] for tag in row] for row in chosen.rows.labels]
     assert names == [["O", "B-X", "O"]] * 3
 

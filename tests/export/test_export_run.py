@@ -24,10 +24,11 @@ from xferlab.export import export_run as exporting
 from xferlab.export.formats import Format, formats
 from xferlab.export.formats.transformers import config_json
 from xferlab.export.model_card import model_card
-from xferlab.export.output_folder import atomic_folder, refuse_taken
+from xferlab.export.output_folder import refuse_taken
 from xferlab.export.parity import compare, generated_texts, read_texts
 from xferlab.export.serving_function import serving_function
 from xferlab.export.tokenizer import write_tokenizer
+from xferlab.io.folders import atomic_folder
 from xferlab.models.architectures import read_architecture
 from xferlab.models.checkpoint import resolve
 from xferlab.models.to_transformers import encoder_tensors, head_tensors

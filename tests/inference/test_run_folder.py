@@ -208,7 +208,7 @@ def test_a_plugin_that_is_not_here_is_named_with_where_it_was(bad):
     assert str(caught.value).splitlines() == [
         " error: there is no model named 'mine'",
         " where: model=mine",
-        "   fix: bring the plugin: it came from mine.py:3 (mine-plugins 1.2) at training",
+        "   fix: install the plugin: it came from mine.py:3 (mine-plugins 1.2) at training",
     ]
 
 
@@ -218,7 +218,7 @@ def test_a_run_that_is_at_work_is_told_from_one_that_was_cut_off(bad):
     change(bad / "status.json", status="running")
     with pytest.raises(ConfigError, match=r"has not finished .running"):
         xferlab.load(bad)
-    with locked(bad), pytest.raises(ConfigError, match="still at work"):
+    with locked(bad), pytest.raises(ConfigError, match="still running"):
         xferlab.load(bad)
 
 

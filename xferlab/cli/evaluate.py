@@ -16,8 +16,8 @@ from xferlab.escaping import guard_logs
 from xferlab.evaluation.bootstrap import SAMPLES
 from xferlab.evaluation.errors_table import NUMBER
 from xferlab.evaluation.split_evaluation import Evaluation
-from xferlab.inference.evaluation_folder import keep, places_of
-from xferlab.inference.evaluation_split import Chosen, choose_rows
+from xferlab.inference.evaluation_folder import places_of, write_evaluation
+from xferlab.inference.evaluation_split import EvaluationSplit, choose_split
 from xferlab.inference.run import Run, load_run
 from xferlab.inference.run_folder import WEIGHTS
 
@@ -54,7 +54,7 @@ def evaluate(argv: list[str]) -> int:
     _show_notes()
     weights, overrides = weights_of([current_override(override) for override in flags.overrides])
     run = load_run(flags.run, weights)
-    chosen = choose_rows(run, overrides)
+    chosen = choose_split(run, overrides)
     if weights and weights != run.content.metrics["weights"]:
         chosen = replace(chosen, name=f"{chosen.name}-{weights}")
     places_of(run.folder, chosen.name)  # may be written to, before anything slow
@@ -66,7 +66,7 @@ def evaluate(argv: list[str]) -> int:
         run_id=run.record.get("run_id"),
         weights=run.content.digest,
     )
-    folder = keep(evaluation, run.folder, record)
+    folder = write_evaluation(evaluation, run.folder, record)
     print("\n".join(map(printable, lines(run, chosen, evaluation, folder))))
     sys.stdout.flush()
     return 0
@@ -97,7 +97,7 @@ def _count(override: str) -> int:
     return int(override)
 
 
-def lines(run: Run, chosen: Chosen, evaluation: Evaluation, folder: Path) -> list[str]:
+def lines(run: Run, chosen: EvaluationSplit, evaluation: Evaluation, folder: Path) -> list[str]:
     """Return the scores and where the rest is."""
     shown = [f"{run.folder}  {evaluation.name}, {len(evaluation.outputs):,} examples", ""]
     shown += evaluation.table().splitlines()

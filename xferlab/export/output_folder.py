@@ -1,16 +1,11 @@
-"""The folder of an export: a temporary one, renamed once it is complete and correct."""
+"""The folder of an export: which one may be replaced, and its JSON files."""
 
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from xferlab.errors import ConfigError
-from xferlab.io.atomic import TMP_PREFIX, sync, umask
 
 RECORD = "export.json"
 
@@ -40,31 +35,7 @@ def refuse_taken(folder: Path, *, force: bool) -> None:
     )
 
 
-@contextmanager
-def atomic_folder(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder beside ``folder``, which takes its name when the block is through.
-
-    What was there is deleted then, not before; a block that raises leaves nothing behind.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=TMP_PREFIX, suffix=f"-{folder.name}", dir=folder.parent))
-    new, old = beside / "new", beside / "old"
-    try:
-        new.mkdir()
-        yield new
-        for path in (*new.rglob("*"), new):
-            if path.is_file():  # some writers keep their files from everyone else
-                path.chmod(0o666 & ~umask())
-            sync(path)
-        if folder.exists():
-            folder.rename(old)
-        new.rename(folder)
-        sync(folder.parent)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-
-
 def write_plain(folder: Path, name: str, table: object) -> None:
-    """Write indented JSON into a folder that is not in place yet."""
+    """Write indented JSON."""
     text = json.dumps(table, indent=2, ensure_ascii=False) + "\n"
     (folder / name).write_text(text, encoding="utf-8")

@@ -1,1 +1,1 @@
-"""A finished run, loaded from its folder alone: predictions and evaluations."""
+"""Finished runs, loaded from their folders alone: predictions and evaluations."""

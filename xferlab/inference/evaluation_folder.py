@@ -1,30 +1,29 @@
-"""An evaluation on disk: a folder of files, whole, and a run of its own in TensorBoard."""
+"""Writes an evaluation: a folder of files, and a run of its own in TensorBoard."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from xferlab.evaluation.split_evaluation import Evaluation
-from xferlab.io.atomic import TMP_PREFIX, atomic_write
+from xferlab.io.atomic import atomic_write
+from xferlab.io.folders import atomic_folder
 from xferlab.runs.folder_access import own_place
 from xferlab.training.backend import EventWriter, indented
 
 FOLDER = "evaluations"
 
 
-def keep(evaluation: Evaluation, run_folder: Path, record: Mapping[str, Any]) -> Path:
+def write_evaluation(evaluation: Evaluation, run_folder: Path, record: Mapping[str, Any]) -> Path:
     """Write an evaluation below a run's folder, in place of an earlier one of that name.
 
-    Every file is written aside first: a reader sees the old folder or the new one.
+    A reader sees the old folder or the new one.
 
     Args:
         evaluation: what to write.
-        run_folder: the run's.
+        run_folder: of the run.
         record: the content of ``metrics.json``.
 
     Returns:
@@ -33,39 +32,21 @@ def keep(evaluation: Evaluation, run_folder: Path, record: Mapping[str, Any]) ->
     folder, board = places_of(run_folder, evaluation.name)
     figures = evaluation.figures(f"{run_folder.resolve().name}  {evaluation.name}")
     files: dict[str, str | bytes] = {**evaluation.files(record), **figures}
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=TMP_PREFIX, dir=folder.parent))
-    try:
-        aside.chmod(0o777 & ~_umask())
+    with atomic_folder(folder) as new:
         for name, content in files.items():
-            atomic_write(aside / name, content)
-        if folder.exists():
-            old = Path(tempfile.mkdtemp(prefix=TMP_PREFIX, dir=folder.parent))
-            folder.rename(old / folder.name)
-            aside.rename(folder)
-            shutil.rmtree(old)
-        else:
-            aside.rename(folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+            atomic_write(new / name, content)
     _log(evaluation, board, figures)
     return folder
 
 
 def places_of(run_folder: Path, name: str) -> tuple[Path, Path]:
-    """Return where an evaluation is written, and where its TensorBoard log is.
+    """Return the folders of an evaluation and of its TensorBoard log.
 
     Raises:
         ConfigError: one of them is behind a link.
     """
     board = own_place(run_folder, "tensorboard", f"evaluation-{name}")
     return own_place(run_folder, FOLDER, name), board
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _log(evaluation: Evaluation, folder: Path, figures: Mapping[str, bytes]) -> None:

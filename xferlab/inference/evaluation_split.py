@@ -1,4 +1,4 @@
-"""Which rows a run is evaluated on: its own split, or new ones, labelled by its class names."""
+"""Chooses the data of an evaluation: a split of the run, or new data, labelled by its classes."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ NEW_DATA = "name data that is here: data=files data.test=FILE"
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """Rows to evaluate.
+class EvaluationSplit:
+    """Examples to evaluate.
 
     Attributes:
-        name: names the evaluation's folder: the split, or what the new rows are called.
+        name: of the evaluation's folder: the split, or a name for new data.
         split: ``train``, ``validation`` or ``test``.
-        rows: texts and labels, positions in the run's class names.
+        rows: texts and labels, indices of the run's classes.
         digest: SHA-256 of texts and labels.
-        own: whether they are the very rows that the run itself split off.
+        own: whether they are the run's own examples of that split.
     """
 
     name: str
@@ -48,50 +48,55 @@ class Chosen:
     own: bool
 
 
-def choose_rows(run: Run, words: Sequence[str]) -> Chosen:
-    """Return the rows that the words of a command ask for.
+def choose_split(run: Run, arguments: Sequence[str]) -> EvaluationSplit:
+    """Return the examples that the arguments of a command choose.
 
     Args:
         run: the run.
-        words: ``split=NAME`` and overrides of the data, checked as those of a training.
+        arguments: ``split=NAME`` and overrides of the data, checked as in training.
 
     Raises:
-        ConfigError: a word is no such override, or the rows cannot be had or be inferred.
+        ConfigError: an argument is no such override, or the data cannot be read.
     """
-    split, overrides = _split_of(words)
-    split = split or _usual_split(run, overrides)
+    split, overrides = _parse_arguments(arguments)
+    split = split or _default_split(run, overrides)
     if not overrides:
         _refuse_outside(run, run.config, ())
         return _own_rows(run, split)
-    composed = [*_own_words(run, overrides), *_filled(run, overrides, split), *overrides]
+    composed = [
+        *_own_overrides(run, overrides),
+        *_required_overrides(run, overrides, split),
+        *overrides,
+    ]
     recipe = compose_experiment(composed).recipe
     _refuse_outside(run, recipe.config, overrides)
     rows = _new_rows(run, recipe.data, split, run.recipe.seed)
     digest = _digest(run.spec, rows)
-    return Chosen(
-        f"{_called(recipe.config['data'], split)}-{digest[:6]}", split, rows, digest, False
+    return EvaluationSplit(
+        f"{_name_data(recipe.config['data'], split)}-{digest[:6]}", split, rows, digest, False
     )
 
 
 def _refuse_outside(run: Run, config: Mapping[str, Any], typed: Sequence[str]) -> None:
-    """Raise ConfigError if the run, which may be a stranger's, names data outside as its own."""
+    """Raise ConfigError if the run's config names data outside, for it may come from anybody."""
     own = {"data": config["data"]}
     refuse_places_outside(run.folder, own, read_inputs(run.folder), typed)
 
 
-def _split_of(words: Sequence[str]) -> tuple[str | None, list[str]]:
+def _parse_arguments(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
     """Return the split that is named, and the overrides of the data."""
-    chosen, overrides = None, []
-    for word in words:
-        key = key_of(word)
-        if key == "split" and "=" in word:
-            chosen = word.partition("=")[2]
+    chosen = None
+    overrides = []
+    for argument in arguments:
+        key = key_of(argument)
+        if key == "split" and "=" in argument:
+            chosen = argument.partition("=")[2]
         elif key == "data" or key.startswith("data."):
-            overrides.append(word)
+            overrides.append(argument)
         else:
             raise ConfigError(
-                f"evaluate takes overrides of the data, and '{word}' is none",
-                where=word,
+                f"evaluate takes overrides of the data, and '{argument}' is none",
+                where=argument,
                 fix="split=validation, data.test=FILE; all else is as the run was trained",
             )
     if chosen is not None and chosen not in SPLITS:
@@ -101,16 +106,16 @@ def _split_of(words: Sequence[str]) -> tuple[str | None, list[str]]:
     return chosen, overrides
 
 
-def _usual_split(run: Run, overrides: Sequence[str]) -> str:
-    """Return the split to take where none is named: one that was typed, else test if there is."""
-    typed = [key_of(word).removeprefix("data.") for word in overrides]
-    named = [split for split in ("test", "validation", "train") if split in typed]
+def _default_split(run: Run, overrides: Sequence[str]) -> str:
+    """Return the default split: one that an override sets, else test if there is one."""
+    keys = [key_of(override).removeprefix("data.") for override in overrides]
+    named = [split for split in ("test", "validation", "train") if split in keys]
     if named:
         return named[0]
     return "test" if "test" in run.record["task"]["rows"] else "validation"
 
 
-def _own_rows(run: Run, split: str) -> Chosen:
+def _own_rows(run: Run, split: str) -> EvaluationSplit:
     """Return a split of the run's own data, made as for the training."""
     plugin = run.plugin("data")
     try:
@@ -122,7 +127,7 @@ def _own_rows(run: Run, split: str) -> Chosen:
     _refuse_missing(split, data)
     digest = fingerprint(data)[split]
     own = digest == run.record["data"].get(split)
-    return Chosen(split, split, rows_by_name(run.spec, data, split), digest, own)
+    return EvaluationSplit(split, split, rows_by_name(run.spec, data, split), digest, own)
 
 
 def _new_rows(run: Run, plugin: Any, split: str, seed: int) -> Split:
@@ -147,13 +152,12 @@ def _refuse_missing(split: str, data: TextData) -> None:
 
 
 def rows_by_name(spec: TaskSpec, data: TextData, split: str) -> Split:
-    """Return a split with every label at its name's position in the run's classes."""
-    rows, names = data.splits[split], data.spec.class_names
+    """Return a split whose labels are indices of the run's classes, matched by name."""
+    rows = data.splits[split]
+    names = data.spec.class_names
     if data.spec.task is not spec.task or data.spec.has_pairs != spec.has_pairs:
-        kind = "pairs, " * data.spec.has_pairs + data.spec.task.name
         raise ConfigError(
-            f"this data is of another kind ({kind}) than the run's"
-            f" ({'pairs, ' * spec.has_pairs}{spec.task.name})",
+            f"this data is of another kind ({_kind(data.spec)}) than the run's ({_kind(spec)})",
             where="data",
             fix="choose columns of the run's kind, or data.task",
         )
@@ -166,46 +170,50 @@ def rows_by_name(spec: TaskSpec, data: TextData, split: str) -> Split:
     return dataclasses.replace(rows, labels=spec.task.label_array(codes, spec.num_classes))
 
 
-def _own_words(run: Run, overrides: Sequence[str]) -> list[str]:
-    """Return the words of the run's own data, unless other data is chosen."""
-    if any(key_of(word) == "data" for word in overrides):
+def _kind(spec: TaskSpec) -> str:
+    return f"pairs, {spec.task.name}" if spec.has_pairs else spec.task.name
+
+
+def _own_overrides(run: Run, overrides: Sequence[str]) -> list[str]:
+    """Return the overrides of the run's own data, unless other data is chosen."""
+    if any(key_of(override) == "data" for override in overrides):
         return []
     node = run.config["data"]
     run.plugin("data")  # refuses one that is not installed
-    usual = REGISTRY.get("data", node["name"]).defaults()
-    changed = {k: v for k, v in node.items() if k != "name" and usual.get(k) != v}
+    defaults = REGISTRY.get("data", node["name"]).defaults()
+    changed = {k: v for k, v in node.items() if k != "name" and defaults.get(k) != v}
     return [
         format_override("data", node["name"]),
         *(format_override(f"data.{k}", v) for k, v in changed.items()),
     ]
 
 
-def _filled(run: Run, overrides: Sequence[str], split: str) -> list[str]:
-    """Return words for what the chosen data requires and an evaluation does not use."""
-    typed = {
+def _required_overrides(run: Run, overrides: Sequence[str], split: str) -> list[str]:
+    """Return overrides for fields that the chosen data requires and an evaluation does not use."""
+    values = {
         str(override.key_or_group): override.value()
         for override in parse_overrides(overrides)
         if not override.is_sweep_override()
     }
-    name = typed.get("data")
+    name = values.get("data")
     if not isinstance(name, str) or name not in REGISTRY.names("data"):
         return []
     required = [k for k, v in REGISTRY.get("data", name).defaults().items() if v == "???"]
-    file = typed.get(f"data.{split}")
-    if "train" in required and "data.train" not in typed and isinstance(file, str):
+    file = values.get(f"data.{split}")
+    if "train" in required and "data.train" not in values and isinstance(file, str):
         return [format_override("data.train", file)]
     return []
 
 
-def _called(node: Mapping[str, Any], split: str) -> str:
-    """Return what new rows are called: their file, without folder and suffix, or their plugin."""
+def _name_data(node: Mapping[str, Any], split: str) -> str:
+    """Return a name of new data: its file, without folder and suffix, or its plugin."""
     file = node.get(split)
-    word = Path(file).stem if isinstance(file, str) and node["name"] == "files" else node["name"]
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", str(word)).strip("_")[:40] or "rows"
+    name = Path(file).stem if isinstance(file, str) and node["name"] == "files" else node["name"]
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", str(name)).strip("_")[:40] or "rows"
 
 
 def _digest(spec: TaskSpec, rows: Split) -> str:
-    """Return a SHA-256 of texts and labels, as a run's record has it of its splits."""
+    """Return the SHA-256 of texts and labels, as in a run's record."""
     names = "\n".join(spec.class_names)
     inside = fingerprint(TextData(spec, rows, rows))["train"]
     return hashlib.sha256(f"{names}\n{inside}".encode()).hexdigest()

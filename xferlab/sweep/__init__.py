@@ -1,1 +1,1 @@
-"""Sweeps: jobs planned before the first starts, run locally or remotely, shown in one table."""
+"""Sweeps: jobs planned and written to a manifest, run by an engine, shown in one table."""

@@ -41,7 +41,7 @@ Command = Callable[[Path], list[str]]
 
 
 class SweepStopped(Exception):
-    """The sweep was requested to stop, and its jobs have ended.
+    """A signal stopped the sweep, and its jobs have ended.
 
     Args:
         number: the signal.

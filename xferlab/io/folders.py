@@ -1,0 +1,35 @@
+"""A folder that is written completely or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from xferlab.io.atomic import TMP_PREFIX, sync, umask
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside ``folder``, which gets its name when the block ends.
+
+    An earlier folder is deleted then, not before; a block that raises leaves nothing behind.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=TMP_PREFIX, suffix=f"-{folder.name}", dir=folder.parent))
+    new, old = beside / "new", beside / "old"
+    try:
+        new.mkdir()
+        yield new
+        for path in (*new.rglob("*"), new):
+            if path.is_file():  # some writers make files that only their owner can read
+                path.chmod(0o666 & ~umask())
+            sync(path)
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+        sync(folder.parent)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
