@@ -246,5 +246,5 @@ def job_lines(folder: Path) -> list[str]:
 
 def _jobs(folder: Path) -> list[Path]:
     """Return the folders of a search's jobs so far."""
-    asked = read_plan(folder)["asked"] if (folder / PLAN).exists() else []
-    return [folder / run_id for run_id in asked]
+    requested = read_plan(folder)["asked"] if (folder / PLAN).exists() else []
+    return [folder / run_id for run_id in requested]

@@ -54,7 +54,7 @@ def _refuse_contradictions(flags: argparse.Namespace) -> None:
         raise ConfigError("--dry-run prints the jobs of a sweep", where="--dry-run", fix="add -m")
 
 
-def choose_folder(flags: argparse.Namespace, experiment: Composed, typed: list[str]) -> Path:
+def choose_folder(flags: argparse.Namespace, experiment: Composed, command_line: list[str]) -> Path:
     """Return the folder that the run is trained in: a new one, or one that it resumes.
 
     Args:
@@ -68,18 +68,18 @@ def choose_folder(flags: argparse.Namespace, experiment: Composed, typed: list[s
     recipe = experiment.recipe
     folder = run_folder(recipe, default, named=named, recover=flags.recover, force=flags.force)
     if flags.recover:
-        _refuse_untrusted(folder, recipe, typed)
+        _refuse_untrusted(folder, recipe, command_line)
     refuse_changed(folder, recipe)
     return folder
 
 
-def _refuse_untrusted(folder: Path, recipe: Recipe, typed: list[str]) -> None:
+def _refuse_untrusted(folder: Path, recipe: Recipe, command_line: list[str]) -> None:
     """Raise ConfigError if a folder leads out of itself, by links or by paths in its config."""
     refuse_links(folder)
     inputs = read_inputs(folder)
     if inputs is not None:
         refuse_changed(folder, recipe)  # of one's own run that is the better answer
-    refuse_places_outside(folder, recipe.config, inputs, typed)
+    refuse_places_outside(folder, recipe.config, inputs, command_line)
 
 
 def train_in(folder: Path, experiment: Composed) -> int:

@@ -164,14 +164,14 @@ def refuse_code(cfg: DictConfig) -> None:
             )
 
 
-def refuse_hydra_keys(cfg: DictConfig, typed: Sequence[str]) -> None:
+def refuse_hydra_keys(cfg: DictConfig, command_line: Sequence[str]) -> None:
     """Raise ConfigError if Hydra's own node sets more than it may.
 
     Args:
         cfg: a composed config with its ``hydra`` node.
         typed: the overrides of the command line; only there may a folder outside be named.
     """
-    keys = {override.lstrip("+~").partition("=")[0] for override in typed}
+    keys = {override.lstrip("+~").partition("=")[0] for override in command_line}
     for _, path, value in _walk(plain(cfg.hydra, resolve=False), "hydra"):
         by_hand = _TYPED_ONLY.match(path) and any(f"{path}.".startswith(f"{k}.") for k in keys)
         if isinstance(value, dict | list) or value in (None, "???") or by_hand:
@@ -195,7 +195,7 @@ def allow_launcher_key(key: str, pattern: str) -> None:
     _ENGINE_KEYS.setdefault(f"hydra.launcher.{key}", re.compile(pattern))
 
 
-def refuse_search_path(cfg: Any, typed: Sequence[str]) -> None:
+def refuse_search_path(cfg: Any, command_line: Sequence[str]) -> None:
     """Raise ConfigError if configs are to come from elsewhere: ``pkg://NAME`` imports NAME.
 
     Args:
@@ -203,7 +203,7 @@ def refuse_search_path(cfg: Any, typed: Sequence[str]) -> None:
         typed: the overrides of the command line.
     """
     key = "hydra.searchpath"
-    if any(override.lstrip("+").startswith(key) for override in typed) or (
+    if any(override.lstrip("+").startswith(key) for override in command_line) or (
         OmegaConf.is_dict(cfg) and OmegaConf.select(cfg, key) is not None
     ):
         raise ConfigError(f"a config cannot set {key}", where=key, fix=_fix(key))

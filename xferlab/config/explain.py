@@ -147,7 +147,7 @@ def explain(e: Exception, overrides: Sequence[str], config_name: str) -> Xferlab
     cause = e.__cause__ if isinstance(e.__cause__, OmegaConfBaseException) else e
     key = re.match(r"Could not override '([^']+)'", str(e))
     if isinstance(cause, OmegaConfBaseException):
-        error = translate(cause, groups=CHOICES, typed=key[1] if key else "")
+        error = translate(cause, groups=CHOICES, key=key[1] if key else "")
     else:
         lines = [line.strip() for line in f"{e or type(e).__name__}".split("\n") if line.strip()]
         what = " ".join(lines[:2] if lines[0].endswith(":") else lines[:1])

@@ -221,8 +221,8 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     given for a float equals ``1.0``. Where the run is kept, what it is called, how often it is
     saved do not count.
     """
-    typed = {key: _normalised(key, value) for key, value in config.items()}
-    flat = _flat(typed)
+    normalised = {key: _normalised(key, value) for key, value in config.items()}
+    flat = _flat(normalised)
     return {key: value for key, value in flat.items() if key not in NOT_IDENTITY}
 
 

@@ -77,10 +77,10 @@ def choose_split(run: Run, arguments: Sequence[str]) -> EvaluationSplit:
     )
 
 
-def _refuse_outside(run: Run, config: Mapping[str, Any], typed: Sequence[str]) -> None:
+def _refuse_outside(run: Run, config: Mapping[str, Any], given: Sequence[str]) -> None:
     """Raise ConfigError if the run's config names data outside, for it may come from anybody."""
     own = {"data": config["data"]}
-    refuse_places_outside(run.folder, own, read_inputs(run.folder), typed)
+    refuse_places_outside(run.folder, own, read_inputs(run.folder), given)
 
 
 def _parse_arguments(arguments: Sequence[str]) -> tuple[str | None, list[str]]:

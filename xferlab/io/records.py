@@ -23,7 +23,7 @@ Shape = Any
 
 - a type: ``str``, ``int``, ``bool``, ``float`` (an int is one too), ``dict``, ``list``, ``object``
   (anything);
-- ``None``; a ``range`` that an int lies in; a compiled pattern that a text matches as a whole;
+- ``None``; a ``range`` that contains an int; a compiled pattern that a text matches as a whole;
 - ``[shape]``: a list of those; ``(shape, shape)``: one of these;
 - ``{"key": shape}``: a table with that key. ``"key?"`` may be missing, ``"*"`` stands for every
   key that is not named; without it such keys may hold anything.
@@ -145,14 +145,14 @@ def _misfits(value: Any, shape: Shape, where: str) -> Iterator[str]:
     """Yield a sentence for everything that does not fit the shape."""
     if isinstance(shape, tuple):
         if all(any(True for _ in _misfits(value, one, where)) for one in shape):
-            yield _told(value, where, " or ".join(map(_word, shape)))
+            yield _describe(value, where, " or ".join(map(_word, shape)))
     elif isinstance(shape, Mapping) and isinstance(value, dict):
         yield from _misfitting_keys(value, shape, where)
     elif isinstance(shape, list) and isinstance(value, list):
         for i, one in enumerate(value):
             yield from _misfits(one, shape[0], f"{where}[{i}]")
     elif not _fits(value, shape):
-        yield _told(value, where, _word(shape))
+        yield _describe(value, where, _word(shape))
 
 
 def _misfitting_keys(value: Any, shape: Mapping[str, Shape], where: str) -> Iterator[str]:
@@ -191,7 +191,7 @@ def _joined(where: str, key: str) -> str:
     return f"{where}.{key[:60]}" if where else key[:60]
 
 
-def _told(value: Any, where: str, wanted: str) -> str:
+def _describe(value: Any, where: str, wanted: str) -> str:
     shown = repr(value) if isinstance(value, str | int | float | bool) else ""
     given = _WORDS[type(value)] if len(shown) > 60 or not shown else shown
     return f"{where or 'it'} is {given}, not {wanted}"

@@ -21,7 +21,7 @@ def refuse_places_outside(
     folder: Path,
     config: Mapping[str, Any],
     before: Mapping[str, Any] | None,
-    typed: Sequence[str] = (),
+    command_line: Sequence[str] = (),
 ) -> None:
     """Raise ConfigError if a config from a folder names a path outside that is not in ``typed``.
 
@@ -34,7 +34,7 @@ def refuse_places_outside(
     outside = [
         (key, value)
         for key, value in places_outside(config)
-        if not any(value in override for override in typed)
+        if not any(value in override for override in command_line)
     ]
     if not outside:
         return

@@ -30,7 +30,7 @@ class Pruned(Exception):
         )
 
 
-def ask_to_prune(folder: Path, *, monitor: str, value: float, epoch: int, pruner: str) -> None:
+def request_pruning(folder: Path, *, monitor: str, value: float, epoch: int, pruner: str) -> None:
     """Request the run in ``folder`` to end, because of its ``value`` at the end of ``epoch``."""
     request = {"monitor": monitor, "value": value, "epoch": epoch, "pruner": pruner}
     write_json(folder / REQUEST, request)

@@ -12,7 +12,7 @@ from typing import Any
 
 LIMITS = (signal.SIGUSR1, signal.SIGUSR2)
 """What a scheduler sends before its time limit; submitit configures Slurm to send the second."""
-ASKS = (signal.SIGINT, signal.SIGTERM, *LIMITS)
+STOPPING = (signal.SIGINT, signal.SIGTERM, *LIMITS)
 """An interactive stop, an ordinary one, and a scheduler's."""
 
 
@@ -68,12 +68,12 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            self._before = {ask: signal.signal(ask, self._hear) for ask in ASKS}
+            self._before = {each: signal.signal(each, self._handle) for each in STOPPING}
         return self
 
     def __exit__(self, *error: object) -> None:
-        for ask, handler in self._before.items():
-            signal.signal(ask, handler)
+        for each, handler in self._before.items():
+            signal.signal(each, handler)
 
     @contextmanager
     def held(self, hold: bool = True) -> Iterator[None]:
@@ -91,7 +91,7 @@ class StopRequest:
         if self.number is not None:
             raise Interrupted(self.number)
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.number is not None:
             if number == signal.SIGINT:
                 signal.signal(number, signal.SIG_DFL)

@@ -112,7 +112,7 @@ def _is_choice(text: str) -> bool:
 
 
 def _overlap(key: str, other: str) -> bool:
-    """Return whether one of two dotted keys lies within the other."""
+    """Return whether one of two dotted keys is within the other."""
     return f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}.")
 
 

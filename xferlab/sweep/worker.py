@@ -28,7 +28,7 @@ from xferlab.sweep.manifest import manifest_recipe, read_job
 log = logging.getLogger("xferlab")
 
 
-def main(argv: list[str] | None = None, typed: Sequence[str] = ()) -> int:
+def main(argv: list[str] | None = None, command_line: Sequence[str] = ()) -> int:
     """Run the job and return the exit code: 0 done, 1 failed, 2 refused, 130 or 143 stopped.
 
     Args:
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None, typed: Sequence[str] = ()) -> int:
             not arguments.tied
         ):  # no sweep of this machine started it: the folder may be somebody else's
             record = read_job(arguments.folder)
-            refuse_places_outside(arguments.folder, record["config"], record, typed)
+            refuse_places_outside(arguments.folder, record["config"], record, command_line)
     except XferlabError as e:
         print(e, file=sys.stderr)
         return e.exit_code
@@ -66,14 +66,14 @@ def main(argv: list[str] | None = None, typed: Sequence[str] = ()) -> int:
     return 0
 
 
-def recover_job(folder: Path, typed: Sequence[str]) -> int:
+def recover_job(folder: Path, command_line: Sequence[str]) -> int:
     """Resume a job of a sweep.
 
     Raises:
         ConfigError: an override differs from what the job was planned with.
     """
     known = dict(flat_overrides(read_job(folder)["config"]))
-    for override in typed:
+    for override in command_line:
         key, _, value = override.partition("=")
         if format_override(key, known.get(key)) != override and known.get(key) != value:
             raise ConfigError(
@@ -81,7 +81,7 @@ def recover_job(folder: Path, typed: Sequence[str]) -> int:
                 where=f"--recover={folder}",
                 fix="leave the override out, or run the sweep's command again",
             )
-    return main([str(folder)], typed)
+    return main([str(folder)], command_line)
 
 
 def run_planned_job(folder: Path) -> float | None:

@@ -9,7 +9,7 @@ from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
 from xferlab.runs.history import history_of
 from xferlab.runs.metadata import read_metrics, read_status
-from xferlab.runs.pruning import REQUEST, Pruned, ask_to_prune, obey_pruning
+from xferlab.runs.pruning import REQUEST, Pruned, obey_pruning, request_pruning
 from xferlab.sweep.manifest import write_manifest
 from xferlab.sweep.planner import plan_sweep
 from xferlab.sweep.worker import run_planned_job
@@ -33,7 +33,7 @@ def test_a_run_that_is_asked_to_end_keeps_its_best_and_can_be_run_whole(tmp_path
 
     def told_and_asked(self, epoch):
         told(self, epoch)
-        ask_to_prune(folder, **VERDICT)
+        request_pruning(folder, **VERDICT)
 
     with monkeypatch.context() as patched:
         patched.setattr(HistoryFile, "on_epoch", told_and_asked)
@@ -56,7 +56,7 @@ def test_a_run_that_is_asked_to_end_keeps_its_best_and_can_be_run_whole(tmp_path
 
 def test_a_request_says_why(tmp_path):
     obey_pruning(tmp_path)
-    ask_to_prune(tmp_path, **VERDICT)
+    request_pruning(tmp_path, **VERDICT)
     with pytest.raises(Pruned, match=r"val_accuracy 0\.5 at epoch 1 is too poor \(median\)"):
         obey_pruning(tmp_path)
 

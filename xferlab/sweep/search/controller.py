@@ -18,7 +18,7 @@ from xferlab.io.records import read_record
 from xferlab.runs.history import history_of
 from xferlab.runs.inputs import InputsReader, changed_since, inputs_of
 from xferlab.runs.metadata import RUN, read_metrics
-from xferlab.runs.pruning import ask_to_prune
+from xferlab.runs.pruning import request_pruning
 from xferlab.sweep.job_state import (
     DONE,
     FINISHED,
@@ -263,7 +263,7 @@ class Search:
                 with storage_errors(self._url):
                     poor = self._report(folder, trial)
                 if poor and poor["epoch"] < self._epochs(folder):
-                    ask_to_prune(folder, **poor, pruner=self._plan.settings.pruner.value)
+                    request_pruning(folder, **poor, pruner=self._plan.settings.pruner.value)
 
     def _report(self, folder: Path, trial: Trial) -> dict[str, Any] | None:
         """Report new epochs; return the last one if the pruner ends the trial there."""

@@ -52,23 +52,23 @@ class BestWeights(Callback):
         self._sign = 1.0 if mode == "max" else -1.0
         self._patience = patience
         self._restores = restores
-        self._better_epoch: int | None = None
+        self._improved_epoch: int | None = None
         self._unwritten: dict[str, Any] | None = None
 
     def on_epoch(self, epoch: Epoch) -> bool:
         """Save the weights if this epoch is the best; True if patience is over."""
         value = monitored_value(epoch, self._monitor)
-        is_better = self.best is None or self._sign * value > self._sign * self.best
-        if math.isfinite(value) and (is_better or value == self.best):
+        improves = self.best is None or self._sign * value > self._sign * self.best
+        if math.isfinite(value) and (improves or value == self.best):
             self.best = value
             self.best_epoch = epoch.epoch
             self._unwritten = weight_arrays(self._network)
-            if is_better:  # small data has many equal epochs: a file for each would cost more
-                self._better_epoch = epoch.epoch
+            if improves:  # small data has many equal epochs: a file for each would cost more
+                self._improved_epoch = epoch.epoch
                 self.write()
         if self.best_epoch in (None, epoch.epoch) or not self._restores:
             self.validation = epoch.validation
-        waited = epoch.epoch - (self._better_epoch or 0)
+        waited = epoch.epoch - (self._improved_epoch or 0)
         return self._patience is not None and waited >= self._patience
 
     def write(self) -> None:
@@ -87,7 +87,7 @@ class BestWeights(Callback):
         return {
             "best": self.best,
             "best_epoch": self.best_epoch,
-            "better_epoch": self._better_epoch,
+            "better_epoch": self._improved_epoch,
             "validation": dict(self.validation),
         }
 
@@ -95,5 +95,5 @@ class BestWeights(Callback):
         """Set the best so far; its weights are in the file."""
         self.best = state["best"]
         self.best_epoch = state["best_epoch"]
-        self._better_epoch = state.get("better_epoch", self.best_epoch)
+        self._improved_epoch = state.get("better_epoch", self.best_epoch)
         self.validation = state["validation"]
