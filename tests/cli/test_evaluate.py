@@ -259,7 +259,7 @@ def test_own_rows_that_have_changed_are_noted(here, tmp_path, monkeypatch, capsy
     (tmp_path / "plain.jsonl").write_text("\n".join(lines[::-1]))
     record = evaluated(run, "--samples=0")
     assert record["own_rows"] is False
-    assert "the rows of test are not those of the training" in capsys.readouterr().out
+    assert "the examples of test are not those of the training" in capsys.readouterr().out
 
 
 def test_in_python_the_same_scores(here):
