@@ -70,6 +70,14 @@ def test_old_keys_in_a_users_files(capsys, tmp_path):
     assert "train.gradient_accumulation_steps=2" in capsys.readouterr().out
 
 
+def test_a_users_own_primary_config(capsys, tmp_path):
+    (tmp_path / "conf").mkdir()
+    lines = ["defaults:", "  - config", "  - override hydra/sweeper: frozen", "  - _self_"]
+    (tmp_path / "conf" / "mine.yaml").write_text("\n".join([*lines, "seed: 7", ""]))
+    assert main(["--config-name", "mine", "--cfg", "job"]) == 0
+    assert "seed: 7" in capsys.readouterr().out
+
+
 def test_a_plugin_of_version_0_1_registers(capsys, tmp_path):
     (tmp_path / "plugins" / "loss").mkdir(parents=True)
     (tmp_path / "plugins" / "loss" / "old_squared.py").write_text(

@@ -26,6 +26,9 @@ VALUES = {
 }
 """Values of a config key, old to new."""
 
+REMOVED_DEFAULTS = ({"override hydra/sweeper": "frozen"},)
+"""Entries of a config's defaults list that have no effect any more."""
+
 FLAGS = {"--mistakes": "--errors"}
 """Flags of the commands, old to new."""
 
@@ -95,6 +98,9 @@ def current_config(config: Any, package: str = "", *, report: bool = False) -> A
         return new
     renamed: dict[Any, Any] = {}
     for key, value in config.items():
+        if key == "defaults" and isinstance(value, list):
+            renamed[key] = [each for each in value if each not in REMOVED_DEFAULTS]
+            continue
         path = f"{package}.{key}" if package else str(key)
         new_path = KEYS.get(path, path)
         new_key = new_path.rpartition(".")[2] if new_path != path else KEYS.get(str(key), key)
