@@ -1,1 +1,1 @@
-"""From words and YAML files to a checked recipe; needs no TensorFlow."""
+"""From overrides and YAML files to a checked recipe; needs no TensorFlow."""

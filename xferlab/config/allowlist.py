@@ -96,7 +96,7 @@ def read_saved_overrides(path: Path) -> list[str]:
     data = _read_saved(path)
     if not isinstance(data, list):
         raise _bad(path, "is not a list of overrides")
-    return [current_override(str(word)) for word in data]
+    return [current_override(str(override)) for override in data]
 
 
 def _read_saved(path: Path) -> Any:

@@ -90,11 +90,11 @@ def _read(config: Mapping[str, Any], errors: list[XferlabError], registry: Regis
     with collect_errors(errors):
         _check_own(config)
     train = config.get("train")
-    word = train.get("monitor", "auto") if isinstance(train, Mapping) else None
-    if "metrics" in parts and isinstance(word, str):
+    monitor = train.get("monitor", "auto") if isinstance(train, Mapping) else None
+    if "metrics" in parts and isinstance(monitor, str):
         with collect_errors(errors):
             metrics = parts["metrics"] or _every_default(registry)
-            parts["monitor"], parts["mode"] = monitored(word, metrics)
+            parts["monitor"], parts["mode"] = monitored(monitor, metrics)
     raise_together(errors)
     return Recipe(**parts, seed=config["seed"], config=config, run_id=_digest(config))
 
@@ -123,10 +123,10 @@ def _unknown_words(cfg: DictConfig) -> Iterator[ConfigError]:
     data = plain(cfg, resolve=False)
     text = repr(data)
     known = {*RootConfig.__dataclass_fields__, *NOT_EXPERIMENT}
-    for word in (word for word in data if word not in known):
-        if not re.search(rf"\$\{{\.*{re.escape(str(word))}\b", text):
-            fix = did_you_mean(str(word), RootConfig.__dataclass_fields__)
-            yield UnknownKey(f"there is no key '{word}'", where=str(word), fix=fix)
+    for key in (key for key in data if key not in known):
+        if not re.search(rf"\$\{{\.*{re.escape(str(key))}\b", text):
+            fix = did_you_mean(str(key), RootConfig.__dataclass_fields__)
+            yield UnknownKey(f"there is no key '{key}'", where=str(key), fix=fix)
 
 
 def fitted_to(recipe: Recipe, task: Task, registry: Registry = REGISTRY) -> Recipe:
@@ -168,19 +168,19 @@ def _every_default(registry: Registry) -> dict[str, Any]:
     return _metrics(nodes, registry)
 
 
-def monitored(word: str, metrics: Mapping[str, Any]) -> tuple[str, str]:
+def monitored(monitor: str, metrics: Mapping[str, Any]) -> tuple[str, str]:
     """Return the logged name that picks the best epoch, and whether more of it is better.
 
     Both spellings are understood: Keras's ``val_accuracy`` and ``val/accuracy``.
     """
     directions = {name: metric.mode for name, metric in metrics.items()} | {"loss": "min"}
     known = {f"val_{name}": mode for name, mode in directions.items()} | directions
-    name = word.replace("/", "_")
+    name = monitor.replace("/", "_")
     if name == "auto":
         name = f"val_{next(iter(metrics), 'loss')}"
     if name not in known:
         raise ConfigError(
-            f"no logged value has the name '{word}'",
+            f"no logged value has the name '{monitor}'",
             where="train.monitor",
             fix=did_you_mean(name, known),
         )

@@ -214,7 +214,7 @@ def mode_of(monitor: str | None, jobs: Sequence[JobResult]) -> str:
     name = (monitor or "").removeprefix("val_")
     for job in jobs:
         node = job.config.get("metric", {}).get(name)
-        word = node["name"] if isinstance(node, Mapping) else name
-        if word in REGISTRY.names("metric"):
-            return str(REGISTRY.get("metric", word).cls.mode)  # type: ignore[attr-defined]
+        metric = node["name"] if isinstance(node, Mapping) else name
+        if metric in REGISTRY.names("metric"):
+            return str(REGISTRY.get("metric", metric).cls.mode)  # type: ignore[attr-defined]
     return "min" if "loss" in name or "error" in name else "max"

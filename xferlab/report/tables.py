@@ -46,7 +46,7 @@ def setting_row(report: Report, setting: Setting) -> dict[str, Any]:
 
 def format_status_counts(report: Report) -> str:
     """Return ``6 jobs: 5 finished, 1 failed``."""
-    counts = ", ".join(f"{count} {word}" for word, count in report.counts.most_common())
+    counts = ", ".join(f"{count} {status}" for status, count in report.counts.most_common())
     return f"{format_count(len(report.jobs), 'job')}: {counts}"
 
 

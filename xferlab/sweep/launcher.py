@@ -83,9 +83,9 @@ def job_overrides(folder: Path) -> list[str]:
     ]
 
 
-def folder_of(words: Sequence[str]) -> Path:
+def folder_of(overrides: Sequence[str]) -> Path:
     """Return the folder that :func:`job_overrides` were made of."""
-    sweep_folder, name = (override.value() for override in parse_overrides(words[:2]))
+    sweep_folder, name = (override.value() for override in parse_overrides(overrides[:2]))
     return Path(str(sweep_folder)) / str(name)
 
 
@@ -102,7 +102,7 @@ class LocalLauncher(Launcher):
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
         """Run the jobs and return their folders, which hold their results or failures."""
-        folders = [folder_of(words) for words in job_overrides]
+        folders = [folder_of(overrides) for overrides in job_overrides]
         with console_for(folders, len(self.slots())) as watch:
             self.pool(watch).run(folders)
         return [JobReturn(status=JobStatus.COMPLETED, working_dir=str(f)) for f in folders]

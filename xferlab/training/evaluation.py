@@ -27,7 +27,8 @@ class Forward:
         network: the model.
         pad_id: token id that fills up a batch.
         batch_size: rows a batch.
-        outside: for tagging, the class that answers a word without a token; None leaves it out.
+        outside: for token classification, the class predicted for a word without a token; None leaves
+            such words out.
     """
 
     def __init__(
@@ -53,9 +54,9 @@ class Forward:
     def __call__(self, encoding: Encoding, labels: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return labels and float32 outputs, one row each, in the order of the rows.
 
-        For tagging both are by word, (rows, words): a word has the outputs of its first token, and
-        the rows are filled up with the label -1 and equal outputs. A word without a token keeps its
-        label, and its answer is ``outside``; where there is no such class it has the label -1.
+        For token classification both are by word, (rows, words): a word has the outputs of its first
+        token, and rows are padded with the label -1 and equal outputs. A word without a token keeps
+        its label, and its prediction is ``outside``; without such a class it has the label -1.
         """
         import numpy as np
 
@@ -73,22 +74,22 @@ class Forward:
         plain = Encoding(encoding.token_ids, encoding.segment_ids)
         wanted = np.full((len(labels), 0), -1, "int32")
         found = np.zeros((len(labels), 0, 1), "float32")
-        unread = wanted >= 0
+        unseen = wanted >= 0
         for rows, _, out in self.batches(plain, np.zeros(len(labels), "int8")):
             if not found.size:
                 wanted = self._filled(labels, out.shape[-1])
                 found = np.full((*wanted.shape, out.shape[-1]), 1 / out.shape[-1], "float32")
-                unread = wanted >= 0
+                unseen = wanted >= 0
             for row, values in zip(rows, out, strict=True):
                 words = np.asarray(words_of[row])
                 first = np.flatnonzero(begins_word(words))
                 first = first[words[first] < found.shape[1]]
                 found[row, words[first]] = values[first]
-                unread[row, words[first]] = False
+                unseen[row, words[first]] = False
         if self._outside is None:
-            wanted[unread] = -1
-        elif unread.any():
-            predict_unseen(found, unread, self._outside)
+            wanted[unseen] = -1
+        elif unseen.any():
+            predict_unseen(found, unseen, self._outside)
         return wanted, found
 
     def _filled(self, labels: Any, classes: int) -> np.ndarray:
@@ -99,8 +100,13 @@ class Forward:
         width = min(longest, max(MOST_NUMBERS // (len(labels) * classes), 1))
         if width < longest:
             lost = sum(max(len(tags) - width, 0) for tags in labels)
-            log.warning("note       rows have up to %d words; %d words beyond the first %d of a row"
-                        " are not scored", longest, lost, width)  # fmt: skip
+            log.warning(
+                "note       examples have up to %d words; %d words beyond the first %d of an example"
+                " are not scored",
+                longest,
+                lost,
+                width,
+            )
         filled = np.full((len(labels), width), -1, "int32")
         for row, tags in enumerate(labels):
             filled[row, : len(tags)] = tags[:width]
