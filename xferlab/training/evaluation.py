@@ -27,8 +27,8 @@ class Forward:
         network: the model.
         pad_id: token id that fills up a batch.
         batch_size: rows a batch.
-        outside: for token classification, the class predicted for a word without a token; None leaves
-            such words out.
+        outside: for token classification, the class of a word without a token; None leaves such
+            words out.
     """
 
     def __init__(
@@ -54,8 +54,8 @@ class Forward:
     def __call__(self, encoding: Encoding, labels: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return labels and float32 outputs, one row each, in the order of the rows.
 
-        For token classification both are by word, (rows, words): a word has the outputs of its first
-        token, and rows are padded with the label -1 and equal outputs. A word without a token keeps
+        For token classification both are by word, (rows, words): a word has its first token's
+        outputs, and rows are padded with the label -1 and equal outputs. A word without a token keeps
         its label, and its prediction is ``outside``; without such a class it has the label -1.
         """
         import numpy as np
@@ -101,8 +101,8 @@ class Forward:
         if width < longest:
             lost = sum(max(len(tags) - width, 0) for tags in labels)
             log.warning(
-                "note       examples have up to %d words; %d words beyond the first %d of an example"
-                " are not scored",
+                "note       examples have up to %d words; %d words beyond the first %d of one are"
+                " not scored",
                 longest,
                 lost,
                 width,
