@@ -55,8 +55,8 @@ class Forward:
         """Return labels and float32 outputs, one row each, in the order of the rows.
 
         For token classification both are by word, (rows, words): a word has its first token's
-        outputs, and rows are padded with the label -1 and equal outputs. A word without a token keeps
-        its label, and its prediction is ``outside``; without such a class it has the label -1.
+        outputs, and rows are padded with the label -1 and equal outputs. A word without a token
+        keeps its label, and its prediction is ``outside``; without such a class its label is -1.
         """
         import numpy as np
 
