@@ -67,7 +67,7 @@ def test_an_error_that_cannot_even_say_itself_is_named(mine, tmp_path):
     mine.with_name("mute.py").write_text(said)
     out = xferlab("check", "loss=mine", cwd=tmp_path)
     assert out.returncode == 0
-    assert "could not be loaded: E: (what it says cannot be shown)" in out.stderr
+    assert "could not be loaded: E: (its message cannot be shown)" in out.stderr
     assert "where: plugins/loss/mute.py:3" in out.stderr
 
 
@@ -82,7 +82,7 @@ def test_a_broken_file_is_named_and_others_go_on(mine, tmp_path):
     assert f"broken: {broken}:2" in listed.stdout
     wanted = xferlab("check", "loss=broken", cwd=tmp_path)
     assert wanted.returncode == 2
-    assert f"or mend {broken}:2" in wanted.stderr
+    assert f"or fix {broken}:2" in wanted.stderr
 
 
 def test_a_syntax_error_is_named_with_its_line(mine, tmp_path):

@@ -26,7 +26,7 @@ def schemas():
 def outcome(cls, given):
     mistakes = []
     try:
-        values = typed._typed_values(cls, given, "key", mistakes)
+        values = typed._field_values(cls, given, "key", mistakes)
     except typed.OmegaConfBaseException as e:
         return str(e)
     shown = {name: (type(value), repr(value)) for name, value in values.items()}
@@ -44,7 +44,7 @@ def test_plain_values_are_read_without_omegaconf(monkeypatch):
     for cls in schemas():
         given = {name: value for name, value in required.items() if name in typed._hints(cls)}
         mistakes = []
-        values = typed._typed_values(cls, given, "key", mistakes)
+        values = typed._field_values(cls, given, "key", mistakes)
         assert mistakes == []
         assert given.items() <= values.items()
 

@@ -133,7 +133,7 @@ def test_a_damaged_run_is_not_gone_on_with(tmp_path):
     recipe = read(compose_config([]))
     write_config(tmp_path, recipe.config)
     write_json(tmp_path / "status.json", {"status": "interrupted"})
-    assert earlier(tmp_path, recipe).goes_on
+    assert earlier(tmp_path, recipe).can_resume
     write_json(tmp_path / "status.json", {"status": ["interrupted"]})
     assert "status.json is damaged: status is a list" in refused(earlier, tmp_path, recipe)
 

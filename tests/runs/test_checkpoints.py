@@ -92,7 +92,7 @@ def test_no_whole_snapshot_is_said_and_is_none(checkpoints, caplog):
     for step in (1, 2):
         (checkpoints / f"step-{step}" / "state.json").write_text("{")
     assert latest_checkpoint(checkpoints) is None
-    assert "the run begins anew" in caplog.text
+    assert "the run starts again" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -290,7 +290,7 @@ def test_what_a_plugin_file_imports_counts_as_the_plugin(loss_with_helpers):
 
 def test_a_loss_that_was_edited_after_a_stop_is_not_mixed_in(loss_with_helpers, capsys):
     recipe, folder = begun("loss=helped_loss")
-    assert refuse_changed(folder, recipe).goes_on
+    assert refuse_changed(folder, recipe).can_resume
     loss_with_helpers.write_text(loss_with_helpers.read_text() + "# more\n")
     with pytest.raises(ConfigError, match="loss=helped_loss changed since this run began"):
         refuse_changed(folder, recipe)
@@ -300,7 +300,7 @@ def test_a_run_from_before_digests_were_kept_still_opens():
     recipe, folder = begun(*OWN)
     (folder / "inputs.json").unlink()
     Path("train.csv").write_text(OTHER_ROWS)
-    assert refuse_changed(folder, recipe).goes_on
+    assert refuse_changed(folder, recipe).can_resume
 
 
 def test_digests_need_nothing_heavy():

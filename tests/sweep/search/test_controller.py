@@ -352,7 +352,7 @@ def test_fail_fast_asks_for_no_further_job():
 
 def test_one_process_asks_and_tells():
     search(words(1))
-    with locked(folder()), pytest.raises(ConfigError, match="another process is at work"):
+    with locked(folder()), pytest.raises(ConfigError, match="another process runs this search"):
         search(words(2))
 
 
