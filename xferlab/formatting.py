@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -54,5 +55,5 @@ def format_scores(scores: Mapping[str, float]) -> str:
 
 def format_path(path: Path) -> str:
     """Return a path relative to the working directory where it is below it."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith(os.pardir) else relative

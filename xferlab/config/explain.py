@@ -18,9 +18,10 @@ from xferlab.config.provenance import (
     source_of_value,
 )
 from xferlab.config.suggestions import suggest_data, suggest_key, suggest_name
-from xferlab.config.yaml_files import defaults_of_file, files_in, find, shown
+from xferlab.config.yaml_files import defaults_of_file, files_in, find
 from xferlab.contracts import GROUPS
 from xferlab.errors import ConfigError, UnknownKey, XferlabError, collect_errors, did_you_mean
+from xferlab.formatting import format_path
 from xferlab.registry import REGISTRY
 from xferlab.validation import translate
 
@@ -60,12 +61,6 @@ def find_errors(
     return content, found
 
 
-def overrides_with_errors(overrides: Sequence[str], errors: Sequence[XferlabError]) -> set[str]:
-    """Return the overrides whose keys the errors name."""
-    keys = {each.where.partition(" (")[0].partition("=")[0] for each in errors}
-    return {override for override in overrides if PlainOverride.of(override).key in keys}
-
-
 def _at_fault(
     overrides: Sequence[str], e: XferlabError, compose: Callable[[Sequence[str]], object]
 ) -> list[str]:
@@ -83,7 +78,7 @@ def _at_fault(
         ]
     for override, parsed in parsed_overrides.items():
         files = [find(f"{parsed.key}/{each}") for each in parsed.names]
-        if any(path and re.search(rf"{re.escape(shown(path))}\b", e.where) for path in files):
+        if any(path and re.search(rf"{re.escape(format_path(path))}\b", e.where) for path in files):
             return [override]
     if e.where or len(overrides) > MOST:
         return []
@@ -162,7 +157,7 @@ def _named_in(message: str, overrides: Sequence[str]) -> str:
             return key
     path = re.match(r"In '?([\w/]+)'?:", message) or re.match(r"([\w/]+):", message)
     file = find(path[1]) if path else None
-    return shown(file) if file else ""
+    return format_path(file) if file else ""
 
 
 def _fix_for(message: str) -> str:
@@ -196,7 +191,7 @@ def _missing(e: MissingConfigException, overrides: Sequence[str], config_name: s
     error = REGISTRY.unknown(group or "file", name, suggest_name(group, name, known))
     other = find(f"{group}/{name}", ".yml")
     if other:
-        error.fix = f"rename {shown(other)} to {name}.yaml"
+        error.fix = f"rename {format_path(other)} to {name}.yaml"
     place = source_of_choice(group, name, overrides, config_name)
     if place:
         error.where = f"{group}={name} ({place})"
@@ -213,10 +208,10 @@ def _circular_defaults(overrides: Sequence[str], config_name: str) -> ConfigErro
     for start in (*chosen, config_name):
         path_back = _path_back(start, (start,))
         if path_back:
-            files = " -> ".join(shown(path) for path in map(find, path_back) if path)
+            files = " -> ".join(format_path(path) for path in map(find, path_back) if path)
             path = find(path_back[0])
             what = f"its defaults include itself: {files}"
-            where = shown(path) if path else start
+            where = format_path(path) if path else start
             return ConfigError(what, where=where, fix="remove the entry from its defaults")
     what = "the defaults of a file, or an interpolation, include themselves"
     return ConfigError(what, fix="remove the entry that was added last")

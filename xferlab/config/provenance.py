@@ -10,8 +10,9 @@ from hydra.core.default_element import ResultDefault
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
-from xferlab.config.yaml_files import defaults_of_file, find, nodes_of, shown, value_of
+from xferlab.config.yaml_files import defaults_of_file, find, nodes_of, value_of
 from xferlab.contracts import GROUPS
+from xferlab.formatting import format_path
 from xferlab.registry import REGISTRY
 
 COMMAND_LINE = "command line"
@@ -80,9 +81,9 @@ def _in_layer(where: str, layer: ResultDefault) -> str:
     path = find(layer.config_path)
     node = value_of(nodes_of(path), own) if path else None
     if path and node and own:
-        return f"{shown(path)}:{node.start_mark.line + 1}"
+        return f"{format_path(path)}:{node.start_mark.line + 1}"
     if path and not own:
-        return shown(path)
+        return format_path(path)
     group, _, name = layer.config_path.rpartition("/")
     entry = next((e for e in REGISTRY if (e.group, e.name) == (group, name)), None)
     default = entry.defaults().get(own[0], "???") if entry and own else "???"
@@ -101,5 +102,5 @@ def source_of_choice(group: str, name: str, overrides: Sequence[str], config_nam
         path = find(config_path)
         for found, line in defaults_of_file(path) if path else ():
             if found == name:
-                return f"{shown(path)}:{line}" if path else ""
+                return f"{format_path(path)}:{line}" if path else ""
     return ""

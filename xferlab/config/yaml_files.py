@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from xferlab.deprecated import current_config
 from xferlab.errors import ConfigError
+from xferlab.formatting import format_path
 from xferlab.origin import own_folder
 
 LARGEST = 100_000  # values of a file, aliases written out; more is an error or an attack
@@ -56,7 +56,7 @@ class YamlFolder(FileConfigSource):
             return result
         except ValueError as e:
             fix = "write  # @package _global_  or leave the line out"
-            raise ConfigError(str(e), where=f"{shown(path)}:1", fix=fix) from e
+            raise ConfigError(str(e), where=f"{format_path(path)}:1", fix=fix) from e
 
 
 def _package_of(header: Mapping[str, str | None], config_path: str) -> str:
@@ -98,12 +98,6 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:  # a name that is too long
         return False
-
-
-def shown(path: Path) -> str:
-    """Return a path as the user would type it: relative where it is below the working folder."""
-    here = os.path.relpath(path)
-    return str(path) if here.startswith(os.pardir) else here
 
 
 def check_yaml(path: Path) -> None:
@@ -149,7 +143,9 @@ def _bad_yaml(path: Path, e: yaml.MarkedYAMLError) -> ConfigError:
 
 
 def _error(path: Path, line: int, what: str, fix: str) -> ConfigError:
-    return ConfigError(what, where=f"{shown(path)}:{line}" if line else shown(path), fix=fix)
+    return ConfigError(
+        what, where=f"{format_path(path)}:{line}" if line else format_path(path), fix=fix
+    )
 
 
 def _size(node: yaml.Node, known: dict[int, int]) -> int:

@@ -16,9 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from xferlab.config.overrides import key_of
-from xferlab.config.yaml_files import shown
 from xferlab.escaping import visible
-from xferlab.formatting import format_duration
+from xferlab.formatting import format_duration, format_path
 from xferlab.runs.history import history_of
 from xferlab.runs.metadata import read_metrics
 from xferlab.sweep.job_state import DONE, State
@@ -85,7 +84,7 @@ class JobLines:
         self._print(head)
         if state.failed:
             self._print("\n".join(state.error_lines()))
-            self._print(f"   log: {shown(folder / 'train.log')}")
+            self._print(f"   log: {format_path(folder / 'train.log')}")
 
     def waiting(self, folder: Path, state: State) -> None:
         """Print once that another process runs the job."""

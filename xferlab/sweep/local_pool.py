@@ -16,9 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
-from xferlab.config.yaml_files import shown
 from xferlab.errors import RunError
-from xferlab.formatting import format_duration
+from xferlab.formatting import format_duration, format_path
 from xferlab.runs.lock import is_locked
 from xferlab.runs.metadata import write_error, write_status
 from xferlab.runs.signals import handled
@@ -259,18 +258,19 @@ def _write_failure(folder: Path, error: RunError, **details: int) -> None:
 def _time_limit_error(folder: Path, limit: float) -> RunError:
     return RunError(
         f"the job took longer than sweep.time_limit, {format_duration(limit)}",
-        where=shown(folder),
-        fix=f"raise the limit, or read at the end of {shown(folder / 'output.txt')} where it was",
+        where=format_path(folder),
+        fix=f"raise the limit, or read at the end of {format_path(folder / 'output.txt')}"
+        " where it was",
     )
 
 
 def _silent_death_error(folder: Path, code: int) -> RunError:
     """Return the error of a job that ended without writing one."""
-    fix = f"its last output is in {shown(folder / 'output.txt')}"
+    fix = f"its last output is in {format_path(folder / 'output.txt')}"
     if code == -signal.SIGKILL:
         what, fix = "the job was killed (SIGKILL)", "check whether memory ran out: dmesg | tail"
     elif code < 0:
         what = f"the job was killed by {signal.Signals(-code).name}"
     else:
         what = f"the job ended with code {code} and without a result"
-    return RunError(what, where=shown(folder), fix=fix)
+    return RunError(what, where=format_path(folder), fix=fix)

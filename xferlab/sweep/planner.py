@@ -16,8 +16,9 @@ from xferlab.config.overrides import expand_override, key_of, parse_overrides
 from xferlab.config.provenance import COMMAND_LINE, PlainOverride
 from xferlab.config.recipe import Recipe, read_plain
 from xferlab.config.schema import SweepConfig
-from xferlab.config.yaml_files import find, line_of_key, shown
+from xferlab.config.yaml_files import find, line_of_key
 from xferlab.errors import ConfigError, XferlabError
+from xferlab.formatting import format_path
 from xferlab.sweep.compose import Composer
 from xferlab.sweep.engines.registry import read_settings
 from xferlab.sweep.grid import Point, axes_of, product
@@ -127,7 +128,7 @@ def _locate_errors_in_file(settings: Sequence[str]) -> Iterator[None]:
             for path in filter(None, files):
                 line = line_of_key(path, key.partition("=")[0].removeprefix("sweep."))
                 if line:
-                    error.where = f"{key} ({shown(path)}:{line})"
+                    error.where = f"{key} ({format_path(path)}:{line})"
         raise
 
 
