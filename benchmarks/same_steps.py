@@ -94,9 +94,11 @@ def compare(task: str, checkpoint: Path, options: argparse.Namespace) -> None:
     subprocess.run([str(options.peer), str(peer), str(folder)], check=True)
     theirs = np.load(folder / "answers.npz")
     apart = np.abs(np.array(losses.values) - theirs["losses"]).max()
-    here, there = score(experiment, ours), score(experiment, theirs["outputs"])
+    here = score(experiment, ours)
+    there = score(experiment, theirs["outputs"])
     for name in TASKS[task][1].values():
-        first, last = losses.values[0], losses.values[-1]
+        first = losses.values[0]
+        last = losses.values[-1]
         print(f"| {task}, {len(losses.values)} | {first:.4f} to {last:.4f} | {apart:.1e}"
               f" | {name} | {there[name]:.4f} | {here[name]:.4f} |", flush=True)  # fmt: skip
 
@@ -123,7 +125,8 @@ def write_start(experiment: Experiment, checkpoint: Path, folder: Path) -> None:
     from safetensors.numpy import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    network, spec = experiment.model.network, experiment.spec
+    network = experiment.model.network
+    spec = experiment.spec
     config = read_architecture(resolve(str(checkpoint), weights=False).config, str(checkpoint))
     token_classification = spec.task is Task.token_classification
     tensors = encoder_tensors(network, config) | head_tensors(network, config, token_classification)
@@ -136,7 +139,8 @@ def write_batches(experiment: Experiment, recipe: Recipe, folder: Path) -> None:
     """Write every training batch, the test rows, and what the optimizer is told."""
     arrays: dict[str, Any] = {"rates": planned_rates(experiment.learning_rate,
                                                      experiment.budget.total_steps)}  # fmt: skip
-    encoding, labels = experiment.encodings["train"], experiment.data.train.labels
+    encoding = experiment.encodings["train"]
+    labels = experiment.data.train.labels
     pad_id = experiment.model.tokenizer.pad_id
     for number, batch in enumerate(experiment.batches.steps(0, experiment.total_batches)):
         inputs, y = batch_arrays(encoding, labels, batch, pad_id)
@@ -156,7 +160,8 @@ def write_batches(experiment: Experiment, recipe: Recipe, folder: Path) -> None:
 
 def test_chunks(experiment: Experiment) -> list[tuple[dict[str, np.ndarray], np.ndarray]]:
     """Return the test rows in order, all padded alike, with their labels."""
-    encoding, labels = experiment.encodings["test"], experiment.data.splits["test"].labels
+    encoding = experiment.encodings["test"]
+    labels = experiment.data.splits["test"].labels
     longest = max(len(ids) for ids in encoding.token_ids)
     rows = np.arange(len(encoding.token_ids))
     return [

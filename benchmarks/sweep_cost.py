@@ -59,7 +59,9 @@ def main(folder: Path, ways: list[str]) -> None:
 
 def measure(way: str) -> None:
     """Run a way and keep its wall and processor seconds and the machine's load around it."""
-    load, started, before = os.getloadavg()[0], time.monotonic(), processor_seconds()
+    load = os.getloadavg()[0]
+    started = time.monotonic()
+    before = processor_seconds()
     WAYS[way][1]()
     spent = [time.monotonic() - started, processor_seconds() - before]
     Path(f"{way}.json").write_text(json.dumps([*spent, load, os.getloadavg()[0]]))

@@ -50,7 +50,9 @@ ORDER = [
 RANK = {name: rank for rank, name in enumerate(ORDER)}
 HEAVY = {"tensorflow", "keras", "keras_hub", "transformers", "datasets", "torch", "jax",
          "optuna", "sqlalchemy"}  # fmt: skip
-LONGEST_FUNCTION, LONGEST_MODULE, LONGEST_PLUGIN = 60, 400, 120
+LONGEST_FUNCTION = 60
+LONGEST_MODULE = 400
+LONGEST_PLUGIN = 120
 
 
 def sources(root: Path) -> list[Path]:

@@ -87,7 +87,8 @@ def test_a_loss_that_is_no_mean_of_rows_is_computed_on_each_resample():
         def call(self, labels, outputs):
             return keras.ops.max(keras.ops.abs(outputs[:, 0] - labels))
 
-    labels, outputs = np.array([0.0, 0, 0, 9]), np.zeros((4, 1), "float32")
+    labels = np.array([0.0, 0, 0, 9])
+    outputs = np.zeros((4, 1), "float32")
     score = _weighted_loss(Worst(), labels, outputs)
     assert score(np.array([[1.0, 1, 1, 0], [0, 0, 0, 1]])).tolist() == [0, 9]
 
@@ -101,7 +102,8 @@ def test_a_metric_without_a_short_way_is_computed_on_each_resample():
 
 def test_resamples_are_the_same_every_time_and_for_every_score():
     scores_of = {name: weighted_mean(np.arange(300.0)) for name in "ab"}
-    first, again = resample(scores_of, 300, 20), resample(scores_of, 300, 20)
+    first = resample(scores_of, 300, 20)
+    again = resample(scores_of, 300, 20)
     assert (first["a"] == first["b"]).all()
     assert (first["a"] == again["a"]).all()
     assert len(set(first["a"])) == 20
@@ -148,6 +150,7 @@ def test_scores_that_are_no_numbers_leave_no_interval():
 def test_ranks_of_weights_are_scipys():
     from scipy.stats import rankdata
 
-    values, drawn = np.array([3.0, 1, 1, 2]), np.array([1, 2, 1, 3])
+    values = np.array([3.0, 1, 1, 2])
+    drawn = np.array([1, 2, 1, 3])
     ranks = weighted_ranks(values)(drawn[None].astype("float64"))[0]
     assert (np.repeat(ranks, drawn) == rankdata(np.repeat(values, drawn))).all()

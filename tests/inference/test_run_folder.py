@@ -24,7 +24,8 @@ def columns(rows):
 
 def labels_of(run, rows, outputs):
     """Return labels and outputs as training scores them."""
-    kind, names = run.spec.task.name, list(run.spec.class_names)
+    kind = run.spec.task.name
+    names = list(run.spec.class_names)
     given = [row["label"] for row in rows]
     if kind == "single_label":
         return np.array([names.index(label) for label in given], "int32"), outputs
@@ -94,7 +95,8 @@ def test_no_rows_are_no_predictions(runs):
 
 
 def test_rows_that_cannot_be_asked_about_are_named(runs):
-    run, of_pairs = xferlab.load(runs["plain"]), xferlab.load(runs["pairs"])
+    run = xferlab.load(runs["plain"])
+    of_pairs = xferlab.load(runs["pairs"])
     for call, text in (
         (lambda: run.outputs("a text"), "texts is one string"),
         (lambda: run.outputs(["a", None]), "row 2 has no text"),
@@ -239,7 +241,8 @@ def test_a_run_starts_from_an_earlier_ones_weights_with_a_fresh_head(runs, secon
     record = run.record["checkpoint"]
     assert record["sha256"] == {first.content.weights.name: first.content.digest}
     assert record["before"] == first.record["checkpoint"]
-    old, new = first.model.network, run.model.network
+    old = first.model.network
+    new = run.model.network
     for block in list(first.model.blocks)[:-1]:
         for layer in first.model.blocks[block]:
             for a, b in zip(
@@ -266,7 +269,8 @@ def test_the_run_id_knows_the_weights_not_the_place(runs, tmp_path):
 def test_a_head_is_kept_where_the_classes_are_the_same(runs, second):
     from xferlab.inference.warm_start import start_from
 
-    run, other = xferlab.load(runs["plain"]), xferlab.load(second)
+    run = xferlab.load(runs["plain"])
+    other = xferlab.load(second)
     kept = start_from(run, run.spec, keep_head=True)
     fresh = start_from(run, run.spec, keep_head=False)
     head = run.model.network.get_layer("head").kernel.numpy()

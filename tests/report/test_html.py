@@ -53,7 +53,8 @@ class Seen(html.parser.HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.tags, self.words = [], ""
+        self.tags = []
+        self.words = ""
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
@@ -150,7 +151,8 @@ def test_one_seed_speaks_of_the_networks_and_none_of_rows_of_nothing():
 
 
 def test_other_tasks_and_scores_are_groups_of_their_own():
-    one, two = sweep("one"), sweep("two", ["seed=0,1"], lambda config: 0.8)
+    one = sweep("one")
+    two = sweep("two", ["seed=0,1"], lambda config: 0.8)
     for path in two.glob("*/run.json"):
         path.write_text(path.read_text().replace("single_label", "regression"))
     for path in two.glob("*/metrics.json"):

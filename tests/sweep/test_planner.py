@@ -279,7 +279,8 @@ def test_what_was_begun_with_another_plugin_is_not_gone_on_with(workspace):
     file.write_text(PLUGIN.format(name="begun_loss", body="1"))
     load_plugins(workspace)
     publish(workspace)
-    plan, folder = plan_sweep(["loss=begun_loss", "seed=1,2"]), Path("outputs/sweeps/one")
+    plan = plan_sweep(["loss=begun_loss", "seed=1,2"])
+    folder = Path("outputs/sweeps/one")
     write_manifest(plan, folder, [])
     stopped, at_work = (folder / job.run_id for job in plan.jobs)
     for job, status in ((stopped, "interrupted"), (at_work, "running")):
