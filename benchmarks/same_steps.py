@@ -67,8 +67,10 @@ def main() -> None:
     load_plugins(Path.cwd())
     publish(Path.cwd())
     checkpoint = without_dropout(options.checkpoint, options.out.absolute() / "checkpoint")
-    print("| task, steps | loss, first to last step | largest difference of a step's loss "
-          "| test score | PyTorch | xferlab |\n|---|---|---|---|---|---|")  # fmt: skip
+    print(
+        "| task, steps | loss, first to last step | largest difference of a step's loss "
+        "| test score | PyTorch | xferlab |\n|---|---|---|---|---|---|"
+    )
     for task in options.tasks.split(","):
         compare(task, checkpoint, options)
 
@@ -99,8 +101,11 @@ def compare(task: str, checkpoint: Path, options: argparse.Namespace) -> None:
     for name in TASKS[task][1].values():
         first = losses.values[0]
         last = losses.values[-1]
-        print(f"| {task}, {len(losses.values)} | {first:.4f} to {last:.4f} | {apart:.1e}"
-              f" | {name} | {there[name]:.4f} | {here[name]:.4f} |", flush=True)  # fmt: skip
+        print(
+            f"| {task}, {len(losses.values)} | {first:.4f} to {last:.4f} | {apart:.1e}"
+            f" | {name} | {there[name]:.4f} | {here[name]:.4f} |",
+            flush=True,
+        )
 
 
 def begun(task: str, checkpoint: Path, options: argparse.Namespace) -> tuple[Recipe, Experiment]:
@@ -111,11 +116,22 @@ def begun(task: str, checkpoint: Path, options: argparse.Namespace) -> tuple[Rec
         f"data.{s}={options.data}/{task}/{s}.{suffix}" for s in ("train", "validation", "test")
     ]
     limit = f"data.limit={{train: null, validation: 50, test: {options.rows}}}"
-    recipe = read(compose_config([
-        "data=files", *files, limit, "model=encoder", f"model.checkpoint={checkpoint}",
-        "model.dropout=0", f"train.max_steps={STEPS[task]}", f"optimizer.lr={rate}",
-        "train.batch_size=16", *words,
-    ]))  # fmt: skip
+    recipe = read(
+        compose_config(
+            [
+                "data=files",
+                *files,
+                limit,
+                "model=encoder",
+                f"model.checkpoint={checkpoint}",
+                "model.dropout=0",
+                f"train.max_steps={STEPS[task]}",
+                f"optimizer.lr={rate}",
+                "train.batch_size=16",
+                *words,
+            ]
+        )
+    )
     recipe, data = prepare(recipe)
     return recipe, assemble(recipe, data)
 
@@ -137,8 +153,9 @@ def write_start(experiment: Experiment, checkpoint: Path, folder: Path) -> None:
 
 def write_batches(experiment: Experiment, recipe: Recipe, folder: Path) -> None:
     """Write every training batch, the test rows, and what the optimizer is told."""
-    arrays: dict[str, Any] = {"rates": planned_rates(experiment.learning_rate,
-                                                     experiment.budget.total_steps)}  # fmt: skip
+    arrays: dict[str, Any] = {
+        "rates": planned_rates(experiment.learning_rate, experiment.budget.total_steps)
+    }
     encoding = experiment.encodings["train"]
     labels = experiment.data.train.labels
     pad_id = experiment.model.tokenizer.pad_id
@@ -153,8 +170,12 @@ def write_batches(experiment: Experiment, recipe: Recipe, folder: Path) -> None:
         name: getattr(recipe.optimizer, name)
         for name in ("weight_decay", "beta_1", "beta_2", "epsilon")
     }
-    settings = {**optimizer, "max_grad_norm": recipe.train.max_grad_norm,
-                "steps": experiment.total_batches, "task": experiment.spec.task.name}  # fmt: skip
+    settings = {
+        **optimizer,
+        "max_grad_norm": recipe.train.max_grad_norm,
+        "steps": experiment.total_batches,
+        "task": experiment.spec.task.name,
+    }
     (folder / "settings.json").write_text(json.dumps(settings))
 
 
@@ -174,10 +195,12 @@ def outputs_of(experiment: Experiment) -> np.ndarray:
     """Return the network's outputs for the test rows."""
     network = experiment.model.network
     names = input_names(network)
-    return np.concatenate([
-        np.asarray(network({name: inputs[name] for name in names}, training=False))
-        for inputs, _ in test_chunks(experiment)
-    ])  # fmt: skip
+    return np.concatenate(
+        [
+            np.asarray(network({name: inputs[name] for name in names}, training=False))
+            for inputs, _ in test_chunks(experiment)
+        ]
+    )
 
 
 def score(experiment: Experiment, outputs: np.ndarray) -> dict[str, float]:

@@ -24,8 +24,14 @@ def rows_of(task: Task, seed: int, rows: int = 40):
     random = np.random.default_rng(seed)
     names = {Task.regression: (), Task.token_classification: TAGS}.get(task, ("a", "b", "c", "d"))
     output_kind = OutputKind.values if task is Task.regression else OutputKind.logits
-    spec = TaskSpec(task, names, train_size=9, max_length=8, class_counts=(3,) * len(names),
-                    output_kind=output_kind)  # fmt: skip
+    spec = TaskSpec(
+        task,
+        names,
+        train_size=9,
+        max_length=8,
+        class_counts=(3,) * len(names),
+        output_kind=output_kind,
+    )
     if task is Task.regression:
         labels = random.integers(0, 6, rows).astype("float32")
         return spec, labels, (labels + random.normal(size=rows)).round(1)[:, None].astype("float32")
@@ -46,9 +52,11 @@ def fitting(group: str):
     for name in REGISTRY.names(group):
         plugin = REGISTRY.create(group, {"name": name} | ({"k": 2} if name == "top_k" else {}))
         for task, kind in (
-            (Task.single_label, LabelKind.class_index), (Task.multi_label, LabelKind.multi_hot),
-            (Task.regression, LabelKind.float), (Task.token_classification, LabelKind.token_tags),
-        ):  # fmt: skip
+            (Task.single_label, LabelKind.class_index),
+            (Task.multi_label, LabelKind.multi_hot),
+            (Task.regression, LabelKind.float),
+            (Task.token_classification, LabelKind.token_tags),
+        ):
             if kind in plugin.accepts.labels:
                 yield pytest.param(plugin, task, id=f"{name} {task.name}")
 

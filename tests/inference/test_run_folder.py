@@ -33,8 +33,11 @@ def labels_of(run, rows, outputs):
         return np.array(given, "float32"), outputs
     if kind == "multi_label":
         return np.array([[n in label for n in names] for label in given], "float32"), outputs
-    words = [(names.index(t), o) for tags, out in zip(given, outputs, strict=True)
-             for t, o in zip(tags, out, strict=True)]  # fmt: skip
+    words = [
+        (names.index(t), o)
+        for tags, out in zip(given, outputs, strict=True)
+        for t, o in zip(tags, out, strict=True)
+    ]
     return np.array([[w[0] for w in words]], "int32"), np.array([[w[1] for w in words]])
 
 
@@ -146,34 +149,38 @@ BAD_FOLDERS = {
         "torn or damaged: .* file not fully covered",
     ),
     "one bit of the weights": (
-        lambda f: [flip(p) for p in f.glob("checkpoints/*")], "safetensors is damaged"
+        lambda f: [flip(p) for p in f.glob("checkpoints/*")],
+        "safetensors is damaged",
     ),
     "one bit of the tokenizer": (lambda f: flip(f / "model/vocab.txt"), "vocab.txt is damaged"),
     "a file that was added": (
-        lambda f: (f / "model/pytorch_model.bin").write_bytes(b""), "does not list the file model/"
+        lambda f: (f / "model/pytorch_model.bin").write_bytes(b""),
+        "does not list the file model/",
     ),
     "a link that leads out": (lambda f: outside(f / "model/vocab.txt"), "leads out of the run's"),
     "broken JSON": (lambda f: (f / "run.json").write_text("{"), "it is not JSON"),
     "deep JSON": (lambda f: (f / "run.json").write_text("[" * 100_000), "it is too deep"),
     "a list": (lambda f: (f / "run.json").write_text("[]"), "it is a list, not a table"),
     "an older format": (
-        lambda f: change(f / "run.json", format=0), "an older xferlab wrote this run's folder"
+        lambda f: change(f / "run.json", format=0),
+        "an older xferlab wrote this run's folder",
     ),
     "a newer format": (
-        lambda f: change(f / "run.json", format=3), "a newer xferlab wrote this run's folder"
+        lambda f: change(f / "run.json", format=3),
+        "a newer xferlab wrote this run's folder",
     ),
     "a format that is none": (lambda f: change(f / "run.json", format="x"), "format is 'x'"),
     "no task": (lambda f: change(f / "run.json", task={}), "it has no 'task.task'"),
-    "another task": (
-        lambda f: spoil_task(f, task="poetry"), "there is no task 'poetry'"
-    ),
+    "another task": (lambda f: spoil_task(f, task="poetry"), "there is no task 'poetry'"),
     "interrupted": (
-        lambda f: change(f / "status.json", status="interrupted"), "has not finished .interrupted"
+        lambda f: change(f / "status.json", status="interrupted"),
+        "has not finished .interrupted",
     ),
     "code": (
-        lambda f: (f / "config.yaml").write_text("model: !!python/name:os.system"), "uses a tag"
+        lambda f: (f / "config.yaml").write_text("model: !!python/name:os.system"),
+        "uses a tag",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BAD_FOLDERS)

@@ -66,18 +66,24 @@ def rejections(trials: int, seeds: int, shift: float, *, seed: float, row: float
     the example, of the seed, and of the seed on the example is more than 0.
     """
     draw = np.random.default_rng(11)
-    pools = [draw.multinomial(COUNT, np.full(COUNT, 1 / COUNT), size=RESAMPLES).T
-             / COUNT for _ in range(20)]  # fmt: skip
+    pools = [
+        draw.multinomial(COUNT, np.full(COUNT, 1 / COUNT), size=RESAMPLES).T / COUNT
+        for _ in range(20)
+    ]
     told = 0
     for trial in range(trials):
         ease = draw.normal(1.5, 2, COUNT)
         one, two = (
             (
-                ease + draw.normal(0, row, COUNT) + more + draw.normal(0, seed, (seeds, 1))
-                + draw.normal(0, noise, (seeds, COUNT)) > 0
+                ease
+                + draw.normal(0, row, COUNT)
+                + more
+                + draw.normal(0, seed, (seeds, 1))
+                + draw.normal(0, noise, (seeds, COUNT))
+                > 0
             ).astype("float64")
             for more in (shift, 0.0)
-        )  # fmt: skip
+        )
         counts = pools[trial % len(pools)]
         found = over_examples(
             list(one.mean(1)), list(two.mean(1)), one @ counts, two @ counts, COUNT

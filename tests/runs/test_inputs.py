@@ -363,8 +363,11 @@ print(json.dumps([kept, sorted(found.unknown)]))
 def asked(environment, *words):
     done = subprocess.run(
         [sys.executable, "-c", ASK, *words],
-        capture_output=True, text=True, check=True, env=os.environ | environment,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | environment,
+    )
     return json.loads(done.stdout)
 
 

@@ -103,9 +103,34 @@ def test_setting_plain_values_afterwards_is_composing(words):
 
 @pytest.mark.parametrize(
     "text",
-    ["0", "1", "-3", "+3", "10_0", "1.", "1.5", "-.5", ".5", "1e5", "1e-05", "1E5", "1.e+3", "00",
-     "01", "0x1", "1e", "1e-5 ", " 1", "1_000.5", "inf", "-inf", "nan", "1.5.2", "--1"],
-)  # fmt: skip
+    [
+        "0",
+        "1",
+        "-3",
+        "+3",
+        "10_0",
+        "1.",
+        "1.5",
+        "-.5",
+        ".5",
+        "1e5",
+        "1e-05",
+        "1E5",
+        "1.e+3",
+        "00",
+        "01",
+        "0x1",
+        "1e",
+        "1e-5 ",
+        " 1",
+        "1_000.5",
+        "inf",
+        "-inf",
+        "nan",
+        "1.5.2",
+        "--1",
+    ],
+)
 @pytest.mark.parametrize("key", ["seed", "a.b", "a.b.c_1", "hydra.x"])
 def test_a_number_is_read_as_hydras_parser_reads_it(key, text):
     word = f"{key}={text}"
