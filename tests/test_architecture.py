@@ -49,9 +49,20 @@ ORDER = [
     "cli",
 ]
 RANK = {name: rank for rank, name in enumerate(ORDER)}
-HEAVY = {"tensorflow", "keras", "keras_hub", "transformers", "datasets", "torch", "jax",
-         "optuna", "sqlalchemy"}  # fmt: skip
-LONGEST_FUNCTION, LONGEST_MODULE, LONGEST_PLUGIN = 60, 400, 120
+HEAVY = {
+    "tensorflow",
+    "keras",
+    "keras_hub",
+    "transformers",
+    "datasets",
+    "torch",
+    "jax",
+    "optuna",
+    "sqlalchemy",
+}
+LONGEST_FUNCTION = 60
+LONGEST_MODULE = 400
+LONGEST_PLUGIN = 120
 
 
 def sources(root: Path) -> list[Path]:
@@ -94,11 +105,13 @@ def test_modules_of_a_package_do_not_import_in_a_circle():
 
 def test_every_package_is_shipped():
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())
-    packages = {".".join(p.parent.relative_to(PACKAGE.parent).parts)
-                for p in PACKAGE.rglob("__init__.py")}  # fmt: skip
+    packages = {
+        ".".join(p.parent.relative_to(PACKAGE.parent).parts) for p in PACKAGE.rglob("__init__.py")
+    }
     assert set(project["tool"]["setuptools"]["packages"]) == packages | {
-        "xferlab.conf", "xferlab.plugins"
-    }  # fmt: skip
+        "xferlab.conf",
+        "xferlab.plugins",
+    }
 
 
 @pytest.mark.parametrize(

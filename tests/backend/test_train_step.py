@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-VOCABULARY, CLASSES = 30, 3
+VOCABULARY = 30
+CLASSES = 3
 
 
 def network(tags: bool, optimizer, loss, metrics=()):

@@ -175,7 +175,8 @@ def sgd_by_hand(
     )
     losses = []
     for step, rate in enumerate(rates):
-        total, sums = 0.0, [0.0] * len(network.trainable_variables)
+        total = 0.0
+        sums = [0.0] * len(network.trainable_variables)
         for inputs, labels in batches[
             step * gradient_accumulation_steps : (step + 1) * gradient_accumulation_steps
         ]:

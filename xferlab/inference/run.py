@@ -257,11 +257,12 @@ def check_examples(spec: TaskSpec, texts: Sequence[Any], pairs: Sequence[str] | 
             raise ConfigError(f"{name} is one string", where=name, fix=f"give a list: [{name}]")
     if spec.has_pairs != (pairs is not None):
         raise ConfigError(
-            "this run was trained on pairs of texts" if spec.has_pairs
+            "this run was trained on pairs of texts"
+            if spec.has_pairs
             else "this run was trained on single texts, without pairs",
             where="pairs",
             fix="give as many pairs as texts" if spec.has_pairs else "leave pairs out",
-        )  # fmt: skip
+        )
     if pairs is not None and len(pairs) != len(texts):
         raise ConfigError(
             f"there are {len(texts)} texts and {len(pairs)} pairs",

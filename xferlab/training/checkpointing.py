@@ -112,7 +112,8 @@ class FolderCheckpointer(Checkpointer):
         """Assign every variable's value at ``start``, and restore the random generators."""
         if self._checkpoint is None:
             return
-        variables, arrays = _variables(network), self._checkpoint.arrays()
+        variables = _variables(network)
+        arrays = self._checkpoint.arrays()
         if variables.keys() != arrays.keys():
             odd = min(variables.keys() ^ arrays.keys())
             raise RunError(

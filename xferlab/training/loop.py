@@ -79,7 +79,8 @@ def fit(
     _build_optimizer(experiment)
     loop = TrainingLoop(experiment, callbacks, checkpointer)
     phase = loop.resume() if checkpointer.start.batch else None
-    phases, per_epoch = experiment.plan.phases, experiment.batches.steps_per_epoch
+    phases = experiment.plan.phases
+    per_epoch = experiment.batches.steps_per_epoch
     for segment in segments(phases, per_epoch, experiment.total_batches, loop.batch):
         if loop.stopped:
             break
