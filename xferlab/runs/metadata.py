@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import os
 import platform
@@ -18,7 +17,6 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from xferlab.contracts import TextData
 from xferlab.deprecated import current_record
 from xferlab.errors import ConfigError, XferlabError, encodable, text_of
 from xferlab.escaping import visible
@@ -203,19 +201,6 @@ def keep_files(folder: Path, files: Mapping[str, Path | bytes]) -> dict[str, str
             )
         atomic_write(folder / name, content if isinstance(content, bytes) else content.read_bytes())
     return {name: sha256_of(folder / name) for name in sorted(files)}
-
-
-def fingerprint(data: TextData) -> dict[str, str]:
-    """Return a SHA-256 of each split's texts and labels, in order."""
-    digests = {}
-    for name, split in data.splits.items():
-        digest = hashlib.sha256()
-        for row in zip(split.texts, split.pairs or split.texts, split.labels, strict=True):
-            text, pair, label = row
-            plain = label.tolist() if hasattr(label, "tolist") else label
-            digest.update(repr((text, pair, plain)).encode())
-        digests[name] = digest.hexdigest()
-    return digests
 
 
 def refuse_other_data(folder: Path, digests: Mapping[str, str]) -> None:
