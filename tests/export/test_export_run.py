@@ -21,7 +21,7 @@ from xferlab.contracts import OutputKind, Split
 from xferlab.data.tokenizer import load_tokenizer
 from xferlab.errors import ConfigError, RunError
 from xferlab.export import export_run as exporting
-from xferlab.export.formats import Format, formats
+from xferlab.export.formats import FORMATS, Format
 from xferlab.export.formats.transformers import config_json
 from xferlab.export.model_card import model_card
 from xferlab.export.output_folder import refuse_taken
@@ -219,9 +219,9 @@ def run(home):
     return xferlab.load(home / "plain")
 
 
-@pytest.mark.parametrize("name", formats())
+@pytest.mark.parametrize("name", FORMATS)
 def test_an_export_says_what_the_run_says(home, name, tmp_path, capsys):
-    for module in formats()[name].modules:
+    for module in FORMATS[name].modules:
         pytest.importorskip(module)
     folder = tmp_path / "out"
     assert main(["export", str(home / "plain"), "--to", name, "--output", str(folder)]) == 0
@@ -262,7 +262,7 @@ def test_a_head_on_the_mean_is_refused_by_the_words_of_the_config(home, tmp_path
 
 
 def test_a_wrong_export_is_told_and_nothing_of_it_is_kept(run, tmp_path, monkeypatch):
-    chosen = formats()["keras"]
+    chosen = FORMATS["keras"]
     read = chosen.read
 
     def wrong(folder, spec):
@@ -299,7 +299,7 @@ def test_generated_texts_are_the_same_each_time_and_of_every_length(run):
 
 
 def test_a_package_that_is_missing_is_named_with_how_to_get_it(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(formats()["onnx"], "modules", ("no_such_module",))
+    monkeypatch.setattr(FORMATS["onnx"], "modules", ("no_such_module",))
     with pytest.raises(ConfigError) as caught:
         exporting.export_run(run, "onnx", tmp_path / "out")
     assert str(caught.value).splitlines() == [
@@ -353,7 +353,7 @@ def test_what_was_there_stays_until_the_new_folder_is_whole(tmp_path):
 
 
 def test_every_format_says_what_it_is():
-    assert all(isinstance(kind, Format) and kind.summary for kind in formats().values())
+    assert all(isinstance(kind, Format) and kind.summary for kind in FORMATS.values())
 
 
 def test_the_card_of_a_transformers_folder_has_the_scores_that_the_hub_reads(run):

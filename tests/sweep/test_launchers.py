@@ -19,7 +19,7 @@ from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
 from xferlab.runs.metadata import read_status, write_error, write_status
 from xferlab.sweep import engine_launcher
-from xferlab.sweep.engines import engines, publish_engines, submitit_slurm
+from xferlab.sweep.engines import ENGINES, publish_engines, submitit_slurm
 from xferlab.sweep.engines.registry import read_settings
 from xferlab.sweep.job_state import state_of
 from xferlab.sweep.local_pool import SweepStopped
@@ -29,7 +29,7 @@ from xferlab.sweep.planner import plan_sweep
 from xferlab.sweep.remote_jobs import RemoteJobMonitor
 from xferlab.validation import plain
 
-PRESETS = engines()
+PRESETS = ENGINES
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,12 @@ from xferlab.runs.metadata import write_status
 from xferlab.sweep import launcher
 from xferlab.sweep.compose import Composer, split_overrides
 from xferlab.sweep.job_state import State, state_of
-from xferlab.sweep.manifest import changed_plugins, folder_for, manifest_recipe, write_manifest
+from xferlab.sweep.manifest import (
+    folder_for,
+    manifest_recipe,
+    read_job_states,
+    write_manifest,
+)
 from xferlab.sweep.planner import plan_sweep
 from xferlab.sweep.worker import run_planned_job
 
@@ -268,6 +273,11 @@ class Mine:
     def build(self, spec):
         return {body}
 '''
+
+
+def changed_plugins(plan, folder):
+    _, changed = read_job_states(plan, folder)
+    return sorted({name for names in changed.values() for name in names})
 
 
 def test_a_plugin_that_changes_is_refused_and_planning_anew_takes_it(workspace):

@@ -223,12 +223,6 @@ def read_job_states(plan: Plan, folder: Path) -> tuple[dict[str, State], dict[st
     return states, changed
 
 
-def changed_plugins(plan: Plan, folder: Path) -> list[str]:
-    """Return what has changed since the jobs were planned: plugins, files, checkpoints."""
-    _, changed = read_job_states(plan, folder)
-    return sorted({name for names in changed.values() for name in names})
-
-
 def manifest_recipe(folder: Path) -> Recipe:
     """Return the recipe of a planned job.
 
