@@ -5,6 +5,7 @@ Everything else uses Keras 3 and NumPy. Export formats of TensorFlow import it f
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import sys
@@ -50,11 +51,14 @@ def import_backend() -> None:
             where="KERAS_BACKEND",
             fix="unset it, or set it to tensorflow",
         )
+    is_first = "tensorflow" not in sys.modules
     with quiet_stderr():
         import keras
         import keras_hub
         import tensorflow  # noqa: F401 - so that its libraries load here
 
+    if is_first:
+        gc.freeze()  # a million objects that stay: collections of garbage pass over them
     assert keras.backend.backend() == "tensorflow"
     assert keras_hub.__version__
 
