@@ -39,13 +39,16 @@ class Stopwatch:
 
     def clear(self) -> None:
         """Begin again."""
-        self.wall, self.processor, self.calls = 0.0, 0.0, 0
+        self.wall = 0.0
+        self.processor = 0.0
+        self.calls = 0
 
     def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return ``function``, timed."""
 
         def timed(*args: Any, **kwargs: Any) -> Any:
-            wall, processor = time.perf_counter(), time.process_time()
+            wall = time.perf_counter()
+            processor = time.process_time()
             try:
                 return function(*args, **kwargs)
             finally:
@@ -65,11 +68,13 @@ def main() -> None:
     os.chdir(workspace)
     load_plugins(Path.cwd())
     publish(Path.cwd())
-    training, saving = Stopwatch(), Stopwatch()
+    training = Stopwatch()
+    saving = Stopwatch()
     runner.fit = training.around(runner.fit)
     FolderCheckpointer._save = saving.around(FolderCheckpointer._save)
     trained: dict[str, list[float]] = {name: [] for name in EVERY}
-    fractions, saves = [], []
+    fractions = []
+    saves = []
     print("| interval | fit, s | fit, processor s | saves | a save, s | share of fit |")
     print("|---|---|---|---|---|---|", flush=True)
     run(read(compose_config([*words, "train.max_steps=2"])), "warm")  # compiled kernels, tokens
@@ -79,7 +84,8 @@ def main() -> None:
             saving.clear()
             run(read(compose_config([*words, *interval])), f"{name}{number}")
             trained[name].append(training.processor)
-            fraction, each = saving.wall / training.wall, saving.wall / max(saving.calls, 1)
+            fraction = saving.wall / training.wall
+            each = saving.wall / max(saving.calls, 1)
             print(
                 f"| {name} | {training.wall:.1f} | {training.processor:.1f} | {saving.calls}"
                 f" | {each:.2f} | {fraction:.2%} |",

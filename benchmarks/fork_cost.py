@@ -15,14 +15,16 @@ CHILDREN = 4
 
 def main() -> None:
     """Print the figures."""
-    started, wall = time.process_time(), time.monotonic()
+    started = time.process_time()
+    wall = time.monotonic()
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    from xferlab.training.backend import import_backend
+    from xferlab.backend.process import import_backend
 
     import_backend()
     import transformers  # noqa: F401
 
-    seconds, waited = time.process_time() - started, time.monotonic() - wall
+    seconds = time.process_time() - started
+    waited = time.monotonic() - wall
     threads = len(list(Path("/proc/self/task").iterdir()))
     print(f"import: {seconds:.1f} processor seconds, {waited:.0f} s; {memory()['Rss']} MB resident")
     print(f"threads after it, whose locks a fork copies as they are: {threads}")
@@ -37,14 +39,16 @@ def main() -> None:
 
 def train(number: int) -> None:
     """Fit a small network and print what it took."""
-    before, started = memory(), time.process_time()
+    before = memory()
+    started = time.process_time()
     import keras
     import numpy as np
 
     network = keras.Sequential([keras.layers.Dense(8, activation="relu"), keras.layers.Dense(1)])
     network.compile("adam", "mse")
     network.fit(np.ones((64, 4)), np.ones((64, 1)), verbose=0)
-    after, seconds = memory(), time.process_time() - started
+    after = memory()
+    seconds = time.process_time() - started
     print(
         f"child {number}: trained in {seconds:.1f} processor seconds; proportional share"
         f" {before['Pss']} MB at its start, {after['Pss']} MB now; written {after['Private_Dirty']}"

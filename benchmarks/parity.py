@@ -73,7 +73,8 @@ def run(
     options: argparse.Namespace, task: str, words: list[str], steps: int, rate: float
 ) -> list[dict[str, float]]:
     """Train one task with every seed and return the test scores of the last weights."""
-    folder, data = options.out.absolute() / task, options.data / task
+    folder = options.out.absolute() / task
+    data = options.data / task
     suffix = "jsonl" if task == "wnut17" else "csv"
     if not folder.exists():
         files = [f"data.{s}={data}/{s}.{suffix}" for s in ("train", "validation", "test")]

@@ -30,18 +30,22 @@ def write_lines(path: Path, count: int) -> None:
 
 def main() -> None:
     """Print the table."""
-    run, counts = Path(sys.argv[1]).resolve(), [int(n) for n in sys.argv[2:]] or [10_000, 1_000_000]
+    run = Path(sys.argv[1]).resolve()
+    counts = [int(n) for n in sys.argv[2:]] or [10_000, 1_000_000]
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     print("| rows | seconds | processor seconds | peak memory so far, MB | output, MB |")
     print("|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        source, output = Path(folder) / "rows.csv", Path(folder) / "answers.csv"
+        source = Path(folder) / "rows.csv"
+        output = Path(folder) / "answers.csv"
         for count in counts:
             write_lines(source, count)
-            began, before = time.monotonic(), time.process_time()
+            began = time.monotonic()
+            before = time.process_time()
             words = ["predict", str(run), "--file", str(source), "--output", str(output)]
             assert xferlab(words) == 0, "predict failed"
-            seconds, processor = time.monotonic() - began, time.process_time() - before
+            seconds = time.monotonic() - began
+            processor = time.process_time() - before
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             with output.open() as stream:
                 assert sum(1 for _ in stream) == count + 1

@@ -67,8 +67,10 @@ def main() -> None:
     load_plugins(Path.cwd())
     publish(Path.cwd())
     checkpoint = without_dropout(options.checkpoint, options.out.absolute() / "checkpoint")
-    print("| task, steps | loss, first to last step | largest difference of a step's loss "
-          "| test score | PyTorch | xferlab |\n|---|---|---|---|---|---|")  # fmt: skip
+    print(
+        "| task, steps | loss, first to last step | largest difference of a step's loss "
+        "| test score | PyTorch | xferlab |\n|---|---|---|---|---|---|"
+    )
     for task in options.tasks.split(","):
         compare(task, checkpoint, options)
 
@@ -94,11 +96,16 @@ def compare(task: str, checkpoint: Path, options: argparse.Namespace) -> None:
     subprocess.run([str(options.peer), str(peer), str(folder)], check=True)
     theirs = np.load(folder / "answers.npz")
     apart = np.abs(np.array(losses.values) - theirs["losses"]).max()
-    here, there = score(experiment, ours), score(experiment, theirs["outputs"])
+    here = score(experiment, ours)
+    there = score(experiment, theirs["outputs"])
     for name in TASKS[task][1].values():
-        first, last = losses.values[0], losses.values[-1]
-        print(f"| {task}, {len(losses.values)} | {first:.4f} to {last:.4f} | {apart:.1e}"
-              f" | {name} | {there[name]:.4f} | {here[name]:.4f} |", flush=True)  # fmt: skip
+        first = losses.values[0]
+        last = losses.values[-1]
+        print(
+            f"| {task}, {len(losses.values)} | {first:.4f} to {last:.4f} | {apart:.1e}"
+            f" | {name} | {there[name]:.4f} | {here[name]:.4f} |",
+            flush=True,
+        )
 
 
 def begun(task: str, checkpoint: Path, options: argparse.Namespace) -> tuple[Recipe, Experiment]:
@@ -109,11 +116,22 @@ def begun(task: str, checkpoint: Path, options: argparse.Namespace) -> tuple[Rec
         f"data.{s}={options.data}/{task}/{s}.{suffix}" for s in ("train", "validation", "test")
     ]
     limit = f"data.limit={{train: null, validation: 50, test: {options.rows}}}"
-    recipe = read(compose_config([
-        "data=files", *files, limit, "model=encoder", f"model.checkpoint={checkpoint}",
-        "model.dropout=0", f"train.max_steps={STEPS[task]}", f"optimizer.lr={rate}",
-        "train.batch_size=16", *words,
-    ]))  # fmt: skip
+    recipe = read(
+        compose_config(
+            [
+                "data=files",
+                *files,
+                limit,
+                "model=encoder",
+                f"model.checkpoint={checkpoint}",
+                "model.dropout=0",
+                f"train.max_steps={STEPS[task]}",
+                f"optimizer.lr={rate}",
+                "train.batch_size=16",
+                *words,
+            ]
+        )
+    )
     recipe, data = prepare(recipe)
     return recipe, assemble(recipe, data)
 
@@ -123,7 +141,8 @@ def write_start(experiment: Experiment, checkpoint: Path, folder: Path) -> None:
     from safetensors.numpy import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    network, spec = experiment.model.network, experiment.spec
+    network = experiment.model.network
+    spec = experiment.spec
     config = read_architecture(resolve(str(checkpoint), weights=False).config, str(checkpoint))
     token_classification = spec.task is Task.token_classification
     tensors = encoder_tensors(network, config) | head_tensors(network, config, token_classification)
@@ -134,9 +153,11 @@ def write_start(experiment: Experiment, checkpoint: Path, folder: Path) -> None:
 
 def write_batches(experiment: Experiment, recipe: Recipe, folder: Path) -> None:
     """Write every training batch, the test rows, and what the optimizer is told."""
-    arrays: dict[str, Any] = {"rates": planned_rates(experiment.learning_rate,
-                                                     experiment.budget.total_steps)}  # fmt: skip
-    encoding, labels = experiment.encodings["train"], experiment.data.train.labels
+    arrays: dict[str, Any] = {
+        "rates": planned_rates(experiment.learning_rate, experiment.budget.total_steps)
+    }
+    encoding = experiment.encodings["train"]
+    labels = experiment.data.train.labels
     pad_id = experiment.model.tokenizer.pad_id
     for number, batch in enumerate(experiment.batches.steps(0, experiment.total_batches)):
         inputs, y = batch_arrays(encoding, labels, batch, pad_id)
@@ -149,14 +170,19 @@ def write_batches(experiment: Experiment, recipe: Recipe, folder: Path) -> None:
         name: getattr(recipe.optimizer, name)
         for name in ("weight_decay", "beta_1", "beta_2", "epsilon")
     }
-    settings = {**optimizer, "max_grad_norm": recipe.train.max_grad_norm,
-                "steps": experiment.total_batches, "task": experiment.spec.task.name}  # fmt: skip
+    settings = {
+        **optimizer,
+        "max_grad_norm": recipe.train.max_grad_norm,
+        "steps": experiment.total_batches,
+        "task": experiment.spec.task.name,
+    }
     (folder / "settings.json").write_text(json.dumps(settings))
 
 
 def test_chunks(experiment: Experiment) -> list[tuple[dict[str, np.ndarray], np.ndarray]]:
     """Return the test rows in order, all padded alike, with their labels."""
-    encoding, labels = experiment.encodings["test"], experiment.data.splits["test"].labels
+    encoding = experiment.encodings["test"]
+    labels = experiment.data.splits["test"].labels
     longest = max(len(ids) for ids in encoding.token_ids)
     rows = np.arange(len(encoding.token_ids))
     return [
@@ -169,10 +195,12 @@ def outputs_of(experiment: Experiment) -> np.ndarray:
     """Return the network's outputs for the test rows."""
     network = experiment.model.network
     names = input_names(network)
-    return np.concatenate([
-        np.asarray(network({name: inputs[name] for name in names}, training=False))
-        for inputs, _ in test_chunks(experiment)
-    ])  # fmt: skip
+    return np.concatenate(
+        [
+            np.asarray(network({name: inputs[name] for name in names}, training=False))
+            for inputs, _ in test_chunks(experiment)
+        ]
+    )
 
 
 def score(experiment: Experiment, outputs: np.ndarray) -> dict[str, float]:

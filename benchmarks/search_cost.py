@@ -35,7 +35,8 @@ from xferlab.sweep.worker import run_planned_job
 EPOCHS = 4
 RATES = "1e-3,1e-4,1e-5,3e-4,3e-5,3e-3"
 DEMO = ["model=bert", "data.limit={train: 300, validation: 400, test: 40}"]
-TRIALS, PRUNERS = 8, ("none", "median", "successive_halving")
+TRIALS = 8
+PRUNERS = ("none", "median", "successive_halving")
 
 
 def main() -> None:
@@ -118,7 +119,8 @@ def play_search(folder: Path, typed: list[str], grid: Trained) -> tuple[float, i
 
     with tempfile.TemporaryDirectory(dir=folder) as place:
         search = begin(plan_sweep(typed), Path(place) / "sweep")
-        found, cost = 0.0, 0
+        found = 0.0
+        cost = 0
         while search.fill(1):
             job = search.queue.popleft()
             value, rows = grid[job.name]

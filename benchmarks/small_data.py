@@ -48,8 +48,11 @@ def main() -> None:
             cells = [cell(options, task, size, draw) for draw in DRAWS]
             base = shown([c["baseline"] for c in cells])
             tuned = shown([c["score"] for c in cells])
-            print(f"| {task} | {size} | {cells[0]['rows']} | {base} | {tuned} |"
-                  f" {cells[0]['steps']} |", flush=True)  # fmt: skip
+            print(
+                f"| {task} | {size} | {cells[0]['rows']} | {base} | {tuned} |"
+                f" {cells[0]['steps']} |",
+                flush=True,
+            )
 
 
 def cell(options: argparse.Namespace, task: str, size: int, draw: int) -> dict[str, Any]:

@@ -42,8 +42,10 @@ def main(folder: Path, ways: list[str]) -> None:
             measure(way)
     if not all(Path(f"{way}.json").exists() for way in WAYS):
         return
-    print(f"{JOBS} jobs\n\n| way | jobs run | minutes | processor minutes | load |\n"
-          "|---|---|---|---|---|")  # fmt: skip
+    print(
+        f"{JOBS} jobs\n\n| way | jobs run | minutes | processor minutes | load |\n"
+        "|---|---|---|---|---|"
+    )
     told = f"{JOBS}" if RUN_JOBS == JOBS else f"{RUN_JOBS}, scaled to {JOBS}"
     for way, (name, _) in WAYS.items():
         wall, processor, *load = json.loads(Path(f"{way}.json").read_text())
@@ -59,7 +61,9 @@ def main(folder: Path, ways: list[str]) -> None:
 
 def measure(way: str) -> None:
     """Run a way and keep its wall and processor seconds and the machine's load around it."""
-    load, started, before = os.getloadavg()[0], time.monotonic(), processor_seconds()
+    load = os.getloadavg()[0]
+    started = time.monotonic()
+    before = processor_seconds()
     WAYS[way][1]()
     spent = [time.monotonic() - started, processor_seconds() - before]
     Path(f"{way}.json").write_text(json.dumps([*spent, load, os.getloadavg()[0]]))
@@ -106,8 +110,10 @@ def processor_seconds() -> float:
 
 def results(folder: Path) -> dict[str, Any]:
     """Return what each job of a folder computed, by run id; times are left out."""
-    return {json.loads((job / "run.json").read_text())["run_id"]: computed(job)
-            for job in (path.parent for path in folder.glob("*/metrics.json"))}  # fmt: skip
+    return {
+        json.loads((job / "run.json").read_text())["run_id"]: computed(job)
+        for job in (path.parent for path in folder.glob("*/metrics.json"))
+    }
 
 
 def computed(job: Path) -> tuple[Any, ...]:

@@ -79,7 +79,8 @@ class Looks:
     delay = 0.0
 
     def __init__(self, jobs: Sequence[Path]) -> None:
-        self.jobs, self.times = jobs, [0.0]
+        self.jobs = jobs
+        self.times = [0.0]
         self.first = self.last = self.began = 0.0
 
     def adopt(self, folders: Sequence[Path]) -> Sequence[Path]:

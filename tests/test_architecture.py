@@ -32,6 +32,7 @@ ORDER = [
     "compatibility",
     "plotting",
     "config",
+    "backend",
     "models",
     "data",
     "functional",
@@ -48,9 +49,20 @@ ORDER = [
     "cli",
 ]
 RANK = {name: rank for rank, name in enumerate(ORDER)}
-HEAVY = {"tensorflow", "keras", "keras_hub", "transformers", "datasets", "torch", "jax",
-         "optuna", "sqlalchemy"}  # fmt: skip
-LONGEST_FUNCTION, LONGEST_MODULE, LONGEST_PLUGIN = 60, 400, 120
+HEAVY = {
+    "tensorflow",
+    "keras",
+    "keras_hub",
+    "transformers",
+    "datasets",
+    "torch",
+    "jax",
+    "optuna",
+    "sqlalchemy",
+}
+LONGEST_FUNCTION = 60
+LONGEST_MODULE = 400
+LONGEST_PLUGIN = 120
 
 
 def sources(root: Path) -> list[Path]:
@@ -93,11 +105,13 @@ def test_modules_of_a_package_do_not_import_in_a_circle():
 
 def test_every_package_is_shipped():
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())
-    packages = {".".join(p.parent.relative_to(PACKAGE.parent).parts)
-                for p in PACKAGE.rglob("__init__.py")}  # fmt: skip
+    packages = {
+        ".".join(p.parent.relative_to(PACKAGE.parent).parts) for p in PACKAGE.rglob("__init__.py")
+    }
     assert set(project["tool"]["setuptools"]["packages"]) == packages | {
-        "xferlab.conf", "xferlab.plugins"
-    }  # fmt: skip
+        "xferlab.conf",
+        "xferlab.plugins",
+    }
 
 
 @pytest.mark.parametrize(
@@ -146,6 +160,20 @@ def test_no_heavy_import_without_training(args, tmp_path):
     )
     reads_data = args == ["check"]
     assert out.stdout.splitlines()[-1] == ("['numpy']" if reads_data else "[]")
+
+
+def test_only_backend_and_export_import_tensorflow():
+    tree = {path: ast.walk(ast.parse(path.read_text())) for path in modules().values()}
+    importers = {
+        str(path.relative_to(PACKAGE))
+        for path, nodes in tree.items()
+        for node in nodes
+        if (isinstance(node, ast.Import) and any(a.name == "tensorflow" for a in node.names))
+        or (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tensorflow"))
+    }
+    others = {name for name in importers if not name.startswith(("backend/", "export/"))}
+    assert importers
+    assert not others
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,8 @@ def examples(count: int):
 @contextlib.contextmanager
 def workspace(files: dict[str, bytes]) -> Iterator[Path]:
     """Make ``files`` the working directory, and take back what was registered in the block."""
-    here, folder = Path.cwd(), Path(tempfile.mkdtemp())
+    here = Path.cwd()
+    folder = Path(tempfile.mkdtemp())
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
@@ -76,7 +77,8 @@ def checked(words: list[str], files: dict[str, bytes]) -> tuple[int, str]:
     """Run ``check`` and hold what every answer must be."""
     with workspace(files) as folder:
         before = sorted(folder.rglob("*"))
-        out, err = io.StringIO(), io.StringIO()
+        out = io.StringIO()
+        err = io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = main(["check", *words])
         told = err.getvalue()

@@ -142,7 +142,8 @@ def live(tmp_path_factory) -> set[str]:
 
 @pytest.mark.parametrize("name", CONFIG_ATTACKS)
 def test_a_config_that_is_more_than_data_is_refused(name, live, tmp_path, monkeypatch, capsys):
-    case, folder = CONFIG_ATTACKS[name], tmp_path / "work"
+    case = CONFIG_ATTACKS[name]
+    folder = tmp_path / "work"
     case.write(folder)
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(str(folder))
@@ -390,7 +391,9 @@ def finished(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("name", FOLDER_ATTACKS)
 def test_a_folder_that_leads_elsewhere_is_refused(name, finished, tmp_path, monkeypatch, capsys):
-    case, work, victim = FOLDER_ATTACKS[name], tmp_path / "work", tmp_path / "victim"
+    case = FOLDER_ATTACKS[name]
+    work = tmp_path / "work"
+    victim = tmp_path / "victim"
     shutil.copytree(finished, work / "theirs")
     for kept in ("letter", "test/letter", "keras/export.json", "step-00000001-00000/letter"):
         (victim / kept).parent.mkdir(parents=True, exist_ok=True)

@@ -11,12 +11,19 @@ from xferlab.config.schema import TrainConfig
 from xferlab.registry import REGISTRY
 
 VALUES = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=8),
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False),
+    st.text(max_size=8),
     st.sampled_from(["auto", "first", "macro", "???", "${seed}", "1", "1e-5", "true", "null"]),
     st.lists(st.one_of(st.integers(), st.text(max_size=3), st.just("${a}")), max_size=3),
-    st.dictionaries(st.sampled_from(["train", "test", "a"]), st.one_of(st.none(), st.integers(),
-                    st.text(max_size=3)), max_size=2),
-)  # fmt: skip
+    st.dictionaries(
+        st.sampled_from(["train", "test", "a"]),
+        st.one_of(st.none(), st.integers(), st.text(max_size=3)),
+        max_size=2,
+    ),
+)
 
 
 def schemas():

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, FAINT, GRID = "#24303c", "#6b7785", "#dde2e7"
-BLUE, ORANGE = "#1f6fb4", "#c8511b"
+INK = "#24303c"
+FAINT = "#6b7785"
+GRID = "#dde2e7"
+BLUE = "#1f6fb4"
+ORANGE = "#c8511b"
 
 
 def new_figure(width: int = 900, height: int = 380) -> tuple[Figure, Axes]:

@@ -133,14 +133,17 @@ class Registry:
 def _check_contract(group: str, name: str, cls: type, origin: str) -> None:
     """Raise PluginError unless ``cls`` is a frozen dataclass with what its group requires."""
     adopt_attributes(cls, f"{group}={name}")
-    problem, fix = "", f"see xferlab.contracts.{group.title()}"
+    problem = ""
+    fix = f"see xferlab.contracts.{group.title()}"
     if not NAME.fullmatch(name):
-        problem, fix = f"'{name}' is not a plugin name", "use lower_snake_case"
+        problem = f"'{name}' is not a plugin name"
+        fix = "use lower_snake_case"
     elif not dataclasses.is_dataclass(cls) or not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
         problem = f"{cls.__name__} is not a frozen dataclass"
         fix = f"write @dataclass(frozen=True) under @register('{group}', '{name}')"
     elif any(f.name == "name" for f in dataclasses.fields(cls)):
-        problem, fix = f"{cls.__name__} has a field 'name', which is the plugin's own", "rename it"
+        problem = f"{cls.__name__} has a field 'name', which is the plugin's own"
+        fix = "rename it"
     elif not callable(getattr(cls, GROUPS[group], None)):
         problem = f"{cls.__name__} has no {GROUPS[group]}() method"
     else:

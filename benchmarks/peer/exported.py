@@ -80,7 +80,8 @@ def auto_answers(folder: Path, rows: list[dict]) -> tuple[str, list[np.ndarray]]
     odd = {key: sorted(map(str, value)) for key, value in report.items() if value}
     if odd:
         raise SystemExit(f"not every tensor found its place: {odd}")
-    tokenizer, answers = AutoTokenizer.from_pretrained(folder), []
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    answers = []
     problem = model.config.problem_type
     for start in range(0, len(rows), 32):
         batch = rows[start : start + 32]
@@ -101,7 +102,8 @@ def onnx_answers(folder: Path, rows: list[dict]) -> list[np.ndarray]:
 
     session = onnxruntime.InferenceSession(folder / "model.onnx")
     name = [o.name for o in session.get_outputs() if o.name != "logits"]
-    tokenizer, answers = AutoTokenizer.from_pretrained(folder), []
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    answers = []
     for start in range(0, len(rows), 32):
         batch = rows[start : start + 32]
         found = encoded(tokenizer, batch, "np")
@@ -114,7 +116,8 @@ def pipeline_answers(folder: Path, rows: list[dict]) -> list[np.ndarray]:
     from transformers import pipeline
 
     classify = pipeline("text-classification", model=str(folder))
-    places, answers = classify.model.config.label2id, []
+    places = classify.model.config.label2id
+    answers = []
     for row in rows:
         given = row["text"]
         if "pair" in row:
@@ -138,7 +141,9 @@ def pipeline_spans(folder: Path, rows: list[dict]) -> list[list[tuple[str, int, 
 
 def spans_of(row: dict) -> list[tuple[str, int, int]]:
     """Returns a row's own spans by the rule of `pipeline`: B- begins one, like follows like."""
-    spans, place, before = [], 0, None
+    spans = []
+    place = 0
+    before = None
     for word, tag in zip(row["words"], row["tags"], strict=True):
         kind = (tag or "O").removeprefix("B-").removeprefix("I-")
         end = place + len(word)
@@ -146,13 +151,16 @@ def spans_of(row: dict) -> list[tuple[str, int, int]]:
             spans[-1] = (kind, spans[-1][1], end)
         elif kind != "O":
             spans.append((kind, place, end))
-        before, place = kind, end + 1
+        before = kind
+        place = end + 1
     return spans
 
 
 def tell(way: str, answers: list[np.ndarray], rows: list[dict], names: list[str]) -> None:
     """Prints how far answers are from the run's own."""
-    worst, other, count = 0.0, 0, 0
+    worst = 0.0
+    other = 0
+    count = 0
     for row, answer in zip(rows, answers, strict=True):
         if "words" in row:
             kept = [i for i, tag in enumerate(row["tags"]) if tag is not None]
@@ -163,7 +171,8 @@ def tell(way: str, answers: list[np.ndarray], rows: list[dict], names: list[str]
             count += len(kept)
         else:
             ours = np.array([v for k, v in row.items() if k == "value" or k.startswith("p_")])
-            theirs, count = np.asarray(answer), count + 1
+            theirs = np.asarray(answer)
+            count = count + 1
             other += "value" not in row and int(theirs.argmax() != ours.argmax())
         worst = max(worst, float(np.abs(theirs - ours).max(initial=0)))
     print(f"{way}: {count} answers, largest difference {worst:.2g}, {other} of another class")

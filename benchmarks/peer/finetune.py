@@ -71,7 +71,8 @@ class Meter(TrainerCallback):
 
     def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
         """Starts the clocks once the model and the optimizer exist."""
-        self.wall, self.cpu = time.perf_counter(), time.process_time()
+        self.wall = time.perf_counter()
+        self.cpu = time.process_time()
 
     def on_train_end(self, *args: Any, **kwargs: Any) -> None:
         """Stops the clocks before the evaluation."""
@@ -145,7 +146,8 @@ def read_tags(
     tokens = [row["tokens"] for row in rows]
     batch = tokenizer(tokens, is_split_into_words=True, truncation=True, max_length=length)
     ids = {name: place for place, name in enumerate(names)}
-    encoded, words = [], []
+    encoded = []
+    words = []
     for place, row in enumerate(rows):
         seen: set[int] = set()
         firsts: list[int | None] = []

@@ -44,7 +44,8 @@ def backbone_outputs(
         )
         with torch.inference_mode():
             output = model(**batch)
-        states, mask = output.last_hidden_state, batch["attention_mask"].unsqueeze(-1).float()
+        states = output.last_hidden_state
+        mask = batch["attention_mask"].unsqueeze(-1).float()
         found["cls"].append(states[:, 0].numpy())
         found["mean"].append(((states * mask).sum(1) / mask.sum(1)).numpy())
         if getattr(output, "pooler_output", None) is not None:

@@ -47,10 +47,13 @@ def train(model: Any, settings: dict[str, Any], arrays: Any) -> list[float]:
     spared = [p for name, p in named if name.endswith(NOT_DECAYED)]
     decayed = [p for name, p in named if not name.endswith(NOT_DECAYED)]
     optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": settings["weight_decay"]},
-         {"params": spared, "weight_decay": 0.0}],
-        betas=(settings["beta_1"], settings["beta_2"]), eps=settings["epsilon"],
-    )  # fmt: skip
+        [
+            {"params": decayed, "weight_decay": settings["weight_decay"]},
+            {"params": spared, "weight_decay": 0.0},
+        ],
+        betas=(settings["beta_1"], settings["beta_2"]),
+        eps=settings["epsilon"],
+    )
     losses = []
     for step in range(settings["steps"]):
         labels = torch.from_numpy(arrays[f"train/{step}/labels"])
@@ -70,10 +73,14 @@ def train(model: Any, settings: dict[str, Any], arrays: Any) -> list[float]:
 
 def inputs_of(arrays: Any, place: str) -> dict[str, torch.Tensor]:
     """Return a batch as transformers calls it."""
-    names = {"input_ids": "token_ids", "token_type_ids": "segment_ids",
-             "attention_mask": "padding_mask"}  # fmt: skip
-    return {ours: torch.from_numpy(arrays[f"{place}/{name}"]).long()
-            for ours, name in names.items()}  # fmt: skip
+    names = {
+        "input_ids": "token_ids",
+        "token_type_ids": "segment_ids",
+        "attention_mask": "padding_mask",
+    }
+    return {
+        ours: torch.from_numpy(arrays[f"{place}/{name}"]).long() for ours, name in names.items()
+    }
 
 
 if __name__ == "__main__":

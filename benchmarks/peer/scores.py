@@ -61,14 +61,16 @@ def entities(tags: Sequence[str]) -> set[Entity]:
     [('a', 0, 2), ('a', 4, 5), ('a', 5, 6), ('b', 2, 3)]
     """
     found: set[Entity] = set()
-    kind, start = "", 0
+    kind = ""
+    start = 0
     for place, tag in enumerate([*tags, "O"]):
         prefix, _, current = tag.partition("-")
         if kind and (prefix != "I" or current != kind):
             found.add((kind, start, place))
             kind = ""
         if not kind and prefix in ("B", "I"):
-            kind, start = current, place
+            kind = current
+            start = place
     return found
 
 
@@ -78,7 +80,8 @@ def token_classification(
     """Entity-level precision, recall and F1: type and both borders have to be exact."""
     right = guessed = wanted = same = words = 0
     for guess, gold in zip(predicted, truth, strict=True):
-        found, real = entities(guess), entities(gold)
+        found = entities(guess)
+        real = entities(gold)
         right += len(found & real)
         guessed += len(found)
         wanted += len(real)

@@ -26,7 +26,11 @@ sys.path.append(str(Path(__file__).parents[1]))
 from small_data import DRAWS, ROWS, TASKS, cut, logistic_score, unit
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-BATCH, LENGTH, RATE, WARMUP, ENOUGH_STEPS = 16, 128, 5e-5, 0.1, 400
+BATCH = 16
+LENGTH = 128
+RATE = 5e-5
+WARMUP = 0.1
+ENOUGH_STEPS = 400
 
 
 class Network(torch.nn.Module):
@@ -87,7 +91,8 @@ class Cell:
         steps = epochs * math.ceil(len(labels) / BATCH)
         optimizer, schedule = optimizer_of(network, steps)
         shuffled = random.Random(self.seed)
-        best, scores = -1.0, {"steps": steps, "last": 0.0, "best": 0.0}
+        best = -1.0
+        scores = {"steps": steps, "last": 0.0, "best": 0.0}
         for epoch in range(epochs):
             network.train()
             order = shuffled.sample(range(len(labels)), len(labels))
@@ -169,12 +174,14 @@ def vectors(cell: Cell, texts: list[str], pairs: list[str] | None) -> np.ndarray
 
 def baseline(cell: Cell, train: list[Any], test: list[Any]) -> float:
     """Return the better test score of logistic regression on joint or separate vectors."""
-    (texts, pairs), (test_texts, test_pairs) = columns(train), columns(test)
+    (texts, pairs) = columns(train)
+    (test_texts, test_pairs) = columns(test)
     kinds = [(vectors(cell, texts, pairs), vectors(cell, test_texts, test_pairs))]
     if pairs and test_pairs:
         matrices = []
         for a, b in ((texts, pairs), (test_texts, test_pairs)):
-            u, v = unit(vectors(cell, a, None)), unit(vectors(cell, b, None))
+            u = unit(vectors(cell, a, None))
+            v = unit(vectors(cell, b, None))
             matrices.append(np.concatenate([u, v, abs(u - v), u * v], axis=1))
         kinds.append((matrices[0], matrices[1]))
     return max(logistic_score(x, x_test, train, test) for x, x_test in kinds)

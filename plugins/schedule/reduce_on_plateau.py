@@ -42,12 +42,16 @@ class ReduceOnPlateau:
     def react(self, peak: float, values: Sequence[float], mode: str) -> float:
         """Return the rate after epochs with these scores, in order; NaN is never better."""
         sign = 1.0 if mode == "max" else -1.0
-        best, waited, reductions = -math.inf, 0, 0
+        best = -math.inf
+        waited = 0
+        reductions = 0
         for value in values:
             if sign * value > best + self.least_change:
-                best, waited = sign * value, 0
+                best = sign * value
+                waited = 0
                 continue
             waited += 1
             if waited == self.patience:
-                waited, reductions = 0, reductions + 1
+                waited = 0
+                reductions = reductions + 1
         return peak * max(self.factor**reductions, self.end)

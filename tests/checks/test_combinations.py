@@ -79,9 +79,15 @@ def recipe_of(typed: str) -> Recipe:
     parts = {group: REGISTRY.create(group, node) for group, node in nodes.items()}
     monitor, mode = monitored("loss", metrics)
     return Recipe(
-        **parts, metrics=metrics, train=train, seed=0, monitor=monitor, mode=mode, config={},
+        **parts,
+        metrics=metrics,
+        train=train,
+        seed=0,
+        monitor=monitor,
+        mode=mode,
+        config={},
         run_id="",
-    )  # fmt: skip
+    )
 
 
 def attempt(typed: str, steps: Steps) -> dict[str, float]:

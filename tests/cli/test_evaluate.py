@@ -24,9 +24,13 @@ KINDS = {
 }
 USUAL = {"metrics.json", "errors.csv", "errors.md", "predictions.csv"}
 OF_CLASSES = {
-    "report.txt", "report.csv", "confusion.csv", "confusion.png", "calibration.csv",
+    "report.txt",
+    "report.csv",
+    "confusion.csv",
+    "confusion.png",
+    "calibration.csv",
     "calibration.png",
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,8 @@ TEXTS = ["the good film was good", "the bad film was bad", "the film"]
 
 def test_texts_files_and_pipes_are_answered_alike(runs, say, tmp_path):
     run = xferlab.load(runs["plain"])
-    labels, likely = run.predict(TEXTS).labels, run.predict(TEXTS).probabilities
+    labels = run.predict(TEXTS).labels
+    likely = run.predict(TEXTS).probabilities
     Path("x.txt").write_text("\n".join(TEXTS))
     Path("x.csv").write_text("text\n" + "\n".join(TEXTS))
     Path("x.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in TEXTS))
@@ -62,7 +63,8 @@ def test_rows_stay_in_order_across_chunks_and_a_bad_one_keeps_its_place(
     monkeypatch.setattr(asking, "CHUNK_ROWS", 7)
     texts = [f"the {'good ' * (i % 5)}film {i}" for i in range(50)]
     lines = [f"{i},{text}".encode() for i, text in enumerate(texts)]
-    lines[20], lines[33] = b"20", b"33,\xff"
+    lines[20] = b"20"
+    lines[33] = b"33,\xff"
     Path("x.csv").write_bytes(b"id,review\n" + b"\n".join(lines))
     code, out, err = say(runs["plain"], "--file", "x.csv", "--text", "review")
     told = table(out)
@@ -101,7 +103,8 @@ def test_every_task_is_written_to_every_format(runs, rows, say, kind):
     for i, row in enumerate(expected):
         assert answers["jsonl"][i] == {"row": i + 1, **row}
         for name, value in row.items():
-            cell, typed = answers["csv"][i][name], answers["parquet"][i][name]
+            cell = answers["csv"][i][name]
+            typed = answers["parquet"][i][name]
             if isinstance(value, float):
                 assert float(cell) == pytest.approx(value, rel=1e-4)
             elif isinstance(value, str):

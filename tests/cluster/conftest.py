@@ -23,7 +23,8 @@ class Sweep:
     """A sweep on an engine, in a working directory of its own."""
 
     def __init__(self, folder: Path, engine: list[str], environment: dict[str, str]) -> None:
-        self.folder, self.words = folder, [*SIX, *engine]
+        self.folder = folder
+        self.words = [*SIX, *engine]
         self.environment = {**os.environ, **environment}
 
     def start(self) -> subprocess.Popen:

@@ -17,7 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 PROGRAMS = ("munged", "mariadbd", "mariadb-install-db", "slurmdbd", "slurmctld", "slurmd")
-CONTROLLER, NODE, DATABASE = 27817, 27818, 27819
+CONTROLLER = 27817
+NODE = 27818
+DATABASE = 27819
 SLURM = """\
 ClusterName=tests
 SlurmctldHost={host}(127.0.0.1)
@@ -74,7 +76,8 @@ class Slurm:
     """The five daemons, in the foreground, as children of this process."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.daemons = folder, []
+        self.folder = folder
+        self.daemons = []
         self.environment = {
             **os.environ,
             "SLURM_CONF": str(folder / "slurm.conf"),

@@ -151,9 +151,11 @@ def test_lists_in_text_are_read_and_reported():
 
 def test_lists_in_text_may_be_tags_of_words_in_text():
     data = data_of(
-        ["['B-PER', 'O']", "['O']"], texts=["['Ada', 'slept']", "['Bob']"], validation=None,
+        ["['B-PER', 'O']", "['O']"],
+        texts=["['Ada', 'slept']", "['Bob']"],
+        validation=None,
         task="token_classification",
-    )  # fmt: skip
+    )
     every = [*data.train.texts, *data.validation.texts]
     assert sorted(every) == [["Ada", "slept"], ["Bob"]]
 

@@ -8,7 +8,9 @@ import pytest
 from xferlab.checks.tokenizer import token_notes
 from xferlab.data.batching import Ragged
 
-UNKNOWN, START, END = 1, 2, 3
+UNKNOWN = 1
+START = 2
+END = 3
 
 
 def notes(rows, ragged=False, **tokenizer):

@@ -311,7 +311,8 @@ def test_words_of_a_hub_set_without_a_tag_are_masked(nothing, named, tmp_path):
 def test_splits_of_a_hub_set_without_labels_are_left_out_or_refused(tmp_path):
     from datasets import ClassLabel, Value
 
-    label, text = ClassLabel(names=["no", "yes"]), Value("string")
+    label = ClassLabel(names=["no", "yes"])
+    text = Value("string")
     for split, labels in (("train", [0, 1, -1, 1, 0]), ("validation", [-1, -1]), ("test", [-1])):
         rows = {"text": [f"{split} {i}" for i in range(len(labels))], "label": labels}
         place = write_set(tmp_path / "set", text, label, rows, split)

@@ -47,7 +47,8 @@ def reference(folder, **kwargs):
 
 def same(one, other):
     for name in ("token_ids", "segment_ids", "word_ids"):
-        left, right = getattr(one, name), getattr(other, name)
+        left = getattr(one, name)
+        right = getattr(other, name)
         assert (left is None) == (right is None)
         if left is not None:
             assert [list(row) for row in left] == [list(row) for row in right]
@@ -231,7 +232,8 @@ def of_another_split(path):
     "damage", [torn, emptied, flipped, pickled, of_another_kind, short, of_another_split]
 )
 def test_a_damaged_file_is_noticed_and_made_again(damage, tmp_path, caplog):
-    split, tokenizer = Split(["abc", "d"], []), CountingTokenizer()
+    split = Split(["abc", "d"], [])
+    tokenizer = CountingTokenizer()
     wanted = tokenizer.encode(split.texts, None, 9)
     encode_cached(tokenizer, split, 9, tmp_path)
     (path,) = tmp_path.iterdir()
@@ -244,7 +246,8 @@ def test_a_damaged_file_is_noticed_and_made_again(damage, tmp_path, caplog):
 
 
 def test_every_flipped_byte_is_noticed(tmp_path):
-    split, tokenizer = Split(["abc", "d"], []), CountingTokenizer()
+    split = Split(["abc", "d"], [])
+    tokenizer = CountingTokenizer()
     encode_cached(tokenizer, split, 9, tmp_path)
     (path,) = tmp_path.iterdir()
     good = path.read_bytes()

@@ -246,8 +246,9 @@ def test_sentences_with_wrong_tags_are_marked_the_most_confident_first():
     found = tagged(wanted, [["O", "O"], ["B-place", "O"], ["O", "O"]], sureness=[3, 6, 6])
     errors = list_errors(found)
     assert [row[:2] for row in errors.rows] == [
-        (2, "⟦w0: person → place⟧ w1"), (1, "w0 ⟦w1: place → nothing⟧")
-    ]  # fmt: skip
+        (2, "⟦w0: person → place⟧ w1"),
+        (1, "w0 ⟦w1: place → nothing⟧"),
+    ]
     assert errors.total == 2
 
 

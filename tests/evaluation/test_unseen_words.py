@@ -46,9 +46,17 @@ def run(tmp_path_factory) -> Path:
         patch.chdir(folder)
         patch.setenv("XFERLAB_CACHE", str(folder / "cache"))
         files = [f"data.{name}={name}.jsonl" for name in sizes]
-        words = ["data=files", *files, f"data.max_length={LONGEST}", "model=encoder",
-                 f"model.checkpoint={folder / 'tiny'}", *LENGTH, "train.epochs=20",
-                 "metric=[entity_f1,accuracy,top_k]", "metric.top_k.k=2"]  # fmt: skip
+        words = [
+            "data=files",
+            *files,
+            f"data.max_length={LONGEST}",
+            "model=encoder",
+            f"model.checkpoint={folder / 'tiny'}",
+            *LENGTH,
+            "train.epochs=20",
+            "metric=[entity_f1,accuracy,top_k]",
+            "metric.top_k.k=2",
+        ]
         assert main([*words, f"hydra.run.dir={folder / 'run'}"]) == 0
     return folder / "run"
 

@@ -27,8 +27,9 @@ def recipe(*words: str):
 
 
 def rows_file(folder: Path) -> str:
-    rows = "".join(f"the film number {i},it is {'good' if i % 2 else 'bad'},{i % 2}\n"
-                   for i in range(20))  # fmt: skip
+    rows = "".join(
+        f"the film number {i},it is {'good' if i % 2 else 'bad'},{i % 2}\n" for i in range(20)
+    )
     path = folder / "rows.csv"
     path.write_text(f"a,b,label\n{rows}")
     return f"data.train={path}"

@@ -68,7 +68,8 @@ def test_every_tensor_goes_back_to_its_name_and_bits(tmp_path, architecture, tas
     heads = head_tensors(model.network, config, task is Task.token_classification)
     own = tiny_tensors(json.loads((tmp_path / "config.json").read_text()))
     own = {PREFIX[architecture] + name: value for name, value in own.items()}
-    first, output = DENSE[architecture], "classifier"
+    first = DENSE[architecture]
+    output = "classifier"
     if task is Task.single_label and "roberta" in architecture:
         output = "classifier.out_proj"
     expected = {name for name in own if ".pooler" not in name}
@@ -198,7 +199,8 @@ def test_served_names_are_the_tokenizers_and_answers_have_names(tmp_path):
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """Return a folder with two finished runs, trained elsewhere."""
-    home, there = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("there")
+    home = tmp_path_factory.mktemp("home")
+    there = tmp_path_factory.mktemp("there")
     write_rows(there)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XFERLAB_CACHE", str(there / "cache"))
@@ -311,7 +313,8 @@ def test_a_package_that_is_missing_is_named_with_how_to_get_it(run, tmp_path, mo
 
 
 def test_only_an_earlier_export_is_replaced_and_only_with_force(tmp_path):
-    earlier, foreign = tmp_path / "earlier", tmp_path / "foreign"
+    earlier = tmp_path / "earlier"
+    foreign = tmp_path / "foreign"
     for folder, name in ((earlier, "export.json"), (foreign, "notes.txt")):
         folder.mkdir()
         (folder / name).write_text("{}")

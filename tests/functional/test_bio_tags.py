@@ -25,14 +25,18 @@ def seqeval(tags):
             or (now != "O" and before_type != now_type)
         )
 
-    found, begin, before, before_type = set(), 0, "O", ""
+    found = set()
+    begin = 0
+    before = "O"
+    before_type = ""
     for i, tag in enumerate([*tags, "O"]):
         now, _, now_type = tag.partition("-")
         if ends(before, now, before_type, now_type):
             found.add((begin, i, before_type))
         if starts(before, now, before_type, now_type):
             begin = i
-        before, before_type = now, now_type
+        before = now
+        before_type = now_type
     return found
 
 

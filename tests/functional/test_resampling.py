@@ -24,8 +24,14 @@ def rows_of(task: Task, seed: int, rows: int = 40):
     random = np.random.default_rng(seed)
     names = {Task.regression: (), Task.token_classification: TAGS}.get(task, ("a", "b", "c", "d"))
     output_kind = OutputKind.values if task is Task.regression else OutputKind.logits
-    spec = TaskSpec(task, names, train_size=9, max_length=8, class_counts=(3,) * len(names),
-                    output_kind=output_kind)  # fmt: skip
+    spec = TaskSpec(
+        task,
+        names,
+        train_size=9,
+        max_length=8,
+        class_counts=(3,) * len(names),
+        output_kind=output_kind,
+    )
     if task is Task.regression:
         labels = random.integers(0, 6, rows).astype("float32")
         return spec, labels, (labels + random.normal(size=rows)).round(1)[:, None].astype("float32")
@@ -46,9 +52,11 @@ def fitting(group: str):
     for name in REGISTRY.names(group):
         plugin = REGISTRY.create(group, {"name": name} | ({"k": 2} if name == "top_k" else {}))
         for task, kind in (
-            (Task.single_label, LabelKind.class_index), (Task.multi_label, LabelKind.multi_hot),
-            (Task.regression, LabelKind.float), (Task.token_classification, LabelKind.token_tags),
-        ):  # fmt: skip
+            (Task.single_label, LabelKind.class_index),
+            (Task.multi_label, LabelKind.multi_hot),
+            (Task.regression, LabelKind.float),
+            (Task.token_classification, LabelKind.token_tags),
+        ):
             if kind in plugin.accepts.labels:
                 yield pytest.param(plugin, task, id=f"{name} {task.name}")
 
@@ -87,7 +95,8 @@ def test_a_loss_that_is_no_mean_of_rows_is_computed_on_each_resample():
         def call(self, labels, outputs):
             return keras.ops.max(keras.ops.abs(outputs[:, 0] - labels))
 
-    labels, outputs = np.array([0.0, 0, 0, 9]), np.zeros((4, 1), "float32")
+    labels = np.array([0.0, 0, 0, 9])
+    outputs = np.zeros((4, 1), "float32")
     score = _weighted_loss(Worst(), labels, outputs)
     assert score(np.array([[1.0, 1, 1, 0], [0, 0, 0, 1]])).tolist() == [0, 9]
 
@@ -101,7 +110,8 @@ def test_a_metric_without_a_short_way_is_computed_on_each_resample():
 
 def test_resamples_are_the_same_every_time_and_for_every_score():
     scores_of = {name: weighted_mean(np.arange(300.0)) for name in "ab"}
-    first, again = resample(scores_of, 300, 20), resample(scores_of, 300, 20)
+    first = resample(scores_of, 300, 20)
+    again = resample(scores_of, 300, 20)
     assert (first["a"] == first["b"]).all()
     assert (first["a"] == again["a"]).all()
     assert len(set(first["a"])) == 20
@@ -148,6 +158,7 @@ def test_scores_that_are_no_numbers_leave_no_interval():
 def test_ranks_of_weights_are_scipys():
     from scipy.stats import rankdata
 
-    values, drawn = np.array([3.0, 1, 1, 2]), np.array([1, 2, 1, 3])
+    values = np.array([3.0, 1, 1, 2])
+    drawn = np.array([1, 2, 1, 3])
     ranks = weighted_ranks(values)(drawn[None].astype("float64"))[0]
     assert (np.repeat(ranks, drawn) == rankdata(np.repeat(values, drawn))).all()

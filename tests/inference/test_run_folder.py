@@ -24,7 +24,8 @@ def columns(rows):
 
 def labels_of(run, rows, outputs):
     """Return labels and outputs as training scores them."""
-    kind, names = run.spec.task.name, list(run.spec.class_names)
+    kind = run.spec.task.name
+    names = list(run.spec.class_names)
     given = [row["label"] for row in rows]
     if kind == "single_label":
         return np.array([names.index(label) for label in given], "int32"), outputs
@@ -32,8 +33,11 @@ def labels_of(run, rows, outputs):
         return np.array(given, "float32"), outputs
     if kind == "multi_label":
         return np.array([[n in label for n in names] for label in given], "float32"), outputs
-    words = [(names.index(t), o) for tags, out in zip(given, outputs, strict=True)
-             for t, o in zip(tags, out, strict=True)]  # fmt: skip
+    words = [
+        (names.index(t), o)
+        for tags, out in zip(given, outputs, strict=True)
+        for t, o in zip(tags, out, strict=True)
+    ]
     return np.array([[w[0] for w in words]], "int32"), np.array([[w[1] for w in words]])
 
 
@@ -94,7 +98,8 @@ def test_no_rows_are_no_predictions(runs):
 
 
 def test_rows_that_cannot_be_asked_about_are_named(runs):
-    run, of_pairs = xferlab.load(runs["plain"]), xferlab.load(runs["pairs"])
+    run = xferlab.load(runs["plain"])
+    of_pairs = xferlab.load(runs["pairs"])
     for call, text in (
         (lambda: run.outputs("a text"), "texts is one string"),
         (lambda: run.outputs(["a", None]), "row 2 has no text"),
@@ -144,34 +149,38 @@ BAD_FOLDERS = {
         "torn or damaged: .* file not fully covered",
     ),
     "one bit of the weights": (
-        lambda f: [flip(p) for p in f.glob("checkpoints/*")], "safetensors is damaged"
+        lambda f: [flip(p) for p in f.glob("checkpoints/*")],
+        "safetensors is damaged",
     ),
     "one bit of the tokenizer": (lambda f: flip(f / "model/vocab.txt"), "vocab.txt is damaged"),
     "a file that was added": (
-        lambda f: (f / "model/pytorch_model.bin").write_bytes(b""), "does not list the file model/"
+        lambda f: (f / "model/pytorch_model.bin").write_bytes(b""),
+        "does not list the file model/",
     ),
     "a link that leads out": (lambda f: outside(f / "model/vocab.txt"), "leads out of the run's"),
     "broken JSON": (lambda f: (f / "run.json").write_text("{"), "it is not JSON"),
     "deep JSON": (lambda f: (f / "run.json").write_text("[" * 100_000), "it is too deep"),
     "a list": (lambda f: (f / "run.json").write_text("[]"), "it is a list, not a table"),
     "an older format": (
-        lambda f: change(f / "run.json", format=0), "an older xferlab wrote this run's folder"
+        lambda f: change(f / "run.json", format=0),
+        "an older xferlab wrote this run's folder",
     ),
     "a newer format": (
-        lambda f: change(f / "run.json", format=3), "a newer xferlab wrote this run's folder"
+        lambda f: change(f / "run.json", format=3),
+        "a newer xferlab wrote this run's folder",
     ),
     "a format that is none": (lambda f: change(f / "run.json", format="x"), "format is 'x'"),
     "no task": (lambda f: change(f / "run.json", task={}), "it has no 'task.task'"),
-    "another task": (
-        lambda f: spoil_task(f, task="poetry"), "there is no task 'poetry'"
-    ),
+    "another task": (lambda f: spoil_task(f, task="poetry"), "there is no task 'poetry'"),
     "interrupted": (
-        lambda f: change(f / "status.json", status="interrupted"), "has not finished .interrupted"
+        lambda f: change(f / "status.json", status="interrupted"),
+        "has not finished .interrupted",
     ),
     "code": (
-        lambda f: (f / "config.yaml").write_text("model: !!python/name:os.system"), "uses a tag"
+        lambda f: (f / "config.yaml").write_text("model: !!python/name:os.system"),
+        "uses a tag",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BAD_FOLDERS)
@@ -239,7 +248,8 @@ def test_a_run_starts_from_an_earlier_ones_weights_with_a_fresh_head(runs, secon
     record = run.record["checkpoint"]
     assert record["sha256"] == {first.content.weights.name: first.content.digest}
     assert record["before"] == first.record["checkpoint"]
-    old, new = first.model.network, run.model.network
+    old = first.model.network
+    new = run.model.network
     for block in list(first.model.blocks)[:-1]:
         for layer in first.model.blocks[block]:
             for a, b in zip(
@@ -266,7 +276,8 @@ def test_the_run_id_knows_the_weights_not_the_place(runs, tmp_path):
 def test_a_head_is_kept_where_the_classes_are_the_same(runs, second):
     from xferlab.inference.warm_start import start_from
 
-    run, other = xferlab.load(runs["plain"]), xferlab.load(second)
+    run = xferlab.load(runs["plain"])
+    other = xferlab.load(second)
     kept = start_from(run, run.spec, keep_head=True)
     fresh = start_from(run, run.spec, keep_head=False)
     head = run.model.network.get_layer("head").kernel.numpy()

@@ -82,7 +82,8 @@ NAMES = {
 
 def reference(config: dict, tensors: dict) -> dict[str, np.ndarray]:
     """Return what transformers' model of the config computes, in float64."""
-    kind, t = config["model_type"], {name: x.astype(np.float64) for name, x in tensors.items()}
+    kind = config["model_type"]
+    t = {name: x.astype(np.float64) for name, x in tensors.items()}
     epsilon = config.get("layer_norm_eps", 1e-12)
     first = config["pad_token_id"] + 1 if "roberta" in kind else 0
     positions = t["embeddings.position_embeddings.weight"][first:][: TOKENS.shape[1]]

@@ -136,7 +136,8 @@ def test_a_full_cache_serves_when_the_hub_does_not(hub, ask):
 
 
 def test_a_slow_hub_and_a_lost_connection_are_waited_for(hub, ask):
-    hub.modes["org/slow"], hub.modes["org/once"] = "slow", "broken_once"
+    hub.modes["org/slow"] = "slow"
+    hub.modes["org/once"] = "broken_once"
     slow, once = ask("org/slow", "org/once")
     assert slow["revision"] == hub.commit("models", "org/slow")
     assert once["revision"] == hub.commit("models", "org/once")
@@ -256,11 +257,13 @@ def test_no_hub_at_the_address(ask):
 def given_up(hub, tmp_path_factory):
     """Return the three lines for a Hub that says nothing, one that cuts off, one that dribbles."""
     hub.modes |= {"org/silent": "silent", "org/broken": "broken", "org/dribble": "slow"}
-    hub.slow_bytes, hub.slow_seconds = 20, 0.1
+    hub.slow_bytes = 20
+    hub.slow_seconds = 0.1
     texts = ["org/silent", "org/broken", "org/dribble"]
     home = tmp_path_factory.mktemp("home")
     lines = resolve_all(hub, home, texts, window=1.0, HF_HUB_DOWNLOAD_TIMEOUT="1")
-    hub.slow_bytes, hub.slow_seconds = 512, 0.01
+    hub.slow_bytes = 512
+    hub.slow_seconds = 0.01
     return dict(zip(texts, lines, strict=True))
 
 

@@ -85,8 +85,14 @@ class Toy(Architecture):
 
 # --- what it is tested with ----------------------------------------------------------------------
 
-LAYER = {"attn.q": (8, 8), "attn.k": (8, 8), "attn.v": (8, 8), "attn.o": (8, 8),
-         "mlp.up": (12, 8), "mlp.down": (8, 12)}  # fmt: skip
+LAYER = {
+    "attn.q": (8, 8),
+    "attn.k": (8, 8),
+    "attn.v": (8, 8),
+    "attn.o": (8, 8),
+    "mlp.up": (12, 8),
+    "mlp.down": (8, 12),
+}
 
 
 @pytest.fixture
@@ -101,8 +107,16 @@ def write_checkpoint(folder: Path) -> dict[str, np.ndarray]:
     """Write a checkpoint of the family, and return its tensors."""
     folder.mkdir()
     size = write_tokenizer(folder, "bert")
-    config = {"model_type": "toy", "n_vocab": size, "d_model": 8, "depth": 2, "n_head": 2,
-              "d_ff": 12, "max_len": 40, "norm_eps": 1e-5}  # fmt: skip
+    config = {
+        "model_type": "toy",
+        "n_vocab": size,
+        "d_model": 8,
+        "depth": 2,
+        "n_head": 2,
+        "d_ff": 12,
+        "max_len": 40,
+        "norm_eps": 1e-5,
+    }
     (folder / "config.json").write_text(json.dumps(config))
     shapes: dict[str, tuple[int, ...]] = {"wte.weight": (size, 8), "wpe.weight": (40, 8)}
     norms = ["ln_f", *(f"blocks.{i}.{norm}" for i in range(2) for norm in ("ln_1", "ln_2"))]
@@ -124,8 +138,15 @@ def test_a_made_up_family_loads_trains_and_is_exported(family, tmp_path, monkeyp
     assert encoder.from_checkpoint == sum(tensor.size for tensor in tensors.values())
     assert encoder.blocks["layer_1"] == ("transformer_layer_1", "final_norm")
     write_rows(tmp_path)
-    run = train(tmp_path, "plain", "model=encoder", "model.checkpoint=toy", "train.max_steps=1",
-                "train.epochs=null", "transfer=gradual")  # fmt: skip
+    run = train(
+        tmp_path,
+        "plain",
+        "model=encoder",
+        "model.checkpoint=toy",
+        "train.max_steps=1",
+        "train.epochs=null",
+        "transfer=gradual",
+    )
     assert json.loads((run / "run.json").read_text())["checkpoint"]["architecture"] == "toy"
 
     assert main(["export", str(run), "--to", "transformers", "--output", "out"]) == 0

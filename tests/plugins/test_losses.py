@@ -161,7 +161,8 @@ def test_binary_cross_entropy_is_the_mean_log_loss_of_the_labels():
 def test_smoothed_yes_and_no():
     """At p = 1/2 every label costs log 2; a sure yes costs by its smoothed no."""
     multi = spec(Task.multi_label, OutputKind.probabilities)
-    yes, p = np.ones((1, 3), "float32"), np.full((1, 3), 0.9, "float32")
+    yes = np.ones((1, 3), "float32")
+    p = np.full((1, 3), 0.9, "float32")
     found = value("binary_cross_entropy", yes, p, multi, label_smoothing=0.2)
     assert found == pytest.approx(-(0.9 * np.log(0.9) + 0.1 * np.log(0.1)), rel=CLOSE)
 

@@ -25,7 +25,8 @@ REGRESSION = spec(Task.regression, (), OutputKind.values)
 def score(name: str, labels, outputs, the_spec=None, **fields) -> float:
     """Return a metric of a whole split, given to a Keras metric in uneven parts."""
     metric = REGISTRY.create("metric", {"name": name, **fields}).build(the_spec or spec())
-    labels, outputs = np.asarray(labels), np.asarray(outputs, "float32")
+    labels = np.asarray(labels)
+    outputs = np.asarray(outputs, "float32")
     if not hasattr(metric, "update_state"):
         return metric(labels, outputs)
     for part in (slice(0, 3), slice(3, 4), slice(4, None)):
@@ -132,7 +133,8 @@ def test_ratios_of_labels(name, average, classes):
     labels = (random.random((50, classes)) < 0.3).astype("float32")
     logits = random.normal(size=(50, classes)) + labels
     if classes > 1:
-        labels[:, 1], logits[:, 1] = 0, -1  # neither asked for nor predicted
+        labels[:, 1] = 0
+        logits[:, 1] = -1  # neither asked for nor predicted
     each = [(labels[:, i], logits[:, i] > 0) for i in range(classes)]
     theirs = getattr(reference, f"{name}_score")
     if classes == 1:
@@ -170,7 +172,8 @@ def test_matthews(seed, classes):
 
 @pytest.mark.parametrize("name", ["precision", "recall", "f1", "matthews"])
 def test_a_model_that_says_one_class(name):
-    labels, outputs = np.array([1, 2, 3, 1]), one_hot_logits([0, 0, 0, 0], 4)
+    labels = np.array([1, 2, 3, 1])
+    outputs = one_hot_logits([0, 0, 0, 0], 4)
     assert score(name, labels, outputs) == 0
 
 
@@ -268,7 +271,8 @@ def test_calibration_error_by_hand():
 def test_calibration_error_is_the_papers():
     """Equation 3, a loop over the bins of Guo et al. 2017."""
     labels, logits = rows(8, number=300)
-    p, right = softmax(logits.astype("float64")).max(-1), logits.argmax(-1) == labels
+    p = softmax(logits.astype("float64")).max(-1)
+    right = logits.argmax(-1) == labels
     expected = 0.0
     for m in range(15):
         inside = (p > m / 15) & (p <= (m + 1) / 15)
@@ -367,7 +371,8 @@ def test_outputs_that_are_not_numbers_have_no_score(name, kind):
 
 @pytest.mark.parametrize("name", [name for name, kind in EVERY if kind is LabelKind.token_tags])
 def test_what_an_unlabelled_token_outputs_is_nobodys_business(name):
-    labels, outputs = LABELS_OF[LabelKind.token_tags], outputs_of(LabelKind.token_tags)
+    labels = LABELS_OF[LabelKind.token_tags]
+    outputs = outputs_of(LabelKind.token_tags)
     token_classification = SPEC_OF[LabelKind.token_tags]
     expected = score(name, labels, outputs, token_classification)
     outputs[labels < 0] = np.nan

@@ -73,7 +73,9 @@ def test_one_cycle_starts_low_and_ends_lower():
 
 
 def test_slanted_triangular_is_the_equation_of_the_paper():
-    total, cut, ratio = 40, 4, 32.0
+    total = 40
+    cut = 4
+    ratio = 32.0
     found = rates("slanted_triangular", total, warmup=0.1, ratio=ratio)
     for t in range(total):
         p = t / cut if t < cut else 1 - (t - cut) / (cut * (1 / 0.1 - 1))

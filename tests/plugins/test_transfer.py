@@ -190,7 +190,8 @@ def test_lora_adds_a_times_b_scaled_by_alpha_over_rank(encoder):
 
     lora(encoder, rank=2, alpha=6, targets=["pooled_dense"])
     layer = encoder.network.get_layer("pooled_dense")
-    a, b = np.ones((8, 2)), np.arange(16.0).reshape(2, 8)
+    a = np.ones((8, 2))
+    b = np.arange(16.0).reshape(2, 8)
     before = np.asarray(layer.kernel)
     layer.lora_kernel_a.assign(a)
     layer.lora_kernel_b.assign(b)

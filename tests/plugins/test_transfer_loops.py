@@ -10,16 +10,18 @@ import numpy as np
 import pytest
 
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
+from xferlab.backend.process import prepare_backend
 from xferlab.config.compose import compose_config, publish
 from xferlab.config.recipe import fitted_to, read
 from xferlab.data.batching import batch_arrays
 from xferlab.discovery import load_plugins
 from xferlab.training.assemble import Experiment, assemble
-from xferlab.training.backend import prepare_backend
 from xferlab.training.evaluation import input_names
 from xferlab.training.loop import fit
 
-LR, DECAY, STEPS = 1e-3, 0.1, 10
+LR = 1e-3
+DECAY = 0.1
+STEPS = 10
 EPSILON = 1e-3  # so large that gradients that are rounding alone (a key's bias) move nothing
 ROUNDING = 2e-6  # float32: ten AdamW steps in another order of operations
 COMMON = [
@@ -73,7 +75,8 @@ def by_hand(
     """Train as the papers say: AdamW, a rate a block, on the blocks that learn in each epoch."""
     import tensorflow as tf
 
-    model, network = experiment.model, experiment.model.network
+    model = experiment.model
+    network = experiment.model.network
     block_of = {
         id(variable): block
         for block, layers in model.blocks.items()
@@ -82,8 +85,10 @@ def by_hand(
     }
     mean = {k: 0.0 for k in block_of}
     square = {k: 0.0 for k in block_of}
-    names, per_epoch = input_names(network), experiment.batches.steps_per_epoch
-    summed, update = {}, 0
+    names = input_names(network)
+    per_epoch = experiment.batches.steps_per_epoch
+    summed = {}
+    update = 0
     for step in range(experiment.total_batches):
         (batch,) = experiment.batches.steps(step, step + 1)
         inputs, labels = batch_arrays(
@@ -110,7 +115,8 @@ def by_hand(
         update += 1
         norm = math.sqrt(sum(float((g**2).sum()) for g in summed.values()))
         for v in variables:
-            key, gradient = id(v), summed[id(v)] * min(1.0, 0.5 / norm)
+            key = id(v)
+            gradient = summed[id(v)] * min(1.0, 0.5 / norm)
             rate = LR * rates.get(block_of[key], 1.0)
             value = v.numpy()
             if not any(part in ("bias", "gamma", "beta") for part in v.path.split("/")):
@@ -133,7 +139,8 @@ def everything(experiment: Experiment) -> set[str]:
 
 def test_full_with_accumulation(workspace):
     words = ["transfer=full", "train.epochs=4", "train.gradient_accumulation_steps=2"]
-    ours, hand = experiment_of(workspace, *words), experiment_of(workspace, *words)
+    ours = experiment_of(workspace, *words)
+    hand = experiment_of(workspace, *words)
     fit(ours, [])
     by_hand(hand, {}, [everything(hand)] * 4, gradient_accumulation_steps=2)
     assert largest_difference(ours, hand) < ROUNDING
@@ -141,7 +148,8 @@ def test_full_with_accumulation(workspace):
 
 def test_layer_decay_gives_every_block_its_rate(workspace):
     words = ["transfer=layer_decay", "transfer.decay=0.5", "train.epochs=2"]
-    ours, hand = experiment_of(workspace, *words), experiment_of(workspace, *words)
+    ours = experiment_of(workspace, *words)
+    hand = experiment_of(workspace, *words)
     fit(ours, [])
     rates = {block: 0.5**depth for depth, block in enumerate(reversed(hand.model.blocks))}
     by_hand(hand, rates, [everything(hand)] * 2)
@@ -150,7 +158,8 @@ def test_layer_decay_gives_every_block_its_rate(workspace):
 
 def test_gradual_unfreezing_from_the_top(workspace):
     words = ["transfer=gradual", "train.epochs=2"]
-    ours, hand = experiment_of(workspace, *words), experiment_of(workspace, *words)
+    ours = experiment_of(workspace, *words)
+    hand = experiment_of(workspace, *words)
     fit(ours, [])
     top = list(reversed(hand.model.blocks))
     by_hand(hand, {}, [set(top[:1]), set(top[:2])])
@@ -159,7 +168,8 @@ def test_gradual_unfreezing_from_the_top(workspace):
 
 def test_lora_trains_low_rank_additions_and_the_head(workspace):
     words = ["transfer=lora", "transfer.rank=2", "train.epochs=2"]
-    ours, hand = experiment_of(workspace, *words), experiment_of(workspace, *words)
+    ours = experiment_of(workspace, *words)
+    hand = experiment_of(workspace, *words)
     before = {v.path: v.numpy() for v in ours.model.network.weights}
     fit(ours, [])
     by_hand(hand, {}, [everything(hand)] * 2)

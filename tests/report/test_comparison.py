@@ -42,10 +42,22 @@ def job_of(folder: Path, spec, labels, outputs, name: str, node: dict, value: fl
         "output_kind": spec.output_kind.value,
     }
     return JobResult(
-        folder=folder, config={"metric": {name: node}}, overrides={}, state=State("finished", {}),
-        monitor=f"val_{name}", best=value, epoch=1, step=1, last=value, test={name: value},
-        validation={}, task=task, digests={"test": "a" * 64}, seconds=1.0, history=[],
-    )  # fmt: skip
+        folder=folder,
+        config={"metric": {name: node}},
+        overrides={},
+        state=State("finished", {}),
+        monitor=f"val_{name}",
+        best=value,
+        epoch=1,
+        step=1,
+        last=value,
+        test={name: value},
+        validation={},
+        task=task,
+        digests={"test": "a" * 64},
+        seconds=1.0,
+        history=[],
+    )
 
 
 def settings_of(folder: Path, task: Task, plugin, name: str, node: dict) -> list[Setting]:
@@ -91,10 +103,16 @@ REFERENCES = {
 }
 
 
-@pytest.mark.parametrize(("plugin", "task"), [p for p in fitting("metric")
-                         if p.id.split()[0] in REFERENCES
-                         and not p.id.endswith("token_classification")
-                         and p.id not in ("f1 single_label", "auc single_label")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("plugin", "task"),
+    [
+        p
+        for p in fitting("metric")
+        if p.id.split()[0] in REFERENCES
+        and not p.id.endswith("token_classification")
+        and p.id not in ("f1 single_label", "auc single_label")
+    ],
+)
 def test_a_resample_has_the_score_of_scikit_learn_or_scipy(plugin, task, tmp_path, request):
     name = request.node.callspec.id.partition(" ")[0]
     settings = settings_of(tmp_path, task, plugin, name, {"name": name})
@@ -136,9 +154,10 @@ def test_a_comparison_over_examples_needs_no_tensorflow(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     publish(tmp_path)
     folder = synthetic_runs.write_sweep(
-        Path("outputs/sweeps/one"), ["optimizer.lr=1e-5,3e-5", "seed=0,1"],
+        Path("outputs/sweeps/one"),
+        ["optimizer.lr=1e-5,3e-5", "seed=0,1"],
         lambda config: 0.9 if config["optimizer"]["lr"] > 2e-5 else 0.6,
-    )  # fmt: skip
+    )
     (other,) = compare(read_report([folder])).others
     assert other.difference.over == "seeds and examples"
     code = (

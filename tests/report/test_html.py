@@ -53,7 +53,8 @@ class Seen(html.parser.HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.tags, self.words = [], ""
+        self.tags = []
+        self.words = ""
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
@@ -73,10 +74,17 @@ def test_the_page_needs_nothing_else():
 
 def test_the_page_tells_settings_differences_curves_confusion_and_cost():
     seen = Seen(page_of(sweep()))
-    for words in ("optimizer.lr", "3e-5", "worse than the best by more than chance explains",
-                  "do not differ significantly", "Holm 1979",
-                  "Paired bootstrap over 300 test examples",
-                  "3 runs together", "steps", "examples/s"):  # fmt: skip
+    for words in (
+        "optimizer.lr",
+        "3e-5",
+        "worse than the best by more than chance explains",
+        "do not differ significantly",
+        "Holm 1979",
+        "Paired bootstrap over 300 test examples",
+        "3 runs together",
+        "steps",
+        "examples/s",
+    ):
         assert words in seen.words, words
     assert "optimizer.weight_decay" not in seen.words  # is the same everywhere
     curves = [at for tag, at in seen.tags if tag == "g"]
@@ -85,9 +93,11 @@ def test_the_page_tells_settings_differences_curves_confusion_and_cost():
 
 
 def test_texts_from_a_run_folder_are_only_shown(capsys):
-    folder = sweep(words=["seed=0,1,2", f"name={json.dumps('a')}"],
-                   skill=lambda config: 0.8 if config["seed"] else "failed",
-                   names=(HOSTILE, "b"))  # fmt: skip
+    folder = sweep(
+        words=["seed=0,1,2", f"name={json.dumps('a')}"],
+        skill=lambda config: 0.8 if config["seed"] else "failed",
+        names=(HOSTILE, "b"),
+    )
     for path in folder.glob("*/job.json"):
         job = json.loads(path.read_text())
         job["config"][HOSTILE] = {"k": f"{HOSTILE}{job['config']['seed']}"}
@@ -150,7 +160,8 @@ def test_one_seed_speaks_of_the_networks_and_none_of_rows_of_nothing():
 
 
 def test_other_tasks_and_scores_are_groups_of_their_own():
-    one, two = sweep("one"), sweep("two", ["seed=0,1"], lambda config: 0.8)
+    one = sweep("one")
+    two = sweep("two", ["seed=0,1"], lambda config: 0.8)
     for path in two.glob("*/run.json"):
         path.write_text(path.read_text().replace("single_label", "regression"))
     for path in two.glob("*/metrics.json"):
@@ -221,8 +232,11 @@ def test_in_a_browser_the_script_runs_and_nothing_is_wider_than_the_screen(width
     flags += f" --enable-logging=stderr --window-size=1500,900 --user-data-dir={tmp_path}/profile"
     done = subprocess.run(
         [CHROMIUM, *flags.split(), "--virtual-time-budget=5000", f"file://{tmp_path}/look.html"],
-        capture_output=True, text=True, timeout=240, check=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=True,
+    )
     (told,) = re.findall(r'<pre id="told">(.*?)</pre>', done.stdout)
     found = json.loads(told)
     assert found["over"] <= 0

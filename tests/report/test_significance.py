@@ -22,7 +22,8 @@ from xferlab.report.significance import EXAMPLES, SEEDS_AND_EXAMPLES, holm, over
     ],
 )
 def test_welchs_test_is_scipys(one, two):
-    ours, theirs = welch(one, two), stats.ttest_ind(one, two, equal_var=False)
+    ours = welch(one, two)
+    theirs = stats.ttest_ind(one, two, equal_var=False)
     assert ours.p == pytest.approx(theirs.pvalue)
     assert ours.degrees_of_freedom == pytest.approx(theirs.df)
     assert (ours.low, ours.high) == pytest.approx(tuple(theirs.confidence_interval(0.95)))
@@ -31,7 +32,8 @@ def test_welchs_test_is_scipys(one, two):
 
 def test_over_examples_alone_it_nears_the_paired_t_test():
     draw = np.random.default_rng(0)
-    one, two = draw.normal(0.1, 1, (1, 400)), draw.normal(0, 1, (1, 400))
+    one = draw.normal(0.1, 1, (1, 400))
+    two = draw.normal(0, 1, (1, 400))
     counts = draw.multinomial(400, np.full(400, 1 / 400), size=4000) / 400
     ours = over_examples(one.mean(1), two.mean(1), one @ counts.T, two @ counts.T, 400)
     theirs = stats.ttest_rel(one[0], two[0])
@@ -53,7 +55,8 @@ def test_what_never_varies_is_certain():
     assert welch([0.5, 0.5], [0.5, 0.5]).p == 1
 
 
-COUNT, RESAMPLES = 200, 200
+COUNT = 200
+RESAMPLES = 200
 
 
 def rejections(trials: int, seeds: int, shift: float, *, seed: float, row: float, noise: float):
@@ -63,18 +66,24 @@ def rejections(trials: int, seeds: int, shift: float, *, seed: float, row: float
     the example, of the seed, and of the seed on the example is more than 0.
     """
     draw = np.random.default_rng(11)
-    pools = [draw.multinomial(COUNT, np.full(COUNT, 1 / COUNT), size=RESAMPLES).T
-             / COUNT for _ in range(20)]  # fmt: skip
+    pools = [
+        draw.multinomial(COUNT, np.full(COUNT, 1 / COUNT), size=RESAMPLES).T / COUNT
+        for _ in range(20)
+    ]
     told = 0
     for trial in range(trials):
         ease = draw.normal(1.5, 2, COUNT)
         one, two = (
             (
-                ease + draw.normal(0, row, COUNT) + more + draw.normal(0, seed, (seeds, 1))
-                + draw.normal(0, noise, (seeds, COUNT)) > 0
+                ease
+                + draw.normal(0, row, COUNT)
+                + more
+                + draw.normal(0, seed, (seeds, 1))
+                + draw.normal(0, noise, (seeds, COUNT))
+                > 0
             ).astype("float64")
             for more in (shift, 0.0)
-        )  # fmt: skip
+        )
         counts = pools[trial % len(pools)]
         found = over_examples(
             list(one.mean(1)), list(two.mean(1)), one @ counts, two @ counts, COUNT

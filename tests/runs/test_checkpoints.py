@@ -60,7 +60,8 @@ def test_the_newest_two_are_kept(checkpoints):
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_snapshot_cut_at_any_byte_is_passed_over(checkpoints, name):
-    newest, keep = checkpoints / "step-2", checkpoints.parent / f"{checkpoints.name}-keep"
+    newest = checkpoints / "step-2"
+    keep = checkpoints.parent / f"{checkpoints.name}-keep"
     shutil.copytree(newest, keep)
     newline = name == "sha256.json"  # the last byte, and nothing is lost with it
     for size in range((keep / name).stat().st_size - newline):
@@ -71,7 +72,8 @@ def test_a_snapshot_cut_at_any_byte_is_passed_over(checkpoints, name):
 
 @pytest.mark.parametrize("name", FILES[:2])
 def test_a_snapshot_with_any_flipped_byte_is_passed_over(checkpoints, name):
-    newest, keep = checkpoints / "step-2", checkpoints.parent / f"{checkpoints.name}-keep"
+    newest = checkpoints / "step-2"
+    keep = checkpoints.parent / f"{checkpoints.name}-keep"
     shutil.copytree(newest, keep)
     whole = (keep / name).read_bytes()
     for place in range(len(whole)):
@@ -186,7 +188,8 @@ def test_links_that_submitit_makes_in_its_own_folder_are_no_hindrance(tmp_path):
 
 @pytest.mark.parametrize("command", ["recover", "job"])
 def test_a_strangers_log_that_is_a_link_is_not_written_to(recipe, tmp_path, capsys, command):
-    run, mine = tmp_path / "theirs", tmp_path / "mine"
+    run = tmp_path / "theirs"
+    mine = tmp_path / "mine"
     mine.write_text("precious")
     write_config(run, recipe().config)
     write_status(run, "interrupted")

@@ -145,7 +145,8 @@ def test_a_search_over_an_edited_file_is_another_search(capsys):
 
 def begun(*words, status="interrupted", folder="outputs/runs/one"):
     """Return the recipe and the folder of a run that was begun and stopped."""
-    recipe, folder = read(compose_config(list(words))), Path(folder)
+    recipe = read(compose_config(list(words)))
+    folder = Path(folder)
     write_config(folder, recipe.config)
     write_inputs(folder, inputs_of(recipe.config))
     write_status(folder, status)
@@ -203,7 +204,8 @@ def test_equal_size_and_time_do_not_hide_an_edit():
 def test_a_checkpoints_folder_is_known_by_its_files(tmp_path):
     folder = write_tiny_checkpoint(tmp_path / "tiny")
     config = config_of("model=encoder", "model.checkpoint=tiny")
-    vocabulary, weights = folder / "vocab.txt", folder / "model.safetensors"
+    vocabulary = folder / "vocab.txt"
+    weights = folder / "model.safetensors"
     data = weights.read_bytes()
     assert changed(config, lambda: vocabulary.write_text(vocabulary.read_text() + "new\n")) == [
         "model.checkpoint=tiny: vocab.txt"
@@ -274,7 +276,8 @@ def loss_with_helpers(workspace, monkeypatch):
 
 def test_what_a_plugin_file_imports_counts_as_the_plugin(loss_with_helpers):
     config = config_of("loss=helped_loss")
-    inner, helper = Path("helped_loss_deep/inner.py"), Path("helped_loss_helper.py")
+    inner = Path("helped_loss_deep/inner.py")
+    helper = Path("helped_loss_helper.py")
     assert changed(config, lambda: inner.write_text("def scale():\n    return 2\n")) == [
         "loss=helped_loss: ../../helped_loss_deep/inner.py"
     ]
@@ -360,8 +363,11 @@ print(json.dumps([kept, sorted(found.unknown)]))
 def asked(environment, *words):
     done = subprocess.run(
         [sys.executable, "-c", ASK, *words],
-        capture_output=True, text=True, check=True, env=os.environ | environment,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | environment,
+    )
     return json.loads(done.stdout)
 
 

@@ -45,7 +45,8 @@ def test_outputs_that_are_too_large_are_not_kept_nor_left_from_before(tmp_path, 
     assert read_predictions(tmp_path, "test") is None
 
 
-INT, FLOAT = np.zeros(2, "int32"), np.zeros((2, 2), "float32")
+INT = np.zeros(2, "int32")
+FLOAT = np.zeros((2, 2), "float32")
 
 
 @pytest.mark.parametrize(

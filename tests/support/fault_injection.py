@@ -110,7 +110,8 @@ def ask_at(target: str, attribute: str, call: int) -> Callable[[], None]:
 
         module = importlib.import_module(target.partition(":")[0])
         owner = getattr(module, target.partition(":")[2]) if ":" in target else module
-        real, calls = getattr(owner, attribute), [0]
+        real = getattr(owner, attribute)
+        calls = [0]
 
         def counted(*args: Any, **kwargs: Any) -> Any:
             calls[0] += 1
@@ -159,7 +160,8 @@ def remount(folder: Path, option: str) -> None:
 def disk_full(folder: Path, wanted: dict[str, Any]) -> Ending:
     with small_disk(folder, "15m"):
         code = attempt(WORDS, folder)
-        told, status = said(folder), status_of(folder)
+        told = said(folder)
+        status = status_of(folder)
         for path in (folder / RUN).glob("*.json"):
             json.loads(path.read_text())
         remount(folder, "size=100m")

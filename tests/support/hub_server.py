@@ -52,10 +52,12 @@ class HubServer:
     """
 
     def __init__(self, root: Path, mode: str = "good") -> None:
-        self.root, self.mode = root, mode
+        self.root = root
+        self.mode = mode
         self.modes: dict[str, str] = {}
         self.requests: list[str] = []
-        self.slow_bytes, self.slow_seconds = 512, 0.01
+        self.slow_bytes = 512
+        self.slow_seconds = 0.01
         self.closing = threading.Event()
         handler = type("Handler", (_Handler,), {"hub": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -179,7 +181,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _about(self, match: re.Match[str], reply: object) -> None:
         """Find the repository and the revision, then reply."""
         groups = match.groupdict()
-        kind, repo = groups["kind"] or "models", groups["repo"]
+        kind = groups["kind"] or "models"
+        repo = groups["repo"]
         revision = unquote(groups["revision"] or "main")
         self._mode = self.hub.modes.get(repo, self.hub.mode)
         if self._mode == "silent":
@@ -249,7 +252,8 @@ class _Handler(BaseHTTPRequestHandler):
         file = (folder / path).resolve()
         if not file.is_file() or folder.resolve() not in file.parents:
             return self._refuse(404, "EntryNotFound", "Entry not found", {"X-Repo-Commit": commit})
-        blob, data = blob_of(file), file.read_bytes()
+        blob = blob_of(file)
+        data = file.read_bytes()
         headers = {
             "X-Repo-Commit": commit,
             "ETag": f'"{blob["oid"]}"',

@@ -16,9 +16,11 @@ from xferlab.registry import REGISTRY
 @contextlib.contextmanager
 def isolated_plugins() -> Iterator[None]:
     """Take back whatever is registered, imported as a plugin and published in the block."""
-    store, nodes = ConfigStore.instance(), copy.deepcopy(ConfigStore.instance().repo)
+    store = ConfigStore.instance()
+    nodes = copy.deepcopy(ConfigStore.instance().repo)
     kept = {name: copy.copy(value) for name, value in vars(REGISTRY).items()}
-    loaded, modules = set(discovery._loaded), set(sys.modules)
+    loaded = set(discovery._loaded)
+    modules = set(sys.modules)
     try:
         yield
     finally:

@@ -17,14 +17,20 @@ from xferlab.io.atomic import atomic_write, write_json
 from xferlab.runs.metadata import write_status
 from xferlab.sweep.manifest import read_job
 
-FAILS, DIES, ENDS_SILENTLY, SLEEPS, NO_NUMBER, HANGS = 101, 102, 103, 104, 105, 106
+FAILS = 101
+DIES = 102
+ENDS_SILENTLY = 103
+SLEEPS = 104
+NO_NUMBER = 105
+HANGS = 106
 
 
 def job(folder: Path) -> None:
     """Do what the seed says; the score is highest at a rate of 3e-5."""
     write_status(folder, "running")
     config = read_job(folder)["config"]
-    seed, rate = config["seed"], float(config["optimizer"]["lr"])
+    seed = config["seed"]
+    rate = float(config["optimizer"]["lr"])
     if seed == FAILS:
         atomic_write(folder / "error.txt", " error: no such rows\n where: data\n   fix: add some\n")
         write_status(folder, "failed", error="no such rows")

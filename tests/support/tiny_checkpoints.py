@@ -234,7 +234,8 @@ def write_weights(
     if shards == 1:
         (folder / "model.safetensors").write_bytes(safetensors_bytes(tensors, dtype))
         return
-    names, weight_map = sorted(tensors), {}
+    names = sorted(tensors)
+    weight_map = {}
     for shard in range(shards):
         file = f"model-{shard + 1:05d}-of-{shards:05d}.safetensors"
         part = {name: tensors[name] for name in names[shard::shards]}
@@ -246,7 +247,8 @@ def write_weights(
 
 def safetensors_bytes(tensors: dict[str, np.ndarray], dtype: str = "F32") -> bytes:
     """Return the content of a safetensors file."""
-    header, body = {}, b""
+    header = {}
+    body = b""
     for name, value in sorted(tensors.items()):
         data = _encoded(value, dtype)
         places = [len(body), len(body) + len(data)]
@@ -286,7 +288,8 @@ def write_tokenizer(folder: Path, architecture: str) -> int:
 def _byte_pairs() -> dict[str, object]:
     from tokenizers.pre_tokenizers import ByteLevel
 
-    merges, pieces = [], []
+    merges = []
+    pieces = []
     for word in WORDS:
         built = "Ġ"
         for letter in word:

@@ -102,7 +102,9 @@ def torture(
     began = time.monotonic()
     assert attempt(words, peace) == 0, (peace / "output.txt").read_text()
     seconds = time.monotonic() - began
-    wanted, died, bad = result(peace), 0, []
+    wanted = result(peace)
+    died = 0
+    bad = []
     for number in range(1, kills + 1):
         war = folder / f"war{number}"
         war.mkdir()
@@ -157,7 +159,8 @@ def main() -> int:
         options.workers
     ) as pool:  # the imports are shared
         ends = pool.starmap(torture_scenario, tasks, chunksize=1)
-    total, bad = sum(died for died, _ in ends), [line for _, lines in ends for line in lines]
+    total = sum(died for died, _ in ends)
+    bad = [line for _, lines in ends for line in lines]
     print(f"{total} kills, {len(bad)} runs differ", *bad, sep="\n")
     if not bad:
         shutil.rmtree(folder)

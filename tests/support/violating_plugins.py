@@ -160,14 +160,17 @@ PLUGINS |= {("data", name): cls for name, cls in LYING_DATA.items()}
 class Words:
     """A tokenizer of words by their hash; keeps no vocabulary."""
 
-    fingerprint, pad_id = "words", 0
+    fingerprint = "words"
+    pad_id = 0
 
     def __init__(self, names_words: bool = True) -> None:
         self.names_words = names_words
         self.fingerprint = f"words {names_words}"
 
     def encode(self, texts: Any, pairs: Any, max_length: int) -> Encoding:
-        ids, segments, words = [], [], []
+        ids = []
+        segments = []
+        words = []
         for first, second in zip(texts, pairs or [""] * len(texts), strict=True):
             one = first.split() if isinstance(first, str) else list(first)
             row = [*one, *second.split()][:max_length]
@@ -412,7 +415,8 @@ def quadratic(labels, outputs):
 def uncorrelated(labels, outputs):
     """Honest: one minus the correlation; does not mind a shift."""
     ops = _ops()
-    a, b = labels - ops.mean(labels), outputs[:, 0] - ops.mean(outputs[:, 0])
+    a = labels - ops.mean(labels)
+    b = outputs[:, 0] - ops.mean(outputs[:, 0])
     size = ops.sqrt(ops.sum(a * a) * ops.sum(b * b) + 1e-9)
     return 1 - ops.sum(a * b) / size
 

@@ -94,9 +94,29 @@ def test_what_is_no_shape_is_refused_with_the_remedy(parts, what):
 
 @pytest.mark.parametrize(
     "value",
-    [1, 1.5, 1e-5, True, None, "bert", "a, b", "1", "true", "it's", "", "[x]", "${a}", "a=b",
-     "back\\", "interval(1,2)", [1, "a,b", None], {"x": 1.5, "y": "1"}, "é", " lead"],
-)  # fmt: skip
+    [
+        1,
+        1.5,
+        1e-5,
+        True,
+        None,
+        "bert",
+        "a, b",
+        "1",
+        "true",
+        "it's",
+        "",
+        "[x]",
+        "${a}",
+        "a=b",
+        "back\\",
+        "interval(1,2)",
+        [1, "a,b", None],
+        {"x": 1.5, "y": "1"},
+        "é",
+        " lead",
+    ],
+)
 def test_a_word_is_read_back_as_its_value(value):
     (override,) = parse_overrides([format_override("key", value)])
     assert not override.is_sweep_override()

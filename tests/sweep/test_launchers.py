@@ -206,7 +206,9 @@ def test_a_job_whose_engine_ends_does_not_train_on(number):
 
 class Seen:
     def __init__(self):
-        self.starts, self.ends, self.waits = [], {}, []
+        self.starts = []
+        self.ends = {}
+        self.waits = []
 
     def started(self, folder):
         self.starts.append(folder.name)
@@ -225,8 +227,12 @@ class Scripted:
     """An engine that does at each look what it is told to; its jobs are written by hand."""
 
     def __init__(self, *looks, room=None, held=()):
-        self.capacity, self.delay, self.looks, self.held = room, 0.0, list(looks), held
-        self.given, self.taken = [], []
+        self.capacity = room
+        self.delay = 0.0
+        self.looks = list(looks)
+        self.held = held
+        self.given = []
+        self.taken = []
 
     def adopt(self, folders):
         return [folder for folder in folders if folder in self.held]
@@ -247,7 +253,8 @@ def no_pause(monkeypatch):
 
 
 def follow(jobs, *looks, fail_fast=False, **engine):
-    seen, scripted = Seen(), Scripted(*looks, **engine)
+    seen = Seen()
+    scripted = Scripted(*looks, **engine)
     RemoteJobMonitor(scripted, seen, fail_fast=fail_fast).run(jobs)
     return seen, scripted
 
@@ -338,7 +345,8 @@ def test_ctrl_c_takes_all_back_and_they_stand_interrupted():
         lambda: os.kill(os.getpid(), signal.SIGINT),
         lambda: {job: "CANCELLED"},
     ]
-    seen, engine = Seen(), Scripted(*looks)
+    seen = Seen()
+    engine = Scripted(*looks)
     with pytest.raises(SweepStopped):
         RemoteJobMonitor(engine, seen).run([job])
     assert engine.taken == [job.name]

@@ -40,7 +40,9 @@ class Seen:
     """Writes down what a pool tells."""
 
     def __init__(self):
-        self.starts, self.ends, self.most = [], {}, 0
+        self.starts = []
+        self.ends = {}
+        self.most = 0
 
     def started(self, folder):
         self.starts.append(folder.name)

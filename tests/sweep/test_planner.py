@@ -103,9 +103,34 @@ def test_setting_plain_values_afterwards_is_composing(words):
 
 @pytest.mark.parametrize(
     "text",
-    ["0", "1", "-3", "+3", "10_0", "1.", "1.5", "-.5", ".5", "1e5", "1e-05", "1E5", "1.e+3", "00",
-     "01", "0x1", "1e", "1e-5 ", " 1", "1_000.5", "inf", "-inf", "nan", "1.5.2", "--1"],
-)  # fmt: skip
+    [
+        "0",
+        "1",
+        "-3",
+        "+3",
+        "10_0",
+        "1.",
+        "1.5",
+        "-.5",
+        ".5",
+        "1e5",
+        "1e-05",
+        "1E5",
+        "1.e+3",
+        "00",
+        "01",
+        "0x1",
+        "1e",
+        "1e-5 ",
+        " 1",
+        "1_000.5",
+        "inf",
+        "-inf",
+        "nan",
+        "1.5.2",
+        "--1",
+    ],
+)
 @pytest.mark.parametrize("key", ["seed", "a.b", "a.b.c_1", "hydra.x"])
 def test_a_number_is_read_as_hydras_parser_reads_it(key, text):
     word = f"{key}={text}"
@@ -279,7 +304,8 @@ def test_what_was_begun_with_another_plugin_is_not_gone_on_with(workspace):
     file.write_text(PLUGIN.format(name="begun_loss", body="1"))
     load_plugins(workspace)
     publish(workspace)
-    plan, folder = plan_sweep(["loss=begun_loss", "seed=1,2"]), Path("outputs/sweeps/one")
+    plan = plan_sweep(["loss=begun_loss", "seed=1,2"])
+    folder = Path("outputs/sweeps/one")
     write_manifest(plan, folder, [])
     stopped, at_work = (folder / job.run_id for job in plan.jobs)
     for job, status in ((stopped, "interrupted"), (at_work, "running")):

@@ -84,7 +84,8 @@ def test_predictions_have_the_columns_that_are_declared(task):
     probabilities = np.full((1, spec.num_outputs), 0.5, "float32")
     text = "x"
     if task.is_per_word:
-        probabilities, text = probabilities[None], ["x"]
+        probabilities = probabilities[None]
+        text = ["x"]
     (label,) = task.predicted_labels(probabilities, spec.class_names)
     cells = task.prediction_cells(text, label, probabilities[0], spec)
     assert list(cells) == task.prediction_columns(spec)

@@ -115,7 +115,8 @@ class Review:
         """Gives a clause that takes `side` with words of that side."""
         kind, name, be = self._subject()
         adjective, other = self._adjectives(kind, side)
-        attitude, verb = self._past(ATTITUDES[side]), self._past(VERBS[side])
+        attitude = self._past(ATTITUDES[side])
+        verb = self._past(VERBS[side])
         noun = with_article(self._pick(NOUNS[side]))
         who = self._pick(("I", "we", "all of us", self._companion, "I", "we"))
         shapes = (
@@ -144,7 +145,8 @@ class Review:
         """Gives a clause that takes `side` by denying words of the other side."""
         kind, name, be = self._subject()
         adjective, other = self._adjectives(kind, -side)
-        attitude, verb = self._infinitive(ATTITUDES[-side]), self._infinitive(VERBS[-side])
+        attitude = self._infinitive(ATTITUDES[-side])
+        verb = self._infinitive(VERBS[-side])
         noun = with_article(self._pick(NOUNS[-side]))
         who = self._pick(("I", "we", "none of us", "I", "we"))
         did = "" if who == "none of us" else " did not"

@@ -60,7 +60,8 @@ def _backbone_tensors(backbone: Any) -> Iterator[tuple[str, Tensor]]:
     for index, block in enumerate(backbone.transformer_layers):
         prefix = f"bert.encoder.layer.{index}"
         attention = block._self_attention_layer  # keras-hub's own converter reads the same name
-        first, second = block._feedforward_intermediate_dense, block._feedforward_output_dense
+        first = block._feedforward_intermediate_dense
+        second = block._feedforward_output_dense
         yield from dense_tensors(f"{prefix}.attention.self.query", attention.query_dense)
         yield from dense_tensors(f"{prefix}.attention.self.key", attention.key_dense)
         yield from dense_tensors(f"{prefix}.attention.self.value", attention.value_dense)

@@ -4,7 +4,8 @@ Everything here is plain data. An aspect that starts with ``*`` is a plural ("th
 A verb is written ``infinitive|past``.
 """
 
-POSITIVE, NEGATIVE = 1, -1
+POSITIVE = 1
+NEGATIVE = -1
 
 
 def _words(text: str) -> tuple[str, ...]:

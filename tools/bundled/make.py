@@ -108,7 +108,8 @@ def _document(
     """Gives the sentences of one review, in no run of which a labelled review is found."""
     while True:
         review = Review(state, state.choice((NEGATIVE, POSITIVE)), domain)
-        length, style = state.choice((3, 4, 4, 5, 5, 6)), state.choice(styles)
+        length = state.choice((3, 4, 4, 5, 5, 6))
+        style = state.choice(styles)
         sentences = [review.sentence(style) for _ in range(length)]
         runs = (" ".join(sentences[i : i + n]) for n in (1, 2, 3) for i in range(length - n + 1))
         if taken.isdisjoint(runs):

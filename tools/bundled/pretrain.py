@@ -91,19 +91,23 @@ class Batches:
     def __init__(self, plan: Pretraining, part: int, tokenizer: Any, sample: list[str]) -> None:
         import numpy as np
 
-        self._plan, self._part, self._tokenizer = plan, part, tokenizer
+        self._plan = plan
+        self._part = part
+        self._tokenizer = tokenizer
         seen = [piece for row in tokenizer.encode_batch(sample) for piece in row.ids]
         counts = np.bincount(seen, minlength=tokenizer.get_vocab_size())
         self._rank = (1.0 + counts) ** plan.rare_words  # small for what is masked readily
         self._random = np.random.default_rng(plan.seed + part)
-        self.lr, self.steps = plan.lr[part], plan.documents[part] // plan.group
+        self.lr = plan.lr[part]
+        self.steps = plan.documents[part] // plan.group
         self.first_same_review = 0 if part else int(plan.same_review_from * self.steps)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         shelf: list[list[Any]] = []
         pool = self._plan.group * 64  # reviews of one kind, sorted by length and cut into steps
         documents: list[list[str]] = []
-        seed, count = self._plan.seed + self._part, self._plan.documents[self._part]
+        seed = self._plan.seed + self._part
+        count = self._plan.documents[self._part]
         for document in corpus(seed, count, group=pool, part=self._part):
             documents.append(document)
             if len(documents) == pool:
@@ -130,7 +134,8 @@ class Batches:
     def _halves(self, documents: list[list[str]]) -> list[tuple[list[int], list[int]]]:
         texts = []
         for document in documents:
-            low, high = max(1, len(document) - 3), min(3, len(document) - 1)
+            low = max(1, len(document) - 3)
+            high = min(3, len(document) - 1)
             cut = int(self._random.integers(low, high + 1))
             texts += [" ".join(document[:cut]), " ".join(document[cut:])]
         ids = [encoding.ids for encoding in self._tokenizer.encode_batch(texts)]
@@ -168,7 +173,8 @@ class Objectives:
     def __init__(self, plan: Pretraining, backbone: Any) -> None:
         import keras
 
-        self.backbone, self._plan = backbone, plan
+        self.backbone = backbone
+        self._plan = plan
         start = keras.initializers.TruncatedNormal(stddev=0.02, seed=plan.seed)
         self.transform = keras.layers.Dense(plan.width, activation="gelu", kernel_initializer=start)
         self.norm = keras.layers.LayerNormalization(epsilon=1e-12)
@@ -182,7 +188,8 @@ class Objectives:
         """Gives masked-word loss, its accuracy, same-review loss and its accuracy."""
         import tensorflow as tf
 
-        tokens, mask = batch["token_ids"], batch["padding_mask"]
+        tokens = batch["token_ids"]
+        mask = batch["padding_mask"]
         inputs = {"token_ids": tokens, "padding_mask": mask, "segment_ids": tf.zeros_like(tokens)}
         outputs = self.backbone(inputs, training=True)
         hidden = tf.gather(outputs["sequence_output"], batch["positions"], batch_dims=1)
@@ -248,7 +255,8 @@ def train(plan: Pretraining, objectives: Objectives, batches: Batches) -> dict[s
         optimizer.apply(tape.gradient(loss, values))
         return tf.stack([words, found, pairs, matched])
 
-    started, history = time.monotonic(), []
+    started = time.monotonic()
+    history = []
     for index, batch in enumerate(batches):
         warming = index < warm_up
         lr = batches.lr * (index + 1) / warm_up if warming else float(schedule(index - warm_up))

@@ -26,13 +26,22 @@ def export(argv: list[str]) -> int:
     )
     parser.add_argument("run", metavar="RUN", type=Path, help="the folder of a finished run")
     parser.add_argument("--to", metavar="FORMAT", help="one of the formats below")
-    parser.add_argument("--output", metavar="FOLDER", type=Path,
-                        help="where to write it; default: RUN/export/FORMAT")  # fmt: skip
-    parser.add_argument("--texts", metavar="FILE", type=Path,
-                        help="compare on these, one a line, a tab between the texts of a pair;"
-                        " default: generated from the vocabulary")  # fmt: skip
-    parser.add_argument("--weights", choices=("best", "last"),
-                        help="default: those that the run's scores are of")  # fmt: skip
+    parser.add_argument(
+        "--output",
+        metavar="FOLDER",
+        type=Path,
+        help="where to write it; default: RUN/export/FORMAT",
+    )
+    parser.add_argument(
+        "--texts",
+        metavar="FILE",
+        type=Path,
+        help="compare on these, one a line, a tab between the texts of a pair;"
+        " default: generated from the vocabulary",
+    )
+    parser.add_argument(
+        "--weights", choices=("best", "last"), help="default: those that the run's scores are of"
+    )
     parser.add_argument("--force", action="store_true", help="replace an earlier export")
     flags = parser.read(argv)
     if flags.to not in known:

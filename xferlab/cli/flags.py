@@ -41,10 +41,13 @@ class FlagParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise the error in three lines."""
         unknown = re.match(r"unrecognized arguments: (\S+)", message)
-        fix, where, what = f"{self.prog} --help", self.prog, message
+        fix = f"{self.prog} --help"
+        where = self.prog
+        what = message
         if unknown and unknown[1].startswith("-"):
             flag = unknown[1].partition("=")[0]
-            what, where = f"{self.prog.split()[-1]} has no flag {flag}", flag
+            what = f"{self.prog.split()[-1]} has no flag {flag}"
+            where = flag
             fix = did_you_mean(flag, self._flags())
         raise ConfigError(what, where=where, fix=fix)
 

@@ -137,7 +137,9 @@ def _inputs(run: Run, flags: argparse.Namespace) -> InputStream:
 def _answer(run: Run, inputs: InputStream, open_sink: Callable[[], Writer]) -> int:
     """Write the prediction of each row, in order, a chunk at a time."""
     assert run.model  # a run that cannot be built leaves no half-written output
-    sink, bad, count = open_sink(), 0, 0
+    sink = open_sink()
+    bad = 0
+    count = 0
     with PredictionProgress(inputs.stream) as following:
         for chunk in inputs.chunks():
             rows = answered(run, chunk)

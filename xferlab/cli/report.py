@@ -77,7 +77,8 @@ def report_on(folders: Sequence[Path]) -> list[Report]:
 
 def write_report(parts: Sequence[ComparedReport]) -> Path:
     """Write page, tables and charts; return where: into the sweep, or for several beside them."""
-    folders, target = parts[0][0].folders, target_of(parts)
+    folders = parts[0][0].folders
+    target = target_of(parts)
     rows = [job_rows(report) for report, _ in parts]
     atomic_write(target / "results.csv", as_csv([row for each in rows for row in each]))
     groups = [

@@ -144,7 +144,8 @@ def _alone_in(folder: Path) -> Iterator[None]:
 def begin(plan: Plan, folder: Path) -> Search:
     """Write the search's record, open the study, and resume its open trials."""
     assert plan.search is not None
-    settings, path = plan.search.settings, folder / SEARCH
+    settings = plan.search.settings
+    path = folder / SEARCH
     storage = masked(settings.storage) if settings.storage else None
     new = {"study": f"xferlab-{uuid.uuid4().hex[:12]}"}
     before = read_record(path, SHAPE) if path.exists() else new

@@ -259,10 +259,30 @@ NAMES = {
 
 
 OTHER_FAMILIES = (
-    "bart", "bigbird", "camembert", "codebert", "deberta", "electra", "ernie", "eurobert",
-    "flan", "gemma", "gpt", "llama", "longformer", "mistral", "modernbert", "mpnet", "neobert",
-    "nomic", "opt", "phi", "qwen", "t5", "xlnet",
-)  # fmt: skip
+    "bart",
+    "bigbird",
+    "camembert",
+    "codebert",
+    "deberta",
+    "electra",
+    "ernie",
+    "eurobert",
+    "flan",
+    "gemma",
+    "gpt",
+    "llama",
+    "longformer",
+    "mistral",
+    "modernbert",
+    "mpnet",
+    "neobert",
+    "nomic",
+    "opt",
+    "phi",
+    "qwen",
+    "t5",
+    "xlnet",
+)
 """Model families that users request and whose checkpoints cannot be loaded."""
 
 

@@ -111,7 +111,8 @@ def _first_config(name: str) -> Container | None:
 def _refuse_two(overrides: Sequence[str]) -> None:
     """Raise ConfigError for a list where one plugin is chosen: Hydra would mix their fields."""
     for override in parse_overrides(overrides):
-        group, value = override.key_or_group, override.value()
+        group = override.key_or_group
+        value = override.value()
         if group in GROUPS and group != "metric" and isinstance(value, list) and len(value) > 1:
             fix = f"-m {group}={','.join(map(str, value))}  runs a job for each"
             if group == "data" and suggest_data(str(value[0])):

@@ -42,7 +42,8 @@ def find_errors(
     on it, and the rest is composed again; what can be composed is read.
     """
     found: list[XferlabError] = []
-    content, left = None, list(overrides)
+    content = None
+    left = list(overrides)
     while len(found) < MOST:
         try:
             cfg = compose(left)
@@ -219,7 +220,8 @@ def _circular_defaults(overrides: Sequence[str], config_name: str) -> ConfigErro
 
 def _path_back(config_path: str, path_back: tuple[str, ...]) -> tuple[str, ...]:
     """Return the config paths from one to itself again, by the names in their defaults."""
-    path, group = find(config_path), config_path.rpartition("/")[0]
+    path = find(config_path)
+    group = config_path.rpartition("/")[0]
     names = [name for name, _ in defaults_of_file(path)] if path else []
     for name in names:
         following = f"{group}/{name}" if group else name

@@ -74,7 +74,8 @@ def _sets_value(override: PlainOverride, where: str) -> bool:
 
 def _in_layer(where: str, layer: ResultDefault) -> str:
     """Return the file and line, or the plugin, of a layer that has the key."""
-    keys, package = where.split("."), [part for part in (layer.package or "").split(".") if part]
+    keys = where.split(".")
+    package = [part for part in (layer.package or "").split(".") if part]
     if keys[: len(package)] != package or layer.config_path is None:
         return ""
     own = keys[len(package) :]

@@ -102,7 +102,8 @@ def _read(config: Mapping[str, Any], errors: list[XferlabError], registry: Regis
 def _check_own(config: Mapping[str, Any]) -> None:
     """Raise ConfigError unless ``seed`` and ``name`` are what :class:`RootConfig` says."""
     errors: list[XferlabError] = []
-    seed, name = config.get("seed"), config.get("name")
+    seed = config.get("seed")
+    name = config.get("name")
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < LARGEST_SEED:
         what = f"seed must be a whole number from 0 up, below {LARGEST_SEED}, got {seed!r}"
         errors.append(ConfigError(what, where="seed", fix="seed=1"))

@@ -22,13 +22,15 @@ def suggest_key(error: UnknownKey, registry: Registry) -> str:
     group first), a near name beside it, a near name elsewhere.
     """
     key = error.where
-    ours, advised = known_key(key), advice(key)
+    ours = known_key(key)
+    advised = advice(key)
     if ours:
         return f"its name here is {ours}"
     if advised:
         return advised
     head, _, field = key.rpartition(".")
-    group, places = head.partition(".")[0], _places(registry)
+    group = head.partition(".")[0]
+    places = _places(registry)
     if field in places:
         return _owners_of_field(group, field, places[field])
     if error.fix.startswith("did you mean"):
@@ -96,7 +98,8 @@ def suggest_name(group: str, name: str, known: Mapping[str, Sequence[str]]) -> s
     top, _, owner = group.partition("/")
     if owner:
         name = f"{owner}/{name}"
-    here, ours = list(known.get(top, ())), known_name(name.rpartition("/")[2])
+    here = list(known.get(top, ()))
+    ours = known_name(name.rpartition("/")[2])
     if ours in here:
         return f"its name here is {_choice(top, str(ours))}"
     if top == "model" and (unsupported_family(name) or "/" in name or "-" in name):

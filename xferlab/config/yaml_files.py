@@ -224,7 +224,8 @@ def nodes_of(path: Path) -> yaml.Node | None:
 
 def defaults_of_file(path: Path) -> list[tuple[str, int]]:
     """Return every name in a file's defaults list, ``group: name`` as both, with its line."""
-    found, open_ = [], [value_of(nodes_of(path), ("defaults",))]
+    found = []
+    open_ = [value_of(nodes_of(path), ("defaults",))]
     while open_:
         node = open_.pop(0)
         if isinstance(node, yaml.ScalarNode):

@@ -85,7 +85,8 @@ class BatchPlan:
         lengths = np.asarray(self.lengths)
         full = len(lengths) // size
         order = permutation(len(lengths), self.seed, epoch, 0)
-        order, rest = order[: full * size], order[full * size :]
+        rest = order[full * size :]
+        order = order[: full * size]
         window = size * min(WINDOW, max(1, full // 4))
         windows = np.arange(len(order)) // window
         order = order[np.lexsort((lengths[order], windows))]

@@ -151,7 +151,8 @@ def nearest_file(path: Path, wanted: str = "") -> str:
     folder = path.parent
     name = path.name
     while not os.path.isdir(folder) and folder != folder.parent:
-        folder, name = folder.parent, folder.name
+        name = folder.name
+        folder = folder.parent
     names = [p.name for p in _listed(folder)]
     here = "here" if folder == Path() else f"in {folder}"
     wanted = split_of(Path(name)) or wanted

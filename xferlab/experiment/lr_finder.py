@@ -85,7 +85,8 @@ def find_lr(recipe: Recipe, folder: Path, span: Span) -> LRFinderResult:
 
 def _losses(experiment: Experiment, steps: int) -> Iterator[float]:
     """Train in the plan's first phase; yield the loss of every optimizer step."""
-    network, optimizer = experiment.model.network, experiment.optimizer
+    network = experiment.model.network
+    optimizer = experiment.optimizer
     freeze(experiment.model, experiment.plan, experiment.plan.phases[0])
     optimizer.build(network.trainable_variables)
     clip_densely(optimizer)
@@ -122,7 +123,9 @@ def _table(finding: LRFinderResult) -> str:
 def lr_finder_figure(finding: LRFinderResult, path: Path) -> bytes:
     """Draw loss over rate, and mark the suggestion; return the PNG that was written."""
     figure, axes = new_figure()
-    rates, smoothed, lowest = finding.rates, finding.smoothed, finding.lowest
+    rates = finding.rates
+    smoothed = finding.smoothed
+    lowest = finding.lowest
     axes.set_xscale("log")
     axes.set_xlim(rates[0], rates[-1])
     axes.set_ylim(*_heights(finding))
@@ -138,15 +141,25 @@ def lr_finder_figure(finding: LRFinderResult, path: Path) -> bytes:
         title = f"suggested peak {suggested}"
         axes.axvline(finding.suggestion, color=ORANGE, linewidth=1.5)
         axes.axvspan(
-            finding.suggestion / SPREAD, finding.suggestion * SPREAD,
-            color=ORANGE, alpha=0.08, linewidth=0, zorder=0,
-        )  # fmt: skip
+            finding.suggestion / SPREAD,
+            finding.suggestion * SPREAD,
+            color=ORANGE,
+            alpha=0.08,
+            linewidth=0,
+            zorder=0,
+        )
         _note(axes, finding.suggestion, f" {suggested}", ORANGE)
         axes.plot(rates[lowest], smoothed[lowest], "o", color=ORANGE, markersize=6)
         axes.annotate(
-            "lowest", (rates[lowest], smoothed[lowest]), xytext=(0, -8), ha="center", va="top",
-            textcoords="offset points", fontsize=9, color=ORANGE,
-        )  # fmt: skip
+            "lowest",
+            (rates[lowest], smoothed[lowest]),
+            xytext=(0, -8),
+            ha="center",
+            va="top",
+            textcoords="offset points",
+            fontsize=9,
+            color=ORANGE,
+        )
     if finding.too_high is not None:
         axes.axvspan(rates[finding.too_high], rates[-1], color=GRID, alpha=0.5, zorder=0)
         _note(axes, rates[finding.too_high], " too high", FAINT)
@@ -170,6 +183,12 @@ def _between(rates: Sequence[float]) -> str:
 
 def _note(axes: Axes, rate: float, words: str, colour: str) -> None:
     axes.text(
-        rate, 0.95, words, transform=axes.get_xaxis_transform(), color=colour, fontsize=9,
-        va="center", clip_on=True,
-    )  # fmt: skip
+        rate,
+        0.95,
+        words,
+        transform=axes.get_xaxis_transform(),
+        color=colour,
+        fontsize=9,
+        va="center",
+        clip_on=True,
+    )

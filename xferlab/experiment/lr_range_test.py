@@ -83,7 +83,8 @@ class LRFinderResult:
 
     def lines(self, overrides: Sequence[str]) -> list[str]:
         """Return what to print; ``overrides`` are those of the command."""
-        low, high = format_learning_rate(self.rates[0]), format_learning_rate(self.rates[-1])
+        low = format_learning_rate(self.rates[0])
+        high = format_learning_rate(self.rates[-1])
         lines = [f"tried      {len(self.rates)} steps, rates from {low} to {high}"]
         if self.too_high is not None:
             lines.append(f"too high   {format_learning_rate(self.rates[self.too_high])} and above")
@@ -153,7 +154,8 @@ def smooth(losses: Sequence[float]) -> list[float]:
     >>> smooth([2.0, 2.0, 2.0])
     [2.0, 2.0, 2.0]
     """
-    mean, smoothed = 0.0, []
+    mean = 0.0
+    smoothed = []
     for step, loss in enumerate(losses, start=1):
         mean = MEMORY * mean + (1 - MEMORY) * loss
         smoothed.append(mean / (1 - MEMORY**step))

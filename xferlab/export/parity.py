@@ -71,14 +71,16 @@ def compare(run: Run, predict: Predictor, folder: Path, texts: Split, source: st
     """
     import numpy as np
 
-    spec, model = run.spec, run.model
+    spec = run.spec
+    model = run.model
     ours, theirs = (
         tokenizer.encode(texts.texts, texts.pairs, spec.max_length)
         for tokenizer in (model.tokenizer, load_tokenizer(folder))
     )
     _refuse_other_tokens(ours, theirs, folder)
     encoding = Encoding(theirs.token_ids, theirs.segment_ids)
-    largest, scale = 0.0, 1.0
+    largest = 0.0
+    scale = 1.0
     for batch in evaluation_batches(encoding, 64):
         arrays, _ = batch_arrays(
             encoding, np.zeros(len(texts), "int8"), batch, model.tokenizer.pad_id
@@ -161,12 +163,14 @@ def generated_texts(run: Run, count: int = MAX_TEXTS) -> Split:
     """
     import numpy as np
 
-    spec, tokenizer = run.spec, run.model.tokenizer
+    spec = run.spec
+    tokenizer = run.model.tokenizer
     if not isinstance(tokenizer, HubTokenizer):
         raise ConfigError(
-            "no texts can be generated with this run's tokenizer", where="--texts",
+            "no texts can be generated with this run's tokenizer",
+            where="--texts",
             fix="--texts FILE, one text a line",
-        )  # fmt: skip
+        )
     random = np.random.default_rng(0)
     sizes = np.exp(random.uniform(0, np.log(spec.max_length + 1), (count, 2))).astype(int)
     texts = [

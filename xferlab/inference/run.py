@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from xferlab.backend.process import import_backend
 from xferlab.config.recipe import Recipe, fitted_to, read_plain
 from xferlab.contracts import Encoding, Split, TaskSpec, TextModel
 from xferlab.data.batching import begins_word
@@ -27,7 +28,6 @@ from xferlab.inference.merge_lora import merge_lora
 from xferlab.inference.predictions import Predictions, probabilities_of
 from xferlab.inference.run_folder import RunFolder, read_folder
 from xferlab.registry import REGISTRY
-from xferlab.training.backend import import_backend
 from xferlab.training.evaluation import Forward
 from xferlab.training.weights import load_weights
 
@@ -257,11 +257,12 @@ def check_examples(spec: TaskSpec, texts: Sequence[Any], pairs: Sequence[str] | 
             raise ConfigError(f"{name} is one string", where=name, fix=f"give a list: [{name}]")
     if spec.has_pairs != (pairs is not None):
         raise ConfigError(
-            "this run was trained on pairs of texts" if spec.has_pairs
+            "this run was trained on pairs of texts"
+            if spec.has_pairs
             else "this run was trained on single texts, without pairs",
             where="pairs",
             fix="give as many pairs as texts" if spec.has_pairs else "leave pairs out",
-        )  # fmt: skip
+        )
     if pairs is not None and len(pairs) != len(texts):
         raise ConfigError(
             f"there are {len(texts)} texts and {len(pairs)} pairs",

@@ -132,7 +132,8 @@ class ParquetWriter:
             "probabilities": pyarrow.list_(pyarrow.float32()),
             "value": pyarrow.float32(),
         }
-        text, number = pyarrow.string(), pyarrow.float32()
+        text = pyarrow.string()
+        number = pyarrow.float32()
         self._schema = pyarrow.schema(
             [
                 (name, kinds.get(name, number if name.startswith("p_") else text))

@@ -80,7 +80,8 @@ def digest_of_folder(folder: Path) -> str:
 
     Hidden files and links that lead out of the folder are left aside.
     """
-    digest, inside = hashlib.sha256(), folder.resolve()
+    digest = hashlib.sha256()
+    inside = folder.resolve()
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if not hidden and path.is_file() and path.resolve().is_relative_to(inside):

@@ -19,7 +19,8 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=TMP_PREFIX, suffix=f"-{folder.name}", dir=folder.parent))
-    new, old = beside / "new", beside / "old"
+    new = beside / "new"
+    old = beside / "old"
     try:
         new.mkdir()
         yield new

@@ -122,7 +122,8 @@ def damaged(path: Path, what: str) -> ConfigError:
 
 def _refuse_odd(value: Any) -> None:
     """Raise ValueError for depth and for halves of characters, which no terminal or file takes."""
-    level, depth = [value], 0
+    level = [value]
+    depth = 0
     while level:
         depth += 1
         if depth > DEEPEST:

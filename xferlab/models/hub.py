@@ -103,7 +103,8 @@ def _unreachable(error: Exception, repo_id: str) -> tuple[str, str]:
             f"HF_HUB_OFFLINE is set and '{repo_id}' is not complete in the Hub's cache",
             "unset HF_HUB_OFFLINE and run once to fill the cache; " + _NO_NETWORK,
         )
-    cause, status = error.__cause__ or error, _status(error)
+    cause = error.__cause__ or error
+    status = _status(error)
     if status is not None:
         return f"the Hub answered {status} for '{repo_id}'", "try again later; " + _WORKS_OFFLINE
     if isinstance(error, TooSlowError):

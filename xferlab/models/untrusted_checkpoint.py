@@ -13,13 +13,42 @@ from xferlab.models.checkpoint_files import CONFIG, read_table
 TOKENIZER_CLASSES = frozenset(
     f"{name}Tokenizer"
     for name in (
-        "Albert", "Bart", "Barthez", "Bert", "BigBird", "Camembert", "Cohere", "Deberta",
-        "DebertaV2", "DistilBert", "Electra", "FNet", "Funnel", "GPT2", "GPTNeoX", "Gemma",
-        "Herbert", "LED", "Llama", "Longformer", "MBart", "MPNet", "MobileBert", "Nllb", "Qwen2",
-        "RemBert", "RoFormer", "Roberta", "Splinter", "SqueezeBert", "T5", "XLMRoberta", "XLNet",
+        "Albert",
+        "Bart",
+        "Barthez",
+        "Bert",
+        "BigBird",
+        "Camembert",
+        "Cohere",
+        "Deberta",
+        "DebertaV2",
+        "DistilBert",
+        "Electra",
+        "FNet",
+        "Funnel",
+        "GPT2",
+        "GPTNeoX",
+        "Gemma",
+        "Herbert",
+        "LED",
+        "Llama",
+        "Longformer",
+        "MBart",
+        "MPNet",
+        "MobileBert",
+        "Nllb",
+        "Qwen2",
+        "RemBert",
+        "RoFormer",
+        "Roberta",
+        "Splinter",
+        "SqueezeBert",
+        "T5",
+        "XLMRoberta",
+        "XLNet",
         "PreTrained",
     )
-) | {"TokenizersBackend"}  # fmt: skip
+) | {"TokenizersBackend"}
 """Classes of transformers that are tokenizers and nothing else, without their ending ``Fast``."""
 
 

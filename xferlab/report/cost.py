@@ -15,7 +15,8 @@ def steps_of(job: JobResult) -> int | None:
 
 def examples_per_second(job: JobResult) -> float | None:
     """Return training examples per second; the time includes validation. None if unknown."""
-    steps, train = steps_of(job), job.config.get("train")
+    steps = steps_of(job)
+    train = job.config.get("train")
     if not steps or not job.seconds or not isinstance(train, dict):
         return None
     batch_size = train.get("batch_size")

@@ -171,10 +171,9 @@ def _rendered_charts(report: Report) -> list[dict[str, Any]]:
     from markupsafe import Markup
 
     return [
-        {"title": chart.title, "legend": chart.legend,
-         "svg": Markup(render_chart(chart))}
+        {"title": chart.title, "legend": chart.legend, "svg": Markup(render_chart(chart))}
         for chart in charts_of(report)
-    ]  # fmt: skip
+    ]
 
 
 def _confusion(report: Report) -> ConfusionTable | None:

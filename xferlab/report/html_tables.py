@@ -168,8 +168,10 @@ def jobs_table(report: Report) -> HtmlTable:
 
 
 def _job_cells(report: Report, job: JobResult, names: Sequence[str]) -> list[Cell]:
-    name, status = job.folder.name, job.state.status
-    speed, steps = examples_per_second(job), steps_of(job)
+    name = job.folder.name
+    status = job.state.status
+    speed = examples_per_second(job)
+    steps = steps_of(job)
     return [
         Cell(name, name, kind="code"),
         *(value_cell(job.setting(key)) for key in report.keys),

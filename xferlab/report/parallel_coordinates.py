@@ -82,10 +82,12 @@ def _heights_and_marks(values: Sequence[Any]) -> tuple[list[float], Marks]:
 
 def _scaled(values: Sequence[float], marks: int) -> tuple[list[float], Marks]:
     """Return heights to scale, logarithmic where the values span much, and evenly spaced marks."""
-    low, high = min(values), max(values)
+    low = min(values)
+    high = max(values)
     is_log = low > 0 and high / low >= LOG_RATIO
     if is_log:
-        low, high = math.log(low), math.log(high)
+        low = math.log(low)
+        high = math.log(high)
         values = [math.log(value) for value in values]
     heights = [(value - low) / (high - low) for value in values]
     places = [n / (marks - 1) for n in range(marks)]

@@ -155,7 +155,8 @@ def _read_job(folder: Path) -> JobResult:
     made = read_run(folder) if (folder / "run.json").exists() else {}
     best = metrics.get("best", {})
     history = history_of(folder)
-    monitor, epoch = best.get("monitor") or made.get("monitor"), best.get("epoch")
+    monitor = best.get("monitor") or made.get("monitor")
+    epoch = best.get("epoch")
     return JobResult(
         folder=folder,
         config=config,

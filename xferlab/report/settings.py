@@ -123,8 +123,9 @@ def swept_keys(folders: Sequence[Path], jobs: Sequence[JobResult]) -> list[str]:
     every = dict.fromkeys(key for each in flat for key in each)
     keys = [key for key in every if key not in NOT_IDENTITY]
     implied = tuple(f"{key}." for key in planned)
-    others = [_choice_of(key) for key in keys
-              if not f"{key}.".startswith(implied) and _differs(key, flat)]  # fmt: skip
+    others = [
+        _choice_of(key) for key in keys if not f"{key}.".startswith(implied) and _differs(key, flat)
+    ]
     return list(dict.fromkeys([*planned, *others]))
 
 
@@ -177,8 +178,9 @@ def settings_of(jobs: Sequence[JobResult], keys: Sequence[str]) -> list[Setting]
     groups: dict[str, list[JobResult]] = {}
     for job in jobs:
         groups.setdefault(repr([job.setting(key) for key in others]), []).append(job)
-    return [_setting({key: group[0].setting(key) for key in others}, group)
-            for group in groups.values()]  # fmt: skip
+    return [
+        _setting({key: group[0].setting(key) for key in others}, group) for group in groups.values()
+    ]
 
 
 def _setting(values: Mapping[str, Any], jobs: Sequence[JobResult]) -> Setting:

@@ -36,7 +36,8 @@ def read_outputs(job: JobResult, split: str) -> SplitOutputs:
     import numpy as np
 
     spec = _spec_of(job.task)
-    labels, outputs = stored.labels, stored.outputs
+    labels = stored.labels
+    outputs = stored.outputs
     fits = outputs.shape[-1] == spec.num_outputs
     if np.issubdtype(labels.dtype, np.integer):
         fits = fits and labels.min() >= 0 and labels.max() < spec.num_outputs

@@ -159,9 +159,12 @@ class Axis:
 
     def position(self, value: float) -> float:
         """Return the position of a value."""
-        low, high = self.low, self.high
+        low = self.low
+        high = self.high
         if self.log:
-            value, low, high = math.log(value), math.log(low), math.log(high)
+            value = math.log(value)
+            low = math.log(low)
+            high = math.log(high)
         fraction = (value - low) / (high - low) if high > low else 0.5
         return round(self.start + fraction * (self.end - self.start), 1)
 
@@ -236,7 +239,8 @@ def _thin(line: Line) -> Line:
 
 def _padded(values: Sequence[float], log: bool) -> tuple[float, float]:
     """Return the ends of an axis, a little beyond the values."""
-    low, high = min(values), max(values)
+    low = min(values)
+    high = max(values)
     if log and high > low:
         return low / 1.15, high * 1.15
     if log:

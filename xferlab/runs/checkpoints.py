@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 log = logging.getLogger("xferlab")
-ARRAYS, STATE, DIGESTS = "state.safetensors", "state.json", "sha256.json"
+ARRAYS = "state.safetensors"
+STATE = "state.json"
+DIGESTS = "sha256.json"
 BESIDE = "beside-"
 """How a checkpoint's files begin that were files beside it when it was written."""
 KEPT = 2

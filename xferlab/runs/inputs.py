@@ -135,8 +135,9 @@ def plugin_digests(name: str) -> dict[str, str]:
     if not path.is_file():
         return {name: ""}
     own, *imported = sources_of(path)
-    digests = {f"{name}: {os.path.relpath(each, path.parent)}": digest_of([each])
-               for each in imported}  # fmt: skip
+    digests = {
+        f"{name}: {os.path.relpath(each, path.parent)}": digest_of([each]) for each in imported
+    }
     return {name: digest_of([own]), **digests}
 
 

@@ -64,12 +64,14 @@ def keep_predictions(folder: Path, split: str, labels: Any, outputs: Any) -> Non
     import numpy as np
     from safetensors.numpy import save_file
 
-    labels, outputs = np.asarray(labels), np.asarray(outputs, "float32")
+    labels = np.asarray(labels)
+    outputs = np.asarray(outputs, "float32")
     arrays = {}
     if outputs.ndim == 3:
         labelled = labels >= 0
         arrays["lengths"] = labelled.sum(axis=1).astype("int32")
-        labels, outputs = labels[labelled], outputs[labelled]
+        labels = labels[labelled]
+        outputs = outputs[labelled]
     whole_numbers = np.issubdtype(labels.dtype, np.integer)
     arrays["labels"] = labels.astype("int32" if whole_numbers else "float32")
     arrays["outputs"] = np.ascontiguousarray(outputs)

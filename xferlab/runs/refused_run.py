@@ -30,7 +30,8 @@ def left_if_begun(folder: Path) -> Iterator[Attempt]:
     A run that has started (``run.json`` is written before the first step) is kept, and so is
     whatever was there before.
     """
-    attempt, was_used = Attempt(), is_used(folder)
+    attempt = Attempt()
+    was_used = is_used(folder)
     missing = [each for each in (folder, *folder.parents) if not os.path.lexists(each)]
     try:
         yield attempt

@@ -69,7 +69,8 @@ def earlier(folder: Path, recipe: Recipe, reader: InputsReader | None = None) ->
     Raises:
         ConfigError: a file of the run is damaged.
     """
-    there, here = identity(read_config_data(folder / "config.yaml")), identity(recipe.config)
+    there = identity(read_config_data(folder / "config.yaml"))
+    here = identity(recipe.config)
     keys = sorted(there.keys() | here.keys())
     pairs = {key: (there.get(key), here.get(key)) for key in keys}
     if pairs["train.epochs"][0] is None:  # nobody chose then: what was planned counts
@@ -134,7 +135,8 @@ def _earlier_runs(folders: Sequence[Path], recipe: Recipe, *, named: bool) -> li
     Raises:
         ConfigError: a damaged one is the very folder that was named.
     """
-    reader, found = InputsReader(), []
+    reader = InputsReader()
+    found = []
     for folder in folders:
         try:
             if _has_run(folder):

@@ -78,7 +78,8 @@ class StopRequest:
     @contextmanager
     def held(self, hold: bool = True) -> Iterator[None]:
         """Record a signal until the body is done; with ``hold=False`` handle it at once again."""
-        before, self._held = self._held, hold
+        before = self._held
+        self._held = hold
         try:
             if not hold:
                 self.obey()

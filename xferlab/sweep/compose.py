@@ -58,7 +58,8 @@ def _compose_independent(overrides: list[str], config_name: str) -> Mapping[str,
         read(cfg)
     except ConfigError:  # a value may be missing, or the error should name one
         return None
-    unresolved, config = experiment_of(cfg, resolve=False), experiment_of(cfg)
+    unresolved = experiment_of(cfg, resolve=False)
+    config = experiment_of(cfg)
     return config if unresolved == config else None
 
 

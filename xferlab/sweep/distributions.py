@@ -86,7 +86,8 @@ def read_distributions(part: Any, where: str) -> tuple[Distribution, ...]:
 
 
 def _distribution(key: str, node: Any, where: str) -> Distribution:
-    kind, values = "", None
+    kind = ""
+    values = None
     if isinstance(node, Mapping) and len(node) == 1:
         kind, values = next(iter(node.items()))
     if kind not in KINDS:
@@ -113,7 +114,8 @@ def _distribution(key: str, node: Any, where: str) -> Distribution:
 
 
 def _is_range(distribution: Distribution) -> bool:
-    low, high = distribution.low, distribution.high
+    low = distribution.low
+    high = distribution.high
     numbers = int if distribution.is_integer else int | float
     for end in (low, high):
         if not isinstance(end, numbers) or isinstance(end, bool) or not math.isfinite(end):

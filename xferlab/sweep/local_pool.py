@@ -268,7 +268,8 @@ def _silent_death_error(folder: Path, code: int) -> RunError:
     """Return the error of a job that ended without writing one."""
     fix = f"its last output is in {format_path(folder / 'output.txt')}"
     if code == -signal.SIGKILL:
-        what, fix = "the job was killed (SIGKILL)", "check whether memory ran out: dmesg | tail"
+        what = "the job was killed (SIGKILL)"
+        fix = "check whether memory ran out: dmesg | tail"
     elif code < 0:
         what = f"the job was killed by {signal.Signals(-code).name}"
     else:

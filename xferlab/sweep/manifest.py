@@ -25,7 +25,9 @@ from xferlab.runs.metadata import RUN_ID
 from xferlab.sweep.job_state import DONE, FINISHED, RUNNING, State, state_of
 from xferlab.sweep.planner import Job, Plan
 
-PLAN, JOB, SEARCH = "sweep.json", "job.json", "search.json"
+PLAN = "sweep.json"
+JOB = "job.json"
+SEARCH = "search.json"
 REPLACED = "replaced"
 """In a sweep's folder: results of jobs whose data or plugins have changed since."""
 DAMAGED = "damaged"

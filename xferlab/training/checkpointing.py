@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xferlab.backend.process import random_state, set_random_state
 from xferlab.config.schema import Interval
 from xferlab.errors import RunError
 from xferlab.runs.checkpoints import (
@@ -19,7 +20,6 @@ from xferlab.runs.checkpoints import (
     write_checkpoint,
 )
 from xferlab.runs.signals import StopRequest
-from xferlab.training.backend import random_state, set_random_state
 from xferlab.training.events import Callback, Checkpointer, Diverged, TrainState
 
 if TYPE_CHECKING:
@@ -112,7 +112,8 @@ class FolderCheckpointer(Checkpointer):
         """Assign every variable's value at ``start``, and restore the random generators."""
         if self._checkpoint is None:
             return
-        variables, arrays = _variables(network), self._checkpoint.arrays()
+        variables = _variables(network)
+        arrays = self._checkpoint.arrays()
         if variables.keys() != arrays.keys():
             odd = min(variables.keys() ^ arrays.keys())
             raise RunError(

@@ -36,7 +36,8 @@ def schedule_figure(rates: np.ndarray, experiment: Experiment, schedule: str, pa
         path: file to write.
     """
     figure, axes = new_figure()
-    steps, peak = len(rates), int(rates.argmax())
+    steps = len(rates)
+    peak = int(rates.argmax())
     _frame(axes, rates, experiment)
     _epochs(axes, experiment, steps)
     _curves(axes, rates, experiment)
@@ -52,10 +53,13 @@ def schedule_figure(rates: np.ndarray, experiment: Experiment, schedule: str, pa
 
 def phase_spans(experiment: Experiment) -> list[tuple[Phase, float, float]]:
     """Return each phase that the run reaches, its first and its last edge in optimizer steps."""
-    per_epoch, steps = _steps_per_epoch(experiment), experiment.budget.total_steps
-    spans, begin = [], 0
+    per_epoch = _steps_per_epoch(experiment)
+    steps = experiment.budget.total_steps
+    spans = []
+    begin = 0
     for phase in experiment.plan.phases:
-        first, last = begin * per_epoch, min(steps, (begin + phase.epochs) * per_epoch)
+        first = begin * per_epoch
+        last = min(steps, (begin + phase.epochs) * per_epoch)
         if last > first:
             spans.append((phase, first + 0.5, last + 0.5))
         begin += phase.epochs
@@ -131,7 +135,8 @@ def _curves(axes: Axes, rates: np.ndarray, experiment: Experiment) -> None:
     """
     from matplotlib import colormaps
 
-    model, spans = experiment.model, phase_spans(experiment)
+    model = experiment.model
+    spans = phase_spans(experiment)
     groups = rate_groups(model, experiment.plan)
     if len({group.fraction for group in groups}) < 2:
         _curve(axes, rates, BLUE, "")
@@ -147,9 +152,15 @@ def _curves(axes: Axes, rates: np.ndarray, experiment: Experiment) -> None:
         label = f"{format_blocks(group.blocks, list(model.blocks))}  x{group.fraction:.3g}"
         _curve(axes, values, colormaps["viridis"](0.05 + 0.8 * i / (len(groups) - 1)), label)
     axes.legend(
-        title="block, share of the rate", loc="center left", bbox_to_anchor=(1.0, 0.5),
-        frameon=False, fontsize=9, title_fontsize=9, labelcolor=INK, alignment="left",
-    )  # fmt: skip
+        title="block, share of the rate",
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
+        frameon=False,
+        fontsize=9,
+        title_fontsize=9,
+        labelcolor=INK,
+        alignment="left",
+    )
 
 
 def _curve(axes: Axes, values: np.ndarray, colour: Any, label: str) -> None:
@@ -160,7 +171,8 @@ def _curve(axes: Axes, values: np.ndarray, colour: Any, label: str) -> None:
 
 def _epochs(axes: Axes, experiment: Experiment, steps: int) -> None:
     """Mark where epochs end, and write their numbers along the top."""
-    per_epoch, epochs = _steps_per_epoch(experiment), experiment.budget.epochs
+    per_epoch = _steps_per_epoch(experiment)
+    epochs = experiment.budget.epochs
     every = next(n for n in _round_numbers() if epochs / n <= MOST_EPOCHS)
     for epoch in range(every, epochs + 1, every):
         edge = min(epoch * per_epoch, steps) + 0.5
@@ -170,9 +182,14 @@ def _epochs(axes: Axes, experiment: Experiment, steps: int) -> None:
         label = f"epoch {epoch}" if every == 1 and epochs <= 8 else str(epoch)
         x, align = (middle, "center") if every == 1 else (edge, "right")
         axes.text(
-            x, 1.015, label if epoch > every or every == 1 else f"epoch {label}",
-            transform=axes.get_xaxis_transform(), ha=align, fontsize=8, color=FAINT,
-        )  # fmt: skip
+            x,
+            1.015,
+            label if epoch > every or every == 1 else f"epoch {label}",
+            transform=axes.get_xaxis_transform(),
+            ha=align,
+            fontsize=8,
+            color=FAINT,
+        )
 
 
 def _round_numbers() -> Any:
@@ -190,10 +207,15 @@ def _mark_peak(axes: Axes, rates: np.ndarray) -> None:
     axes.plot([peak + 1], [rates[peak]], "o", color=ORANGE, markersize=6)
     right = peak + 1 > 0.75 * len(rates)
     axes.annotate(
-        f"{label}: step {peak + 1}", (peak + 1, rates[peak]), fontsize=9, color=ORANGE,
-        xytext=(-9 if right else 9, 3), textcoords="offset points",
-        ha="right" if right else "left", va="center",
-    )  # fmt: skip
+        f"{label}: step {peak + 1}",
+        (peak + 1, rates[peak]),
+        fontsize=9,
+        color=ORANGE,
+        xytext=(-9 if right else 9, 3),
+        textcoords="offset points",
+        ha="right" if right else "left",
+        va="center",
+    )
 
 
 def _phases(
@@ -214,10 +236,17 @@ def _phases(
         letters = int((last - first) / total * width / LETTER)
         text = _fitting(phase_labels(phase, names), letters)
         axes.text(
-            (first + last) / 2, 0.975, text, transform=axes.get_xaxis_transform(),
-            ha="center", va="top", fontsize=9, color=INK, linespacing=1.25,
+            (first + last) / 2,
+            0.975,
+            text,
+            transform=axes.get_xaxis_transform(),
+            ha="center",
+            va="top",
+            fontsize=9,
+            color=INK,
+            linespacing=1.25,
             bbox={"facecolor": tint, "edgecolor": "none", "pad": 1.5},
-        )  # fmt: skip
+        )
 
 
 def phase_labels(phase: Phase, names: Sequence[str]) -> list[str]:

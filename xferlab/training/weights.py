@@ -61,13 +61,16 @@ def load_weights(network: Any, path: Path) -> None:
     """
     from safetensors.numpy import load_file
 
-    tensors, variables = read_weights_header(path), _named(network)
+    tensors = read_weights_header(path)
+    variables = _named(network)
     there = {_stable(name): tensor.shape for name, tensor in tensors.items()}
     here = {_stable(name): tuple(variable.shape) for name, variable in variables.items()}
     odd = sorted(name for name in there.keys() | here.keys() if there.get(name) != here.get(name))
     if odd:
-        sides = [f"{_shape(where.get(odd[0]))} {whose}" for where, whose in
-                 ((there, "in the file"), (here, "in the network"))]  # fmt: skip
+        sides = [
+            f"{_shape(where.get(odd[0]))} {whose}"
+            for where, whose in ((there, "in the file"), (here, "in the network"))
+        ]
         raise ConfigError(
             f"these weights are of another network: '{odd[0]}' is {' and '.join(sides)}",
             where=str(path),

@@ -120,8 +120,10 @@ def test_a_line_that_is_longer_than_any_row_is_passed_over_in_little_memory():
             return size
 
     tracemalloc.start()
-    rows = [(row.line, row.problem, row.values.get("text"))
-            for row in text_lines(io.BufferedReader(Endless())).rows(())]  # fmt: skip
+    rows = [
+        (row.line, row.problem, row.values.get("text"))
+        for row in text_lines(io.BufferedReader(Endless())).rows(())
+    ]
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert rows == [(1, f"is longer than {LONGEST_LINE:,} bytes", None), (2, "", "y")]

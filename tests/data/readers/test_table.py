@@ -201,8 +201,9 @@ def test_files_of_unlike_columns_are_not_joined(tmp_path):
     write(tmp_path / "a.csv", "text,label\na,1\n")
     write(tmp_path / "b.csv", "text,stars\na,1\n")
     error = refusal(str(tmp_path / "*.csv"))
-    assert error.what.endswith("has other columns than " + f"{tmp_path / 'a.csv'}: text, stars"
-                               " instead of text, label")  # fmt: skip
+    assert error.what.endswith(
+        "has other columns than " + f"{tmp_path / 'a.csv'}: text, stars instead of text, label"
+    )
 
 
 def test_a_missing_column_lists_the_columns(tmp_path):
@@ -228,8 +229,13 @@ def test_importing_and_reading_text_needs_no_other_library(tmp_path):
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs the shared data folder")
 @pytest.mark.parametrize(
-    ("name", "rows"), [("sst2_glue/train.csv", 67_349), ("mrpc/test.csv", 1725),
-                       ("wnut17/train.jsonl", 3394), ("goemotions/train.csv", 43_410)]
-)  # fmt: skip
+    ("name", "rows"),
+    [
+        ("sst2_glue/train.csv", 67_349),
+        ("mrpc/test.csv", 1725),
+        ("wnut17/train.jsonl", 3394),
+        ("goemotions/train.csv", 43_410),
+    ],
+)
 def test_real_files_have_the_rows_that_their_sources_state(name, rows):
     assert len(read_table(str(DATA / name), "data.train")) == rows

@@ -80,10 +80,8 @@ def trials():
 
 
 def test_a_search_is_checked_at_both_ends_and_at_every_choice():
-    rate, size = (
-        "optimizer.lr: {loguniform: [1e-5, 1e-3]}",
-        "train.batch_size: {choice: [8, 16, 32]}",
-    )
+    rate = "optimizer.lr: {loguniform: [1e-5, 1e-3]}"
+    size = "train.batch_size: {choice: [8, 16, 32]}"
     space = f"space: {{{rate}, {size}}}"
     plan = plan_sweep(words(space=space))
     assert plan.search.checked == 1 + 1 + 2
@@ -193,7 +191,8 @@ def test_nan_and_failure_are_failed_trials_and_a_killed_one_is_tried_again(capsy
     assert statuses() == ["nan", "failed", "finished", "finished", "finished"]
     assert attempts() == [1, 1, 2, 1, 1]
     assert trials() == ["FAIL", "FAIL", "COMPLETE", "COMPLETE", "COMPLETE"]
-    first, told = jobs(), capsys.readouterr()
+    first = jobs()
+    told = capsys.readouterr()
     assert "5 jobs: 3 finished, 1 failed, 1 nan" in told.out
 
     assert search(words(6)) == 1  # the same again, and one more

@@ -16,9 +16,11 @@ from xferlab.sweep.worker import run_planned_job
 from xferlab.training.callbacks.history import HistoryFile
 
 WORDS = [
-    "model=bag_of_embeddings", "train.epochs=3", "train.restore_best=false",
+    "model=bag_of_embeddings",
+    "train.epochs=3",
+    "train.restore_best=false",
     "data.limit={train: 64, validation: 32, test: 32}",
-]  # fmt: skip
+]
 VERDICT = {"monitor": "val_accuracy", "value": 0.5, "epoch": 1, "pruner": "median"}
 
 

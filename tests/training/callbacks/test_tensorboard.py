@@ -19,8 +19,11 @@ def rows_of(folder):
         content = logs.SummaryMetadata(run, metadata.SESSION_START_INFO_TAG).plugin_data.content
         settings = metadata.parse_session_start_info_plugin_data(content).hparams
         tags = logs.Runs()[run]["tensors"]
-        scores = {tag: float(tf.make_ndarray(logs.Tensors(run, tag)[-1].tensor_proto))
-                  for tag in tags if tag.startswith("test/")}  # fmt: skip
+        scores = {
+            tag: float(tf.make_ndarray(logs.Tensors(run, tag)[-1].tensor_proto))
+            for tag in tags
+            if tag.startswith("test/")
+        }
         rows[run.partition("/")[0]] = settings["optimizer.lr"].number_value, scores
     return rows
 

@@ -51,7 +51,8 @@ class Transformers(Format):
         """Write ``config.json``, ``model.safetensors`` and ``README.md``."""
         from safetensors.numpy import save_file
 
-        network, spec = run.model.network, run.spec
+        network = run.model.network
+        spec = run.spec
         architecture = architecture_of(run)
         names = {layer.name for layer in network.layers}
         if "head_mean" in names:

@@ -155,7 +155,8 @@ class Search:
             self._note(str(e))
             self._trials.tell(trial, "FAIL")
             return False
-        folder, before = self.folder / job.run_id, self._seen.get(job.run_id)
+        folder = self.folder / job.run_id
+        before = self._seen.get(job.run_id)
         status = state_of(folder).status
         retry = retry and folder not in self._open and status not in CLOSED
         if before not in (None, trial.number) and not retry:

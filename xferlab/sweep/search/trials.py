@@ -16,7 +16,8 @@ from xferlab.errors import ConfigError, RunError
 from xferlab.sweep.distributions import Distribution
 from xferlab.sweep.search.planner import Pruner, Sampler, SearchPlan, masked
 
-RUN_ID, TWIN_OF = "run_id", "twin_of"
+RUN_ID = "run_id"
+TWIN_OF = "twin_of"
 Trial = Any
 """Optuna's live trial."""
 
@@ -113,7 +114,8 @@ class Trials:
             self._study.tell(trial, value, state=self._optuna.trial.TrialState[state])
 
     def _sampler(self, number: int, *, at_random: bool) -> Any:
-        samplers, settings = self._optuna.samplers, self._plan.settings
+        samplers = self._optuna.samplers
+        settings = self._plan.settings
         seed = (settings.seed * 1_000_003 + number) % 2**32
         if at_random or settings.sampler is Sampler.random:
             return samplers.RandomSampler(seed=seed)

@@ -17,7 +17,8 @@ class HistoryFile(Callback):
 
     def __init__(self, path: Path, rate_of: Callable[[int], float]) -> None:
         self.rows: list[dict[str, float]] = []
-        self._path, self._rate_of = path, rate_of
+        self._path = path
+        self._rate_of = rate_of
 
     def on_epoch(self, epoch: Epoch) -> None:
         """Add the epoch's line and write the file."""

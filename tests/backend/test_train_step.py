@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-VOCABULARY, CLASSES = 30, 3
+VOCABULARY = 30
+CLASSES = 3
 
 
 def network(tags: bool, optimizer, loss, metrics=()):
@@ -60,7 +61,7 @@ def loss_of(kind: str):
 def trained(kind: str, micro_batches: int, optimizer):
     import keras
 
-    from xferlab.training.backend import use_micro_batches
+    from xferlab.backend.train_step import use_micro_batches
     from xferlab.training.optimizer_extensions import clip_densely
 
     metrics = [] if kind in ("tags", "several labels") else ["accuracy"]
