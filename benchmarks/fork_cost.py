@@ -18,7 +18,7 @@ def main() -> None:
     started = time.process_time()
     wall = time.monotonic()
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    from xferlab.training.backend import import_backend
+    from xferlab.backend.process import import_backend
 
     import_backend()
     import transformers  # noqa: F401

@@ -32,6 +32,7 @@ ORDER = [
     "discovery",
     "compatibility",
     "plotting",
+    "backend",
     "models",
     "config",
     "data",
@@ -160,6 +161,20 @@ def test_no_heavy_import_without_training(args, tmp_path):
     )
     reads_data = args == ["check"]
     assert out.stdout.splitlines()[-1] == ("['numpy']" if reads_data else "[]")
+
+
+def test_only_backend_and_export_import_tensorflow():
+    tree = {path: ast.walk(ast.parse(path.read_text())) for path in modules().values()}
+    importers = {
+        str(path.relative_to(PACKAGE))
+        for path, nodes in tree.items()
+        for node in nodes
+        if (isinstance(node, ast.Import) and any(a.name == "tensorflow" for a in node.names))
+        or (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tensorflow"))
+    }
+    others = {name for name in importers if not name.startswith(("backend/", "export/"))}
+    assert importers
+    assert not others
 
 
 @pytest.mark.parametrize(

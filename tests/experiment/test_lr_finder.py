@@ -163,8 +163,8 @@ def sgd_by_hand(
     """Return the losses of plain gradient steps, written out with TensorFlow alone."""
     import tensorflow as tf
 
+    from xferlab.backend.process import prepare_backend
     from xferlab.training.assemble import assemble
-    from xferlab.training.backend import prepare_backend
     from xferlab.training.loop import Segment, training_batches
 
     prepare_backend(chosen.train, chosen.seed)

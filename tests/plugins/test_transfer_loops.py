@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
+from xferlab.backend.process import prepare_backend
 from xferlab.config.compose import compose_config, publish
 from xferlab.config.recipe import fitted_to, read
 from xferlab.data.batching import batch_arrays
 from xferlab.discovery import load_plugins
 from xferlab.training.assemble import Experiment, assemble
-from xferlab.training.backend import prepare_backend
 from xferlab.training.evaluation import input_names
 from xferlab.training.loop import fit
 

@@ -31,11 +31,11 @@ def import_heavy() -> None:
     builds its grammar then.
     """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from xferlab.backend.process import import_backend
     from xferlab.config.compose import compose_config, publish
     from xferlab.data.tokenizer import load_tokenizer
     from xferlab.discovery import load_plugins
     from xferlab.models.checkpoint import resolve
-    from xferlab.training.backend import import_backend
 
     import_backend()
     for name in LATE:

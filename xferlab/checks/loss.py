@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from xferlab.backend.gradients import output_gradient
 from xferlab.checks.probe_batch import ContractViolation, ProbeBatch, values_like
 from xferlab.contracts import OutputKind, TaskSpec
-from xferlab.training.backend import output_gradient
 
 if TYPE_CHECKING:
     import numpy as np

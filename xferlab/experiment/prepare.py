@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import fields, replace
 
+from xferlab.backend.process import prepare_backend
 from xferlab.checks.data import check_data
 from xferlab.compatibility import refuse_other_labels
 from xferlab.config.recipe import Recipe, fitted_to
@@ -14,7 +15,6 @@ from xferlab.contracts import TaskSpec, TextData, TextModel
 from xferlab.errors import ConfigError, XferlabError, collect_errors, raise_together
 from xferlab.models.limits import refuse_length
 from xferlab.training.assemble import length_of_run
-from xferlab.training.backend import prepare_backend
 
 log = logging.getLogger("xferlab")
 INPUTS = ("data", "model", "transfer", "loss", "metric", "train")

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from xferlab.backend.process import intra_op_threads
 from xferlab.checks.experiment import inspect
 from xferlab.config.recipe import Recipe
 from xferlab.config.schema import TrainConfig, interval
@@ -40,7 +41,6 @@ from xferlab.runs.pruning import Pruned, forget_pruning
 from xferlab.runs.resume import PreviousRun, refuse_changed
 from xferlab.runs.signals import Interrupted, StopRequest
 from xferlab.training.assemble import Experiment, assemble, length_of_run
-from xferlab.training.backend import intra_op_threads
 from xferlab.training.callbacks.best_weights import BestWeights
 from xferlab.training.callbacks.history import HistoryFile
 from xferlab.training.callbacks.progress import ProgressBar

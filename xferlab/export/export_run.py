@@ -8,13 +8,13 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from xferlab.backend.process import quiet_stderr
 from xferlab.export.formats import FORMATS, refuse_missing_modules
 from xferlab.export.output_folder import RECORD, refuse_taken, write_plain
 from xferlab.export.parity import Comparison, compare, generated_texts, read_texts
 from xferlab.export.tokenizer import write_tokenizer
 from xferlab.inference.run import Run
 from xferlab.io.folders import atomic_folder
-from xferlab.training.backend import quiet_stderr
 
 VERSION = 1
 """Of ``export.json``."""

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from xferlab.backend.event_files import EventWriter, indented
 from xferlab.evaluation.split_evaluation import Evaluation
 from xferlab.io.atomic import atomic_write
 from xferlab.io.folders import atomic_folder
 from xferlab.runs.folder_access import own_place
-from xferlab.training.backend import EventWriter, indented
 
 FOLDER = "evaluations"
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from xferlab.backend.process import import_backend
 from xferlab.config.recipe import Recipe, fitted_to, read_plain
 from xferlab.contracts import Encoding, Split, TaskSpec, TextModel
 from xferlab.data.batching import begins_word
@@ -27,7 +28,6 @@ from xferlab.inference.merge_lora import merge_lora
 from xferlab.inference.predictions import Predictions, probabilities_of
 from xferlab.inference.run_folder import RunFolder, read_folder
 from xferlab.registry import REGISTRY
-from xferlab.training.backend import import_backend
 from xferlab.training.evaluation import Forward
 from xferlab.training.weights import load_weights
 

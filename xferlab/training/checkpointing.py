@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xferlab.backend.process import random_state, set_random_state
 from xferlab.config.schema import Interval
 from xferlab.errors import RunError
 from xferlab.runs.checkpoints import (
@@ -19,7 +20,6 @@ from xferlab.runs.checkpoints import (
     write_checkpoint,
 )
 from xferlab.runs.signals import StopRequest
-from xferlab.training.backend import random_state, set_random_state
 from xferlab.training.events import Callback, Checkpointer, Diverged, TrainState
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from xferlab.backend.graphs import compile_forward
 from xferlab.contracts import Encoding
 from xferlab.data.batching import batch_arrays, begins_word, evaluation_batches
 from xferlab.deprecated import metric_attribute
 from xferlab.functional.unseen_words import predict_unseen, seen_only
-from xferlab.training.backend import compile_forward
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,10 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from xferlab.backend.graphs import batch_dataset
+from xferlab.backend.train_step import use_micro_batches
 from xferlab.contracts import Phase, TextModel, TransferPlan
 from xferlab.data.batching import Batch, batch_arrays
 from xferlab.training.assemble import Experiment
-from xferlab.training.backend import batch_dataset, use_micro_batches
 from xferlab.training.evaluation import input_names
 from xferlab.training.events import Callback, Checkpointer, Diverged, Epoch, Step, TrainState
 from xferlab.training.optimizer_extensions import clip_densely, scale_rates

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from xferlab.backend.gradients import dense_gradients
 from xferlab.contracts import TextModel
-from xferlab.training.backend import dense_gradients
 
 
 def per_update(learning_rate: Any, gradient_accumulation_steps: int) -> Any:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from xferlab.backend.graphs import evaluate_schedule
 from xferlab.config.schema import ENOUGH_VALIDATION_ROWS, FEWEST_EPOCHS, TrainConfig
 from xferlab.contracts import TransferPlan
 from xferlab.data.batching import measure_padding
@@ -13,7 +14,6 @@ from xferlab.errors import printable
 from xferlab.formatting import format_count, format_learning_rate
 from xferlab.functional.optimizers import decays
 from xferlab.training.assemble import Experiment
-from xferlab.training.backend import evaluate_schedule
 
 if TYPE_CHECKING:
     import numpy as np

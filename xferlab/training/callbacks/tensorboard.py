@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from xferlab.backend.event_files import EventWriter, indented
 from xferlab.io.atomic import sync
-from xferlab.training.backend import EventWriter, indented
 from xferlab.training.events import Callback, Epoch, Step
 
 

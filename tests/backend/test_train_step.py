@@ -61,7 +61,7 @@ def loss_of(kind: str):
 def trained(kind: str, micro_batches: int, optimizer):
     import keras
 
-    from xferlab.training.backend import use_micro_batches
+    from xferlab.backend.train_step import use_micro_batches
     from xferlab.training.optimizer_extensions import clip_densely
 
     metrics = [] if kind in ("tags", "several labels") else ["accuracy"]

@@ -1,0 +1,1 @@
+"""The one package that imports TensorFlow, beside the export formats of TensorFlow itself."""

@@ -1,0 +1,56 @@
+"""Datasets and compiled graphs: what ``fit`` reads, and the forward pass of whole splits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def batch_dataset(
+    batches: Callable[[], Iterator[tuple[dict[str, Any], Any]]], names: Iterable[str]
+) -> Any:
+    """Return a ``tf.data.Dataset`` of the ``(inputs, labels)`` that a generator yields.
+
+    Args:
+        batches: returns a generator; inputs are int32 (batch, length).
+        names: of the inputs.
+    """
+    import tensorflow as tf
+
+    _, labels = next(batches())
+    is_by_token = labels.dtype.kind == "i" and labels.ndim == 2  # of another length each batch
+    shape = (None, None) if is_by_token else (None, *labels.shape[1:])
+    signature = (_input_specs(names), tf.TensorSpec(shape, labels.dtype))
+    return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
+
+
+def compile_forward(network: Any, names: Iterable[str]) -> Callable[[Mapping[str, Any]], Any]:
+    """Return the network without dropout as one graph for every shape of batch.
+
+    A graph made for one shape computes in another order, which shows in half precision: then the
+    outputs would depend on what was computed before.
+    """
+    import tensorflow as tf
+
+    return tf.function(
+        lambda inputs: network(inputs, training=False), input_signature=[_input_specs(names)]
+    )
+
+
+def _input_specs(names: Iterable[str]) -> dict[str, Any]:
+    """Return the spec of each input: int32 (batch, length), any of both."""
+    import tensorflow as tf
+
+    return {name: tf.TensorSpec((None, None), "int32") for name in names}
+
+
+def evaluate_schedule(schedule: Callable[[Any], Any], steps: int) -> np.ndarray:
+    """Return the value of a Keras schedule at each step, float32 (steps,)."""
+    import tensorflow as tf
+
+    value = tf.function(lambda step: tf.cast(schedule(step), tf.float32))
+    numbers = tf.range(steps, dtype=tf.int64)
+    return tf.map_fn(value, numbers, fn_output_signature=tf.float32).numpy()

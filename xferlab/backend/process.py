@@ -1,0 +1,117 @@
+"""Starts TensorFlow and Keras; seeds, reads and restores every generator."""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+from xferlab.config.schema import TrainConfig
+from xferlab.errors import RunError
+
+if TYPE_CHECKING:
+    pass
+
+
+def prepare_backend(train: TrainConfig, seed: int) -> None:
+    """Import TensorFlow, clear what an earlier run of this process left, seed all generators."""
+    import_backend()
+    import keras
+    import tensorflow as tf
+
+    keras.backend.clear_session()
+    keras.config.set_dtype_policy(train.precision.value)
+    keras.utils.set_random_seed(seed)
+    if train.deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def import_backend() -> None:
+    """Import TensorFlow, Keras and keras-hub without their start-up messages.
+
+    Raises:
+        RunError: the environment selects another Keras backend.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if os.environ["KERAS_BACKEND"] != "tensorflow":
+        raise RunError(
+            f"the Keras backend is {os.environ['KERAS_BACKEND']}, and xferlab needs tensorflow",
+            where="KERAS_BACKEND",
+            fix="unset it, or set it to tensorflow",
+        )
+    is_first = "tensorflow" not in sys.modules
+    with quiet_stderr():
+        import keras
+        import keras_hub
+        import tensorflow  # noqa: F401 - so that its libraries load here
+
+    if is_first:
+        gc.freeze()  # a million objects that stay: collections of garbage pass over them
+    assert keras.backend.backend() == "tensorflow"
+    assert keras_hub.__version__
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Hold back what C++ libraries write to file descriptor 2; show it if the body fails."""
+    sys.stderr.flush()
+    real = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(real, held.read())
+            raise
+        finally:
+            os.dup2(real, 2)
+            os.close(real)
+
+
+def intra_op_threads() -> int:
+    """Return how many threads one operation may use; 0 lets TensorFlow choose."""
+    import tensorflow as tf
+
+    return int(tf.config.threading.get_intra_op_parallelism_threads())
+
+
+def random_state() -> dict[str, Any]:
+    """Return the state of Python's, NumPy's and Keras's own generator, as JSON data.
+
+    The generators of a network's layers are among its variables. TensorFlow's stateful ops, which
+    Keras does not use, have a state that cannot be read.
+    """
+    import numpy as np
+
+    version, state, gauss = random.getstate()
+    name, keys, place, has_gauss, cached = cast("tuple[Any, ...]", np.random.get_state())
+    return {
+        "python": [version, list(state), gauss],
+        "numpy": [name, keys.tolist(), place, has_gauss, cached],
+        "keras": _keras_generator().state.numpy().tolist(),
+    }
+
+
+def set_random_state(state: Mapping[str, Any]) -> None:
+    """Set every generator to a state that :func:`random_state` returned."""
+    import numpy as np
+
+    _keras_generator().state.assign(state["keras"])
+    version, python_state, gauss = state["python"]
+    random.setstate((version, tuple(python_state), gauss))
+    np.random.set_state(tuple(state["numpy"]))
+
+
+def _keras_generator() -> Any:
+    """Return the generator of ``keras.random`` where no seed is given; it has no public name."""
+    from keras.src.random.seed_generator import global_seed_generator
+
+    return global_seed_generator()
