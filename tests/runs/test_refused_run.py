@@ -131,7 +131,7 @@ def test_resume_auto_passes_over_a_damaged_neighbour_and_names_it(capsys):
         (folder / file).write_text(content)
     assert main(words) == 0
     told = capsys.readouterr().err
-    assert "note       outputs/runs/empty is passed over: status.json is damaged" in told
-    assert "note       outputs/runs/odd is passed over: a saved config is plain data" in told
+    assert "note       outputs/runs/empty is skipped: status.json is damaged" in told
+    assert "note       outputs/runs/odd is skipped: a saved config is plain data" in told
     assert len(os.listdir("outputs/runs")) == 4
     shutil.rmtree("outputs")

@@ -22,7 +22,7 @@ from xferlab.errors import ConfigError, XferlabError, encodable, text_of
 from xferlab.escaping import visible
 from xferlab.io.atomic import atomic_write, sha256_of, write_json
 from xferlab.io.records import read_record
-from xferlab.registry import REGISTRY, Entry
+from xferlab.registry import REGISTRY, Entry, chosen_plugins
 
 FORMAT = 2
 """Version of a run's folder, in its ``run.json``: 2 has the names of xferlab 0.2."""
@@ -263,13 +263,8 @@ def _git(folder: Path, *words: str) -> str:
 
 def _plugin_origins(config: Mapping[str, Any]) -> dict[str, str]:
     """Return where each plugin of a config comes from: file and line, or distribution too."""
-    return {f"{e.group}={e.name}": _from(e) for e in _chosen(config)}
-
-
-def _chosen(config: Mapping[str, Any]) -> list[Entry]:
-    chosen = {(g, n["name"]) for g, n in config.items() if isinstance(n, dict) and "name" in n}
-    chosen |= {("metric", name) for name in config["metric"]}
-    return [entry for entry in REGISTRY if (entry.group, entry.name) in chosen]
+    names = sorted(name for name, _, _ in chosen_plugins(config))
+    return {name: _from(REGISTRY.get(*name.split("=", 1))) for name in names}
 
 
 def _from(entry: Entry) -> str:

@@ -15,13 +15,13 @@ from typing import Any
 
 from xferlab.config.recipe import Recipe, read_plain
 from xferlab.deprecated import current_job
-from xferlab.errors import RunError, XferlabError, printable
+from xferlab.errors import RunError, XferlabError, printable, what_of
 from xferlab.io.atomic import write_json
 from xferlab.io.records import read_record
 from xferlab.runs.checkpoints import delete_checkpoints
 from xferlab.runs.inputs import FILE as INPUTS
 from xferlab.runs.inputs import InputsReader, changed_since, file_of, inputs_of
-from xferlab.runs.metadata import RUN_ID
+from xferlab.runs.metadata import RUN_ID, planned_epochs
 from xferlab.sweep.job_state import DONE, FINISHED, RUNNING, State, state_of
 from xferlab.sweep.planner import Job, Plan
 
@@ -59,13 +59,10 @@ def read_job(folder: Path) -> dict[str, Any]:
     return read_record(folder / JOB, JOB_SHAPE, upgrade=current_job)
 
 
-def planned_epochs(folder: Path) -> int | None:
+def epochs_of(folder: Path) -> int | None:
     """Return how many epochs a job has; None where its data decides, and it has not started."""
     epochs = read_job(folder)["config"].get("train", {}).get("epochs")
-    if epochs is None and (folder / "run.json").exists():
-        record = read_record(folder / "run.json", {"plan?": {"epochs?": int}})
-        epochs = record.get("plan", {}).get("epochs")
-    return epochs if isinstance(epochs, int) else None
+    return epochs if isinstance(epochs, int) else planned_epochs(folder)
 
 
 def folder_for(plan: Plan) -> Path:
@@ -97,8 +94,7 @@ def read_or_skip(read: Callable[[Path], dict[str, Any]], folder: Path) -> dict[s
     try:
         return read(folder)
     except (XferlabError, OSError) as e:
-        what = e.what if isinstance(e, XferlabError) else str(e)
-        print(f"note       {printable(f'{folder} is skipped: {what}')}", file=sys.stderr)
+        print(f"note       {printable(f'{folder} is skipped: {what_of(e)}')}", file=sys.stderr)
         return None
 
 
@@ -202,8 +198,7 @@ def read_job_state(folder: Path) -> tuple[State, dict[str, Any] | None]:
         record = read_job(folder) if (folder / JOB).exists() else None
         return state_of(folder), record
     except (XferlabError, OSError) as e:
-        what = e.what if isinstance(e, XferlabError) else str(e)
-        return State(DAMAGED, {"error": what}, folder), None
+        return State(DAMAGED, {"error": what_of(e)}, folder), None
 
 
 def read_job_states(plan: Plan, folder: Path) -> tuple[dict[str, State], dict[str, list[str]]]:

@@ -32,8 +32,8 @@ from xferlab.sweep.job_state import (
 from xferlab.sweep.manifest import (
     JOB,
     PLAN,
+    epochs_of,
     job_record,
-    planned_epochs,
     read_plan,
     rewrite_manifest,
 )
@@ -289,7 +289,7 @@ class Search:
         return poor
 
     def _epochs(self, folder: Path) -> int:
-        return planned_epochs(folder) or self._plan.epochs
+        return epochs_of(folder) or self._plan.epochs
 
     def _monitor(self, folder: Path) -> str:
         path = folder / "run.json"
