@@ -104,8 +104,8 @@ def test_a_strangers_folder_is_reported_or_refused(tmp_path, name, value):
 
 
 def test_a_plan_names_no_folder_but_its_jobs(tmp_path):
-    job = {"run_id": "../elsewhere", "words": []}
-    write_json(tmp_path / "s" / "sweep.json", {"swept": [], "asked": [], "jobs": [job]})
+    job = {"run_id": "../elsewhere", "overrides": []}
+    write_json(tmp_path / "s" / "sweep.json", {"swept": [], "requested": [], "jobs": [job]})
     write_json(tmp_path / "elsewhere" / "status.json", {"status": "finished"})
     assert "jobs[0].run_id is '../elsewhere', not like [0-9a-f]{8}" in refused(
         report_on, [tmp_path / "s"]

@@ -135,7 +135,7 @@ def test_a_search_over_an_edited_file_is_another_search(capsys):
     assert (
         f"{first} is not continued: data.train=train.csv changed since" in capsys.readouterr().err
     )
-    assert len(json.loads((first / "sweep.json").read_text())["asked"]) == 2
+    assert len(json.loads((first / "sweep.json").read_text())["requested"]) == 2
     assert main(["-m", *words, f"hydra.sweep.dir={first}"]) == 2
     assert "data.train=train.csv changed since this run began" in capsys.readouterr().err
 

@@ -538,7 +538,7 @@ def planned_with(*words: str) -> Change:
     def change(folder: Path) -> None:
         stopped(*words)(folder)
         shutil.rmtree(folder / ".hydra")
-        job = {"run_id": "0" * 8, "words": [], "plugins": {}, "config": config_of(*words)}
+        job = {"run_id": "0" * 8, "overrides": [], "plugins": {}, "config": config_of(*words)}
         (folder / "job.json").write_text(json.dumps(job))
 
     return change

@@ -240,7 +240,7 @@ def test_a_dry_run_prints_the_jobs_and_writes_nothing(capsys):
 def test_a_plan_is_whole_before_the_first_job_starts():
     folder = new_folder()
     record = json.loads((folder / "sweep.json").read_text())
-    assert [job["run_id"] for job in record["jobs"]] == record["asked"] == ids(*SIX)
+    assert [job["run_id"] for job in record["jobs"]] == record["requested"] == ids(*SIX)
     assert record["swept"] == ["optimizer.lr", "seed"]
     for job in plan_sweep(SIX).jobs:
         frozen = manifest_recipe(folder / job.run_id)
@@ -394,7 +394,7 @@ def test_widening_keeps_the_old_jobs_in_the_plan():
     write_manifest(plan_sweep(["optimizer.lr=3e-5,5e-5", "seed=0"]), folder, [])
     record = json.loads((folder / "sweep.json").read_text())
     assert len(record["jobs"]) == 7
-    assert len(record["asked"]) == 2
+    assert len(record["requested"]) == 2
 
 
 def test_what_is_left_is_told():

@@ -98,7 +98,7 @@ class JobLines:
 
     def swept_overrides(self, folder: Path) -> str:
         """Return the overrides of a job whose keys are swept."""
-        overrides = read_job(folder)["words"]
+        overrides = read_job(folder)["overrides"]
         return visible(" ".join(each for each in overrides if key_of(each) in self._swept))
 
     def seconds_left(self) -> float | None:

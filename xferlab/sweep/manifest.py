@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from xferlab.config.recipe import Recipe, read_plain
-from xferlab.deprecated import current_job
+from xferlab.deprecated import current_job, current_plan
 from xferlab.errors import RunError, XferlabError, printable, what_of
 from xferlab.io.atomic import write_json
 from xferlab.io.records import read_record
@@ -36,21 +36,23 @@ MAX_PLAN_BYTES = 64_000_000  # bytes; ten thousand jobs have about three million
 PLAN_SHAPE = {
     "name?": (str, None),
     "swept": [str],
-    "asked": [RUN_ID],
-    "jobs": [{"run_id": RUN_ID, "words": [str]}],
+    "requested": [RUN_ID],
+    "jobs": [{"run_id": RUN_ID, "overrides": [str]}],
 }
-JOB_SHAPE = {"words": [str], "plugins": {"*": str}, "inputs?": {"*": str}, "config": dict}
+JOB_SHAPE = {"overrides": [str], "plugins": {"*": str}, "inputs?": {"*": str}, "config": dict}
 """The parts of the two files that are read again; see ``records.Shape``."""
 
 
 def read_plan(folder: Path) -> dict[str, Any]:
     """Return the content of a sweep's ``sweep.json``."""
-    return read_record(folder / PLAN, PLAN_SHAPE, largest=MAX_PLAN_BYTES)
+    return read_record(
+        folder / PLAN, PLAN_SHAPE, largest=MAX_PLAN_BYTES, upgrade=current_plan
+    )
 
 
 def unfinished(folder: Path) -> list[Path]:
     """Return the folders of the jobs that the last command requested and that are not done."""
-    jobs = [folder / run_id for run_id in read_plan(folder)["asked"]]
+    jobs = [folder / run_id for run_id in read_plan(folder)["requested"]]
     return [job for job in jobs if state_of(job).status not in DONE]
 
 
@@ -106,7 +108,7 @@ def write_manifest(plan: Plan, folder: Path, command: Iterable[str]) -> list[str
     reader = InputsReader()
     changed = set()
     earlier = read_plan(folder) if (folder / PLAN).exists() else {"jobs": [], "swept": []}
-    overrides = {job["run_id"]: job["words"] for job in earlier["jobs"]}
+    overrides = {job["run_id"]: job["overrides"] for job in earlier["jobs"]}
     for job in plan.jobs:
         if job.run_id in overrides:
             changed.update(rewrite_manifest(job, folder / job.run_id, reader))
@@ -118,9 +120,9 @@ def write_manifest(plan: Plan, folder: Path, command: Iterable[str]) -> list[str
         "planned": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": list(command),
         "swept": list(dict.fromkeys([*earlier["swept"], *plan.swept])),
-        "asked": [job.run_id for job in plan.jobs],
+        "requested": [job.run_id for job in plan.jobs],
         "plugins": reader.plugins,
-        "jobs": [{"run_id": run_id, "words": words} for run_id, words in overrides.items()],
+        "jobs": [{"run_id": run_id, "overrides": each} for run_id, each in overrides.items()],
     }
     write_json(folder / PLAN, record)
     return sorted(changed)
@@ -130,7 +132,7 @@ def job_record(job: Job, reader: InputsReader) -> dict[str, Any]:
     """Return the content of a job's ``job.json``."""
     return {
         "run_id": job.run_id,
-        "words": list(job.overrides),
+        "overrides": list(job.overrides),
         **reader.of(job.config).record(),
         "config": job.config,
     }

@@ -60,7 +60,7 @@ def folder():
 
 
 def jobs():
-    return [folder() / run_id for run_id in read_json(folder() / "sweep.json")["asked"]]
+    return [folder() / run_id for run_id in read_json(folder() / "sweep.json")["requested"]]
 
 
 def attempts():
@@ -258,7 +258,7 @@ def test_drawing_does_not_depend_on_when_a_search_was_stopped():
     search([*words(5), "hydra.sweep.dir=one"])
     search([*words(2), "hydra.sweep.dir=two"])
     search([*words(5), "hydra.sweep.dir=two"])
-    one, two = (read_json(Path(name) / "sweep.json")["asked"] for name in ("one", "two"))
+    one, two = (read_json(Path(name) / "sweep.json")["requested"] for name in ("one", "two"))
     assert one == two
     assert len(set(one)) == 5
 

@@ -205,9 +205,9 @@ class Search:
         else:
             write_json(path, job_record(job, self._reader))
         record = read_plan(self.folder)
-        if job.run_id not in record["asked"]:
-            record["asked"].append(job.run_id)
-            record["jobs"].append({"run_id": job.run_id, "words": list(job.overrides)})
+        if job.run_id not in record["requested"]:
+            record["requested"].append(job.run_id)
+            record["jobs"].append({"run_id": job.run_id, "overrides": list(job.overrides)})
         write_json(self.folder / PLAN, {**record, "plugins": self._reader.plugins})
 
     def requeue(self) -> None:
