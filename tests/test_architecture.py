@@ -178,7 +178,7 @@ def test_only_backend_and_export_import_tensorflow():
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("overrides", "printed"),
     [
         (["model=bert", "data.max_length=129"], "is more than this model's 128 positions"),
         (["loss=huber"], "loss=huber accepts float labels"),
@@ -186,17 +186,17 @@ def test_only_backend_and_export_import_tensorflow():
         (["data=files", "data.train=none.csv"], "there is no file none.csv"),
     ],
 )
-def test_a_mistake_is_told_before_tensorflow_is_loaded(words, told, tmp_path):
+def test_a_mistake_is_told_before_tensorflow_is_loaded(overrides, printed, tmp_path):
     code = (
         "import sys\n"
         "from xferlab.cli.main import main\n"
-        f"code = main({words!r})\n"
+        f"code = main({overrides!r})\n"
         f"print(code, sorted({HEAVY!r} & set(sys.modules)))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
     )
-    assert told in done.stderr
+    assert printed in done.stderr
     assert done.stdout.splitlines()[-1] == "2 []"
 
 

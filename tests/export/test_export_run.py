@@ -150,8 +150,8 @@ def test_transformers_makes_the_runs_tokens_with_the_tokenizer_that_is_written(
     (tmp_path / "to").mkdir()
     write_tokenizer(model, spec, tmp_path / "to")
     text = "the film , it's not good : a poor plot and a bad cast of that movie"
-    words = text.split()
-    rows = [words, words[:3]] if task is Task.token_classification else [text, "the film"]
+    overrides = text.split()
+    rows = [overrides, overrides[:3]] if task is Task.token_classification else [text, "the film"]
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "to")(
         rows, truncation=True, is_split_into_words=task is Task.token_classification
     )
@@ -225,9 +225,9 @@ def test_an_export_says_what_the_run_says(home, name, tmp_path, capsys):
         pytest.importorskip(module)
     folder = tmp_path / "out"
     assert main(["export", str(home / "plain"), "--to", name, "--output", str(folder)]) == 0
-    told = capsys.readouterr().out.splitlines()[-3:]
-    assert told[0] == "compared   1,000 generated texts of 32 tokens or less"
-    assert told[2] == f"saved to   {folder}"
+    printed = capsys.readouterr().out.splitlines()[-3:]
+    assert printed[0] == "compared   1,000 generated texts of 32 tokens or less"
+    assert printed[2] == f"saved to   {folder}"
     record = json.loads((folder / "export.json").read_text())
     assert record["compared"]["largest_difference"] <= record["compared"]["tolerance"] == 1e-4
     assert (record["format"], record["compared"]["texts"]) == (name, 1000)
@@ -241,14 +241,14 @@ def test_an_export_says_what_the_run_says(home, name, tmp_path, capsys):
 
 
 def test_an_export_of_any_network_to_a_format_that_is_a_graph(home, tmp_path, capsys):
-    words = ["export", str(home / "pairs"), "--output", str(tmp_path / "out"), "--to"]
-    assert main([*words, "transformers"]) == 2
+    overrides = ["export", str(home / "pairs"), "--output", str(tmp_path / "out"), "--to"]
+    assert main([*overrides, "transformers"]) == 2
     assert capsys.readouterr().err.splitlines() == [
         " error: transformers has no class for model=bag_of_embeddings",
         f" where: {home / 'pairs'}: model",
         "   fix: --to keras|litert|onnx|saved_model, or train model=encoder with pooling=first",
     ]
-    assert main([*words, "keras"]) == 0
+    assert main([*overrides, "keras"]) == 0
     assert not (tmp_path / "out" / "config.json").exists()
 
 

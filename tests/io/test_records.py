@@ -87,8 +87,8 @@ def test_what_is_no_file_is_refused(tmp_path):
 
 def test_values_are_counted_before_they_are_made(tmp_path):
     (tmp_path / "x.json").write_text("[" + "0," * MOST_VALUES + "0]")
-    told = refused(read_record, tmp_path / "x.json", SHAPE, largest=10_000_000)
-    assert "it holds more than 2,000,000 values" in told
+    printed = refused(read_record, tmp_path / "x.json", SHAPE, largest=10_000_000)
+    assert "it holds more than 2,000,000 values" in printed
 
 
 ODD = [[], "x", 3, None, {"status": {}}, {"best": []}, {"jobs": 3}]

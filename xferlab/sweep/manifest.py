@@ -45,9 +45,7 @@ JOB_SHAPE = {"overrides": [str], "plugins": {"*": str}, "inputs?": {"*": str}, "
 
 def read_plan(folder: Path) -> dict[str, Any]:
     """Return the content of a sweep's ``sweep.json``."""
-    return read_record(
-        folder / PLAN, PLAN_SHAPE, largest=MAX_PLAN_BYTES, upgrade=current_plan
-    )
+    return read_record(folder / PLAN, PLAN_SHAPE, largest=MAX_PLAN_BYTES, upgrade=current_plan)
 
 
 def unfinished(folder: Path) -> list[Path]:
