@@ -88,9 +88,7 @@ class Encoder(ReadsCheckpoint):
         )
         network = keras.Model(encoder.backbone.input, head(vectors))
         used = {layer.name for layer in network.layers}
-        blocks = {
-            name: layers for name, layers in encoder.blocks.items() if used.issuperset(layers)
-        }
+        blocks = {name: of for name, of in encoder.blocks.items() if used.issuperset(of)}
         return TextModel(
             network=network,
             tokenizer=tokenizer,

@@ -98,8 +98,7 @@ LAYER = {
 @pytest.fixture
 def family(monkeypatch: pytest.MonkeyPatch) -> type[Toy]:
     """Register the family for one test."""
-    registry.families()
-    monkeypatch.setattr(registry, "_FAMILIES", dict(registry._FAMILIES))
+    monkeypatch.setattr(registry.FAMILIES, "_members", dict(registry.FAMILIES))
     return registry.register(Toy)
 
 

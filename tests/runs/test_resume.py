@@ -18,8 +18,8 @@ PAGE = ROOT / "docs" / "reliability.md"
 SAMPLE = ["SIGTERM in validation", "disk full"]
 
 
-def printed(module: str, *words: str) -> str:
-    command = [sys.executable, "-m", f"tests.support.{module}", *words]
+def printed(module: str, *overrides: str) -> str:
+    command = [sys.executable, "-m", f"tests.support.{module}", *overrides]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

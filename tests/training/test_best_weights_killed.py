@@ -69,12 +69,12 @@ TINY = [
 TINY += ["train.checkpoint_every=12", "train.patience=1"]
 
 
-def attempt(folder: Path, planned: str, words: list[str], killed_after: int = 0) -> int:
+def attempt(folder: Path, planned: str, overrides: list[str], killed_after: int = 0) -> int:
     """Train in a process of its own; it is killed once it has replaced so many best files."""
     (folder / "plugins" / "metric").mkdir(parents=True, exist_ok=True)
     (folder / "plugins" / "metric" / "planned.py").write_text(PLANNED)
     (folder / "scores.txt").write_text(planned)
-    command = [sys.executable, "-c", ATTEMPT, str(ROOT), str(killed_after), *TINY, *words]
+    command = [sys.executable, "-c", ATTEMPT, str(ROOT), str(killed_after), *TINY, *overrides]
     return subprocess.run(command, cwd=folder, capture_output=True).returncode
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import sys
@@ -50,10 +51,13 @@ def import_backend() -> None:
             where="KERAS_BACKEND",
             fix="unset it, or set it to tensorflow",
         )
+    is_first = "tensorflow" not in sys.modules
     with quiet_stderr():
         import keras
         import tensorflow  # noqa: F401 - so that its libraries load here
 
+    if is_first:
+        gc.freeze()  # a million objects that stay: collections of garbage pass over them
     assert keras.backend.backend() == "tensorflow"
 
 

@@ -6,6 +6,7 @@ import ast
 import sys
 import sysconfig
 from collections.abc import Iterator
+from functools import cache, lru_cache
 from pathlib import Path
 
 import xferlab
@@ -23,37 +24,52 @@ def sources_of(path: Path) -> list[Path]:
     installation. Imports by a computed name are not seen.
     """
     found = [path.resolve()]
+    folders = _own_folders()
     for source in found:
-        for each in _imported(source):
+        for each in _imported(source, folders):
             if each not in found and len(found) < MOST:
                 found.append(each)
     return [found[0], *sorted(found[1:])]
 
 
-def _imported(source: Path) -> Iterator[Path]:
+def _own_folders() -> list[Path]:
+    """Return the folders of ``sys.path`` that belong to no installation, then the current one."""
+    path = [Path(entry or ".").resolve() for entry in sys.path]
+    return [folder for folder in (*path, Path.cwd()) if not _is_installed(folder)]
+
+
+def _imported(source: Path, folders: list[Path]) -> Iterator[Path]:
     try:
-        tree = ast.parse(source.read_bytes())
+        imports = _imports_in(source.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return
-    for node in ast.walk(tree):
+    for level, module, names in imports:
+        if level:
+            beside = source.parents[min(level, len(source.parents)) - 1]
+            yield from _within(beside, [module, *names])
+        else:
+            for name in names:
+                yield from _files_of(name, source, folders)
+
+
+@lru_cache(maxsize=MOST)
+def _imports_in(content: bytes) -> tuple[tuple[int, str, tuple[str, ...]], ...]:
+    """Return the import statements of a source as level, module and dotted names."""
+    found = []
+    for node in ast.walk(ast.parse(content)):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield from _files_of(alias.name, source)
+            found.append((0, "", tuple(alias.name for alias in node.names)))
         elif isinstance(node, ast.ImportFrom):
-            names = [alias.name for alias in node.names]
-            if node.level:
-                beside = source.parents[min(node.level, len(source.parents)) - 1]
-                yield from _within(beside, [node.module or "", *_joined(node.module, names)])
-            else:
-                for name in _joined(node.module, names):
-                    yield from _files_of(name, source)
+            names = _joined(node.module, [alias.name for alias in node.names])
+            found.append((node.level, node.module or "", tuple(names)))
+    return tuple(found)
 
 
 def _joined(module: str | None, names: list[str]) -> list[str]:
     return [f"{module}.{name}" if module else name for name in names]
 
 
-def _files_of(name: str, source: Path) -> Iterator[Path]:
+def _files_of(name: str, source: Path, folders: list[Path]) -> Iterator[Path]:
     """Yield the files that ``import a.b.c`` runs, as far as they belong to the plugin's author."""
     top = name.partition(".")[0]
     if top == "xferlab":
@@ -62,7 +78,7 @@ def _files_of(name: str, source: Path) -> Iterator[Path]:
         return
     if top in sys.stdlib_module_names:
         return
-    for folder in _folders(source, top):
+    for folder in _folders(source, folders):
         files = list(_within(folder, [name]))
         if files:
             yield from files
@@ -81,18 +97,17 @@ def _within(folder: Path, names: list[str]) -> Iterator[Path]:
                     break
 
 
-def _folders(source: Path, top: str) -> list[Path]:
-    """Return where a module named ``top`` of the plugin's author can be."""
+def _folders(source: Path, others: list[Path]) -> list[Path]:
+    """Return where a module of the plugin's author can be."""
     home = source.parent
     while (home / "__init__.py").exists():
         home = home.parent
     own = [home] if (source.parent / "__init__.py").exists() and home != source.parent else []
-    path = [Path(entry or ".").resolve() for entry in sys.path]
-    others = [entry for entry in path if not _is_installed(entry)]
-    beside = [source.parent, *others, Path.cwd()]
-    return [folder for folder in (*beside, *own) if not _is_installed(folder) or folder in own]
+    beside = [] if _is_installed(source.parent) else [source.parent]
+    return [*beside, *others, *own]
 
 
+@cache
 def _is_installed(folder: Path) -> bool:
     """Return whether a folder is one of Python's own or of its packages."""
     roots = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
