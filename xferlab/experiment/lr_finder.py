@@ -90,7 +90,7 @@ def _losses(experiment: Experiment, steps: int) -> Iterator[float]:
     freeze(experiment.model, experiment.plan, experiment.plan.phases[0])
     optimizer.build(network.trainable_variables)
     extend_optimizer(optimizer, experiment.model, experiment.plan.rates)
-    network.compile(optimizer=optimizer, loss=experiment.loss)
+    network.compile(optimizer=optimizer, loss=experiment.loss, jit_compile=False)
     gradient_accumulation_steps = optimizer.gradient_accumulation_steps or 1
     segment = Segment(
         phase=0, epoch=0, epochs=1, batches=steps * gradient_accumulation_steps, start=0

@@ -108,7 +108,7 @@ class AttentionBias(keras.layers.Layer):
     """What the padding mask adds to attention scores; computed once for all layers."""
 
     def __init__(self, **kwargs: Any):
-        super().__init__(dtype="float32", **kwargs)
+        super().__init__(**{**kwargs, "dtype": "float32"})
 
     def call(self, padding_mask: Any) -> Any:
         """Return float32 (batch, 1, 1, length): 0 for a token, :data:`MASKED` for padding."""

@@ -122,7 +122,10 @@ def _compile(experiment: Experiment, phase: int) -> None:
     """Apply a phase's freezing, which Keras does at ``compile`` only."""
     freeze(experiment.model, experiment.plan, experiment.plan.phases[phase])
     experiment.model.network.compile(
-        optimizer=experiment.optimizer, loss=experiment.loss, metrics=experiment.train_metrics
+        optimizer=experiment.optimizer,
+        loss=experiment.loss,
+        metrics=experiment.train_metrics,
+        jit_compile=False,  # XLA compiles anew for every shape of batch
     )
     use_micro_batches(experiment.model.network, experiment.micro_batches)
 
