@@ -34,4 +34,12 @@ def dropout(inputs: Any, rate: float, seed: Any) -> Any:
     halves = tf.reshape(tf.bitcast(bits, tf.uint16), [-1])[: tf.size(inputs)]
     keep = tf.reshape(halves >= tf.constant(dropped, tf.uint16), tf.shape(inputs))
     scale = tf.cast(LEVELS / (LEVELS - dropped), inputs.dtype)
-    return tf.where(keep, inputs * scale, tf.zeros([], inputs.dtype))
+    zero = tf.zeros([], inputs.dtype)
+
+    @tf.custom_gradient
+    def drop(values: Any) -> Any:
+        return tf.where(keep, values * scale, zero), lambda upstream: tf.where(
+            keep, upstream * scale, zero
+        )
+
+    return drop(inputs)

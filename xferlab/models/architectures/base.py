@@ -230,10 +230,10 @@ class Architecture:
         """Return the sequence ``(batch, length, hidden_size)`` before the first layer."""
         import keras
 
-        from xferlab.models.layers import Dropout
+        from xferlab.models.layers import Dropout, LayerNormalization
 
         x = keras.layers.Add(name="embeddings_add")(self.embeddings(inputs))
-        x = keras.layers.LayerNormalization(epsilon=self.epsilon, name="embeddings_layer_norm")(x)
+        x = LayerNormalization(epsilon=self.epsilon, name="embeddings_layer_norm")(x)
         return Dropout(self.hidden_dropout, name="embeddings_dropout")(x)
 
     def embeddings(self, inputs: Mapping[str, Any]) -> list[Any]:
