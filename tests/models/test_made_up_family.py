@@ -66,7 +66,7 @@ class Toy(Architecture):
         import keras
 
         scale = keras.layers.Rescaling(math.sqrt(self.hidden_size), name="embeddings_scale")
-        return scale(keras.layers.Add(name="embeddings_add")(self.embeddings(inputs)))
+        return scale(self.embeddings(inputs))
 
     def encode(self, sequence: Any, padding_mask: Any, first_token_only: bool) -> Any:
         import keras

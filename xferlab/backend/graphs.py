@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
+TOKEN_INPUTS = ("token_ids", "segment_ids", "padding_mask")
+"""Inputs of every network, int32 (batch, length)."""
+
 
 def batch_dataset(
-    batches: Callable[[], Iterator[tuple[dict[str, Any], Any]]], names: Iterable[str]
+    batches: Callable[[], Iterator[tuple[dict[str, Any], Any]]], network: Any, names: Iterable[str]
 ) -> Any:
     """Return a ``tf.data.Dataset`` of the ``(inputs, labels)`` that a generator yields.
 
     Args:
-        batches: returns a generator; inputs are int32 (batch, length).
+        batches: returns a generator.
+        network: the model that reads the inputs.
         names: of the inputs.
     """
     import tensorflow as tf
@@ -23,7 +27,7 @@ def batch_dataset(
     _, labels = next(batches())
     is_by_token = labels.dtype.kind == "i" and labels.ndim == 2  # of another length each batch
     shape = (None, None) if is_by_token else (None, *labels.shape[1:])
-    signature = (_input_specs(names), tf.TensorSpec(shape, labels.dtype))
+    signature = (_input_specs(network, names), tf.TensorSpec(shape, labels.dtype))
     return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
 
 
@@ -35,16 +39,20 @@ def compile_forward(network: Any, names: Iterable[str]) -> Callable[[Mapping[str
     """
     import tensorflow as tf
 
-    return tf.function(
-        lambda inputs: network(inputs, training=False), input_signature=[_input_specs(names)]
-    )
+    specs = _input_specs(network, names)
+    return tf.function(lambda inputs: network(inputs, training=False), input_signature=[specs])
 
 
-def _input_specs(names: Iterable[str]) -> dict[str, Any]:
-    """Return the spec of each input: int32 (batch, length), any of both."""
+def _input_specs(network: Any, names: Iterable[str]) -> dict[str, Any]:
+    """Return the spec of each input: int32 (batch, length) for tokens, else what is declared."""
     import tensorflow as tf
 
-    return {name: tf.TensorSpec((None, None), "int32") for name in names}
+    specs = {}
+    for name in names:
+        specs[name] = tf.TensorSpec((None, None), "int32")
+        if name not in TOKEN_INPUTS:
+            specs[name] = tf.TensorSpec(network.input[name].shape, network.input[name].dtype)
+    return specs
 
 
 def evaluate_schedule(schedule: Callable[[Any], Any], steps: int) -> np.ndarray:

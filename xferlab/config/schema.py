@@ -92,6 +92,9 @@ class TrainConfig:
         split_on_oom: where a batch does not fit into memory, compute it in halves, quarters and so
             on, whose gradients are added up: the optimizer step stays the same, which batches of
             half the size with ``accumulate`` doubled would not. The run reports and records it.
+        cache_frozen: compute the outputs of frozen blocks once, without dropout, and keep them on
+            disk for all epochs, jobs and later runs; false computes them in every step, with
+            dropout.
         resume: ``auto`` resumes an interrupted run of the same config, if there is one.
     """
 
@@ -108,6 +111,7 @@ class TrainConfig:
     deterministic: bool = True
     checkpoint_every: str | None = "5min"
     split_on_oom: bool = True
+    cache_frozen: bool = True
     resume: Resume = Resume.never
 
     def __post_init__(self) -> None:

@@ -35,8 +35,9 @@ from xferlab.runs.metadata import write_config
 from xferlab.training.assemble import Experiment, assemble
 from xferlab.training.callbacks.progress import ProgressBar
 from xferlab.training.events import Step
-from xferlab.training.loop import Segment, freeze, training_batches
+from xferlab.training.loop import Segment, training_batches
 from xferlab.training.optimizer_extensions import extend_optimizer
+from xferlab.training.phase_network import compile_phase, freeze
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,22 +86,23 @@ def find_lr(recipe: Recipe, folder: Path, span: Span) -> LRFinderResult:
 
 def _losses(experiment: Experiment, steps: int) -> Iterator[float]:
     """Train in the plan's first phase; yield the loss of every optimizer step."""
-    network = experiment.model.network
     optimizer = experiment.optimizer
     freeze(experiment.model, experiment.plan, experiment.plan.phases[0])
-    optimizer.build(network.trainable_variables)
+    optimizer.build(experiment.model.network.trainable_variables)
     extend_optimizer(optimizer, experiment.model, experiment.plan.rates)
-    network.compile(optimizer=optimizer, loss=experiment.loss, jit_compile=False)
+    network = compile_phase(experiment, 0)
     gradient_accumulation_steps = optimizer.gradient_accumulation_steps or 1
     segment = Segment(
         phase=0, epoch=0, epochs=1, batches=steps * gradient_accumulation_steps, start=0
     )
     bar = ProgressBar(segment.batches, epochs=1)
+    batches = training_batches(experiment, network, segment)
     total = 0.0
     try:
-        for done, (inputs, labels) in enumerate(training_batches(experiment, segment), start=1):
-            network.reset_metrics()  # or the loss would be the mean since the first step
-            loss = float(network.train_on_batch(inputs, labels, return_dict=True)["loss"])
+        for done, (inputs, labels) in enumerate(batches, start=1):
+            network.trained.reset_metrics()  # or the loss would be the mean since the first step
+            logs = network.trained.train_on_batch(inputs, labels, return_dict=True)
+            loss = float(logs["loss"])
             bar.on_step(Step(done, done // gradient_accumulation_steps, loss))
             total += loss
             if done % gradient_accumulation_steps == 0:

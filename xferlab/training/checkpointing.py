@@ -21,6 +21,7 @@ from xferlab.runs.checkpoints import (
 )
 from xferlab.runs.signals import StopRequest
 from xferlab.training.events import Callback, Checkpointer, Diverged, TrainState
+from xferlab.training.phase_network import PhaseNetwork
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,11 +109,11 @@ class FolderCheckpointer(Checkpointer):
                 ", ".join(f"{before.get(key)}, now {self._environment[key]}" for key in changed),
             )
 
-    def restore(self, network: Any) -> None:
+    def restore(self, network: PhaseNetwork) -> None:
         """Assign every variable's value at ``start``, and restore the random generators."""
         if self._checkpoint is None:
             return
-        variables = _variables(network)
+        variables = network.variables()
         arrays = self._checkpoint.arrays()
         if variables.keys() != arrays.keys():
             odd = min(variables.keys() ^ arrays.keys())
@@ -125,13 +126,13 @@ class FolderCheckpointer(Checkpointer):
             variable.assign(arrays[name])
         set_random_state(self._checkpoint.state["random"])
 
-    def after_step(self, network: Any, state: TrainState) -> None:
+    def after_step(self, network: PhaseNetwork, state: TrainState) -> None:
         """Save if it is time or if a signal requests to stop."""
         if self._stop.number is not None or self._is_due(network, state):
             self._save(network, state)
         self._stop.obey()
 
-    def after_epoch(self, network: Any, state: TrainState) -> None:
+    def after_epoch(self, network: PhaseNetwork, state: TrainState) -> None:
         """Save unless checkpoints are off, or the epoch is so short that saving costs too much."""
         is_on = self._interval != Interval()
         is_due = is_on and self._waited() >= self._cost_of(network) / COST_FRACTION
@@ -140,7 +141,7 @@ class FolderCheckpointer(Checkpointer):
         self._stop.obey()
 
     @contextmanager
-    def scoring(self, network: Any, state: TrainState) -> Iterator[None]:
+    def scoring(self, network: PhaseNetwork, state: TrainState) -> Iterator[None]:
         """Let the body be interrupted at once: the state is saved first."""
         self._refuse_vanished()
         try:
@@ -150,7 +151,7 @@ class FolderCheckpointer(Checkpointer):
             self._save(network, state)
             raise
 
-    def _is_due(self, network: Any, state: TrainState) -> bool:
+    def _is_due(self, network: PhaseNetwork, state: TrainState) -> bool:
         if self._interval.steps is not None:
             return state.batch % (self._interval.steps * self._accumulation) == 0
         if self._interval.seconds is None:
@@ -161,18 +162,18 @@ class FolderCheckpointer(Checkpointer):
     def _waited(self) -> float:
         return time.monotonic() - self._saved_at
 
-    def _cost_of(self, network: Any) -> float:
+    def _cost_of(self, network: PhaseNetwork) -> float:
         """Return the seconds that a save takes: the last one's, or a guess by size."""
         if not self._cost:
-            variables = _variables(network).values()
+            variables = network.variables().values()
             self._cost = sum(v.value.dtype.size * _count(v.shape) for v in variables)
             self._cost /= BYTES_A_SECOND
         return self._cost
 
-    def _save(self, network: Any, state: TrainState) -> None:
+    def _save(self, network: PhaseNetwork, state: TrainState) -> None:
         self._refuse_vanished()
         began = time.monotonic()
-        arrays = {name: _array(variable) for name, variable in _variables(network).items()}
+        arrays = {name: _array(variable) for name, variable in network.variables().items()}
         _refuse_not_finite(arrays, state)
         record = {
             "position": asdict(state),
@@ -192,19 +193,6 @@ class FolderCheckpointer(Checkpointer):
             raise RunError(
                 "the run's folder has vanished", where=str(self._folder), fix="start the run again"
             )
-
-
-def _variables(network: Any) -> dict[str, Any]:
-    """Return all variables of a compiled network by kind and position.
-
-    Paths alone do not name a variable: Keras numbers unnamed layers differently in each process.
-    """
-    kinds = {
-        "network": network.variables,  # the seeds of dropout are among them
-        "optimizer": network.optimizer.variables,
-        "metrics": network.metrics_variables,
-    }
-    return {f"{kind} {i:04d}": v for kind, every in kinds.items() for i, v in enumerate(every)}
 
 
 def _array(variable: Any) -> np.ndarray:

@@ -6,14 +6,17 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from xferlab.backend.graphs import compile_forward
+from xferlab.backend.graphs import TOKEN_INPUTS, compile_forward
 from xferlab.contracts import Encoding
 from xferlab.data.batching import batch_arrays, begins_word, evaluation_batches
 from xferlab.deprecated import metric_attribute
 from xferlab.functional.unseen_words import predict_unseen, seen_only
+from xferlab.models.frozen_part import FEATURES
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from xferlab.training.features import Features
 
 log = logging.getLogger("xferlab")
 MOST_NUMBERS = 500_000_000
@@ -41,17 +44,21 @@ class Forward:
         self._call = compile_forward(network, self.names)
 
     def batches(
-        self, encoding: Encoding, labels: Any
+        self, encoding: Encoding, labels: Any, features: Features | None = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Yield row numbers, labels and float32 outputs of each batch, long rows first."""
         import numpy as np
 
         for batch in evaluation_batches(encoding, self._batch_size):
             inputs, y = batch_arrays(encoding, labels, batch, self._pad_id)
+            if features is not None:
+                inputs[FEATURES] = features.batch(batch)
             out = self._call({name: inputs[name] for name in self.names})
             yield batch.rows, y, np.asarray(out, dtype="float32")
 
-    def __call__(self, encoding: Encoding, labels: Any) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(
+        self, encoding: Encoding, labels: Any, features: Features | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return labels and float32 outputs, one row each, in the order of the rows.
 
         For token classification both are by word, (rows, words): a word has its first token's
@@ -61,13 +68,15 @@ class Forward:
         import numpy as np
 
         if encoding.word_ids is not None:
-            return self._by_word(encoding, labels)
-        parts = list(self.batches(encoding, labels))
+            return self._by_word(encoding, labels, features)
+        parts = list(self.batches(encoding, labels, features))
         rows, wanted, found = ([part[i] for part in parts] for i in range(3))
         order = np.argsort(np.concatenate(rows), kind="stable")
         return np.concatenate(wanted)[order], np.concatenate(found)[order]
 
-    def _by_word(self, encoding: Encoding, labels: Any) -> tuple[np.ndarray, np.ndarray]:
+    def _by_word(
+        self, encoding: Encoding, labels: Any, features: Features | None
+    ) -> tuple[np.ndarray, np.ndarray]:
         import numpy as np
 
         words_of = encoding.word_ids or ()
@@ -75,7 +84,7 @@ class Forward:
         wanted = np.full((len(labels), 0), -1, "int32")
         found = np.zeros((len(labels), 0, 1), "float32")
         unseen = wanted >= 0
-        for rows, _, out in self.batches(plain, np.zeros(len(labels), "int8")):
+        for rows, _, out in self.batches(plain, np.zeros(len(labels), "int8"), features):
             if not found.size:
                 wanted = self._filled(labels, out.shape[-1])
                 found = np.full((*wanted.shape, out.shape[-1]), 1 / out.shape[-1], "float32")
@@ -117,10 +126,10 @@ def input_names(network: Any) -> list[str]:
     """Return the names of the inputs that a network reads."""
     from keras import Model
 
-    every = ["token_ids", "segment_ids", "padding_mask"]
+    every = [*TOKEN_INPUTS, FEATURES]
     if isinstance(network, Model) and isinstance(getattr(network, "_inputs_struct", None), dict):
         return [name for name in every if name in network._inputs_struct]
-    return every
+    return list(TOKEN_INPUTS)
 
 
 def scores(

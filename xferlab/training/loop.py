@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from xferlab.backend.graphs import batch_dataset
-from xferlab.backend.train_step import use_micro_batches
-from xferlab.contracts import Phase, TextModel, TransferPlan
-from xferlab.data.batching import Batch, batch_arrays
+from xferlab.contracts import Phase
+from xferlab.data.batching import Batch
 from xferlab.training.assemble import Experiment
 from xferlab.training.evaluation import input_names
 from xferlab.training.events import Callback, Checkpointer, Diverged, Epoch, Step, TrainState
 from xferlab.training.optimizer_extensions import extend_optimizer
+from xferlab.training.phase_network import PhaseNetwork, compile_phase, unfreeze
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,9 @@ def fit(
             break
         if segment.phase != phase:
             phase = segment.phase
-            _compile(experiment, phase)
-        experiment.model.network.fit(
-            training_batches(experiment, segment),
+            loop.network = compile_phase(experiment, phase)
+        loop.network.trained.fit(
+            training_batches(experiment, loop.network, segment),
             initial_epoch=segment.epoch,
             epochs=segment.epoch + segment.epochs,
             steps_per_epoch=segment.batches,
@@ -105,7 +105,6 @@ def _build_optimizer(experiment: Experiment) -> None:
     unfreeze(experiment)
     optimizer.build(network.trainable_variables)
     extend_optimizer(optimizer, experiment.model, experiment.plan.rates)
-    network.stop_training = False
 
 
 def phase_of(phases: Sequence[Phase], epoch: int) -> int:
@@ -118,23 +117,11 @@ def phase_of(phases: Sequence[Phase], epoch: int) -> int:
     return next(index for index, end in enumerate(ends) if epoch < end)
 
 
-def _compile(experiment: Experiment, phase: int) -> None:
-    """Apply a phase's freezing, which Keras does at ``compile`` only."""
-    freeze(experiment.model, experiment.plan, experiment.plan.phases[phase])
-    experiment.model.network.compile(
-        optimizer=experiment.optimizer,
-        loss=experiment.loss,
-        metrics=experiment.train_metrics,
-        jit_compile=False,  # XLA compiles anew for every shape of batch
-    )
-    use_micro_batches(experiment.model.network, experiment.micro_batches)
-
-
-def _create_metric_variables(experiment: Experiment) -> None:
+def _create_metric_variables(experiment: Experiment, network: PhaseNetwork) -> None:
     """Create the variables of the running means, which Keras does at the first batch only."""
     first = Segment(phase=0, epoch=0, epochs=1, batches=1, start=0)
-    batch = next(iter(training_batches(experiment, first)))
-    experiment.model.network._symbolic_build(data_batch=batch)  # the loss scale of float16, too
+    batch = next(iter(training_batches(experiment, network, first)))
+    network.trained._symbolic_build(data_batch=batch)  # the loss scale of float16, too
 
 
 class TrainingLoop:
@@ -143,7 +130,10 @@ class TrainingLoop:
     Attributes:
         batch: training batches done.
         stopped: a callback has requested to stop.
+        network: what the present phase trains.
     """
+
+    network: PhaseNetwork
 
     def __init__(
         self, experiment: Experiment, callbacks: Sequence[Callback], checkpointer: Checkpointer
@@ -176,26 +166,25 @@ class TrainingLoop:
 
         An epoch that was trained to its end and not scored yet is scored.
         """
-        network = self._experiment.model.network
         phase = phase_of(self._experiment.plan.phases, (self.batch - 1) // self._per_epoch)
-        _compile(self._experiment, phase)
-        _create_metric_variables(self._experiment)
-        self._checkpointer.restore(network)
+        self.network = compile_phase(self._experiment, phase)
+        _create_metric_variables(self._experiment, self.network)
+        self._checkpointer.restore(self.network)
         ended = self.batch % self._per_epoch == 0 or self.batch == self._total
         if self._rows > 0 and ended:
-            self.end_epoch(network, network.get_metrics_result())
+            self.end_epoch(self.network.trained.get_metrics_result())
         return phase
 
-    def begin_epoch(self, network: Any, epoch: int) -> None:
+    def begin_epoch(self, epoch: int) -> None:
         """Start an epoch, counted from 0, or resume in the middle of it."""
         self._batches = self._experiment.batches.epoch(epoch)
         if self._resumes:
             self._resumes = False
-            self._checkpointer.restore(network)  # fit has just reset the running means
+            self._checkpointer.restore(self.network)  # fit has just reset the running means
         elif self._rows == 0:
             self._began = time.monotonic()
 
-    def end_step(self, network: Any, running_mean: float) -> None:
+    def end_step(self, running_mean: float) -> None:
         """Report one batch; ``running_mean`` is the epoch's mean loss so far, over examples."""
         trained = self._batches[self.batch % self._per_epoch]
         self.batch += 1
@@ -208,14 +197,14 @@ class TrainingLoop:
             raise _not_finite(step, trained)
         for callback in self._callbacks:
             callback.on_step(step)
-        self._checkpointer.after_step(network, self.state)
+        self._checkpointer.after_step(self.network, self.state)
 
-    def end_epoch(self, network: Any, means: Mapping[str, Any]) -> None:
+    def end_epoch(self, means: Mapping[str, Any]) -> None:
         """Score the validation split and report the epoch."""
         order = sorted(means, key=lambda name: (name != "loss", name))
         train = {name: float(means[name]) for name in order}
-        with self._checkpointer.scoring(network, self.state):
-            validation = self._experiment.evaluate("validation")
+        with self._checkpointer.scoring(self.network, self.state):
+            validation = self.network.evaluate(self._experiment, "validation")
         seconds = time.monotonic() - self._began
         update = self.batch // self._accumulation
         epoch = Epoch(self._scored + 1, update, train, validation, seconds)
@@ -224,7 +213,7 @@ class TrainingLoop:
         self._rows = 0
         self._loss_sum = 0.0
         self._resumes = False
-        self._checkpointer.after_epoch(network, self.state)
+        self._checkpointer.after_epoch(self.network, self.state)
 
 
 def _keras_callback(loop: TrainingLoop) -> Any:
@@ -233,13 +222,13 @@ def _keras_callback(loop: TrainingLoop) -> Any:
 
     class KerasAdapter(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            loop.begin_epoch(self.model, epoch)
+            loop.begin_epoch(epoch)
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            loop.end_step(self.model, logs["loss"])
+            loop.end_step(logs["loss"])
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            loop.end_epoch(self.model, logs)
+            loop.end_epoch(logs)
             self.model.stop_training = loop.stopped
 
     return KerasAdapter()
@@ -254,31 +243,12 @@ def _not_finite(step: Step, batch: Batch) -> Diverged:
     )
 
 
-def training_batches(experiment: Experiment, segment: Segment) -> Any:
+def training_batches(experiment: Experiment, network: PhaseNetwork, segment: Segment) -> Any:
     """Return a dataset of ``(inputs, labels)`` for one segment."""
-    names = input_names(experiment.model.network)
-    encoding = experiment.encodings["train"]
-    labels = experiment.data.train.labels
-    pad_id = experiment.model.tokenizer.pad_id
     stop = segment.start + segment.epochs * segment.batches
 
     def batches() -> Iterator[tuple[dict[str, Any], Any]]:
         for batch in experiment.batches.steps(segment.start, stop):
-            inputs, y = batch_arrays(encoding, labels, batch, pad_id)
-            yield {name: inputs[name] for name in names}, y
+            yield network.batch(experiment, batch)
 
-    return batch_dataset(batches, names)
-
-
-def freeze(model: TextModel, plan: TransferPlan, phase: Phase) -> None:
-    """Set ``trainable`` on the blocks that ``plan`` names, and on no other."""
-    for block in {name for p in plan.phases for name in p.frozen}:
-        for layer in model.blocks[block]:
-            model.network.get_layer(layer).trainable = block not in phase.frozen
-
-
-def unfreeze(experiment: Experiment) -> None:
-    """Make every block trainable that is trainable in some phase."""
-    plan = experiment.plan
-    always = set.intersection(*(set(phase.frozen) for phase in plan.phases))
-    freeze(experiment.model, plan, Phase(epochs=0, frozen=tuple(always)))
+    return batch_dataset(batches, network.trained, input_names(network.trained))

@@ -228,16 +228,14 @@ class Architecture:
 
     def embed(self, inputs: Mapping[str, Any]) -> Any:
         """Return the sequence ``(batch, length, hidden_size)`` before the first layer."""
-        import keras
-
         from xferlab.models.layers import Dropout, LayerNormalization
 
-        x = keras.layers.Add(name="embeddings_add")(self.embeddings(inputs))
-        x = LayerNormalization(epsilon=self.epsilon, name="embeddings_layer_norm")(x)
+        norm = LayerNormalization(epsilon=self.epsilon, name="embeddings_layer_norm")
+        x = norm(self.embeddings(inputs))
         return Dropout(self.hidden_dropout, name="embeddings_dropout")(x)
 
-    def embeddings(self, inputs: Mapping[str, Any]) -> list[Any]:
-        """Return the embeddings of tokens, positions and segments, which :meth:`embed` adds."""
+    def embeddings(self, inputs: Mapping[str, Any]) -> Any:
+        """Return the sum of the embeddings of tokens, positions and segments."""
         from xferlab.models.layers import PositionEmbedding
 
         tokens = self.embedding(self.vocabulary_size, "token_embedding")(inputs["token_ids"])
@@ -245,9 +243,9 @@ class Architecture:
             self.positions, self.initializer(), name="position_embedding"
         )(tokens)
         if not self.segments:
-            return [tokens, positions]
+            return tokens + positions
         segments = self.embedding(self.segments, "segment_embedding")(inputs["segment_ids"])
-        return [tokens, positions, segments]
+        return tokens + positions + segments
 
     def embedding(self, rows: int, name: str) -> Any:
         """Return a table of ``rows`` vectors."""

@@ -1,0 +1,267 @@
+"""The outputs of a network's frozen part for every example: computed once, kept on disk.
+
+A file of the cache has a hash of all that the features depend on in its name, and a checksum of
+its content: epochs, sweep jobs, seeds and later runs share it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xferlab.contracts import Encoding
+from xferlab.data.batching import Batch, Ragged, batch_arrays, evaluation_batches, row_lengths
+from xferlab.io.atomic import TMP_PREFIX
+from xferlab.models.frozen_part import CutNetwork
+
+if TYPE_CHECKING:
+    import numpy as np
+
+log = logging.getLogger("xferlab")
+VERSION = 1
+"""Of the files; a change of their content needs another one."""
+LARGEST = 4 * 2**30
+"""Bytes of the whole cache; the files that were not used for longest are deleted first."""
+PROGRESS_SECONDS = 5.0
+
+
+class Features:
+    """The features of a split's examples.
+
+    Args:
+        flat: float32 (tokens, width), or (examples, width) without ``lengths``; memory-mapped.
+        lengths: tokens of each example; None where an example has one vector.
+        shape: of an example's features in a batch: (1, width) or (width,) without ``lengths``.
+    """
+
+    def __init__(self, flat: np.ndarray, lengths: np.ndarray | None, shape: tuple[int, ...]):
+        self._flat = flat
+        self._shape = shape
+        self._rows = None if lengths is None else Ragged(flat, lengths)
+
+    def batch(self, batch: Batch) -> np.ndarray:
+        """Return the features of a batch, float32; those of padding are 0."""
+        import numpy as np
+
+        if self._rows is None:
+            return np.asarray(self._flat[batch.rows]).reshape(len(batch.rows), *self._shape)
+        out = np.zeros((len(batch.rows), batch.length, self._flat.shape[1]), "float32")
+        for place, row in enumerate(batch.rows):
+            values = self._rows[row]
+            out[place, : len(values)] = values
+        return out
+
+
+class FeatureCache:
+    """Features on disk.
+
+    Args:
+        cut: gives the frozen part.
+        forward: computes it for inputs by name.
+        pad_id: token id of padding.
+        batch_size: examples a batch.
+        folder: of the files; default ``features`` in ``$XFERLAB_CACHE`` or ``~/.cache/xferlab``.
+    """
+
+    def __init__(
+        self,
+        cut: CutNetwork,
+        forward: Callable[[Mapping[str, Any]], Any],
+        pad_id: int,
+        batch_size: int,
+        folder: Path | None = None,
+    ) -> None:
+        root = Path(os.environ.get("XFERLAB_CACHE") or "~/.cache/xferlab").expanduser()
+        self._cut = cut
+        self._forward = forward
+        self._pad_id = pad_id
+        self._batch_size = batch_size
+        self._folder = folder or root / "features"
+        self._names = list(cut.lower.input)
+        self._weights = _digest_of_weights(cut.lower)
+
+    def of(self, name: str, encoding: Encoding) -> Features | None:
+        """Return a split's features, computed if the cache does not have them.
+
+        Args:
+            name: of the split, for the log.
+            encoding: its token ids.
+
+        Returns:
+            None, with a line in the log, where they do not fit or cannot be written.
+        """
+        lengths = row_lengths(encoding) if self._cut.per_token else None
+        width = int(self._cut.lower.output.shape[-1])
+        rows = len(encoding.token_ids) if lengths is None else int(lengths.sum())
+        if 4 * rows * width > LARGEST:
+            log.warning(
+                "note       the frozen part's outputs for %s take %.1f GB, more than %.1f: they are"
+                " computed in every epoch",
+                name,
+                4e-9 * rows * width,
+                LARGEST / 1e9,
+            )
+            return None
+        try:
+            flat = self._flat(name, encoding, lengths, (rows, width))
+        except OSError as error:
+            log.warning(
+                "note       the cache %s cannot be used (%s): frozen blocks are computed in every"
+                " epoch",
+                self._folder,
+                error.strerror or error,
+            )
+            return None
+        return Features(flat, lengths, tuple(self._cut.lower.output.shape[1:]))
+
+    def _flat(
+        self, name: str, encoding: Encoding, lengths: np.ndarray | None, shape: tuple[int, int]
+    ) -> np.ndarray:
+        key = self._key(encoding)
+        found = _read(self._folder, key, shape)
+        if found is not None:
+            log.info("features   the frozen part's outputs for %s are in the cache", name)
+            return found
+        self._folder.mkdir(parents=True, exist_ok=True)
+        _evict(self._folder, LARGEST - 4 * shape[0] * shape[1])
+        partial = self._folder / f"{TMP_PREFIX}{os.getpid()}-{key}.npy"
+        try:
+            self._compute(name, encoding, lengths, partial, shape)
+            checksum = _checksum(partial, shape)
+            path = self._folder / f"{key}-{checksum:08x}.npy"
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        return _mapped(path, shape)
+
+    def _compute(
+        self,
+        name: str,
+        encoding: Encoding,
+        lengths: np.ndarray | None,
+        path: Path,
+        shape: tuple[int, int],
+    ) -> None:
+        """Write the features of every example, and report how far they are."""
+        import numpy as np
+
+        with path.open("wb") as stream:  # a full disk is an error here, not a signal later
+            os.posix_fallocate(stream.fileno(), 0, 4 * shape[0] * shape[1])
+        flat = np.memmap(path, "float32", "r+", shape=shape)
+        ends = None if lengths is None else np.cumsum(lengths)
+        began = reported = time.monotonic()
+        done = 0
+        for batch in evaluation_batches(encoding, self._batch_size):
+            outputs = np.asarray(self._forward(self._inputs(encoding, batch)), "float32")
+            for place, row in enumerate(batch.rows):
+                if ends is None or lengths is None:
+                    flat[row] = outputs[place].reshape(-1)
+                else:
+                    flat[ends[row] - lengths[row] : ends[row]] = outputs[place, : lengths[row]]
+            done += len(batch.rows)
+            if time.monotonic() - reported > PROGRESS_SECONDS:
+                reported = time.monotonic()
+                rate = done / (reported - began)
+                left = (len(encoding.token_ids) - done) / rate
+                log.info(
+                    "features   %d of %d examples of %s, %d/s, %.0f s left",
+                    done,
+                    len(encoding.token_ids),
+                    name,
+                    rate,
+                    left,
+                )
+        flat.flush()
+        seconds = time.monotonic() - began
+        log.info("features   the frozen part is computed for %s (%.1f s)", name, seconds)
+
+    def _inputs(self, encoding: Encoding, batch: Batch) -> dict[str, np.ndarray]:
+        import numpy as np
+
+        no_labels = np.zeros(len(encoding.token_ids), "int8")
+        plain = Encoding(encoding.token_ids, encoding.segment_ids)
+        inputs, _ = batch_arrays(plain, no_labels, batch, self._pad_id)
+        return {name: inputs[name] for name in self._names}
+
+    def _key(self, encoding: Encoding) -> str:
+        """Return the hash of what the features depend on.
+
+        The outputs for three examples stand for everything that is no weight: the graph, its code,
+        the precision, and the order of sums on this machine.
+        """
+        import numpy as np
+
+        content = hashlib.sha256()
+        for column in (encoding.token_ids, encoding.segment_ids):
+            flat = column.flat if isinstance(column, Ragged) else np.concatenate(list(column))
+            content.update(np.ascontiguousarray(flat, "int32").data)
+        lengths = row_lengths(encoding)
+        content.update(lengths.astype("int64").data)
+        order = np.argsort(lengths, kind="stable")
+        probe = np.unique(order[[0, len(order) // 2, -1]])
+        probed = self._inputs(encoding, Batch(probe, int(lengths[probe].max())))
+        outputs = np.asarray(self._cut.lower(probed, training=False), "float32")
+        content.update(np.ascontiguousarray(outputs).data)
+        parts = (VERSION, self._weights, self._batch_size, self._cut.per_token)
+        content.update(repr(parts).encode())
+        return content.hexdigest()
+
+
+def _digest_of_weights(network: Any) -> str:
+    import numpy as np
+
+    content = hashlib.sha256()
+    for weight in network.weights:
+        content.update(np.ascontiguousarray(weight.numpy()).data)
+    return content.hexdigest()
+
+
+def _mapped(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    import numpy as np
+
+    return np.memmap(path, "float32", "r", shape=shape)
+
+
+def _checksum(path: Path, shape: tuple[int, int]) -> int:
+    """Return the CRC-32 of a file of features."""
+    flat = _mapped(path, shape)
+    value = 0
+    for first in range(0, shape[0], 65536):
+        value = zlib.crc32(flat[first : first + 65536].data, value)
+    return value
+
+
+def _read(folder: Path, key: str, shape: tuple[int, int]) -> np.ndarray | None:
+    """Return the features of a key, or None; a damaged file is reported and deleted."""
+    for path in folder.glob(f"{key}-*.npy"):
+        is_whole = path.stat().st_size == 4 * shape[0] * shape[1]
+        if is_whole and path.stem == f"{key}-{_checksum(path, shape):08x}":
+            _touch(path)
+            return _mapped(path, shape)
+        log.warning("note       the cached features %s are damaged and computed again", path)
+        path.unlink(missing_ok=True)
+    return None
+
+
+def _touch(path: Path) -> None:
+    """Note that a file was used; a folder that is only read keeps its times."""
+    try:
+        os.utime(path)
+    except OSError:
+        return
+
+
+def _evict(folder: Path, largest: int) -> None:
+    """Delete the files that were not used for longest until the others take at most ``largest``."""
+    files = sorted(folder.glob("*.npy"), key=lambda path: path.stat().st_mtime, reverse=True)
+    total = 0
+    for path in files:
+        total += path.stat().st_size
+        if total > largest:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,125 @@
+"""What one phase of a run trains: the network, or its part above the blocks that are frozen."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from xferlab.backend.graphs import compile_forward
+from xferlab.backend.train_step import use_micro_batches
+from xferlab.contracts import Phase, TextModel, TransferPlan
+from xferlab.data.batching import Batch, batch_arrays
+from xferlab.functional.unseen_words import outside_of
+from xferlab.models.frozen_part import FEATURES, cut_network
+from xferlab.training.assemble import Experiment
+from xferlab.training.evaluation import Forward, input_names
+from xferlab.training.features import FeatureCache, Features
+
+log = logging.getLogger("xferlab")
+
+
+@dataclass(frozen=True)
+class PhaseNetwork:
+    """A compiled network.
+
+    Attributes:
+        whole: the run's network.
+        trained: what ``fit`` is called on; shares its weights.
+        forward: computes the outputs of ``trained`` over a split.
+        features: the frozen part's outputs by split; empty where ``trained`` is the whole.
+    """
+
+    whole: Any
+    trained: Any
+    forward: Forward
+    features: Mapping[str, Features] = field(default_factory=dict)
+
+    def variables(self) -> dict[str, Any]:
+        """Return all variables by kind and position: weights, seeds, optimizer, metrics.
+
+        Paths alone do not name a variable: Keras numbers unnamed layers differently in each
+        process.
+        """
+        kinds = {
+            "network": self.whole.variables,  # the seeds of dropout are among them
+            "optimizer": self.trained.optimizer.variables,
+            "metrics": self.trained.metrics_variables,
+        }
+        return {f"{kind} {i:04d}": v for kind, every in kinds.items() for i, v in enumerate(every)}
+
+    def batch(self, experiment: Experiment, batch: Batch) -> tuple[dict[str, Any], Any]:
+        """Return the inputs and the labels of a training batch."""
+        encoding = experiment.encodings["train"]
+        labels = experiment.data.train.labels
+        inputs, y = batch_arrays(encoding, labels, batch, experiment.model.tokenizer.pad_id)
+        if self.features:
+            inputs[FEATURES] = self.features["train"].batch(batch)
+        return {name: inputs[name] for name in input_names(self.trained)}, y
+
+    def evaluate(self, experiment: Experiment, split: str) -> dict[str, float]:
+        """Return the loss and every metric over a whole split."""
+        encoding = experiment.encodings[split]
+        labels = experiment.data.splits[split].labels
+        outputs = self.forward(encoding, labels, self.features.get(split))
+        return experiment.scores(*outputs)
+
+
+def compile_phase(experiment: Experiment, index: int) -> PhaseNetwork:
+    """Apply a phase's freezing, which Keras does at ``compile`` only.
+
+    Where blocks are frozen, their outputs are computed once for all epochs, without dropout;
+    ``train.cache_frozen=false`` computes them in every step, with dropout.
+    """
+    phase = experiment.plan.phases[index]
+    freeze(experiment.model, experiment.plan, phase)
+    network = _upper_part(experiment, phase) or PhaseNetwork(
+        experiment.model.network, experiment.model.network, experiment.forward
+    )
+    network.trained.compile(
+        optimizer=experiment.optimizer,
+        loss=experiment.loss,
+        metrics=experiment.train_metrics,
+        jit_compile=False,  # XLA compiles anew for every shape of batch
+    )
+    use_micro_batches(network.trained, experiment.micro_batches)
+    return network
+
+
+def _upper_part(experiment: Experiment, phase: Phase) -> PhaseNetwork | None:
+    """Return the network above the frozen blocks, or None where their outputs are not kept."""
+    model = experiment.model
+    if not experiment.cache_frozen or not phase.frozen:
+        return None
+    frozen = {layer for block in phase.frozen for layer in model.blocks[block]}
+    cut = cut_network(model.network, frozen)
+    if cut is None:
+        log.info("features   the blocks %s are computed in every step", ", ".join(phase.frozen))
+        return None
+    pad_id = model.tokenizer.pad_id
+    lower = compile_forward(cut.lower, list(cut.lower.input))
+    cache = FeatureCache(cut, lower, pad_id, experiment.eval_batch_size)
+    features = {}
+    for split in ("train", "validation"):
+        found = cache.of(split, experiment.encodings[split])
+        if found is None:
+            return None
+        features[split] = found
+    outside = outside_of(experiment.spec.class_names)
+    forward = Forward(cut.upper, pad_id, experiment.eval_batch_size, outside)
+    return PhaseNetwork(model.network, cut.upper, forward, features)
+
+
+def freeze(model: TextModel, plan: TransferPlan, phase: Phase) -> None:
+    """Set ``trainable`` on the blocks that ``plan`` names, and on no other."""
+    for block in {name for p in plan.phases for name in p.frozen}:
+        for layer in model.blocks[block]:
+            model.network.get_layer(layer).trainable = block not in phase.frozen
+
+
+def unfreeze(experiment: Experiment) -> None:
+    """Make every block trainable that is trainable in some phase."""
+    plan = experiment.plan
+    always = set.intersection(*(set(phase.frozen) for phase in plan.phases))
+    freeze(experiment.model, plan, Phase(epochs=0, frozen=tuple(always)))
