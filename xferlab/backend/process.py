@@ -46,7 +46,7 @@ def import_backend() -> None:
             where="KERAS_BACKEND",
             fix="unset it, or set it to tensorflow",
         )
-    is_first = "tensorflow" not in sys.modules
+    is_first = "keras_hub" not in sys.modules
     with quiet_stderr():
         import keras
         import keras_hub
