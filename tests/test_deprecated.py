@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 import xferlab
+from tests.support.synthetic_runs import write_sweep
 from xferlab import deprecated
 from xferlab.cli.main import main
-from xferlab.config.compose import compose_experiment
+from xferlab.config.compose import compose_experiment, publish
+from xferlab.discovery import load_plugins
 
 FIXTURE = Path(__file__).parent / "fixtures" / "run_of_version_0_1"
 
@@ -132,6 +134,25 @@ def test_the_state_of_a_checkpoint_of_version_0_1():
         "callbacks": {"BestWeights": {"best": 1.0}},
         "environment": {"cpu": "x"},
     }
+
+
+def test_a_sweep_of_version_0_1_is_read_continued_and_reported(capsys):
+    from xferlab.sweep import manifest
+    from xferlab.sweep.planner import plan_sweep
+
+    load_plugins(Path())
+    publish(Path())
+    folder = write_sweep(Path("sweep"), ["seed=1,2"], lambda config: 0.8)
+    plan = manifest.read_plan(folder)
+    for path in (folder / "sweep.json", *folder.glob("*/job.json")):
+        old = path.read_text().replace('"overrides"', '"words"').replace('"requested"', '"asked"')
+        path.write_text(old)
+    assert "asked" in (folder / "sweep.json").read_text()
+    assert manifest.read_plan(folder) == plan
+    assert main(["report", str(folder)]) == 0
+    assert "(2 seeds)" in capsys.readouterr().out
+    assert manifest.write_manifest(plan_sweep(["seed=1,2,3"]), folder, []) == []
+    assert len(manifest.read_plan(folder)["jobs"]) == 3
 
 
 def test_no_old_name_is_a_present_one():

@@ -37,9 +37,9 @@ class Mine:
 '''
 
 
-def xferlab(*words: str, cwd: Path, **env: str) -> subprocess.CompletedProcess:
+def xferlab(*overrides: str, cwd: Path, **env: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "xferlab", *words],
+        [sys.executable, "-m", "xferlab", *overrides],
         capture_output=True,
         text=True,
         cwd=cwd,
@@ -63,8 +63,8 @@ def test_one_file_adds_a_typed_choice(mine, tmp_path):
 
 
 def test_an_error_that_cannot_even_say_itself_is_named(mine, tmp_path):
-    said = "class E(Exception):\n    def __str__(self): raise E()\nraise E()\n"
-    mine.with_name("mute.py").write_text(said)
+    code = "class E(Exception):\n    def __str__(self): raise E()\nraise E()\n"
+    mine.with_name("mute.py").write_text(code)
     out = xferlab("check", "loss=mine", cwd=tmp_path)
     assert out.returncode == 0
     assert "could not be loaded: E: (its message cannot be shown)" in out.stderr

@@ -44,10 +44,10 @@ def commands() -> list[tuple[str, str]]:
     """Return (page, words) of every xferlab command that is a training run."""
     found = []
     for page in PAGES:
-        for words in COMMANDS_IN_TEXT.findall(BLOCK.sub("", page.read_text())):
-            first = (shlex.split(words) or [""])[0]
+        for command in COMMANDS_IN_TEXT.findall(BLOCK.sub("", page.read_text())):
+            first = (shlex.split(command) or [""])[0]
             if "=" in first or first == "-m":
-                found.append((page.name, words.strip()))
+                found.append((page.name, command.strip()))
     return sorted(set(found))
 
 
@@ -69,25 +69,25 @@ def test_a_printed_session_is_what_is_printed(page, command, output, files, work
         (workspace / name).parent.mkdir(parents=True, exist_ok=True)
         (workspace / name).write_text(content)
     code = main(shlex.split(command.removeprefix("python -m xferlab")))
-    told = capsys.readouterr()
-    shown = [line.rstrip() for line in (told.out + told.err).splitlines()]
+    printed = capsys.readouterr()
+    shown = [line.rstrip() for line in (printed.out + printed.err).splitlines()]
     for line in output.splitlines():
         assert line.rstrip() in shown
     assert code == (2 if " error: " in output else 0)
 
 
-@pytest.mark.parametrize(("page", "words"), commands(), ids=lambda v: v[:80])
-def test_a_command_that_is_shown_can_be_typed(page, words, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("page", "command"), commands(), ids=lambda v: v[:80])
+def test_a_command_that_is_shown_can_be_typed(page, command, tmp_path, monkeypatch):
     """The config alone: the files and the Hub that a page names are not here."""
     monkeypatch.chdir(tmp_path)
-    flags, typed = parse(shlex.split(words))
+    flags, overrides = parse(shlex.split(command))
     load_plugins(tmp_path)
     publish(tmp_path)
     publish_engines()
     if flags.multirun:
-        assert plan_sweep(typed).checked >= 1
+        assert plan_sweep(overrides).checked >= 1
     else:
-        compose_experiment(typed)
+        compose_experiment(overrides)
 
 
 def test_the_file_of_jobs_that_is_shown_can_be_run(tmp_path, monkeypatch, capsys):

@@ -73,23 +73,23 @@ def _hangs(*_: object) -> None:
     raise AssertionError(f"no answer in {HANG} s of the processor or {SLEEP} s")
 
 
-def checked(words: list[str], files: dict[str, bytes]) -> tuple[int, str]:
+def checked(overrides: list[str], files: dict[str, bytes]) -> tuple[int, str]:
     """Run ``check`` and hold what every answer must be."""
     with workspace(files) as folder:
         before = sorted(folder.rglob("*"))
         out = io.StringIO()
         err = io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = main(["check", *words])
-        told = err.getvalue()
+            code = main(["check", *overrides])
+        printed = err.getvalue()
         written = [p for p in folder.rglob("*") if "__pycache__" not in p.parts]
-        assert code in (0, 2), (code, told)
-        assert "Traceback" not in told + out.getvalue()
+        assert code in (0, 2), (code, printed)
+        assert "Traceback" not in printed + out.getvalue()
         assert sorted(written) == before
         if code == 2:
-            for block in told.strip().split("\n\n"):
-                assert "error: " in block, told
-        return code, told
+            for block in printed.strip().split("\n\n"):
+                assert "error: " in block, printed
+        return code, printed
 
 
 load_plugins(Path("/nonexistent"))
@@ -128,19 +128,19 @@ word = st.one_of(
 
 
 class TestOverrides:
-    def hold(self, words):
-        checked([w for w in words if w not in ("--debug", "-h", "--help")], {})
+    def hold(self, overrides):
+        checked([w for w in overrides if w not in ("--debug", "-h", "--help")], {})
 
     @examples(SHORT["overrides"])
     @given(st.lists(word, max_size=5))
-    def test_sample(self, words):
-        self.hold(words)
+    def test_sample(self, overrides):
+        self.hold(overrides)
 
     @pytest.mark.slow
     @examples(LONG["overrides"])
     @given(st.lists(word, max_size=5))
-    def test_long(self, words):
-        self.hold(words)
+    def test_long(self, overrides):
+        self.hold(overrides)
 
 
 leaf = st.one_of(
@@ -201,8 +201,8 @@ PLACES = {
 
 
 class TestYaml:
-    def hold(self, place, content, words):
-        checked([*PLACES[place], *words], {place: content})
+    def hold(self, place, content, overrides):
+        checked([*PLACES[place], *overrides], {place: content})
 
     @examples(SHORT["yaml"])
     @given(
@@ -210,8 +210,8 @@ class TestYaml:
         written,
         st.lists(st.builds("{}={}".format, key, value), max_size=1),
     )
-    def test_sample(self, place, content, words):
-        self.hold(place, content, words)
+    def test_sample(self, place, content, overrides):
+        self.hold(place, content, overrides)
 
     @pytest.mark.slow
     @examples(LONG["yaml"])
@@ -220,8 +220,8 @@ class TestYaml:
         written,
         st.lists(st.builds("{}={}".format, key, value), max_size=1),
     )
-    def test_long(self, place, content, words):
-        self.hold(place, content, words)
+    def test_long(self, place, content, overrides):
+        self.hold(place, content, overrides)
 
 
 CELLS = [
@@ -337,10 +337,10 @@ CHOSEN = [[], ["loss=mine"], ["loss=mine", "loss.k=x"], ["metric=[mine]"], ["los
 
 
 class TestPlugins:
-    def hold(self, name, source, words):
-        code, told = checked(words, {name: source})
-        if not words:
-            assert code == 0, told  # a run that does not need the file goes on
+    def hold(self, name, source, overrides):
+        code, printed = checked(overrides, {name: source})
+        if not overrides:
+            assert code == 0, printed  # a run that does not need the file goes on
 
     @examples(SHORT["plugins"])
     @given(
@@ -348,8 +348,8 @@ class TestPlugins:
         source,
         st.sampled_from(CHOSEN),
     )
-    def test_sample(self, name, source, words):
-        self.hold(name, source, words)
+    def test_sample(self, name, source, overrides):
+        self.hold(name, source, overrides)
 
     @pytest.mark.slow
     @examples(LONG["plugins"])
@@ -358,5 +358,5 @@ class TestPlugins:
         source,
         st.sampled_from(CHOSEN),
     )
-    def test_long(self, name, source, words):
-        self.hold(name, source, words)
+    def test_long(self, name, source, overrides):
+        self.hold(name, source, overrides)

@@ -66,15 +66,15 @@ SAVED = {
 }
 
 
-@pytest.mark.parametrize(("text", "said"), SAVED.values(), ids=SAVED)
-def test_a_strangers_saved_config_is_plain_data_or_refused(text, said, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("text", "message"), SAVED.values(), ids=SAVED)
+def test_a_strangers_saved_config_is_plain_data_or_refused(text, message, tmp_path, monkeypatch):
     monkeypatch.setenv("SECRET", "hunter2")
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "config.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError) as caught:
         read_config_data(path)
-    assert said in caught.value.what
+    assert message in caught.value.what
     assert "hunter2" not in str(caught.value)
     assert len(str(caught.value).splitlines()) == 3
     assert not (tmp_path / "marker").exists()
@@ -96,12 +96,12 @@ def test_a_saved_config_is_an_ordinary_file(tmp_path):
     (tmp_path / "secret").write_text("a: 1\n")
     (tmp_path / "link.yaml").symlink_to(tmp_path / "secret")
     os.mkfifo(tmp_path / "pipe.yaml")  # reading it would wait for ever
-    for name, said in {
+    for name, message in {
         "link.yaml": "is not an ordinary file",
         "pipe.yaml": "is not an ordinary file",
         "none.yaml": "is not there",
     }.items():
-        with pytest.raises(ConfigError, match=said):
+        with pytest.raises(ConfigError, match=message):
             read_config_data(tmp_path / name)
 
 
@@ -117,14 +117,14 @@ def test_what_a_run_writes_is_read_back(tmp_path):
     assert OmegaConf.to_container(OmegaConf.load(tmp_path / "config.yaml")) == config
 
 
-def answer(typed: list[str], capsys) -> str:
+def answer(command: list[str], capsys) -> str:
     """Return what refuses ``typed``: three lines a mistake."""
-    code = main(typed)
-    told = capsys.readouterr()
-    assert code == 2, told
-    for mistake in told.err.split("\n\n"):
+    code = main(command)
+    printed = capsys.readouterr()
+    assert code == 2, printed
+    for mistake in printed.err.split("\n\n"):
         assert [line[:8] for line in mistake.splitlines()] == [" error: ", " where: ", "   fix: "]
-    return told.err
+    return printed.err
 
 
 @pytest.fixture(scope="module")
@@ -151,15 +151,15 @@ def test_a_config_that_is_more_than_data_is_refused(name, live, tmp_path, monkey
     monkeypatch.setenv("SECRET", "hunter2")
     monkeypatch.setenv("HOME", str(folder))
     monkeypatch.setattr(runner, "run", lambda *_: (folder / os.getenv("PLANTED", "x")).touch())
-    told = answer(case.typed.split(), capsys)
+    printed = answer(case.command.split(), capsys)
     assert not case.succeeded(folder)
-    assert case.said in told
+    assert case.message in printed
     assert not (folder / "outputs").exists()
     assert name in live
 
 
 @pytest.mark.parametrize(
-    "typed",
+    "command",
     [
         "hydra.run.dir=/elsewhere/run",
         "-m seed=1,2 hydra.sweep.dir=../sweep hydra.sweep.subdir=${hydra.job.num}",
@@ -174,9 +174,9 @@ def test_a_config_that_is_more_than_data_is_refused(name, live, tmp_path, monkey
         "-m seed=1,2 hydra/launcher=ray hydra.launcher.address=head.lab:6379",
     ],
 )
-def test_what_a_person_may_say_to_hydra(typed, tmp_path, monkeypatch, capsys):
+def test_what_a_person_may_say_to_hydra(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert main(["check", *typed.split()]) == 0, capsys.readouterr().err
+    assert main(["check", *command.split()]) == 0, capsys.readouterr().err
 
 
 LAUNCHERS = {  # Slurm reads a script, and what Ray's head answers is unpickled
@@ -191,16 +191,16 @@ LAUNCHERS = {  # Slurm reads a script, and what Ray's head answers is unpickled
 }
 
 
-@pytest.mark.parametrize(("line", "said"), LAUNCHERS.items(), ids=LAUNCHERS)
+@pytest.mark.parametrize(("line", "message"), LAUNCHERS.items(), ids=LAUNCHERS)
 def test_a_file_says_to_a_launcher_where_jobs_run_and_no_more(
-    line, said, tmp_path, monkeypatch, capsys
+    line, message, tmp_path, monkeypatch, capsys
 ):
     target = "_target_: hydra_plugins.xferlab.SlurmLauncher\n"
     path = tmp_path / "conf" / "hydra" / "launcher" / "mine.yaml"
     path.parent.mkdir(parents=True)
     path.write_text(f"{target}{line}\n")
     monkeypatch.chdir(tmp_path)
-    assert said in answer(["check", "-m", "seed=1,2", "hydra/launcher=mine"], capsys)
+    assert message in answer(["check", "-m", "seed=1,2", "hydra/launcher=mine"], capsys)
     path.write_text(f"{target}partition: gpu-2\nmem_gb: 8\nconstraint: a&b\n")
     assert main(["check", "-m", "seed=1,2", "hydra/launcher=mine"]) == 0
 
@@ -228,17 +228,17 @@ def test_a_run_is_called_by_a_plain_word(name, tmp_path, monkeypatch, capsys):
     assert "name may not be" in answer(["check", f"name='{name}'"], capsys)
 
 
-def refused(what, *words) -> str:
+def refused(what, *overrides) -> str:
     """Return the three lines in which ``what(*words)`` ends."""
     with pytest.raises(ConfigError) as caught:
-        what(*words)
+        what(*overrides)
     assert len(str(caught.value).splitlines()) == 3
     return caught.value.what
 
 
 @pytest.mark.parametrize("name", CHECKPOINT_ATTACKS)
 def test_a_checkpoint_that_is_more_than_data_is_refused(name, tmp_path, monkeypatch):
-    said, change = CHECKPOINT_ATTACKS[name]
+    message, change = CHECKPOINT_ATTACKS[name]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "secret.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nhunter2\n")
     folder = write_tiny_checkpoint(tmp_path / "tiny")
@@ -247,9 +247,9 @@ def test_a_checkpoint_that_is_more_than_data_is_refused(name, tmp_path, monkeypa
     def load() -> None:
         read_architecture(resolve(str(folder)).config, str(folder))
 
-    told = refused(load)
-    assert said in told
-    assert "hunter2" not in told
+    printed = refused(load)
+    assert message in printed
+    assert "hunter2" not in printed
     assert not (tmp_path / "marker").exists()
 
 
@@ -297,14 +297,14 @@ def test_a_dataset_that_is_more_than_data_is_refused(name, tmp_path, monkeypatch
 
     from xferlab.data.hub import HubDataset
 
-    said, change = DATA_ATTACKS[name]
+    message, change = DATA_ATTACKS[name]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     (tmp_path / "secret.csv").write_text("text,label\nhunter2,a\nhunter2,b\n")
     folder = tmp_path / "rows"
     folder.mkdir()
     change(folder)
-    assert said in refused(HubDataset, str(folder), None, None)
+    assert message in refused(HubDataset, str(folder), None, None)
     assert not (tmp_path / "marker").exists()
 
 
@@ -312,12 +312,12 @@ def test_a_dataset_that_is_more_than_data_is_refused(name, tmp_path, monkeypatch
 def test_a_file_of_rows_that_costs_or_breaks_is_refused(name, tmp_path):
     from xferlab.data.readers.table import read_table
 
-    said, change = FILE_ATTACKS[name]
+    message, change = FILE_ATTACKS[name]
     change(tmp_path)
     (path,) = tmp_path.iterdir()
-    asked = {"text": "data.text", "label": "data.label"}
-    answer = refused(read_table, str(path), "data.train", "", asked)
-    assert said in answer
+    columns = {"text": "data.text", "label": "data.label"}
+    answer = refused(read_table, str(path), "data.train", "", columns)
+    assert message in answer
     answer.encode()
 
 
@@ -395,16 +395,16 @@ def test_a_folder_that_leads_elsewhere_is_refused(name, finished, tmp_path, monk
     work = tmp_path / "work"
     victim = tmp_path / "victim"
     shutil.copytree(finished, work / "theirs")
-    for kept in ("letter", "test/letter", "keras/export.json", "step-00000001-00000/letter"):
-        (victim / kept).parent.mkdir(parents=True, exist_ok=True)
-        (victim / kept).write_text("{}")
+    for saved in ("letter", "test/letter", "keras/export.json", "step-00000001-00000/letter"):
+        (victim / saved).parent.mkdir(parents=True, exist_ok=True)
+        (victim / saved).write_text("{}")
     (tmp_path / "secret.csv").write_text(SECRET_ROWS)
     monkeypatch.chdir(work)
     publish(work)
     case.change(work / "theirs")
     before = sorted((path, path.stat().st_mtime_ns) for path in victim.rglob("*"))
-    told = answer(case.typed.split(), capsys)
-    assert case.said in told
+    printed = answer(case.command.split(), capsys)
+    assert case.message in printed
     assert sorted((path, path.stat().st_mtime_ns) for path in victim.rglob("*")) == before
     leaked = [path for path in work.rglob("*") if path.is_file()]
     assert not any(b"hunter2" in path.read_bytes() for path in leaked)
@@ -438,8 +438,8 @@ def test_a_place_outside_may_be_typed_or_be_known_by_its_content(finished, tmp_p
     monkeypatch.chdir(work)
     config = read_config_data(work / "theirs" / "config.yaml")
     config["data"] = {"name": "files", "train": str(rows)}
-    said = refused(refuse_places_outside, work / "theirs", config, None)
-    assert said == f"this folder names a place outside the working directory: {rows}"
+    message = refused(refuse_places_outside, work / "theirs", config, None)
+    assert message == f"this folder names a place outside the working directory: {rows}"
     refuse_places_outside(work / "theirs", config, None, [f"data.train={rows}"])
     known = inputs_of(config).record()
     refuse_places_outside(work / "theirs", config, known)
@@ -454,11 +454,11 @@ def test_a_database_may_be_typed(tmp_path, monkeypatch, capsys):
     path.parent.mkdir(parents=True)
     path.write_text("search: {trials: 1, storage: null, space: {seed: {int: [1, 2]}}}\n")
     monkeypatch.chdir(tmp_path)
-    for typed in (
+    for command in (
         "sweep.search.storage=sqlite:///x.db",
         "sweep.search={storage: 'sqlite:///x.db'}",
     ):
-        assert main(["check", "-m", "sweep=evil", typed]) == 0, capsys.readouterr().err
+        assert main(["check", "-m", "sweep=evil", command]) == 0, capsys.readouterr().err
 
 
 def test_an_error_cannot_speak_to_the_terminal():
@@ -496,9 +496,9 @@ def test_nothing_here_unpickles_or_evaluates(path):
 def test_the_page_lists_every_attack_and_no_other():
     page = (ROOT / "docs" / "safety.md").read_text()
     rows = set(re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", page, re.MULTILINE))
-    tried = {(name, case.said) for name, case in CONFIG_ATTACKS.items()}
-    tried |= {(name, said) for name, (_, said) in SAVED.items()}
-    tried |= {(name, case.said.strip()) for name, case in FOLDER_ATTACKS.items()}
+    tried = {(name, case.message) for name, case in CONFIG_ATTACKS.items()}
+    tried |= {(name, message) for name, (_, message) in SAVED.items()}
+    tried |= {(name, case.message.strip()) for name, case in FOLDER_ATTACKS.items()}
     changes = CHECKPOINT_ATTACKS | DATA_ATTACKS | FILE_ATTACKS
-    tried |= {(name, said) for name, (said, _) in changes.items()}
+    tried |= {(name, message) for name, (message, _) in changes.items()}
     assert {row for row in rows if row not in {("attack", "answer"), ("---", "---")}} == tried

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xferlab import validation as typed
+from xferlab import validation
 from xferlab.config.schema import TrainConfig
 from xferlab.registry import REGISTRY
 
@@ -31,28 +31,30 @@ def schemas():
 
 
 def outcome(cls, given):
-    mistakes = []
+    errors = []
     try:
-        values = typed._field_values(cls, given, "key", mistakes)
-    except typed.OmegaConfBaseException as e:
+        values = validation._field_values(cls, given, "key", errors)
+    except validation.OmegaConfBaseException as e:
         return str(e)
     shown = {name: (type(value), repr(value)) for name, value in values.items()}
-    return shown, [str(mistake) for mistake in mistakes]
+    return shown, [str(mistake) for mistake in errors]
 
 
 def test_defaults_are_what_omegaconf_says():
     for cls in schemas():
-        assert typed._defaults(cls) == typed.plain(typed.OmegaConf.structured(typed._twin(cls)))
+        assert validation._defaults(cls) == validation.plain(
+            validation.OmegaConf.structured(validation._twin(cls))
+        )
 
 
 def test_plain_values_are_read_without_omegaconf(monkeypatch):
-    monkeypatch.setattr(typed, "_schema", None)
+    monkeypatch.setattr(validation, "_schema", None)
     required = {"train": "a", "id": "a", "checkpoint": "a", "run": "a"}
     for cls in schemas():
-        given = {name: value for name, value in required.items() if name in typed._hints(cls)}
-        mistakes = []
-        values = typed._field_values(cls, given, "key", mistakes)
-        assert mistakes == []
+        given = {name: value for name, value in required.items() if name in validation._hints(cls)}
+        errors = []
+        values = validation._field_values(cls, given, "key", errors)
+        assert errors == []
         assert given.items() <= values.items()
 
 
@@ -60,9 +62,9 @@ def test_plain_values_are_read_without_omegaconf(monkeypatch):
 @given(data=st.data())
 def test_any_value_of_any_field_is_read_as_by_omegaconf(data):
     cls = data.draw(st.sampled_from(schemas()))
-    names = [*typed._hints(cls), "unknown"]
+    names = [*validation._hints(cls), "unknown"]
     given = data.draw(st.dictionaries(st.sampled_from(names), VALUES, max_size=4))
     with pytest.MonkeyPatch.context() as patch:
         ours = outcome(cls, given)
-        patch.setattr(typed, "is_of_type", lambda value, hint: False)
+        patch.setattr(validation, "is_of_type", lambda value, hint: False)
         assert ours == outcome(cls, given)

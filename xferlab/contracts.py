@@ -13,8 +13,10 @@ files and folders that its fields name are digested.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from xferlab.tasks.base import Accepts as Accepts
@@ -47,6 +49,17 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the examples in order, texts and labels; computed once."""
+        digest = hashlib.sha256()
+        for text, pair, label in zip(
+            self.texts, self.pairs or self.texts, self.labels, strict=True
+        ):
+            plain = label.tolist() if hasattr(label, "tolist") else label
+            digest.update(repr((text, pair, plain)).encode())
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,8 @@ EXPORTS = {"Takes": "Accepts", "Emits": "OutputKind"}
 TASK_RECORD = {"emits": "output_kind"}
 CHECKPOINT_STATE = {"listeners": "callbacks", "made_on": "environment"}
 CALLBACKS = {"BestKeeper": "BestWeights", "RateFollower": "ReactiveLearningRate"}
+JOB = {"words": "overrides"}
+PLAN = {"asked": "requested"}
 """Keys of JSON records, old to new."""
 
 
@@ -125,10 +127,23 @@ def current_record(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def current_job(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a ``job.json`` of either version with the present keys in its config."""
-    current = dict(job)
+    """Return a ``job.json`` of either version with the present keys, in its config too."""
+    current = {JOB.get(key, key): value for key, value in job.items()}
     if isinstance(current.get("config"), Mapping):
         current["config"] = current_config(current["config"])
+    return current
+
+
+def current_plan(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a ``sweep.json`` of either version with the present keys."""
+    current = {PLAN.get(key, key): value for key, value in plan.items()}
+    if isinstance(current.get("jobs"), list):
+        current["jobs"] = [
+            {JOB.get(key, key): value for key, value in job.items()}
+            if isinstance(job, Mapping)
+            else job
+            for job in current["jobs"]
+        ]
     return current
 
 

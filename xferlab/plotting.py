@@ -26,14 +26,18 @@ def new_figure(width: int = 900, height: int = 380) -> tuple[Figure, Axes]:
 
     layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08)
     figure = Figure(figsize=(width / 100, height / 100), dpi=100, layout=layout)
-    axes = figure.add_subplot()
+    return figure, quiet(figure.add_subplot())
+
+
+def quiet(axes: Axes) -> Axes:
+    """Return the axes with two pale edges and small grey numbers."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GRID)
     axes.tick_params(colors=FAINT, labelsize=9, length=3, color=GRID)
     axes.xaxis.label.set_color(FAINT)
     axes.yaxis.label.set_color(FAINT)
     axes.set_axisbelow(True)
-    return figure, axes
+    return axes
 
 
 def set_title(axes: Axes, title: str, more: str = "") -> None:

@@ -130,6 +130,18 @@ class Registry:
         return build_typed(self.get(group, node["name"]).cls, fields, key)
 
 
+def chosen_plugins(config: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any]]]:
+    """Return the name ``loss=focal``, the key and the node of each plugin that a config names."""
+    nodes = {group: config[group] for group in GROUPS if group != "metric" and group in config}
+    metrics = config.get("metric") or {}
+    nodes |= {f"metric.{name}": node for name, node in metrics.items()}
+    return [
+        (f"{key.partition('.')[0]}={node['name']}", key, node)
+        for key, node in nodes.items()
+        if isinstance(node, Mapping) and "name" in node
+    ]
+
+
 def _check_contract(group: str, name: str, cls: type, origin: str) -> None:
     """Raise PluginError unless ``cls`` is a frozen dataclass with what its group requires."""
     adopt_attributes(cls, f"{group}={name}")

@@ -31,8 +31,8 @@ from xferlab.training.summary import planned_rates
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "combinations.md"
 ROW = re.compile(r"^\| `(.+?)` \| (.+?) \|(?: (.+?) \|)?$", re.MULTILINE)
 WRONG_PART, RIGHT_PART = PAGE.read_text().split("\n## What trains\n")
-WRONG = {typed: (what, fix) for typed, what, fix in ROW.findall(WRONG_PART)}
-RIGHT = {typed: meaning for typed, meaning, _ in ROW.findall(RIGHT_PART)}
+WRONG = {command: (what, fix) for command, what, fix in ROW.findall(WRONG_PART)}
+RIGHT = {command: meaning for command, meaning, _ in ROW.findall(RIGHT_PART)}
 DEFAULTS = {
     "model": "words",
     "loss": "auto",
@@ -66,13 +66,13 @@ def built_in(tmp_path_factory):
     patch.undo()
 
 
-def recipe_of(typed: str) -> Recipe:
+def recipe_of(command: str) -> Recipe:
     """Return the recipe of a few words, read as the command line would."""
-    words = [f"{group}.name={name}" for group, name in DEFAULTS.items()]
-    for word in typed.split():
+    overrides = [f"{group}.name={name}" for group, name in DEFAULTS.items()]
+    for word in command.split():
         key, _, value = word.partition("=")
-        words.append(f"{key}.name={value}" if key in GROUPS else word)
-    nodes = OmegaConf.to_container(OmegaConf.from_dotlist(words))
+        overrides.append(f"{key}.name={value}" if key in GROUPS else word)
+    nodes = OmegaConf.to_container(OmegaConf.from_dotlist(overrides))
     train = TrainConfig(batch_size=6, **nodes.pop("train", {"max_steps": 2}))
     metric = nodes.pop("metric", None)
     metrics = {metric["name"]: REGISTRY.create("metric", metric)} if metric else {}
@@ -90,9 +90,9 @@ def recipe_of(typed: str) -> Recipe:
     )
 
 
-def attempt(typed: str, steps: Steps) -> dict[str, float]:
+def attempt(command: str, steps: Steps) -> dict[str, float]:
     """Do what a run does, without its folder; return the scores."""
-    recipe = recipe_of(typed)
+    recipe = recipe_of(command)
     data = recipe.data.build(recipe.seed)
     check_data(recipe.data, data)
     recipe = fitted_to(recipe, data.spec.task)
@@ -103,45 +103,45 @@ def attempt(typed: str, steps: Steps) -> dict[str, float]:
     return experiment.evaluate("validation")
 
 
-def names_in(typed: str) -> set[str]:
-    return {word.partition("=")[2] for word in typed.split()} | {"words"}
+def names_in(command: str) -> set[str]:
+    return {word.partition("=")[2] for word in command.split()} | {"words"}
 
 
 def test_the_tables_are_as_long_as_they_should_be():
     assert len(WRONG) >= 30
     assert len(RIGHT) >= 30
-    typed = set().union(*map(names_in, [*WRONG, *RIGHT]))
-    assert {name for _, name in violating_plugins.PLUGINS} <= typed
+    command = set().union(*map(names_in, [*WRONG, *RIGHT]))
+    assert {name for _, name in violating_plugins.PLUGINS} <= command
 
 
-@pytest.mark.parametrize("typed", WRONG)
-def test_a_wrong_combination_gets_its_message_before_the_first_step(typed):
+@pytest.mark.parametrize("command", WRONG)
+def test_a_wrong_combination_gets_its_message_before_the_first_step(command):
     steps = Steps()
     with (
-        violating_plugins.registered(names_in(typed)),
+        violating_plugins.registered(names_in(command)),
         pytest.raises((ConfigError, PluginError)) as caught,
     ):
-        attempt(typed, steps)
-    told = caught.value
-    assert (told.what, told.fix) == WRONG[typed]
+        attempt(command, steps)
+    error = caught.value
+    assert (error.what, error.fix) == WRONG[command]
     assert steps.losses == []
-    if isinstance(told, ConfigError):
-        assert told.where.partition(".")[0] in GROUPS
-    elif told.where != "model":
-        assert Path(told.where.rpartition(":")[0]) == Path(violating_plugins.__file__)
-        assert any(told.what.startswith(f"{word} ") for word in typed.split())
+    if isinstance(error, ConfigError):
+        assert error.where.partition(".")[0] in GROUPS
+    elif error.where != "model":
+        assert Path(error.where.rpartition(":")[0]) == Path(violating_plugins.__file__)
+        assert any(error.what.startswith(f"{word} ") for word in command.split())
 
 
-@pytest.mark.parametrize("typed", RIGHT)
-def test_a_right_combination_trains(typed):
+@pytest.mark.parametrize("command", RIGHT)
+def test_a_right_combination_trains(command):
     import math
 
     import keras
 
     keras.utils.set_random_seed(0)
     steps = Steps()
-    with violating_plugins.registered(names_in(typed)):
-        scores = attempt(typed, steps)
+    with violating_plugins.registered(names_in(command)):
+        scores = attempt(command, steps)
     assert len(steps.losses) >= 2
     assert all(map(math.isfinite, [*steps.losses, *scores.values()]))
 
@@ -183,10 +183,15 @@ def test_every_kind_of_task_trains_from_a_file(task, pairs, checkpoint, tmp_path
             table.writeheader()
             table.writerows(rows)
         rows = [row | {"text": f"a {row['text'].removeprefix('the ')}"} for row in rows]
-    words = ["data=files", "data.train=rows.csv", "data.validation=new.csv", f"data.task={task}"]
-    words += ["data.pair=other"] if pairs else []
-    words += ["model=encoder", f"model.checkpoint={checkpoint}", "train.max_steps=2"]
-    assert main([*words, "data.max_length=16", "train.batch_size=6"]) == 0
+    overrides = [
+        "data=files",
+        "data.train=rows.csv",
+        "data.validation=new.csv",
+        f"data.task={task}",
+    ]
+    overrides += ["data.pair=other"] if pairs else []
+    overrides += ["model=encoder", f"model.checkpoint={checkpoint}", "train.max_steps=2"]
+    assert main([*overrides, "data.max_length=16", "train.batch_size=6"]) == 0
     (metrics,) = Path("outputs/runs").glob("*/metrics.json")
     assert set(json.loads(metrics.read_text())["validation"]) == SCORES[task] | {"loss"}
 
@@ -218,7 +223,7 @@ def test_a_run_with_a_lying_plugin_ends_before_the_first_step(tmp_path, monkeypa
     file.parent.mkdir(parents=True)
     file.write_text(LIAR)
     assert main(["debug=one_batch", "model=bag_of_embeddings", "loss=by_name"]) == 2
-    told = capsys.readouterr().err
-    assert "loss=by_name" in told
-    assert f"where: {file}:" in told
+    error = capsys.readouterr().err
+    assert "loss=by_name" in error
+    assert f"where: {file}:" in error
     assert not list(Path("outputs/runs").glob("*/history.csv"))

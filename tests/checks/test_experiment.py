@@ -115,10 +115,10 @@ def test_a_schedule_may_end_shortly_before_the_run_but_not_long_before():
 def assembled(tmp_path, monkeypatch):
     monkeypatch.setenv("XFERLAB_CACHE", str(tmp_path))
 
-    def build(typed: str):
-        names = {word.partition("=")[2] for word in typed.split()} | {"words"}
+    def build(command: str):
+        names = {word.partition("=")[2] for word in command.split()} | {"words"}
         with violating_plugins.registered(names):
-            recipe = recipe_of(typed)
+            recipe = recipe_of(command)
             data = recipe.data.build(0)
             check_data(recipe.data, data)
             recipe = fitted_to(recipe, data.spec.task)

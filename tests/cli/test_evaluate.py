@@ -69,9 +69,9 @@ def no_tensorflow(monkeypatch):
     monkeypatch.setattr("xferlab.inference.run.import_backend", fail)
 
 
-def evaluated(run, *words) -> dict:
+def evaluated(run, *overrides) -> dict:
     """Evaluate a run and return the scores that were kept; the folder is the last one written."""
-    assert main(["evaluate", str(run), *words]) == 0
+    assert main(["evaluate", str(run), *overrides]) == 0
     folders = (run / "evaluations").iterdir()
     newest = max(folders, key=lambda folder: folder.stat().st_mtime_ns)
     return json.loads((newest / "metrics.json").read_text()) | {"folder": newest}
@@ -81,11 +81,11 @@ def values_of(record) -> dict[str, float]:
     return {name: score["value"] for name, score in record["scores"].items()}
 
 
-def refused(capsys, *words) -> str:
-    assert main(["evaluate", *map(str, words)]) == 2
-    told = capsys.readouterr().err
-    assert [line[:7] for line in told.splitlines()] == [" error:", " where:", "   fix:"]
-    return told
+def refused(capsys, *overrides) -> str:
+    assert main(["evaluate", *map(str, overrides)]) == 2
+    printed = capsys.readouterr().err
+    assert [line[:7] for line in printed.splitlines()] == [" error:", " where:", "   fix:"]
+    return printed
 
 
 @pytest.fixture(scope="module")
@@ -143,9 +143,9 @@ def test_another_split_by_its_name_and_a_second_time_in_its_place(here, capsys):
     folders = {path.name for path in (here / "run-plain" / "evaluations").iterdir()}
     assert "validation" in folders
     assert not [name for name in folders if name.startswith(".")]
-    told = capsys.readouterr().out
-    assert "95% interval" in told
-    assert str(record["folder"]) in told
+    printed = capsys.readouterr().out
+    assert "95% interval" in printed
+    assert str(record["folder"]) in printed
 
 
 def test_without_resamples_there_are_no_intervals(here):
@@ -176,8 +176,8 @@ def test_a_moved_run_without_its_data_is_evaluated_on_new_rows(here, tmp_path, m
 @pytest.mark.parametrize("labels", [("neg", "pos", "neg", "pos"), ("pos",) * 4], ids="-".join)
 def test_labels_are_found_by_name_whatever_their_order(here, tmp_path, no_tensorflow, labels):
     write_csv(tmp_path / "new.csv", zip(labels, TEXTS, strict=True))
-    words = ["data=files", f"data.test={tmp_path}/new.csv"]
-    chosen = choose_split(load_run(here / "run-plain"), words)
+    overrides = ["data=files", f"data.test={tmp_path}/new.csv"]
+    chosen = choose_split(load_run(here / "run-plain"), overrides)
     assert chosen.rows.labels.tolist() == [("neg", "pos").index(label) for label in labels]
     assert chosen.rows.texts == TEXTS
 
@@ -203,10 +203,10 @@ def test_classes_of_data_that_is_built_whole_are_matched_by_name(no_tensorflow):
 
 
 def test_other_data_of_any_plugin_is_matched_by_name_too(here, capsys, no_tensorflow):
-    told = refused(capsys, here / "run-plain", "data=reviews")
-    assert "test has a label 'negative' that is none of: neg, pos" in told
-    assert "where: row 1" in told
-    assert "the run has no other class" in told
+    printed = refused(capsys, here / "run-plain", "data=reviews")
+    assert "test has a label 'negative' that is none of: neg, pos" in printed
+    assert "where: row 1" in printed
+    assert "the run has no other class" in printed
 
 
 def test_only_the_file_is_exchanged_and_the_runs_task_stays(here, records, tmp_path, no_tensorflow):
@@ -220,22 +220,22 @@ def test_only_the_file_is_exchanged_and_the_runs_task_stays(here, records, tmp_p
 
 def test_an_unknown_label_is_named_with_the_known_ones(here, tmp_path, capsys, no_tensorflow):
     write_csv(tmp_path / "new.csv", [("pos", "a"), ("posh", "b")])
-    told = refused(capsys, here / "run-plain", "data=files", f"data.test={tmp_path}/new.csv")
-    assert "test has a label 'posh' that is none of: neg, pos" in told
-    assert "new.csv, row 2" in told
-    assert "did you mean 'pos'?" in told
+    printed = refused(capsys, here / "run-plain", "data=files", f"data.test={tmp_path}/new.csv")
+    assert "test has a label 'posh' that is none of: neg, pos" in printed
+    assert "new.csv, row 2" in printed
+    assert "did you mean 'pos'?" in printed
 
 
 def test_data_that_is_gone_is_told(here, tmp_path, monkeypatch, capsys, no_tensorflow):
     run = shutil.copytree(here / "run-plain", tmp_path / "moved")
     monkeypatch.chdir(tmp_path)
-    told = refused(capsys, run)
-    assert "the run's own data cannot be read: there is no file plain-train.jsonl" in told
-    assert "data=files data.test=FILE" in told
+    printed = refused(capsys, run)
+    assert "the run's own data cannot be read: there is no file plain-train.jsonl" in printed
+    assert "data=files data.test=FILE" in printed
 
 
 @pytest.mark.parametrize(
-    ("words", "what"),
+    ("overrides", "what"),
     [
         (["loss=focal"], "evaluate takes overrides of the data, and 'loss=focal' is none"),
         (["split=tset"], "there is no split 'tset'"),
@@ -251,8 +251,8 @@ def test_data_that_is_gone_is_told(here, tmp_path, monkeypatch, capsys, no_tenso
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
-def test_a_mistake_is_told_before_a_model_is_built(here, capsys, no_tensorflow, words, what):
-    assert what in refused(capsys, here / "run-plain", *words)
+def test_a_mistake_is_told_before_a_model_is_built(here, capsys, no_tensorflow, overrides, what):
+    assert what in refused(capsys, here / "run-plain", *overrides)
 
 
 def test_own_rows_that_have_changed_are_noted(here, tmp_path, monkeypatch, capsys):

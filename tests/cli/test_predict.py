@@ -19,13 +19,13 @@ def say(capsys, monkeypatch, tmp_path):
     """Return a function that types a command and returns (exit code, output, errors)."""
     monkeypatch.chdir(tmp_path)
 
-    def typed(*words, stdin=b""):
+    def number(*words, stdin=b""):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         code = main(["predict", *map(str, words)])
-        told = capsys.readouterr()
-        return code, told.out, told.err
+        written = capsys.readouterr()
+        return code, written.out, written.err
 
-    return typed
+    return number
 
 
 def table(text):
@@ -51,10 +51,10 @@ def test_texts_files_and_pipes_are_answered_alike(runs, say, tmp_path):
     ):
         code, out, _ = say(runs["plain"], *words, stdin=stdin)
         assert code == 0
-        told = table(out)
-        assert [row["text"] for row in told] == TEXTS
-        assert [row["label"] for row in told] == labels
-        assert [float(row["p_pos"]) for row in told] == pytest.approx(likely[:, 1], rel=1e-4)
+        written = table(out)
+        assert [row["text"] for row in written] == TEXTS
+        assert [row["label"] for row in written] == labels
+        assert [float(row["p_pos"]) for row in written] == pytest.approx(likely[:, 1], rel=1e-4)
 
 
 def test_rows_stay_in_order_across_chunks_and_a_bad_one_keeps_its_place(
@@ -67,13 +67,13 @@ def test_rows_stay_in_order_across_chunks_and_a_bad_one_keeps_its_place(
     lines[33] = b"33,\xff"
     Path("x.csv").write_bytes(b"id,review\n" + b"\n".join(lines))
     code, out, err = say(runs["plain"], "--file", "x.csv", "--text", "review")
-    told = table(out)
+    written = table(out)
     assert code == 1
-    assert [int(row["row"]) for row in told] == list(range(1, 51))
-    assert [row["text"] for row in told if not row["error"]] == [
+    assert [int(row["row"]) for row in written] == list(range(1, 51))
+    assert [row["text"] for row in written if not row["error"]] == [
         text for i, text in enumerate(texts) if i not in (20, 33)
     ]
-    assert {row["row"]: row["error"] for row in told if row["error"]} == {
+    assert {row["row"]: row["error"] for row in written if row["error"]} == {
         "21": "has 1 field, the header has 2",
         "34": "is not Unicode (UTF-8)",
     }
@@ -104,12 +104,12 @@ def test_every_task_is_written_to_every_format(runs, rows, say, kind):
         assert answers["jsonl"][i] == {"row": i + 1, **row}
         for name, value in row.items():
             cell = answers["csv"][i][name]
-            typed = answers["parquet"][i][name]
+            number = answers["parquet"][i][name]
             if isinstance(value, float):
                 assert float(cell) == pytest.approx(value, rel=1e-4)
             elif isinstance(value, str):
                 assert cell == value
-            assert typed == (pytest.approx(value, rel=1e-6) if name[:2] == "p_" else typed)
+            assert number == (pytest.approx(value, rel=1e-6) if name[:2] == "p_" else number)
     if kind == "several":
         assert answers["csv"][0]["labels"] == "|".join(expected[0]["labels"])
     if kind == "tags":
@@ -127,10 +127,10 @@ def test_a_table_is_for_people(runs, say):
 
 
 def test_of_pairs_two_words_or_a_tab_make_a_row(runs, say):
-    _, typed, _ = say(runs["pairs"], "the film", "it is")
+    _, number, _ = say(runs["pairs"], "the film", "it is")
     _, piped, _ = say(runs["pairs"], stdin=b"the film\tit is\n")
-    assert typed == piped
-    assert table(typed)[0]["pair"] == "it is"
+    assert number == piped
+    assert table(number)[0]["pair"] == "it is"
     code, out, _ = say(runs["pairs"], stdin=b"the film\n")
     assert (code, table(out)[0]["error"]) == (1, "has no second text")
 

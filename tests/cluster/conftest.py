@@ -24,18 +24,18 @@ class Sweep:
 
     def __init__(self, folder: Path, engine: list[str], environment: dict[str, str]) -> None:
         self.folder = folder
-        self.words = [*SIX, *engine]
+        self.overrides = [*SIX, *engine]
         self.environment = {**os.environ, **environment}
 
     def start(self) -> subprocess.Popen:
-        out = (self.folder / "told").open("wb")
+        out = (self.folder / "printed").open("wb")
         return subprocess.Popen(
-            [*SWEEP, *self.words], cwd=self.folder, stdout=out, stderr=out, env=self.environment
+            [*SWEEP, *self.overrides], cwd=self.folder, stdout=out, stderr=out, env=self.environment
         )
 
     def again(self) -> subprocess.CompletedProcess:
         return subprocess.run(
-            [*SWEEP, *self.words], cwd=self.folder, env=self.environment, check=False,
+            [*SWEEP, *self.overrides], cwd=self.folder, env=self.environment, check=False,
             capture_output=True, text=True, timeout=900,
         )  # fmt: skip
 
@@ -49,7 +49,7 @@ class Sweep:
             if value := until():
                 return value
             time.sleep(0.2)
-        raise AssertionError((self.folder / "told").read_text())
+        raise AssertionError((self.folder / "printed").read_text())
 
     def statuses(self) -> list[str]:
         jobs = self.folder.glob("outputs/sweeps/*/*/job.json")
@@ -65,9 +65,9 @@ def kill_job(job: Path) -> None:
     os.kill(read_status(job)["process"], signal.SIGKILL)
 
 
-def counted(told: str) -> str:
+def counted(printed: str) -> str:
     """Return what the second command found: ``2 finished, 1 to resume, 3 to run``."""
-    return re.search(r"continuing \S+: (.*)", told)[1]
+    return re.search(r"continuing \S+: (.*)", printed)[1]
 
 
 @pytest.fixture(scope="session")

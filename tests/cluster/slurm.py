@@ -94,7 +94,7 @@ class Slurm:
         self.wait_for("sacctmgr -i add cluster tests")
         self.daemon("slurmctld", "-D", "-f", self.environment["SLURM_CONF"])
         self.daemon("slurmd", "-D", "-f", self.environment["SLURM_CONF"])
-        self.wait_for("sinfo -h -o %t", lambda told: told.startswith("idle"))
+        self.wait_for("sinfo -h -o %t", lambda printed: printed.startswith("idle"))
         self.wait_for("sacct -n -X")
 
     def write_configs(self) -> None:
@@ -147,7 +147,7 @@ class Slurm:
             )  # fmt: skip
 
     def wait_for(
-        self, command: str, good: Callable[[str], bool] = lambda told: True, seconds: int = 120
+        self, command: str, good: Callable[[str], bool] = lambda printed: True, seconds: int = 120
     ) -> None:
         """Repeat a command until it succeeds."""
         for _ in range(seconds * 2):

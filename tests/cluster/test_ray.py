@@ -35,8 +35,8 @@ def cluster():
 
 @pytest.fixture
 def sweep(cluster, tmp_path):
-    words = ["hydra/launcher=ray", f"hydra.launcher.address={cluster.address}"]
-    return Sweep(tmp_path, [*words, "hydra.launcher.auth=disabled", "sweep.workers=1"], AUTH)
+    overrides = ["hydra/launcher=ray", f"hydra.launcher.address={cluster.address}"]
+    return Sweep(tmp_path, [*overrides, "hydra.launcher.auth=disabled", "sweep.workers=1"], AUTH)
 
 
 def test_killed_in_the_third_job_the_same_command_does_the_rest(sweep):
@@ -56,7 +56,7 @@ def test_a_killed_job_is_told_and_a_lost_node_s_job_is_done_elsewhere(sweep, clu
     third = sweep.third_job()
     kill_job(third)
     assert parent.wait(timeout=900) == 1
-    assert " error: the job was killed (SIGKILL)" in (sweep.folder / "told").read_text()
+    assert " error: the job was killed (SIGKILL)" in (sweep.folder / "printed").read_text()
     (third / "slept").unlink(missing_ok=True)  # it sleeps again
     (third / "asleep").unlink()
     parent = sweep.start()
@@ -64,7 +64,7 @@ def test_a_killed_job_is_told_and_a_lost_node_s_job_is_done_elsewhere(sweep, clu
     cluster.stdin.write("lose\n")
     cluster.stdin.flush()
     assert cluster.stdout.readline() == "lost\n"
-    assert parent.wait(timeout=900) == 0, (sweep.folder / "told").read_text()
-    assert counted((sweep.folder / "told").read_text()) == "5 finished, 1 to run again"
+    assert parent.wait(timeout=900) == 0, (sweep.folder / "printed").read_text()
+    assert counted((sweep.folder / "printed").read_text()) == "5 finished, 1 to run again"
     assert sweep.statuses() == ["finished"] * 6
     assert read_status(third)["attempt"] == 3  # killed, lost, done

@@ -72,9 +72,9 @@ def test_a_killed_job_is_told_at_once_and_takes_no_other_with_it(sweep):
     parent = sweep.start()
     kill_job(sweep.third_job())
     assert parent.wait(timeout=900) == 1
-    told = (sweep.folder / "told").read_text()
-    assert " error: the job was killed (SIGKILL)" in told
-    assert told.index("SIGKILL") < told.rindex("finished after")
+    printed = (sweep.folder / "printed").read_text()
+    assert " error: the job was killed (SIGKILL)" in printed
+    assert printed.index("SIGKILL") < printed.rindex("finished after")
     again = sweep.again()
     assert counted(again.stderr) == "5 finished, 1 to run again"
     assert again.returncode == 0

@@ -63,14 +63,14 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("typed", "remedy"), MISTAKES.items(), ids=MISTAKES)
-def test_mistake_exits_2_and_names_the_remedy(typed, remedy, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(("command", "remedy"), MISTAKES.items(), ids=MISTAKES)
+def test_mistake_exits_2_and_names_the_remedy(command, remedy, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    code = main(typed.split())
-    told = capsys.readouterr().err
+    code = main(command.split())
+    printed = capsys.readouterr().err
     assert code == 2
-    assert remedy in told
-    assert len(told.splitlines()) <= 3
+    assert remedy in printed
+    assert len(printed.splitlines()) <= 3
     assert not (tmp_path / "outputs").exists()
 
 
@@ -80,8 +80,8 @@ def test_mistake_exits_2_and_names_the_remedy(typed, remedy, tmp_path, monkeypat
 )
 def test_the_quoted_word_that_is_suggested_means_the_same(value, capsys):
     assert main(["check", f"name={value}"]) == 2
-    typed = capsys.readouterr().err.rpartition("for the shell: ")[2].strip()
-    (word,) = shlex.split(typed)
+    command = capsys.readouterr().err.rpartition("for the shell: ")[2].strip()
+    (word,) = shlex.split(command)
     (override,) = parse_overrides([word])
     assert override.value() == value
 
@@ -93,8 +93,8 @@ def test_a_word_that_yaml_reads_as_a_boolean_is_refused_with_its_quotes(
     preset = tmp_path / "conf" / "experiment" / "norway.yaml"
     preset.parent.mkdir(parents=True)
     preset.write_text("# @package _global_\ndata:\n  class_names: [no, yes]\n")
-    words = ["check", "data=files", "data.train=x.csv", "experiment=norway"]
-    assert main(words) == 2
+    overrides = ["check", "data=files", "data.train=x.csv", "experiment=norway"]
+    assert main(overrides) == 2
     refusal = capsys.readouterr().err
     assert "data.class_names must be text, got false" in refusal
     assert "conf/experiment/norway.yaml:3" in refusal
@@ -119,19 +119,19 @@ CHECKED = {
 }
 
 
-@pytest.mark.parametrize(("typed", "said"), CHECKED.items(), ids=CHECKED)
-def test_check_answers_what_training_would_refuse(typed, said, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(("command", "message"), CHECKED.items(), ids=CHECKED)
+def test_check_answers_what_training_would_refuse(command, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rows.csv").write_text("text,label\n" + "good,1\nbad,0\n" * 20)
-    assert main(["check", *typed.split()]) == 2
-    assert said in capsys.readouterr().err
+    assert main(["check", *command.split()]) == 2
+    assert message in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.csv"]
 
 
-@pytest.mark.parametrize("typed", ["", "transfer=lora", "transfer=top_layers", "-m seed=1,2"])
-def test_check_accepts_what_can_be_trained(typed, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("command", ["", "transfer=lora", "transfer=top_layers", "-m seed=1,2"])
+def test_check_accepts_what_can_be_trained(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert main(["check", *typed.split()]) == 0, capsys.readouterr().err
+    assert main(["check", *command.split()]) == 0, capsys.readouterr().err
 
 
 def test_a_mistake_in_a_fresh_process_shows_no_traceback(tmp_path):

@@ -192,9 +192,9 @@ def test_a_stratified_sample_keeps_shares(strata, data, leave_one):
     assert len(rows) <= size
     assert leave_one or len(rows) == size
     for stratum, count in enumerate(np.bincount(strata)):
-        drawn = (strata[rows] == stratum).sum()
-        assert drawn <= max(count - leave_one, 0)
-        assert leave_one or abs(drawn - size * count / len(strata)) < 1
+        sampled = (strata[rows] == stratum).sum()
+        assert sampled <= max(count - leave_one, 0)
+        assert leave_one or abs(sampled - size * count / len(strata)) < 1
 
 
 def test_permutations_depend_on_all_their_entropy():

@@ -99,8 +99,8 @@ def test_suggested_names_are_taken_only_if_they_fit():
     ],
 )
 def test_the_task_is_inferred_from_the_column(labels, texts, task):
-    kept = labels if texts is None else None
-    validation = kept and list(kept)
+    saved = labels if texts is None else None
+    validation = saved and list(saved)
     data = data_of(labels, validation, texts=texts)
     assert data.spec.task is task
 

@@ -111,7 +111,7 @@ def test_a_folder_of_folders_is_answered_with_each_split_in_its_place(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("typed", "there", "key", "fix"),
+    ("command", "there", "key", "fix"),
     [
         ("train.csv", ["test.csv"], "data.train", "there are: test.csv"),
         ("train.csv", ["test.csv", "train.tsv"], "data.train", "did you mean {folder}/train.tsv?"),
@@ -124,10 +124,10 @@ def test_a_folder_of_folders_is_answered_with_each_split_in_its_place(tmp_path):
     ],
 )
 def test_a_missing_file_is_never_answered_with_one_of_another_split(
-    tmp_path, typed, there, key, fix
+    tmp_path, command, there, key, fix
 ):
     folder = put(tmp_path / "set", *there)
-    assert refusal(folder / typed, key).fix.endswith(fix.format(folder=folder))
+    assert refusal(folder / command, key).fix.endswith(fix.format(folder=folder))
 
 
 @pytest.mark.parametrize(

@@ -151,8 +151,8 @@ def test_names_beside_a_file_in_another_encoding_are_refused_where_they_count(tm
 
 
 def test_another_seed_holds_back_other_rows(train):
-    drawn = [build("files", seed=seed, train=train).validation.texts for seed in (0, 0, 1)]
-    assert drawn[0] == drawn[1] != drawn[2]
+    sampled = [build("files", seed=seed, train=train).validation.texts for seed in (0, 0, 1)]
+    assert sampled[0] == sampled[1] != sampled[2]
 
 
 @pytest.mark.parametrize(

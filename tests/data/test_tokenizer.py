@@ -154,8 +154,12 @@ class CountingTokenizer:
         return Encoding(rows, [np.zeros_like(row) for row in rows])
 
 
+def split_of(texts, pairs=None):
+    return Split(texts, np.zeros(len(texts), "int32"), pairs)
+
+
 def test_the_cache_gives_what_was_made(bert, tmp_path):
-    for split in (Split(TEXTS, []), Split(TEXTS, [], PAIRS), Split(WORDS, [])):
+    for split in (split_of(TEXTS), split_of(TEXTS, PAIRS), split_of(WORDS)):
         made = bert.encode(split.texts, split.pairs, 24)
         for _ in range(2):
             found = encode_cached(bert, split, 24, tmp_path)
@@ -168,7 +172,7 @@ def test_the_cache_gives_what_was_made(bert, tmp_path):
 def test_the_second_time_nothing_is_tokenised(tmp_path):
     tokenizer = CountingTokenizer()
     for _ in range(3):
-        found = encode_cached(tokenizer, Split(["abc", "d"], []), 9, tmp_path)
+        found = encode_cached(tokenizer, split_of(["abc", "d"]), 9, tmp_path)
     assert tokenizer.calls == 1
     assert found.token_ids[1].tolist() == [ord("d") % 50]
 
@@ -176,17 +180,18 @@ def test_the_second_time_nothing_is_tokenised(tmp_path):
 def test_any_change_is_tokenised_anew(tmp_path, monkeypatch):
     tokenizer = CountingTokenizer()
     splits = [
-        Split(["ab", "c"], []),
-        Split(["a", "bc"], []),
-        Split(["abc"], []),
-        Split(["c", "ab"], []),
-        Split([["ab", "c"]], []),
-        Split([["ab"], ["c"]], []),
-        Split(["ab", "c"], [], ["", ""]),
-        Split(["ab", "c"], [], ["d", ""]),
-        Split(["ab\0c"], []),
-        Split(["é"], []),
-        Split(["e\u0301"], []),
+        split_of(["ab", "c"]),
+        split_of(["a", "bc"]),
+        split_of(["abc"]),
+        split_of(["c", "ab"]),
+        split_of([["ab", "c"]]),
+        split_of([["ab"], ["c"]]),
+        split_of(["ab", "c"], ["", ""]),
+        split_of(["ab", "c"], ["d", ""]),
+        split_of(["ab", "c"], ["ab", "c"]),
+        split_of(["ab\0c"]),
+        split_of(["é"]),
+        split_of(["e\u0301"]),
     ]
     keys = {tokens._key(tokenizer, split, 9) for split in splits}
     keys |= {tokens._key(tokenizer, splits[0], 10)}
@@ -224,7 +229,7 @@ def short(path):
 
 def of_another_split(path):
     other = path.parent / "other"
-    encode_cached(CountingTokenizer(), Split(["xyz", "w"], []), 9, other)
+    encode_cached(CountingTokenizer(), split_of(["xyz", "w"]), 9, other)
     next(other.iterdir()).replace(path)
 
 
@@ -232,7 +237,7 @@ def of_another_split(path):
     "damage", [torn, emptied, flipped, pickled, of_another_kind, short, of_another_split]
 )
 def test_a_damaged_file_is_noticed_and_made_again(damage, tmp_path, caplog):
-    split = Split(["abc", "d"], [])
+    split = split_of(["abc", "d"])
     tokenizer = CountingTokenizer()
     wanted = tokenizer.encode(split.texts, None, 9)
     encode_cached(tokenizer, split, 9, tmp_path)
@@ -246,7 +251,7 @@ def test_a_damaged_file_is_noticed_and_made_again(damage, tmp_path, caplog):
 
 
 def test_every_flipped_byte_is_noticed(tmp_path):
-    split = Split(["abc", "d"], [])
+    split = split_of(["abc", "d"])
     tokenizer = CountingTokenizer()
     encode_cached(tokenizer, split, 9, tmp_path)
     (path,) = tmp_path.iterdir()
@@ -261,7 +266,7 @@ def test_every_flipped_byte_is_noticed(tmp_path):
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_without_permission_is_gone_without(tmp_path, caplog):
     tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
-    found = encode_cached(CountingTokenizer(), Split(["ab"], []), 9, tmp_path)
+    found = encode_cached(CountingTokenizer(), split_of(["ab"]), 9, tmp_path)
     assert len(found.token_ids) == 1
     assert "cannot be written" in caplog.text
 
@@ -269,14 +274,14 @@ def test_a_folder_without_permission_is_gone_without(tmp_path, caplog):
 def test_a_folder_that_is_a_file_is_gone_without(tmp_path, caplog):
     (tmp_path / "file").write_text("")
     for _ in range(2):
-        found = encode_cached(CountingTokenizer(), Split(["ab"], []), 9, tmp_path / "file")
+        found = encode_cached(CountingTokenizer(), split_of(["ab"]), 9, tmp_path / "file")
         assert found.token_ids[0].tolist() == [ord("a") % 50, ord("b") % 50]
     assert "cannot be written" in caplog.text
 
 
 def test_the_folder_may_be_named_in_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("XFERLAB_CACHE", str(tmp_path / "here"))
-    encode_cached(CountingTokenizer(), Split(["ab"], []), 9)
+    encode_cached(CountingTokenizer(), split_of(["ab"]), 9)
     assert len(list((tmp_path / "here").iterdir())) == 1
 
 
@@ -284,10 +289,9 @@ def test_two_processes_at_once_leave_one_good_file(bert, tmp_path):
     code = (
         "import sys, pathlib\n"
         "sys.path.insert(0, sys.argv[2])\n"
-        "from tests.data.test_tokenizer import CountingTokenizer\n"
-        "from xferlab.contracts import Split\n"
+        "from tests.data.test_tokenizer import CountingTokenizer, split_of\n"
         "from xferlab.data.tokenizer import encode_cached\n"
-        "split = Split([str(i) * 50 for i in range(2000)], [])\n"
+        "split = split_of([str(i) * 50 for i in range(2000)])\n"
         "for n in range(5):\n"
         "    for path in pathlib.Path(sys.argv[1]).glob('*.npy'): path.unlink(missing_ok=True)\n"
         "    rows = encode_cached(CountingTokenizer(), split, 60, pathlib.Path(sys.argv[1]))\n"

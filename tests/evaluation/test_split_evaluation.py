@@ -256,8 +256,8 @@ def test_entities_that_overlap_are_told_together():
     words = ["in", "New", "York", "City", "Hall"]
     wanted = ["O", "B-place", "I-place", "I-place", "O"]
     found = ["O", "O", "B-place", "B-person", "I-person"]
-    told = 'in ⟦New York City Hall: place "New York City" → place "York", person "City Hall"⟧'
-    assert mark(words, wanted, found) == told
+    marked = 'in ⟦New York City Hall: place "New York City" → place "York", person "City Hall"⟧'
+    assert mark(words, wanted, found) == marked
 
 
 def test_tags_that_are_not_bio_are_marked_a_word_at_a_time():

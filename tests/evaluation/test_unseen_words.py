@@ -63,12 +63,12 @@ def run(tmp_path_factory) -> Path:
 
 def test_a_run_scores_all_entities_of_the_file(run):
     rows = [json.loads(line) for line in (run.parent / "test.jsonl").read_text().splitlines()]
-    told = xferlab.load(run).predict([row["text"] for row in rows])
-    found = [[tag or "O" for tag in tags] for tags in told.labels]
+    predictions = xferlab.load(run).predict([row["text"] for row in rows])
+    found = [[tag or "O" for tag in tags] for tags in predictions.labels]
     wanted = [row["label"] for row in rows]
     found[-1] = found[-1][:2]
     wanted[-1] = wanted[-1][:2]
-    assert any(tag is None for tag in told.labels[2])
+    assert any(tag is None for tag in predictions.labels[2])
     expected = conlleval(wanted, found)
     assert 0 < expected < 0.9  # half of the long sentences' entities are cut off
     metrics = json.loads((run / "metrics.json").read_text())

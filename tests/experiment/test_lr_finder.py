@@ -76,8 +76,8 @@ def test_a_loss_that_only_rises_gives_no_suggestion():
 def test_the_next_command_keeps_the_overrides_and_replaces_the_rate():
     finding = found(RATES, scattered([bowl(rate) for rate in RATES]))
     finding = dataclasses.replace(finding, suggestion=3.18e-4)
-    words = ["optimizer.lr=5e-5", "metric=[accuracy,f1]", "data=reviews"]
-    assert finding.lines(words)[-1] == (
+    overrides = ["optimizer.lr=5e-5", "metric=[accuracy,f1]", "data=reviews"]
+    assert finding.lines(overrides)[-1] == (
         "train      python -m xferlab 'metric=[accuracy,f1]' data=reviews optimizer.lr=3.2e-4"
     )
 
@@ -101,7 +101,7 @@ def test_own_words_are_told_from_overrides():
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("overrides", "message"),
     [
         (["from=low"], "'low' is no learning rate"),
         (["steps=1.5"], "'1.5' is no whole number"),
@@ -112,9 +112,9 @@ def test_own_words_are_told_from_overrides():
         (["to=inf"], "rates from 1e-07 to inf do not grow"),
     ],
 )
-def test_a_span_that_cannot_be_is_refused(words, message):
+def test_a_span_that_cannot_be_is_refused(overrides, message):
     with pytest.raises(ConfigError, match=message):
-        parse_range(words)
+        parse_range(overrides)
 
 
 @pytest.fixture
@@ -126,8 +126,8 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def recipe(*words: str) -> Recipe:
-    return read(compose_config(["model=bag_of_embeddings", "debug=tiny", *words]))
+def recipe(*overrides: str) -> Recipe:
+    return read(compose_config(["model=bag_of_embeddings", "debug=tiny", *overrides]))
 
 
 def table(folder: Path) -> list[dict[str, float]]:
@@ -167,7 +167,7 @@ def sgd_by_hand(
     from xferlab.training.assemble import assemble
     from xferlab.training.loop import Segment, training_batches
 
-    prepare_backend(chosen.train, chosen.seed)
+    prepare_backend(chosen.seed, chosen.train.precision.value, chosen.train.deterministic)
     experiment = assemble(chosen, chosen.data.build(chosen.seed))
     network = experiment.model.network
     batches = list(

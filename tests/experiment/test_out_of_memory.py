@@ -102,8 +102,8 @@ def test_a_run_without_memory_for_a_batch_computes_slices_with_the_same_result(w
 
 
 def test_who_does_not_want_slices_gets_the_error(workspace, capsys):
-    words = [*TINY, "train.split_on_oom=false", "hydra.run.dir=refused"]
-    assert main(words) == 1
+    overrides = [*TINY, "train.split_on_oom=false", "hydra.run.dir=refused"]
+    assert main(overrides) == 1
     assert "out of memory" in capsys.readouterr().err
     assert json.loads((workspace / "refused" / "status.json").read_text())["status"] == "failed"
     assert (workspace / "refused" / "error.txt").exists()
@@ -117,8 +117,8 @@ def test_a_run_that_tensorflow_has_no_memory_for_computes_slices(workspace):
 
 @pytest.mark.slow
 def test_a_run_for_which_one_row_is_too_much_ends_with_the_error(workspace, capsys):
-    words = [*TINY, "model.rows=0", "train.batch_size=2", "hydra.run.dir=none"]
-    assert main(words) == 1
+    overrides = [*TINY, "model.rows=0", "train.batch_size=2", "hydra.run.dir=none"]
+    assert main(overrides) == 1
     error = capsys.readouterr().err
     assert "computed in 2 slices" in error
     assert "computed in 4 slices" not in error

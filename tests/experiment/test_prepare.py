@@ -21,9 +21,9 @@ load_plugins(Path("/nonexistent"))
 PAIRS = ["data=files", "data.text=a", "data.pair=b"]
 
 
-def recipe(*words: str):
+def recipe(*overrides: str):
     publish(Path("/nonexistent"))
-    return read(compose_config(list(words)))
+    return read(compose_config(list(overrides)))
 
 
 def rows_file(folder: Path) -> str:
@@ -38,24 +38,24 @@ def rows_file(folder: Path) -> str:
 @pytest.mark.parametrize("architecture", ["bert", "albert"])
 def test_pairs_are_refused_by_a_checkpoint_of_one_segment(architecture, tmp_path):
     checkpoint = write_tiny_checkpoint(tmp_path / "one", architecture, type_vocab_size=1)
-    words = [*PAIRS, rows_file(tmp_path), "model=encoder", f"model.checkpoint={checkpoint}"]
+    overrides = [*PAIRS, rows_file(tmp_path), "model=encoder", f"model.checkpoint={checkpoint}"]
     with pytest.raises(ConfigError, match="does not distinguish the two") as caught:
-        prepare_inputs(recipe(*words, "data.max_length=32"))
+        prepare_inputs(recipe(*overrides, "data.max_length=32"))
     assert caught.value.where == f"model.checkpoint={checkpoint}"
     single = ["data=files", "data.text=a", rows_file(tmp_path)]
-    prepare_inputs(recipe(*single, *words[-2:], "data.max_length=32"))
+    prepare_inputs(recipe(*single, *overrides[-2:], "data.max_length=32"))
 
 
 def test_a_default_length_that_does_not_fit_is_adjusted_and_reported(tmp_path, caplog):
     checkpoint = write_tiny_checkpoint(tmp_path / "short")
-    words = ["data=files", "data.text=a", rows_file(tmp_path)]
-    words += ["model=encoder", f"model.checkpoint={checkpoint}"]
+    overrides = ["data=files", "data.text=a", rows_file(tmp_path)]
+    overrides += ["model=encoder", f"model.checkpoint={checkpoint}"]
     with caplog.at_level(logging.WARNING, "xferlab"):
-        _, data = prepare_inputs(recipe(*words))
+        _, data = prepare_inputs(recipe(*overrides))
     assert data.spec.max_length == 64
     assert "data.max_length is 64, not its default of 128" in caplog.text
     with pytest.raises(ConfigError, match="max_length=100 is more than this model's 64"):
-        prepare_inputs(recipe(*words, "data.max_length=100"))
+        prepare_inputs(recipe(*overrides, "data.max_length=100"))
 
 
 def test_token_ids_beyond_the_table_are_refused_in_words_about_the_checkpoint():
@@ -72,9 +72,9 @@ def test_a_vocabulary_longer_than_the_table_is_refused(tmp_path):
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     rest = [word for word in more if word not in special]
     (checkpoint / "vocab.txt").write_text("\n".join([*special, *rest]) + "\n")
-    words = ["data=files", "data.text=a", rows_file(tmp_path), "data.max_length=32"]
-    words += ["model=encoder", f"model.checkpoint={checkpoint}"]
-    made, data = prepare_inputs(recipe(*words))
+    overrides = ["data=files", "data.text=a", rows_file(tmp_path), "data.max_length=32"]
+    overrides += ["model=encoder", f"model.checkpoint={checkpoint}"]
+    made, data = prepare_inputs(recipe(*overrides))
     with pytest.raises(ConfigError, match="its table of embeddings has") as caught:
         assemble(made, data)
     assert caught.value.where == f"model.checkpoint={checkpoint}"
@@ -108,19 +108,19 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("setting", "said"), REFUSED.items(), ids=REFUSED)
+@pytest.mark.parametrize(("setting", "message"), REFUSED.items(), ids=REFUSED)
 @pytest.mark.parametrize("transfer", ["full", "head_first"])
 def test_what_a_keras_optimizer_does_behind_the_frameworks_back_is_refused(
-    setting, said, transfer, tmp_path
+    setting, message, transfer, tmp_path
 ):
     (tmp_path / "plugins" / "optimizer").mkdir(parents=True)
     (tmp_path / "plugins" / "optimizer" / "own.py").write_text(OWN)
-    words = ["debug=tiny", "model=bag_of_embeddings", "optimizer=own", f"transfer={transfer}"]
-    words += ["train.epochs=2"]
+    overrides = ["debug=tiny", "model=bag_of_embeddings", "optimizer=own", f"transfer={transfer}"]
+    overrides += ["train.epochs=2"]
     with isolated_plugins():
         load_plugins(tmp_path)
-        made, data = prepare_inputs(recipe(*words, f"optimizer.setting={setting}"))
-        with pytest.raises(ConfigError, match=said) as caught:
+        made, data = prepare_inputs(recipe(*overrides, f"optimizer.setting={setting}"))
+        with pytest.raises(ConfigError, match=message) as caught:
             assemble(made, data)
     assert caught.value.where == "optimizer"
     assert len(str(caught.value).splitlines()) == 3

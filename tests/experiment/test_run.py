@@ -38,9 +38,9 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def train(*words: str) -> Path:
+def train(*overrides: str) -> Path:
     before = set(Path("outputs").glob("runs/*"))
-    assert main([*TINY, *words]) == 0
+    assert main([*TINY, *overrides]) == 0
     (folder,) = set(Path("outputs").glob("runs/*")) - before
     return folder
 
@@ -74,9 +74,9 @@ def test_a_run_leaves_everything_that_its_folder_promises(finished):
     assert metrics["best"]["monitor"] == "val_accuracy"
     assert set(metrics["test"]) == {"loss", "accuracy"}
     assert OmegaConf.load(folder / "config.yaml").optimizer.lr == 1e-3
-    kept = read_predictions(folder, "test")
-    assert kept.rows == record["task"]["rows"]["test"]
-    right = (kept.outputs.argmax(-1) == kept.labels).mean()
+    stored = read_predictions(folder, "test")
+    assert stored.rows == record["task"]["rows"]["test"]
+    right = (stored.outputs.argmax(-1) == stored.labels).mean()
     assert metrics["test"]["accuracy"] == pytest.approx(right)  # the same weights, the same rows
 
 
@@ -160,16 +160,21 @@ def test_class_weights_are_shown_and_kept(capsys):
         "text,label\n" + "a fine film,good\n" * 30 + "a poor one,bad\n" * 10
     )
     Path("new.csv").write_text("text,label\na good film,good\na bad film,bad\n")
-    words = ["data=files", "data.train=rows.csv", "data.validation=new.csv", "data.test=new.csv"]
-    words += ["model=bag_of_embeddings", "train.epochs=1", "hydra.run.dir=run"]
-    assert main([*words, "loss.class_weight=auto"]) == 0
+    overrides = [
+        "data=files",
+        "data.train=rows.csv",
+        "data.validation=new.csv",
+        "data.test=new.csv",
+    ]
+    overrides += ["model=bag_of_embeddings", "train.epochs=1", "hydra.run.dir=run"]
+    assert main([*overrides, "loss.class_weight=auto"]) == 0
     assert "loss       class weights: bad 2, good 0.667" in capsys.readouterr().err
     assert _record(Path("run"))["class_weights"] == pytest.approx({"bad": 2, "good": 2 / 3})
 
 
 def test_a_name_that_no_decay_cannot_find_is_an_error(capsys):
-    words = ["debug=tiny", "optimizer.no_decay=[LayerNorm.weight]"]
-    assert main(words) == 2
+    overrides = ["debug=tiny", "optimizer.no_decay=[LayerNorm.weight]"]
+    assert main(overrides) == 2
     assert "no variable or layer of the network is called 'LayerNorm.weight'" in (
         capsys.readouterr().err
     )

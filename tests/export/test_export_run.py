@@ -21,7 +21,7 @@ from xferlab.contracts import OutputKind, Split
 from xferlab.data.tokenizer import load_tokenizer
 from xferlab.errors import ConfigError, RunError
 from xferlab.export import export_run as exporting
-from xferlab.export.formats import Format, formats
+from xferlab.export.formats import FORMATS, Format
 from xferlab.export.formats.transformers import config_json
 from xferlab.export.model_card import model_card
 from xferlab.export.output_folder import refuse_taken
@@ -150,8 +150,8 @@ def test_transformers_makes_the_runs_tokens_with_the_tokenizer_that_is_written(
     (tmp_path / "to").mkdir()
     write_tokenizer(model, spec, tmp_path / "to")
     text = "the film , it's not good : a poor plot and a bad cast of that movie"
-    words = text.split()
-    rows = [words, words[:3]] if task is Task.token_classification else [text, "the film"]
+    overrides = text.split()
+    rows = [overrides, overrides[:3]] if task is Task.token_classification else [text, "the film"]
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "to")(
         rows, truncation=True, is_split_into_words=task is Task.token_classification
     )
@@ -219,15 +219,15 @@ def run(home):
     return xferlab.load(home / "plain")
 
 
-@pytest.mark.parametrize("name", formats())
+@pytest.mark.parametrize("name", FORMATS)
 def test_an_export_says_what_the_run_says(home, name, tmp_path, capsys):
-    for module in formats()[name].modules:
+    for module in FORMATS[name].modules:
         pytest.importorskip(module)
     folder = tmp_path / "out"
     assert main(["export", str(home / "plain"), "--to", name, "--output", str(folder)]) == 0
-    told = capsys.readouterr().out.splitlines()[-3:]
-    assert told[0] == "compared   1,000 generated texts of 32 tokens or less"
-    assert told[2] == f"saved to   {folder}"
+    printed = capsys.readouterr().out.splitlines()[-3:]
+    assert printed[0] == "compared   1,000 generated texts of 32 tokens or less"
+    assert printed[2] == f"saved to   {folder}"
     record = json.loads((folder / "export.json").read_text())
     assert record["compared"]["largest_difference"] <= record["compared"]["tolerance"] == 1e-4
     assert (record["format"], record["compared"]["texts"]) == (name, 1000)
@@ -241,14 +241,14 @@ def test_an_export_says_what_the_run_says(home, name, tmp_path, capsys):
 
 
 def test_an_export_of_any_network_to_a_format_that_is_a_graph(home, tmp_path, capsys):
-    words = ["export", str(home / "pairs"), "--output", str(tmp_path / "out"), "--to"]
-    assert main([*words, "transformers"]) == 2
+    overrides = ["export", str(home / "pairs"), "--output", str(tmp_path / "out"), "--to"]
+    assert main([*overrides, "transformers"]) == 2
     assert capsys.readouterr().err.splitlines() == [
         " error: transformers has no class for model=bag_of_embeddings",
         f" where: {home / 'pairs'}: model",
         "   fix: --to keras|litert|onnx|saved_model, or train model=encoder with pooling=first",
     ]
-    assert main([*words, "keras"]) == 0
+    assert main([*overrides, "keras"]) == 0
     assert not (tmp_path / "out" / "config.json").exists()
 
 
@@ -262,7 +262,7 @@ def test_a_head_on_the_mean_is_refused_by_the_words_of_the_config(home, tmp_path
 
 
 def test_a_wrong_export_is_told_and_nothing_of_it_is_kept(run, tmp_path, monkeypatch):
-    chosen = formats()["keras"]
+    chosen = FORMATS["keras"]
     read = chosen.read
 
     def wrong(folder, spec):
@@ -299,7 +299,7 @@ def test_generated_texts_are_the_same_each_time_and_of_every_length(run):
 
 
 def test_a_package_that_is_missing_is_named_with_how_to_get_it(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(formats()["onnx"], "modules", ("no_such_module",))
+    monkeypatch.setattr(FORMATS["onnx"], "modules", ("no_such_module",))
     with pytest.raises(ConfigError) as caught:
         exporting.export_run(run, "onnx", tmp_path / "out")
     assert str(caught.value).splitlines() == [
@@ -353,7 +353,7 @@ def test_what_was_there_stays_until_the_new_folder_is_whole(tmp_path):
 
 
 def test_every_format_says_what_it_is():
-    assert all(isinstance(kind, Format) and kind.summary for kind in formats().values())
+    assert all(isinstance(kind, Format) and kind.summary for kind in FORMATS.values())
 
 
 def test_the_card_of_a_transformers_folder_has_the_scores_that_the_hub_reads(run):

@@ -8,7 +8,7 @@ import pytest
 from tests.support.finished_runs import train, write_rows
 from xferlab.cli.main import main
 from xferlab.errors import ConfigError
-from xferlab.export.formats import Format, base, formats, register
+from xferlab.export.formats import FORMATS, Format, register
 from xferlab.inference.predictions import probabilities_of
 
 
@@ -42,8 +42,7 @@ class Bag(Format):
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    formats()
-    monkeypatch.setattr(base, "_FORMATS", dict(base._FORMATS))
+    monkeypatch.setattr(FORMATS, "_members", dict(FORMATS))
     register(Bag)
 
 

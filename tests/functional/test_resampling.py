@@ -83,8 +83,8 @@ def test_a_weighted_loss_is_that_of_repeated_rows(plugin, task):
     score = _weighted_loss(loss, labels, outputs)
     assert "_by_repeating" not in score.__qualname__  # the short way was taken
     weights = np.random.default_rng(4).integers(0, 3, (3, len(labels))).astype("float64")
-    for drawn, value in zip(weights, score(weights), strict=True):
-        rows = np.repeat(np.arange(len(labels)), drawn.astype(int))
+    for sampled, value in zip(weights, score(weights), strict=True):
+        rows = np.repeat(np.arange(len(labels)), sampled.astype(int))
         assert value == pytest.approx(float(loss(labels[rows], outputs[rows])), rel=1e-4)
 
 
@@ -121,9 +121,9 @@ def test_resamples_do_not_depend_on_how_many_are_held_at_a_time(monkeypatch):
     scores_of = {"a": weighted_mean(np.arange(300.0))}
     whole = resample(scores_of, 300, 21)["a"]
     monkeypatch.setattr("xferlab.evaluation.bootstrap.CELLS", 1200)
-    told = []
-    assert (resample(scores_of, 300, 21, told.append)["a"] == whole).all()
-    assert told == [4, 8, 12, 16, 20, 21]
+    counts = []
+    assert (resample(scores_of, 300, 21, counts.append)["a"] == whole).all()
+    assert counts == [4, 8, 12, 16, 20, 21]
 
 
 @pytest.mark.parametrize(
@@ -159,6 +159,6 @@ def test_ranks_of_weights_are_scipys():
     from scipy.stats import rankdata
 
     values = np.array([3.0, 1, 1, 2])
-    drawn = np.array([1, 2, 1, 3])
-    ranks = weighted_ranks(values)(drawn[None].astype("float64"))[0]
-    assert (np.repeat(ranks, drawn) == rankdata(np.repeat(values, drawn))).all()
+    sampled = np.array([1, 2, 1, 3])
+    ranks = weighted_ranks(values)(sampled[None].astype("float64"))[0]
+    assert (np.repeat(ranks, sampled) == rankdata(np.repeat(values, sampled))).all()

@@ -33,12 +33,12 @@ def labels_of(run, rows, outputs):
         return np.array(given, "float32"), outputs
     if kind == "multi_label":
         return np.array([[n in label for n in names] for label in given], "float32"), outputs
-    words = [
+    overrides = [
         (names.index(t), o)
         for tags, out in zip(given, outputs, strict=True)
         for t, o in zip(tags, out, strict=True)
     ]
-    return np.array([[w[0] for w in words]], "int32"), np.array([[w[1] for w in words]])
+    return np.array([[w[0] for w in overrides]], "int32"), np.array([[w[1] for w in overrides]])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -68,11 +68,11 @@ def test_a_low_rank_addition_is_folded_into_plain_weights(runs):
 
 def test_probabilities_sum_to_one_and_name_the_label(runs):
     run = xferlab.load(runs["plain"])
-    told = run.predict(["the good film was good", "the bad film was bad"])
-    assert told.probabilities.sum(axis=1) == pytest.approx([1, 1])
-    assert told.labels == ["pos", "neg"]
-    assert list(told[0]) == ["text", "label", "p_neg", "p_pos"]
-    assert "the good film was good  pos" in str(told)
+    predictions = run.predict(["the good film was good", "the bad film was bad"])
+    assert predictions.probabilities.sum(axis=1) == pytest.approx([1, 1])
+    assert predictions.labels == ["pos", "neg"]
+    assert list(predictions[0]) == ["text", "label", "p_neg", "p_pos"]
+    assert "the good film was good  pos" in str(predictions)
 
 
 def test_several_labels_are_each_likely_on_their_own(runs):
@@ -278,10 +278,10 @@ def test_a_head_is_kept_where_the_classes_are_the_same(runs, second):
 
     run = xferlab.load(runs["plain"])
     other = xferlab.load(second)
-    kept = start_from(run, run.spec, keep_head=True)
+    started = start_from(run, run.spec, keep_head=True)
     fresh = start_from(run, run.spec, keep_head=False)
     head = run.model.network.get_layer("head").kernel.numpy()
-    assert (kept.network.get_layer("head").kernel.numpy() == head).all()
+    assert (started.network.get_layer("head").kernel.numpy() == head).all()
     assert (fresh.network.get_layer("head").kernel.numpy() != head).any()
     assert start_from(other, other.spec, keep_head=True).files.keys() >= {"from_run.json"}
     with pytest.raises(ConfigError, match="single_label of neg, pos, not regression of a number"):

@@ -87,8 +87,8 @@ def test_what_is_no_file_is_refused(tmp_path):
 
 def test_values_are_counted_before_they_are_made(tmp_path):
     (tmp_path / "x.json").write_text("[" + "0," * MOST_VALUES + "0]")
-    told = refused(read_record, tmp_path / "x.json", SHAPE, largest=10_000_000)
-    assert "it holds more than 2,000,000 values" in told
+    printed = refused(read_record, tmp_path / "x.json", SHAPE, largest=10_000_000)
+    assert "it holds more than 2,000,000 values" in printed
 
 
 ODD = [[], "x", 3, None, {"status": {}}, {"best": []}, {"jobs": 3}]
@@ -104,8 +104,8 @@ def test_a_strangers_folder_is_reported_or_refused(tmp_path, name, value):
 
 
 def test_a_plan_names_no_folder_but_its_jobs(tmp_path):
-    job = {"run_id": "../elsewhere", "words": []}
-    write_json(tmp_path / "s" / "sweep.json", {"swept": [], "asked": [], "jobs": [job]})
+    job = {"run_id": "../elsewhere", "overrides": []}
+    write_json(tmp_path / "s" / "sweep.json", {"swept": [], "requested": [], "jobs": [job]})
     write_json(tmp_path / "elsewhere" / "status.json", {"status": "finished"})
     assert "jobs[0].run_id is '../elsewhere', not like [0-9a-f]{8}" in refused(
         report_on, [tmp_path / "s"]

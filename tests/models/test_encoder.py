@@ -237,15 +237,15 @@ def test_fresh_weights_are_a_function_of_the_seed(tmp_path):
 
     folder = write_tiny_checkpoint(tmp_path, pooler=False)
     (folder / "model.safetensors").unlink()
-    drawn = []
+    sampled = []
     for seed in (1, 1, 2):
         keras.utils.set_random_seed(seed)
         encoder = load_encoder(resolve(str(folder), weights=False), pretrained=False)
-        drawn.append(encoder.backbone.get_layer("token_embedding").embeddings.numpy())
+        sampled.append(encoder.backbone.get_layer("token_embedding").embeddings.numpy())
     assert encoder.from_checkpoint == 0
-    np.testing.assert_array_equal(drawn[0], drawn[1])
-    assert np.abs(drawn[0] - drawn[2]).max() > 0.01
-    assert np.abs(drawn[0]).max() <= 0.04  # cut off at two standard deviations of 0.02
+    np.testing.assert_array_equal(sampled[0], sampled[1])
+    assert np.abs(sampled[0] - sampled[2]).max() > 0.01
+    assert np.abs(sampled[0]).max() <= 0.04  # cut off at two standard deviations of 0.02
 
 
 def test_fresh_weights_have_the_architecture_of_the_pretrained_ones(tmp_path):
@@ -273,7 +273,7 @@ def rates_of(encoder: Encoder) -> tuple[float, float, float]:
     """Return the rates after the embeddings, on the attention and after the feed-forward part."""
     layer = encoder.backbone.get_layer("transformer_layer_0")
     embeddings = encoder.backbone.get_layer("embeddings_dropout")
-    return embeddings.rate, layer._self_attention_layer._dropout, layer._feedforward_dropout.rate
+    return embeddings.rate, layer.attention.dropout, layer.feedforward_dropped.rate
 
 
 @pytest.mark.parametrize(("hidden", "attention"), [(0.2, 0.3), (0.2, 0.0), (0.0, 0.3), (0.0, 0.0)])

@@ -42,27 +42,27 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_tiny_checkpoint(
         folder / "bert", "bert", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
     )
-    words = ["good", "bad", "film", "the", "a", "not", "very", "was"]
+    overrides = ["good", "bad", "film", "the", "a", "not", "very", "was"]
     rng = np.random.default_rng(0)
     for name in ("train", "validation"):
         with (folder / f"{name}.csv").open("w", newline="") as stream:
             writer = csv.writer(stream)
             writer.writerow(["text", "label"])
             for _ in range(40):
-                text = " ".join(rng.choice(words, size=rng.integers(3, 9)))
+                text = " ".join(rng.choice(overrides, size=rng.integers(3, 9)))
                 writer.writerow([text, rng.integers(2)])
     load_plugins(folder)
     publish(folder)
     return folder
 
 
-def experiment_of(folder: Path, *words: str) -> Experiment:
+def experiment_of(folder: Path, *overrides: str) -> Experiment:
     files = [f"data.{name}={folder}/{name}.csv" for name in ("train", "validation")]
     data = ["data=files", *files]
     model = ["model=encoder", f"model.checkpoint={folder}/bert"]
-    recipe = read(compose_config([*data, *model, *COMMON, *words]))
+    recipe = read(compose_config([*data, *model, *COMMON, *overrides]))
     rows = recipe.data.build(recipe.seed)
-    prepare_backend(recipe.train, recipe.seed)
+    prepare_backend(recipe.seed, recipe.train.precision.value, recipe.train.deterministic)
     return assemble(fitted_to(recipe, rows.spec.task), rows)
 
 
@@ -138,18 +138,18 @@ def everything(experiment: Experiment) -> set[str]:
 
 
 def test_full_with_accumulation(workspace):
-    words = ["transfer=full", "train.epochs=4", "train.gradient_accumulation_steps=2"]
-    ours = experiment_of(workspace, *words)
-    hand = experiment_of(workspace, *words)
+    overrides = ["transfer=full", "train.epochs=4", "train.gradient_accumulation_steps=2"]
+    ours = experiment_of(workspace, *overrides)
+    hand = experiment_of(workspace, *overrides)
     fit(ours, [])
     by_hand(hand, {}, [everything(hand)] * 4, gradient_accumulation_steps=2)
     assert largest_difference(ours, hand) < ROUNDING
 
 
 def test_layer_decay_gives_every_block_its_rate(workspace):
-    words = ["transfer=layer_decay", "transfer.decay=0.5", "train.epochs=2"]
-    ours = experiment_of(workspace, *words)
-    hand = experiment_of(workspace, *words)
+    overrides = ["transfer=layer_decay", "transfer.decay=0.5", "train.epochs=2"]
+    ours = experiment_of(workspace, *overrides)
+    hand = experiment_of(workspace, *overrides)
     fit(ours, [])
     rates = {block: 0.5**depth for depth, block in enumerate(reversed(hand.model.blocks))}
     by_hand(hand, rates, [everything(hand)] * 2)
@@ -157,9 +157,9 @@ def test_layer_decay_gives_every_block_its_rate(workspace):
 
 
 def test_gradual_unfreezing_from_the_top(workspace):
-    words = ["transfer=gradual", "train.epochs=2"]
-    ours = experiment_of(workspace, *words)
-    hand = experiment_of(workspace, *words)
+    overrides = ["transfer=gradual", "train.epochs=2"]
+    ours = experiment_of(workspace, *overrides)
+    hand = experiment_of(workspace, *overrides)
     fit(ours, [])
     top = list(reversed(hand.model.blocks))
     by_hand(hand, {}, [set(top[:1]), set(top[:2])])
@@ -167,9 +167,9 @@ def test_gradual_unfreezing_from_the_top(workspace):
 
 
 def test_lora_trains_low_rank_additions_and_the_head(workspace):
-    words = ["transfer=lora", "transfer.rank=2", "train.epochs=2"]
-    ours = experiment_of(workspace, *words)
-    hand = experiment_of(workspace, *words)
+    overrides = ["transfer=lora", "transfer.rank=2", "train.epochs=2"]
+    ours = experiment_of(workspace, *overrides)
+    hand = experiment_of(workspace, *overrides)
     before = {v.path: v.numpy() for v in ours.model.network.weights}
     fit(ours, [])
     by_hand(hand, {}, [everything(hand)] * 2)
@@ -181,10 +181,10 @@ def test_lora_trains_low_rank_additions_and_the_head(workspace):
 
 def test_moments_survive_unfreezing(workspace):
     """In epoch two the head goes on with the moments of epoch one; a new optimizer would not."""
-    words = ["transfer=head_first", "train.epochs=2"]
-    ours = experiment_of(workspace, *words)
+    overrides = ["transfer=head_first", "train.epochs=2"]
+    ours = experiment_of(workspace, *overrides)
     fit(ours, [])
     assert int(ours.optimizer.iterations) == STEPS
-    hand = experiment_of(workspace, *words)
+    hand = experiment_of(workspace, *overrides)
     by_hand(hand, {}, [{"head"}, everything(hand)])
     assert largest_difference(ours, hand) < ROUNDING

@@ -107,9 +107,9 @@ def test_texts_from_a_run_folder_are_only_shown(capsys):
     shutil.move(folder, "outputs/sweeps/<img src=x onerror=alert(3)>")
     folder = Path("outputs/sweeps/<img src=x onerror=alert(3)>")
     report_on([folder])
-    told = capsys.readouterr().out
-    assert "\x1b" not in told
-    assert "\u202e" not in told
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert "\u202e" not in printed
     text = (folder / "report.html").read_text()
     seen = Seen(text)
     assert [tag for tag, _ in seen.tags].count("script") == 1
@@ -237,8 +237,8 @@ def test_in_a_browser_the_script_runs_and_nothing_is_wider_than_the_screen(width
         timeout=240,
         check=True,
     )
-    (told,) = re.findall(r'<pre id="told">(.*?)</pre>', done.stdout)
-    found = json.loads(told)
+    (printed,) = re.findall(r'<pre id="told">(.*?)</pre>', done.stdout)
+    found = json.loads(printed)
     assert found["over"] <= 0
     assert found["wide"] == []
     assert found["sorted"]

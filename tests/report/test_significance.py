@@ -70,7 +70,7 @@ def rejections(trials: int, seeds: int, shift: float, *, seed: float, row: float
         draw.multinomial(COUNT, np.full(COUNT, 1 / COUNT), size=RESAMPLES).T / COUNT
         for _ in range(20)
     ]
-    told = 0
+    rejected = 0
     for trial in range(trials):
         ease = draw.normal(1.5, 2, COUNT)
         one, two = (
@@ -89,8 +89,8 @@ def rejections(trials: int, seeds: int, shift: float, *, seed: float, row: float
             list(one.mean(1)), list(two.mean(1)), one @ counts, two @ counts, COUNT
         )
         assert found.over == (SEEDS_AND_EXAMPLES if seeds > 1 else EXAMPLES)
-        told += found.p < 0.05
-    return told / trials
+        rejected += found.p < 0.05
+    return rejected / trials
 
 
 @pytest.mark.parametrize(

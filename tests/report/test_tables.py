@@ -37,9 +37,9 @@ def workspace(tmp_path, monkeypatch):
     publish(tmp_path)
 
 
-def made_up(name, words, score):
+def made_up(name, overrides, score):
     """Return a sweep's folder; ``score(config)`` is a finished job's score, or a status."""
-    plan = plan_sweep(words)
+    plan = plan_sweep(overrides)
     folder = Path("outputs/sweeps") / name
     write_manifest(plan, folder, ["command"])
     for job in plan.jobs:
@@ -113,12 +113,12 @@ def test_a_half_finished_sweep_has_a_table_too(capsys):
     states = {0: 0.5, 1: "failed", 2: "nan", 3: "interrupted", 4: None}
     folder = made_up("one", ["seed=0,1,2,3,4"], lambda config: states[config["seed"]])
     assert main(["report", str(folder)]) == 0
-    told = capsys.readouterr().out
-    assert "5 jobs:" in told
+    printed = capsys.readouterr().out
+    assert "5 jobs:" in printed
     for word in ("1 finished", "1 failed", "1 nan", "1 interrupted", "1 queued"):
-        assert word in told
-    assert told.count("again: python -m xferlab.sweep.worker") == 2
-    assert "it went wrong" in told
+        assert word in printed
+    assert printed.count("again: python -m xferlab.sweep.worker") == 2
+    assert "it went wrong" in printed
     assert [row["status"] for row in rows_of(folder)] == [
         "finished",
         "failed",
@@ -148,12 +148,12 @@ def test_jobs_that_were_all_stopped_show_their_best_so_far_and_no_means(capsys):
         path.unlink()
         write_status(path.parent, "interrupted")
     assert main(["report", str(folder)]) == 0
-    told = capsys.readouterr().out
-    assert "val_accuracy" in told
+    printed = capsys.readouterr().out
+    assert "val_accuracy" in printed
     assert [float(row["val_accuracy"]) for row in rows_of(folder)] == pytest.approx(
         [0.5, 0.5], abs=0.1
     )
-    assert "0/2" not in told
+    assert "0/2" not in printed
     assert "Over seeds" not in (folder / "summary.md").read_text()
 
 
@@ -218,40 +218,40 @@ def test_a_strangers_config_that_asks_for_the_environment_is_refused(monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("words", "what"),
+    ("overrides", "what"),
     [
         ([], "no folder is named"),
         (["nowhere"], "there is no such folder"),
         (["."], "there is no run in this folder"),
     ],
 )
-def test_a_folder_without_runs_is_refused(words, what, capsys):
-    assert main(["report", *words]) == 2
-    told = capsys.readouterr().err
-    assert what in told
-    assert len(told.splitlines()) == 3
+def test_a_folder_without_runs_is_refused(overrides, what, capsys):
+    assert main(["report", *overrides]) == 2
+    printed = capsys.readouterr().err
+    assert what in printed
+    assert len(printed.splitlines()) == 3
 
 
 def test_charts_are_written_where_there_is_something_to_see():
     folder = made_up("one", NINE, by_rate)
     write_report([(read_report([folder]), None)])
     assert {path.name for path in folder.glob("*.svg")} == {"score.svg", "curves.svg"}
-    words = [*NINE, "optimizer.weight_decay=0,0.1", "loss=focal,cross_entropy"]
-    folder = made_up("two", words, by_rate)
+    overrides = [*NINE, "optimizer.weight_decay=0,0.1", "loss=focal,cross_entropy"]
+    folder = made_up("two", overrides, by_rate)
     write_report([(read_report([folder]), None)])
     assert len(list(folder.glob("*.svg"))) == 3
     assert "![parallel](parallel.svg)" in (folder / "summary.md").read_text()
 
 
 def test_charts_of_odd_sweeps_are_well_formed():
-    for name, words, score in [
+    for name, overrides, score in [
         ("equal", ["optimizer.lr=1e-5,3e-5", "train.epochs=1,2"], lambda config: 0.5),
         ("zero", ["optimizer.weight_decay=0,0.01,0.1", "train.epochs=1,2"], lambda config: 0.5),
         ("one", ["optimizer.lr=1e-5"], lambda config: 0.5),
         ("lists", ["optimizer.no_decay=[a],[b]", "seed=1,2"], lambda config: 0.5),
         ("words", ["train.patience=null,3", "optimizer.lr=1e-5,3e-5"], by_epochs),
     ]:
-        folder = made_up(name, words, score)
+        folder = made_up(name, overrides, score)
         write_report([(read_report([folder]), None)])
         for path in folder.glob("*.svg"):
             assert ElementTree.parse(path).findall(".//{*}path"), path
@@ -309,9 +309,9 @@ def test_runs_of_different_data_are_neither_ranked_nor_averaged(capsys):
     reports = read_reports([folder])
     assert sorted(report.best.best[0] for report in reports) == pytest.approx([0.15, 0.85])
     assert main(["report", str(folder)]) == 0
-    told = capsys.readouterr().out
-    assert "scored on data.validation new: neither ranked nor averaged with jobs" in told
-    assert "scored on data.validation old" in told
+    printed = capsys.readouterr().out
+    assert "scored on data.validation new: neither ranked nor averaged with jobs" in printed
+    assert "scored on data.validation old" in printed
     assert "neither ranked nor averaged" in (folder / "summary.md").read_text()
     assert "neither ranked nor averaged" in (folder / "report.html").read_text()
 
@@ -360,9 +360,9 @@ def test_files_among_the_folders_are_left_out_and_named(capsys):
     folder = made_up("one", NINE, by_rate)
     runs = [str(path) for path in sorted(folder.iterdir())]
     assert main(["report", *runs]) == 0
-    told = capsys.readouterr().out
-    assert f"left out   {folder}/sweep.json: this is a file, not a folder" in told
-    assert "9 jobs" in told
+    printed = capsys.readouterr().out
+    assert f"left out   {folder}/sweep.json: this is a file, not a folder" in printed
+    assert "9 jobs" in printed
     assert main(["report", f"{folder}/sweep.json"]) == 2
     assert "this is a file, not a folder" in capsys.readouterr().err
 
@@ -376,19 +376,19 @@ DAMAGED = {
 }
 
 
-@pytest.mark.parametrize(("name", "content", "said"), DAMAGED.values(), ids=DAMAGED)
-def test_a_damaged_job_is_left_out_and_named(name, content, said, capsys):
+@pytest.mark.parametrize(("name", "content", "message"), DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_job_is_left_out_and_named(name, content, message, capsys):
     folder = made_up("one", NINE, by_rate)
     run = next(folder.glob("*/status.json")).parent
     (run / name).write_text(content)
     assert main(["report", str(folder)]) == 0
-    told = capsys.readouterr().out
-    assert f"left out   {run}/{name}: " in told
-    assert said in told
-    assert "8 jobs" in told
-    assert said in (folder / "summary.md").read_text()
+    printed = capsys.readouterr().out
+    assert f"left out   {run}/{name}: " in printed
+    assert message in printed
+    assert "8 jobs" in printed
+    assert message in (folder / "summary.md").read_text()
     assert main(["report", str(run)]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_a_config_with_an_interpolation_is_left_out_and_named(capsys):
@@ -397,14 +397,14 @@ def test_a_config_with_an_interpolation_is_left_out_and_named(capsys):
         stub_job.write_results(run, 0.5)
         (run / "config.yaml").write_text(text)
     assert main(["report", "outputs/runs"]) == 0
-    told = capsys.readouterr().out
-    assert "left out   outputs/runs/bad/config.yaml:1: a saved config is plain data" in told
-    assert "1 job: 1 finished" in told
+    printed = capsys.readouterr().out
+    assert "left out   outputs/runs/bad/config.yaml:1: a saved config is plain data" in printed
+    assert "1 job: 1 finished" in printed
 
 
 def test_every_key_of_a_list_of_jobs_is_a_column():
-    words = "sweep.list=[{loss: focal, loss.gamma: 1}, {train.epochs: 5}, {train.epochs: 7}]"
-    report = read_report([made_up("one", [words], lambda config: 0.5)])
+    overrides = "sweep.list=[{loss: focal, loss.gamma: 1}, {train.epochs: 5}, {train.epochs: 7}]"
+    report = read_report([made_up("one", [overrides], lambda config: 0.5)])
     assert report.keys == ["loss", "loss.gamma", "train.epochs"]
     assert [setting.values["train.epochs"] for setting in report.settings] == [5, 7, None]
 
@@ -418,9 +418,9 @@ def test_how_often_a_run_is_saved_splits_no_setting():
 
 
 def test_an_interval_of_a_difference_stays_within_what_two_accuracies_can_differ_by():
-    words = ["optimizer.lr=1e-5,3e-5", "seed=0,1"]
+    overrides = ["optimizer.lr=1e-5,3e-5", "seed=0,1"]
     scores = {(1e-5, 0): 0.05, (1e-5, 1): 0.6, (3e-5, 0): 0.4, (3e-5, 1): 0.95}
-    folder = made_up("one", words, lambda c: scores[c["optimizer"]["lr"], c["seed"]])
+    folder = made_up("one", overrides, lambda c: scores[c["optimizer"]["lr"], c["seed"]])
     (other,) = compare(read_report([folder])).others
     assert (other.difference.low, other.difference.high) == (-1.0, 1.0)
 
@@ -429,6 +429,6 @@ def test_a_folder_with_a_files_name_is_three_lines(capsys):
     folder = made_up("one", ["seed=0"], lambda config: 0.5)
     (folder / "report.html").mkdir()
     assert main(["report", str(folder)]) == 2
-    told = capsys.readouterr().err
-    assert "report.html is a folder here" in told
-    assert len(told.splitlines()) == 3
+    printed = capsys.readouterr().err
+    assert "report.html is a folder here" in printed
+    assert len(printed.splitlines()) == 3

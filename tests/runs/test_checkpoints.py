@@ -215,12 +215,12 @@ def test_a_file_system_without_locks_is_told_and_used(tmp_path, monkeypatch, cap
 def test_a_signal_is_heard_at_once_unless_it_is_held(number):
     before = signal.getsignal(number)
     with StopRequest() as stop:
-        with pytest.raises(Interrupted) as told:  # noqa: PT012 - the second line must be reached
+        with pytest.raises(Interrupted) as raised:  # noqa: PT012 - the second line must be reached
             with stop.held():
                 os.kill(os.getpid(), number)
                 assert stop.number == number
             stop.obey()
-        assert told.value.exit_code == 128 + number
+        assert raised.value.exit_code == 128 + number
     assert signal.getsignal(number) == before
     with pytest.raises(Interrupted), StopRequest():
         os.kill(os.getpid(), number)
@@ -265,7 +265,7 @@ def recipe(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     load_plugins(tmp_path)
     publish(tmp_path)
-    return lambda *words: read(compose_config(words))
+    return lambda *overrides: read(compose_config(overrides))
 
 
 def begun(folder: Path, recipe, status: str = "interrupted", step: str = "step-1") -> Path:
@@ -291,8 +291,8 @@ def test_the_interrupted_run_of_the_same_config_that_got_furthest_goes_on(recipe
 
 def test_how_a_run_is_saved_and_called_is_not_what_it_computes(recipe):
     plain = recipe()
-    for words in (["train.checkpoint_every=7"], ["train.resume=auto"], ["name=x"]):
-        assert recipe(*words).run_id == plain.run_id
+    for overrides in (["train.checkpoint_every=7"], ["train.resume=auto"], ["name=x"]):
+        assert recipe(*overrides).run_id == plain.run_id
     assert recipe("seed=1").run_id != plain.run_id
 
 
@@ -300,10 +300,10 @@ def test_another_config_is_refused_with_the_keys_that_differ(recipe):
     folder = begun(Path("runs/a"), recipe("optimizer.lr=1e-5"))
     changed = recipe("optimizer.lr=2e-5", "train.batch_size=8")
     for refusing in (lambda: chosen(changed), lambda: refuse_changed(folder, changed)):
-        with pytest.raises(ConfigError) as told:
+        with pytest.raises(ConfigError) as raised:
             refusing()
-        assert "optimizer.lr is 2e-05, was 1e-05" in told.value.what
-        assert "train.batch_size is 8, was 16" in told.value.what
+        assert "optimizer.lr is 2e-05, was 1e-05" in raised.value.what
+        assert "train.batch_size is 8, was 16" in raised.value.what
 
 
 def test_more_epochs_go_on_and_fewer_are_refused(recipe):
@@ -373,7 +373,7 @@ def test_what_a_start_that_was_killed_leaves_is_as_good_as_empty(recipe):
 )
 def test_more_epochs_without_a_checkpoint_are_told_to_begin_anew(recipe, status, why):
     before = PreviousRun(Path("x"), status, ("", ""), {"train.epochs": (3, 4)})
-    told = _longer_run_note(recipe("train.epochs=4"), None, None, TrainState(), before)
+    raised = _longer_run_note(recipe("train.epochs=4"), None, None, TrainState(), before)
     assert (
-        told == f"train.epochs changed since, and {why}: training starts again from the beginning"
+        raised == f"train.epochs changed since, and {why}: training starts again from the beginning"
     )

@@ -91,17 +91,17 @@ ROWS = {
 
 @pytest.mark.parametrize("name", ROWS)
 def test_half_a_character_in_the_rows_ends_in_three_lines(name, tmp_path):
-    rows, said = ROWS[name]
+    rows, message = ROWS[name]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    words = ["data=files", "data.train=rows.jsonl", "model=bag_of_embeddings"]
+    overrides = ["data=files", "data.train=rows.jsonl", "model=bag_of_embeddings"]
     done = subprocess.run(
-        [sys.executable, "-m", "xferlab", *words],
+        [sys.executable, "-m", "xferlab", *overrides],
         capture_output=True,
         text=True,
         cwd=tmp_path,
     )
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert "Logging error" not in done.stderr
     assert [line[:8] for line in done.stderr.splitlines()[-3:]] == [
@@ -127,16 +127,16 @@ def test_what_goes_wrong_before_a_run_begins_is_told(tmp_path, monkeypatch, capf
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("xferlab.experiment.run.write_config", full)
     assert main(["model=bag_of_embeddings", "debug=tiny"]) == 1
-    told = capfd.readouterr().err
-    assert told.count("error: the disk is full") == 1
+    printed = capfd.readouterr().err
+    assert printed.count("error: the disk is full") == 1
 
 
 def test_a_word_that_is_not_utf8_is_three_lines(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["data=files", "data.train=caf\udce9.csv"]) == 2
-    told = capsys.readouterr().err
-    assert "is not UTF-8" in told
-    assert len(told.splitlines()) == 3
+    printed = capsys.readouterr().err
+    assert "is not UTF-8" in printed
+    assert len(printed.splitlines()) == 3
     assert not (tmp_path / "outputs").exists()
 
 

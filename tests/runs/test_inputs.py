@@ -44,8 +44,8 @@ def workspace(tmp_path, monkeypatch):
     return tmp_path
 
 
-def config_of(*words):
-    return read(compose_config(list(words))).config
+def config_of(*overrides):
+    return read(compose_config(list(overrides))).config
 
 
 def sweep_folder():
@@ -67,13 +67,13 @@ def test_the_same_sweep_over_an_edited_file_does_the_finished_jobs_again(capsys)
     folder = sweep_folder()
     Path("train.csv").write_text(OTHER_ROWS)
     assert main(["-m", *OWN, "seed=1,2,3", "--dry-run"]) == 0
-    told = capsys.readouterr()
-    assert "2 to redo, 1 to run" in told.err
-    assert told.out.count("to redo") == 2
+    printed = capsys.readouterr()
+    assert "2 to redo, 1 to run" in printed.err
+    assert printed.out.count("to redo") == 2
     assert stub_job.sweep([*OWN, "seed=1,2,3"]) == 0
-    told = capsys.readouterr().err
-    assert "note       data.train=train.csv has changed since this sweep began" in told
-    assert f"2 finished jobs run again; the earlier results are in {folder}/replaced" in told
+    printed = capsys.readouterr().err
+    assert "note       data.train=train.csv has changed since this sweep began" in printed
+    assert f"2 finished jobs run again; the earlier results are in {folder}/replaced" in printed
     assert len(list(folder.glob("replaced/*/metrics.json"))) == 2
     digest = hashlib.sha256(OTHER_ROWS.encode()).hexdigest()
     jobs = [json.loads(path.read_text()) for path in folder.glob("*/job.json")]
@@ -122,30 +122,30 @@ def test_an_interrupted_job_over_other_rows_begins_anew():
 
 def test_a_search_over_an_edited_file_is_another_search(capsys):
     draw = "space: {optimizer.lr: {loguniform: [1e-6, 1e-2]}}"
-    words = [*OWN, f"sweep.search={{trials: 2, startup: 2, {draw}}}"]
+    overrides = [*OWN, f"sweep.search={{trials: 2, startup: 2, {draw}}}"]
     os.environ["DOES"] = ""
-    assert stub_search.search(words) == 0
+    assert stub_search.search(overrides) == 0
     first = sweep_folder()
-    assert stub_search.search(words) == 0
+    assert stub_search.search(overrides) == 0
     assert sweep_folder() == first
     Path("train.csv").write_text(OTHER_ROWS)
     capsys.readouterr()
-    assert stub_search.search([*words, "hydra.sweep.dir=outputs/sweeps/second"]) == 0
-    assert stub_search.search(words) == 0
+    assert stub_search.search([*overrides, "hydra.sweep.dir=outputs/sweeps/second"]) == 0
+    assert stub_search.search(overrides) == 0
     assert (
         f"{first} is not continued: data.train=train.csv changed since" in capsys.readouterr().err
     )
-    assert len(json.loads((first / "sweep.json").read_text())["asked"]) == 2
-    assert main(["-m", *words, f"hydra.sweep.dir={first}"]) == 2
+    assert len(json.loads((first / "sweep.json").read_text())["requested"]) == 2
+    assert main(["-m", *overrides, f"hydra.sweep.dir={first}"]) == 2
     assert "data.train=train.csv changed since this run began" in capsys.readouterr().err
 
 
 # Single runs
 
 
-def begun(*words, status="interrupted", folder="outputs/runs/one"):
+def begun(*overrides, status="interrupted", folder="outputs/runs/one"):
     """Return the recipe and the folder of a run that was begun and stopped."""
-    recipe = read(compose_config(list(words)))
+    recipe = read(compose_config(list(overrides)))
     folder = Path(folder)
     write_config(folder, recipe.config)
     write_inputs(folder, inputs_of(recipe.config))
@@ -175,8 +175,8 @@ def changed(config, edit):
 def test_every_file_that_is_read_counts(workspace):
     for name in ("test.csv", "part-1.csv", "part-2.csv"):
         Path(name).write_text(ROWS)
-    words = ["data=files", "data.train=part-*.csv", "data.test=test.csv"]
-    config = config_of(*words)
+    overrides = ["data=files", "data.train=part-*.csv", "data.test=test.csv"]
+    config = config_of(*overrides)
     write = Path.write_text
     assert changed(config, lambda: write(Path("part-2.csv"), OTHER_ROWS)) == [
         "data.train=part-*.csv"
@@ -187,7 +187,7 @@ def test_every_file_that_is_read_counts(workspace):
     ]
     assert changed(config, lambda: write(Path("part-3.csv"), ROWS)) == ["data.train=part-*.csv"]
     assert changed(config, lambda: write(Path("train.csv"), OTHER_ROWS)) == []
-    named = config_of(*words, "data.class_names=[bad,good]")
+    named = config_of(*overrides, "data.class_names=[bad,good]")
     assert changed(named, lambda: write(Path("labels.txt"), "good\nbad\n")) == []
 
 
@@ -323,23 +323,23 @@ def test_digests_need_nothing_heavy():
 
 
 def test_a_real_run_keeps_its_digests_and_resumes_only_over_them(capsys):
-    words = [*OWN, "model=bag_of_embeddings", "train.epochs=1", "hydra.run.dir=run"]
-    assert main(words) == 0
-    kept = json.loads(Path("run/inputs.json").read_text())
-    assert kept["inputs"]["data.train"] == hashlib.sha256(ROWS.encode()).hexdigest()
-    assert len(kept["plugins"]["data=files"]) == 64
-    assert main([*words, "--recover"]) == 0
+    overrides = [*OWN, "model=bag_of_embeddings", "train.epochs=1", "hydra.run.dir=run"]
+    assert main(overrides) == 0
+    saved = json.loads(Path("run/inputs.json").read_text())
+    assert saved["inputs"]["data.train"] == hashlib.sha256(ROWS.encode()).hexdigest()
+    assert len(saved["plugins"]["data=files"]) == 64
+    assert main([*overrides, "--recover"]) == 0
     Path("train.csv").write_text(OTHER_ROWS)
     capsys.readouterr()
-    assert main([*words, "--recover"]) == 2
+    assert main([*overrides, "--recover"]) == 2
     assert "data.train=train.csv changed since this run began" in capsys.readouterr().err
     assert main(["--recover=run"]) == 2
     Path("outputs/runs").mkdir(parents=True)
     usual = [*OWN, "model=bag_of_embeddings", "train.epochs=1", "train.resume=auto"]
     shutil.move("run", "outputs/runs/first")
     assert main(usual) == 0
-    told = capsys.readouterr().err
-    assert "outputs/runs/first is not continued: data.train=train.csv changed since" in told
+    printed = capsys.readouterr().err
+    assert "outputs/runs/first is not continued: data.train=train.csv changed since" in printed
     assert len(list(Path("outputs/runs").iterdir())) == 2
     assert main(usual) == 0  # the second is of these rows: finished already
     assert len(list(Path("outputs/runs").iterdir())) == 2
@@ -360,9 +360,9 @@ print(json.dumps([kept, sorted(found.unknown)]))
 """
 
 
-def asked(environment, *words):
+def inputs_in(environment, *overrides):
     done = subprocess.run(
-        [sys.executable, "-c", ASK, *words],
+        [sys.executable, "-c", ASK, *overrides],
         capture_output=True,
         text=True,
         check=True,
@@ -376,16 +376,21 @@ def test_a_name_of_the_hub_is_known_by_the_commit_that_it_means(tmp_path):
     rows.mkdir(parents=True)
     shutil.copy("train.csv", rows / "train.csv")
     write_tiny_checkpoint(tmp_path / "hub" / "models" / "org" / "tiny")
-    words = ["data=hub", "data.id=org/rows", "model=encoder", "model.checkpoint=org/tiny"]
+    overrides = ["data=hub", "data.id=org/rows", "model=encoder", "model.checkpoint=org/tiny"]
     with HubServer(tmp_path / "hub") as hub:
         there = hub.environment(tmp_path / "home")
         commits = [hub.commit("datasets", "org/rows"), hub.commit("models", "org/tiny")]
         known = {"data.id": commits[0], "model.checkpoint": commits[1]}
-        assert asked(there, *words) == [known, []]
+        assert inputs_in(there, *overrides) == [known, []]
         (rows / "train.csv").write_text(OTHER_ROWS)
-        moved = asked(there, *words)[0]
+        moved = inputs_in(there, *overrides)[0]
         assert moved["data.id"] == hub.commit("datasets", "org/rows") != commits[0]
-        assert asked(there, *words, f"data.revision={commits[0]}")[0].keys() == {"model.checkpoint"}
-        assert asked({**there, "HF_HUB_OFFLINE": "1"}, *words) == [moved, []]  # from the cache
+        assert inputs_in(there, *overrides, f"data.revision={commits[0]}")[0].keys() == {
+            "model.checkpoint"
+        }
+        assert inputs_in({**there, "HF_HUB_OFFLINE": "1"}, *overrides) == [
+            moved,
+            [],
+        ]  # from the cache
     away = {**there, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "empty")}
-    assert asked(away, *words) == [{}, ["data", "model"]]
+    assert inputs_in(away, *overrides) == [{}, ["data", "model"]]

@@ -50,7 +50,7 @@ FLOAT = np.zeros((2, 2), "float32")
 
 
 @pytest.mark.parametrize(
-    ("arrays", "said"),
+    ("arrays", "message"),
     [
         ({"outputs": FLOAT}, "does not hold labels"),
         ({"labels": INT, "outputs": FLOAT, "more": INT}, "does not hold labels"),
@@ -65,11 +65,11 @@ FLOAT = np.zeros((2, 2), "float32")
         ({"labels": INT.astype("int64"), "outputs": FLOAT}, "its numbers are I64"),
     ],
 )
-def test_a_file_that_says_something_else_is_refused(tmp_path, arrays, said):
+def test_a_file_that_says_something_else_is_refused(tmp_path, arrays, message):
     path = path_of(tmp_path, "test")
     path.parent.mkdir()
     save_file(arrays, path)
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         read_predictions(tmp_path, "test")
 
 

@@ -28,13 +28,13 @@ def workspace(tmp_path, monkeypatch):
     return tmp_path
 
 
-def answer(words, capsys):
-    assert main(words) == 2
-    told = capsys.readouterr().err
-    last = told.splitlines()[-3:]
-    assert [line[:8] for line in last] == [" error: ", " where: ", "   fix: "], told
-    assert "Traceback" not in told
-    return told
+def answer(overrides, capsys):
+    assert main(overrides) == 2
+    printed = capsys.readouterr().err
+    last = printed.splitlines()[-3:]
+    assert [line[:8] for line in last] == [" error: ", " where: ", "   fix: "], printed
+    assert "Traceback" not in printed
+    return printed
 
 
 REFUSED = {
@@ -45,9 +45,9 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("words", REFUSED.values(), ids=REFUSED)
-def test_a_refused_run_leaves_no_folder(words, capsys):
-    answer(words, capsys)
+@pytest.mark.parametrize("overrides", REFUSED.values(), ids=REFUSED)
+def test_a_refused_run_leaves_no_folder(overrides, capsys):
+    answer(overrides, capsys)
     assert not Path("outputs").exists()
 
 
@@ -80,11 +80,11 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize(("words", "said"), PLACES.values(), ids=PLACES)
-def test_a_place_where_nothing_can_be_is_three_lines(words, said, capsys):
+@pytest.mark.parametrize(("overrides", "message"), PLACES.values(), ids=PLACES)
+def test_a_place_where_nothing_can_be_is_three_lines(overrides, message, capsys):
     Path("file").write_text("")
     Path("loop").symlink_to("loop")
-    assert said in answer(words, capsys)
+    assert message in answer(overrides, capsys)
     assert not Path("outputs").exists()
 
 
@@ -118,7 +118,7 @@ def test_a_size_that_is_no_whole_number_is_damage(number, tmp_path):
 
 
 def test_resume_auto_passes_over_a_damaged_neighbour_and_names_it(capsys):
-    words = ["model=bag_of_embeddings", "debug=tiny", "train.resume=auto"]
+    overrides = ["model=bag_of_embeddings", "debug=tiny", "train.resume=auto"]
     for name, (file, content) in {
         "empty": ("status.json", ""),
         "odd": ("config.yaml", "name: ${oc.env:HOME}\n"),
@@ -129,9 +129,9 @@ def test_resume_auto_passes_over_a_damaged_neighbour_and_names_it(capsys):
         (folder / "status.json").write_text(json.dumps({"status": "interrupted"}))
         (folder / "config.yaml").write_text("seed: 0\n")
         (folder / file).write_text(content)
-    assert main(words) == 0
-    told = capsys.readouterr().err
-    assert "note       outputs/runs/empty is passed over: status.json is damaged" in told
-    assert "note       outputs/runs/odd is passed over: a saved config is plain data" in told
+    assert main(overrides) == 0
+    printed = capsys.readouterr().err
+    assert "note       outputs/runs/empty is skipped: status.json is damaged" in printed
+    assert "note       outputs/runs/odd is skipped: a saved config is plain data" in printed
     assert len(os.listdir("outputs/runs")) == 4
     shutil.rmtree("outputs")

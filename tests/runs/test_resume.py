@@ -20,8 +20,8 @@ SMALL = ["--override", "model=bag_of_embeddings"]
 """The smallest network: the encoder is not the subject, and the long forms have it."""
 
 
-def printed(module: str, *words: str) -> str:
-    command = [sys.executable, "-m", f"tests.support.{module}", *words]
+def printed(module: str, *overrides: str) -> str:
+    command = [sys.executable, "-m", f"tests.support.{module}", *overrides]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -27,8 +27,8 @@ class ConfigAttack:
         leaves: the file that shows success; a leaked ``$SECRET`` in any file shows it too.
     """
 
-    typed: str
-    said: str
+    command: str
+    message: str
     files: dict[str, str] = field(default_factory=dict)
     leaves: str = "marker"
 
@@ -493,8 +493,8 @@ class FolderAttack:
         change: what the attacker did to a finished run in ``theirs``.
     """
 
-    typed: str
-    said: str
+    command: str
+    message: str
     change: Change
 
 
@@ -511,13 +511,13 @@ def led_to_victim(name: str, target: str = "") -> Change:
     return change
 
 
-def stopped(*words: str) -> Change:
+def stopped(*overrides: str) -> Change:
     """Make a run one of these words that was interrupted before its first epoch."""
 
     def change(folder: Path) -> None:
         (folder / ".hydra").mkdir(exist_ok=True)
-        (folder / ".hydra" / "overrides.yaml").write_text(json.dumps(list(words)))
-        (folder / "config.yaml").write_text(json.dumps(config_of(*words)))
+        (folder / ".hydra" / "overrides.yaml").write_text(json.dumps(list(overrides)))
+        (folder / "config.yaml").write_text(json.dumps(config_of(*overrides)))
         table("status.json", status="interrupted")(folder)
         for name in ("inputs.json", "run.json", "metrics.json", "history.csv"):
             (folder / name).unlink(missing_ok=True)
@@ -525,36 +525,38 @@ def stopped(*words: str) -> Change:
     return change
 
 
-def config_of(*words: str) -> dict:
+def config_of(*overrides: str) -> dict:
     from xferlab.config.compose import compose_config
     from xferlab.config.recipe import read
 
-    return dict(read(compose_config(list(words))).config)
+    return dict(read(compose_config(list(overrides))).config)
 
 
-def planned_with(*words: str) -> Change:
+def planned_with(*overrides: str) -> Change:
     """Make a run a job of a sweep that was planned with these words."""
 
     def change(folder: Path) -> None:
-        stopped(*words)(folder)
+        stopped(*overrides)(folder)
         shutil.rmtree(folder / ".hydra")
-        job = {"run_id": "0" * 8, "words": [], "plugins": {}, "config": config_of(*words)}
+        job = {"run_id": "0" * 8, "overrides": [], "plugins": {}, "config": config_of(*overrides)}
         (folder / "job.json").write_text(json.dumps(job))
 
     return change
 
 
-def reads(*words: str) -> Change:
+def reads(*overrides: str) -> Change:
     """Have a finished run say that these are its data."""
 
     def change(folder: Path) -> None:
         (folder / "inputs.json").unlink(missing_ok=True)
         (folder / "config.yaml").write_text(
-            json.dumps({**config_of("model=bag_of_embeddings", "debug=tiny"), **data_of(*words)})
+            json.dumps(
+                {**config_of("model=bag_of_embeddings", "debug=tiny"), **data_of(*overrides)}
+            )
         )
 
-    def data_of(*words: str) -> dict:
-        return {"data": config_of(*words)["data"]}
+    def data_of(*overrides: str) -> dict:
+        return {"data": config_of(*overrides)["data"]}
 
     return change
 

@@ -43,24 +43,24 @@ class Ending:
     """
 
     code: int
-    told: str
+    message: str
     status: str
     after: str
 
     def row(self, name: str) -> str:
-        return f"| {name} | {self.code} | {self.status} | {self.told} | {self.after} |"
+        return f"| {name} | {self.code} | {self.status} | {self.message} | {self.after} |"
 
 
 def ending(folder: Path, code: int, wanted: dict[str, Any] | None = None) -> Ending:
     """Read what was printed and written; go on with the run and compare, if ``wanted`` is given."""
-    told = said(folder)
+    message = message_of(folder)
     status = status_of(folder)
     after = "the files so far are whole"
     if wanted is not None:
         again = attempt([*WORDS, "--recover"], folder)
-        different = differing(folder, wanted) if again == 0 else [said(folder)]
+        different = differing(folder, wanted) if again == 0 else [message_of(folder)]
         after = f"differs: {different}" if different else "equals an uninterrupted run"
-    return Ending(code, told, status, after)
+    return Ending(code, message, status, after)
 
 
 def status_of(folder: Path) -> str:
@@ -68,7 +68,7 @@ def status_of(folder: Path) -> str:
     return json.loads(path.read_text())["status"] if path.exists() else "none"
 
 
-def said(folder: Path) -> str:
+def message_of(folder: Path) -> str:
     """Return the error's first line, or the last line that was printed."""
     lines = (folder / "output.txt").read_text().replace(str(folder), "").splitlines()
     errors = [line for line in lines if line.lstrip().startswith("error:")]
@@ -103,7 +103,7 @@ def by_signal(number: int, twice: bool = False) -> Callable[[Path, dict[str, Any
     return lambda folder, wanted: ending(folder, signalled(folder, number, twice), wanted)
 
 
-def ask_at(target: str, attribute: str, call: int) -> Callable[[], None]:
+def request_at(target: str, attribute: str, call: int) -> Callable[[], None]:
     """Return a preparation after which this process gets a SIGTERM at a call of a function."""
 
     def before() -> None:
@@ -126,17 +126,17 @@ def ask_at(target: str, attribute: str, call: int) -> Callable[[], None]:
 
 
 def in_validation(folder: Path, wanted: dict[str, Any]) -> Ending:
-    before = ask_at("xferlab.training.assemble:Experiment", "evaluate", 1)
+    before = request_at("xferlab.training.assemble:Experiment", "evaluate", 1)
     return ending(folder, attempt(WORDS, folder, before), wanted)
 
 
 def in_a_save(folder: Path, wanted: dict[str, Any]) -> Ending:
-    before = ask_at("xferlab.runs.checkpoints", "sha256_of", 3)
+    before = request_at("xferlab.runs.checkpoints", "sha256_of", 3)
     return ending(folder, attempt(WORDS, folder, before), wanted)
 
 
 def in_the_results(folder: Path, wanted: dict[str, Any]) -> Ending:
-    before = ask_at("xferlab.training.callbacks.tensorboard:TensorBoardLog", "close", 1)
+    before = request_at("xferlab.training.callbacks.tensorboard:TensorBoardLog", "close", 1)
     return ending(folder, attempt(WORDS, folder, before), wanted)
 
 
@@ -162,12 +162,12 @@ def disk_full(folder: Path, wanted: dict[str, Any]) -> Ending:
     peaceful = sum(file.stat().st_size for file in (folder.parent / "peace" / RUN).rglob("*"))
     with small_disk(folder, int(0.7 * peaceful)):
         code = attempt(WORDS, folder)
-        told = said(folder)
+        message = message_of(folder)
         status = status_of(folder)
         for path in (folder / RUN).glob("*.json"):
             json.loads(path.read_text())
         remount(folder, "size=100m")
-        return Ending(code, told, status, ending(folder, code, wanted).after)
+        return Ending(code, message, status, ending(folder, code, wanted).after)
 
 
 def read_only(folder: Path, wanted: dict[str, Any]) -> Ending:
@@ -202,13 +202,18 @@ def out_of_memory(folder: Path, wanted: dict[str, Any]) -> Ending:
 
         runner.fit = starved
 
-    words = ["data.limit.train=960", "train.batch_size=960"]
-    return ending(folder, attempt([*WORDS, *words], folder, before))
+    overrides = ["data.limit.train=960", "train.batch_size=960"]
+    return ending(folder, attempt([*WORDS, *overrides], folder, before))
 
 
 def not_a_number(folder: Path, wanted: dict[str, Any]) -> Ending:
-    words = ["optimizer.lr=1e20", "train.max_grad_norm=null", "optimizer=sgd", "schedule=constant"]
-    return ending(folder, attempt([*WORDS, *words], folder))
+    overrides = [
+        "optimizer.lr=1e20",
+        "train.max_grad_norm=null",
+        "optimizer=sgd",
+        "schedule=constant",
+    ]
+    return ending(folder, attempt([*WORDS, *overrides], folder))
 
 
 def second_process(folder: Path, wanted: dict[str, Any]) -> Ending:
@@ -216,11 +221,11 @@ def second_process(folder: Path, wanted: dict[str, Any]) -> Ending:
     when(folder, "epoch 1/2", child)
     os.kill(child, signal.SIGSTOP)
     second = attempt([*WORDS, "--recover"], folder)
-    told = said(folder)
+    message = message_of(folder)
     os.kill(child, signal.SIGCONT)
     first = ended(child)
     equal = "the first one finishes" if first == 0 and not differing(folder, wanted) else "differs"
-    return Ending(second, told.partition("(")[0].strip(), status_of(folder), equal)
+    return Ending(second, message.partition("(")[0].strip(), status_of(folder), equal)
 
 
 def clock_backwards(folder: Path, wanted: dict[str, Any]) -> Ending:
@@ -261,7 +266,7 @@ def torn(how: str) -> Callable[[Path, dict[str, Any]], Ending]:
             os.truncate(file, file.stat().st_size // 2)
         found = ending(folder, code, wanted)
         output = (folder / "output.txt").read_text().splitlines()
-        found.told = next(line for line in output if "is damaged" in line)
+        found.message = next(line for line in output if "is damaged" in line)
         return found
 
     return trouble

@@ -29,8 +29,8 @@ def write_rows(folder: Path) -> dict[str, list[dict]]:
     plain = [
         {"text": f"the {word} film was {word} {i % 7 * 'and '}", "label": label}
         for i in range(8)
-        for label, words in (("pos", GOOD), ("neg", BAD))
-        for word in words
+        for label, overrides in (("pos", GOOD), ("neg", BAD))
+        for word in overrides
     ]
     rows = {
         "plain": plain,
@@ -62,7 +62,7 @@ def another(row: dict) -> dict:
     return row | {"text": f"{row['text']} too"}
 
 
-def train(folder: Path, kind: str, *words: str) -> Path:
+def train(folder: Path, kind: str, *overrides: str) -> Path:
     """Train in ``folder`` on rows of a kind, test split included; return where the run is."""
     run = folder / f"run-{kind}"
     here = Path.cwd()
@@ -71,7 +71,7 @@ def train(folder: Path, kind: str, *words: str) -> Path:
         data = [f"data.train={kind}-train.jsonl"]
         data += [f"data.{split}={kind}.jsonl" for split in ("validation", "test")]
         data += ["data=files", "data.max_length=32", *["data.pair=other"] * (kind == "pairs")]
-        assert main([*data, *LENGTH, *words, f"hydra.run.dir={run}"]) == 0
+        assert main([*data, *LENGTH, *overrides, f"hydra.run.dir={run}"]) == 0
     finally:
         os.chdir(here)
     return run
@@ -106,12 +106,12 @@ def train_every_kind(home: Path) -> None:
     write_rows(there)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XFERLAB_CACHE", str(there / "cache"))
-        for kind, (architecture, words) in KINDS.items():
+        for kind, (architecture, overrides) in KINDS.items():
             model = ["model=bag_of_embeddings", "model.width=8"]
             if architecture:
                 folder = there / kind
                 write_tiny_checkpoint(folder, architecture, pooler=kind != "values")
                 model = ["model=encoder", f"model.checkpoint={folder}"]
-            train(there, kind, *model, *words)
+            train(there, kind, *model, *overrides)
             shutil.copytree(there / f"run-{kind}", home / kind)
     shutil.rmtree(there)

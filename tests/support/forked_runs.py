@@ -46,7 +46,7 @@ def import_heavy() -> None:
     compose_config(["debug=tiny", "optimizer.lr=1e-3"])
 
 
-def start(words: list[str], folder: Path, before: Callable[[], None] | None = None) -> int:
+def start(overrides: list[str], folder: Path, before: Callable[[], None] | None = None) -> int:
     """Fork and run the words in ``folder``; return the process id.
 
     Args:
@@ -58,7 +58,7 @@ def start(words: list[str], folder: Path, before: Callable[[], None] | None = No
     if child == 0:
         code = 70
         try:
-            code = _run(words, folder, before)
+            code = _run(overrides, folder, before)
         finally:
             os._exit(code)
     return child
@@ -69,12 +69,12 @@ def ended(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def attempt(words: list[str], folder: Path, before: Callable[[], None] | None = None) -> int:
+def attempt(overrides: list[str], folder: Path, before: Callable[[], None] | None = None) -> int:
     """Run the words in a process of their own and wait for it."""
-    return ended(start(words, folder, before))
+    return ended(start(overrides, folder, before))
 
 
-def _run(words: list[str], folder: Path, before: Callable[[], None] | None) -> int:
+def _run(overrides: list[str], folder: Path, before: Callable[[], None] | None) -> int:
     from xferlab.cli.main import main
 
     with (folder / "output.txt").open("a", encoding="utf-8") as output:
@@ -83,8 +83,8 @@ def _run(words: list[str], folder: Path, before: Callable[[], None] | None) -> i
     os.chdir(folder)
     if before:
         before()
-    named = any(word.startswith("--recover=") for word in words)
-    return main([*words] if named else [*words, f"hydra.run.dir={RUN}"])
+    named = any(word.startswith("--recover=") for word in overrides)
+    return main([*overrides] if named else [*overrides, f"hydra.run.dir={RUN}"])
 
 
 def result(folder: Path) -> dict[str, Any]:

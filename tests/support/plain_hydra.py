@@ -26,8 +26,8 @@ def attack(folder: pathlib.Path, case: ConfigAttack) -> None:
     os.chdir(folder)
     sys.path.insert(0, str(folder))
     os.environ |= {"SECRET": "hunter2", "HOME": str(folder)}
-    words = case.typed.replace("experiment=", "+experiment=").replace("seed=", "++seed=")
-    sys.argv[1:] = ["--config-dir", "conf", *words.split()]
+    overrides = case.command.replace("experiment=", "+experiment=").replace("seed=", "++seed=")
+    sys.argv[1:] = ["--config-dir", "conf", *overrides.split()]
     job()
 
 

@@ -18,14 +18,14 @@ def isolated_plugins() -> Iterator[None]:
     """Take back whatever is registered, imported as a plugin and published in the block."""
     store = ConfigStore.instance()
     nodes = copy.deepcopy(ConfigStore.instance().repo)
-    kept = {name: copy.copy(value) for name, value in vars(REGISTRY).items()}
+    before = {name: copy.copy(value) for name, value in vars(REGISTRY).items()}
     loaded = set(discovery._loaded)
     modules = set(sys.modules)
     try:
         yield
     finally:
         store.repo = nodes
-        vars(REGISTRY).update(kept)
+        vars(REGISTRY).update(before)
         discovery._loaded.clear()
         discovery._loaded.update(loaded)
         for name in set(sys.modules) - modules:

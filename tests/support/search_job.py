@@ -21,7 +21,7 @@ EPOCHS = 3
 
 def job(folder: Path) -> None:
     """Train for no time at all, and leave what a run leaves."""
-    place = json.loads((folder.parent / "sweep.json").read_text())["asked"].index(folder.name)
+    place = json.loads((folder.parent / "sweep.json").read_text())["requested"].index(folder.name)
     does = dict(word.split(":") for word in os.environ.get("DOES", "").split(",") if word)
     word = does.get(str(place), "")
     write_status(folder, "running")

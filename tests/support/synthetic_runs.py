@@ -76,7 +76,7 @@ def record(folder: Path, names: Sequence[str], rows: int, data: str) -> dict[str
     }
 
 
-def write_sweep(folder: Path, words: list[str], skill_of: Any, **more: Any) -> Path:
+def write_sweep(folder: Path, overrides: list[str], skill_of: Any, **more: Any) -> Path:
     """Freeze a sweep and pretend that it has run.
 
     Args:
@@ -85,7 +85,7 @@ def write_sweep(folder: Path, words: list[str], skill_of: Any, **more: Any) -> P
         skill_of: of a job's config, its skill, or a status.
         more: for :func:`write_run`.
     """
-    plan = plan_sweep(words)
+    plan = plan_sweep(overrides)
     write_manifest(plan, folder, ["command"])
     for job in plan.jobs:
         skill = skill_of(job.config)

@@ -74,23 +74,23 @@ def die_after_best(replaced: int) -> None:
     sys.addaudithook(count)
 
 
-def killed_attempt(words: list[str], folder: Path, seconds: float, rng: random.Random) -> int:
+def killed_attempt(overrides: list[str], folder: Path, seconds: float, rng: random.Random) -> int:
     """Run the words until a random kill, unless they end before; return the exit code."""
     way = rng.random()
     if way < 0.3:
         replaced = rng.randrange(1, 4)
-        return attempt(words, folder, lambda: die_after_best(replaced))
+        return attempt(overrides, folder, lambda: die_after_best(replaced))
     if way < 0.6:
         operations = rng.randrange(1, 150)
-        return attempt(words, folder, lambda: die_at(operations))
-    child = start(words, folder)
+        return attempt(overrides, folder, lambda: die_at(operations))
+    child = start(overrides, folder)
     time.sleep(rng.uniform(0, 0.8 * seconds))
     os.kill(child, signal.SIGKILL)  # it is not waited for yet, so this is surely the child
     return ended(child)
 
 
 def torture(
-    words: list[str], folder: Path, kills: int, rng: random.Random, tell: Callable[[str], None]
+    overrides: list[str], folder: Path, kills: int, rng: random.Random, tell: Callable[[str], None]
 ) -> tuple[int, list[str]]:
     """Run once in peace, then with kills until ``kills`` attempts died; compare each run.
 
@@ -100,7 +100,7 @@ def torture(
     peace = folder / "peace"
     peace.mkdir(parents=True)
     began = time.monotonic()
-    assert attempt(words, peace) == 0, (peace / "output.txt").read_text()
+    assert attempt(overrides, peace) == 0, (peace / "output.txt").read_text()
     seconds = time.monotonic() - began
     wanted = result(peace)
     died = 0
@@ -111,10 +111,10 @@ def torture(
         own = 0
         for _ in range(min(KILLS_A_RUN, kills - died)):
             every = f"train.checkpoint_every={rng.choice((1, 1, 2, 3, 5, '5min'))}"
-            if killed_attempt([*words, every], war, seconds, rng) != -signal.SIGKILL:
+            if killed_attempt([*overrides, every], war, seconds, rng) != -signal.SIGKILL:
                 break
             own += 1
-        code = attempt(words, war)
+        code = attempt(overrides, war)
         different = differing(war, wanted) if code == 0 else [f"exit code {code}"]
         tell(f"run {number}: killed {own} times, then {different or 'equal'}")
         if different:

@@ -42,12 +42,12 @@ def test_no_part_is_one_job_without_words():
 
 
 def test_draws_are_within_bounds_short_and_the_same_each_time():
-    drawn = points(random={"count": 50, "space": RATES})
-    assert drawn == points(random={"count": 50, "space": RATES})
-    values = [float(words[0].partition("=")[2]) for words in drawn]
+    sampled = points(random={"count": 50, "space": RATES})
+    assert sampled == points(random={"count": 50, "space": RATES})
+    values = [float(overrides[0].partition("=")[2]) for overrides in sampled]
     assert all(1e-6 <= value <= 1e-3 for value in values)
     assert sum(value < 3.2e-5 for value in values) in range(15, 36)  # the middle of the logarithms
-    assert max(len(words[0]) for words in drawn) <= len("optimizer.lr=0.0001234")
+    assert max(len(overrides[0]) for overrides in sampled) <= len("optimizer.lr=0.0001234")
 
 
 def test_more_draws_begin_with_the_same():
@@ -58,7 +58,7 @@ def test_more_draws_begin_with_the_same():
 
 def test_a_key_is_drawn_alike_whatever_else_is_drawn():
     both = points(random={"count": 3, "space": {"seed": {"choice": [1, 2]}, **RATES}})
-    assert [words[1:] for words in both] == points(random={"count": 3, "space": RATES})
+    assert [overrides[1:] for overrides in both] == points(random={"count": 3, "space": RATES})
 
 
 @pytest.mark.parametrize(
@@ -86,10 +86,10 @@ def test_a_key_is_drawn_alike_whatever_else_is_drawn():
     ],
 )
 def test_what_is_no_shape_is_refused_with_the_remedy(parts, what):
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as raised:
         axes_of(SweepConfig(**parts))
-    assert what in str(told.value)
-    assert len(str(told.value).splitlines()) == 3
+    assert what in str(raised.value)
+    assert len(str(raised.value).splitlines()) == 3
 
 
 @pytest.mark.parametrize(

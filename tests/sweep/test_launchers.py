@@ -19,7 +19,7 @@ from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
 from xferlab.runs.metadata import read_status, write_error, write_status
 from xferlab.sweep import engine_launcher
-from xferlab.sweep.engines import engines, publish_engines, submitit_slurm
+from xferlab.sweep.engines import ENGINES, publish_engines, submitit_slurm
 from xferlab.sweep.engines.registry import read_settings
 from xferlab.sweep.job_state import state_of
 from xferlab.sweep.local_pool import SweepStopped
@@ -29,7 +29,7 @@ from xferlab.sweep.planner import plan_sweep
 from xferlab.sweep.remote_jobs import RemoteJobMonitor
 from xferlab.validation import plain
 
-PRESETS = engines()
+PRESETS = ENGINES
 
 
 @pytest.fixture(autouse=True)
@@ -40,16 +40,16 @@ def workspace(tmp_path, monkeypatch):
     publish_engines()
 
 
-def jobs_of(*words):
-    plan = plan_sweep(words)
+def jobs_of(*overrides):
+    plan = plan_sweep(overrides)
     write_manifest(plan, Path("sweep"), [])
     return [Path("sweep").resolve() / job.run_id for job in plan.jobs]
 
 
-def refused(*words, capsys):
-    assert main(["-m", "seed=1,2", *words]) == 2
-    told = capsys.readouterr().err
-    lines = [line for line in told.splitlines() if not line.startswith(("sweep", "continuing"))]
+def refused(*overrides, capsys):
+    assert main(["-m", "seed=1,2", *overrides]) == 2
+    printed = capsys.readouterr().err
+    lines = [line for line in printed.splitlines() if not line.startswith(("sweep", "continuing"))]
     assert [line[:8] for line in lines] == [" error: ", " where: ", "   fix: "]
     return "\n".join(lines)
 
@@ -64,7 +64,7 @@ def test_a_preset_says_what_its_engine_takes_by_default(word):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("overrides", "message"),
     [
         (
             ["hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=0"],
@@ -85,14 +85,14 @@ def test_a_preset_says_what_its_engine_takes_by_default(word):
         ),
     ],
 )
-def test_a_setting_that_cannot_be_is_refused_before_anything_is_written(words, said, capsys):
-    assert said in refused(*words, capsys=capsys)
+def test_a_setting_that_cannot_be_is_refused_before_anything_is_written(overrides, message, capsys):
+    assert message in refused(*overrides, capsys=capsys)
     assert not Path("outputs").exists()
 
 
 def test_devices_of_this_machine_are_not_those_of_others(capsys):
-    told = refused("hydra/launcher=submitit_local", "sweep.gpus=[0]", capsys=capsys)
-    assert "sweep.gpus names devices of this machine" in told
+    printed = refused("hydra/launcher=submitit_local", "sweep.gpus=[0]", capsys=capsys)
+    assert "sweep.gpus names devices of this machine" in printed
 
 
 # --- what is there -------------------------------------------------------------------------------
@@ -102,8 +102,8 @@ def test_devices_of_this_machine_are_not_those_of_others(capsys):
 def test_a_missing_package_is_three_lines(word, monkeypatch, capsys):
     monkeypatch.setattr(engine_launcher, "is_installed", lambda name: False)
     extra = "ray" if word == "ray" else "slurm"
-    told = refused(f"hydra/launcher={word}", capsys=capsys)
-    assert f"fix: pip install 'xferlab[{extra}]'" in told
+    printed = refused(f"hydra/launcher={word}", capsys=capsys)
+    assert f"fix: pip install 'xferlab[{extra}]'" in printed
 
 
 @pytest.fixture
@@ -112,16 +112,16 @@ def installed(monkeypatch):
 
 
 def test_a_ray_that_is_not_there_is_three_lines(installed, capsys):
-    told = refused("hydra/launcher=ray", "hydra.launcher.address=127.0.0.1:1", capsys=capsys)
-    assert "no Ray cluster can be reached at 127.0.0.1:1 (nothing answers there" in told
-    assert "`ray status`" in told
-    assert "RAY_AUTH_MODE" in told
+    printed = refused("hydra/launcher=ray", "hydra.launcher.address=127.0.0.1:1", capsys=capsys)
+    assert "no Ray cluster can be reached at 127.0.0.1:1 (nothing answers there" in printed
+    assert "`ray status`" in printed
+    assert "RAY_AUTH_MODE" in printed
 
 
 def test_a_machine_without_slurm_is_three_lines(installed, monkeypatch, capsys):
     monkeypatch.setenv("PATH", os.getcwd())
-    told = refused("hydra/launcher=submitit_slurm", capsys=capsys)
-    assert "Slurm's command sbatch is not here" in told
+    printed = refused("hydra/launcher=submitit_slurm", capsys=capsys)
+    assert "Slurm's command sbatch is not here" in printed
 
 
 def commands(**scripts):
@@ -142,20 +142,22 @@ def test_a_slurm_without_accounting_is_three_lines_and_nothing_is_submitted(
         sacct="echo Slurm accounting storage is disabled >&2; exit 1",
     )
     monkeypatch.setenv("PATH", f"{Path('bin').resolve()}:/usr/bin:/bin")
-    told = refused("hydra/launcher=submitit_slurm", capsys=capsys)
-    assert "Slurm's accounting does not answer: Slurm accounting storage is disabled" in told
+    printed = refused("hydra/launcher=submitit_slurm", capsys=capsys)
+    assert "Slurm's accounting does not answer: Slurm accounting storage is disabled" in printed
     assert not Path("submitted").exists()
-    told = refused("hydra/launcher=submitit_slurm", "hydra.launcher.partition=debgu", capsys=capsys)
-    assert "there is no partition named 'debgu'" in told
-    assert "did you mean 'debug'?" in told
+    printed = refused(
+        "hydra/launcher=submitit_slurm", "hydra.launcher.partition=debgu", capsys=capsys
+    )
+    assert "there is no partition named 'debgu'" in printed
+    assert "did you mean 'debug'?" in printed
 
 
 def test_a_slurm_that_hangs_is_three_lines(installed, monkeypatch, capsys):
     commands(sinfo="exec sleep 20", sacct="exit 0")
     monkeypatch.setenv("PATH", f"{Path('bin').resolve()}:/usr/bin:/bin")
     monkeypatch.setattr(submitit_slurm, "ANSWER_SECONDS", 0.2)
-    told = refused("hydra/launcher=submitit_slurm", capsys=capsys)
-    assert "Slurm's controller does not answer: no answer for 0.2 s" in told
+    printed = refused("hydra/launcher=submitit_slurm", capsys=capsys)
+    assert "Slurm's controller does not answer: no answer for 0.2 s" in printed
 
 
 # --- a job where it runs -------------------------------------------------------------------------

@@ -57,8 +57,8 @@ class Seen:
         self.most = max(self.most, len(running))
 
 
-def jobs_of(*words):
-    plan = plan_sweep(words)
+def jobs_of(*overrides):
+    plan = plan_sweep(overrides)
     write_manifest(plan, Path("sweep"), [])
     return [Path("sweep") / job.run_id for job in plan.jobs]
 
@@ -142,22 +142,22 @@ def test_a_worker_says_where_it_hangs(tmp_path):
 def test_what_a_job_could_not_say_is_in_its_log_too(tmp_path):
     (tmp_path / "train.log").write_text("its own words\n")
     finalize(tmp_path, -9)
-    told = (tmp_path / "train.log").read_text()
-    assert told.startswith("its own words\n")
-    assert "ERROR  error: the job was killed (SIGKILL)" in told
+    printed = (tmp_path / "train.log").read_text()
+    assert printed.startswith("its own words\n")
+    assert "ERROR  error: the job was killed (SIGKILL)" in printed
 
 
 def test_a_job_that_is_made_to_end_by_a_second_signal_is_interrupted():
-    words = [f"seed={stub_job.HANGS},2"]
-    parent = subprocess.Popen([*SWEEP, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    overrides = [f"seed={stub_job.HANGS},2"]
+    parent = subprocess.Popen([*SWEEP, *overrides], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     (asleep,) = wait_for_file("outputs/sweeps/*/*/asleep")
     parent.send_signal(signal.SIGINT)
     time.sleep(1)  # a process hears two equal signals at once as one
     parent.send_signal(signal.SIGINT)
-    _, told = parent.communicate(timeout=120)
+    _, printed = parent.communicate(timeout=120)
     assert parent.returncode == 130
     assert state_of(asleep.parent).status == "interrupted"
-    assert b"the same command resumes the sweep" in told
+    assert b"the same command resumes the sweep" in printed
 
 
 def test_a_finished_job_is_not_run_again():
@@ -277,7 +277,7 @@ def test_a_launcher_finds_the_folder_in_the_words_it_is_given(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("code", "said", "status"),
+    ("code", "message", "status"),
     [
         (0, "finished", "finished"),
         (0, "running", "failed"),
@@ -292,29 +292,29 @@ def test_a_launcher_finds_the_folder_in_the_words_it_is_given(tmp_path):
         (-11, "running", "failed"),
     ],
 )
-def test_how_a_job_ended(code, said, status, tmp_path):
-    if said:
-        write_status(tmp_path, said)
+def test_how_a_job_ended(code, message, status, tmp_path):
+    if message:
+        write_status(tmp_path, message)
     assert finalize(tmp_path, code).status == status
     assert read_status(tmp_path)["status"] == status
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_is_passed_on_and_the_sweep_ends_with_its_code(number, code):
-    words = [f"seed=1,{stub_job.SLEEPS},2"]
-    parent = subprocess.Popen([*SWEEP, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    overrides = [f"seed=1,{stub_job.SLEEPS},2"]
+    parent = subprocess.Popen([*SWEEP, *overrides], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     wait_for_file("outputs/sweeps/*/*/asleep")
     parent.send_signal(number)
-    told, _ = parent.communicate(timeout=120)
+    printed, _ = parent.communicate(timeout=120)
     assert parent.returncode == code
-    assert b"1 interrupted" in told
-    assert b"1 finished" in told
-    assert b"1 queued" in told
+    assert b"1 interrupted" in printed
+    assert b"1 finished" in printed
+    assert b"1 queued" in printed
 
 
 def test_killed_with_the_third_job_running_the_same_command_does_the_rest():
-    words = [f"seed=1,2,{stub_job.SLEEPS},3,4,5"]
-    parent = subprocess.Popen([*SWEEP, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    overrides = [f"seed=1,2,{stub_job.SLEEPS},3,4,5"]
+    parent = subprocess.Popen([*SWEEP, *overrides], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     (asleep,) = wait_for_file("outputs/sweeps/*/*/asleep")
     job = int(read_status(asleep.parent)["process"])
     parent.kill()
@@ -322,7 +322,7 @@ def test_killed_with_the_third_job_running_the_same_command_does_the_rest():
     os.kill(job, signal.SIGKILL)  # the stand-in reads no lifeline; a worker ends by itself
     while Path(f"/proc/{job}").exists():  # until its new parent has buried it
         time.sleep(0.05)
-    again = subprocess.run([*SWEEP, *words], capture_output=True, text=True, timeout=120)
+    again = subprocess.run([*SWEEP, *overrides], capture_output=True, text=True, timeout=120)
     assert again.returncode == 0, again.stderr
     assert "continuing outputs/sweeps/" in again.stderr
     assert ": 2 finished, 1 to resume, 3 to run" in again.stderr
@@ -332,8 +332,8 @@ def test_killed_with_the_third_job_running_the_same_command_does_the_rest():
 
 
 def test_failures_are_told_at_once_and_listed_at_the_end():
-    words = [f"seed={stub_job.FAILS},1"]
-    done = subprocess.run([*SWEEP, *words], capture_output=True, text=True, timeout=120)
+    overrides = [f"seed={stub_job.FAILS},1"]
+    done = subprocess.run([*SWEEP, *overrides], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     lines = done.stderr.splitlines()
     at_once = lines.index(" error: no such rows")
@@ -373,13 +373,13 @@ def test_a_worker_keeps_its_refusal_in_the_jobs_folder():
 
 def test_lines_say_what_is_swept_and_how_long_it_takes(tmp_path):
     jobs = jobs_of("optimizer.lr=1e-5,3e-5", "train.epochs=2")
-    console = Console(file=(tmp_path / "told").open("w"), width=200)
+    console = Console(file=(tmp_path / "printed").open("w"), width=200)
     lines = JobLines(jobs, 1, console)
     lines.started(jobs[0])
     stub_job.write_results(jobs[0], 0.5)
     lines.ended(jobs[0], state_of(jobs[0]), 30.0)
     console.file.close()
-    assert (tmp_path / "told").read_text().splitlines() == [
+    assert (tmp_path / "printed").read_text().splitlines() == [
         f"   1/2  {jobs[0].name}  optimizer.lr=1e-05",
         f"           {jobs[0].name}  finished after 30 s  val_accuracy 0.5000  (about 30 s left)",
     ]
@@ -387,7 +387,7 @@ def test_lines_say_what_is_swept_and_how_long_it_takes(tmp_path):
 
 def test_a_terminal_has_a_live_table(tmp_path):
     jobs = jobs_of("optimizer.lr=1e-5,3e-5", "train.epochs=3")
-    with (tmp_path / "told").open("w") as stream:
+    with (tmp_path / "printed").open("w") as stream:
         console = Console(file=stream, width=100, force_terminal=True)
         with console_for(jobs, 1, console) as watch:
             watch.started(jobs[0])
@@ -395,10 +395,10 @@ def test_a_terminal_has_a_live_table(tmp_path):
             watch.refresh([jobs[0]])
             watch.ended(jobs[0], state_of(jobs[0]), 12.0)
             watch.refresh([])
-    told = (tmp_path / "told").read_text()
-    assert "2/3" in told
-    assert "val_accuracy 0.5000" in told
-    assert "1 of 2 done: 1 finished; about 12 s left" in told
+    printed = (tmp_path / "printed").read_text()
+    assert "2/3" in printed
+    assert "val_accuracy 0.5000" in printed
+    assert "1 of 2 done: 1 finished; about 12 s left" in printed
 
 
 def wait_for_file(pattern):

@@ -86,8 +86,7 @@ class QueueEngine:
 @pytest.fixture(autouse=True)
 def workspace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    registry.engines()
-    monkeypatch.setattr(registry, "_ENGINES", dict(registry._ENGINES))
+    monkeypatch.setattr(registry.ENGINES, "_members", dict(registry.ENGINES))
     monkeypatch.setattr(allowlist, "_ENGINE_KEYS", dict(allowlist._ENGINE_KEYS))
     monkeypatch.setattr("xferlab.sweep.remote_jobs.POLL_SECONDS", 0.05)
     registry.register(QueueSettings)

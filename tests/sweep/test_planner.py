@@ -20,7 +20,12 @@ from xferlab.runs.metadata import write_status
 from xferlab.sweep import launcher
 from xferlab.sweep.compose import Composer, split_overrides
 from xferlab.sweep.job_state import State, state_of
-from xferlab.sweep.manifest import changed_plugins, folder_for, manifest_recipe, write_manifest
+from xferlab.sweep.manifest import (
+    folder_for,
+    manifest_recipe,
+    read_job_states,
+    write_manifest,
+)
 from xferlab.sweep.planner import plan_sweep
 from xferlab.sweep.worker import run_planned_job
 
@@ -35,13 +40,13 @@ def workspace(tmp_path, monkeypatch):
     return tmp_path
 
 
-def ids(*words):
-    return [job.run_id for job in plan_sweep(words).jobs]
+def ids(*overrides):
+    return [job.run_id for job in plan_sweep(overrides).jobs]
 
 
-def new_folder(name="one", words=SIX):
+def new_folder(name="one", overrides=SIX):
     folder = Path("outputs/sweeps") / name
-    write_manifest(plan_sweep(words), folder, ["command"])
+    write_manifest(plan_sweep(overrides), folder, ["command"])
     return folder
 
 
@@ -78,7 +83,7 @@ def test_a_job_is_the_run_of_its_words_alone():
 
 
 @pytest.mark.parametrize(
-    "words",
+    "overrides",
     [
         ["optimizer.lr=1e-5", "seed=3"],
         ["loss=focal", "loss.gamma=2", "train.precision=mixed_bfloat16"],
@@ -96,9 +101,9 @@ def test_a_job_is_the_run_of_its_words_alone():
     ],
     ids=" ".join,
 )
-def test_setting_plain_values_afterwards_is_composing(words):
-    composed = outcome(lambda: Composer().recipe(words))
-    assert composed == outcome(lambda: read(compose_config(words)))
+def test_setting_plain_values_afterwards_is_composing(overrides):
+    composed = outcome(lambda: Composer().recipe(overrides))
+    assert composed == outcome(lambda: read(compose_config(overrides)))
 
 
 @pytest.mark.parametrize(
@@ -147,12 +152,12 @@ def test_jobs_over_ones_own_rows_share_a_composition_too(monkeypatch):
     compose = compose_config
     monkeypatch.setattr(
         "xferlab.sweep.compose.compose_config",
-        lambda words, name: composed.append(words) or compose(words, name),
+        lambda overrides, name: composed.append(overrides) or compose(overrides, name),
     )
     composer = Composer()
     for seed in range(5):
-        words = ["data=files", "data.train=train.csv", f"seed={seed}"]
-        assert composer.recipe(words).config["seed"] == seed
+        overrides = ["data=files", "data.train=train.csv", f"seed={seed}"]
+        assert composer.recipe(overrides).config["seed"] == seed
     assert composed == [["data=files"], ["data=files", "data.train=train.csv"]]
 
 
@@ -190,7 +195,7 @@ def test_a_mistake_in_a_sweeps_file_is_said_to_be_there(content, key, capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "what"),
+    ("overrides", "what"),
     [
         (["sweep=lr", "optimizer.lr=1"], "optimizer.lr is swept by the sweep file already"),
         (["sweep=lr,lr_seeds"], "names several values"),
@@ -204,11 +209,11 @@ def test_a_mistake_in_a_sweeps_file_is_said_to_be_there(content, key, capsys):
     ],
     ids=str,
 )
-def test_mistakes_end_in_three_lines_before_anything_is_written(words, what, capsys):
-    assert main(["-m", *words]) == 2
-    told = capsys.readouterr().err
-    assert what in told
-    assert len(told.splitlines()) <= 3
+def test_mistakes_end_in_three_lines_before_anything_is_written(overrides, what, capsys):
+    assert main(["-m", *overrides]) == 2
+    printed = capsys.readouterr().err
+    assert what in printed
+    assert len(printed.splitlines()) <= 3
     assert not Path("outputs").exists()
 
 
@@ -219,23 +224,23 @@ def test_a_sweep_without_m_is_refused(capsys):
 
 
 def test_equal_draws_are_one_job():
-    words = "sweep.random={count: 20, space: {seed: {choice: [1, 2, 3]}}}"
-    assert len(ids(words)) == 3
+    overrides = "sweep.random={count: 20, space: {seed: {choice: [1, 2, 3]}}}"
+    assert len(ids(overrides)) == 3
 
 
 def test_a_dry_run_prints_the_jobs_and_writes_nothing(capsys):
     assert main(["-m", *SIX, "--dry-run"]) == 0
-    told = capsys.readouterr()
-    assert len(told.out.splitlines()) == 6
-    assert "to run        optimizer.lr=2e-05 seed=1" in told.out
-    assert ": 6 jobs" in told.err
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 6
+    assert "to run        optimizer.lr=2e-05 seed=1" in printed.out
+    assert ": 6 jobs" in printed.err
     assert not Path("outputs").exists()
 
 
 def test_a_plan_is_whole_before_the_first_job_starts():
     folder = new_folder()
     record = json.loads((folder / "sweep.json").read_text())
-    assert [job["run_id"] for job in record["jobs"]] == record["asked"] == ids(*SIX)
+    assert [job["run_id"] for job in record["jobs"]] == record["requested"] == ids(*SIX)
     assert record["swept"] == ["optimizer.lr", "seed"]
     for job in plan_sweep(SIX).jobs:
         frozen = manifest_recipe(folder / job.run_id)
@@ -248,7 +253,7 @@ def test_a_yaml_file_that_changes_later_changes_no_job(workspace):
     file = workspace / "conf/experiment/mine.yaml"
     file.write_text("# @package _global_\ntrain: {epochs: 7}\n")
     publish(workspace)
-    folder = new_folder(words=["experiment=mine", "seed=1,2"])
+    folder = new_folder(overrides=["experiment=mine", "seed=1,2"])
     file.write_text("# @package _global_\ntrain: {epochs: 9}\n")
     for job in folder.glob("*/job.json"):
         assert manifest_recipe(job.parent).train.epochs == 7
@@ -268,6 +273,11 @@ class Mine:
     def build(self, spec):
         return {body}
 '''
+
+
+def changed_plugins(plan, folder):
+    _, changed = read_job_states(plan, folder)
+    return sorted({name for names in changed.values() for name in names})
 
 
 def test_a_plugin_that_changes_is_refused_and_planning_anew_takes_it(workspace):
@@ -290,9 +300,9 @@ def test_a_plugin_that_changes_is_refused_and_planning_anew_takes_it(workspace):
     assert write_manifest(plan, folder, []) == ["loss=frozen_loss"]
     assert changed_plugins(plan, folder) == []
     assert manifest_recipe(left).run_id == left.name
-    kept = folder / "replaced" / f"{done.name}-1"  # no mean over two losses
-    assert (kept / "job.json").read_text() == before
-    assert (kept / "metrics.json").exists()
+    saved = folder / "replaced" / f"{done.name}-1"  # no mean over two losses
+    assert (saved / "job.json").read_text() == before
+    assert (saved / "metrics.json").exists()
     assert manifest_recipe(done).run_id == done.name
     assert state_of(done).status == "queued"
     assert write_manifest(plan, folder, []) == []
@@ -338,7 +348,7 @@ def test_the_same_command_finds_its_sweep():
 
 
 @pytest.mark.parametrize(
-    "words",
+    "overrides",
     [
         ["seed=1,0", "optimizer.lr=3e-5,2e-5,0.00001"],
         ["optimizer.lr=1e-5,2e-5,3e-5,5e-5", "seed=0,1,2"],
@@ -346,13 +356,13 @@ def test_the_same_command_finds_its_sweep():
     ],
     ids=["reordered", "widened", "narrowed"],
 )
-def test_a_changed_grid_continues_the_sweep(words):
+def test_a_changed_grid_continues_the_sweep(overrides):
     folder = new_folder()
-    assert folder_for(plan_sweep(words)) == folder
+    assert folder_for(plan_sweep(overrides)) == folder
 
 
 @pytest.mark.parametrize(
-    "words",
+    "overrides",
     [
         ["optimizer.lr=7e-5", "seed=0,1"],
         [*SIX, "train.epochs=9"],
@@ -360,9 +370,9 @@ def test_a_changed_grid_continues_the_sweep(words):
     ],
     ids=["no job in common", "another experiment", "another name"],
 )
-def test_another_sweep_has_a_folder_of_its_own(words):
+def test_another_sweep_has_a_folder_of_its_own(overrides):
     folder = new_folder()
-    assert folder_for(plan_sweep(words)) != folder
+    assert folder_for(plan_sweep(overrides)) != folder
 
 
 def test_of_several_the_one_that_shares_most_is_continued():
@@ -375,8 +385,8 @@ def test_of_several_the_one_that_shares_most_is_continued():
 
 def test_a_folder_that_is_typed_is_taken():
     new_folder()
-    words = [*SIX, "hydra.sweep.dir=elsewhere"]
-    assert folder_for(plan_sweep(words)) == Path("elsewhere")
+    overrides = [*SIX, "hydra.sweep.dir=elsewhere"]
+    assert folder_for(plan_sweep(overrides)) == Path("elsewhere")
 
 
 def test_widening_keeps_the_old_jobs_in_the_plan():
@@ -384,7 +394,7 @@ def test_widening_keeps_the_old_jobs_in_the_plan():
     write_manifest(plan_sweep(["optimizer.lr=3e-5,5e-5", "seed=0"]), folder, [])
     record = json.loads((folder / "sweep.json").read_text())
     assert len(record["jobs"]) == 7
-    assert len(record["asked"]) == 2
+    assert len(record["requested"]) == 2
 
 
 def test_what_is_left_is_told():
@@ -462,8 +472,8 @@ def test_a_job_whose_files_are_damaged_is_done_again(name, capsys):
     job = next(folder.glob("*/status.json")).parent
     (job / name).write_text("")
     assert stub_job.sweep(["seed=1,2"]) == 0
-    told = capsys.readouterr().err
-    assert f"note       {job} runs again: {name} is damaged" in told
-    assert "1 finished, 1 to run again" in told
+    printed = capsys.readouterr().err
+    assert f"note       {job} runs again: {name} is damaged" in printed
+    assert "1 finished, 1 to run again" in printed
     assert state_of(job).status == "finished"
     assert (folder / "replaced" / f"{job.name}-1" / "metrics.json").exists()

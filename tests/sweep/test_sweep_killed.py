@@ -21,8 +21,8 @@ COMMON += ["data.max_length=16", "train.epochs=30", "train.checkpoint_every=2"]
 SIX = ["-m", "seed=0,1,2,3,4,5", "hydra.sweep.dir=six", *COMMON]
 
 
-def xferlab(*words: str) -> list[str]:
-    return [sys.executable, "-m", "xferlab", *words]
+def xferlab(*overrides: str) -> list[str]:
+    return [sys.executable, "-m", "xferlab", *overrides]
 
 
 def third_job_half_done(parent: subprocess.Popen) -> Path:

@@ -86,14 +86,14 @@ class Feelings:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two_values")
-    register_task(TwoValues)
     register("data", "feelings")(Feelings)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.setattr(TASKS, "_members", dict(TASKS))
+        register_task(TwoValues)
         model = ["model=bag_of_embeddings", "model.width=8", "optimizer.lr=0.05"]
         assert main(["data=feelings", *model, "train.epochs=10", "hydra.run.dir=run"]) == 0
         yield folder / "run"
-    del TASKS["two_values"]
 
 
 def test_a_made_up_task_is_trained_and_reported(run, capsys):

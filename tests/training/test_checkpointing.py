@@ -23,7 +23,7 @@ class Weights:
         self.weights[0].assign(np.full(1, value))
 
 
-def kept(tmp_path, values, **options):
+def checkpointing(tmp_path, values, **options):
     """Return the keeper, the epochs at which it asks to stop, and the weights in its file."""
     network = Weights()
     keeper = BestWeights(network, tmp_path / "best.safetensors", "val_score", "max", **options)
@@ -47,14 +47,14 @@ def kept(tmp_path, values, **options):
     ],
 )
 def test_the_later_of_equal_epochs_is_the_best(values, epoch, tmp_path):
-    keeper, _, weights = kept(tmp_path, values)
+    keeper, _, weights = checkpointing(tmp_path, values)
     assert keeper.best_epoch == epoch
     assert weights == epoch
     assert keeper.validation == {"score": values[epoch - 1]}
 
 
 def test_equal_epochs_do_not_use_up_patience_and_do_not_renew_it(tmp_path):
-    keeper, stops, _ = kept(tmp_path, [0.5, 0.7, 0.7, 0.7], patience=2)
+    keeper, stops, _ = checkpointing(tmp_path, [0.5, 0.7, 0.7, 0.7], patience=2)
     assert stops == [4]
     assert keeper.best_epoch == 4
 

@@ -12,13 +12,12 @@ from xferlab.escaping import visible
 def export(argv: list[str]) -> int:
     """Write a finished run in a format of others, compared with the run before it is kept."""
     from xferlab.export.export_run import export_run
-    from xferlab.export.formats import formats
+    from xferlab.export.formats import FORMATS
     from xferlab.inference.run import load_run
     from xferlab.runs.folder_access import own_place
 
-    known = formats()
-    width = max(map(len, known))
-    rows = [f"  {name:<{width}}  {kind.summary}" for name, kind in known.items()]
+    width = max(map(len, FORMATS))
+    rows = [f"  {name:<{width}}  {kind.summary}" for name, kind in FORMATS.items()]
     parser = FlagParser(
         "export",
         "Write a finished run in a format of others. The run folder is all that is needed.",
@@ -44,9 +43,9 @@ def export(argv: list[str]) -> int:
     )
     parser.add_argument("--force", action="store_true", help="replace an earlier export")
     flags = parser.read(argv)
-    if flags.to not in known:
+    if flags.to not in FORMATS:
         what = "no format is named" if flags.to is None else f"there is no format '{flags.to}'"
-        fix = did_you_mean(flags.to or "", known)
+        fix = did_you_mean(flags.to or "", FORMATS)
         raise ConfigError(what, where=f"--to {flags.to or 'FORMAT'}", fix=fix)
     run = load_run(flags.run, flags.weights)
     folder = flags.output or own_place(flags.run, "export", flags.to)

@@ -182,7 +182,7 @@ def _write_plan(plan: Plan, folder: Path) -> None:
         "planned": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": [masked(override) for override in sys.argv],
         "swept": list(plan.swept),
-        "asked": [],
+        "requested": [],
         "plugins": {},
         "jobs": [],
     }
@@ -240,12 +240,12 @@ def job_lines(folder: Path) -> list[str]:
     swept = set(read_plan(folder)["swept"]) if (folder / PLAN).exists() else set()
     return [
         f"{job.name}  {state_of(job).status:<12}  "
-        + " ".join(override for override in read_job(job)["words"] if key_of(override) in swept)
+        + " ".join(override for override in read_job(job)["overrides"] if key_of(override) in swept)
         for job in _jobs(folder)
     ]
 
 
 def _jobs(folder: Path) -> list[Path]:
     """Return the folders of a search's jobs so far."""
-    requested = read_plan(folder)["asked"] if (folder / PLAN).exists() else []
+    requested = read_plan(folder)["requested"] if (folder / PLAN).exists() else []
     return [folder / run_id for run_id in requested]

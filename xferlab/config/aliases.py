@@ -6,8 +6,6 @@ examples, as users carry them over. A key is looked up whole, then by its last p
 
 from __future__ import annotations
 
-import re
-
 KEYS = {
     # how fast
     "lr": "optimizer.lr",
@@ -283,17 +281,7 @@ OTHER_FAMILIES = (
     "t5",
     "xlnet",
 )
-"""Model families that users request and whose checkpoints cannot be loaded."""
-
-
-def unsupported_family(name: str) -> str | None:
-    """Return the family in a model's name whose checkpoints cannot be loaded, or None.
-
-    >>> unsupported_family("microsoft/deberta-v3-base"), unsupported_family("bert-base-uncased")
-    ('deberta', None)
-    """
-    parts = re.split(r"[^a-z]+", name.lower())
-    return next((family for family in OTHER_FAMILIES if family in parts), None)
+"""Families of encoders and decoders in the names of checkpoints; some may be loadable by now."""
 
 
 def known_key(key: str) -> str | None:

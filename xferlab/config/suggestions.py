@@ -8,10 +8,11 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from xferlab.config.aliases import KEYS, advice, known_key, known_name, unsupported_family
+from xferlab.config.aliases import KEYS, OTHER_FAMILIES, advice, known_key, known_name
 from xferlab.config.overrides import format_for_shell
 from xferlab.config.schema import TrainConfig
 from xferlab.errors import NONE, UnknownKey, did_you_mean, nearest
+from xferlab.models.architectures import FAMILIES
 from xferlab.registry import Registry
 
 
@@ -145,10 +146,25 @@ def _checkpoint(name: str) -> str:
     family = unsupported_family(name)
     if family:
         return (
-            f"checkpoints of the family {family} cannot be loaded, those of BERT, DistilBERT,"
-            " RoBERTa, XLM-RoBERTa and ALBERT can: model=encoder model.checkpoint=ORG/NAME"
+            f"checkpoints of the family {family} cannot be loaded, those of"
+            f" {', '.join(FAMILIES)} can: model=encoder model.checkpoint=ORG/NAME"
         )
     return f"a checkpoint of the Hub, or a folder: model=encoder model.checkpoint={name}"
+
+
+def unsupported_family(name: str) -> str | None:
+    """Return the family in a model's name whose checkpoints cannot be loaded, or None.
+
+    >>> unsupported_family("microsoft/deberta-v3-base"), unsupported_family("bert-base-uncased")
+    ('deberta', None)
+    """
+    parts = _letters(name)
+    loadable = {part for family in FAMILIES for part in _letters(family)}
+    return next((each for each in OTHER_FAMILIES if each in parts and each not in loadable), None)
+
+
+def _letters(name: str) -> list[str]:
+    return re.split(r"[^a-z]+", name.lower())
 
 
 def _choice(group: str, name: str) -> str:

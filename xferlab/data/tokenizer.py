@@ -29,7 +29,7 @@ CHUNK = 2000
 PROGRESS_SECONDS = 5.0
 """Time between two lines of progress."""
 
-VERSION = 1
+VERSION = 2
 """Part of the key: raise it when the arrays of a text, or the layout of a file, change."""
 
 MAGIC = 0x7866_746B  # "xftk"
@@ -212,9 +212,9 @@ def encode_cached(
 ) -> CountedEncoding:
     """Return ``tokenizer.encode`` of a split, from the cache on disk if it is there.
 
-    The file's name and header are a hash of the texts, the tokenizer's fingerprint, ``max_length``
-    and :data:`VERSION`. A damaged file, or one of another key, is replaced. Files are
-    written atomically, so any number of processes may use the folder.
+    The file's name and header are a hash of the split's digest, the tokenizer's fingerprint,
+    ``max_length`` and :data:`VERSION`. A damaged file, or one of another key, is replaced. Files
+    are written atomically, so any number of processes may use the folder.
 
     Args:
         tokenizer: makes the token ids.
@@ -246,19 +246,9 @@ def encode_cached(
 
 
 def _key(tokenizer: Tokenizer, split: Split, max_length: int) -> str:
-    """Return the hash of all that an encoding depends on; different texts have different ones."""
-    digest = hashlib.sha256(f"{VERSION} {max_length} {tokenizer.fingerprint}".encode())
-    for column in (split.texts, split.pairs):
-        if column is None:
-            digest.update(b"none")
-            continue
-        are_words = bool(len(column)) and not isinstance(column[0], str)
-        for part in [list(map(len, column))] if are_words else []:
-            digest.update(json.dumps(part).encode())
-        strings = [word for row in column for word in row] if are_words else column
-        digest.update(json.dumps([are_words, list(map(len, strings))]).encode())
-        digest.update("".join(strings).encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()
+    """Return the hash of all that an encoding depends on."""
+    parts = (VERSION, max_length, tokenizer.fingerprint, split.pairs is None, split.digest)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def _pack(encoding: Encoding, key: str) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from xferlab.errors import printable
 from xferlab.evaluation.calibration import Calibration, Residuals
 from xferlab.evaluation.confusion import Confusion, LabelCounts
-from xferlab.plotting import BLUE, FAINT, GRID, INK, ORANGE, new_figure, set_title
+from xferlab.plotting import BLUE, FAINT, GRID, INK, ORANGE, new_figure, quiet, set_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -114,7 +114,7 @@ def calibration_figure(calibration: Calibration, title: str) -> Figure:
     figure, axes = new_figure(640, 640)
     figure.delaxes(axes)
     grid = figure.add_gridspec(2, 1, height_ratios=(4, 1))
-    top, below = (_quiet(figure.add_subplot(grid[i])) for i in range(2))
+    top, below = (quiet(figure.add_subplot(grid[i])) for i in range(2))
     top.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle="--")
     full = calibration.count > 0
     x = calibration.confidence[full]
@@ -146,7 +146,7 @@ def residuals_figure(residuals: Residuals, title: str) -> Figure:
 
     figure, axes = new_figure(1000, 470)
     figure.delaxes(axes)
-    left, right = (_quiet(figure.add_subplot(1, 2, i)) for i in (1, 2))
+    left, right = (quiet(figure.add_subplot(1, 2, i)) for i in (1, 2))
     labels = residuals.labels
     values = residuals.values
     style: dict[str, Any] = {"s": 12, "color": BLUE, "linewidths": 0, "alpha": _alpha(len(labels))}
@@ -173,16 +173,6 @@ def residuals_figure(residuals: Residuals, title: str) -> Figure:
 
 def _alpha(points: int) -> float:
     return max(0.05, min(0.6, 600 / max(points, 1)))
-
-
-def _quiet(axes: Axes) -> Axes:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(GRID)
-    axes.tick_params(colors=FAINT, labelsize=9, length=3, color=GRID)
-    axes.xaxis.label.set_color(FAINT)
-    axes.yaxis.label.set_color(FAINT)
-    axes.set_axisbelow(True)
-    return axes
 
 
 def _title(figure: Any, axes: Axes, title: str, more: str) -> None:

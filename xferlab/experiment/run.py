@@ -27,7 +27,6 @@ from xferlab.runs.lock import locked
 from xferlab.runs.metadata import (
     FORMAT,
     environment_fingerprint,
-    fingerprint,
     keep_files,
     provenance,
     read_metrics,
@@ -162,7 +161,7 @@ def _run_once(
     """Prepare, assemble, check and record the experiment, then train it."""
     recipe, data = prepare(recipe)
     refuse_in_between(folder, recipe.config)
-    digests = fingerprint(data)
+    digests = {name: split.digest for name, split in data.splits.items()}
     refuse_other_data(folder, digests)
     experiment = assemble(recipe, data, micro_batches)
     rates = planned_rates(experiment.learning_rate, experiment.budget.total_steps)

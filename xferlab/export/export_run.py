@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from xferlab.backend.process import quiet_stderr
-from xferlab.export.formats import formats, refuse_missing_modules
+from xferlab.export.formats import FORMATS, refuse_missing_modules
 from xferlab.export.output_folder import RECORD, refuse_taken, write_plain
 from xferlab.export.parity import Comparison, compare, generated_texts, read_texts
 from xferlab.export.tokenizer import write_tokenizer
@@ -36,7 +36,7 @@ def export_run(
         ConfigError: the format cannot hold this run, a package is missing, or the folder is taken.
         RunError: the export's outputs differ from the run's; then nothing is kept.
     """
-    chosen = formats()[name]
+    chosen = FORMATS[name]
     refuse_missing_modules(chosen)
     refuse_taken(folder, force=force)
     chosen.refuse(run)
@@ -70,8 +70,8 @@ def in_full_precision(run: Run) -> Run:
 
 
 def _record(run: Run, name: str, comparison: Comparison) -> dict[str, Any]:
-    packages = ["xferlab", "tensorflow", "keras", "keras-hub", "transformers", "numpy"]
-    packages += formats()[name].modules
+    packages = ["xferlab", "tensorflow", "keras", "transformers", "numpy"]
+    packages += FORMATS[name].modules
     spec = run.spec
     return {
         "version": VERSION,

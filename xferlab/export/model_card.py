@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from xferlab.contracts import OutputKind, TaskSpec
 from xferlab.errors import printable
 from xferlab.escaping import markdown
-from xferlab.models.architectures import families
+from xferlab.models.architectures import FAMILIES
 
 if TYPE_CHECKING:
     from xferlab.inference.run import Run
@@ -173,7 +173,7 @@ def _licence_note(base: str) -> str:
 def _licence(checkpoint: str) -> str | None:
     """Return the licence of a checkpoint that has a preset, by its organisation on the Hub."""
     organisation, _, name = checkpoint.partition("/")
-    licences = (family.licences.get(organisation) for family in families().values())
+    licences = (family.licences.get(organisation) for family in FAMILIES.values())
     return next(filter(None, licences), None) if name else None
 
 

@@ -23,7 +23,6 @@ from xferlab.errors import ConfigError, did_you_mean
 from xferlab.inference.run import Run
 from xferlab.registry import REGISTRY
 from xferlab.runs.inputs import read_inputs
-from xferlab.runs.metadata import fingerprint
 from xferlab.runs.outside_paths import refuse_places_outside
 
 NEW_DATA = "name data that is here: data=files data.test=FILE"
@@ -125,7 +124,7 @@ def _own_rows(run: Run, split: str) -> EvaluationSplit:
         raise ConfigError(what, where=e.where, fix=NEW_DATA) from e
     check_data(plugin, data)
     _refuse_missing(split, data)
-    digest = fingerprint(data)[split]
+    digest = data.splits[split].digest
     own = digest == run.record["data"].get(split)
     return EvaluationSplit(split, split, rows_by_name(run.spec, data, split), digest, own)
 
@@ -215,5 +214,4 @@ def _name_data(node: Mapping[str, Any], split: str) -> str:
 def _digest(spec: TaskSpec, rows: Split) -> str:
     """Return the SHA-256 of texts and labels, as in a run's record."""
     names = "\n".join(spec.class_names)
-    inside = fingerprint(TextData(spec, rows, rows))["train"]
-    return hashlib.sha256(f"{names}\n{inside}".encode()).hexdigest()
+    return hashlib.sha256(f"{names}\n{rows.digest}".encode()).hexdigest()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from xferlab.errors import ConfigError
-from xferlab.models.architectures import Architecture, families
+from xferlab.models.architectures import FAMILIES, Architecture
 from xferlab.models.checkpoint_files import CONFIG, read_table
 
 TOKENIZER_CLASSES = frozenset(
@@ -86,7 +86,7 @@ def refuse_code(table: dict[str, Any], name: str, where: str) -> None:
         raise ConfigError(
             f"the checkpoint brings its own code ({name} has auto_map), and that is never run",
             where=where,
-            fix="choose a checkpoint without code of its own: " + ", ".join(families()),
+            fix="choose a checkpoint without code of its own: " + ", ".join(FAMILIES),
         )
 
 
@@ -117,7 +117,7 @@ def _refuse_large_ids(folder: Path, where: str) -> None:
     if not (folder / CONFIG).is_file():
         return
     config = read_table(folder / CONFIG, where)
-    family = families().get(str(config.get("model_type")), Architecture)
+    family = FAMILIES.get(str(config.get("model_type")), Architecture)
     rows = config.get(family.config_keys["vocabulary_size"])
     if not isinstance(rows, int) or isinstance(rows, bool) or rows < 1:
         return

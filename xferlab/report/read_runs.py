@@ -147,7 +147,7 @@ def _refuse_link(place: Path, folder: Path) -> None:
 
 
 def _read_job(folder: Path) -> JobResult:
-    record = read_job(folder) if (folder / JOB).exists() else {"words": []}
+    record = read_job(folder) if (folder / JOB).exists() else {"overrides": []}
     kept = read_inputs(folder) or record
     path = folder / "config.yaml"
     config = record.get("config") or (read_config_data(path) if path.exists() else {})
@@ -160,7 +160,7 @@ def _read_job(folder: Path) -> JobResult:
     return JobResult(
         folder=folder,
         config=config,
-        overrides={key_of(word): word.partition("=")[2] for word in record["words"]},
+        overrides={key_of(word): word.partition("=")[2] for word in record["overrides"]},
         state=state_of(folder),
         monitor=monitor,
         best=_number(best.get("value")),

@@ -7,7 +7,7 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 
-from xferlab.errors import XferlabError, encodable, text_of
+from xferlab.errors import XferlabError, encodable, text_of, what_of
 from xferlab.runs.metadata import write_error, write_status
 
 REPORTED = "_xferlab_reported"
@@ -24,7 +24,7 @@ def write_failure(folder: Path, error: BaseException, status: str) -> None:
     """
     if not (folder / "status.json").exists():
         return
-    what = error.what if isinstance(error, XferlabError) else text_of(error).partition("\n")[0]
+    what = what_of(error).partition("\n")[0]
     for write in (
         lambda: write_status(folder, status, error=what or type(error).__name__),
         lambda: write_error(folder, error),

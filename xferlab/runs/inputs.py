@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xferlab.contracts import GROUPS
 from xferlab.errors import ConfigError, XferlabError, text_of
 from xferlab.io.atomic import digest_of, digest_of_folder, write_json
 from xferlab.io.records import read_record
-from xferlab.registry import REGISTRY
+from xferlab.registry import REGISTRY, chosen_plugins
 from xferlab.runs.plugin_sources import sources_of
 
 FILE = "inputs.json"
@@ -63,7 +62,7 @@ class InputsReader:
         content: dict[str, str] = {}
         plugins: dict[str, str] = {}
         unknown: dict[str, str] = {}
-        for name, key, node in _chosen(config):
+        for name, key, node in chosen_plugins(config):
             text = f"{name} {key} {self._text_of(node)}"
             if text not in self._groups:
                 self._groups[text] = _content_of(name, key, node)
@@ -85,18 +84,6 @@ class InputsReader:
                 json.dumps(node, sort_keys=True, default=str),
             )
         return known[1]
-
-
-def _chosen(config: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any]]]:
-    """Return for each plugin of a config ``loss=focal``, its key and its node."""
-    nodes = {group: config[group] for group in GROUPS if group != "metric" and group in config}
-    metrics = config.get("metric") or {}
-    nodes |= {f"metric.{name}": node for name, node in metrics.items()}
-    return [
-        (f"{key.partition('.')[0]}={node['name']}", key, node)
-        for key, node in nodes.items()
-        if isinstance(node, Mapping) and "name" in node
-    ]
 
 
 def _content_of(name: str, key: str, node: Mapping[str, Any]) -> tuple[dict[str, str], str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import os
 import platform
@@ -18,13 +17,12 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from xferlab.contracts import TextData
 from xferlab.deprecated import current_record
 from xferlab.errors import ConfigError, XferlabError, encodable, text_of
 from xferlab.escaping import visible
 from xferlab.io.atomic import atomic_write, sha256_of, write_json
 from xferlab.io.records import read_record
-from xferlab.registry import REGISTRY, Entry
+from xferlab.registry import REGISTRY, Entry, chosen_plugins
 
 FORMAT = 2
 """Version of a run's folder, in its ``run.json``: 2 has the names of xferlab 0.2."""
@@ -205,19 +203,6 @@ def keep_files(folder: Path, files: Mapping[str, Path | bytes]) -> dict[str, str
     return {name: sha256_of(folder / name) for name in sorted(files)}
 
 
-def fingerprint(data: TextData) -> dict[str, str]:
-    """Return a SHA-256 of each split's texts and labels, in order."""
-    digests = {}
-    for name, split in data.splits.items():
-        digest = hashlib.sha256()
-        for row in zip(split.texts, split.pairs or split.texts, split.labels, strict=True):
-            text, pair, label = row
-            plain = label.tolist() if hasattr(label, "tolist") else label
-            digest.update(repr((text, pair, plain)).encode())
-        digests[name] = digest.hexdigest()
-    return digests
-
-
 def refuse_other_data(folder: Path, digests: Mapping[str, str]) -> None:
     """Raise ConfigError if an earlier attempt in ``folder`` read other rows."""
     before = read_run(folder)["data"] if (folder / "run.json").exists() else digests
@@ -278,13 +263,8 @@ def _git(folder: Path, *words: str) -> str:
 
 def _plugin_origins(config: Mapping[str, Any]) -> dict[str, str]:
     """Return where each plugin of a config comes from: file and line, or distribution too."""
-    return {f"{e.group}={e.name}": _from(e) for e in _chosen(config)}
-
-
-def _chosen(config: Mapping[str, Any]) -> list[Entry]:
-    chosen = {(g, n["name"]) for g, n in config.items() if isinstance(n, dict) and "name" in n}
-    chosen |= {("metric", name) for name in config["metric"]}
-    return [entry for entry in REGISTRY if (entry.group, entry.name) in chosen]
+    names = sorted(name for name, _, _ in chosen_plugins(config))
+    return {name: _from(REGISTRY.get(*name.split("=", 1))) for name in names}
 
 
 def _from(entry: Entry) -> str:

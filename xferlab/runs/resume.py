@@ -13,7 +13,7 @@ from typing import Any
 from xferlab.config.allowlist import read_config_data, read_saved_overrides
 from xferlab.config.overrides import key_of
 from xferlab.config.recipe import Recipe, identity
-from xferlab.errors import ConfigError, XferlabError, printable
+from xferlab.errors import ConfigError, XferlabError, printable, what_of
 from xferlab.io.atomic import TMP_PREFIX
 from xferlab.runs.checkpoints import latest_step
 from xferlab.runs.inputs import InputsReader, changed_since, read_inputs, refuse_changed_inputs
@@ -144,8 +144,7 @@ def _earlier_runs(folders: Sequence[Path], recipe: Recipe, *, named: bool) -> li
         except (XferlabError, OSError) as e:
             if named:
                 raise
-            what = e.what if isinstance(e, XferlabError) else str(e)
-            _print_note(f"{folder} is passed over: {what}")
+            _print_note(f"{folder} is skipped: {what_of(e)}")
     return found
 
 

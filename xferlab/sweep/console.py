@@ -22,7 +22,7 @@ from xferlab.runs.history import history_of
 from xferlab.runs.metadata import read_metrics
 from xferlab.sweep.job_state import DONE, State
 from xferlab.sweep.local_pool import JobObserver
-from xferlab.sweep.manifest import planned_epochs, read_job, read_plan
+from xferlab.sweep.manifest import epochs_of, read_job, read_plan
 
 UPDATE_SECONDS = 1.0
 
@@ -98,7 +98,7 @@ class JobLines:
 
     def swept_overrides(self, folder: Path) -> str:
         """Return the overrides of a job whose keys are swept."""
-        overrides = read_job(folder)["words"]
+        overrides = read_job(folder)["overrides"]
         return visible(" ".join(each for each in overrides if key_of(each) in self._swept))
 
     def seconds_left(self) -> float | None:
@@ -165,7 +165,7 @@ class JobTable:
 def _progress(folder: Path) -> tuple[str, str]:
     """Return the finished epochs of all, and the last validation score."""
     rows = history_of(folder)
-    total = planned_epochs(folder) or "?"
+    total = epochs_of(folder) or "?"
     last = rows[-1] if rows else {}
     names = [name for name in last if name.startswith("val_") and name != "val_loss"]
     return f"{len(rows)}/{total}", f"{names[0]} {last[names[0]]:.4f}" if names else ""

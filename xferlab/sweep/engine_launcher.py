@@ -21,7 +21,7 @@ from xferlab.errors import ConfigError
 from xferlab.sweep.console import console_for
 from xferlab.sweep.engines.base import EngineSettings
 from xferlab.sweep.engines.registry import (
-    engines,
+    ENGINES,
     read_settings,
     refuse_local_gpus,
     target_of,
@@ -64,7 +64,7 @@ def offer_engines() -> None:
     """Let Hydra find the launcher under the target of every engine."""
     plugins = Plugins.instance()
     plugins.register(EngineLauncher)
-    for settings in engines().values():
+    for settings in ENGINES.values():
         plugins.class_name_to_class[target_of(settings)] = EngineLauncher
 
 

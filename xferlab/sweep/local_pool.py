@@ -67,6 +67,24 @@ class JobObserver(Protocol):
         """Show the jobs that run; called several times a second."""
 
 
+def take_jobs(queue: deque[Path], most: int, observer: JobObserver) -> Iterator[State]:
+    """Take the next jobs that are to run off a queue, and yield the state of each.
+
+    Finished jobs are dropped; one that another process has goes to the back.
+    """
+    for _ in range(len(queue)):
+        if most <= 0:
+            return
+        folder = queue.popleft()
+        state = state_of(folder)
+        if is_taken(state):
+            observer.waiting(folder, state)
+            queue.append(folder)
+        elif state.status not in DONE:
+            most -= 1
+            yield state
+
+
 @dataclass
 class _Running:
     folder: Path
@@ -144,17 +162,10 @@ class Pool:
         return bool(self._stopped)
 
     def _fill_slots(self, queue: deque[Path]) -> None:
-        """Start jobs while slots are free; one that another process has goes to the back."""
-        for _ in range(len(queue)):
-            if not self._free or self._stopped:
-                return
-            folder = queue.popleft()
-            state = state_of(folder)
-            if is_taken(state):
-                self._observer.waiting(folder, state)
-                queue.append(folder)
-            elif state.status not in DONE:
-                self._start(folder, state.record)
+        """Start jobs while slots are free."""
+        if not self._stopped:
+            for state in take_jobs(queue, len(self._free), self._observer):
+                self._start(state.folder, state.record)
 
     def _start(self, folder: Path, before: Mapping[str, Any]) -> None:
         slot = self._free.pop(0)

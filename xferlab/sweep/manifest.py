@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from xferlab.config.recipe import Recipe, read_plain
-from xferlab.deprecated import current_job
-from xferlab.errors import RunError, XferlabError, printable
+from xferlab.deprecated import current_job, current_plan
+from xferlab.errors import RunError, XferlabError, printable, what_of
 from xferlab.io.atomic import write_json
 from xferlab.io.records import read_record
 from xferlab.runs.checkpoints import delete_checkpoints
 from xferlab.runs.inputs import FILE as INPUTS
 from xferlab.runs.inputs import InputsReader, changed_since, file_of, inputs_of
-from xferlab.runs.metadata import RUN_ID
+from xferlab.runs.metadata import RUN_ID, planned_epochs
 from xferlab.sweep.job_state import DONE, FINISHED, RUNNING, State, state_of
 from xferlab.sweep.planner import Job, Plan
 
@@ -36,21 +36,21 @@ MAX_PLAN_BYTES = 64_000_000  # bytes; ten thousand jobs have about three million
 PLAN_SHAPE = {
     "name?": (str, None),
     "swept": [str],
-    "asked": [RUN_ID],
-    "jobs": [{"run_id": RUN_ID, "words": [str]}],
+    "requested": [RUN_ID],
+    "jobs": [{"run_id": RUN_ID, "overrides": [str]}],
 }
-JOB_SHAPE = {"words": [str], "plugins": {"*": str}, "inputs?": {"*": str}, "config": dict}
+JOB_SHAPE = {"overrides": [str], "plugins": {"*": str}, "inputs?": {"*": str}, "config": dict}
 """The parts of the two files that are read again; see ``records.Shape``."""
 
 
 def read_plan(folder: Path) -> dict[str, Any]:
     """Return the content of a sweep's ``sweep.json``."""
-    return read_record(folder / PLAN, PLAN_SHAPE, largest=MAX_PLAN_BYTES)
+    return read_record(folder / PLAN, PLAN_SHAPE, largest=MAX_PLAN_BYTES, upgrade=current_plan)
 
 
 def unfinished(folder: Path) -> list[Path]:
     """Return the folders of the jobs that the last command requested and that are not done."""
-    jobs = [folder / run_id for run_id in read_plan(folder)["asked"]]
+    jobs = [folder / run_id for run_id in read_plan(folder)["requested"]]
     return [job for job in jobs if state_of(job).status not in DONE]
 
 
@@ -59,13 +59,10 @@ def read_job(folder: Path) -> dict[str, Any]:
     return read_record(folder / JOB, JOB_SHAPE, upgrade=current_job)
 
 
-def planned_epochs(folder: Path) -> int | None:
+def epochs_of(folder: Path) -> int | None:
     """Return how many epochs a job has; None where its data decides, and it has not started."""
     epochs = read_job(folder)["config"].get("train", {}).get("epochs")
-    if epochs is None and (folder / "run.json").exists():
-        record = read_record(folder / "run.json", {"plan?": {"epochs?": int}})
-        epochs = record.get("plan", {}).get("epochs")
-    return epochs if isinstance(epochs, int) else None
+    return epochs if isinstance(epochs, int) else planned_epochs(folder)
 
 
 def folder_for(plan: Plan) -> Path:
@@ -97,8 +94,7 @@ def read_or_skip(read: Callable[[Path], dict[str, Any]], folder: Path) -> dict[s
     try:
         return read(folder)
     except (XferlabError, OSError) as e:
-        what = e.what if isinstance(e, XferlabError) else str(e)
-        print(f"note       {printable(f'{folder} is skipped: {what}')}", file=sys.stderr)
+        print(f"note       {printable(f'{folder} is skipped: {what_of(e)}')}", file=sys.stderr)
         return None
 
 
@@ -110,7 +106,7 @@ def write_manifest(plan: Plan, folder: Path, command: Iterable[str]) -> list[str
     reader = InputsReader()
     changed = set()
     earlier = read_plan(folder) if (folder / PLAN).exists() else {"jobs": [], "swept": []}
-    overrides = {job["run_id"]: job["words"] for job in earlier["jobs"]}
+    overrides = {job["run_id"]: job["overrides"] for job in earlier["jobs"]}
     for job in plan.jobs:
         if job.run_id in overrides:
             changed.update(rewrite_manifest(job, folder / job.run_id, reader))
@@ -122,9 +118,9 @@ def write_manifest(plan: Plan, folder: Path, command: Iterable[str]) -> list[str
         "planned": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": list(command),
         "swept": list(dict.fromkeys([*earlier["swept"], *plan.swept])),
-        "asked": [job.run_id for job in plan.jobs],
+        "requested": [job.run_id for job in plan.jobs],
         "plugins": reader.plugins,
-        "jobs": [{"run_id": run_id, "words": words} for run_id, words in overrides.items()],
+        "jobs": [{"run_id": run_id, "overrides": each} for run_id, each in overrides.items()],
     }
     write_json(folder / PLAN, record)
     return sorted(changed)
@@ -134,7 +130,7 @@ def job_record(job: Job, reader: InputsReader) -> dict[str, Any]:
     """Return the content of a job's ``job.json``."""
     return {
         "run_id": job.run_id,
-        "words": list(job.overrides),
+        "overrides": list(job.overrides),
         **reader.of(job.config).record(),
         "config": job.config,
     }
@@ -202,8 +198,7 @@ def read_job_state(folder: Path) -> tuple[State, dict[str, Any] | None]:
         record = read_job(folder) if (folder / JOB).exists() else None
         return state_of(folder), record
     except (XferlabError, OSError) as e:
-        what = e.what if isinstance(e, XferlabError) else str(e)
-        return State(DAMAGED, {"error": what}, folder), None
+        return State(DAMAGED, {"error": what_of(e)}, folder), None
 
 
 def read_job_states(plan: Plan, folder: Path) -> tuple[dict[str, State], dict[str, list[str]]]:
@@ -221,12 +216,6 @@ def read_job_states(plan: Plan, folder: Path) -> tuple[dict[str, State], dict[st
             if names:
                 changed[job.run_id] = names
     return states, changed
-
-
-def changed_plugins(plan: Plan, folder: Path) -> list[str]:
-    """Return what has changed since the jobs were planned: plugins, files, checkpoints."""
-    _, changed = read_job_states(plan, folder)
-    return sorted({name for names in changed.values() for name in names})
 
 
 def manifest_recipe(folder: Path) -> Recipe:

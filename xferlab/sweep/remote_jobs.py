@@ -22,10 +22,9 @@ from xferlab.sweep.job_state import (
     RESUMED,
     RUNNING,
     State,
-    is_taken,
     state_of,
 )
-from xferlab.sweep.local_pool import STOPPING, JobObserver, SweepStopped
+from xferlab.sweep.local_pool import STOPPING, JobObserver, SweepStopped, take_jobs
 
 POLL_SECONDS = 0.5
 MAX_PAUSE_SECONDS = 30.0
@@ -101,21 +100,11 @@ class RemoteJobMonitor:
             raise SweepStopped(self._signals[0])
 
     def _submit(self, queue: deque[Path]) -> None:
-        """Submit what the engine has capacity for; a job of another process goes to the back."""
+        """Submit the jobs that the engine has capacity for."""
         free = len(queue)
         if self._engine.capacity is not None:
             free = self._engine.capacity - len(self._jobs)
-        ready: list[Path] = []
-        for _ in range(len(queue)):
-            if len(ready) >= free:
-                break
-            folder = queue.popleft()
-            state = state_of(folder)
-            if is_taken(state):
-                self._observer.waiting(folder, state)
-                queue.append(folder)
-            elif state.status not in DONE:
-                ready.append(folder)
+        ready = [state.folder for state in take_jobs(queue, free, self._observer)]
         if ready:
             self._jobs |= {folder: _RemoteJob(_status_time(folder)) for folder in ready}
             self._engine.submit(ready)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, ClassVar, TypeVar
 
+from xferlab.member_registry import MemberRegistry
+
 Problem = tuple[str, str]
 """What is wrong, as the rest of a sentence about a plugin, and what its author changes."""
 
@@ -206,15 +208,14 @@ class Task(metaclass=_TaskType):
         """Yield the rows of an evaluation's ``predictions.csv``, its header first."""
 
 
-TASKS: dict[str, Task] = {}
+TASKS = MemberRegistry[Task]("task ")
 """Every registered task, by name."""
 T = TypeVar("T", bound=type[Task])
 
 
 def register_task(cls: T) -> T:
     """Class decorator that makes a task available as ``Task.<name>`` and in ``run.json``."""
-    task = cls()
-    TASKS[task.name] = task
+    TASKS.add(cls.name, cls())
     return cls
 
 

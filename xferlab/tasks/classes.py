@@ -1,4 +1,4 @@
-"""What tasks with exactly one class for each example, or each word, have in common."""
+"""What tasks with classes have in common."""
 
 from __future__ import annotations
 
@@ -18,6 +18,27 @@ MIN_REPEATS = 2
 """Predictions from which on they can be called always the same."""
 MAX_PROBE_CLASSES = 256
 """Classes of a probe batch."""
+
+
+class LabelledTexts(Task):
+    """A task whose prediction is a label, or labels, and a probability for each class.
+
+    Attributes:
+        label_column: the column of the label in a table of predictions.
+    """
+
+    label_column = "label"
+
+    def prediction_cells(
+        self, text: Any, label: Any, probabilities: Any, spec: TaskSpec
+    ) -> dict[str, Any]:
+        """Return ``text``, the label and ``p_CLASS`` of each class."""
+        cells = (text, label, *map(float, probabilities))
+        return dict(zip(self.prediction_columns(spec), cells, strict=True))
+
+    def prediction_columns(self, spec: TaskSpec) -> list[str]:
+        """Return ``text``, the label's column and ``p_CLASS`` of each class."""
+        return ["text", self.label_column, *(f"p_{name}" for name in spec.class_names)]
 
 
 class ExclusiveClasses(Task):
@@ -91,9 +112,3 @@ def probe_classes(spec: TaskSpec) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     one_hot = classes[:, None] == np.arange(spec.num_classes)
     level = 1 / spec.num_classes if spec.output_kind is OutputKind.probabilities else 0.0
     return classes, one_hot, np.full(spec.num_classes, level, "float32")
-
-
-def class_cells(text: Any, column: str, label: Any, probabilities: Any, spec: TaskSpec) -> Any:
-    """Return the cells of a prediction: the text, the label, the probability of each class."""
-    by_class = zip(spec.class_names, probabilities, strict=True)
-    return {"text": text, column: label} | {f"p_{name}": float(p) for name, p in by_class}

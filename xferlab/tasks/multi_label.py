@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from xferlab.tasks.base import LabelKind, OutputKind, Problem, Task, TaskSpec
-from xferlab.tasks.classes import class_cells, probe_classes
+from xferlab.tasks.base import LabelKind, OutputKind, Problem, TaskSpec
+from xferlab.tasks.classes import LabelledTexts, probe_classes
 from xferlab.tasks.label_checks import checked_array, first_true
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ THRESHOLD = 0.5
 """A label is predicted if its probability is at least this."""
 
 
-class MultiLabel(Task):
+class MultiLabel(LabelledTexts):
     """Any number of labels for each example; 0 or 1 for each, float32 (examples, classes)."""
 
     name = "multi_label"
@@ -33,6 +33,7 @@ class MultiLabel(Task):
         "macro_f1": {"name": "f1", "average": "macro"},
     }
     list_separator = "|"
+    label_column = "labels"
     problem_type = "multi_label_classification"
     title = "any number of labels a text"
     card_note = "A label is the text's if its score (a probability of its own) is 0.5 or more."
@@ -102,16 +103,6 @@ class MultiLabel(Task):
     def predicted_labels(self, probabilities: Any, names: Sequence[str]) -> list[list[str]]:
         """Return the names of the labels with a probability of 0.5 or more."""
         return self.label_names(probabilities >= THRESHOLD, names)
-
-    def prediction_cells(
-        self, text: Any, label: Any, probabilities: Any, spec: TaskSpec
-    ) -> dict[str, Any]:
-        """Return ``text``, ``labels`` and ``p_CLASS`` of each class."""
-        return class_cells(text, "labels", label, probabilities, spec)
-
-    def prediction_columns(self, spec: TaskSpec) -> list[str]:
-        """Return ``text``, ``labels`` and ``p_CLASS`` of each class."""
-        return ["text", "labels", *(f"p_{name}" for name in spec.class_names)]
 
     def baseline_notes(
         self, spec: TaskSpec, split_name: str, labels: Any, outputs: Any

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from xferlab.tasks.base import LabelKind, Problem, TaskSpec
-from xferlab.tasks.classes import ExclusiveClasses, class_cells, probe_classes
+from xferlab.tasks.classes import ExclusiveClasses, LabelledTexts, probe_classes
 from xferlab.tasks.label_checks import checked_array, class_range
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from xferlab.evaluation.split_outputs import SplitOutputs
 
 
-class SingleLabel(ExclusiveClasses):
+class SingleLabel(ExclusiveClasses, LabelledTexts):
     """One class for each example; labels are class indices, int32 (examples,)."""
 
     name = "single_label"
@@ -58,16 +58,6 @@ class SingleLabel(ExclusiveClasses):
     def predicted_labels(self, probabilities: Any, names: Sequence[str]) -> list[str]:
         """Return the name of the most probable class."""
         return [names[best] for best in probabilities.argmax(axis=-1)]
-
-    def prediction_cells(
-        self, text: Any, label: Any, probabilities: Any, spec: TaskSpec
-    ) -> dict[str, Any]:
-        """Return ``text``, ``label`` and ``p_CLASS`` of each class."""
-        return class_cells(text, "label", label, probabilities, spec)
-
-    def prediction_columns(self, spec: TaskSpec) -> list[str]:
-        """Return ``text``, ``label`` and ``p_CLASS`` of each class."""
-        return ["text", "label", *(f"p_{name}" for name in spec.class_names)]
 
     def baseline_notes(
         self, spec: TaskSpec, split_name: str, labels: Any, outputs: Any

@@ -28,9 +28,9 @@ ENCODINGS = some.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "lat
 
 def trained(path, separator="", columns=("text", "label")):
     """Return what a training reads: texts and no problem, or the row and problem that end it."""
-    asked = {name: f"data.{name}" for name in columns}
+    named = {name: f"data.{name}" for name in columns}
     try:
-        return read_table(str(path), "data.train", separator, asked).columns["text"], None
+        return read_table(str(path), "data.train", separator, named).columns["text"], None
     except ConfigError as e:
         return None, e
 
@@ -38,8 +38,8 @@ def trained(path, separator="", columns=("text", "label")):
 def predicted(path, separator="", own=""):
     """Return what predict reads: a text a row, None for one with a problem; and the problems."""
     try:
-        asked = file_rows(SPEC, {"data": {"separator": own}}, str(path), None, None, separator)
-        rows = list(asked.rows)
+        named = file_rows(SPEC, {"data": {"separator": own}}, str(path), None, None, separator)
+        rows = list(named.rows)
     except ConfigError as e:
         return None, e
     return [None if row.problem else row.text for row in rows], [row.problem for row in rows]

@@ -44,9 +44,9 @@ def test_bad_rows_of_csv_keep_their_place(tmp_path):
 
 def test_a_quote_that_swallows_rows_gives_them_back(tmp_path):
     rows = [b"1,fine"] * 3 + [b'2,"open'] + [b"3,fine"] * (2 * MOST_LINES) + [b'4,"closed"']
-    told = read(write(tmp_path, "x.csv", b"\n".join([b"id,text", *rows])))
-    assert len(told) == len(rows)
-    assert [row for row in told if isinstance(row[1], str)] == [
+    found = read(write(tmp_path, "x.csv", b"\n".join([b"id,text", *rows])))
+    assert len(found) == len(rows)
+    assert [row for row in found if isinstance(row[1], str)] == [
         (5, "cannot be read: a quote that opens here is never closed")
     ]
 
@@ -69,14 +69,14 @@ def test_bad_lines_of_json_keep_their_place(tmp_path):
     data = (
         b'{"text": "a"}\n{broken\n\n[1]\n{"text": "\xff"}\n' + b"[" * 100_000 + b'\n{"text": "b"}\n'
     )
-    told = read(write(tmp_path, "x.jsonl", data))
-    assert [line for line, _ in told] == [1, 2, 4, 5, 6, 7]
-    assert told[0][1] == ("a",)
-    assert told[1][1].startswith("is not a row in JSON: Expecting property name")
-    assert told[2][1].startswith("is not a row in JSON: a row must be an object")
-    assert told[3][1] == "is not Unicode (UTF-8)"
-    assert told[4][1] == "is not a row in JSON: it is nested too deeply"
-    assert told[5][1] == ("b",)
+    found = read(write(tmp_path, "x.jsonl", data))
+    assert [line for line, _ in found] == [1, 2, 4, 5, 6, 7]
+    assert found[0][1] == ("a",)
+    assert found[1][1].startswith("is not a row in JSON: Expecting property name")
+    assert found[2][1].startswith("is not a row in JSON: a row must be an object")
+    assert found[3][1] == "is not Unicode (UTF-8)"
+    assert found[4][1] == "is not a row in JSON: it is nested too deeply"
+    assert found[5][1] == ("b",)
 
 
 def test_a_json_list_is_read_too(tmp_path):
@@ -100,8 +100,8 @@ def test_a_broken_string_in_parquet_costs_no_other_row(tmp_path):
     pyarrow.parquet.write_table(
         pyarrow.table({"n": [1, 2, 3], "text": bad}), tmp_path / "x.parquet"
     )
-    told = read(tmp_path / "x.parquet", "text")
-    assert told == [(0, ("a",)), (0, "is not Unicode (UTF-8)"), (0, ("b",))]
+    found = read(tmp_path / "x.parquet", "text")
+    assert found == [(0, ("a",)), (0, "is not Unicode (UTF-8)"), (0, ("b",))]
 
 
 def test_a_line_that_is_longer_than_any_row_is_passed_over_in_little_memory():

@@ -42,14 +42,14 @@ def read_json(path):
     return json.loads(path.read_text())
 
 
-def words(trials=4, more="", space=RATES):
+def overrides(trials=4, more="", space=RATES):
     return [f"sweep.search={{trials: {trials}, startup: 2, {space}{more}}}"]
 
 
-def search(typed, does="", workers=1):
+def search(command, does="", workers=1):
     os.environ["DOES"] = does
     try:
-        return stub_search.search(typed, workers)
+        return stub_search.search(command, workers)
     finally:
         del os.environ["DOES"]
 
@@ -60,7 +60,7 @@ def folder():
 
 
 def jobs():
-    return [folder() / run_id for run_id in read_json(folder() / "sweep.json")["asked"]]
+    return [folder() / run_id for run_id in read_json(folder() / "sweep.json")["requested"]]
 
 
 def attempts():
@@ -83,60 +83,68 @@ def test_a_search_is_checked_at_both_ends_and_at_every_choice():
     rate = "optimizer.lr: {loguniform: [1e-5, 1e-3]}"
     size = "train.batch_size: {choice: [8, 16, 32]}"
     space = f"space: {{{rate}, {size}}}"
-    plan = plan_sweep(words(space=space))
+    plan = plan_sweep(overrides(space=space))
     assert plan.search.checked == 1 + 1 + 2
     assert plan.swept == ("optimizer.lr", "train.batch_size")
     assert plan.search.size == float("inf")
-    few = plan_sweep(words(space="space: {seed: {int: [1, 4]}, train.epochs: {choice: [1, 2, 2]}}"))
+    few = plan_sweep(
+        overrides(space="space: {seed: {int: [1, 4]}, train.epochs: {choice: [1, 2, 2]}}")
+    )
     assert few.search.size == 8
 
 
 def test_a_search_is_known_by_what_it_computes():
-    this = plan_sweep(words()).search.search_id
-    assert plan_sweep(words(trials=99)).search.search_id == this
-    assert plan_sweep([*words(), "sweep.workers=2"]).search.search_id == this
-    assert plan_sweep(words(more=", seed: 1")).search.search_id != this
-    assert plan_sweep([*words(), "seed=1"]).search.search_id != this
+    this = plan_sweep(overrides()).search.search_id
+    assert plan_sweep(overrides(trials=99)).search.search_id == this
+    assert plan_sweep([*overrides(), "sweep.workers=2"]).search.search_id == this
+    assert plan_sweep(overrides(more=", seed: 1")).search.search_id != this
+    assert plan_sweep([*overrides(), "seed=1"]).search.search_id != this
     other = "space: {optimizer.lr: {loguniform: [1e-6, 2e-2]}}"
-    assert plan_sweep(words(space=other)).search.search_id != this
+    assert plan_sweep(overrides(space=other)).search.search_id != this
 
 
 @pytest.mark.parametrize(
-    ("typed", "what"),
+    ("command", "what"),
     [
         (["sweep.search={trails: 3}"], "there is no key 'sweep.search.trails'"),
         (["sweep.search={trials: 3}"], "the space is empty"),
         (["sweep.search={}"], "the space is empty"),
-        (words(trials=0), "trials must be at least 1, got 0"),
-        (words(trials="many"), "sweep.search.trials must be of type int"),
-        (words(more=", min_epochs: 0"), "min_epochs must be at least 1"),
-        (words(more=", sampler: tea"), "sweep.search.sampler must be one of tpe, random, qmc"),
-        (words(more=", pruner: mean"), "must be one of median, successive_halving"),
-        (words(more=", storage: trials.db"), "the storage is no URL of a database"),
-        (words(space="space: {optimizer.lr: {normal: [0, 1]}}"), "is no distribution"),
-        (words(space="space: {optimizer.lrr: {uniform: [0, 1]}}"), "no key 'optimizer.lrr'"),
-        (words(space="space: {optimizer.lr: {uniform: [-1, 1]}}"), "lr must be"),
-        (words(space="space: {loss: {choice: [auto, focl]}}"), "there is no loss named 'focl'"),
-        ([*words(), "seed=1,2"], "a search chooses its jobs one by one, and seed has several"),
-        ([*words(), "sweep.grid={seed: [1, 2]}"], "chooses its jobs one by one, and seed"),
-        ([*words(), "optimizer.lr=1e-5"], "optimizer.lr is sampled by the search and has a value"),
-        (words(space="space: {metric: {choice: [accuracy, f1]}}"), "trials are compared by one"),
+        (overrides(trials=0), "trials must be at least 1, got 0"),
+        (overrides(trials="many"), "sweep.search.trials must be of type int"),
+        (overrides(more=", min_epochs: 0"), "min_epochs must be at least 1"),
+        (overrides(more=", sampler: tea"), "sweep.search.sampler must be one of tpe, random, qmc"),
+        (overrides(more=", pruner: mean"), "must be one of median, successive_halving"),
+        (overrides(more=", storage: trials.db"), "the storage is no URL of a database"),
+        (overrides(space="space: {optimizer.lr: {normal: [0, 1]}}"), "is no distribution"),
+        (overrides(space="space: {optimizer.lrr: {uniform: [0, 1]}}"), "no key 'optimizer.lrr'"),
+        (overrides(space="space: {optimizer.lr: {uniform: [-1, 1]}}"), "lr must be"),
+        (overrides(space="space: {loss: {choice: [auto, focl]}}"), "there is no loss named 'focl'"),
+        ([*overrides(), "seed=1,2"], "a search chooses its jobs one by one, and seed has several"),
+        ([*overrides(), "sweep.grid={seed: [1, 2]}"], "chooses its jobs one by one, and seed"),
+        (
+            [*overrides(), "optimizer.lr=1e-5"],
+            "optimizer.lr is sampled by the search and has a value",
+        ),
+        (
+            overrides(space="space: {metric: {choice: [accuracy, f1]}}"),
+            "trials are compared by one",
+        ),
     ],
 )
-def test_a_wrong_word_is_three_lines(typed, what, capsys):
-    assert main(["-m", *typed]) == 2
-    told = capsys.readouterr().err
-    assert what in told
-    assert len(told.splitlines()) == 3
+def test_a_wrong_word_is_three_lines(command, what, capsys):
+    assert main(["-m", *command]) == 2
+    printed = capsys.readouterr().err
+    assert what in printed
+    assert len(printed.splitlines()) == 3
     assert not Path("outputs").exists()
 
 
 def test_a_dry_run_says_what_is_drawn_and_writes_nothing(capsys):
     assert main(["-m", "sweep=search", "--dry-run"]) == 0
-    told = capsys.readouterr()
-    assert told.err.endswith(": 20 trials\n")
-    assert "20 trials by tpe (seed 0), poor ones pruned by median after 1 epoch" in told.out
-    assert "train.batch_size        one of 8, 16, 32\n" in told.out
+    printed = capsys.readouterr()
+    assert printed.err.endswith(": 20 trials\n")
+    assert "20 trials by tpe (seed 0), poor ones pruned by median after 1 epoch" in printed.out
+    assert "train.batch_size        one of 8, 16, 32\n" in printed.out
     assert not Path("outputs").exists()
 
 
@@ -146,8 +154,8 @@ def test_without_optuna_it_says_how_to_get_it(monkeypatch, capsys):
         "importlib.util.find_spec", lambda name: None if name == "optuna" else found(name)
     )
     assert main(["-m", "sweep=search"]) == 2
-    told = capsys.readouterr().err.splitlines()[1:]
-    assert told == [
+    printed = capsys.readouterr().err.splitlines()[1:]
+    assert printed == [
         " error: a search needs Optuna, which is not installed",
         " where: sweep.search",
         "   fix: pip install 'xferlab[optuna]'",
@@ -164,7 +172,7 @@ OWN_DATA = [
 
 @pytest.mark.parametrize("own", OWN_DATA, ids=lambda own: own[0])
 def test_a_trial_is_composed_while_hydra_runs_the_search(own):
-    composer = plan_sweep([*words(), *own]).search.composer
+    composer = plan_sweep([*overrides(), *own]).search.composer
     with initialize_config_module("xferlab.conf", version_base="1.3"):
         at_work = GlobalHydra.instance().hydra
         recipe = composer.recipe([*own, "optimizer.lr=0.01"])
@@ -178,7 +186,7 @@ def test_a_trial_is_composed_while_hydra_runs_the_search(own):
 def test_a_search_over_ones_own_rows_runs(capsys):
     Path("train.csv").write_text("text,label\n" + "a fine film,good\na poor one,bad\n" * 8)
     short = ["model=bag_of_embeddings", "train.epochs=1"]
-    assert main(["-m", *words(1), *OWN_DATA[0], *short]) == 0
+    assert main(["-m", *overrides(1), *OWN_DATA[0], *short]) == 0
     assert statuses() == ["finished"]
     assert trials() == ["COMPLETE"]
 
@@ -187,28 +195,28 @@ def test_a_search_over_ones_own_rows_runs(capsys):
 
 
 def test_nan_and_failure_are_failed_trials_and_a_killed_one_is_tried_again(capsys):
-    assert search(words(5), "0:nan,1:fail,2:die") == 1
+    assert search(overrides(5), "0:nan,1:fail,2:die") == 1
     assert statuses() == ["nan", "failed", "finished", "finished", "finished"]
     assert attempts() == [1, 1, 2, 1, 1]
     assert trials() == ["FAIL", "FAIL", "COMPLETE", "COMPLETE", "COMPLETE"]
     first = jobs()
-    told = capsys.readouterr()
-    assert "5 jobs: 3 finished, 1 failed, 1 nan" in told.out
+    printed = capsys.readouterr()
+    assert "5 jobs: 3 finished, 1 failed, 1 nan" in printed.out
 
-    assert search(words(6)) == 1  # the same again, and one more
+    assert search(overrides(6)) == 1  # the same again, and one more
     assert jobs()[:5] == first
     assert statuses() == ["nan", *["finished"] * 5]  # the failed one is done again, nan is not
     assert attempts() == [1, 2, 2, 1, 1, 1]
-    told = capsys.readouterr()
-    assert "continuing outputs/sweeps/" in told.err
-    assert "1 nan, 1 failed, 3 finished, 1 to run" in told.err
+    printed = capsys.readouterr()
+    assert "continuing outputs/sweeps/" in printed.err
+    assert "1 nan, 1 failed, 3 finished, 1 to run" in printed.err
 
-    assert search(words(6)) == 1
+    assert search(overrides(6)) == 1
     assert attempts() == [1, 2, 2, 1, 1, 1]
 
 
 def test_a_poor_trial_is_asked_to_end_and_the_table_says_so(capsys):
-    assert search(words(4), "3:poor") == 0
+    assert search(overrides(4), "3:poor") == 0
     assert statuses() == ["finished", "finished", "finished", "pruned"]
     assert trials()[3] == "PRUNED"
     assert len((jobs()[3] / "history.csv").read_text().splitlines()) == 2  # one epoch of three
@@ -219,18 +227,18 @@ def test_a_poor_trial_is_asked_to_end_and_the_table_says_so(capsys):
     rows = (folder() / "results.csv").read_text().splitlines()
     assert [row for row in rows if ",pruned,0." in row]
 
-    assert search(words(4)) == 0
+    assert search(overrides(4)) == 0
     assert attempts() == [1, 1, 1, 1]
 
 
 def test_none_ends_no_trial_early():
     os.environ["DOES"] = ""
-    assert search(words(4, ", pruner: none")) == 0
+    assert search(overrides(4, ", pruner: none")) == 0
     assert trials() == ["COMPLETE"] * 4
 
 
 def test_the_database_has_what_the_folders_say():
-    search(words(3))
+    search(overrides(3))
     with sqlite3.connect(folder() / "search.db") as base:
         values = [v for (v,) in base.execute("select value from trial_values order by trial_id")]
         epochs = base.execute("select count(*) from trial_intermediate_values").fetchone()
@@ -240,14 +248,14 @@ def test_the_database_has_what_the_folders_say():
 
 
 def test_two_workers_run_as_many_jobs_as_were_asked_for(capsys):
-    assert search(words(5), workers=2) == 0
+    assert search(overrides(5), workers=2) == 0
     assert attempts() == [1] * 5
     assert trials() == ["COMPLETE"] * 5
 
 
 def test_one_experiment_is_run_once_and_a_small_space_is_searched_to_its_end():
     space = "space: {optimizer.lr: {choice: [1e-4, 1e-3, 1e-5]}, seed: {choice: [1, 2]}}"
-    assert search(words(20, space=space)) == 0
+    assert search(overrides(20, space=space)) == 0
     assert attempts() == [1] * 6
     twins = Counter(trials())
     assert twins["RUNNING"] == 0
@@ -255,10 +263,10 @@ def test_one_experiment_is_run_once_and_a_small_space_is_searched_to_its_end():
 
 
 def test_drawing_does_not_depend_on_when_a_search_was_stopped():
-    search([*words(5), "hydra.sweep.dir=one"])
-    search([*words(2), "hydra.sweep.dir=two"])
-    search([*words(5), "hydra.sweep.dir=two"])
-    one, two = (read_json(Path(name) / "sweep.json")["asked"] for name in ("one", "two"))
+    search([*overrides(5), "hydra.sweep.dir=one"])
+    search([*overrides(2), "hydra.sweep.dir=two"])
+    search([*overrides(5), "hydra.sweep.dir=two"])
+    one, two = (read_json(Path(name) / "sweep.json")["requested"] for name in ("one", "two"))
     assert one == two
     assert len(set(one)) == 5
 
@@ -266,10 +274,10 @@ def test_drawing_does_not_depend_on_when_a_search_was_stopped():
 # What is killed
 
 
-def killed_in_the_middle(typed, does):
+def killed_in_the_middle(command, does):
     """Kill a search and the job that sleeps, and return that job's folder."""
     parent = subprocess.Popen(
-        [sys.executable, stub_search.__file__, *typed],
+        [sys.executable, stub_search.__file__, *command],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "DOES": does},
@@ -289,9 +297,9 @@ def killed_in_the_middle(typed, does):
 
 
 def test_a_search_that_was_killed_goes_on_with_the_trial_that_was_open(capsys):
-    job = killed_in_the_middle(words(4), "2:sleep")
+    job = killed_in_the_middle(overrides(4), "2:sleep")
     assert trials() == ["COMPLETE", "COMPLETE", "RUNNING"]
-    assert search(words(4)) == 0
+    assert search(overrides(4)) == 0
     assert "2 finished, 1 to resume, 1 to run" in capsys.readouterr().err
     assert jobs()[2] == job
     assert attempts() == [1, 1, 2, 1]
@@ -308,7 +316,7 @@ def test_killed_between_two_steps_nothing_is_lost_or_done_twice(after, monkeypat
     def killed(*args, **kwargs):
         raise Killed
 
-    search(words(2))
+    search(overrides(2))
     name = {"asking": "_job", "freezing": "fill", "running": "_close"}[after]
     with monkeypatch.context() as patched:
         if after == "freezing":
@@ -316,18 +324,18 @@ def test_killed_between_two_steps_nothing_is_lost_or_done_twice(after, monkeypat
         else:
             patched.setattr(f"xferlab.sweep.search.controller.Search.{name}", killed)
         with pytest.raises(Killed):
-            search(words(4))
+            search(overrides(4))
     assert trials()[-1] == "RUNNING"
-    assert search(words(4)) == 0
+    assert search(overrides(4)) == 0
     assert attempts() == [1] * 4
     assert trials() == ["COMPLETE"] * 4
 
 
 def test_a_lost_database_is_made_again_from_the_folders():
-    search(words(4, ", pruner: none"))
+    search(overrides(4, ", pruner: none"))
     before = jobs()
     (folder() / "search.db").unlink()
-    assert search(words(4, ", pruner: none")) == 0
+    assert search(overrides(4, ", pruner: none")) == 0
     assert jobs() == before
     assert attempts() == [1] * 4
     assert trials() == ["COMPLETE"] * 4
@@ -338,31 +346,31 @@ def test_a_lost_database_is_made_again_from_the_folders():
 
 def test_three_failures_alike_end_a_search():
     with pytest.raises(RunError, match="3 jobs in a row failed with the same error: no such rows"):
-        search(words(9), "1:fail,2:fail,3:fail")
+        search(overrides(9), "1:fail,2:fail,3:fail")
     assert statuses() == ["finished", "failed", "failed", "failed"]
-    assert search(words(5)) == 0
+    assert search(overrides(5)) == 0
     assert attempts() == [1, 2, 2, 2, 1]
 
 
 def test_fail_fast_asks_for_no_further_job():
-    assert search([*words(4), "sweep.fail_fast=true"], "1:nan") == 1
+    assert search([*overrides(4), "sweep.fail_fast=true"], "1:nan") == 1
     assert statuses() == ["finished", "nan"]
 
 
 def test_one_process_asks_and_tells():
-    search(words(1))
+    search(overrides(1))
     with locked(folder()), pytest.raises(ConfigError, match="another process runs this search"):
-        search(words(2))
+        search(overrides(2))
 
 
 def test_a_search_and_a_grid_do_not_share_a_folder(capsys):
-    search(words(1, space="space: {optimizer.lr: {choice: [1e-4, 1e-3]}}"))
+    search(overrides(1, space="space: {optimizer.lr: {choice: [1e-4, 1e-3]}}"))
     here = f"hydra.sweep.dir={folder()}"
     assert main(["-m", "optimizer.lr=1e-4,1e-3", "--dry-run"]) == 0
     assert "continuing" not in capsys.readouterr().err
     assert main(["-m", "optimizer.lr=1e-4,1e-3", here]) == 2
     assert "this folder holds a search" in capsys.readouterr().err
-    assert main(["-m", *words(3), here]) == 2
+    assert main(["-m", *overrides(3), here]) == 2
     assert "this folder holds another sweep: another space" in capsys.readouterr().err
 
 
@@ -370,9 +378,9 @@ def test_no_password_is_printed_or_kept(capsys, monkeypatch):
     url = "nosuch+driver://me:hush@localhost/trials?password=hush"
     monkeypatch.setattr(sys, "argv", ["xferlab", "-m", f"sweep.search.storage={url}"])
     assert main(["-m", "sweep=search", f"sweep.search.storage='{url}'"]) == 2
-    told = capsys.readouterr()
-    assert "me:***@localhost" in told.err
-    assert "hush" not in told.err + told.out
+    printed = capsys.readouterr()
+    assert "me:***@localhost" in printed.err
+    assert "hush" not in printed.err + printed.out
     texts = [path.read_text() for path in folder().rglob("*") if path.is_file()]
     assert any("me:***@localhost" in text for text in texts)
     assert not any("hush" in text for text in texts)
@@ -380,16 +388,16 @@ def test_no_password_is_printed_or_kept(capsys, monkeypatch):
 
 def test_any_database_by_its_url(tmp_path):
     url = f"sqlite:///{tmp_path}/elsewhere.db"
-    assert search(words(2, f", storage: '{url}'")) == 0
+    assert search(overrides(2, f", storage: '{url}'")) == 0
     assert Path("elsewhere.db").exists()
     assert not (folder() / "search.db").exists()
     with pytest.raises(ConfigError, match="the trials of this search are in sqlite:"):
-        search(words(3))
+        search(overrides(3))
 
 
 def test_another_launcher_is_given_rounds():
     os.environ["DOES"] = ""
-    plan = plan_sweep(words(3))
+    plan = plan_sweep(overrides(3))
     begun = begin(plan, Path("sweep"))
     rounds = []
 

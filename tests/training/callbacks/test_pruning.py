@@ -31,14 +31,14 @@ def test_a_run_that_is_asked_to_end_keeps_its_best_and_can_be_run_whole(tmp_path
     plan = plan_sweep(WORDS)
     write_manifest(plan, tmp_path / "sweep", [])
     folder = tmp_path / "sweep" / plan.jobs[0].run_id
-    told = HistoryFile.on_epoch
+    on_epoch = HistoryFile.on_epoch
 
-    def told_and_asked(self, epoch):
-        told(self, epoch)
+    def on_epoch_with_request(self, epoch):
+        on_epoch(self, epoch)
         request_pruning(folder, **VERDICT)
 
     with monkeypatch.context() as patched:
-        patched.setattr(HistoryFile, "on_epoch", told_and_asked)
+        patched.setattr(HistoryFile, "on_epoch", on_epoch_with_request)
         run_planned_job(folder)
     assert read_status(folder)["status"] == "pruned"
     assert len(history_of(folder)) == 1

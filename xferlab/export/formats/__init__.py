@@ -1,5 +1,5 @@
 """One file a format: what it is, how it is written, and how it is read back."""
 
-from xferlab.export.formats.base import Format, formats, refuse_missing_modules, register
+from xferlab.export.formats.base import FORMATS, Format, refuse_missing_modules, register
 
-__all__ = ["Format", "formats", "refuse_missing_modules", "register"]
+__all__ = ["FORMATS", "Format", "refuse_missing_modules", "register"]

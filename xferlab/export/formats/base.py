@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
-import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from xferlab.contracts import TaskSpec
 from xferlab.errors import ConfigError
 from xferlab.export.serving_function import Predictor
+from xferlab.member_registry import MemberRegistry
 
 if TYPE_CHECKING:
     from xferlab.inference.run import Run
@@ -46,25 +43,17 @@ class Format(ABC):
 
 
 F = TypeVar("F", bound=type[Format])
-_FORMATS: dict[str, Format] = {}
+FORMATS = MemberRegistry[Format]("--to ", __package__)
 
 
 def register(kind: F) -> F:
-    """Add a format; used as a decorator.
+    """Class decorator that adds a format.
 
     Raises:
         ValueError: another class has its name.
     """
-    taken = _FORMATS.setdefault(kind.name, kind())
-    if type(taken) is not kind:
-        raise ValueError(f"--to {kind.name} is {type(taken).__name__}'s already")
+    FORMATS.add(kind.name, kind())
     return kind
-
-
-def formats() -> Mapping[str, Format]:
-    """Return every format by name, those of this folder included."""
-    _import_folder()
-    return dict(sorted(_FORMATS.items()))
 
 
 def refuse_missing_modules(chosen: Format) -> None:
@@ -76,9 +65,3 @@ def refuse_missing_modules(chosen: Format) -> None:
             where=f"--to {chosen.name}",
             fix=f"pip install 'xferlab[{chosen.name}]'",
         )
-
-
-@cache
-def _import_folder() -> None:
-    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
-        importlib.import_module(f"{__package__}.{module.name}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import TaskSpec
 from xferlab.errors import ConfigError
-from xferlab.export.formats.base import Format, formats, register
+from xferlab.export.formats.base import FORMATS, Format, register
 from xferlab.export.model_card import model_card
 from xferlab.export.output_folder import write_plain
 from xferlab.export.serving_function import Predictor
@@ -107,7 +107,7 @@ def _no_class_pools(run: Run) -> ConfigError:
 
 def _others() -> str:
     """Return the formats that hold any network."""
-    return "|".join(name for name in formats() if name != Transformers.name)
+    return "|".join(name for name in FORMATS if name != Transformers.name)
 
 
 def architecture_of(run: Run) -> Architecture:

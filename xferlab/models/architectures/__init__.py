@@ -2,10 +2,10 @@
 
 from xferlab.models.architectures.base import Architecture
 from xferlab.models.architectures.registry import (
-    families,
+    FAMILIES,
     read_architecture,
     refuse_unknown_family,
     register,
 )
 
-__all__ = ["Architecture", "families", "read_architecture", "refuse_unknown_family", "register"]
+__all__ = ["FAMILIES", "Architecture", "read_architecture", "refuse_unknown_family", "register"]

@@ -2,46 +2,36 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from xferlab.errors import ConfigError
+from xferlab.member_registry import MemberRegistry
 from xferlab.models.architectures.base import Architecture
 from xferlab.models.config_reader import ConfigReader
 
-_FAMILIES: dict[str, type[Architecture]] = {}
+FAMILIES = MemberRegistry[type[Architecture]]("model_type ", __package__)
+A = TypeVar("A", bound=type[Architecture])
 
 
-def register(family: type[Architecture]) -> type[Architecture]:
-    """Add a family; used as a decorator.
+def register(family: A) -> A:
+    """Class decorator that adds a family.
 
     Raises:
         ValueError: another class has its ``model_type``.
     """
-    taken = _FAMILIES.setdefault(family.model_type, family)
-    if taken is not family:
-        raise ValueError(f"model_type {family.model_type} is {taken.__name__}'s already")
+    FAMILIES.add(family.model_type, family)
     return family
-
-
-def families() -> Mapping[str, type[Architecture]]:
-    """Return every family by ``model_type``, those of this folder included."""
-    _import_folder()
-    return dict(sorted(_FAMILIES.items()))
 
 
 def refuse_unknown_family(config: Mapping[str, Any], where: str) -> None:
     """Raise ConfigError if a ``config.json`` is of no family that can be loaded."""
     model_type = config.get("model_type")
-    if model_type not in families():
+    if model_type not in FAMILIES:
         raise ConfigError(
             f"the checkpoint is of the architecture '{model_type}', which cannot be loaded",
             where=where,
-            fix="choose a checkpoint of one of these: " + ", ".join(families()),
+            fix="choose a checkpoint of one of these: " + ", ".join(FAMILIES),
         )
 
 
@@ -52,10 +42,4 @@ def read_architecture(config: Mapping[str, Any], where: str) -> Architecture:
         ConfigError: its family cannot be loaded, or its content is refused.
     """
     refuse_unknown_family(config, where)
-    return families()[config["model_type"]].read(ConfigReader(config, where))
-
-
-@cache
-def _import_folder() -> None:
-    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
-        importlib.import_module(f"{__package__}.{module.name}")
+    return FAMILIES[config["model_type"]].read(ConfigReader(config, where))

@@ -2,47 +2,36 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Mapping
 from dataclasses import fields
-from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar
 
 from hydra.core.config_store import ConfigStore
 
 from xferlab.config.allowlist import LAUNCHER_TEXT, allow_launcher_key
 from xferlab.errors import ConfigError
+from xferlab.member_registry import MemberRegistry
 from xferlab.sweep.engines.base import KEY, EngineSettings
 from xferlab.validation import build_typed, defaults_of
 
 NAMESPACE = "hydra_plugins.xferlab"
 S = TypeVar("S", bound=type[EngineSettings])
-_ENGINES: dict[str, type[EngineSettings]] = {}
+ENGINES = MemberRegistry[type[EngineSettings]]("hydra/launcher=", __package__)
 
 
 def register(settings: S) -> S:
-    """Add an engine by its settings; used as a decorator.
+    """Class decorator that adds an engine by its settings.
 
     Raises:
         ValueError: another class has its name.
     """
-    taken = _ENGINES.setdefault(settings.name, settings)
-    if taken is not settings:
-        raise ValueError(f"hydra/launcher={settings.name} is {taken.__name__}'s already")
+    ENGINES.add(settings.name, settings)
     return settings
-
-
-def engines() -> Mapping[str, type[EngineSettings]]:
-    """Return the settings of every engine by name, those of this folder included."""
-    _import_folder()
-    return dict(sorted(_ENGINES.items()))
 
 
 def publish_engines() -> None:
     """Offer every engine's preset to Hydra, and let config files set its fields."""
-    for name, settings in engines().items():
+    for name, settings in ENGINES.items():
         node = {"_target_": target_of(settings), **defaults_of(settings)}
         ConfigStore.instance().store(
             group="hydra/launcher", name=name, node=node, provider="xferlab"
@@ -62,7 +51,7 @@ def read_settings(node: Mapping[str, Any]) -> EngineSettings | None:
     Raises:
         ConfigError: an unknown key, or a value that is refused.
     """
-    for settings in engines().values():
+    for settings in ENGINES.values():
         if node.get("_target_") == target_of(settings):
             values = {key: value for key, value in node.items() if key != "_target_"}
             return build_typed(settings, values, KEY)
@@ -80,9 +69,3 @@ def refuse_local_gpus(gpus: Any, settings: EngineSettings) -> None:
             where="sweep.gpus",
             fix=fix,
         )
-
-
-@cache
-def _import_folder() -> None:
-    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
-        importlib.import_module(f"{__package__}.{module.name}")

@@ -32,8 +32,8 @@ from xferlab.sweep.job_state import (
 from xferlab.sweep.manifest import (
     JOB,
     PLAN,
+    epochs_of,
     job_record,
-    planned_epochs,
     read_plan,
     rewrite_manifest,
 )
@@ -205,9 +205,9 @@ class Search:
         else:
             write_json(path, job_record(job, self._reader))
         record = read_plan(self.folder)
-        if job.run_id not in record["asked"]:
-            record["asked"].append(job.run_id)
-            record["jobs"].append({"run_id": job.run_id, "words": list(job.overrides)})
+        if job.run_id not in record["requested"]:
+            record["requested"].append(job.run_id)
+            record["jobs"].append({"run_id": job.run_id, "overrides": list(job.overrides)})
         write_json(self.folder / PLAN, {**record, "plugins": self._reader.plugins})
 
     def requeue(self) -> None:
@@ -289,7 +289,7 @@ class Search:
         return poor
 
     def _epochs(self, folder: Path) -> int:
-        return planned_epochs(folder) or self._plan.epochs
+        return epochs_of(folder) or self._plan.epochs
 
     def _monitor(self, folder: Path) -> str:
         path = folder / "run.json"
