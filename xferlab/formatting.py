@@ -10,7 +10,7 @@ from typing import Any
 
 LABEL_WIDTH = 11
 """Characters of a line's label, as in ``schedule   ``."""
-COMMANDS = ("saved to", "view")
+COMMANDS = ("saved to", "view", "train      python")
 """Labels of lines to be copied, which are not folded."""
 
 
@@ -66,7 +66,7 @@ def format_path(path: Path) -> str:
     return str(path) if relative.startswith(os.pardir) else relative
 
 
-def fold(line: str, width: int | None) -> str:
+def fold(line: str, width: int | None, indent: int = LABEL_WIDTH) -> str:
     """Return a labelled line on as many lines as a terminal needs, the text below the text.
 
     >>> print(fold("note       two words", 17))
@@ -78,7 +78,7 @@ def fold(line: str, width: int | None) -> str:
     return textwrap.fill(
         line,
         width,
-        subsequent_indent=" " * LABEL_WIDTH,
+        subsequent_indent=" " * indent,
         break_long_words=False,
         break_on_hyphens=False,
         replace_whitespace=False,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from xferlab.cli.terminal import print_folded
 from xferlab.errors import ConfigError, printable
 from xferlab.escaping import csv_text
-from xferlab.formatting import fold, terminal_width
 from xferlab.io.atomic import atomic_write, write_json
 from xferlab.report.charts import write_charts
 from xferlab.report.comparison import compare
@@ -69,7 +68,7 @@ def report_on(folders: Sequence[Path]) -> list[Report]:
     for report, comparison in parts:
         print_report(report)
         for line in difference_lines(comparison, report.mode):
-            _print_folded(line)
+            print_folded(line)
     target = write_report(parts)
     print(
         f"saved to   {printable(str(target))}/: report.html, summary.md, results.csv, results.json"
@@ -132,7 +131,7 @@ def print_report(report: Report) -> None:
     folders = ", ".join(printable(str(folder)) for folder in report.folders)
     print(f"\nsweep      {folders}  {format_status_counts(report)}")
     for line in describe_data(report):
-        _print_folded(f"data       {printable(line)}")
+        print_folded(f"data       {printable(line)}")
     jobs: Sequence[JobResult] = report.jobs
     if len(jobs) > LONGEST_TABLE:
         sign = -1 if report.mode == "max" else 1
@@ -154,11 +153,7 @@ def print_report(report: Report) -> None:
         if line.startswith(" "):  # a command, to be copied
             print(line)
         else:
-            _print_folded(line)
-
-
-def _print_folded(line: str) -> None:
-    print(fold(line, terminal_width(sys.stdout)))
+            print_folded(line)
 
 
 def _table(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> Table:
