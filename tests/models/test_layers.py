@@ -133,3 +133,33 @@ def test_both_dropouts_are_applied_while_training_alone():
         dropped = layer(**rates)
         np.testing.assert_array_equal(np.asarray(dropped(sequence, bias)), plain)
         assert not np.allclose(np.asarray(dropped(sequence, bias, training=True)), plain)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_normalisation_and_its_gradients_are_those_of_keras(dtype):
+    import keras
+    import tensorflow as tf
+
+    from xferlab.models.layers import LayerNormalization
+
+    random = np.random.default_rng(0)
+    x = tf.constant(random.normal(1, 3, (4, 5, WIDTH)), "float32")
+    upstream = tf.constant(random.normal(size=(4, 5, WIDTH)), "float32")
+
+    def outputs_and_gradients(kind):
+        norm = kind(epsilon=1e-3, dtype=dtype)
+        norm.build(x.shape)
+        for weight, mean in zip(norm.weights, (1.0, 0.0), strict=True):
+            weight.assign(np.random.default_rng(3).normal(mean, 0.5, weight.shape))
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            outputs = tf.cast(norm(x), "float32")
+        variables = [x, *(weight.value for weight in norm.weights)]
+        return outputs, tape.gradient(outputs, variables, output_gradients=upstream)
+
+    found, gradients = outputs_and_gradients(LayerNormalization)
+    wanted, keras_gradients = outputs_and_gradients(keras.layers.LayerNormalization)
+    tolerance = 2e-5 if dtype == "float32" else 5e-2
+    np.testing.assert_allclose(found, wanted, atol=tolerance)
+    for ours, theirs in zip(gradients, keras_gradients, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=tolerance)

@@ -31,13 +31,13 @@ def gelu(x: Any) -> Any:
 @ops.custom_gradient
 def _gelu(x: Any) -> Any:
     wide = ops.cast(x, "float32")
-    probability = 0.5 * (1.0 + ops.erf(wide * math.sqrt(0.5)))
+    twice = 1.0 + ops.erf(wide * math.sqrt(0.5))  # twice the probability
 
     def gradient(upstream: Any) -> Any:
         density = ops.exp(wide * wide * -0.5) * (1.0 / math.sqrt(2.0 * math.pi))
-        return upstream * ops.cast(probability + wide * density, upstream.dtype)
+        return upstream * ops.cast(0.5 * twice + wide * density, upstream.dtype)
 
-    return ops.cast(wide * probability, x.dtype), gradient
+    return ops.cast(0.5 * wide * twice, x.dtype), gradient
 
 
 @keras.saving.register_keras_serializable("xferlab")
@@ -149,7 +149,7 @@ class AttentionBias(keras.layers.Layer):
     def call(self, padding_mask: Any) -> Any:
         """Return float32 (batch, 1, 1, length): 0 for a token, :data:`MASKED` for padding."""
         is_padding = 1.0 - ops.cast(padding_mask, "float32")
-        return (is_padding * MASKED)[:, None, None, :]
+        return ops.expand_dims(is_padding * MASKED, (1, 2))
 
     def compute_output_spec(self, padding_mask: Any) -> Any:
         """Return the symbolic result."""
