@@ -14,6 +14,13 @@ LENGTH = 5
 MASK = np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [1, 0, 0, 0, 0]], "int32")
 
 
+@pytest.fixture(autouse=True)
+def full_precision():
+    import keras
+
+    keras.config.set_dtype_policy("float32")  # an earlier run of the process may have another
+
+
 def layer(**fields):
     from xferlab.models.layers import TransformerLayer, gelu
 

@@ -12,6 +12,13 @@ ROWS = 11
 STEPS = 50
 
 
+@pytest.fixture(autouse=True)
+def full_precision():
+    import keras
+
+    keras.config.set_dtype_policy("float32")  # an earlier run of the process may have another
+
+
 def network():
     import keras
 

@@ -13,6 +13,13 @@ HEADS = 2
 WIDTH = 8
 
 
+@pytest.fixture(autouse=True)
+def full_precision():
+    import keras
+
+    keras.config.set_dtype_policy("float32")  # an earlier run of the process may have another
+
+
 def network(rank: int | None = None):
     import keras
 

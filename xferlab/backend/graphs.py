@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -40,7 +41,13 @@ def compile_forward(network: Any, names: Iterable[str]) -> Callable[[Mapping[str
     import tensorflow as tf
 
     specs = _input_specs(network, names)
-    return tf.function(lambda inputs: network(inputs, training=False), input_signature=[specs])
+    graph = tf.function(lambda inputs: network(inputs, training=False), input_signature=[specs])
+    concrete = cache(graph.get_concrete_function)  # TensorFlow warns of repeated graphs of a line
+
+    def forward(inputs: Mapping[str, Any]) -> Any:
+        return concrete()({name: tf.constant(inputs[name]) for name in specs})
+
+    return forward
 
 
 def _input_specs(network: Any, names: Iterable[str]) -> dict[str, Any]:
