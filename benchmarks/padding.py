@@ -1,6 +1,6 @@
 """Padding of training batches, and whether batches of like length harm scores.
 
-    python benchmarks/padding.py --data FOLDER [--checkpoint FOLDER] [--seeds 5] [OVERRIDES]
+    python benchmarks/padding.py --data FOLDER [--checkpoint FOLDER] [--seeds 5] [--model NAME]
 
 ``--data`` holds the folders sst2 and mrpc. Orders of the same examples are compared: random
 batches, each padded to its longest example; windows of a quarter of an epoch, sorted by length,
@@ -81,6 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--checkpoint", default="bundled:bert")
+    parser.add_argument("--model", default="encoder", help="encoder or bag_of_embeddings")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--rows", default="512,1024", help="sizes of the second table")
     parser.add_argument("--test-rows", type=int, default=800)
@@ -182,7 +183,7 @@ def trained_score(
     keras.backend.clear_session()
     files = [f"data.{s}={options.data}/{name}/{s}.csv" for s in ("train", "validation", "test")]
     limit = f"data.limit={{train: {rows}, validation: 10, test: {options.test_rows}}}"
-    model = ["model=encoder", f"model.checkpoint={options.checkpoint}", "metric=accuracy"]
+    model = [f"model={options.model}", f"model.checkpoint={options.checkpoint}", "metric=accuracy"]
     overrides = ["data=files", *files, limit, *model, f"seed={seed}", *options.words]
     recipe, data = prepare(read(compose_config(overrides)))
     experiment = assemble(recipe, data)
