@@ -2,7 +2,7 @@
 
     python benchmarks/padding.py --data FOLDER [--checkpoint FOLDER] [--seeds 5] [--model NAME]
 
-``--data`` holds the folders sst2 and mrpc. Orders of the same examples are compared: random
+``--data`` holds the folders sst2 and imdb. Orders of the same examples are compared: random
 batches, each padded to its longest example; windows of a quarter of an epoch, sorted by length,
 with lengths rounded up (the order of version 0.1); and the planned order. The first table has the
 mean fraction of padding over five samples of each size, and the chance that two examples of a
@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--rows", default="512,1024", help="sizes of the second table")
     parser.add_argument("--test-rows", type=int, default=800)
-    parser.add_argument("--sets", default="sst2,mrpc")
+    parser.add_argument("--sets", default="sst2,imdb")
     parser.add_argument("--orders", default="quarter windows,planned")
     parser.add_argument("words", nargs="*", help="more overrides for every run")
     options = parser.parse_args()
