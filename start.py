@@ -18,6 +18,7 @@ XDIST = ["-n", "auto", "--maxprocesses", "4", "--dist", "worksteal"]
 """Each process takes a stretch of the tests in their order, then some of a slower one's; 2.5 GB."""
 COVERAGE = {"SLIPCOVER_ENABLED": "1", "SLIPCOVER_SOURCE": "xferlab,plugins"}
 """Has the processes of the tests count the lines that they execute."""
+INSTALL = [str(PYTHON), "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-deps"]
 PINS = (ROOT / "requirements.lock", ROOT / "pyproject.toml")
 
 
@@ -40,12 +41,26 @@ def set_up() -> None:
     done = ENVIRONMENT / "xferlab-installed"
     if done.exists() and done.read_text() == digest:
         return
-    print(f"setting up {ENVIRONMENT.name} (a few minutes, once) ...", file=sys.stderr, flush=True)
+    print(f"setting up {ENVIRONMENT.name} (a minute or two, once) ...", file=sys.stderr, flush=True)
     venv.create(ENVIRONMENT, with_pip=True)
-    install = [str(PYTHON), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
-    subprocess.check_call([*install, "--requirement", str(PINS[0])])
-    subprocess.check_call([*install, "--no-deps", "--editable", str(ROOT)])
+    install_pins(PINS[0].read_text().splitlines())
+    subprocess.check_call([*INSTALL, "--no-build-isolation", "--editable", str(ROOT)])
     done.write_text(digest)
+
+
+def install_pins(pins: list[str]) -> None:
+    """Install the lines of the lock in two processes: half of all bytes are TensorFlow's.
+
+    The lock names every package, so none is looked for; pip comes first, because no process may
+    replace the pip that another one is running.
+    """
+    pip = [pin for pin in pins if pin.startswith("pip==")]
+    large = [pin for pin in pins if pin.startswith("tensorflow==")]
+    others = [pin for pin in pins if pin not in (*pip, *large)]
+    subprocess.check_call([*INSTALL, *pip])
+    running = [subprocess.Popen([*INSTALL, *part]) for part in (large, others)]
+    if any([process.wait() for process in running]):
+        raise SystemExit("the packages of requirements.lock could not be installed, see above")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import textwrap
 from pathlib import Path
@@ -127,12 +128,24 @@ def test_the_config_of_a_run_of_version_0_1_composes_again(run):
     assert recipe.train.gradient_accumulation_steps == 2
 
 
+def test_a_run_of_version_0_1_may_have_other_built_in_plugins_and_no_other_data(run):
+    from xferlab.runs.inputs import read_fixed_inputs
+
+    own = {"inputs": {"data.train": "1"}, "plugins": {"loss=mine": "2", "loss=mine: help.py": "3"}}
+    built_in = {"loss=auto": "4", "loss=auto: ../../xferlab/kit/losses.py": "5"}
+    record = own | {"plugins": own["plugins"] | built_in}
+    (run / "inputs.json").write_text(json.dumps(record))
+    assert read_fixed_inputs(run) == own
+    (run / "inputs.json").write_text(json.dumps(record | {"xferlab": xferlab.__version__}))
+    assert read_fixed_inputs(run)["plugins"] == record["plugins"]
+
+
 def test_the_state_of_a_checkpoint_of_version_0_1():
     state = {"position": {}, "listeners": {"BestKeeper": {"best": 1.0}}, "made_on": {"cpu": "x"}}
     assert deprecated.current_state(state) == {
         "position": {},
         "callbacks": {"BestWeights": {"best": 1.0}},
-        "environment": {"cpu": "x"},
+        "environment": {"cpu": "x", "xferlab": "0.1.0"},
     }
 
 

@@ -6,12 +6,10 @@ import csv
 import io
 import json
 import logging
-import os
-import subprocess
-import sys
 
 import pytest
 
+from xferlab.cli.main import main
 from xferlab.cli.report import as_csv
 from xferlab.config.compose import compose_experiment, publish
 from xferlab.contracts import Task, TaskSpec
@@ -142,34 +140,36 @@ def test_a_metric_is_not_called_like_a_formula(name, tmp_path, monkeypatch):
         compose_experiment(["experiment=evil"])
 
 
-def type_(folder, *words):
-    """Return the command's exit code, output and errors, as a user gets them."""
-    done = subprocess.run(
-        [sys.executable, "-m", "xferlab", *words],
-        cwd=folder,
-        env=os.environ | {"XFERLAB_CACHE": str(folder / "cache")},
-        capture_output=True,
-        text=True,
-        errors="surrogateescape",
-    )
-    return done.returncode, done.stdout, done.stderr
+@pytest.fixture
+def type_(tmp_path, monkeypatch, capfd):
+    """Return a function that runs a command and returns exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XFERLAB_CACHE", str(tmp_path / "cache"))
+
+    def run(*words):
+        code = main(list(words))
+        return code, *capfd.readouterr()
+
+    return run
 
 
-def test_a_strangers_class_names_and_scores_are_shown_everywhere_and_obeyed_nowhere(tmp_path):
+def test_a_strangers_class_names_and_scores_are_shown_everywhere_and_obeyed_nowhere(
+    tmp_path, type_
+):
     names = ["=SUM(A1)", f"{CLEAR}\n2026-01-01 ERROR forged"]
     rows = [{"text": f"a text {i}", "label": names[i % 2]} for i in range(60)]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows[:40])))
     (tmp_path / "more.jsonl").write_text("\n".join(map(json.dumps, rows[40:])))
     model = ["model=bag_of_embeddings", "model.width=8", "train.epochs=1", "data.max_length=16"]
     data = ["data=files", "data.train=rows.jsonl", "data.test=more.jsonl"]
-    code, _, printed = type_(tmp_path, *data, *model, "hydra.run.dir=run")
+    code, _, printed = type_(*data, *model, "hydra.run.dir=run")
     assert code == 0, printed
     log = (tmp_path / "run" / "train.log").read_text()
     assert "\\x1b[2J" in printed
     assert "\\x1b[2J" in log
     assert all(line[:4].isdigit() for line in log.splitlines() if "forged" in line)
     assert not [line for line in log.splitlines() if line.startswith("2026-01-01 ERROR")]
-    code, answered, _ = type_(tmp_path, "predict", "run", FORMULA, CLEAR)
+    code, answered, _ = type_("predict", "run", FORMULA, CLEAR)
     assert code == 0
     assert [row["text"] for row in csv.DictReader(io.StringIO(answered))] == [
         f"'{FORMULA}",
@@ -180,7 +180,7 @@ def test_a_strangers_class_names_and_scores_are_shown_everywhere_and_obeyed_nowh
     for split in ("validation", "test"):
         record[split] |= {"=1+1": 0.5, CLEAR: 0.5}
     path.write_text(json.dumps(record))
-    code, shown, errors = type_(tmp_path, "report", "run")
+    code, shown, errors = type_("report", "run")
     assert code == 0, errors
     results = (tmp_path / "run" / "results.csv").read_text()
     for text in (printed, log, answered, shown, errors, results):

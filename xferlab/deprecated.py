@@ -153,6 +153,8 @@ def current_state(state: Mapping[str, Any]) -> dict[str, Any]:
     callbacks = current.get("callbacks")
     if isinstance(callbacks, Mapping):
         current["callbacks"] = {CALLBACKS.get(k, k): value for k, value in callbacks.items()}
+    if isinstance(current.get("environment"), Mapping):
+        current["environment"] = {"xferlab": "0.1.0", **current["environment"]}
     return current
 
 

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from xferlab.errors import CONTROL, printable
+from xferlab.formatting import fold, terminal_width
 
 FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """How a cell begins that a spreadsheet would compute (OWASP, CSV injection), also in full width."""
@@ -94,24 +95,31 @@ def shorten(value: Any) -> str:
 
 
 class _GuardedFormatter(logging.Formatter):
-    """Formats as another formatter does; a text within a line cannot begin another line."""
+    """Formats as another formatter does; a text within a line cannot begin another line.
 
-    def __init__(self, inner: logging.Formatter | None) -> None:
+    Args:
+        inner: the other one; None for the message alone.
+        stream: where the lines go; for a terminal they are folded at its width.
+    """
+
+    def __init__(self, inner: logging.Formatter | None, stream: Any) -> None:
         super().__init__()
         self._inner = inner or logging.Formatter()
+        self._stream = stream
 
     def format(self, record: logging.LogRecord) -> str:
         record = copy.copy(record)
         if isinstance(record.args, tuple):
             record.args = tuple(printable(a) if isinstance(a, str) else a for a in record.args)
-        return visible(self._inner.format(record))
+        return fold(visible(self._inner.format(record)), terminal_width(self._stream))
 
 
 def guard_logs() -> None:
     """Let no log of this process hold a control character, wherever it goes."""
     for handler in (*logging.getLogger().handlers, *logging.getLogger("xferlab").handlers):
         if not isinstance(handler.formatter, _GuardedFormatter):
-            handler.setFormatter(_GuardedFormatter(handler.formatter))
+            stream = getattr(handler, "stream", None)
+            handler.setFormatter(_GuardedFormatter(handler.formatter, stream))
 
 
 def markdown(text: object) -> str:

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+LABEL_WIDTH = 11
+"""Characters of a line's label, as in ``schedule   ``."""
+COMMANDS = ("saved to", "view", "train      python")
+"""Labels of lines to be copied, which are not folded."""
 
 
 def format_count(number: int, noun: str) -> str:
@@ -57,3 +64,30 @@ def format_path(path: Path) -> str:
     """Return a path relative to the working directory where it is below it."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith(os.pardir) else relative
+
+
+def fold(line: str, width: int | None, indent: int = LABEL_WIDTH) -> str:
+    """Return a labelled line on as many lines as a terminal needs, the text below the text.
+
+    >>> print(fold("note       two words", 17))
+    note       two
+               words
+    """
+    if width is None or len(line) <= width or "\n" in line or line.startswith(COMMANDS):
+        return line
+    return textwrap.fill(
+        line,
+        width,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+        replace_whitespace=False,
+    )
+
+
+def terminal_width(stream: Any) -> int | None:
+    """Return the columns of the terminal that a stream writes to, None if it is no terminal."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (AttributeError, OSError, ValueError):
+        return None

@@ -54,13 +54,19 @@ class Encoder(ReadsCheckpoint):
         from xferlab.models.encoder import load_encoder
 
         checkpoint = self.fetch()
-        encoder = load_encoder(checkpoint, pretrained=self.pretrained)
+        encoder = load_encoder(
+            checkpoint, pretrained=self.pretrained, first_token_only=self._reads_first_token(spec)
+        )
         return self._with_head(checkpoint, encoder, spec)
 
     def restore(self, spec: TaskSpec, folder) -> TextModel:
         from xferlab.models.saved_encoder import saved_encoder
 
-        return self._with_head(*saved_encoder(folder), spec)
+        return self._with_head(*saved_encoder(folder, self._reads_first_token(spec)), spec)
+
+    def _reads_first_token(self, spec: TaskSpec) -> bool:
+        """Return whether the head reads the first token alone."""
+        return self.pooling is Pooling.first and not spec.task.is_per_word
 
     def _with_head(self, checkpoint, encoder, spec: TaskSpec) -> TextModel:
         import keras
@@ -82,9 +88,7 @@ class Encoder(ReadsCheckpoint):
         )
         network = keras.Model(encoder.backbone.input, head(vectors))
         used = {layer.name for layer in network.layers}
-        blocks = {
-            name: layers for name, layers in encoder.blocks.items() if used.issuperset(layers)
-        }
+        blocks = {name: of for name, of in encoder.blocks.items() if used.issuperset(of)}
         return TextModel(
             network=network,
             tokenizer=tokenizer,

@@ -51,6 +51,7 @@ MISTAKES = {
     "model=microsoft/deberta-v3-base": "checkpoints of the family deberta cannot be loaded",
     "data=org/rows": "data=hub data.id=org/rows",
     "optimizer.lr=inf": "optimizer.lr must be a finite number, got inf",
+    "data.limit={train:x}": "data.limit.train must be of type int or float or null, got 'x'",
     "schedule.warmup=nan": "schedule.warmup must be a finite number, got nan",
     "data=files data.train=x.csv data.class_names=[true,false]": "must be text, got true",
     "data.train=(a).csv": "'data.train=\"(a).csv\"'",

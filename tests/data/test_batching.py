@@ -266,4 +266,4 @@ def test_padding_of_real_texts_is_far_below_the_naive(name, most, fraction):
     padding = measure_padding(BatchPlan(lengths, 16, 0))
     assert padding.planned < fraction * padding.random
     assert padding.random <= padding.longest
-    assert "padding is" in str(padding)
+    assert "of training tokens" in str(padding)

@@ -167,7 +167,7 @@ def sgd_by_hand(
     from xferlab.training.assemble import assemble
     from xferlab.training.loop import Segment, training_batches
 
-    prepare_backend(chosen.train, chosen.seed)
+    prepare_backend(chosen.seed, chosen.train.precision.value, chosen.train.deterministic)
     experiment = assemble(chosen, chosen.data.build(chosen.seed))
     network = experiment.model.network
     batches = list(

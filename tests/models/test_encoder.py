@@ -273,7 +273,7 @@ def rates_of(encoder: Encoder) -> tuple[float, float, float]:
     """Return the rates after the embeddings, on the attention and after the feed-forward part."""
     layer = encoder.backbone.get_layer("transformer_layer_0")
     embeddings = encoder.backbone.get_layer("embeddings_dropout")
-    return embeddings.rate, layer._self_attention_layer._dropout, layer._feedforward_dropout.rate
+    return embeddings.rate, layer.attention.dropout, layer.feedforward_dropped.rate
 
 
 @pytest.mark.parametrize(("hidden", "attention"), [(0.2, 0.3), (0.2, 0.0), (0.0, 0.3), (0.0, 0.0)])

@@ -68,11 +68,11 @@ class Toy(Architecture):
         scale = keras.layers.Rescaling(math.sqrt(self.hidden_size), name="embeddings_scale")
         return scale(keras.layers.Add(name="embeddings_add")(self.embeddings(inputs)))
 
-    def encode(self, sequence: Any, padding_mask: Any) -> Any:
+    def encode(self, sequence: Any, padding_mask: Any, first_token_only: bool) -> Any:
         import keras
 
         norm = keras.layers.LayerNormalization(epsilon=self.epsilon, name="final_norm")
-        return norm(super().encode(sequence, padding_mask))
+        return norm(super().encode(sequence, padding_mask, first_token_only))
 
     def layer_blocks(self) -> dict[str, tuple[str, ...]]:
         *first, (name, layers) = super().layer_blocks().items()

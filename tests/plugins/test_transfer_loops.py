@@ -62,7 +62,7 @@ def experiment_of(folder: Path, *overrides: str) -> Experiment:
     model = ["model=encoder", f"model.checkpoint={folder}/bert"]
     recipe = read(compose_config([*data, *model, *COMMON, *overrides]))
     rows = recipe.data.build(recipe.seed)
-    prepare_backend(recipe.train, recipe.seed)
+    prepare_backend(recipe.seed, recipe.train.precision.value, recipe.train.deterministic)
     return assemble(fitted_to(recipe, rows.spec.task), rows)
 
 

@@ -15,7 +15,7 @@ import pytest
 from tests.support import stub_job
 from tests.support.synthetic_runs import write_sweep
 from xferlab.cli.main import main
-from xferlab.cli.report import write_report
+from xferlab.cli.report import fitting_columns, write_report
 from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
@@ -432,3 +432,12 @@ def test_a_folder_with_a_files_name_is_three_lines(capsys):
     printed = capsys.readouterr().err
     assert "report.html is a folder here" in printed
     assert len(printed.splitlines()) == 3
+
+
+def test_a_narrow_terminal_gets_whole_columns_and_fewer():
+    rows = [{"run": "a1", "status": "finished", "last val_f1": "0.5", "time": "1 s"}]
+    optional = ["status", "last val_f1", "time"]
+    assert fitting_columns(rows, 40, optional) == ["run", "status", "last val_f1", "time"]
+    assert fitting_columns(rows, 30, optional) == ["run", "last val_f1", "time"]
+    assert fitting_columns(rows, 12, optional) == ["run", "time"]
+    assert fitting_columns(rows, 1, optional) == ["run"]

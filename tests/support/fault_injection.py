@@ -1,6 +1,7 @@
 """Makes trouble for real runs, one kind at a time, and writes down how each ends.
 
     python -m tests.support.fault_injection [--only "disk full"]
+        [--override model=bag_of_embeddings]
 
 Prints the table of docs/reliability.md. Every trouble is real: a small disk, a signal, a second
 process, a folder that is deleted. What needs a mount is left out where mounting is not allowed.
@@ -27,7 +28,7 @@ from typing import Any
 from tests.support.forked_runs import RUN, attempt, differing, ended, import_heavy, result, start
 
 WORDS = ["debug=tiny", "train.epochs=2", "optimizer.lr=1e-3", "train.checkpoint_every=3"]
-RECOVER = [*WORDS, "--recover"]
+"""The overrides of every run; ``--override`` adds to them."""
 
 
 @dataclass
@@ -56,7 +57,7 @@ def ending(folder: Path, code: int, wanted: dict[str, Any] | None = None) -> End
     status = status_of(folder)
     after = "the files so far are whole"
     if wanted is not None:
-        again = attempt(RECOVER, folder)
+        again = attempt([*WORDS, "--recover"], folder)
         different = differing(folder, wanted) if again == 0 else [message_of(folder)]
         after = f"differs: {different}" if different else "equals an uninterrupted run"
     return Ending(code, message, status, after)
@@ -140,8 +141,8 @@ def in_the_results(folder: Path, wanted: dict[str, Any]) -> Ending:
 
 
 @contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[None]:
-    """Mount a disk of ``size`` at the folder for outputs."""
+def small_disk(folder: Path, size: int) -> Iterator[None]:
+    """Mount a disk of ``size`` bytes at the folder for outputs."""
     outputs = folder / "outputs"
     outputs.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(outputs)]
@@ -158,7 +159,8 @@ def remount(folder: Path, option: str) -> None:
 
 
 def disk_full(folder: Path, wanted: dict[str, Any]) -> Ending:
-    with small_disk(folder, "15m"):
+    peaceful = sum(file.stat().st_size for file in (folder.parent / "peace" / RUN).rglob("*"))
+    with small_disk(folder, int(0.7 * peaceful)):
         code = attempt(WORDS, folder)
         message = message_of(folder)
         status = status_of(folder)
@@ -169,7 +171,7 @@ def disk_full(folder: Path, wanted: dict[str, Any]) -> Ending:
 
 
 def read_only(folder: Path, wanted: dict[str, Any]) -> Ending:
-    with small_disk(folder, "50m"):
+    with small_disk(folder, 50_000_000):
         remount(folder, "ro")
         return ending(folder, attempt(WORDS, folder))
 
@@ -218,7 +220,7 @@ def second_process(folder: Path, wanted: dict[str, Any]) -> Ending:
     child = start(WORDS, folder)
     when(folder, "epoch 1/2", child)
     os.kill(child, signal.SIGSTOP)
-    second = attempt(RECOVER, folder)
+    second = attempt([*WORDS, "--recover"], folder)
     message = message_of(folder)
     os.kill(child, signal.SIGCONT)
     first = ended(child)
@@ -303,7 +305,9 @@ def main() -> int:
     """Make every trouble in turn and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=TROUBLES, action="append")
+    parser.add_argument("--override", action="append", default=[], help="for every run")
     options = parser.parse_args()
+    WORDS.extend(options.override)
     import_heavy()
     folder = Path(tempfile.mkdtemp(prefix="trouble-"))
     peace = folder / "peace"

@@ -8,16 +8,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+from xferlab.cli.main import main
+
 RUN = Path("outputs/run")
 ROOT = Path(__file__).parents[2]
 ATTEMPT = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from tests.support.torture import die_after_best
-if int(sys.argv[2]):
-    die_after_best(int(sys.argv[2]))
+die_after_best(2)
 from xferlab.cli.main import main
-sys.exit(main(sys.argv[3:]))
+sys.exit(main(sys.argv[2:]))
 """
 
 PLANNED = """
@@ -69,27 +70,29 @@ TINY = [
 TINY += ["train.checkpoint_every=12", "train.patience=1"]
 
 
-def attempt(folder: Path, planned: str, overrides: list[str], killed_after: int = 0) -> int:
-    """Train in a process of its own; it is killed once it has replaced so many best files."""
-    (folder / "plugins" / "metric").mkdir(parents=True, exist_ok=True)
-    (folder / "plugins" / "metric" / "planned.py").write_text(PLANNED)
-    (folder / "scores.txt").write_text(planned)
-    command = [sys.executable, "-c", ATTEMPT, str(ROOT), str(killed_after), *TINY, *overrides]
-    return subprocess.run(command, cwd=folder, capture_output=True).returncode
+def write_plan(scores: str) -> None:
+    """Write the metric and what it is to give, in the working directory."""
+    path = Path("plugins/metric/planned.py")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(PLANNED)
+    Path("scores.txt").write_text(scores)
 
 
-def test_best_weights_of_a_killed_attempt_are_not_those_of_the_run(tmp_path):
+def test_best_weights_of_a_killed_attempt_are_not_those_of_the_run(tmp_path, monkeypatch):
     """A longer plan trains epoch 2 again, otherwise, and it is no longer the best."""
-    new = f"hydra.run.dir={RUN}"
-    code = attempt(tmp_path, "1 2 3", ["train.epochs=3", new], killed_after=2)
+    monkeypatch.chdir(tmp_path)
+    write_plan("1 2 3")
+    start = [sys.executable, "-c", ATTEMPT, str(ROOT)]
+    command = [*start, *TINY, "train.epochs=3", f"hydra.run.dir={RUN}"]
+    code = subprocess.run(command, capture_output=True).returncode
     assert code == -signal.SIGKILL
-    best = tmp_path / RUN / "checkpoints" / "best.safetensors"
+    best = RUN / "checkpoints" / "best.safetensors"
     killed = best.read_bytes()
 
-    longer = ["train.epochs=10", f"--recover={RUN}"]
-    assert attempt(tmp_path, "0.5 0.4 0.3", longer) == 0
+    write_plan("0.5 0.4 0.3")
+    assert main([*TINY, "train.epochs=10", f"--recover={RUN}"]) == 0
 
-    metrics = json.loads((tmp_path / RUN / "metrics.json").read_text())
+    metrics = json.loads((RUN / "metrics.json").read_text())
     assert metrics["best"] == {"monitor": "val_planned", "value": 1.0, "epoch": 1}
     assert best.read_bytes() != killed
-    assert best.read_bytes() == (tmp_path / "first.safetensors").read_bytes()
+    assert best.read_bytes() == Path("first.safetensors").read_bytes()

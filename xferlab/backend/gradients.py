@@ -1,19 +1,12 @@
-"""Gradients as dense arrays, and that of a loss alone."""
+"""The gradient of a loss alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
-
-
-def dense_gradients(gradients: Sequence[Any]) -> list[Any]:
-    """Return gradients with those of embeddings summed over repeated tokens."""
-    import tensorflow as tf
-
-    return [None if each is None else tf.convert_to_tensor(each) for each in gradients]
 
 
 def output_gradient(

@@ -11,28 +11,33 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from xferlab.config.schema import TrainConfig
 from xferlab.errors import RunError
 
 if TYPE_CHECKING:
     pass
 
 
-def prepare_backend(train: TrainConfig, seed: int) -> None:
-    """Import TensorFlow, clear what an earlier run of this process left, seed all generators."""
+def prepare_backend(seed: int, precision: str, deterministic: bool) -> None:
+    """Import TensorFlow, clear what an earlier run of this process left, seed all generators.
+
+    Args:
+        seed: of Python, NumPy, Keras and TensorFlow.
+        precision: name of a Keras dtype policy.
+        deterministic: only kernels that give the same bits each time.
+    """
     import_backend()
     import keras
     import tensorflow as tf
 
     keras.backend.clear_session()
-    keras.config.set_dtype_policy(train.precision.value)
+    keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(seed)
-    if train.deterministic:
+    if deterministic:
         tf.config.experimental.enable_op_determinism()
 
 
 def import_backend() -> None:
-    """Import TensorFlow, Keras and keras-hub without their start-up messages.
+    """Import TensorFlow and Keras without their start-up messages.
 
     Raises:
         RunError: the environment selects another Keras backend.
@@ -46,16 +51,14 @@ def import_backend() -> None:
             where="KERAS_BACKEND",
             fix="unset it, or set it to tensorflow",
         )
-    is_first = "tensorflow" not in sys.modules
+    is_first = "keras_hub" not in sys.modules
     with quiet_stderr():
         import keras
-        import keras_hub
         import tensorflow  # noqa: F401 - so that its libraries load here
 
     if is_first:
         gc.freeze()  # a million objects that stay: collections of garbage pass over them
     assert keras.backend.backend() == "tensorflow"
-    assert keras_hub.__version__
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from xferlab.cli.flags import FlagParser
+from xferlab.cli.terminal import print_folded
 from xferlab.deprecated import current_override
 from xferlab.errors import printable
 from xferlab.escaping import guard_logs
@@ -67,7 +68,8 @@ def evaluate(argv: list[str]) -> int:
         weights=run.content.digest,
     )
     folder = write_evaluation(evaluation, run.folder, record)
-    print("\n".join(map(printable, lines(run, chosen, evaluation, folder))))
+    for line in lines(run, chosen, evaluation, folder):
+        print_folded(printable(line))
     sys.stdout.flush()
     return 0
 

@@ -6,6 +6,7 @@ import argparse
 from datetime import datetime
 from pathlib import Path
 
+from xferlab.cli.terminal import print_folded
 from xferlab.config.compose import compose_experiment
 from xferlab.errors import ConfigError
 
@@ -21,5 +22,6 @@ def find_lr(flags: argparse.Namespace, overrides: list[str]) -> int:
     recipe = compose_experiment(overrides, flags.config_name).recipe
     folder = Path(f"outputs/find_lr/{datetime.now():%Y-%m-%d_%H-%M-%S}-{recipe.run_id}")
     result = run_range_test(recipe, folder, span)
-    print("\n".join([*result.lines(overrides), f"saved to   {folder}"]))
+    for line in [*result.lines(overrides), f"saved to   {folder}"]:
+        print_folded(line)
     return 0

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import textwrap
+import inspect
 from pathlib import Path
 
+from xferlab.cli.terminal import print_folded
 from xferlab.config.presets import name_of_plugin, preset_files, presets
 from xferlab.contracts import GROUPS
 from xferlab.errors import ConfigError, did_you_mean
 from xferlab.registry import REGISTRY
+from xferlab.validation import format_default
 
 
 def show_list(flags: argparse.Namespace, groups: list[str]) -> int:
@@ -22,7 +24,7 @@ def show_list(flags: argparse.Namespace, groups: list[str]) -> int:
         rows = {e.name: e.summary for e in REGISTRY if e.group == group}
         rows |= presets(group, Path.cwd())
         for name in sorted(rows):
-            print(f"{group + '=' + name:<30} {rows[name]}")
+            print_folded(f"{group + '=' + name:<30} {rows[name]}", 31)
     for error in REGISTRY.broken:
         print(f"broken: {error.where:<22} {error.what}")
     return 0
@@ -39,10 +41,12 @@ def describe(flags: argparse.Namespace, names: list[str]) -> int:
         name = name_of_plugin(preset)
     entry = REGISTRY.get(group, name)
     print(f"{group}={name}  ({entry.origin})\n")
-    print(textwrap.dedent(entry.cls.__doc__ or "").strip() + "\n")
+    for line in inspect.cleandoc(entry.cls.__doc__ or "").splitlines():
+        print_folded(line, len(line) - len(line.lstrip()) + 4)
+    print()
     defaults = entry.defaults()
     for f in dataclasses.fields(entry.cls):
-        value = "required" if defaults[f.name] == "???" else repr(defaults[f.name])
+        value = "required" if defaults[f.name] == "???" else format_default(defaults[f.name])
         print(f"  {group}.{f.name:<20} {f.type!s:<22} {value}")
     return 0
 

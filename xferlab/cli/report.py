@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from xferlab.cli.terminal import print_folded
 from xferlab.errors import ConfigError, printable
 from xferlab.escaping import csv_text
 from xferlab.io.atomic import atomic_write, write_json
@@ -67,7 +68,7 @@ def report_on(folders: Sequence[Path]) -> list[Report]:
     for report, comparison in parts:
         print_report(report)
         for line in difference_lines(comparison, report.mode):
-            print(line)
+            print_folded(line)
     target = write_report(parts)
     print(
         f"saved to   {printable(str(target))}/: report.html, summary.md, results.csv, results.json"
@@ -130,30 +131,56 @@ def print_report(report: Report) -> None:
     folders = ", ".join(printable(str(folder)) for folder in report.folders)
     print(f"\nsweep      {folders}  {format_status_counts(report)}")
     for line in describe_data(report):
-        print(f"data       {printable(line)}")
+        print_folded(f"data       {printable(line)}")
     jobs: Sequence[JobResult] = report.jobs
     if len(jobs) > LONGEST_TABLE:
         sign = -1 if report.mode == "max" else 1
         scored = [job for job in jobs if job.best is not None]
         jobs = sorted(scored, key=lambda job: sign * (job.best or 0.0))[:LONGEST_TABLE]
         print(f"the best {len(jobs)} of {len(report.jobs)} jobs; all are in results.csv")
-    console.print(_table([printed_job_row(report, job) for job in jobs]))
+    rows = [printed_job_row(report, job) for job in jobs]
+    optional = [f"last {report.monitor}", "best epoch", "time"]
+    if len(report.counts) == 1:
+        optional.insert(0, "status")  # the line above has it
+    columns = fitting_columns(rows, console.width, optional)
+    console.print(_table(rows, columns))
+    if set(filled_columns(rows)) - {*columns, "status"}:
+        print("the other columns are in results.csv; a wider terminal shows them\n")
     if report.over_seeds and len(report.settings) <= LONGEST_TABLE:
-        console.print(_table([printed_setting_row(report, each) for each in report.settings]))
+        settings = [printed_setting_row(report, each) for each in report.settings]
+        console.print(_table(settings, filled_columns(settings)))
     for line in closing_lines(report):
-        print(line)
+        if line.startswith(" "):  # a command, to be copied
+            print(line)
+        else:
+            print_folded(line)
 
 
-def _table(rows: Sequence[Mapping[str, str]]) -> Table:
+def _table(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for column in filled_columns(rows):
+    for column in columns:
         number = any((row.get(column) or "x")[0].isdigit() for row in rows) and column != "run"
         table.add_column(
             escape(printable(column)), justify="right" if number else "left", no_wrap=True
         )
     for row in rows:
-        table.add_row(*(escape(printable(row.get(column, ""))) for column in filled_columns(rows)))
+        table.add_row(*(escape(printable(row.get(column, ""))) for column in columns))
     return table
+
+
+def fitting_columns(
+    rows: Sequence[Mapping[str, str]], width: int, optional: Sequence[str]
+) -> list[str]:
+    """Return the columns of a table that fit into a width, without optional ones if need be."""
+    columns = filled_columns(rows)
+    widths = {
+        column: 2 + max(len(column), *(len(row.get(column, "")) for row in rows))
+        for column in columns
+    }
+    for name in optional:
+        if sum(widths[column] for column in columns) > width and name in columns:
+            columns.remove(name)
+    return columns
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -234,9 +234,8 @@ class Padding:
 
     def __str__(self) -> str:
         return (
-            f"padding is {self.planned:.0%} of the training tokens"
-            f" (random batches: {self.random:.0%}, all as long as the longest example:"
-            f" {self.longest:.0%})"
+            f"{self.planned:.0%} of training tokens"
+            f" (random batches {self.random:.0%}, all of one length {self.longest:.0%})"
         )
 
 

@@ -36,7 +36,7 @@ from xferlab.training.assemble import Experiment, assemble
 from xferlab.training.callbacks.progress import ProgressBar
 from xferlab.training.events import Step
 from xferlab.training.loop import Segment, freeze, training_batches
-from xferlab.training.optimizer_extensions import clip_densely, scale_rates
+from xferlab.training.optimizer_extensions import extend_optimizer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,8 +89,7 @@ def _losses(experiment: Experiment, steps: int) -> Iterator[float]:
     optimizer = experiment.optimizer
     freeze(experiment.model, experiment.plan, experiment.plan.phases[0])
     optimizer.build(network.trainable_variables)
-    clip_densely(optimizer)
-    scale_rates(optimizer, experiment.model, experiment.plan.rates)
+    extend_optimizer(optimizer, experiment.model, experiment.plan.rates)
     network.compile(optimizer=optimizer, loss=experiment.loss)
     gradient_accumulation_steps = optimizer.gradient_accumulation_steps or 1
     segment = Segment(

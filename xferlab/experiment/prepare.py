@@ -30,7 +30,7 @@ def prepare(recipe: Recipe) -> tuple[Recipe, TextData]:
         The recipe with the task's own metrics where none was chosen, and the data.
     """
     recipe, data = prepare_inputs(recipe)
-    prepare_backend(recipe.train, recipe.seed)
+    prepare_backend(recipe.seed, recipe.train.precision.value, recipe.train.deterministic)
     return recipe, data
 
 

@@ -70,7 +70,7 @@ def in_full_precision(run: Run) -> Run:
 
 
 def _record(run: Run, name: str, comparison: Comparison) -> dict[str, Any]:
-    packages = ["xferlab", "tensorflow", "keras", "keras-hub", "transformers", "numpy"]
+    packages = ["xferlab", "tensorflow", "keras", "transformers", "numpy"]
     packages += FORMATS[name].modules
     spec = run.spec
     return {

@@ -1,9 +1,6 @@
 """Pretrained encoders as Keras models whose numbers are those that PyTorch computes.
 
-The layers are keras-hub's, the graph is put together here. keras-hub's own backbones fix
-activation, dropout and epsilon instead of taking the checkpoint's, and forget what is set later
-when they are saved. Its converters leave out RoBERTa's segment table, cannot read bfloat16, and
-expect a fixed prefix of the tensor names.
+The layers are those of ``models.layers``, put together by the checkpoint's own ``config.json``.
 """
 
 from __future__ import annotations
@@ -32,7 +29,8 @@ class Encoder:
         blocks: names of the layers that have weights, by block from input to output:
             ``embeddings``, ``layer_0`` ... ``layer_{n-1}``, ``pooler``; layers that share their
             weights are one block, ``layers``.
-        sequence_output: symbolic ``(batch, length, hidden_size)``.
+        sequence_output: symbolic ``(batch, length, hidden_size)``; of the first token alone
+            ``(batch, 1, hidden_size)``.
         pooled_output: symbolic ``(batch, hidden_size)`` of the pooler, or None.
         from_checkpoint: parameters that came from the checkpoint; 0 is a fresh encoder.
     """
@@ -66,6 +64,7 @@ def load_encoder(
     pretrained: bool = True,
     dropout: float | None = None,
     pooler: bool = True,
+    first_token_only: bool = False,
 ) -> Encoder:
     """Return the encoder of a checkpoint.
 
@@ -74,6 +73,8 @@ def load_encoder(
         pretrained: False gives the same architecture with random weights by Keras's seed.
         dropout: rate of every dropout layer, attention included; None takes the checkpoint's.
         pooler: False leaves the architecture's pooler out.
+        first_token_only: the last layer computes the first token alone, for a head that reads no
+            other: about the work of one layer less.
 
     Raises:
         ConfigError: a weight is missing or misshapen, or its family cannot be loaded.
@@ -89,7 +90,7 @@ def load_encoder(
     if architecture.has_pooler and has_weights and not names.has_pooler:
         architecture = replace(architecture, has_pooler=False)
         log.info("%s: the pooler is not in the checkpoint", checkpoint.source)
-    backbone = architecture.build()
+    backbone = architecture.build(first_token_only)
     loaded = assign_weights(backbone, names) if pretrained else 0
     log.debug(
         "%s: %s of %s parameters are pretrained", checkpoint.source, loaded, backbone.count_params()

@@ -31,15 +31,21 @@ def files_of(checkpoint: Checkpoint, encoder: Encoder) -> Mapping[str, Path | by
     }
 
 
-def saved_encoder(folder: Path) -> tuple[Checkpoint, Encoder]:
+def saved_encoder(folder: Path, first_token_only: bool = False) -> tuple[Checkpoint, Encoder]:
     """Return the checkpoint and encoder of the files of :func:`files_of`; the weights are random.
+
+    Args:
+        folder: of the files.
+        first_token_only: as in :func:`~xferlab.models.encoder.load_encoder`.
 
     Raises:
         ConfigError: a file is missing or damaged.
     """
     checkpoint = resolve(str(folder), weights=False)
     pooler = read_record(folder / SHAPE, {"pooler": bool})["pooler"]
-    return checkpoint, load_encoder(checkpoint, pretrained=False, pooler=pooler)
+    return checkpoint, load_encoder(
+        checkpoint, pretrained=False, pooler=pooler, first_token_only=first_token_only
+    )
 
 
 def origin_of(

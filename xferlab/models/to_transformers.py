@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from xferlab.models.architectures import Architecture
-from xferlab.models.weight_names import ENDINGS, stored_shape
+from xferlab.models.weight_names import ENDINGS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,10 +71,7 @@ def _stored(variable: Any, layer: str, weight: str, architecture: Architecture) 
 
     array = np.asarray(variable, dtype="float32")
     if weight.endswith("kernel"):
-        outputs, inputs = stored_shape(weight, array.shape, 0)
-        return np.ascontiguousarray(array.reshape(inputs, outputs).T)
-    if weight.endswith("bias"):
-        return array.reshape(math.prod(array.shape))
+        return np.ascontiguousarray(array.T)
     if layer == "position_embedding" and architecture.position_offset:
         unused = _zeros(architecture.position_offset, array.shape[1])
         return np.concatenate([unused, array])

@@ -113,17 +113,16 @@ def _value(names: TensorNames, layer: str, weight: str, shape: tuple[int, ...]) 
         array = array.T
     if layer == "position_embedding":
         array = array[offset:] + _constant_segment(names, shape[1])
-    return array.reshape(shape)
+    return array
 
 
 def stored_shape(weight: str, shape: tuple[int, ...], offset: int) -> tuple[int, ...]:
-    """Return PyTorch's shape of the weight: dense kernels ``(out, in)``, heads not split."""
+    """Return PyTorch's shape of the weight: dense kernels are ``(out, in)``."""
     if weight.endswith("kernel"):
-        axes_in = 2 if "attention_output" in weight else 1
-        return math.prod(shape[axes_in:]), math.prod(shape[:axes_in])
-    if weight.endswith("bias"):
-        return (math.prod(shape),)
-    return (shape[0] + offset, *shape[1:])
+        return shape[1], shape[0]
+    if weight.endswith("embeddings"):
+        return shape[0] + offset, shape[1]
+    return shape
 
 
 def _constant_segment(names: TensorNames, width: int) -> Any:

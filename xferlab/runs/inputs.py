@@ -14,14 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import xferlab
 from xferlab.errors import ConfigError, XferlabError, text_of
 from xferlab.io.atomic import digest_of, digest_of_folder, write_json
 from xferlab.io.records import read_record
+from xferlab.origin import own_folder
 from xferlab.registry import REGISTRY, chosen_plugins
 from xferlab.runs.plugin_sources import sources_of
 
 FILE = "inputs.json"
-SHAPE = {"inputs": {"*": str}, "plugins": {"*": str}}
+SHAPE = {"inputs": {"*": str}, "plugins": {"*": str}, "xferlab?": str}
 """What ``inputs.json`` holds; see ``records.Shape``. A sweep's ``job.json`` has the same keys."""
 
 
@@ -141,20 +143,42 @@ def inputs_of(config: Mapping[str, Any]) -> Inputs:
 
 def refuse_in_between(folder: Path, config: Mapping[str, Any]) -> None:
     """Raise ConfigError if what a run reads is not what it was when the run began."""
-    before = read_inputs(folder)
+    before = read_fixed_inputs(folder)
     if before is not None:
         refuse_changed_inputs(folder, changed_since(before, inputs_of(config), config))
 
 
 def write_inputs(folder: Path, inputs: Inputs) -> None:
     """Keep the digests beside a run that begins."""
-    write_json(folder / FILE, inputs.record())
+    write_json(folder / FILE, inputs.record() | {"xferlab": xferlab.__version__})
 
 
-def read_inputs(folder: Path) -> dict[str, dict[str, str]] | None:
+def read_inputs(folder: Path) -> dict[str, Any] | None:
     """Return the recorded inputs of a run, None where it has none."""
     path = folder / FILE
     return read_record(path, SHAPE) if path.exists() else None
+
+
+def read_fixed_inputs(folder: Path) -> dict[str, Any] | None:
+    """Return the recorded inputs that may not change while a run is resumed.
+
+    Built-in plugins are left out where another version of xferlab began the run: nobody can put
+    them back, and a version reads what the one before it wrote.
+    """
+    before = read_inputs(folder)
+    if before is None or before.get("xferlab") == xferlab.__version__:
+        return before
+    own = {name: sha for name, sha in before["plugins"].items() if not _is_built_in(name)}
+    return before | {"plugins": own}
+
+
+def _is_built_in(name: str) -> bool:
+    """Return whether ``loss=focal``, or ``loss=focal: helper.py``, is a plugin of xferlab."""
+    try:
+        path = file_of(name.partition(": ")[0])
+    except XferlabError:
+        return False
+    return path.is_relative_to(own_folder("plugins"))
 
 
 def changed_since(before: Mapping[str, Any], now: Inputs, config: Mapping[str, Any]) -> list[str]:

@@ -222,7 +222,7 @@ def environment_fingerprint(threads: int) -> dict[str, Any]:
         threads: that one operation may use; 0 where the backend chooses.
     """
     return {
-        **{name: _version(name) for name in ("tensorflow", "keras", "numpy")},
+        **{name: _version(name) for name in ("xferlab", "tensorflow", "keras", "numpy")},
         "processor": _processor(),
         "threads": os.environ.get("OMP_NUM_THREADS") or threads or len(os.sched_getaffinity(0)),
     }

@@ -16,7 +16,12 @@ from xferlab.config.recipe import Recipe, identity
 from xferlab.errors import ConfigError, XferlabError, printable, what_of
 from xferlab.io.atomic import TMP_PREFIX
 from xferlab.runs.checkpoints import latest_step
-from xferlab.runs.inputs import InputsReader, changed_since, read_inputs, refuse_changed_inputs
+from xferlab.runs.inputs import (
+    InputsReader,
+    changed_since,
+    read_fixed_inputs,
+    refuse_changed_inputs,
+)
 from xferlab.runs.lock import is_locked
 from xferlab.runs.metadata import planned_epochs, read_status
 
@@ -80,7 +85,7 @@ def earlier(folder: Path, recipe: Recipe, reader: InputsReader | None = None) ->
     status = read_status(folder)
     progress = (latest_step(folder / "checkpoints"), str(status.get("changed", "")))
     found = PreviousRun(folder, status["status"], progress, changed)
-    before = read_inputs(folder) if found.is_same else None
+    before = read_fixed_inputs(folder) if found.is_same else None
     if before is None:
         return found
     now = (reader or InputsReader()).of(recipe.config)

@@ -114,10 +114,13 @@ class FolderCheckpointer(Checkpointer):
             return
         variables = _variables(network)
         arrays = self._checkpoint.arrays()
-        if variables.keys() != arrays.keys():
-            odd = min(variables.keys() ^ arrays.keys())
+        shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
+        saved = {name: array.shape for name, array in arrays.items()}
+        if shapes != saved:
+            name = min(each for each, _ in shapes.items() ^ saved.items())
             raise RunError(
-                f"this checkpoint is of another network: '{odd}' is only in one of the two",
+                f"this checkpoint is of another network: '{name}' has the shape"
+                f" {saved.get(name, 'none')} there and {shapes.get(name, 'none')} here",
                 where=str(self._checkpoint.folder),
                 fix="begin again with --force, or restore the plugin as it was",
             )

@@ -21,7 +21,7 @@ from xferlab.data.batching import Batch, batch_arrays
 from xferlab.training.assemble import Experiment
 from xferlab.training.evaluation import input_names
 from xferlab.training.events import Callback, Checkpointer, Diverged, Epoch, Step, TrainState
-from xferlab.training.optimizer_extensions import clip_densely, scale_rates
+from xferlab.training.optimizer_extensions import extend_optimizer
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,7 @@ def _build_optimizer(experiment: Experiment) -> None:
     optimizer = experiment.optimizer
     unfreeze(experiment)
     optimizer.build(network.trainable_variables)
-    clip_densely(optimizer)
-    scale_rates(optimizer, experiment.model, experiment.plan.rates)
+    extend_optimizer(optimizer, experiment.model, experiment.plan.rates)
     network.stop_training = False
 
 

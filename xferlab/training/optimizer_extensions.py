@@ -1,11 +1,17 @@
-"""What Keras optimizers lack: learning rates by block and by optimizer step, exact clipping."""
+"""What Keras optimizers lack: rates by block and by optimizer step, exact clipping, fused steps."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from xferlab.backend.gradients import dense_gradients
+from xferlab.backend.optimizer_kernels import (
+    adam_steps,
+    clip_by_global_norm,
+    decay,
+    has_fused_step,
+    tensorflow_variable,
+)
 from xferlab.contracts import TextModel
 
 
@@ -26,43 +32,55 @@ def per_update(learning_rate: Any, gradient_accumulation_steps: int) -> Any:
     return PerUpdate()
 
 
-def clip_densely(optimizer: Any) -> None:
-    """Sum an embedding's gradient over repeated tokens before its norm is taken.
+def extend_optimizer(optimizer: Any, model: TextModel, rates: Mapping[str, float]) -> None:
+    """Give a built optimizer learning rates by block, an exact norm for clipping, a fused step.
 
-    Keras passes one row for each token; the norm of those rows is not that of the gradient.
+    Keras has no parameter groups, so the three methods that :meth:`apply` calls are replaced. They
+    run once an optimizer step, also with gradient accumulation.
+
+    Args:
+        optimizer: a Keras optimizer, built.
+        model: gives the variables of each block.
+        rates: by block, what the learning rate is multiplied by; 1 where there is none.
     """
-    clip = optimizer._clip_gradients
-    optimizer._clip_gradients = lambda gradients: clip(dense_gradients(gradients))
+    multipliers = _multipliers(optimizer, model, rates)
+
+    def rate_of(variable: Any, learning_rate: Any) -> Any:
+        multiplier = multipliers.get(optimizer._var_key(variable), 1.0)
+        return learning_rate if multiplier == 1.0 else learning_rate * multiplier
+
+    def clip_gradients(gradients: Sequence[Any]) -> list[Any]:
+        return clip_by_global_norm(gradients, optimizer.global_clipnorm)
+
+    def apply_weight_decay(variables: Sequence[Any]) -> None:
+        if not optimizer.weight_decay:
+            return
+        for variable in variables:
+            raw = tensorflow_variable(variable)  # exclusions go by TensorFlow's names
+            if optimizer._use_weight_decay(raw):
+                decay(raw, rate_of(variable, optimizer.learning_rate) * optimizer.weight_decay)
+
+    def update(gradients: Sequence[Any], variables: Sequence[Any], learning_rate: Any) -> None:
+        rates_of_variables = [rate_of(variable, learning_rate) for variable in variables]
+        if has_fused_step(optimizer):
+            adam_steps(optimizer, gradients, variables, rates_of_variables)
+            return
+        for each in zip(gradients, variables, rates_of_variables, strict=True):
+            optimizer.update_step(*each)
+
+    optimizer._clip_gradients = clip_gradients
+    optimizer._apply_weight_decay = apply_weight_decay
+    optimizer._backend_update_step = update
 
 
-def scale_rates(optimizer: Any, model: TextModel, rates: Mapping[str, float]) -> None:
-    """Multiply the learning rate of each block, in the step and in the weight decay.
-
-    Keras has no parameter groups, so the two methods that use the rate are replaced.
-    """
-    multipliers = {
+def _multipliers(optimizer: Any, model: TextModel, rates: Mapping[str, float]) -> dict[str, float]:
+    """Return the multiplier of each variable's learning rate, by the optimizer's key of it."""
+    return {
         optimizer._var_key(variable): multiplier
         for block, multiplier in rates.items()
         for layer in model.blocks[block]
         for variable in model.network.get_layer(layer).trainable_variables
-        if multiplier != 1.0
     }
-    if not multipliers:
-        return
-    step = optimizer.update_step
-
-    def update_step(gradient: Any, variable: Any, learning_rate: Any) -> None:
-        step(gradient, variable, learning_rate * multipliers.get(optimizer._var_key(variable), 1.0))
-
-    def apply_weight_decay(variables: Sequence[Any]) -> None:
-        for variable in variables:
-            raw = getattr(variable, "value", variable)  # exclusions go by TensorFlow's names
-            if optimizer.weight_decay and optimizer._use_weight_decay(raw):
-                decay = optimizer.weight_decay * multipliers.get(optimizer._var_key(variable), 1.0)
-                raw.assign_sub(raw * (optimizer.learning_rate * decay))
-
-    optimizer.update_step = update_step
-    optimizer._apply_weight_decay = apply_weight_decay
 
 
 def current_rate(optimizer: Any, planned: Sequence[float], update: int) -> float:

@@ -101,6 +101,7 @@ def summary_lines(experiment: Experiment, rates: np.ndarray) -> list[str]:
         f"task       {spec.task.name}{classes}{more}",
         "examples   " + ", ".join(f"{name} {len(split):,}" for name, split in splits.items()),
         f"tokens     {_token_line(experiment)}",
+        f"padding    {measure_padding(experiment.batches)}",
         f"weights    {experiment.model.origin.get('line', 'freshly initialised')}",
     ]
     weights = [f"{name} {weight:.3g}" for name, weight in class_weights(experiment).items()]
@@ -175,11 +176,11 @@ def _count(variables: list[Any]) -> int:
 
 
 def _token_line(experiment: Experiment) -> str:
-    """Return how long the examples are, and the fraction of tokens that are padding."""
+    """Return how long the training examples are."""
     lengths = experiment.batches.lengths
     cut = getattr(experiment.encodings["train"], "cut", 0)
     truncated = f", {cut} truncated" if cut else ""
     return (
-        f"mean {lengths.mean():.0f}, longest {lengths.max()} of at most"
-        f" {experiment.spec.max_length} each{truncated}; {measure_padding(experiment.batches)}"
+        f"mean {lengths.mean():.0f}, longest {lengths.max()}"
+        f" (limit {experiment.spec.max_length}){truncated}"
     )

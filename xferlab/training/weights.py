@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 from xferlab.errors import ConfigError
 from xferlab.io.atomic import atomic_replace
 from xferlab.io.safetensors import Tensor, read_header
+from xferlab.training.split_heads import has_split_heads, join_heads
 
 if TYPE_CHECKING:
     import numpy as np
+
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 def save_weights(network: Any, path: Path) -> None:
@@ -61,24 +64,29 @@ def load_weights(network: Any, path: Path) -> None:
     """
     from safetensors.numpy import load_file
 
-    tensors = read_weights_header(path)
-    variables = _named(network)
-    there = {_stable(name): tensor.shape for name, tensor in tensors.items()}
-    here = {_stable(name): tuple(variable.shape) for name, variable in variables.items()}
-    odd = sorted(name for name in there.keys() | here.keys() if there.get(name) != here.get(name))
-    if odd:
-        sides = [
-            f"{_shape(where.get(odd[0]))} {whose}"
-            for where, whose in ((there, "in the file"), (here, "in the network"))
-        ]
+    stored = {_stable(name): each.shape for name, each in read_weights_header(path).items()}
+    variables = {_stable(name): variable for name, variable in _named(network).items()}
+    wanted = {name: tuple(variable.shape) for name, variable in variables.items()}
+    _refuse_other_network(stored, wanted, path)
+    arrays = {_stable(name): array for name, array in load_file(path).items()}
+    join_heads(arrays, network, variables)
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
+
+
+def _refuse_other_network(stored: Shapes, wanted: Shapes, path: Path) -> None:
+    """Raise ConfigError unless names and shapes are the same, or those of split heads."""
+    for name in sorted(stored.keys() | wanted.keys()):
+        shapes = (stored.get(name), wanted.get(name))
+        if shapes[0] == shapes[1] or has_split_heads(name, stored, wanted):
+            continue
+        in_file, in_network = map(_shape, shapes)
         raise ConfigError(
-            f"these weights are of another network: '{odd[0]}' is {' and '.join(sides)}",
+            f"these weights are of another network: '{name}' is {in_file} in the file and"
+            f" {in_network} in the network",
             where=str(path),
             fix="use the config and the plugins of the run that wrote them",
         )
-    arrays = {_stable(name): array for name, array in load_file(path).items()}
-    for name, variable in variables.items():
-        variable.assign(arrays[_stable(name)])
 
 
 def _shape(shape: tuple[int, ...] | None) -> str:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 FILE = "model.keras"
 _USE = """import keras
-import keras_hub  # its layers are found by name
 import numpy as np
+import xferlab.models.layers  # its layers are found by name
 from transformers import AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained("FOLDER")
@@ -48,6 +48,8 @@ class KerasFile(Format):
     def read(self, folder: Path, spec: TaskSpec) -> Predictor:
         """Return what the file computes."""
         import keras
+
+        import xferlab.models.layers  # noqa: F401 - registers the layers of encoders
 
         network = keras.saving.load_model(folder / FILE, compile=False, safe_mode=True)
 

@@ -95,17 +95,20 @@ class Albert(Architecture):
         )
         return project(super().embed(inputs))
 
-    def encode(self, sequence: Any, padding_mask: Any) -> Any:
+    def encode(self, sequence: Any, padding_mask: Any, first_token_only: bool) -> Any:
         """Apply the layers of each group ``layers / groups`` times."""
-        for group in range(self.groups):
-            first = group * self.inner_layers
-            shared = [self.transformer_layer(first + inner) for inner in range(self.inner_layers)]
-            for _ in range(self.layers // self.groups):
-                for layer in shared:
-                    sequence = layer(sequence, padding_mask=padding_mask)
-            for layer in shared:
-                self.set_dropout(layer)
-        return sequence
+        bias = self.attention_bias(padding_mask)
+        shared = [self.transformer_layer(index) for index in range(self.distinct_layers)]
+        repeats = self.layers // self.groups
+        order = [
+            shared[group * self.inner_layers + inner]
+            for group in range(self.groups)
+            for _ in range(repeats)
+            for inner in range(self.inner_layers)
+        ]
+        for layer in order[:-1]:
+            sequence = layer(sequence, bias)
+        return order[-1](sequence, bias, first_token_only=first_token_only)
 
     def stem_of_layer(self, index: int) -> str:
         """Return the stem of the tensors of a transformer layer."""

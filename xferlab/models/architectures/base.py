@@ -204,11 +204,15 @@ class Architecture:
 
     # Graph
 
-    def build(self) -> Any:
+    def build(self, first_token_only: bool = False) -> Any:
         """Return a functional ``keras.Model`` with fresh weights.
 
         Its inputs are ``token_ids``, ``padding_mask`` and, with segments, ``segment_ids``; its
         outputs ``sequence_output`` and, with a pooler, ``pooled_output``.
+
+        Args:
+            first_token_only: the last layer computes the first token alone: ``sequence_output`` is
+                (batch, 1, hidden_size).
         """
         import keras
 
@@ -216,7 +220,7 @@ class Architecture:
         if self.segments:
             names.append("segment_ids")
         inputs = {name: keras.Input((None,), dtype="int32", name=name) for name in names}
-        sequence = self.encode(self.embed(inputs), inputs["padding_mask"])
+        sequence = self.encode(self.embed(inputs), inputs["padding_mask"], first_token_only)
         outputs = {"sequence_output": sequence}
         if self.has_pooler:
             outputs["pooled_output"] = self.pooler()(sequence[:, 0, :])
@@ -226,63 +230,62 @@ class Architecture:
         """Return the sequence ``(batch, length, hidden_size)`` before the first layer."""
         import keras
 
+        from xferlab.models.layers import Dropout
+
         x = keras.layers.Add(name="embeddings_add")(self.embeddings(inputs))
         x = keras.layers.LayerNormalization(epsilon=self.epsilon, name="embeddings_layer_norm")(x)
-        return keras.layers.Dropout(self.hidden_dropout, name="embeddings_dropout")(x)
+        return Dropout(self.hidden_dropout, name="embeddings_dropout")(x)
 
     def embeddings(self, inputs: Mapping[str, Any]) -> list[Any]:
         """Return the embeddings of tokens, positions and segments, which :meth:`embed` adds."""
-        import keras
-        import keras_hub
+        from xferlab.models.layers import PositionEmbedding
 
-        tokens = keras.layers.ReversibleEmbedding(
-            self.vocabulary_size,
-            self.embedding_width,
-            embeddings_initializer=self.initializer(),
-            name="token_embedding",
-        )(inputs["token_ids"])
-        positions = keras_hub.layers.PositionEmbedding(
-            self.positions, initializer=self.initializer(), name="position_embedding"
+        tokens = self.embedding(self.vocabulary_size, "token_embedding")(inputs["token_ids"])
+        positions = PositionEmbedding(
+            self.positions, self.initializer(), name="position_embedding"
         )(tokens)
         if not self.segments:
             return [tokens, positions]
-        segments = keras.layers.Embedding(
-            self.segments,
-            self.embedding_width,
-            embeddings_initializer=self.initializer(),
-            name="segment_embedding",
-        )(inputs["segment_ids"])
+        segments = self.embedding(self.segments, "segment_embedding")(inputs["segment_ids"])
         return [tokens, positions, segments]
 
-    def encode(self, sequence: Any, padding_mask: Any) -> Any:
-        """Return the sequence after the last layer."""
+    def embedding(self, rows: int, name: str) -> Any:
+        """Return a table of ``rows`` vectors."""
+        import keras
+
+        return keras.layers.Embedding(
+            rows, self.embedding_width, embeddings_initializer=self.initializer(), name=name
+        )
+
+    def encode(self, sequence: Any, padding_mask: Any, first_token_only: bool) -> Any:
+        """Return the sequence after the last layer, or its first token (batch, 1, hidden_size)."""
+        bias = self.attention_bias(padding_mask)
         for index in range(self.layers):
+            is_last = index == self.layers - 1
             layer = self.transformer_layer(index)
-            sequence = layer(sequence, padding_mask=padding_mask)
-            self.set_dropout(layer)
+            sequence = layer(sequence, bias, first_token_only=first_token_only and is_last)
         return sequence
 
-    def transformer_layer(self, index: int) -> Any:
-        """Return one transformer layer, called with a sequence and ``padding_mask``."""
-        import keras_hub
+    def attention_bias(self, padding_mask: Any) -> Any:
+        """Return what is added to the attention scores of every layer."""
+        from xferlab.models.layers import AttentionBias
 
-        return keras_hub.layers.TransformerEncoder(
-            intermediate_dim=self.intermediate_size,
-            num_heads=self.heads,
-            dropout=self.attention_dropout or self.hidden_dropout,
-            activation=keras_activation(self.activation),
-            layer_norm_epsilon=self.epsilon,
+        return AttentionBias(name="attention_bias")(padding_mask)
+
+    def transformer_layer(self, index: int) -> Any:
+        """Return one transformer layer, called with a sequence and the attention bias."""
+        from xferlab.models.layers import ACTIVATIONS, TransformerLayer
+
+        return TransformerLayer(
+            heads=self.heads,
+            intermediate_size=self.intermediate_size,
+            activation=ACTIVATIONS.get(self.activation, self.activation),
+            epsilon=self.epsilon,
+            hidden_dropout=self.hidden_dropout,
+            attention_dropout=self.attention_dropout,
             kernel_initializer=self.initializer(),
             name=f"transformer_layer_{index}",
         )
-
-    def set_dropout(self, layer: Any) -> None:
-        """Give attention and sequence their own rates; keras-hub's layer has one for both."""
-        if self.attention_dropout == self.hidden_dropout:
-            return
-        layer._self_attention_dropout.rate = self.hidden_dropout
-        layer._feedforward_dropout.rate = self.hidden_dropout
-        layer._self_attention_layer._dropout = self.attention_dropout
 
     def pooler(self) -> Any:
         """Return the dense layer that is applied to the first token."""
@@ -339,12 +342,3 @@ class Architecture:
         if is_per_word:
             return ("classifier",)
         return (cls.weight_prefix + cls.pooler_tensor, "classifier")
-
-
-def keras_activation(name: str) -> Any:
-    """Return what Keras takes for one of the activations."""
-    import keras
-
-    if name == "gelu_tanh":  # registered by keras-hub, so that a saved model finds it again
-        return keras.saving.get_registered_object("keras_hub>gelu_approximate")
-    return name

@@ -58,13 +58,13 @@ class ProgressBar(Callback):
         if self._bar is not None:
             self._bar.stop()  # or the line would be written into it
         log.info(
-            "epoch %*d/%d  %s | validation %s  (%.1f s)",
+            "epoch %*d/%d  %s | val %s  %s",
             len(str(self._epochs)),
             epoch.epoch,
             self._epochs,
             format_scores(epoch.train),
             format_scores(epoch.validation),
-            epoch.seconds,
+            format_duration(epoch.seconds) if epoch.seconds >= 1 else "<1 s",
         )
         if self._bar is not None:
             self._bar.start()
