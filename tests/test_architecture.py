@@ -141,6 +141,8 @@ def test_nothing_heavy_is_imported_at_module_level(path):
         ["describe", "loss=cross_entropy"],
         ["check"],
         ["check", "loss=crs"],
+        ["--cfg", "job"],
+        ["loss=crs"],
         ["-m", "sweep=lr", "--dry-run"],
         ["-m", "sweep=search", "--dry-run"],
         ["report"],
@@ -165,6 +167,56 @@ def test_no_heavy_import_without_training(args, tmp_path):
     )
     reads_data = args == ["check"]
     assert out.stdout.splitlines()[-1] == ("['numpy']" if reads_data else "[]")
+
+
+@pytest.mark.parametrize(
+    ("args", "times"),
+    [
+        (["--cfg", "job"], 1),
+        (["--cfg", "all", "--resolve"], 1),
+        (["check"], 1),
+        (["list"], 0),
+        (["describe", "loss=cross_entropy"], 0),
+    ],
+    ids=str,
+)
+def test_a_command_composes_at_most_once(args, times, tmp_path):
+    code = (
+        "from hydra._internal.config_loader_impl import ConfigLoaderImpl as Loader\n"
+        "load, calls = Loader.load_configuration, []\n"
+        "Loader.load_configuration = lambda *a, **k: calls.append(1) or load(*a, **k)\n"
+        "from xferlab.cli.main import main\n"
+        f"code = main({args!r})\n"
+        "print(code, len(calls))\n"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert out.stdout.splitlines()[-1] == f"0 {times}"
+
+
+@pytest.mark.parametrize(
+    "flags", [["--cfg", "job"], ["--cfg", "hydra"], ["--cfg", "job", "--package", "train"]]
+)
+def test_the_shown_config_is_what_hydra_shows(flags, tmp_path):
+    code = (
+        "from xferlab.cli.arguments import parse\n"
+        "from xferlab.cli.main import main\n"
+        "from xferlab.config.compose import _hydra\n"
+        "from hydra.core.global_hydra import GlobalHydra\n"
+        f"flags, overrides = parse({[*flags, 'seed=3']!r})\n"
+        f"main({[*flags, 'seed=3']!r})\n"
+        "print('---')\n"
+        "with _hydra():\n"
+        "    hydra = GlobalHydra.instance().hydra\n"
+        "    hydra.show_cfg('config', overrides, flags.cfg, flags.package, flags.resolve)\n"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    ours, hydras = out.stdout.split("---\n")
+    assert ours
+    assert ours == hydras
 
 
 def test_only_backend_and_export_import_tensorflow():

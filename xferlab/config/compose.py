@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import copy
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ from hydra import compose, initialize_config_module
 from hydra._internal.callbacks import Callbacks
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext
 from omegaconf import Container, DictConfig, OmegaConf
@@ -210,16 +213,34 @@ def print_config(experiment: Composed, flags: argparse.Namespace) -> None:
         experiment: the checked config.
         flags: with ``cfg``, ``info``, ``package`` and ``resolve`` as Hydra defines them.
     """
-    overrides = list(experiment.overrides)
     with _hydra():
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None
         if flags.info:
-            hydra.show_info(flags.info, experiment.config_name, overrides)
-        else:
-            hydra.show_cfg(
-                experiment.config_name, overrides, flags.cfg, flags.package, flags.resolve
-            )
+            hydra.show_info(flags.info, experiment.config_name, list(experiment.overrides))
+            return
+        # what Hydra.show_cfg prints, of the config that is already composed
+        config = copy.deepcopy(experiment.config)
+        HydraConfig.instance().set_config(config)
+        OmegaConf.set_readonly(config.hydra, None)
+        shown = hydra.get_sanitized_cfg(config, flags.cfg)
+    _print_package(shown, None if flags.package == "_global_" else flags.package, flags.resolve)
+
+
+def _print_package(config: DictConfig, package: str | None, resolve: bool) -> None:
+    """Print a config, or the part of it that a package names, as YAML."""
+    part = config if package is None else OmegaConf.select(config, package)
+    if part is None:
+        raise ConfigError(
+            f"the config has no package '{package}'",
+            where="--package",
+            fix=f"name one of: {', '.join(map(str, config))}",
+        )
+    if resolve and isinstance(part, Container):
+        OmegaConf.resolve(part)
+    header = f"# @package {package}\n" if package and isinstance(part, Container) else ""
+    text = OmegaConf.to_yaml(part) if isinstance(part, Container) else f"{part}\n"
+    sys.stdout.write(header + text)
 
 
 def _read_one(cfg: DictConfig, overrides: Sequence[str], config_name: str) -> Recipe:

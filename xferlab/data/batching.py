@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 WINDOW = 50
-"""Batches whose examples are sorted by length together; at most a quarter of an epoch."""
+"""Most batches whose examples are sorted by length together."""
+NOISE = 0.05
+"""Fraction by which a length is changed at random before it is sorted, as in AllenNLP's buckets."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +60,11 @@ class Ragged(Sequence):
 class BatchPlan:
     """Batches of examples of similar length, in an order that depends on (seed, epoch) alone.
 
-    An epoch permutes the examples, sorts each group of :data:`WINDOW` batches by length, splits it
-    into batches and shuffles those. Two batches have fixed positions: a longest one is first, so
-    that a run that does not fit into memory fails at once, and an incomplete one is last.
+    An epoch permutes the examples, sorts each window of at most :data:`WINDOW` batches by length,
+    splits it into batches and shuffles those. Examples share a batch with others in the next epoch
+    because windows are of random examples or, where one window is the whole epoch, because lengths
+    are sorted with :data:`NOISE`. Two batches have fixed positions: a longest one is first, so that
+    a run that does not fit into memory fails at once, and an incomplete one is last.
 
     Attributes:
         lengths: tokens of each example, (examples,).
@@ -87,17 +91,25 @@ class BatchPlan:
         order = permutation(len(lengths), self.seed, epoch, 0)
         rest = order[full * size :]
         order = order[: full * size]
-        window = size * min(WINDOW, max(1, full // 4))
-        windows = np.arange(len(order)) // window
-        order = order[np.lexsort((lengths[order], windows))]
+        order = order[np.lexsort(self._sort_keys(lengths[order], full, epoch))]
         batches = order.reshape(full, size)[permutation(full, self.seed, epoch, 1)]
         tops = lengths[batches].max(axis=1, initial=0)
         if full:
             first = int(tops.argmax())
             batches = np.concatenate([batches[first : first + 1], np.delete(batches, first, 0)])
         parts = [*batches, rest] if len(rest) else list(batches)
-        longest = int(lengths.max(initial=1))
-        return [Batch(p, padded_length(int(lengths[p].max()), longest)) for p in parts]
+        return [Batch(p, padded_length(lengths[p])) for p in parts]
+
+    def _sort_keys(self, lengths: np.ndarray, batches: int, epoch: int) -> tuple[Any, Any]:
+        """Return what an epoch's permuted examples are sorted by: noisy lengths in each window."""
+        import numpy as np
+
+        windows = max(1, -(-batches // WINDOW))
+        window = np.arange(batches) * windows // max(1, batches)  # of nearly equal sizes
+        if windows == 1:
+            chance = permutation(len(lengths), self.seed, epoch, 2) / max(1, len(lengths))
+            lengths = lengths * (1 + NOISE * (2 * chance - 1))
+        return lengths, np.repeat(window, self.batch_size)
 
     def steps(self, start: int, stop: int) -> Iterator[Batch]:
         """Yield the batches of the run's steps ``start`` to ``stop - 1``, across epochs."""
@@ -108,21 +120,13 @@ class BatchPlan:
                 start += 1
 
 
-def padded_length(length: int, longest: int) -> int:
-    """Return ``length`` rounded up to one of few values, and to no more than ``longest``.
+def padded_length(lengths: np.ndarray) -> int:
+    """Return the length that a batch of examples is padded to: the longest, and at least 1.
 
-    Steps are 4 up to 32, 8 up to 64, 16 up to 128 and so on: at most a quarter is added, and 512
-    tokens need 24 lengths (traced functions).
-
-    >>> [padded_length(n, 512) for n in (1, 8, 9, 65, 129, 500)]
-    [4, 8, 12, 80, 160, 512]
-    >>> padded_length(90, 91)
-    91
+    It is not rounded up: graphs take any length, and a step of 21 tokens is cheaper than one of 24
+    (``benchmarks/README.md``).
     """
-    step = 4
-    while step * 8 < length:
-        step *= 2
-    return min(-(-length // step) * step, max(longest, 1))
+    return max(int(lengths.max(initial=1)), 1)
 
 
 def evaluation_batches(encoding: Encoding, batch_size: int) -> list[Batch]:
@@ -131,9 +135,8 @@ def evaluation_batches(encoding: Encoding, batch_size: int) -> list[Batch]:
 
     lengths = row_lengths(encoding)
     order = np.argsort(-lengths, kind="stable")
-    longest = int(lengths.max(initial=1))
     parts = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-    return [Batch(p, padded_length(int(lengths[p[0]]), longest)) for p in parts]
+    return [Batch(p, padded_length(lengths[p])) for p in parts]
 
 
 def row_lengths(encoding: Encoding) -> np.ndarray:

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import time
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CHUNK = 2000
+CHUNK = 1000
 """Texts that are tokenised in one call, in parallel."""
 PROGRESS_SECONDS = 5.0
 """Time between two lines of progress."""
@@ -123,10 +124,10 @@ class HubTokenizer:
         engine = _truncating_engine(self._word_rules if are_words else self._rules, max_length)
         # the fast method does not return word ids
         encode = engine.encode_batch if are_words else engine.encode_batch_fast
-        sizes: list[int] = []
-        ids = []
-        segments = []
-        words = []
+        sizes = array("i")
+        ids = array("i")
+        segments = array("i")
+        words = array("i")
         cut = 0
         started = reported = time.monotonic()
         for first in range(0, len(texts), CHUNK):
@@ -134,22 +135,21 @@ class HubTokenizer:
             if pairs is not None:
                 rows = list(zip(rows, pairs[first : first + CHUNK], strict=True))
             done = encode(rows, is_pretokenized=are_words)
-            parts = [row.ids for row in done]
-            sizes += map(len, parts)
-            ids.append(_flat(parts))
-            segments.append(_flat([row.type_ids for row in done]))
+            sizes.extend(map(len, done))
+            _append(ids, [row.ids for row in done])
+            _append(segments, [row.type_ids for row in done])
             if are_words:
-                words.append(_flat([[-1 if w is None else w for w in r.word_ids] for r in done]))
+                _append(words, [[-1 if w is None else w for w in row.word_ids] for row in done])
             cut += sum(len(row) >= max_length and bool(row.overflowing) for row in done)
             if time.monotonic() - reported > PROGRESS_SECONDS:
                 reported = time.monotonic()
                 rate = len(sizes) / (reported - started)
                 log.info("tokenised %d of %d examples, %d/s", len(sizes), len(texts), rate)
-        lengths = np.array(sizes, dtype="int32")
+        lengths = np.frombuffer(sizes, dtype="int32")
         return CountedEncoding(
-            token_ids=Ragged(_joined(ids), lengths),
-            segment_ids=Ragged(_joined(segments), lengths),
-            word_ids=Ragged(_joined(words), lengths) if are_words else None,
+            token_ids=Ragged(np.frombuffer(ids, dtype="int32"), lengths),
+            segment_ids=Ragged(np.frombuffer(segments, dtype="int32"), lengths),
+            word_ids=Ragged(np.frombuffer(words, dtype="int32"), lengths) if are_words else None,
             cut=cut,
         )
 
@@ -193,18 +193,13 @@ def _truncating_engine(rules: str, max_length: int) -> Any:
     return engine
 
 
-def _flat(rows: Sequence[Sequence[int]]) -> np.ndarray:
+def _append(flat: array[int], rows: Sequence[Sequence[int]]) -> None:
+    """Append the values of rows to one array, which grows in place."""
     from itertools import chain
 
     import numpy as np
 
-    return np.fromiter(chain.from_iterable(rows), dtype="int32")
-
-
-def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
-    import numpy as np
-
-    return np.concatenate(parts) if parts else np.zeros(0, dtype="int32")
+    flat.frombytes(np.fromiter(chain.from_iterable(rows), dtype="int32").tobytes())
 
 
 def encode_cached(
@@ -222,8 +217,6 @@ def encode_cached(
         max_length: most tokens of an example.
         folder: of the cache; default ``$XFERLAB_CACHE`` or ``~/.cache/xferlab/tokens``.
     """
-    import numpy as np
-
     key = _key(tokenizer, split, max_length)
     path = None
     try:
@@ -235,14 +228,13 @@ def encode_cached(
         found = None
     if found is not None:
         return found
-    made = tokenizer.encode(split.texts, split.pairs, max_length)
-    packed = _pack(made, key)
+    made = _flattened(tokenizer.encode(split.texts, split.pairs, max_length))
     if path is not None:
         try:
-            atomic_replace(path, lambda new: np.save(new, packed, allow_pickle=False))
+            atomic_replace(path, lambda new: _save(new, made, key))
         except OSError as e:
             log.warning("token cache %s cannot be written: %s", path.parent, e)
-    return _unpack(packed)
+    return made
 
 
 def _key(tokenizer: Tokenizer, split: Split, max_length: int) -> str:
@@ -251,27 +243,55 @@ def _key(tokenizer: Tokenizer, split: Split, max_length: int) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def _pack(encoding: Encoding, key: str) -> np.ndarray:
-    """Return an encoding as one int32 array: header, lengths, tokens, segments, word ids."""
+def _flattened(encoding: Encoding) -> CountedEncoding:
+    """Return an encoding with each column in one array; a copy only where it was not."""
     import numpy as np
 
     lengths = row_lengths(encoding).astype("int32")
-    columns = [encoding.token_ids, encoding.segment_ids]
-    columns += [encoding.word_ids] if encoding.word_ids is not None else []
-    flat = [c.flat if isinstance(c, Ragged) else _joined(list(c)) for c in columns]
+
+    def flat(column: Sequence[np.ndarray]) -> Ragged:
+        if isinstance(column, Ragged):
+            return Ragged(np.ascontiguousarray(column.flat, dtype="int32"), lengths)
+        return Ragged(np.concatenate([*column, np.zeros(0, "int32")]).astype("int32"), lengths)
+
+    return CountedEncoding(
+        flat(encoding.token_ids),
+        flat(encoding.segment_ids),
+        None if encoding.word_ids is None else flat(encoding.word_ids),
+        getattr(encoding, "cut", 0),
+    )
+
+
+def _save(path: Path, encoding: CountedEncoding, key: str) -> None:
+    """Write an encoding as one int32 array: header, lengths, tokens, segments, word ids.
+
+    The parts are written one after another, so that they are never in memory twice.
+    """
+    import numpy as np
+
+    columns = [encoding.token_ids, encoding.segment_ids, encoding.word_ids]
+    flat = [column.flat for column in columns if isinstance(column, Ragged)]
+    lengths = row_lengths(encoding).astype("int32")
     head = np.zeros(HEADER, dtype="int32")
-    head[:5] = MAGIC, len(lengths), int(lengths.sum()), len(columns), getattr(encoding, "cut", 0)
+    head[:5] = MAGIC, len(lengths), int(lengths.sum()), len(flat), encoding.cut
     head[8:] = np.frombuffer(bytes.fromhex(key), dtype="<i4")
-    packed = np.concatenate([head, lengths, *flat]).astype("int32")
-    packed[5] = _checksum(packed)
-    return packed
+    parts = [head, lengths, *flat]
+    head[5] = _checksum(parts)
+    form = {"descr": head.dtype.str, "fortran_order": False, "shape": (sum(map(len, parts)),)}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, form)
+        for part in parts:
+            file.write(part.data)
 
 
-def _checksum(packed: np.ndarray) -> int:
-    """Return the CRC-32 of a packed array without its own field, as a signed number."""
+def _checksum(parts: Sequence[np.ndarray]) -> int:
+    """Return the CRC-32 of a header and more parts, without its own field, as a signed number."""
     import zlib
 
-    crc = zlib.crc32(packed[6:].data, zlib.crc32(packed[:5].data))
+    head, *others = parts
+    crc = zlib.crc32(head[6:].data, zlib.crc32(head[:5].data))
+    for part in others:
+        crc = zlib.crc32(part.data, crc)
     return crc - (1 << 32) if crc >= 1 << 31 else crc
 
 
@@ -288,7 +308,7 @@ def _load(path: Path, key: str, rows: int) -> CountedEncoding | None:
         magic, found, tokens, columns = packed[:4].tolist()
         whole = len(packed) == HEADER + rows + columns * tokens
         same = packed[8:HEADER].astype("<i4").tobytes().hex() == key
-        if magic == MAGIC and found == rows and whole and same and packed[5] == _checksum(packed):
+        if magic == MAGIC and found == rows and whole and same and packed[5] == _checksum([packed]):
             return _unpack(packed)
     log.warning("token cache %s is damaged, tokenising again", path)
     return None
