@@ -121,12 +121,17 @@ def rate(precision: str) -> float:
     return cases.matrix_rate(lambda: product().numpy(), 2 * 768 * 384 * 1536)
 
 
-if __name__ == "__main__":
+def start(threads: int) -> None:
+    """Import and seed TensorFlow, with so many threads an operation."""
     from xferlab.backend.process import prepare_backend
 
     prepare_backend(0, "float32", deterministic=True)
-    import tensorflow
+    import tensorflow as tf
 
-    tensorflow.config.threading.set_intra_op_parallelism_threads(int(sys.argv[1]))
-    tensorflow.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+if __name__ == "__main__":
+    start(int(sys.argv[1]))
     cases.answer(run)
