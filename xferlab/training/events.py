@@ -117,9 +117,7 @@ class Checkpointer:
     def after_step(self, network: Any, state: TrainState) -> None:
         """Save if it is time; raise Interrupted if a signal requests to stop."""
 
-    def interruptible(
-        self, network: Any | None, state: TrainState
-    ) -> AbstractContextManager[None]:
+    def interruptible(self, network: Any | None, state: TrainState) -> AbstractContextManager[None]:
         """Let the body be interrupted at once; ``state`` is saved then, if there is a network."""
         return nullcontext()
 
