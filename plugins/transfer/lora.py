@@ -61,6 +61,6 @@ def _body_layers(model: TextModel):
     """Return every layer below the head, also those inside other layers, each once."""
     *body, _head = model.blocks
     outer = [model.network.get_layer(name) for block in body for name in model.blocks[block]]
-    # Keras has no public access to the layers inside a layer; keras-hub's LoRA does the same.
+    # Keras has no public access to the layers inside a layer.
     inner = [layer for each in outer for layer in each._flatten_layers()]
     return list({id(layer): layer for layer in inner}.values())

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.support.tiny_checkpoints import tiny_encoder
 from xferlab import ConfigError
 from xferlab.registry import REGISTRY
 
@@ -53,16 +54,7 @@ def test_no_decay_spares_full_names_only(name):
 
 
 def test_the_default_spares_biases_and_normalisation_of_an_encoder():
-    import keras_hub
-
-    network = keras_hub.models.BertBackbone(
-        vocabulary_size=9,
-        num_layers=1,
-        num_heads=2,
-        hidden_dim=4,
-        intermediate_dim=8,
-        max_sequence_length=4,
-    )
+    network = tiny_encoder().build()
     weights = network.trainable_variables
     for weight in weights:
         weight.assign(np.ones(weight.shape))

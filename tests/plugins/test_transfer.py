@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import pytest
 
+from tests.support.tiny_checkpoints import tiny_encoder
 from xferlab import Budget, ConfigError, Phase, TextModel
 from xferlab.registry import REGISTRY
 
@@ -93,18 +94,9 @@ def test_impossible_values_are_refused(name, fields, message):
 def encoder() -> TextModel:
     """A BERT of two small layers, with a head."""
     import keras
-    import keras_hub
 
     keras.utils.set_random_seed(0)
-    backbone = keras_hub.models.BertBackbone(
-        vocabulary_size=30,
-        num_layers=2,
-        num_heads=2,
-        hidden_dim=8,
-        intermediate_dim=16,
-        max_sequence_length=6,
-        dropout=0.0,
-    )
+    backbone = tiny_encoder().build()
     head = keras.layers.Dense(3, name="head")(backbone.output["pooled_output"])
     blocks = {
         "embeddings": (
@@ -115,7 +107,7 @@ def encoder() -> TextModel:
         ),
         "layer_0": ("transformer_layer_0",),
         "layer_1": ("transformer_layer_1",),
-        "pooler": ("pooled_dense",),
+        "pooler": ("pooler",),
         "head": ("head",),
     }
     return TextModel(keras.Model(backbone.input, head), tokenizer=None, blocks=blocks)
@@ -151,7 +143,7 @@ def test_lora_adds_rank_times_the_edges_of_each_weight(encoder):
     parts = [path for path in sizes if "lora" not in path]
     assert parts == ["head/kernel", "head/bias"]
     query = "transformer_layer_1/self_attention_layer/query/lora_kernel_"
-    assert (sizes[query + "a"], sizes[query + "b"]) == ((8, 2, 4), (4, 4))
+    assert (sizes[query + "a"], sizes[query + "b"]) == ((8, 4), (4, 8))
     assert len(sizes) == 2 + 2 * 2 * 3  # the head; a and b, of two blocks, in three layers
 
 
@@ -188,8 +180,8 @@ def test_lora_never_touches_the_head(encoder):
 def test_lora_adds_a_times_b_scaled_by_alpha_over_rank(encoder):
     import numpy as np
 
-    lora(encoder, rank=2, alpha=6, targets=["pooled_dense"])
-    layer = encoder.network.get_layer("pooled_dense")
+    lora(encoder, rank=2, alpha=6, targets=["pooler"])
+    layer = encoder.network.get_layer("pooler")
     a = np.ones((8, 2))
     b = np.arange(16.0).reshape(2, 8)
     before = np.asarray(layer.kernel)

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from xferlab.models.architectures import Architecture
 
 ARCHITECTURES = ("albert", "bert", "distilbert", "roberta", "xlm-roberta")
 WORDS = [
@@ -42,6 +46,26 @@ _SPECIAL = {
 }
 _LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)]
 _SIGNS = [*"0123456789.,!?'-"]
+
+
+def tiny_encoder() -> Architecture:
+    """Return the sizes of a BERT of two layers, 8 wide, with 30 pieces and no dropout."""
+    from xferlab.models.architectures.bert import Bert
+
+    return Bert(
+        vocabulary_size=30,
+        hidden_size=8,
+        layers=2,
+        heads=2,
+        intermediate_size=16,
+        positions=6,
+        segments=2,
+        activation="gelu",
+        epsilon=1e-12,
+        hidden_dropout=0.0,
+        attention_dropout=0.0,
+        initializer_range=0.02,
+    )
 
 
 def write_tiny_checkpoint(

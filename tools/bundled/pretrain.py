@@ -20,6 +20,8 @@ from tools.bundled.hugging_face import dense_tensors, write_checkpoint
 from tools.bundled.make import corpus
 from tools.bundled.tokenizer import MAX_TOKENS, train_tokenizer, write_tokenizer
 from tools.bundled.word_vectors import word_vectors
+from xferlab.models.architectures import Architecture
+from xferlab.models.architectures.bert import Bert
 
 FOLDER = Path(__file__).parents[2] / "xferlab" / "bundled" / "bert"
 LENGTHS = (16, 24, 32, 40, 48, 64)
@@ -66,23 +68,22 @@ class Pretraining:
     same_review_from: float = 0.2
 
 
-def build_backbone(plan: Pretraining, vocabulary_size: int) -> Any:
-    """Gives a fresh `BertBackbone` with BERT's exact GELU, where keras-hub has the tanh one."""
-    import keras
-    import keras_hub
-
-    backbone = keras_hub.models.BertBackbone(
+def architecture_of(plan: Pretraining, vocabulary_size: int) -> Architecture:
+    """Return the sizes of the encoder that a plan pretrains."""
+    return Bert(
         vocabulary_size=vocabulary_size,
-        num_layers=plan.layers,
-        num_heads=plan.heads,
-        hidden_dim=plan.width,
-        intermediate_dim=plan.feed_forward,
-        max_sequence_length=MAX_TOKENS,
-        dropout=0.0,  # every review is seen once, so there is nothing to overfit to
+        hidden_size=plan.width,
+        layers=plan.layers,
+        heads=plan.heads,
+        intermediate_size=plan.feed_forward,
+        positions=MAX_TOKENS,
+        segments=2,
+        activation="gelu",
+        epsilon=1e-12,
+        hidden_dropout=0.0,  # every review is seen once, so there is nothing to overfit to
+        attention_dropout=0.0,
+        initializer_range=0.02,
     )
-    for block in backbone.transformer_layers:
-        block._feedforward_intermediate_dense.activation = keras.activations.gelu
-    return backbone
 
 
 class Batches:
@@ -180,7 +181,8 @@ class Objectives:
         self.norm = keras.layers.LayerNormalization(epsilon=1e-12)
         self.transform.build((None, plan.width))
         self.norm.build((None, plan.width))
-        self.bias = keras.Variable(keras.ops.zeros(backbone.vocabulary_size), name="decoder_bias")
+        self.table = backbone.get_layer("token_embedding").embeddings
+        self.bias = keras.Variable(keras.ops.zeros(self.table.shape[0]), name="decoder_bias")
         parts = (backbone, self.transform, self.norm)
         self.variables = [v for part in parts for v in part.trainable_variables] + [self.bias]
 
@@ -194,7 +196,7 @@ class Objectives:
         outputs = self.backbone(inputs, training=True)
         hidden = tf.gather(outputs["sequence_output"], batch["positions"], batch_dims=1)
         hidden = self.norm(self.transform(hidden))
-        table = tf.convert_to_tensor(self.backbone.token_embedding.embeddings)
+        table = tf.convert_to_tensor(self.table)
         logits = tf.einsum("bpd,vd->bpv", hidden, table) + tf.convert_to_tensor(self.bias)
         loss = tf.nn.sparse_softmax_cross_entropy_with_logits(batch["targets"], logits)
         total = tf.reduce_sum(batch["weights"])
@@ -224,7 +226,7 @@ class Objectives:
         name = "cls.predictions.transform"
         return {
             "cls.predictions.bias": self.bias.numpy(),
-            **dict(dense_tensors(f"{name}.dense", self.transform)),
+            **dense_tensors(f"{name}.dense", self.transform),
             f"{name}.LayerNorm.weight": self.norm.gamma.numpy(),
             f"{name}.LayerNorm.bias": self.norm.beta.numpy(),
         }
@@ -285,15 +287,16 @@ def pretrain(plan: Pretraining, folder: Path) -> dict[str, float]:
     texts = [" ".join(document) for document in corpus(plan.seed, plan.sample, group=32)]
     tokenizer = train_tokenizer(texts, plan.pieces)
     write_tokenizer(tokenizer, folder)
-    backbone = build_backbone(plan, tokenizer.get_vocab_size())
+    architecture = architecture_of(plan, tokenizer.get_vocab_size())
+    backbone = architecture.build()
     rows = [row.ids for row in tokenizer.encode_batch(texts)]
-    table = backbone.token_embedding.embeddings
+    table = backbone.get_layer("token_embedding").embeddings
     vectors = word_vectors(rows, table.shape[0], table.shape[1], plan.vector_scale)
     table.assign_add(vectors)
     objectives = Objectives(plan, backbone)
     for part in range(len(plan.documents)):
         result = train(plan, objectives, Batches(plan, part, tokenizer, texts))
-    write_checkpoint(backbone, objectives.head_tensors(), folder)
+    write_checkpoint(backbone, architecture, objectives.head_tensors(), folder)
     return result
 
 

@@ -32,7 +32,6 @@ PACKAGES = (
     "xferlab",
     "tensorflow",
     "keras",
-    "keras-hub",
     "transformers",
     "tokenizers",
     "datasets",

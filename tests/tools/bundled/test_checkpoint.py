@@ -15,9 +15,11 @@ SENTENCE = "The soup was anything but good."
 
 
 @pytest.fixture(scope="module")
-def backbone():
-    keras_hub = pytest.importorskip("keras_hub")
-    return keras_hub.models.BertBackbone.from_preset(str(FOLDER))
+def encoder():
+    from xferlab.models.checkpoint import resolve
+    from xferlab.models.encoder import load_encoder
+
+    return load_encoder(resolve(str(FOLDER)))
 
 
 def test_card_states_the_sha256_of_the_weights():
@@ -61,28 +63,28 @@ def test_words_of_the_corpus_are_known_and_others_are_spelt_out():
     assert tokenizer.unk_token_id not in tokenizer("Quixotic zebras: 42% (xyzzy)!")["input_ids"]
 
 
-def test_keras_hub_reads_every_weight_it_has(backbone):
+def test_the_encoder_reads_every_weight_it_has(encoder):
     import numpy as np
     from safetensors.numpy import load_file
 
     stored = load_file(FOLDER / "model.safetensors")
     body = sum(array.size for name, array in stored.items() if name.startswith("bert."))
-    assert backbone.count_params() == body
+    assert encoder.from_checkpoint == encoder.backbone.count_params() == body
     np.testing.assert_array_equal(
-        backbone.token_embedding.embeddings.numpy(),
+        encoder.backbone.get_layer("token_embedding").embeddings.numpy(),
         stored["bert.embeddings.word_embeddings.weight"],
     )
     np.testing.assert_array_equal(
-        backbone.pooled_dense.kernel.numpy(), stored["bert.pooler.dense.weight"].T
+        encoder.backbone.get_layer("pooler").kernel.numpy(), stored["bert.pooler.dense.weight"].T
     )
 
 
-def test_writing_what_was_read_gives_the_same_tensors(backbone, tmp_path):
+def test_writing_what_was_read_gives_the_same_tensors(encoder, tmp_path):
     from safetensors.numpy import load_file
 
     from tools.bundled.hugging_face import write_checkpoint
 
-    write_checkpoint(backbone, {}, tmp_path)
+    write_checkpoint(encoder.backbone, encoder.architecture, {}, tmp_path)
     stored = load_file(FOLDER / "model.safetensors")
     for name, array in load_file(tmp_path / "model.safetensors").items():
         assert (array == stored[name]).all(), name
