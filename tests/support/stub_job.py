@@ -86,9 +86,11 @@ def sweep(overrides: list[str], workers: int = 1, worker_command=command) -> int
 
     load_plugins(Path.cwd())
     publish(Path.cwd())
-    at_once = [f"sweep.workers={workers}"] if workers > 1 else []
+    settings = ["sweep.isolate=true"]
+    if workers > 1:
+        settings.append(f"sweep.workers={workers}")
     with mock.patch.object(launcher, "worker_command", worker_command):
-        return run_sweep([*overrides, *at_once])
+        return run_sweep([*overrides, *settings])
 
 
 if __name__ == "__main__":

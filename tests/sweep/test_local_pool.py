@@ -20,6 +20,7 @@ from xferlab.discovery import load_plugins
 from xferlab.runs.lock import locked
 from xferlab.runs.metadata import read_status, write_status
 from xferlab.sweep.console import JobLines, console_for
+from xferlab.sweep.job_processes import FreshProcesses
 from xferlab.sweep.job_state import is_leaving, state_of
 from xferlab.sweep.launcher import cores, folder_of, job_overrides, slots
 from xferlab.sweep.local_pool import DUMP_STACKS, Pool, finalize
@@ -65,7 +66,7 @@ def jobs_of(*overrides):
 
 def run(jobs, workers=1, command=stub_job.command, **settings):
     seen = Seen()
-    Pool(command, [{} for _ in range(workers)], seen, **settings).run(jobs)
+    Pool(FreshProcesses(command), [{} for _ in range(workers)], seen, **settings).run(jobs)
     return seen
 
 
@@ -179,7 +180,7 @@ def test_a_job_that_another_process_has_is_waited_for(status):
             other.poll()
 
     seen = Reaping()
-    Pool(stub_job.command, [{}], seen).run([busy, free])
+    Pool(FreshProcesses(stub_job.command), [{}], seen).run([busy, free])
     assert seen.starts == [free.name, busy.name]
     assert state_of(busy).status == "finished"
 
@@ -239,7 +240,7 @@ def test_a_seat_is_an_environment():
         return [sys.executable, "-c", code]
 
     jobs = jobs_of("seed=1,2")
-    Pool(command, [{"DEVICE": "0"}, {"DEVICE": "1"}], Seen()).run(jobs)
+    Pool(FreshProcesses(command), [{"DEVICE": "0"}, {"DEVICE": "1"}], Seen()).run(jobs)
     assert sorted((job / "env").read_text() for job in jobs) == ["0", "1"]
 
 
