@@ -20,7 +20,7 @@ def run_job(arguments: list[str]) -> int:
     with locked(folder):
         environment = f"{os.environ.get('DEVICE')} {os.environ.get('THREADS')}"
         atomic_write(folder / "seen", f"{os.getppid()}\n{environment}\n{os.getcwd()}")
-        print("output of the job")
+        sys.stdout.write("output of the job\n")
         stub_job.job(folder)
     return 0
 

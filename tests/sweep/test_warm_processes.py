@@ -25,7 +25,6 @@ from xferlab.sweep.local_pool import Pool, SweepStopped
 from xferlab.sweep.manifest import write_manifest
 from xferlab.sweep.planner import plan_sweep
 
-STUB_SERVER = [sys.executable, "-m", "tests.support.stub_fork_server"]
 WARM_SWEEP = [sys.executable, stub_job.__file__, "warm-sweep"]
 
 
@@ -33,7 +32,7 @@ WARM_SWEEP = [sys.executable, stub_job.__file__, "warm-sweep"]
 def workspace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    monkeypatch.setattr(job_processes, "FORK_SERVER", STUB_SERVER)
+    monkeypatch.setattr(job_processes, "FORK_SERVER", stub_job.FORK_SERVER)
     load_plugins(tmp_path)
     publish(tmp_path)
 
@@ -123,7 +122,7 @@ def test_a_job_over_its_time_limit_is_ended():
     assert "stub_job.py" in (hanging / "output.txt").read_text()  # the stack
 
 
-def test_a_killed_server_is_replaced_and_its_job_is_resumed():
+def test_a_killed_server_is_replaced_and_its_job_interrupted():
     first, asleep, last = jobs_of(f"seed=1,{stub_job.SLEEPS},2")
 
     def kill():
@@ -134,9 +133,12 @@ def test_a_killed_server_is_replaced_and_its_job_is_resumed():
     killer.start()
     seen = run([first, asleep, last])
     killer.join()
-    assert seen.ends == dict.fromkeys((first.name, asleep.name, last.name), "finished")
+    ends = {first.name: "finished", asleep.name: "interrupted", last.name: "finished"}
+    assert seen.ends == ends
+    assert server_of(last) != server_of(first)
+    run([asleep])
+    assert state_of(asleep).status == "finished"
     assert read_status(asleep)["attempt"] == 2
-    assert server_of(asleep) == server_of(last) != server_of(first)
 
 
 def test_a_server_that_does_not_start_fails_its_jobs(monkeypatch):
@@ -165,7 +167,9 @@ def test_a_signal_while_the_server_imports_ends_the_sweep(number, monkeypatch):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_is_forwarded_and_the_same_command_resumes(number, code):
     overrides = [f"seed=1,{stub_job.SLEEPS},2"]
-    parent = subprocess.Popen([*WARM_SWEEP, *overrides], stdout=subprocess.PIPE, stderr=-2)
+    parent = subprocess.Popen(
+        [*WARM_SWEEP, *overrides], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     wait_until(lambda: list(Path().glob("outputs/sweeps/*/*/asleep")))
     parent.send_signal(number)
     printed, _ = parent.communicate(timeout=120)
@@ -179,23 +183,18 @@ def test_a_signal_is_forwarded_and_the_same_command_resumes(number, code):
 
 def test_jobs_and_server_end_when_the_sweep_is_killed():
     overrides = [f"seed=1,{stub_job.SLEEPS},2"]
-    parent = subprocess.Popen([*WARM_SWEEP, *overrides], stdout=subprocess.PIPE, stderr=-2)
+    parent = subprocess.Popen(
+        [*WARM_SWEEP, *overrides], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     wait_until(lambda: list(Path().glob("outputs/sweeps/*/*/asleep")))
     (asleep,) = Path().glob("outputs/sweeps/*/*/asleep")
     parent.kill()
     parent.communicate()
     wait_until(lambda: state_of(asleep.parent).status == "interrupted")
-    wait_until(lambda: not is_alive(server_of(asleep.parent)))
+    wait_until(lambda: not job_processes._is_alive(server_of(asleep.parent)))
     again = subprocess.run([*WARM_SWEEP, *overrides], capture_output=True, text=True, timeout=120)
     assert ": 1 finished, 1 to resume, 1 to run" in again.stderr
     assert "3 jobs: 3 finished" in again.stdout
-
-
-def is_alive(process):
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 SMALL = ["data.limit={train: 48, validation: 32, test: 32}", "data.max_length=16"]
@@ -224,12 +223,6 @@ def test_forked_and_fresh_jobs_have_the_same_bits():
     assert len(jobs) == 7
     for job in jobs:
         assert results(Path("true", job)) == results(Path("false", job)), job
-
-
-LOSS = '''
-from dataclasses import dataclass
-from xferlab.contracts import LossPlugin
-'''
 
 
 @pytest.mark.slow

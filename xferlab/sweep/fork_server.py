@@ -69,8 +69,11 @@ def import_libraries() -> None:
 
 
 def end_process(code: int) -> NoReturn:
-    """End as an interpreter does, without deleting a million objects first (0.4 s)."""
-    threading._shutdown()  # type: ignore[attr-defined] - multiprocessing ends its forks so too
+    """End as an interpreter does, without deleting a million objects first (0.4 s).
+
+    ``multiprocessing`` ends its forks so too.
+    """
+    threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()

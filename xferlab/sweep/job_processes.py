@@ -145,8 +145,10 @@ class _ForkServer:
             job.returncode = reply["code"]
         if ended is not None:
             for job in self._jobs.values():
-                if job.returncode is None:
+                if job.returncode is None and job.pid is None:
                     job.returncode = ended or 1
+                elif job.returncode is None and not _is_alive(job.pid):
+                    job.returncode = -signal.SIGTERM
 
     def has_ended(self) -> bool:
         return self._process.poll() is not None
@@ -166,8 +168,8 @@ class ForkedJob:
 
     Attributes:
         pid: of its process; None while the server still imports.
-        returncode: None while it runs. If the server has died it is the server's: the job gets a
-            signal to end then, and its folder stays locked until it has.
+        returncode: None while it runs. A job whose server has died gets SIGTERM, and is
+            interrupted once it has saved its state and ended.
     """
 
     def __init__(self, server: _ForkServer) -> None:
@@ -195,3 +197,12 @@ class ForkedJob:
     def kill(self) -> None:
         """Send SIGKILL."""
         self.send_signal(signal.SIGKILL)
+
+
+def _is_alive(process: int | None) -> bool:
+    """Return whether a process runs; one that has ended may still wait for its new parent."""
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
