@@ -1,4 +1,4 @@
-"""A variant of ``speed_gpu.py``: ``python speed_gpu_ours.py SHAPE BATCHES [xla] [deterministic]``."""
+"""A variant of ``speed_gpu.py``: ``python speed_gpu_ours.py SHAPE BATCHES [FLAG...]``."""
 
 from __future__ import annotations
 
