@@ -95,12 +95,14 @@ def test_the_first_token_alone_has_the_full_layers_outputs_and_gradients():
         np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["gelu", "gelu_while_training"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-def test_gelu_and_its_gradient_are_those_of_the_definition(dtype):
+def test_gelu_and_its_gradient_are_those_of_the_definition(dtype, name):
     import tensorflow as tf
 
-    from xferlab.models.layers import gelu
+    from xferlab.models import layers
 
+    gelu = getattr(layers, name)
     values = tf.cast(np.linspace(-6, 6, 401), dtype)
     with tf.GradientTape() as tape:
         tape.watch(values)

@@ -51,7 +51,7 @@ def import_backend() -> None:
             where="KERAS_BACKEND",
             fix="unset it, or set it to tensorflow",
         )
-    is_first = "keras_hub" not in sys.modules
+    is_first = "tensorflow" not in sys.modules
     with quiet_stderr():
         import keras
         import tensorflow  # noqa: F401 - so that its libraries load here

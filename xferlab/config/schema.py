@@ -11,8 +11,9 @@ from xferlab.validation import defaults_of
 
 
 class Precision(Enum):
-    """Keras dtype policies."""
+    """Keras dtype policies; ``auto`` is the one that this machine multiplies faster in."""
 
+    auto = "auto"
     float32 = "float32"
     mixed_float16 = "mixed_float16"
     mixed_bfloat16 = "mixed_bfloat16"
@@ -78,7 +79,8 @@ class TrainConfig:
         eval_batch_size: rows a batch when no gradient is taken.
         accumulate: batches whose gradients are averaged into one optimizer step.
         max_grad_norm: largest global norm of the gradients, or None for no clipping.
-        precision: Keras global dtype policy.
+        precision: Keras global dtype policy; ``auto`` measures matrix products for a moment and
+            takes mixed_bfloat16 where they are at least 1.3 times as fast as in float32.
         monitor: logged value that picks the best epoch, e.g. ``val_accuracy``; ``auto`` is the
             first metric on the validation split.
         patience: stop after this many epochs without a better monitored value, or None.

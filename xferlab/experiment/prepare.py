@@ -7,10 +7,12 @@ import logging
 from collections.abc import Iterable
 from dataclasses import fields, replace
 
-from xferlab.backend.process import prepare_backend
+from xferlab.backend.precision import measure_matrix_rates
+from xferlab.backend.process import import_backend, prepare_backend
 from xferlab.checks.data import check_data
 from xferlab.compatibility import refuse_other_labels
 from xferlab.config.recipe import Recipe, fitted_to
+from xferlab.config.schema import Precision
 from xferlab.contracts import TaskSpec, TextData, TextModel
 from xferlab.errors import ConfigError, XferlabError, collect_errors, raise_together
 from xferlab.models.limits import refuse_length
@@ -21,17 +23,35 @@ INPUTS = ("data", "model", "transfer", "loss", "metric", "train")
 """Parts of a config that decide whether its data, checkpoint and blocks fit together."""
 
 
-def prepare(recipe: Recipe) -> tuple[Recipe, TextData]:
+def prepare(recipe: Recipe, precision: str | None = None) -> tuple[Recipe, TextData]:
     """Check what :func:`prepare_inputs` checks, then make the backend ready and seeded.
 
     TensorFlow is imported last, so errors in the data and in the checkpoint show at once.
 
+    Args:
+        recipe: checked plugins.
+        precision: for ``train.precision=auto``, what an interrupted run has measured.
+
     Returns:
-        The recipe with the task's own metrics where none was chosen, and the data.
+        The recipe with the task's own metrics where none was chosen and the precision that is
+        computed in, and the data.
     """
     recipe, data = prepare_inputs(recipe)
+    recipe = _with_precision(recipe, precision)
     prepare_backend(recipe.seed, recipe.train.precision.value, recipe.train.deterministic)
     return recipe, data
+
+
+def _with_precision(recipe: Recipe, recorded: str | None) -> Recipe:
+    """Return the recipe with a precision in place of ``auto``."""
+    if recipe.train.precision is not Precision.auto:
+        return recipe
+    if recorded is None:
+        import_backend()
+        rates = measure_matrix_rates()
+        log.info("precision  %s", rates)
+        recorded = rates.precision
+    return replace(recipe, train=replace(recipe.train, precision=Precision(recorded)))
 
 
 def prepare_inputs(recipe: Recipe) -> tuple[Recipe, TextData]:

@@ -31,6 +31,7 @@ from xferlab.runs.metadata import (
     provenance,
     read_metrics,
     recorded_micro_batches,
+    recorded_precision,
     refuse_other_data,
     write_config,
     write_status,
@@ -159,7 +160,7 @@ def _run_once(
     micro_batches: int,
 ) -> float | None:
     """Prepare, assemble, check and record the experiment, then train it."""
-    recipe, data = prepare(recipe)
+    recipe, data = prepare(recipe, recorded_precision(folder))
     refuse_in_between(folder, recipe.config)
     digests = {name: split.digest for name, split in data.splits.items()}
     refuse_other_data(folder, digests)
@@ -188,6 +189,7 @@ def _run_once(
             "class_weights": class_weights(experiment),
             "notes": [*data.notes, *notes],
             "micro_batches": micro_batches,
+            "precision": recipe.train.precision.value,
         },
     )
     return train_and_test(recipe, experiment, rates, folder, stop, previous)

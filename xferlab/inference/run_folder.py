@@ -112,12 +112,20 @@ def read_folder(folder: Path, weights: str | None = None) -> RunFolder:
         folder=folder,
         record=record,
         metrics=metrics,
-        config=config,
+        config=_with_precision(config, record),
         spec=_spec(folder, record),
         budget=Budget(plan["epochs"], plan["steps_per_epoch"], plan["steps"]),
         weights=path,
         digest=digest,
     )
+
+
+def _with_precision(config: Mapping[str, Any], record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the config with the precision that ``train.precision=auto`` chose."""
+    train = config.get("train")
+    if not isinstance(train, Mapping) or train.get("precision") != "auto":
+        return config
+    return {**config, "train": {**train, "precision": record.get("precision", "float32")}}
 
 
 def _chosen(weights: str | None) -> str | None:

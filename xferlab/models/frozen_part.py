@@ -63,11 +63,23 @@ def cut_network(network: Any, frozen: Collection[str]) -> CutNetwork | None:
     (boundary,) = leaving
     above = _tensors_above(nodes, boundary, network.outputs)
     besides = {name: each for name, each in network.input.items() if id(each) in above}
+    boundary.name = FEATURES  # Keras warns of an input whose key is not its name
     return CutNetwork(
         lower=keras.Model(network.input, boundary),
         upper=keras.Model({FEATURES: boundary, **besides}, network.output),
         per_token=len(boundary.shape) == 3 and boundary.shape[1] is None,
     )
+
+
+def has_dropout(network: Any) -> bool:
+    """Return whether a network sets values to 0 at random while it is trained."""
+    return any(_rate(layer) > 0 for layer in network._flatten_layers())
+
+
+def _rate(layer: Any) -> float:
+    import keras
+
+    return float(layer.rate) if isinstance(layer, keras.layers.Dropout) else 0.0
 
 
 def _nodes_in_order(network: Any) -> list[Any]:

@@ -83,6 +83,7 @@ RUN = {
     "monitor?": str,
     "plan?": {"epochs": int},
     "micro_batches?": range(1, 2**20),
+    "precision?": str,
 }
 """What a run's three JSON files hold, as far as it is read again; see ``records.Shape``."""
 
@@ -150,6 +151,11 @@ def read_run(folder: Path) -> dict[str, Any]:
 def recorded_micro_batches(folder: Path) -> int:
     """Return how many slices a batch of the run in ``folder`` is computed in; 1 for a new run."""
     return read_run(folder).get("micro_batches", 1) if (folder / "run.json").exists() else 1
+
+
+def recorded_precision(folder: Path) -> str | None:
+    """Return the precision that the run in ``folder`` computes in; None for a new run."""
+    return read_run(folder).get("precision") if (folder / "run.json").exists() else None
 
 
 def planned_epochs(folder: Path) -> int | None:

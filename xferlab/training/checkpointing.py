@@ -21,7 +21,7 @@ from xferlab.runs.checkpoints import (
 )
 from xferlab.runs.signals import StopRequest
 from xferlab.training.events import Callback, Checkpointer, Diverged, TrainState
-from xferlab.training.phase_network import PhaseNetwork
+from xferlab.training.phase_network import PhaseNetwork, variables_by_kind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,12 +109,22 @@ class FolderCheckpointer(Checkpointer):
                 ", ".join(f"{before.get(key)}, now {self._environment[key]}" for key in changed),
             )
 
+    def restore_weights(self, network: Any) -> None:
+        """Assign the weights' values at ``start``: what is frozen may have been trained before."""
+        if self._checkpoint is not None:
+            variables = variables_by_kind({"network": network.variables})
+            arrays = self._checkpoint.arrays()
+            self._assign(variables, {name: arrays[name] for name in variables if name in arrays})
+
     def restore(self, network: PhaseNetwork) -> None:
         """Assign every variable's value at ``start``, and restore the random generators."""
-        if self._checkpoint is None:
-            return
-        variables = network.variables()
-        arrays = self._checkpoint.arrays()
+        if self._checkpoint is not None:
+            self._assign(network.variables(), self._checkpoint.arrays())
+            set_random_state(self._checkpoint.state["random"])
+
+    def _assign(self, variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Assign arrays to the variables of the same names; all shapes have to be the same."""
+        assert self._checkpoint is not None
         shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
         saved = {name: array.shape for name, array in arrays.items()}
         if shapes != saved:
@@ -127,7 +137,6 @@ class FolderCheckpointer(Checkpointer):
             )
         for name, variable in variables.items():
             variable.assign(arrays[name])
-        set_random_state(self._checkpoint.state["random"])
 
     def after_step(self, network: PhaseNetwork, state: TrainState) -> None:
         """Save if it is time or if a signal requests to stop."""
@@ -144,14 +153,15 @@ class FolderCheckpointer(Checkpointer):
         self._stop.obey()
 
     @contextmanager
-    def scoring(self, network: PhaseNetwork, state: TrainState) -> Iterator[None]:
-        """Let the body be interrupted at once: the state is saved first."""
+    def interruptible(self, network: PhaseNetwork | None, state: TrainState) -> Iterator[None]:
+        """Let the body be interrupted at once: the state is saved first, if there is a network."""
         self._refuse_vanished()
         try:
             with self._stop.held(False):
                 yield
         except KeyboardInterrupt:
-            self._save(network, state)
+            if network is not None:
+                self._save(network, state)
             raise
 
     def _is_due(self, network: PhaseNetwork, state: TrainState) -> bool:

@@ -108,14 +108,17 @@ class Checkpointer:
 
     start = TrainState()
 
+    def restore_weights(self, network: Any) -> None:
+        """Set the weights of a Keras model to those at ``start``."""
+
     def restore(self, network: Any) -> None:
         """Set a compiled network, its optimizer and its metrics to the state at ``start``."""
 
     def after_step(self, network: Any, state: TrainState) -> None:
         """Save if it is time; raise Interrupted if a signal requests to stop."""
 
-    def scoring(self, network: Any, state: TrainState) -> AbstractContextManager[None]:
-        """Let the body be interrupted at once; ``state`` is saved then."""
+    def interruptible(self, network: Any | None, state: TrainState) -> AbstractContextManager[None]:
+        """Let the body be interrupted at once; ``state`` is saved then, if there is a network."""
         return nullcontext()
 
     def after_epoch(self, network: Any, state: TrainState) -> None:

@@ -6,12 +6,15 @@ its content: epochs, sweep jobs, seeds and later runs share it.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
+import shutil
 import time
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +29,13 @@ if TYPE_CHECKING:
 log = logging.getLogger("xferlab")
 VERSION = 1
 """Of the files; a change of their content needs another one."""
+SUFFIX = ".f32"
+"""The files are float32 numbers, one row after another, without a header."""
 LARGEST = 4 * 2**30
 """Bytes of the whole cache; the files that were not used for longest are deleted first."""
 PROGRESS_SECONDS = 5.0
+ABANDONED_SECONDS = 3600.0
+"""A file that is not whole and was not written to for so long is a killed process's."""
 
 
 class Features:
@@ -77,7 +84,7 @@ class FeatureCache:
         batch_size: int,
         folder: Path | None = None,
     ) -> None:
-        root = Path(os.environ.get("XFERLAB_CACHE") or "~/.cache/xferlab").expanduser()
+        root = Path(os.environ.get("XFERLAB_CACHE") or "~/.cache/xferlab")
         self._cut = cut
         self._forward = forward
         self._pad_id = pad_id
@@ -124,62 +131,43 @@ class FeatureCache:
         self, name: str, encoding: Encoding, lengths: np.ndarray | None, shape: tuple[int, int]
     ) -> np.ndarray:
         key = self._key(encoding)
-        found = _read(self._folder, key, shape)
+        folder = _expanded(self._folder)
+        found = _read(folder, key, shape)
         if found is not None:
             log.info("features   the frozen part's outputs for %s are in the cache", name)
             return found
-        self._folder.mkdir(parents=True, exist_ok=True)
-        _evict(self._folder, LARGEST - 4 * shape[0] * shape[1])
-        partial = self._folder / f"{TMP_PREFIX}{os.getpid()}-{key}.npy"
+        size = 4 * shape[0] * shape[1]
+        folder.mkdir(parents=True, exist_ok=True)
+        _evict(folder, LARGEST - size)
+        if shutil.disk_usage(folder).free < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        partial = folder / f"{TMP_PREFIX}{os.getpid()}-{key}{SUFFIX}"
         try:
-            self._compute(name, encoding, lengths, partial, shape)
-            checksum = _checksum(partial, shape)
-            path = self._folder / f"{key}-{checksum:08x}.npy"
+            self._compute(name, encoding, lengths, partial)
+            path = folder / f"{key}-{_checksum(partial, shape):08x}{SUFFIX}"
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
         return _mapped(path, shape)
 
     def _compute(
-        self,
-        name: str,
-        encoding: Encoding,
-        lengths: np.ndarray | None,
-        path: Path,
-        shape: tuple[int, int],
+        self, name: str, encoding: Encoding, lengths: np.ndarray | None, path: Path
     ) -> None:
         """Write the features of every example, and report how far they are."""
         import numpy as np
 
-        with path.open("wb") as stream:  # a full disk is an error here, not a signal later
-            os.posix_fallocate(stream.fileno(), 0, 4 * shape[0] * shape[1])
-        flat = np.memmap(path, "float32", "r+", shape=shape)
-        ends = None if lengths is None else np.cumsum(lengths)
-        began = reported = time.monotonic()
-        done = 0
-        for batch in evaluation_batches(encoding, self._batch_size):
-            outputs = np.asarray(self._forward(self._inputs(encoding, batch)), "float32")
-            for place, row in enumerate(batch.rows):
-                if ends is None or lengths is None:
-                    flat[row] = outputs[place].reshape(-1)
-                else:
-                    flat[ends[row] - lengths[row] : ends[row]] = outputs[place, : lengths[row]]
-            done += len(batch.rows)
-            if time.monotonic() - reported > PROGRESS_SECONDS:
-                reported = time.monotonic()
-                rate = done / (reported - began)
-                left = (len(encoding.token_ids) - done) / rate
-                log.info(
-                    "features   %d of %d examples of %s, %d/s, %.0f s left",
-                    done,
-                    len(encoding.token_ids),
-                    name,
-                    rate,
-                    left,
-                )
-        flat.flush()
-        seconds = time.monotonic() - began
-        log.info("features   the frozen part is computed for %s (%.1f s)", name, seconds)
+        rows = np.ones(len(encoding.token_ids), "int64") if lengths is None else lengths
+        starts = np.cumsum(rows) - rows
+        progress = _Progress(name, len(rows))
+        with path.open("wb") as stream:
+            for batch in evaluation_batches(encoding, self._batch_size):
+                outputs = np.asarray(self._forward(self._inputs(encoding, batch)), "float32")
+                outputs = outputs.reshape(len(batch.rows), -1, outputs.shape[-1])
+                for values, row in zip(outputs, batch.rows, strict=True):
+                    stream.seek(int(starts[row]) * values[0].nbytes)
+                    stream.write(values[: rows[row]].data)
+                progress.add(len(batch.rows))
+        progress.end()
 
     def _inputs(self, encoding: Encoding, batch: Batch) -> dict[str, np.ndarray]:
         import numpy as np
@@ -213,6 +201,38 @@ class FeatureCache:
         return content.hexdigest()
 
 
+class _Progress:
+    """Reports how many examples of a split are computed, every few seconds."""
+
+    def __init__(self, name: str, examples: int) -> None:
+        self._name = name
+        self._examples = examples
+        self._done = 0
+        self._began = time.monotonic()
+        self._reported = self._began
+
+    def add(self, examples: int) -> None:
+        """Count examples that are computed."""
+        self._done += examples
+        now = time.monotonic()
+        if now - self._reported > PROGRESS_SECONDS:
+            self._reported = now
+            rate = self._done / (now - self._began)
+            log.info(
+                "features   %d of %d examples of %s, %d/s, %.0f s left",
+                self._done,
+                self._examples,
+                self._name,
+                rate,
+                (self._examples - self._done) / rate,
+            )
+
+    def end(self) -> None:
+        """Report the time that it took."""
+        seconds = time.monotonic() - self._began
+        log.info("features   the frozen part is computed for %s (%.1f s)", self._name, seconds)
+
+
 def _digest_of_weights(network: Any) -> str:
     import numpy as np
 
@@ -220,6 +240,13 @@ def _digest_of_weights(network: Any) -> str:
     for weight in network.weights:
         content.update(np.ascontiguousarray(weight.numpy()).data)
     return content.hexdigest()
+
+
+def _expanded(folder: Path) -> Path:
+    try:
+        return folder.expanduser()
+    except RuntimeError as error:  # this user has no home folder
+        raise OSError(str(error)) from error
 
 
 def _mapped(path: Path, shape: tuple[int, int]) -> np.ndarray:
@@ -239,11 +266,14 @@ def _checksum(path: Path, shape: tuple[int, int]) -> int:
 
 def _read(folder: Path, key: str, shape: tuple[int, int]) -> np.ndarray | None:
     """Return the features of a key, or None; a damaged file is reported and deleted."""
-    for path in folder.glob(f"{key}-*.npy"):
-        is_whole = path.stat().st_size == 4 * shape[0] * shape[1]
-        if is_whole and path.stem == f"{key}-{_checksum(path, shape):08x}":
-            _touch(path)
-            return _mapped(path, shape)
+    for path in folder.glob(f"{key}-*{SUFFIX}"):
+        try:
+            is_whole = path.stat().st_size == 4 * shape[0] * shape[1]
+            if is_whole and path.stem == f"{key}-{_checksum(path, shape):08x}":
+                _touch(path)
+                return _mapped(path, shape)
+        except FileNotFoundError:  # another process has just deleted it
+            continue
         log.warning("note       the cached features %s are damaged and computed again", path)
         path.unlink(missing_ok=True)
     return None
@@ -259,9 +289,14 @@ def _touch(path: Path) -> None:
 
 def _evict(folder: Path, largest: int) -> None:
     """Delete the files that were not used for longest until the others take at most ``largest``."""
-    files = sorted(folder.glob("*.npy"), key=lambda path: path.stat().st_mtime, reverse=True)
+    states = []
+    for path in folder.glob(f"*{SUFFIX}"):
+        with suppress(FileNotFoundError):  # another process has just deleted or renamed it
+            states.append((path.stat(), path))
     total = 0
-    for path in files:
-        total += path.stat().st_size
-        if total > largest:
+    for state, path in sorted(states, key=lambda each: each[0].st_mtime, reverse=True):
+        is_partial = path.name.startswith(TMP_PREFIX)
+        is_written = is_partial and time.time() - state.st_mtime < ABANDONED_SECONDS
+        total += state.st_size
+        if not is_written and (is_partial or total > largest):
             path.unlink(missing_ok=True)

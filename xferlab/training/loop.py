@@ -21,7 +21,7 @@ from xferlab.training.assemble import Experiment
 from xferlab.training.evaluation import input_names
 from xferlab.training.events import Callback, Checkpointer, Diverged, Epoch, Step, TrainState
 from xferlab.training.optimizer_extensions import extend_optimizer
-from xferlab.training.phase_network import PhaseNetwork, compile_phase, unfreeze
+from xferlab.training.phase_network import PhaseNetwork, build_phase, unfreeze
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def fit(
             break
         if segment.phase != phase:
             phase = segment.phase
-            loop.network = compile_phase(experiment, phase)
+            loop.begin_phase(phase)
         loop.network.trained.fit(
             training_batches(experiment, loop.network, segment),
             initial_epoch=segment.epoch,
@@ -167,13 +167,21 @@ class TrainingLoop:
         An epoch that was trained to its end and not scored yet is scored.
         """
         phase = phase_of(self._experiment.plan.phases, (self.batch - 1) // self._per_epoch)
-        self.network = compile_phase(self._experiment, phase)
+        self._checkpointer.restore_weights(self._experiment.model.network)
+        self.begin_phase(phase)
         _create_metric_variables(self._experiment, self.network)
         self._checkpointer.restore(self.network)
         ended = self.batch % self._per_epoch == 0 or self.batch == self._total
         if self._rows > 0 and ended:
             self.end_epoch(self.network.trained.get_metrics_result())
         return phase
+
+    def begin_phase(self, phase: int) -> None:
+        """Compile what a phase trains; the outputs of its frozen blocks may take long."""
+        before = getattr(self, "network", None)
+        with self._checkpointer.interruptible(before, self.state):
+            self.network = build_phase(self._experiment, phase)
+        self.network.compile(self._experiment)
 
     def begin_epoch(self, epoch: int) -> None:
         """Start an epoch, counted from 0, or resume in the middle of it."""
@@ -203,7 +211,7 @@ class TrainingLoop:
         """Score the validation split and report the epoch."""
         order = sorted(means, key=lambda name: (name != "loss", name))
         train = {name: float(means[name]) for name in order}
-        with self._checkpointer.scoring(self.network, self.state):
+        with self._checkpointer.interruptible(self.network, self.state):
             validation = self.network.evaluate(self._experiment, "validation")
         seconds = time.monotonic() - self._began
         update = self.batch // self._accumulation

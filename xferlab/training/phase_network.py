@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from xferlab.backend.train_step import use_micro_batches
 from xferlab.contracts import Phase, TextModel, TransferPlan
 from xferlab.data.batching import Batch, batch_arrays
 from xferlab.functional.unseen_words import outside_of
-from xferlab.models.frozen_part import FEATURES, cut_network
+from xferlab.models.frozen_part import FEATURES, cut_network, has_dropout
 from xferlab.training.assemble import Experiment
 from xferlab.training.evaluation import Forward, input_names
 from xferlab.training.features import FeatureCache, Features
@@ -22,7 +22,7 @@ log = logging.getLogger("xferlab")
 
 @dataclass(frozen=True)
 class PhaseNetwork:
-    """A compiled network.
+    """What ``fit`` is called on in one phase.
 
     Attributes:
         whole: the run's network.
@@ -36,18 +36,25 @@ class PhaseNetwork:
     forward: Forward
     features: Mapping[str, Features] = field(default_factory=dict)
 
-    def variables(self) -> dict[str, Any]:
-        """Return all variables by kind and position: weights, seeds, optimizer, metrics.
+    def compile(self, experiment: Experiment) -> None:
+        """Compile it: Keras applies a phase's freezing only there."""
+        self.trained.compile(
+            optimizer=experiment.optimizer,
+            loss=experiment.loss,
+            metrics=experiment.train_metrics,
+            jit_compile=False,  # XLA compiles anew for every shape of batch
+        )
+        use_micro_batches(self.trained, experiment.micro_batches)
 
-        Paths alone do not name a variable: Keras numbers unnamed layers differently in each
-        process.
-        """
-        kinds = {
-            "network": self.whole.variables,  # the seeds of dropout are among them
-            "optimizer": self.trained.optimizer.variables,
-            "metrics": self.trained.metrics_variables,
-        }
-        return {f"{kind} {i:04d}": v for kind, every in kinds.items() for i, v in enumerate(every)}
+    def variables(self) -> dict[str, Any]:
+        """Return all variables by kind and position: weights, seeds, optimizer, metrics."""
+        return variables_by_kind(
+            {
+                "network": self.whole.variables,  # the seeds of dropout are among them
+                "optimizer": self.trained.optimizer.variables,
+                "metrics": self.trained.metrics_variables,
+            }
+        )
 
     def batch(self, experiment: Experiment, batch: Batch) -> tuple[dict[str, Any], Any]:
         """Return the inputs and the labels of a training batch."""
@@ -66,25 +73,31 @@ class PhaseNetwork:
         return experiment.scores(*outputs)
 
 
+def variables_by_kind(kinds: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """Return variables by kind and position.
+
+    Paths alone do not name a variable: Keras numbers unnamed layers differently in each process.
+    """
+    return {f"{kind} {i:04d}": v for kind, every in kinds.items() for i, v in enumerate(every)}
+
+
 def compile_phase(experiment: Experiment, index: int) -> PhaseNetwork:
-    """Apply a phase's freezing, which Keras does at ``compile`` only.
+    """Return a phase's network, compiled."""
+    network = build_phase(experiment, index)
+    network.compile(experiment)
+    return network
+
+
+def build_phase(experiment: Experiment, index: int) -> PhaseNetwork:
+    """Apply a phase's freezing and return its network, not compiled yet.
 
     Where blocks are frozen, their outputs are computed once for all epochs, without dropout;
     ``train.cache_frozen=false`` computes them in every step, with dropout.
     """
     phase = experiment.plan.phases[index]
     freeze(experiment.model, experiment.plan, phase)
-    network = _upper_part(experiment, phase) or PhaseNetwork(
-        experiment.model.network, experiment.model.network, experiment.forward
-    )
-    network.trained.compile(
-        optimizer=experiment.optimizer,
-        loss=experiment.loss,
-        metrics=experiment.train_metrics,
-        jit_compile=False,  # XLA compiles anew for every shape of batch
-    )
-    use_micro_batches(network.trained, experiment.micro_batches)
-    return network
+    network = experiment.model.network
+    return _upper_part(experiment, phase) or PhaseNetwork(network, network, experiment.forward)
 
 
 def _upper_part(experiment: Experiment, phase: Phase) -> PhaseNetwork | None:
@@ -92,10 +105,11 @@ def _upper_part(experiment: Experiment, phase: Phase) -> PhaseNetwork | None:
     model = experiment.model
     if not experiment.cache_frozen or not phase.frozen:
         return None
+    blocks = ", ".join(phase.frozen)
     frozen = {layer for block in phase.frozen for layer in model.blocks[block]}
     cut = cut_network(model.network, frozen)
     if cut is None:
-        log.info("features   the blocks %s are computed in every step", ", ".join(phase.frozen))
+        log.info("features   the blocks %s are computed in every step", blocks)
         return None
     pad_id = model.tokenizer.pad_id
     lower = compile_forward(cut.lower, list(cut.lower.input))
@@ -106,6 +120,12 @@ def _upper_part(experiment: Experiment, phase: Phase) -> PhaseNetwork | None:
         if found is None:
             return None
         features[split] = found
+    if has_dropout(cut.lower):
+        log.info(
+            "features   the blocks %s are computed once, without dropout"
+            " (train.cache_frozen=false: in every step, with dropout)",
+            blocks,
+        )
     outside = outside_of(experiment.spec.class_names)
     forward = Forward(cut.upper, pad_id, experiment.eval_batch_size, outside)
     return PhaseNetwork(model.network, cut.upper, forward, features)
