@@ -199,8 +199,8 @@ def test_jobs_and_server_end_when_the_sweep_is_killed():
 
 SMALL = ["data.limit={train: 48, validation: 32, test: 32}", "data.max_length=16"]
 SMALL += ["train.max_steps=4", "sweep.threads=1"]
-VARIED = """sweep.list=[{seed: 0}, {seed: 1}, {optimizer.lr: 1e-3}, {loss: focal},
-{train.precision: mixed_bfloat16}, {train.deterministic: false}, {seed: 2}]"""
+VARIED = "sweep.list=[{seed: 0}, {seed: 1}, {optimizer.lr: 0.001}, {loss: focal}"
+VARIED += ", {train.precision: mixed_bfloat16}, {train.deterministic: false}, {seed: 2}]"
 
 
 def results(job):
@@ -215,14 +215,15 @@ def results(job):
 @pytest.mark.slow
 def test_forked_and_fresh_jobs_have_the_same_bits():
     for isolate in ("true", "false"):
-        overrides = ["-m", VARIED, *SMALL, f"sweep.isolate={isolate}", f"hydra.sweep.dir={isolate}"]
+        overrides = ["-m", VARIED, *SMALL, f"sweep.isolate={isolate}"]
+        overrides.append(f"hydra.sweep.dir=isolate-{isolate}")
         command = [sys.executable, "-m", "xferlab", *overrides]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-    jobs = [path.parent.name for path in Path("true").glob("*/metrics.json")]
+    jobs = [path.parent.name for path in Path("isolate-true").glob("*/metrics.json")]
     assert len(jobs) == 7
     for job in jobs:
-        assert results(Path("true", job)) == results(Path("false", job)), job
+        assert results(Path("isolate-true", job)) == results(Path("isolate-false", job)), job
 
 
 @pytest.mark.slow
