@@ -3,8 +3,9 @@
 12 rates, and 12 rates x 3 seeds, on the bundled BERT and a few examples, one job at a time: each
 job a new Python (``sweep.isolate=true``), or a fork of one that has imported the libraries. Every
 job has one thread, so its history, its scores and its weights must be the same bits both ways:
-that is checked too. ``sweep_cost.py FOLDER KEY=VALUE...`` measures another config, with warm
-processes only. What was measured in the folder is not measured again.
+that is checked too. Each command begins with an empty cache. ``sweep_cost.py FOLDER KEY=VALUE...``
+measures another config, with warm processes only. What was measured in the folder is not measured
+again.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def measure(name: str, overrides: list[str]) -> None:
             check=True,
             stdout=output,
             stderr=output,
-            env={**os.environ, **dict.fromkeys(THREADS, "1")},
+            env={**os.environ, **dict.fromkeys(THREADS, "1"), "XFERLAB_CACHE": f"{name}-cache"},
         )
     spent = [time.monotonic() - started, processor_seconds() - before]
     Path(f"{name}.json").write_text(json.dumps([*spent, load, os.getloadavg()[0]]))

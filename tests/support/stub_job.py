@@ -91,10 +91,12 @@ def sweep(
     load_plugins(Path.cwd())
     publish(Path.cwd())
     settings = [f"sweep.isolate={str(isolate).lower()}"]
-    job_processes.FORK_SERVER = FORK_SERVER
     if workers > 1:
         settings.append(f"sweep.workers={workers}")
-    with mock.patch.object(launcher, "worker_command", worker_command):
+    with (
+        mock.patch.object(launcher, "worker_command", worker_command),
+        mock.patch.object(job_processes, "FORK_SERVER", FORK_SERVER),
+    ):
         return run_sweep([*overrides, *settings])
 
 
