@@ -16,12 +16,7 @@ def train(network: torch.nn.Module, optimizer: torch.optim.Optimizer, made: list
     device = next(network.parameters()).device
     for batch in made:
         inputs = {name: values.to(device, non_blocking=True) for name, values in batch.items()}
-        with torch.autocast(device.type, torch.bfloat16):
-            loss = network(**inputs).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
+        loss = peer.take_step(network, optimizer, inputs, is_half=True)
     loss.item()
 
 

@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 
 from tests.support import stub_job
+from tests.support.pool_jobs import Seen, jobs_of
 from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
 from xferlab.runs.lock import locked
@@ -24,8 +25,6 @@ from xferlab.sweep.job_processes import FreshProcesses
 from xferlab.sweep.job_state import is_leaving, state_of
 from xferlab.sweep.launcher import cores, folder_of, job_overrides, slots
 from xferlab.sweep.local_pool import DUMP_STACKS, Pool, finalize
-from xferlab.sweep.manifest import write_manifest
-from xferlab.sweep.planner import plan_sweep
 
 SWEEP = [sys.executable, stub_job.__file__, "sweep"]
 
@@ -35,33 +34,6 @@ def workspace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     load_plugins(tmp_path)
     publish(tmp_path)
-
-
-class Seen:
-    """Writes down what a pool tells."""
-
-    def __init__(self):
-        self.starts = []
-        self.ends = {}
-        self.most = 0
-
-    def started(self, folder):
-        self.starts.append(folder.name)
-
-    def ended(self, folder, state, seconds):
-        self.ends[folder.name] = state.status
-
-    def waiting(self, folder, state):
-        self.ends[folder.name] = "waited for"
-
-    def refresh(self, running):
-        self.most = max(self.most, len(running))
-
-
-def jobs_of(*overrides):
-    plan = plan_sweep(overrides)
-    write_manifest(plan, Path("sweep"), [])
-    return [Path("sweep") / job.run_id for job in plan.jobs]
 
 
 def run(jobs, workers=1, command=stub_job.command, **settings):

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import stub_job
+from tests.support.pool_jobs import Seen, jobs_of
 from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
 from xferlab.runs.metadata import read_status
@@ -22,8 +23,6 @@ from xferlab.sweep import job_processes
 from xferlab.sweep.job_processes import WarmProcesses
 from xferlab.sweep.job_state import state_of
 from xferlab.sweep.local_pool import Pool, SweepStopped
-from xferlab.sweep.manifest import write_manifest
-from xferlab.sweep.planner import plan_sweep
 
 WARM_SWEEP = [sys.executable, stub_job.__file__, "warm-sweep"]
 
@@ -35,31 +34,6 @@ def workspace(tmp_path, monkeypatch):
     monkeypatch.setattr(job_processes, "FORK_SERVER", stub_job.FORK_SERVER)
     load_plugins(tmp_path)
     publish(tmp_path)
-
-
-class Seen:
-    def __init__(self):
-        self.starts = []
-        self.ends = {}
-        self.most = 0
-
-    def started(self, folder):
-        self.starts.append(folder.name)
-
-    def ended(self, folder, state, seconds):
-        self.ends[folder.name] = state.status
-
-    def waiting(self, folder, state):
-        pass
-
-    def refresh(self, running):
-        self.most = max(self.most, len(running))
-
-
-def jobs_of(*overrides):
-    plan = plan_sweep(overrides)
-    write_manifest(plan, Path("sweep"), [])
-    return [Path("sweep") / job.run_id for job in plan.jobs]
 
 
 def run(jobs, slots=({},), seen=None, **settings):
