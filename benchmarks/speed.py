@@ -20,7 +20,8 @@ from typing import Any
 
 HERE = Path(__file__).parent
 TEXTS = {"minilm": ("short", "long"), "distilbert": ("short",), "bert-base": ("short",)}
-BATCHES = {"short": 8, "long": 2}
+BATCHES = {"minilm": 8, "distilbert": 4, "bert-base": 3}
+LONG_BATCHES = 2
 
 
 class Side:
@@ -65,7 +66,7 @@ def cases_of(only: list[str]) -> list[tuple[str, list[str]]]:
             for precision in ("fp32", "bf16"):
                 end = f"{shape} {text} {precision}"
                 peers = [f"train {end}"]
-                if text == "short":
+                if shape == "minilm" and text == "short":
                     peers.append(f"train-random {end}")
                 cases.append((f"train {end}", peers))
                 cases.append((f"predict {end}", [f"predict {end}"]))
@@ -77,7 +78,8 @@ def measure(ours: Side, peer: Side, cases: list[Any], rounds: int) -> dict[str, 
     found: dict[str, list[Any]] = {}
     for number in range(rounds + 1):
         for case, peers in cases:
-            count = 2 if number == 0 else BATCHES[case.split()[2]]
+            _, shape, texts, _ = case.split()
+            count = BATCHES[shape] if number and texts == "short" else LONG_BATCHES
             pairs = [(ours, "ours", case), *((peer, "peer", each) for each in peers)]
             for side, name, each in pairs:
                 result = side.ask(each, number, count)

@@ -24,8 +24,10 @@ WINDOW = 50
 
 
 def lengths(texts: str) -> np.ndarray:
-    """Return the tokens of 1,600 texts: ``short`` as of SST-2 (mean 25), or ``long`` (230)."""
+    """Return the tokens of texts: ``short`` as of SST-2 (25), ``medium`` (90), ``long`` (230)."""
     random = np.random.default_rng(0)
+    if texts == "medium":
+        return random.integers(40, 129, 3200)
     if texts == "long":
         return random.integers(200, 257, 320)
     return np.clip(random.lognormal(3.1, 0.5, 1600), 5, 66).astype("int64")

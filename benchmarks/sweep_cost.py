@@ -1,105 +1,110 @@
-"""What a sweep costs beside separate commands: ``sweep_cost.py FOLDER [WAY...] [--short]``.
+"""What a sweep costs beside one run: ``sweep_cost.py FOLDER``.
 
-12 rates x 3 seeds on the bundled BERT, a few rows: 36 jobs with two workers, with one, and as 36
-commands one after another; with ``--short`` each way runs three of them, scaled up to all. Every
-job has one thread, so whatever way it was run, its history, its scores and its weights must be
-the same bits: that is checked too. A way (``two``, ``one``, ``separate``) that was measured in the
-folder is not measured again.
+12 rates, and 12 rates x 3 seeds, on the bundled BERT and a few examples, one job at a time: each
+job a new Python (``sweep.isolate=true``), or a fork of one that has imported the libraries. Every
+job has one thread, so its history, its scores and its weights must be the same bits both ways:
+that is checked too. Each command begins with an empty cache. ``sweep_cost.py FOLDER KEY=VALUE...``
+measures another config, with warm processes only. What was measured in the folder is not measured
+again.
 """
 
 from __future__ import annotations
 
 import csv
-import itertools
 import json
 import os
 import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 RATES = "1e-5,2e-5,5e-5,1e-4,2e-4,3e-4,5e-4,1e-3,2e-3,3e-3,5e-3,1e-2"
 SEEDS = "0,1,2"
-ROWS = ["data.limit.train=320", "data.limit.validation=200", "data.limit.test=200"]
-COMMON = [*ROWS, "train.epochs=3"]
-ONE_THREAD = dict.fromkeys(
-    ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1"
-)
-JOBS = len(RATES.split(",")) * len(SEEDS.split(","))
-RUN_RATES = "3e-4" if "--short" in sys.argv else RATES
-RUN_JOBS = len(RUN_RATES.split(",")) * len(SEEDS.split(","))
+LIMITS = ["data.limit.train=320", "data.limit.validation=200", "data.limit.test=200"]
+BUNDLED = [*LIMITS, "train.epochs=3"]
+THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
-def main(folder: Path, ways: list[str]) -> None:
-    """Measure the ways named; once all three are, print the table and compare the results."""
+@dataclass(frozen=True)
+class Way:
+    """A command to measure.
+
+    Attributes:
+        title: its name in the table.
+        overrides: of the sweep, or of the run.
+        jobs: how many it has.
+        same_as: the way whose results must be the same bits, if any.
+    """
+
+    title: str
+    overrides: tuple[str, ...]
+    jobs: int = 1
+    same_as: str | None = None
+
+
+def ways_of(is_bundled: bool) -> dict[str, Way]:
+    """Return the ways to measure, by the name of their folder."""
+    ways = {"single": Way("one run", ("optimizer.lr=3e-4",))}
+    for jobs, seeds in ((12, "0"), (36, SEEDS)):
+        sweep = ("-m", f"optimizer.lr={RATES}", f"seed={seeds}", "sweep.threads=1")
+        if is_bundled:
+            fresh = (*sweep, "sweep.isolate=true")
+            ways[f"fresh{jobs}"] = Way(f"{jobs} jobs, each a new process", fresh, jobs)
+        same_as = f"fresh{jobs}" if is_bundled else None
+        ways[f"warm{jobs}"] = Way(f"{jobs} jobs, warm", sweep, jobs, same_as)
+    return ways
+
+
+def main(folder: Path, config: list[str]) -> None:
+    """Measure what has not been measured, print the table and compare the results."""
     folder.mkdir(parents=True, exist_ok=True)
     os.chdir(folder)
-    for way in ways or WAYS:
-        if not Path(f"{way}.json").exists():
-            measure(way)
-    if not all(Path(f"{way}.json").exists() for way in WAYS):
-        return
-    print(
-        f"{JOBS} jobs\n\n| way | jobs run | minutes | processor minutes | load |\n"
-        "|---|---|---|---|---|"
-    )
-    told = f"{JOBS}" if RUN_JOBS == JOBS else f"{RUN_JOBS}, scaled to {JOBS}"
-    for way, (name, _) in WAYS.items():
-        wall, processor, *load = json.loads(Path(f"{way}.json").read_text())
-        minutes = [f"{seconds / 60 * JOBS / RUN_JOBS:.1f}" for seconds in (wall, processor)]
-        loads = " to ".join(f"{each:.0f}" for each in load)
-        print(f"| {name} | {told} | {minutes[0]} | {minutes[1]} | {loads} |")
-    kept = [results(Path(way)) for way in WAYS]
-    assert len(kept[0]) == RUN_JOBS
-    for run_id in kept[0] | kept[1] | kept[2]:
-        assert kept[0][run_id] == kept[1][run_id] == kept[2][run_id], f"{run_id} differs"
-    print(f"\nhistory, scores and weights of {len(kept[-1])} jobs are the same bits in all three")
+    ways = ways_of(not config)
+    print("| way | processor seconds | over one run | a job | wall seconds | load |")
+    print("|---|---|---|---|---|---|")
+    single = 0.0
+    for name, way in ways.items():
+        if not Path(f"{name}.json").exists():
+            measure(name, [*way.overrides, *(config or BUNDLED)])
+        wall, processor, *loads = json.loads(Path(f"{name}.json").read_text())
+        single = single or processor
+        load = " to ".join(f"{each:.1f}" for each in loads)
+        print(
+            f"| {way.title} | {processor:.0f} | {processor / single:.1f} |"
+            f" {processor / way.jobs:.1f} | {wall:.0f} | {load} |",
+            flush=True,
+        )
+    for name, way in ways.items():
+        if way.same_as is None:
+            continue
+        found = results(Path(name))
+        expected = results(Path(way.same_as))
+        assert len(found) == way.jobs
+        for run_id in found:
+            assert found[run_id] == expected[run_id], f"{run_id} differs"
+        print(f"\nhistory, scores and weights of {way.jobs} jobs are the same bits both ways")
 
 
-def measure(way: str) -> None:
-    """Run a way and keep its wall and processor seconds and the machine's load around it."""
+def measure(name: str, overrides: list[str]) -> None:
+    """Run a command and keep its wall and processor seconds and the machine's load around it."""
     load = os.getloadavg()[0]
     started = time.monotonic()
     before = processor_seconds()
-    WAYS[way][1]()
-    spent = [time.monotonic() - started, processor_seconds() - before]
-    Path(f"{way}.json").write_text(json.dumps([*spent, load, os.getloadavg()[0]]))
-
-
-def sweep(name: str, workers: int) -> None:
-    """Run a sweep with one thread a job."""
-    words = [f"optimizer.lr={RUN_RATES}", f"seed={SEEDS}", f"sweep.workers={workers}"]
-    words += ["sweep.threads=1", f"hydra.sweep.dir={name}", *COMMON]
-    with Path(f"{name}.txt").open("w") as told:
-        command = [sys.executable, "-m", "xferlab", "-m", *words]
-        subprocess.run(command, check=True, stdout=told, stderr=told)
-
-
-def separate() -> None:
-    """Run a command a job, one after another."""
-    for rate, seed in itertools.product(RUN_RATES.split(","), SEEDS.split(",")):
-        words = [
-            f"optimizer.lr={rate}",
-            f"seed={seed}",
-            *COMMON,
-            f"hydra.run.dir=separate/{rate}-{seed}",
-        ]
+    folder_key = "hydra.sweep.dir" if "-m" in overrides else "hydra.run.dir"
+    command = [sys.executable, "-m", "xferlab", *overrides, f"{folder_key}={name}"]
+    with Path(f"{name}.txt").open("w") as output:
         subprocess.run(
-            [sys.executable, "-m", "xferlab", *words],
+            command,
             check=True,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, **ONE_THREAD},
+            stdout=output,
+            stderr=output,
+            env={**os.environ, **dict.fromkeys(THREADS, "1"), "XFERLAB_CACHE": f"{name}-cache"},
         )
-
-
-WAYS: dict[str, tuple[str, Callable[[], None]]] = {
-    "two": ("one sweep, two workers", lambda: sweep("two", workers=2)),
-    "one": ("one sweep, one worker", lambda: sweep("one", workers=1)),
-    "separate": ("separate commands", separate),
-}
+    spent = [time.monotonic() - started, processor_seconds() - before]
+    Path(f"{name}.json").write_text(json.dumps([*spent, load, os.getloadavg()[0]]))
 
 
 def processor_seconds() -> float:
@@ -128,4 +133,4 @@ def computed(job: Path) -> tuple[Any, ...]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), [word for word in sys.argv[2:] if word != "--short"])
+    main(Path(sys.argv[1]), sys.argv[2:])

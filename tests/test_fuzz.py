@@ -340,7 +340,7 @@ class TestPlugins:
     def hold(self, name, source, overrides):
         code, printed = checked(overrides, {name: source})
         if not overrides:
-            assert code == 0, printed  # a run that does not need the file goes on
+            assert code == 0, printed  # a run that does not need the file continues
 
     @examples(SHORT["plugins"])
     @given(

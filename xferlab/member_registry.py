@@ -40,7 +40,7 @@ class MemberRegistry(Mapping[str, M]):
 
     def __iter__(self) -> Iterator[str]:
         self._import_package()
-        return iter(sorted(self._members))
+        return iter(self._members)
 
     def __len__(self) -> int:
         self._import_package()

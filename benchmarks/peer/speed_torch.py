@@ -73,13 +73,24 @@ def train(shape: str, made: list[dict[str, torch.Tensor]], is_half: bool) -> Non
     network, optimizer = model(shape)
     network.train()
     for batch in made:
-        with torch.autocast("cpu", torch.bfloat16, enabled=is_half):
-            loss = network(**batch).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        loss.item()
+        take_step(network, optimizer, batch, is_half).item()
+
+
+def take_step(
+    network: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: dict[str, torch.Tensor],
+    is_half: bool,
+) -> torch.Tensor:
+    """Take one optimizer step on the device that the batch is on; return the loss."""
+    device = batch["input_ids"].device.type
+    with torch.autocast(device, torch.bfloat16, enabled=is_half):
+        loss = network(**batch).loss
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad()
+    return loss
 
 
 def predict(shape: str, made: list[dict[str, torch.Tensor]], is_half: bool) -> None:

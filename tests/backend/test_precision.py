@@ -10,6 +10,15 @@ from xferlab.backend.precision import MatrixRates, measure_matrix_rates
 from xferlab.cli.main import main
 from xferlab.experiment import prepare
 
+
+@pytest.fixture(autouse=True)
+def full_precision_again():
+    yield
+    import keras
+
+    keras.config.set_dtype_policy("float32")  # other tests of the process expect it
+
+
 SHORT = ["model=bag_of_embeddings", "train.max_steps=2", "train.precision=auto"]
 
 

@@ -210,3 +210,15 @@ def test_what_a_fix_says_to_type_is_read_by_a_shell_and_by_hydra_as_it_is_meant(
     (override,) = parse_overrides([word])
     assert override.value() == value
     assert shlex.split(format_for_shell("--text", value)) == [f"--text={value}"]
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_an_empty_path_is_refused(split, tmp_path):
+    from xferlab.registry import REGISTRY
+
+    (tmp_path / "rows.csv").write_text("text,label\na,x\nb,y\n")
+    fields = {"train": str(tmp_path / "rows.csv"), split: ""}
+    plugin = REGISTRY.create("data", {"name": "files", **fields})
+    with pytest.raises(ConfigError, match="the path is empty") as caught:
+        plugin.build(0)
+    assert caught.value.where == f"data.{split}"

@@ -166,13 +166,13 @@ def sgd_by_hand(
     from xferlab.backend.process import prepare_backend
     from xferlab.training.assemble import assemble
     from xferlab.training.loop import Segment, training_batches
+    from xferlab.training.phase_network import build_phase
 
     prepare_backend(chosen.seed, chosen.train.precision.value, chosen.train.deterministic)
     experiment = assemble(chosen, chosen.data.build(chosen.seed))
     network = experiment.model.network
-    batches = list(
-        training_batches(experiment, Segment(0, 0, 1, len(rates) * gradient_accumulation_steps, 0))
-    )
+    segment = Segment(0, 0, 1, len(rates) * gradient_accumulation_steps, 0)
+    batches = list(training_batches(experiment, build_phase(experiment, 0), segment))
     losses = []
     for step, rate in enumerate(rates):
         total = 0.0

@@ -188,3 +188,14 @@ def test_moments_survive_unfreezing(workspace):
     hand = experiment_of(workspace, *overrides)
     by_hand(hand, {}, [{"head"}, everything(hand)])
     assert largest_difference(ours, hand) < ROUNDING
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_frozen_outputs_of_half_precision_train_like_the_whole_network(workspace, precision):
+    overrides = ["transfer=gradual", "train.epochs=2", f"train.precision={precision}"]
+    cached = experiment_of(workspace, *overrides)
+    fit(cached, [])
+    whole = experiment_of(workspace, *overrides, "train.cache_frozen=false")
+    start = experiment_of(workspace, *overrides)
+    fit(whole, [])
+    assert largest_difference(whole, start) > 10 * largest_difference(cached, whole)

@@ -17,7 +17,7 @@ from xferlab.cli.main import main
 GOOD = ["good", "great", "fine"]
 BAD = ["bad", "poor"]
 LENGTH = [
-    "train.epochs=16",
+    "train.epochs=30",
     "train.batch_size=8",
     "optimizer.lr=1e-2",
     "train.checkpoint_every=null",

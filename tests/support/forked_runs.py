@@ -6,7 +6,6 @@ TensorFlow is imported once and nothing of it started, so an attempt takes secon
 from __future__ import annotations
 
 import csv
-import importlib
 import json
 import os
 from collections.abc import Callable
@@ -14,14 +13,6 @@ from pathlib import Path
 from typing import Any
 
 RUN = Path("outputs/run")
-LATE = (
-    "matplotlib.backends.backend_agg",
-    "safetensors.numpy",
-    "sklearn.metrics",
-    "tensorboard.plugins.hparams.summary_v2",
-    "xferlab.experiment.run",
-)
-"""What a run imports on its way."""
 
 
 def import_heavy() -> None:
@@ -31,15 +22,13 @@ def import_heavy() -> None:
     builds its grammar then.
     """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    from xferlab.backend.process import import_backend
     from xferlab.config.compose import compose_config, publish
     from xferlab.data.tokenizer import load_tokenizer
     from xferlab.discovery import load_plugins
     from xferlab.models.checkpoint import resolve
+    from xferlab.sweep.fork_server import import_libraries
 
-    import_backend()
-    for name in LATE:
-        importlib.import_module(name)
+    import_libraries()
     load_tokenizer(resolve("bundled:bert", weights=False).folder)
     load_plugins(Path("/nonexistent"))
     publish(Path("/nonexistent"))

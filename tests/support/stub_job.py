@@ -1,7 +1,8 @@
 """A job of no length that leaves what a run leaves, and a sweep of such jobs.
 
 ``python stub_job.py job FOLDER`` is the job: what it does is told by its seed (see BEHAVIOUR).
-``python stub_job.py sweep WORDS`` is ``python -m xferlab -m WORDS`` with such jobs.
+``python stub_job.py sweep OVERRIDES`` is ``python -m xferlab -m OVERRIDES`` with such jobs, each a
+fresh process; with ``warm-sweep`` they are forks.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ ENDS_SILENTLY = 103
 SLEEPS = 104
 NO_NUMBER = 105
 HANGS = 106
+FORK_SERVER = [sys.executable, "-m", "tests.support.stub_fork_server"]
 
 
 def job(folder: Path) -> None:
@@ -77,22 +79,29 @@ def command(folder: Path) -> list[str]:
     return [sys.executable, __file__, "job", str(folder)]
 
 
-def sweep(overrides: list[str], workers: int = 1, worker_command=command) -> int:
+def sweep(
+    overrides: list[str], workers: int = 1, worker_command=command, *, isolate: bool = True
+) -> int:
     """Run ``-m OVERRIDES`` as the command line does, with stub jobs as worker processes."""
     from xferlab.cli.sweep import sweep as run_sweep
     from xferlab.config.compose import publish
     from xferlab.discovery import load_plugins
-    from xferlab.sweep import launcher
+    from xferlab.sweep import job_processes, launcher
 
     load_plugins(Path.cwd())
     publish(Path.cwd())
-    at_once = [f"sweep.workers={workers}"] if workers > 1 else []
-    with mock.patch.object(launcher, "worker_command", worker_command):
-        return run_sweep([*overrides, *at_once])
+    settings = [f"sweep.isolate={str(isolate).lower()}"]
+    if workers > 1:
+        settings.append(f"sweep.workers={workers}")
+    with (
+        mock.patch.object(launcher, "worker_command", worker_command),
+        mock.patch.object(job_processes, "FORK_SERVER", FORK_SERVER),
+    ):
+        return run_sweep([*overrides, *settings])
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "job":
         job(Path(sys.argv[2]))
     else:
-        sys.exit(sweep(sys.argv[2:]))
+        sys.exit(sweep(sys.argv[2:], isolate=sys.argv[1] == "sweep"))

@@ -15,16 +15,16 @@ import pytest
 from rich.console import Console
 
 from tests.support import stub_job
+from tests.support.pool_jobs import Seen, jobs_of
 from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
 from xferlab.runs.lock import locked
 from xferlab.runs.metadata import read_status, write_status
 from xferlab.sweep.console import JobLines, console_for
+from xferlab.sweep.job_processes import FreshProcesses
 from xferlab.sweep.job_state import is_leaving, state_of
 from xferlab.sweep.launcher import cores, folder_of, job_overrides, slots
 from xferlab.sweep.local_pool import DUMP_STACKS, Pool, finalize
-from xferlab.sweep.manifest import write_manifest
-from xferlab.sweep.planner import plan_sweep
 
 SWEEP = [sys.executable, stub_job.__file__, "sweep"]
 
@@ -36,36 +36,9 @@ def workspace(tmp_path, monkeypatch):
     publish(tmp_path)
 
 
-class Seen:
-    """Writes down what a pool tells."""
-
-    def __init__(self):
-        self.starts = []
-        self.ends = {}
-        self.most = 0
-
-    def started(self, folder):
-        self.starts.append(folder.name)
-
-    def ended(self, folder, state, seconds):
-        self.ends[folder.name] = state.status
-
-    def waiting(self, folder, state):
-        self.ends[folder.name] = "waited for"
-
-    def refresh(self, running):
-        self.most = max(self.most, len(running))
-
-
-def jobs_of(*overrides):
-    plan = plan_sweep(overrides)
-    write_manifest(plan, Path("sweep"), [])
-    return [Path("sweep") / job.run_id for job in plan.jobs]
-
-
 def run(jobs, workers=1, command=stub_job.command, **settings):
     seen = Seen()
-    Pool(command, [{} for _ in range(workers)], seen, **settings).run(jobs)
+    Pool(FreshProcesses(command), [{} for _ in range(workers)], seen, **settings).run(jobs)
     return seen
 
 
@@ -179,7 +152,7 @@ def test_a_job_that_another_process_has_is_waited_for(status):
             other.poll()
 
     seen = Reaping()
-    Pool(stub_job.command, [{}], seen).run([busy, free])
+    Pool(FreshProcesses(stub_job.command), [{}], seen).run([busy, free])
     assert seen.starts == [free.name, busy.name]
     assert state_of(busy).status == "finished"
 
@@ -239,7 +212,7 @@ def test_a_seat_is_an_environment():
         return [sys.executable, "-c", code]
 
     jobs = jobs_of("seed=1,2")
-    Pool(command, [{"DEVICE": "0"}, {"DEVICE": "1"}], Seen()).run(jobs)
+    Pool(FreshProcesses(command), [{"DEVICE": "0"}, {"DEVICE": "1"}], Seen()).run(jobs)
     assert sorted((job / "env").read_text() for job in jobs) == ["0", "1"]
 
 

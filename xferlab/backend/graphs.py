@@ -51,15 +51,18 @@ def compile_forward(network: Any, names: Iterable[str]) -> Callable[[Mapping[str
 
 
 def _input_specs(network: Any, names: Iterable[str]) -> dict[str, Any]:
-    """Return the spec of each input: int32 (batch, length) for tokens, else what is declared."""
+    """Return the spec of each input: int32 (batch, length) for tokens, else float32.
+
+    Keras casts an input to what the network declares, which is half precision in a part of one.
+    """
     import tensorflow as tf
 
-    specs = {}
-    for name in names:
-        specs[name] = tf.TensorSpec((None, None), "int32")
-        if name not in TOKEN_INPUTS:
-            specs[name] = tf.TensorSpec(network.input[name].shape, network.input[name].dtype)
-    return specs
+    return {
+        name: tf.TensorSpec((None, None), "int32")
+        if name in TOKEN_INPUTS
+        else tf.TensorSpec(network.input[name].shape, "float32")
+        for name in names
+    }
 
 
 def evaluate_schedule(schedule: Callable[[Any], Any], steps: int) -> np.ndarray:

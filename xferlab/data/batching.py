@@ -126,7 +126,7 @@ def padded_length(lengths: np.ndarray) -> int:
     It is not rounded up: graphs take any length, and a step of 21 tokens is cheaper than one of 24
     (``benchmarks/README.md``).
     """
-    return max(int(lengths.max(initial=1)), 1)
+    return int(lengths.max(initial=1))
 
 
 def evaluation_batches(encoding: Encoding, batch_size: int) -> list[Batch]:
@@ -166,21 +166,26 @@ def batch_arrays(
     """
     import numpy as np
 
-    token_ids, mask = _padded(encoding.token_ids, batch, pad_id)
-    segment_ids, _ = _padded(encoding.segment_ids, batch, 0)
-    inputs = {
-        "token_ids": token_ids,
-        "segment_ids": segment_ids,
-        "padding_mask": mask.astype("int32"),
-    }
+    inputs = batch_inputs(encoding, batch, pad_id)
     if encoding.word_ids is None:
         return inputs, np.asarray(labels)[batch.rows]
-    words, _ = _padded(encoding.word_ids, batch, -1)
+    words, _ = pad_rows(encoding.word_ids, batch, -1)
     begins = begins_word(words)
     tags = np.full(words.shape, -1, dtype="int32")
     for i, row in enumerate(batch.rows):
         tags[i, begins[i]] = labels[row][words[i, begins[i]]]
     return inputs, tags
+
+
+def batch_inputs(encoding: Encoding, batch: Batch, pad_id: int) -> dict[str, np.ndarray]:
+    """Return the inputs of the network, as :func:`batch_arrays` does."""
+    token_ids, mask = pad_rows(encoding.token_ids, batch, pad_id)
+    segment_ids, _ = pad_rows(encoding.segment_ids, batch, 0)
+    return {
+        "token_ids": token_ids,
+        "segment_ids": segment_ids,
+        "padding_mask": mask.astype("int32"),
+    }
 
 
 def begins_word(words: np.ndarray) -> np.ndarray:
@@ -196,13 +201,19 @@ def begins_word(words: np.ndarray) -> np.ndarray:
     return (words >= 0) & (words != before)
 
 
-def _padded(
-    column: Sequence[np.ndarray], batch: Batch, value: int
+def pad_rows(
+    column: Sequence[np.ndarray], batch: Batch, value: int, dtype: str = "int32"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the values of a batch, padded with ``value``, and the mask of what is not padding.
 
+    Args:
+        column: the values of each example, (length, ...).
+        batch: which examples, and their padded length.
+        value: of padding.
+        dtype: of the values.
+
     Returns:
-        int32 and bool, each (batch, length).
+        (batch, length, ...) of ``dtype``, and bool (batch, length).
     """
     import numpy as np
 
@@ -213,7 +224,7 @@ def _padded(
         rows = np.arange(len(parts))
     places = np.arange(batch.length)
     mask = places < column.lengths[rows, None]
-    out = np.full(mask.shape, value, dtype="int32")
+    out = np.full((*mask.shape, *column.flat.shape[1:]), value, dtype)
     out[mask] = column.flat[(column.starts[rows, None] + places)[mask]]
     return out, mask
 

@@ -21,7 +21,7 @@ class ReadsFiles:
     def paths(self) -> dict[str, str]:
         """Return the path or glob of each split that has files."""
         every = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {split: path for split, path in every.items() if path}
+        return {split: path for split, path in every.items() if path is not None}
 
     def inputs(self) -> dict[str, str]:
         """Return the digest of each split's files, and of a ``labels.txt`` that gives the classes.

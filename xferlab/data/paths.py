@@ -45,6 +45,8 @@ def find_files(pattern: str, key: str) -> list[Path]:
         ConfigError: there is none, it is a folder, or the files are of several splits.
     """
     path = Path(os.path.expanduser(pattern))  # os.path: False for an invalid name
+    if not pattern:
+        raise ConfigError("the path is empty", where=key, fix=_file_in(path, key))
     if os.path.isfile(path):
         return [path]
     if os.path.isdir(path):

@@ -37,7 +37,7 @@ from xferlab.training.callbacks.progress import ProgressBar
 from xferlab.training.events import Step
 from xferlab.training.loop import Segment, training_batches
 from xferlab.training.optimizer_extensions import extend_optimizer
-from xferlab.training.phase_network import compile_phase, freeze
+from xferlab.training.phase_network import build_phase
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,10 +87,10 @@ def find_lr(recipe: Recipe, folder: Path, span: Span) -> LRFinderResult:
 def _losses(experiment: Experiment, steps: int) -> Iterator[float]:
     """Train in the plan's first phase; yield the loss of every optimizer step."""
     optimizer = experiment.optimizer
-    freeze(experiment.model, experiment.plan, experiment.plan.phases[0])
+    network = build_phase(experiment, 0)
     optimizer.build(experiment.model.network.trainable_variables)
     extend_optimizer(optimizer, experiment.model, experiment.plan.rates)
-    network = compile_phase(experiment, 0)
+    network.compile(experiment)
     gradient_accumulation_steps = optimizer.gradient_accumulation_steps or 1
     segment = Segment(
         phase=0, epoch=0, epochs=1, batches=steps * gradient_accumulation_steps, start=0

@@ -73,13 +73,10 @@ def cut_network(network: Any, frozen: Collection[str]) -> CutNetwork | None:
 
 def has_dropout(network: Any) -> bool:
     """Return whether a network sets values to 0 at random while it is trained."""
-    return any(_rate(layer) > 0 for layer in network._flatten_layers())
-
-
-def _rate(layer: Any) -> float:
     import keras
 
-    return float(layer.rate) if isinstance(layer, keras.layers.Dropout) else 0.0
+    layers = network._flatten_layers()
+    return any(isinstance(layer, keras.layers.Dropout) and layer.rate > 0 for layer in layers)
 
 
 def _nodes_in_order(network: Any) -> list[Any]:

@@ -161,6 +161,18 @@ class AttentionBias(keras.layers.Layer):
         return keras.KerasTensor((batch, 1, 1, length), "float32")
 
 
+def _built_dense(layer: Any, inputs: int, outputs: int, name: str) -> Any:
+    """Return a dense layer with the initializer and the precision of the layer that it is in."""
+    dense = keras.layers.Dense(
+        outputs,
+        kernel_initializer=layer.kernel_initializer.clone(),
+        dtype=layer.dtype_policy,
+        name=name,
+    )
+    dense.build((None, inputs))
+    return dense
+
+
 @keras.saving.register_keras_serializable("xferlab")
 class SelfAttention(keras.layers.Layer):
     """Multi-head self-attention (Vaswani et al. 2017, section 3.2).
@@ -183,18 +195,10 @@ class SelfAttention(keras.layers.Layer):
     def build(self, input_shape: Any) -> None:
         """Create the kernels."""
         width = input_shape[-1]
-        self.query = self._dense(width, "query")
-        self.key = self._dense(width, "key")
-        self.value = self._dense(width, "value")
-        self.attention_output = self._dense(width, "attention_output")
-
-    def _dense(self, width: int, name: str) -> Any:
-        initializer = keras.initializers.get(self.kernel_initializer).clone()
-        dense = keras.layers.Dense(
-            width, kernel_initializer=initializer, dtype=self.dtype_policy, name=name
-        )
-        dense.build((None, width))
-        return dense
+        self.query = _built_dense(self, width, width, "query")
+        self.key = _built_dense(self, width, width, "key")
+        self.value = _built_dense(self, width, width, "value")
+        self.attention_output = _built_dense(self, width, width, "attention_output")
 
     def call(self, tokens: Any, queries: Any, attention_bias: Any, training: bool = False) -> Any:
         """Return what each query attends to.
@@ -278,8 +282,8 @@ class TransformerLayer(keras.layers.Layer):
         self.attention_norm = self._norm(width, "self_attention_layer_norm")
         self.feedforward_norm = self._norm(width, "feedforward_layer_norm")
         inner = self.intermediate_size
-        self.intermediate = self._dense(width, inner, "feedforward_intermediate_dense")
-        self.output_dense = self._dense(inner, width, "feedforward_output_dense")
+        self.intermediate = _built_dense(self, width, inner, "feedforward_intermediate_dense")
+        self.output_dense = _built_dense(self, inner, width, "feedforward_output_dense")
         self.attention_dropped = Dropout(self.hidden_dropout, dtype=self.dtype_policy)
         self.feedforward_dropped = Dropout(self.hidden_dropout, dtype=self.dtype_policy)
 
@@ -287,16 +291,6 @@ class TransformerLayer(keras.layers.Layer):
         norm = LayerNormalization(epsilon=self.epsilon, dtype=self.dtype_policy, name=name)
         norm.build((None, width))
         return norm
-
-    def _dense(self, inputs: int, outputs: int, name: str) -> Any:
-        dense = keras.layers.Dense(
-            outputs,
-            kernel_initializer=self.kernel_initializer.clone(),
-            dtype=self.dtype_policy,
-            name=name,
-        )
-        dense.build((None, inputs))
-        return dense
 
     def call(
         self,

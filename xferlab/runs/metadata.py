@@ -149,19 +149,22 @@ def read_run(folder: Path) -> dict[str, Any]:
 
 def recorded_micro_batches(folder: Path) -> int:
     """Return how many slices a batch of the run in ``folder`` is computed in; 1 for a new run."""
-    return read_run(folder).get("micro_batches", 1) if (folder / "run.json").exists() else 1
+    return _read_begun(folder).get("micro_batches", 1)
 
 
 def recorded_precision(folder: Path) -> str | None:
     """Return the precision that the run in ``folder`` computes in; None for a new run."""
-    return read_run(folder).get("precision") if (folder / "run.json").exists() else None
+    return _read_begun(folder).get("precision")
 
 
 def planned_epochs(folder: Path) -> int | None:
     """Return how many epochs the run in ``folder`` was planned for, None if that is not known."""
-    if not (folder / "run.json").exists():
-        return None
-    return read_run(folder).get("plan", {}).get("epochs")
+    return _read_begun(folder).get("plan", {}).get("epochs")
+
+
+def _read_begun(folder: Path) -> dict[str, Any]:
+    """Return the ``run.json`` of a run that has begun, empty before."""
+    return read_run(folder) if (folder / "run.json").exists() else {}
 
 
 def write_error(folder: Path, error: BaseException) -> None:

@@ -7,6 +7,7 @@ reads the config in that folder's ``job.json``.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ from xferlab.discovery import load_plugins
 from xferlab.runs.failure import report_failure
 from xferlab.runs.os_errors import as_run_error
 from xferlab.sweep.console import console_for
-from xferlab.sweep.local_pool import JobObserver, Pool, worker_command
+from xferlab.sweep.job_processes import FreshProcesses, WarmProcesses
+from xferlab.sweep.local_pool import JobObserver, Pool
 from xferlab.sweep.planner import Plan
 from xferlab.sweep.worker import run_planned_job
 from xferlab.validation import build_typed, plain
@@ -113,13 +115,20 @@ class LocalLauncher(Launcher):
 
     def pool(self, watch: JobObserver) -> Pool:
         """Return the processes that run the jobs; ``watch`` follows them."""
+        slots = self.slots()
+        isolated = self.sweep.isolate or sys.platform != "linux"  # elsewhere forks are not safe
         return Pool(
-            worker_command,
-            self.slots(),
+            FreshProcesses(worker_command) if isolated else WarmProcesses(slots),
+            slots,
             watch,
             fail_fast=self.sweep.fail_fast,
             time_limit=self.sweep.limit_seconds,
         )
+
+
+def worker_command(folder: Path) -> list[str]:
+    """Return the command of one job; the job stops when its standard input closes."""
+    return [sys.executable, "-m", "xferlab.sweep.worker", str(folder), "--tied"]
 
 
 def slots(

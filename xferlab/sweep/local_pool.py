@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +18,7 @@ from xferlab.formatting import format_duration, format_path
 from xferlab.runs.lock import is_locked
 from xferlab.runs.metadata import write_error, write_status
 from xferlab.runs.signals import handled
+from xferlab.sweep.job_processes import JobProcess, JobProcesses
 from xferlab.sweep.job_state import (
     DONE,
     INTERRUPTED,
@@ -36,7 +34,6 @@ POLL_SECONDS = 0.1
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 DUMP_STACKS = signal.SIGQUIT
 """Makes a worker print the stack of each of its threads, into its ``output.txt``."""
-Command = Callable[[Path], list[str]]
 
 
 class SweepStopped(Exception):
@@ -88,24 +85,18 @@ def take_jobs(queue: deque[Path], most: int, observer: JobObserver) -> Iterator[
 @dataclass
 class _Running:
     folder: Path
-    process: subprocess.Popen[bytes]
+    process: JobProcess
     slot: Mapping[str, str]
     before: Mapping[str, Any]
     since: float = field(default_factory=time.monotonic)
     signals_sent: int = 0  # because it is over the time limit
 
 
-def worker_command(folder: Path) -> list[str]:
-    """Return the command of one job; the job stops when its standard input closes."""
-    return [sys.executable, "-m", "xferlab.sweep.worker", str(folder), "--tied"]
-
-
 class Pool:
     """Runs jobs in processes of their own.
 
     Args:
-        command: returns the command of the job in a folder. It is started with a pipe as standard
-            input that closes when this process is gone, however it ended.
+        processes: starts them.
         slots: environment variables of each slot; as many jobs run at once.
         observer: is notified of what happens.
         fail_fast: start no further job once one has failed.
@@ -115,14 +106,14 @@ class Pool:
 
     def __init__(
         self,
-        command: Command,
+        processes: JobProcesses,
         slots: Sequence[Mapping[str, str]],
         observer: JobObserver,
         *,
         fail_fast: bool = False,
         time_limit: float | None = None,
     ) -> None:
-        self._command = command
+        self._processes = processes
         self._observer = observer
         self._fail_fast = fail_fast
         self._time_limit = math.inf if time_limit is None else time_limit
@@ -153,6 +144,7 @@ class Pool:
             finally:
                 for each in self._running:  # only after a bug
                     each.process.kill()
+                self._processes.close()
         if self._stopped:
             raise SweepStopped(self._stopped[0])
 
@@ -169,15 +161,7 @@ class Pool:
 
     def _start(self, folder: Path, before: Mapping[str, Any]) -> None:
         slot = self._free.pop(0)
-        with (folder / "output.txt").open("ab") as output:
-            process = subprocess.Popen(
-                self._command(folder),
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **slot},
-                start_new_session=True,  # Ctrl-C reaches it through us, once
-            )
+        process = self._processes.start(folder, slot)
         self._running.append(_Running(folder, process, slot, before))
         self._observer.started(folder)
 

@@ -54,7 +54,6 @@ class Experiment:
         train_metrics: Keras metrics followed on the training batches.
         metrics: every metric, for whole splits, by logged name.
         forward: the network without dropout.
-        eval_batch_size: examples a batch when no gradient is taken.
         cache_frozen: compute what is frozen once for all epochs.
         micro_batches: slices that a training batch is computed in, for want of memory.
     """
@@ -73,7 +72,6 @@ class Experiment:
     train_metrics: list[Any]
     metrics: Mapping[str, Any]
     forward: Forward
-    eval_batch_size: int
     cache_frozen: bool = True
     micro_batches: int = 1
 
@@ -110,7 +108,6 @@ def assemble(recipe: Recipe, data: TextData, micro_batches: int = 1) -> Experime
     total_batches, budget = length_of_run(train, batches.steps_per_epoch)
     plan = _apply(recipe, model, budget)
     learning_rate = _built("schedule", recipe.schedule.build, recipe.optimizer.lr, budget)
-    eval_batch_size = max(1, train.eval_batch_size // micro_batches)
     return Experiment(
         data=data,
         encodings=encodings,
@@ -128,10 +125,9 @@ def assemble(recipe: Recipe, data: TextData, micro_batches: int = 1) -> Experime
         forward=Forward(
             model.network,
             model.tokenizer.pad_id,
-            eval_batch_size,
+            max(1, train.eval_batch_size // micro_batches),
             outside_of(spec.class_names),
         ),
-        eval_batch_size=eval_batch_size,
         cache_frozen=train.cache_frozen,
         micro_batches=micro_batches,
     )

@@ -32,16 +32,23 @@ class Forward:
         batch_size: rows a batch.
         outside: for token classification, the class of a word without a token; None leaves such
             words out.
+
+    Attributes:
+        names: of the inputs that the network reads.
     """
 
     def __init__(
         self, network: Any, pad_id: int, batch_size: int, outside: int | None = None
     ) -> None:
         self.names = input_names(network)
-        self._pad_id = pad_id
-        self._batch_size = batch_size
+        self.pad_id = pad_id
+        self.batch_size = batch_size
         self._outside = outside
         self._call = compile_forward(network, self.names)
+
+    def of(self, network: Any) -> Forward:
+        """Return the same for another network, such as a part of this one."""
+        return Forward(network, self.pad_id, self.batch_size, self._outside)
 
     def batches(
         self, encoding: Encoding, labels: Any, features: Features | None = None
@@ -49,8 +56,8 @@ class Forward:
         """Yield row numbers, labels and float32 outputs of each batch, long rows first."""
         import numpy as np
 
-        for batch in evaluation_batches(encoding, self._batch_size):
-            inputs, y = batch_arrays(encoding, labels, batch, self._pad_id)
+        for batch in evaluation_batches(encoding, self.batch_size):
+            inputs, y = batch_arrays(encoding, labels, batch, self.pad_id)
             if features is not None:
                 inputs[FEATURES] = features.batch(batch)
             out = self._call({name: inputs[name] for name in self.names})

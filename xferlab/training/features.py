@@ -19,7 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import Encoding
-from xferlab.data.batching import Batch, Ragged, batch_arrays, evaluation_batches, row_lengths
+from xferlab.data.batching import (
+    Batch,
+    Ragged,
+    batch_inputs,
+    evaluation_batches,
+    pad_rows,
+    row_lengths,
+)
 from xferlab.io.atomic import TMP_PREFIX
 from xferlab.models.frozen_part import CutNetwork
 
@@ -58,11 +65,8 @@ class Features:
 
         if self._rows is None:
             return np.asarray(self._flat[batch.rows]).reshape(len(batch.rows), *self._shape)
-        out = np.zeros((len(batch.rows), batch.length, self._flat.shape[1]), "float32")
-        for place, row in enumerate(batch.rows):
-            values = self._rows[row]
-            out[place, : len(values)] = values
-        return out
+        values, _ = pad_rows(self._rows, batch, 0, "float32")
+        return values
 
 
 class FeatureCache:
@@ -170,11 +174,7 @@ class FeatureCache:
         progress.end()
 
     def _inputs(self, encoding: Encoding, batch: Batch) -> dict[str, np.ndarray]:
-        import numpy as np
-
-        no_labels = np.zeros(len(encoding.token_ids), "int8")
-        plain = Encoding(encoding.token_ids, encoding.segment_ids)
-        inputs, _ = batch_arrays(plain, no_labels, batch, self._pad_id)
+        inputs = batch_inputs(encoding, batch, self._pad_id)
         return {name: inputs[name] for name in self._names}
 
     def _key(self, encoding: Encoding) -> str:

@@ -18,7 +18,6 @@ from xferlab.backend.graphs import batch_dataset
 from xferlab.contracts import Phase
 from xferlab.data.batching import Batch
 from xferlab.training.assemble import Experiment
-from xferlab.training.evaluation import input_names
 from xferlab.training.events import Callback, Checkpointer, Diverged, Epoch, Step, TrainState
 from xferlab.training.optimizer_extensions import extend_optimizer
 from xferlab.training.phase_network import PhaseNetwork, build_phase, unfreeze
@@ -259,4 +258,4 @@ def training_batches(experiment: Experiment, network: PhaseNetwork, segment: Seg
         for batch in experiment.batches.steps(segment.start, stop):
             yield network.batch(experiment, batch)
 
-    return batch_dataset(batches, network.trained, input_names(network.trained))
+    return batch_dataset(batches, network.trained, network.forward.names)

@@ -11,10 +11,9 @@ from xferlab.backend.graphs import compile_forward
 from xferlab.backend.train_step import use_micro_batches
 from xferlab.contracts import Phase, TextModel, TransferPlan
 from xferlab.data.batching import Batch, batch_arrays
-from xferlab.functional.unseen_words import outside_of
 from xferlab.models.frozen_part import FEATURES, cut_network, has_dropout
 from xferlab.training.assemble import Experiment
-from xferlab.training.evaluation import Forward, input_names
+from xferlab.training.evaluation import Forward
 from xferlab.training.features import FeatureCache, Features
 
 log = logging.getLogger("xferlab")
@@ -60,10 +59,10 @@ class PhaseNetwork:
         """Return the inputs and the labels of a training batch."""
         encoding = experiment.encodings["train"]
         labels = experiment.data.train.labels
-        inputs, y = batch_arrays(encoding, labels, batch, experiment.model.tokenizer.pad_id)
+        inputs, y = batch_arrays(encoding, labels, batch, self.forward.pad_id)
         if self.features:
             inputs[FEATURES] = self.features["train"].batch(batch)
-        return {name: inputs[name] for name in input_names(self.trained)}, y
+        return {name: inputs[name] for name in self.forward.names}, y
 
     def evaluate(self, experiment: Experiment, split: str) -> dict[str, float]:
         """Return the loss and every metric over a whole split."""
@@ -79,13 +78,6 @@ def variables_by_kind(kinds: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     Paths alone do not name a variable: Keras numbers unnamed layers differently in each process.
     """
     return {f"{kind} {i:04d}": v for kind, every in kinds.items() for i, v in enumerate(every)}
-
-
-def compile_phase(experiment: Experiment, index: int) -> PhaseNetwork:
-    """Return a phase's network, compiled."""
-    network = build_phase(experiment, index)
-    network.compile(experiment)
-    return network
 
 
 def build_phase(experiment: Experiment, index: int) -> PhaseNetwork:
@@ -111,9 +103,9 @@ def _upper_part(experiment: Experiment, phase: Phase) -> PhaseNetwork | None:
     if cut is None:
         log.info("features   the blocks %s are computed in every step", blocks)
         return None
-    pad_id = model.tokenizer.pad_id
+    forward = experiment.forward.of(cut.upper)
     lower = compile_forward(cut.lower, list(cut.lower.input))
-    cache = FeatureCache(cut, lower, pad_id, experiment.eval_batch_size)
+    cache = FeatureCache(cut, lower, forward.pad_id, forward.batch_size)
     features = {}
     for split in ("train", "validation"):
         found = cache.of(split, experiment.encodings[split])
@@ -126,8 +118,6 @@ def _upper_part(experiment: Experiment, phase: Phase) -> PhaseNetwork | None:
             " (train.cache_frozen=false: in every step, with dropout)",
             blocks,
         )
-    outside = outside_of(experiment.spec.class_names)
-    forward = Forward(cut.upper, pad_id, experiment.eval_batch_size, outside)
     return PhaseNetwork(model.network, cut.upper, forward, features)
 
 

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 from xferlab.errors import ConfigError
 from xferlab.io.atomic import atomic_replace
 from xferlab.io.safetensors import Tensor, read_header
-from xferlab.training.split_heads import has_split_heads, join_heads
+from xferlab.training.split_heads import Shapes, has_split_heads, join_heads
 
 if TYPE_CHECKING:
     import numpy as np
-
-Shapes = Mapping[str, tuple[int, ...]]
 
 
 def save_weights(network: Any, path: Path) -> None:

@@ -366,6 +366,7 @@ def test_one_process_asks_and_tells():
 def test_a_search_and_a_grid_do_not_share_a_folder(capsys):
     search(overrides(1, space="space: {optimizer.lr: {choice: [1e-4, 1e-3]}}"))
     here = f"hydra.sweep.dir={folder()}"
+    time.sleep(1.1)  # a folder is named by the second
     assert main(["-m", "optimizer.lr=1e-4,1e-3", "--dry-run"]) == 0
     assert "continuing" not in capsys.readouterr().err
     assert main(["-m", "optimizer.lr=1e-4,1e-3", here]) == 2

@@ -107,7 +107,7 @@ def _no_class_pools(run: Run) -> ConfigError:
 
 def _others() -> str:
     """Return the formats that hold any network."""
-    return "|".join(name for name in FORMATS if name != Transformers.name)
+    return "|".join(name for name in sorted(FORMATS) if name != Transformers.name)
 
 
 def architecture_of(run: Run) -> Architecture:
