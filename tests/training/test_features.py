@@ -31,7 +31,7 @@ from xferlab.training.assemble import Experiment, assemble
 from xferlab.training.checkpointing import STATE_SHAPE, FolderCheckpointer
 from xferlab.training.events import Callback
 from xferlab.training.features import SUFFIX, FeatureCache
-from xferlab.training.loop import fit
+from xferlab.training.loop import fit, network_of_epoch
 from xferlab.training.phase_network import PhaseNetwork, build_phase
 
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -52,7 +52,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_tiny_checkpoint(folder / "bert", "bert", **NO_DROPOUT)
     write_tiny_checkpoint(folder / "bert-dropout", "bert")
     write_tiny_checkpoint(folder / "roberta", "roberta", seed=1, **NO_DROPOUT)
-    for split, seed in (("train", 0), ("validation", 1)):
+    for split, seed in (("train", 0), ("validation", 1), ("test", 2)):
         write_rows(folder, split, np.random.default_rng(seed))
     load_plugins(folder)
     publish(folder)
@@ -202,6 +202,67 @@ def test_a_bag_of_embeddings_takes_the_plain_path(workspace, cache, log):
     assert phase.trained is experiment.model.network
     assert "the blocks embeddings are computed in every step" in log.text
     assert not files(cache)
+
+
+# --- further splits ------------------------------------------------------------------------------
+
+
+def with_test(workspace: Path, *overrides: str, kind: str = "plain", **settings) -> Experiment:
+    path = f"data.test={workspace}/{kind}-test.jsonl"
+    return experiment_of(workspace, path, *overrides, kind=kind, **settings)
+
+
+@pytest.mark.parametrize(
+    ("kind", "overrides"),
+    [
+        ("plain", ["transfer=frozen"]),
+        ("plain", ["transfer=frozen", "model.pooling=mean"]),
+        ("plain", ["transfer=top_layers", "transfer.blocks=2"]),
+        ("tagged", ["transfer=frozen"]),
+    ],
+)
+def test_the_test_split_is_scored_from_features(workspace, cache, log, kind, overrides):
+    for _ in range(2):
+        experiment = with_test(workspace, *overrides, kind=kind)
+        network = fit(experiment, [])
+        labels, outputs = network.outputs(experiment, "test")
+        wanted, expected = experiment.outputs("test")
+        np.testing.assert_array_equal(labels, wanted)
+        np.testing.assert_allclose(outputs, expected, atol=ROUNDING)
+        assert len(files(cache)) == 3
+    assert log.text.count("is computed for test") == 1
+    assert log.text.count("outputs for test are in the cache") == 1
+
+
+def test_after_a_phase_of_the_whole_network_the_test_split_has_no_features(workspace, cache):
+    experiment = with_test(workspace, "transfer=head_first")
+    network = fit(experiment, [])
+    network.evaluate(experiment, "test")
+    assert network.trained is experiment.model.network
+    assert len(files(cache)) == 2
+
+
+def test_an_epoch_with_other_frozen_weights_is_scored_by_the_whole_network(workspace, cache):
+    experiment = with_test(workspace, "transfer=full", checkpoint="bert-dropout")
+    *body, _ = experiment.model.blocks
+    plan = TransferPlan((Phase(1), Phase(1, frozen=tuple(body))))
+    experiment = dataclasses.replace(experiment, plan=plan)
+    network = fit(experiment, [])
+    assert network_of_epoch(experiment, network, 1) is network
+    assert network_of_epoch(experiment, network, 0).trained is experiment.model.network
+
+
+def test_a_cache_that_fails_at_the_test_split_is_noted_once(workspace, cache, log, monkeypatch):
+    experiment = with_test(workspace, "transfer=frozen")
+    network = fit(experiment, [])
+    log.clear()
+    monkeypatch.setattr(features.shutil, "disk_usage", lambda path: Usage())
+    for _ in range(2):
+        _, outputs = network.outputs(experiment, "test")
+        np.testing.assert_array_equal(outputs, experiment.outputs("test")[1])
+    assert len(notes(log)) == 1
+    assert "No space left on device" in notes(log)[0]
+    assert len(files(cache)) == 2
 
 
 # --- interrupted and resumed ---------------------------------------------------------------------

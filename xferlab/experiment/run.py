@@ -50,8 +50,9 @@ from xferlab.training.callbacks.reactive_learning_rate import ReactiveLearningRa
 from xferlab.training.callbacks.tensorboard import TensorBoardLog, hyperparameters
 from xferlab.training.checkpointing import FolderCheckpointer
 from xferlab.training.events import Callback, Diverged, TrainState
-from xferlab.training.loop import fit
+from xferlab.training.loop import fit, network_of_epoch
 from xferlab.training.optimizer_extensions import current_rate
+from xferlab.training.phase_network import PhaseNetwork
 from xferlab.training.schedule_plot import schedule_figure
 from xferlab.training.summary import (
     class_weights,
@@ -241,7 +242,7 @@ def train_and_test(
     bar = ProgressBar(experiment.total_batches, experiment.budget.epochs, start.batch)
     try:
         with stop.held():
-            fit(experiment, [*callbacks.all, bar, PruningRequest(folder)], checkpointer)
+            trained = fit(experiment, [*callbacks.all, bar, PruningRequest(folder)], checkpointer)
     except Pruned:
         best.write()
         _write_metrics(recipe, callbacks, folder, weights="best")
@@ -253,8 +254,10 @@ def train_and_test(
     restores = recipe.train.restores_best(len(experiment.data.validation))
     weights = "best" if restores and best.best_epoch is not None else "last"
     if weights == "best":
+        assert best.best_epoch is not None
         load_weights(network, checkpoints / "best.safetensors")
-    test = _score_last_split(experiment, folder)
+        trained = network_of_epoch(experiment, trained, best.best_epoch - 1)
+    test = _score_last_split(experiment, trained, folder)
     metrics = _write_metrics(recipe, callbacks, folder, weights=weights, **test)
     _log_results(metrics, folder)
     return best.best
@@ -314,14 +317,16 @@ def _write_metrics(
     return metrics
 
 
-def _score_last_split(experiment: Experiment, folder: Path) -> dict[str, Any]:
+def _score_last_split(
+    experiment: Experiment, network: PhaseNetwork, folder: Path
+) -> dict[str, Any]:
     """Save the outputs of the test split, or else of the validation split.
 
     Returns:
         The test scores, where there is a test split, and the notes about the outputs.
     """
     split = "test" if "test" in experiment.encodings else "validation"
-    labels, outputs = experiment.outputs(split)
+    labels, outputs = network.outputs(experiment, split)
     keep_predictions(folder, split, labels, outputs)
     test = {split: experiment.scores(labels, outputs)} if split == "test" else {}
     return {**test, **final_remarks(experiment, split, labels, outputs)}

@@ -20,7 +20,7 @@ from xferlab.data.batching import Batch
 from xferlab.training.assemble import Experiment
 from xferlab.training.events import Callback, Checkpointer, Diverged, Epoch, Step, TrainState
 from xferlab.training.optimizer_extensions import extend_optimizer
-from xferlab.training.phase_network import PhaseNetwork, build_phase, unfreeze
+from xferlab.training.phase_network import PhaseNetwork, build_phase, unfreeze, whole_network
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ def segments(
 
 def fit(
     experiment: Experiment, callbacks: Sequence[Callback], checkpointer: Checkpointer | None = None
-) -> None:
-    """Train all phases from where ``checkpointer`` starts.
+) -> PhaseNetwork:
+    """Train all phases from where ``checkpointer`` starts, and return what was trained last.
 
     Args:
         experiment: the live objects of the run.
@@ -95,6 +95,7 @@ def fit(
             shuffle=False,  # the batches are in their final order
             verbose=0,
         )
+    return loop.network
 
 
 def _build_optimizer(experiment: Experiment) -> None:
@@ -114,6 +115,15 @@ def phase_of(phases: Sequence[Phase], epoch: int) -> int:
     """
     ends = itertools.accumulate(phase.epochs for phase in phases)
     return next(index for index, end in enumerate(ends) if epoch < end)
+
+
+def network_of_epoch(experiment: Experiment, network: PhaseNetwork, epoch: int) -> PhaseNetwork:
+    """Return what scores the weights of an epoch, counted from 0, once they are restored.
+
+    In another phase the frozen part may have had other weights than its features are of.
+    """
+    is_same = phase_of(experiment.plan.phases, epoch) == network.phase
+    return network if is_same else whole_network(experiment, network.phase)
 
 
 def _create_metric_variables(experiment: Experiment, network: PhaseNetwork) -> None:

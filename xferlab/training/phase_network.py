@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,16 +24,21 @@ class PhaseNetwork:
     """What ``fit`` is called on in one phase.
 
     Attributes:
+        phase: its index.
         whole: the run's network.
         trained: what ``fit`` is called on; shares its weights.
         forward: computes the outputs of ``trained`` over a split.
-        features: the frozen part's outputs by split; empty where ``trained`` is the whole.
+        features: the frozen part's outputs by split, None where they cannot be kept; empty where
+            ``trained`` is the whole.
+        cache: gives the features of further splits; None where ``trained`` is the whole.
     """
 
+    phase: int
     whole: Any
     trained: Any
     forward: Forward
-    features: Mapping[str, Features] = field(default_factory=dict)
+    features: MutableMapping[str, Features | None] = field(default_factory=dict)
+    cache: FeatureCache | None = None
 
     def compile(self, experiment: Experiment) -> None:
         """Compile it: Keras applies a phase's freezing only there."""
@@ -61,15 +66,27 @@ class PhaseNetwork:
         labels = experiment.data.train.labels
         inputs, y = batch_arrays(encoding, labels, batch, self.forward.pad_id)
         if self.features:
-            inputs[FEATURES] = self.features["train"].batch(batch)
+            features = self.features["train"]
+            assert features is not None
+            inputs[FEATURES] = features.batch(batch)
         return {name: inputs[name] for name in self.forward.names}, y
 
     def evaluate(self, experiment: Experiment, split: str) -> dict[str, float]:
         """Return the loss and every metric over a whole split."""
+        return experiment.scores(*self.outputs(experiment, split))
+
+    def outputs(self, experiment: Experiment, split: str) -> tuple[Any, Any]:
+        """Return labels and float32 outputs of a whole split, in the order of its rows."""
         encoding = experiment.encodings[split]
         labels = experiment.data.splits[split].labels
-        outputs = self.forward(encoding, labels, self.features.get(split))
-        return experiment.scores(*outputs)
+        if self.cache is None:
+            return self.forward(encoding, labels)
+        if split not in self.features:
+            self.features[split] = self.cache.of(split, encoding)
+        features = self.features[split]
+        if features is None:
+            return experiment.outputs(split)
+        return self.forward(encoding, labels, features)
 
 
 def variables_by_kind(kinds: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
@@ -86,15 +103,20 @@ def build_phase(experiment: Experiment, index: int) -> PhaseNetwork:
     Where blocks are frozen, their outputs are computed once for all epochs, without dropout;
     ``train.cache_frozen=false`` computes them in every step, with dropout.
     """
-    phase = experiment.plan.phases[index]
-    freeze(experiment.model, experiment.plan, phase)
+    freeze(experiment.model, experiment.plan, experiment.plan.phases[index])
+    return _upper_part(experiment, index) or whole_network(experiment, index)
+
+
+def whole_network(experiment: Experiment, index: int) -> PhaseNetwork:
+    """Return the run's network, of which nothing is computed in advance."""
     network = experiment.model.network
-    return _upper_part(experiment, phase) or PhaseNetwork(network, network, experiment.forward)
+    return PhaseNetwork(index, network, network, experiment.forward)
 
 
-def _upper_part(experiment: Experiment, phase: Phase) -> PhaseNetwork | None:
+def _upper_part(experiment: Experiment, index: int) -> PhaseNetwork | None:
     """Return the network above the frozen blocks, or None where their outputs are not kept."""
     model = experiment.model
+    phase = experiment.plan.phases[index]
     if not experiment.cache_frozen or not phase.frozen:
         return None
     blocks = ", ".join(phase.frozen)
@@ -106,7 +128,7 @@ def _upper_part(experiment: Experiment, phase: Phase) -> PhaseNetwork | None:
     forward = experiment.forward.of(cut.upper)
     lower = compile_forward(cut.lower, list(cut.lower.input))
     cache = FeatureCache(cut, lower, forward.pad_id, forward.batch_size)
-    features = {}
+    features: dict[str, Features | None] = {}
     for split in ("train", "validation"):
         found = cache.of(split, experiment.encodings[split])
         if found is None:
@@ -118,7 +140,7 @@ def _upper_part(experiment: Experiment, phase: Phase) -> PhaseNetwork | None:
             " (train.cache_frozen=false: in every step, with dropout)",
             blocks,
         )
-    return PhaseNetwork(model.network, cut.upper, forward, features)
+    return PhaseNetwork(index, model.network, cut.upper, forward, features, cache)
 
 
 def freeze(model: TextModel, plan: TransferPlan, phase: Phase) -> None:
