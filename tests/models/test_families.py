@@ -289,6 +289,12 @@ def test_a_family_of_the_same_graph_has_the_same_names_and_numbers(name, other):
     ("name", "change", "reason"),
     [
         ("bert", {"position_embedding_type": "relative_key"}, "its positions are 'relative_key'"),
+        ("mpnet", {"relative_attention_num_buckets": 16}, "num_buckets is 16, and only 32 is"),
+        ("deberta-v3", {"conv_kernel_size": 3}, "its conv_kernel_size is 3, and only 0 is"),
+        ("deberta-v3", {"relative_attention": False}, "its relative_attention is False"),
+        ("deberta-v3", {"pos_att_type": "p2p"}, "its pos_att_type is 'p2p'"),
+        ("deberta-v3", {"norm_rel_ebd": "rms"}, "its norm_rel_ebd is 'rms'"),
+        ("deberta-v3", {"embedding_size": 12}, "its embedding_size is 12, and only 24 is"),
     ],
 )
 def test_other_mathematics_is_refused(name, change, reason):

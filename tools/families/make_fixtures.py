@@ -35,6 +35,29 @@ AFTER_PADDING = {**SIZES, "max_position_embeddings": LONGEST + 2, "pad_token_id"
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "albert": ("albert", {**SIZES, "embedding_size": 12, "num_hidden_groups": 1}),
     "bert": ("bert", SIZES),
+    "deberta-v2": (
+        "deberta-v2",
+        {
+            **SIZES,
+            "type_vocab_size": 2,
+            "relative_attention": True,
+            "pos_att_type": ["c2p", "p2c"],
+            "max_relative_positions": 7,
+            "pooler_hidden_act": "tanh",
+        },
+    ),
+    "deberta-v3": (
+        "deberta-v2",
+        {
+            **SIZES,
+            "relative_attention": True,
+            "pos_att_type": "p2c|c2p",
+            "position_biased_input": False,
+            "position_buckets": 8,
+            "share_att_key": True,
+            "norm_rel_ebd": "layer_norm",
+        },
+    ),
     "distilbert": (
         "distilbert",
         {

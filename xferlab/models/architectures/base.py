@@ -127,7 +127,8 @@ class Architecture:
         for field, key in cls.config_keys.items():
             default = cls.config_defaults.get(key)
             if types[field] in ("int", int):
-                values[field] = config.size(key, default)
+                least = 0 if getattr(cls, field, None) == 0 else 1
+                values[field] = config.size(key, default, least=least)
             elif types[field] in ("float", float):
                 values[field] = config.number(key, default)
             else:
@@ -261,19 +262,25 @@ class Architecture:
         return AttentionBias(name="attention_bias")(padding_mask)
 
     def transformer_layer(self, index: int) -> Any:
-        """Return one transformer layer, called with a sequence and the attention bias."""
-        from xferlab.models.layers import ACTIVATIONS, TransformerLayer
+        """Return one transformer layer, called with a sequence and its ``layer_inputs``."""
+        from xferlab.models.layers import TransformerLayer
 
-        return TransformerLayer(
-            heads=self.heads,
-            intermediate_size=self.intermediate_size,
-            activation=ACTIVATIONS.get(self.activation, self.activation),
-            epsilon=self.epsilon,
-            hidden_dropout=self.hidden_dropout,
-            attention_dropout=self.attention_dropout,
-            kernel_initializer=self.initializer(),
-            name=f"transformer_layer_{index}",
-        )
+        return TransformerLayer(**self.layer_options(index))
+
+    def layer_options(self, index: int) -> dict[str, Any]:
+        """Return the arguments of a post-norm transformer layer."""
+        from xferlab.models.layers import ACTIVATIONS
+
+        return {
+            "heads": self.heads,
+            "intermediate_size": self.intermediate_size,
+            "activation": ACTIVATIONS.get(self.activation, self.activation),
+            "epsilon": self.epsilon,
+            "hidden_dropout": self.hidden_dropout,
+            "attention_dropout": self.attention_dropout,
+            "kernel_initializer": self.initializer(),
+            "name": f"transformer_layer_{index}",
+        }
 
     def pooler(self) -> Any:
         """Return the dense layer that is applied to the first token."""

@@ -45,3 +45,10 @@ def gelu_tanh(x: Any) -> Any:
 
 ACTIVATIONS = {"gelu": gelu, "gelu_tanh": gelu_tanh}
 """Activations that are computed here; Keras has the others."""
+
+
+def activate(activation: Any, x: Any, training: bool) -> Any:
+    """Return the activation of ``x``, in the form that is fast while training."""
+    if training and activation is gelu:
+        return gelu_while_training(x)
+    return activation(x)

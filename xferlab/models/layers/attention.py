@@ -13,6 +13,9 @@ from xferlab.models.layers.basic import Dropout
 MASKED = -1e9
 """What the score of a padded token is lowered by: its probability is exactly 0."""
 
+QUERIES = (0, 2, 1, 3)
+KEYS = (0, 2, 3, 1)
+"""Axes of (batch, length, heads, width of a head) as rows and as columns of a product."""
 FARTHEST = 128
 """Distances from here on have one bucket."""
 
@@ -139,7 +142,14 @@ class SelfAttention(keras.layers.Layer):
         self.value = built_dense(self, width, width, "value")
         self.attention_output = built_dense(self, width, width, "attention_output")
 
-    def call(self, tokens: Any, queries: Any, attention_bias: Any, training: bool = False) -> Any:
+    def call(
+        self,
+        tokens: Any,
+        queries: Any,
+        attention_bias: Any,
+        positions: Any = None,
+        training: bool = False,
+    ) -> Any:
         """Return what each query attends to.
 
         Args:
@@ -147,21 +157,32 @@ class SelfAttention(keras.layers.Layer):
             queries: (batch * queries, width); the same as ``tokens``, or one token of each text.
             attention_bias: float32 (batch, 1 or heads, 1 or queries, length), see
                 :class:`AttentionBias`.
+            positions: not read.
             training: whether dropout is applied.
 
         Returns:
             (batch * queries, width).
         """
-        width = tokens.shape[-1]
-        split = (ops.shape(attention_bias)[0], -1, self.heads, width // self.heads)
-        query = ops.transpose(ops.reshape(self.query(queries), split), (0, 2, 1, 3))
-        key = ops.transpose(ops.reshape(self.key(tokens), split), (0, 2, 3, 1))
-        value = ops.transpose(ops.reshape(self.value(tokens), split), (0, 2, 1, 3))
-        scale = 1.0 / math.sqrt(width // self.heads)
-        scores = ops.cast(ops.matmul(query * ops.cast(scale, query.dtype), key), "float32")
-        probabilities = ops.cast(ops.softmax(scores + attention_bias), value.dtype)
+        batch_size = ops.shape(attention_bias)[0]
+        query = self._by_head(self.query(queries), batch_size)
+        key = self._by_head(self.key(tokens), batch_size, KEYS)
+        value = self._by_head(self.value(tokens), batch_size)
+        scale = 1.0 / math.sqrt(query.shape[-1])
+        query = query * ops.cast(scale, query.dtype)
+        scores = ops.matmul(query, key)
+        return self._mix(ops.cast(scores, "float32") + attention_bias, value, training)
+
+    def _by_head(self, x: Any, batch_size: Any, axes: tuple[int, ...] = QUERIES) -> Any:
+        """Return (batch, heads, length, width of a head) for (batch * length, width)."""
+        split = (batch_size, -1, self.heads, x.shape[-1] // self.heads)
+        return ops.transpose(ops.reshape(x, split), axes)
+
+    def _mix(self, scores: Any, value: Any, training: bool) -> Any:
+        """Return (batch * queries, width) of the values that float32 scores choose."""
+        probabilities = ops.cast(ops.softmax(scores), value.dtype)
         probabilities = self.probability_dropout(probabilities, training=training)
         context = ops.transpose(ops.matmul(probabilities, value), (0, 2, 1, 3))
+        width = value.shape[1] * value.shape[3]
         return self.attention_output(ops.reshape(context, (-1, width)))
 
     def get_config(self) -> dict[str, Any]:

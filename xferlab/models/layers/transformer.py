@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from xferlab.models.layers.activations import gelu, gelu_while_training
+from xferlab.models.layers.activations import activate
 from xferlab.models.layers.attention import SelfAttention, built_dense
 from xferlab.models.layers.basic import Dropout, LayerNormalization
 
@@ -46,16 +46,12 @@ class TransformerLayer(keras.layers.Layer):
         self.attention_dropout = attention_dropout
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
-    def build(self, sequence_shape: Any, attention_bias_shape: Any = None) -> None:
+    def build(
+        self, sequence_shape: Any, attention_bias_shape: Any = None, positions_shape: Any = None
+    ) -> None:
         """Create the parts for sequences ``(batch, length, width)``."""
         width = sequence_shape[-1]
-        self.attention = SelfAttention(
-            self.heads,
-            self.attention_dropout,
-            self.kernel_initializer,
-            dtype=self.dtype_policy,
-            name="self_attention_layer",
-        )
+        self.attention = self._attention()
         self.attention.build((None, width))
         self.attention_norm = self._norm(width, "self_attention_layer_norm")
         self.feedforward_norm = self._norm(width, "feedforward_layer_norm")
@@ -64,6 +60,15 @@ class TransformerLayer(keras.layers.Layer):
         self.output_dense = built_dense(self, inner, width, "feedforward_output_dense")
         self.attention_dropped = Dropout(self.hidden_dropout, dtype=self.dtype_policy)
         self.feedforward_dropped = Dropout(self.hidden_dropout, dtype=self.dtype_policy)
+
+    def _attention(self) -> Any:
+        return SelfAttention(
+            self.heads,
+            self.attention_dropout,
+            self.kernel_initializer,
+            dtype=self.dtype_policy,
+            name="self_attention_layer",
+        )
 
     def _norm(self, width: int, name: str) -> Any:
         norm = LayerNormalization(epsilon=self.epsilon, dtype=self.dtype_policy, name=name)
@@ -74,6 +79,7 @@ class TransformerLayer(keras.layers.Layer):
         self,
         sequence: Any,
         attention_bias: Any,
+        positions: Any = None,
         first_token_only: bool = False,
         training: bool = False,
     ) -> Any:
@@ -83,6 +89,7 @@ class TransformerLayer(keras.layers.Layer):
             sequence: (batch, length, width).
             attention_bias: float32 (batch, 1 or heads, 1 or length, length), see
                 :class:`AttentionBias`.
+            positions: what the attention reads of the tokens' positions, if it does.
             first_token_only: compute the first token's output alone.
             training: whether dropout is applied.
 
@@ -94,21 +101,17 @@ class TransformerLayer(keras.layers.Layer):
         queries = sequence[:, 0] if first_token_only else tokens
         if first_token_only:
             attention_bias = attention_bias[:, :, :1]
-        x = self.attention(tokens, queries, attention_bias, training=training)
+        x = self.attention(tokens, queries, attention_bias, positions, training=training)
         x = self.attention_norm(self.attention_dropped(x, training=training) + queries)
-        y = self.output_dense(self._activate(self.intermediate(x), training))
+        y = self.output_dense(activate(self.activation, self.intermediate(x), training))
         y = self.feedforward_norm(self.feedforward_dropped(y, training=training) + x)
         return ops.reshape(y, (batch_size, -1, width))
-
-    def _activate(self, x: Any, training: bool) -> Any:
-        if training and self.activation is gelu:
-            return gelu_while_training(x)
-        return self.activation(x)
 
     def compute_output_spec(
         self,
         sequence: Any,
         attention_bias: Any,
+        positions: Any = None,
         first_token_only: bool = False,
         training: bool = False,
     ) -> Any:
