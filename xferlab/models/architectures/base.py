@@ -58,6 +58,8 @@ class Architecture:
             for classification applies to the first token, where there is no pooler.
         drops_first_token: whether that class has dropout before this layer too.
         head_dropout_key: key of ``config.json`` for the rate before the head.
+        head_classes: endings of transformers' classes with a head that the family has.
+        pretrained_head: Keras layers of the head that checkpoints without it may have.
         licences: licence of the checkpoints with a preset, by organisation of the Hub.
     """
 
@@ -100,6 +102,8 @@ class Architecture:
     first_token_dense: ClassVar[tuple[str, str]] = ("head_dense", "tanh")
     drops_first_token: ClassVar[bool] = False
     head_dropout_key: ClassVar[str] = "classifier_dropout"
+    head_classes: ClassVar[tuple[str, ...]] = ("SequenceClassification", "TokenClassification")
+    pretrained_head: ClassVar[tuple[str, ...]] = ()
     licences: ClassVar[Mapping[str, str]] = {}
 
     def __post_init__(self) -> None:
