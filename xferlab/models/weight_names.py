@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from xferlab.errors import ConfigError
-from xferlab.io.safetensors import Tensor, read_weight
+from xferlab.io.tensors import Tensor, read_weight
 from xferlab.models.architectures import Architecture
 
 ENDINGS = {

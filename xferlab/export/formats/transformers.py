@@ -13,7 +13,7 @@ from xferlab.export.model_card import model_card
 from xferlab.export.output_folder import write_plain
 from xferlab.export.serving_function import Predictor
 from xferlab.inference.predictions import probabilities_of
-from xferlab.io.safetensors import read_weight
+from xferlab.io.tensors import read_weight
 from xferlab.models.architectures import Architecture, read_architecture
 from xferlab.models.checkpoint import resolve
 from xferlab.models.saved_encoder import SHAPE
