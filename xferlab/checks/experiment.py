@@ -69,8 +69,13 @@ def inspect(
     check("schedule", recipe.schedule, _check_rates, rates)
     check("model", recipe.model, _check_tokenizer, experiment)
     inputs, batch_labels = _first_batch(experiment)
-    raw = call("model", recipe.model, _feed, experiment.model.network, inputs)
-    check("model", recipe.model, _check_outputs, experiment, inputs, raw)
+    kept = experiment.kept
+    raw = None if kept is None else kept.outputs
+    if raw is None:
+        raw = call("model", recipe.model, _feed, experiment.model.network, inputs)
+        check("model", recipe.model, _check_outputs, experiment, inputs, raw)
+    if kept is not None:
+        kept.outputs = raw
     check("loss", recipe.loss, check_loss, experiment.loss, spec, labels)
     check("loss", recipe.loss, check_loss_on_batch, experiment.loss, batch_labels, _floats(raw))
     for name, plugin in recipe.metrics.items():

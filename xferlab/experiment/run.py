@@ -18,7 +18,7 @@ from xferlab.escaping import guard_logs
 from xferlab.evaluation.final_notes import final_remarks, unseen_word_notes
 from xferlab.experiment.prepare import prepare
 from xferlab.formatting import format_duration, format_path, format_scores
-from xferlab.io.atomic import delete_temporary, sha256_of, write_json
+from xferlab.io.atomic import atomic_link, delete_temporary, sha256_of, write_json
 from xferlab.runs.checkpoints import delete_checkpoints
 from xferlab.runs.failure import report_failure, write_failure
 from xferlab.runs.heartbeat import beating
@@ -53,6 +53,7 @@ from xferlab.training.events import Callback, Diverged, TrainState
 from xferlab.training.loop import fit, network_of_epoch
 from xferlab.training.optimizer_extensions import current_rate
 from xferlab.training.phase_network import PhaseNetwork
+from xferlab.training.reuse import WORKSHOP
 from xferlab.training.schedule_plot import schedule_figure
 from xferlab.training.summary import (
     class_weights,
@@ -250,16 +251,21 @@ def train_and_test(
     finally:
         bar.close()
     best.write()
-    save_weights(network, checkpoints / "last.safetensors")
+    last_is_best = callbacks.history.rows[-1]["epoch"] == best.best_epoch
+    if last_is_best:
+        atomic_link(checkpoints / "last.safetensors", checkpoints / "best.safetensors")
+    else:
+        save_weights(network, checkpoints / "last.safetensors")
     restores = recipe.train.restores_best(len(experiment.data.validation))
     weights = "best" if restores and best.best_epoch is not None else "last"
-    if weights == "best":
+    if weights == "best" and not last_is_best:
         assert best.best_epoch is not None
         load_weights(network, checkpoints / "best.safetensors")
         trained = network_of_epoch(experiment, trained, best.best_epoch - 1)
     test = _score_last_split(experiment, trained, folder)
     metrics = _write_metrics(recipe, callbacks, folder, weights=weights, **test)
     _log_results(metrics, folder)
+    WORKSHOP.keep(experiment.kept)
     return best.best
 
 
@@ -302,10 +308,7 @@ def _write_metrics(
     metrics: dict[str, Any] = {
         "best": {"monitor": recipe.monitor, "value": best.best, "epoch": best.best_epoch},
         "weights": weights,
-        "sha256": {
-            path.name: sha256_of(path)
-            for path in sorted((folder / "checkpoints").glob("*.safetensors"))
-        },
+        "sha256": _digests(folder / "checkpoints"),
         "validation": dict(best.validation),
         **scores,
         "seconds": round(seconds, 3),
@@ -315,6 +318,15 @@ def _write_metrics(
     final = {f"{s}/{name}": value for s in scored for name, value in metrics[s].items()}
     callbacks.board.close(hyperparameters(recipe.config), final)
     return metrics
+
+
+def _digests(checkpoints: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file of weights by its name; two names of a file are read once."""
+    paths = sorted(checkpoints.glob("*.safetensors"))
+    digests = {
+        inode: sha256_of(path) for inode, path in {p.stat().st_ino: p for p in paths}.items()
+    }
+    return {path.name: digests[path.stat().st_ino] for path in paths}
 
 
 def _score_last_split(

@@ -22,13 +22,15 @@ def save_weights(network: Any, path: Path) -> None:
 
 
 def weight_arrays(network: Any) -> dict[str, np.ndarray]:
-    """Return a copy of every weight of a ``keras.Model``, by position and variable path."""
+    """Return every weight of a ``keras.Model`` as it is now, by position and variable path.
+
+    The arrays do not change and are not to be changed: a training step that follows copies a weight
+    before it updates it.
+    """
     import numpy as np
-    from keras import ops
 
     return {
-        name: np.array(ops.convert_to_numpy(variable), order="C")
-        for name, variable in _named(network).items()
+        name: np.asarray(variable.value.read_value()) for name, variable in _named(network).items()
     }
 
 
