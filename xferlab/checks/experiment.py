@@ -74,14 +74,18 @@ def inspect(
     if raw is None:
         raw = call("model", recipe.model, _feed, experiment.model.network, inputs)
         check("model", recipe.model, _check_outputs, experiment, inputs, raw)
-    if kept is not None:
-        kept.outputs = raw
-    check("loss", recipe.loss, check_loss, experiment.loss, spec, labels)
-    check("loss", recipe.loss, check_loss_on_batch, experiment.loss, batch_labels, _floats(raw))
+    passed = [] if kept is None else kept.checked
+    if recipe.loss not in passed:
+        check("loss", recipe.loss, check_loss, experiment.loss, spec, labels)
+        check("loss", recipe.loss, check_loss_on_batch, experiment.loss, batch_labels, _floats(raw))
     for name, plugin in recipe.metrics.items():
         metric = experiment.metrics[name]
         mode = plugin.mode
-        check("metric", plugin, check_metric, metric, mode, spec, labels)
+        if plugin not in passed:
+            check("metric", plugin, check_metric, metric, mode, spec, labels)
+    if kept is not None:
+        kept.outputs = raw
+        kept.checked += [recipe.loss, *recipe.metrics.values()]
     return [*token_notes(experiment), *_notes(experiment, rates)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -64,7 +65,7 @@ from xferlab.training.summary import (
     summary_lines,
     task_record,
 )
-from xferlab.training.weights import load_weights, save_weights
+from xferlab.training.weights import reload_weights, save_weights
 
 log = logging.getLogger("xferlab")
 RESERVE = 64 * 2**20
@@ -248,6 +249,10 @@ def train_and_test(
         best.write()
         _write_metrics(recipe, callbacks, folder, weights="best")
         raise
+    except Exception:
+        with suppress(OSError):  # the disk may be what failed
+            best.write()
+        raise
     finally:
         bar.close()
     best.write()
@@ -260,8 +265,8 @@ def train_and_test(
     weights = "best" if restores and best.best_epoch is not None else "last"
     if weights == "best" and not last_is_best:
         assert best.best_epoch is not None
-        load_weights(network, checkpoints / "best.safetensors")
         trained = network_of_epoch(experiment, trained, best.best_epoch - 1)
+        reload_weights(network, checkpoints / "best.safetensors", trained.trained.weights)
     test = _score_last_split(experiment, trained, folder)
     metrics = _write_metrics(recipe, callbacks, folder, weights=weights, **test)
     _log_results(metrics, folder)

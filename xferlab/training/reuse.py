@@ -64,6 +64,7 @@ class Kept:
         generators: state of the random generators before training, see ``generator_states``.
         phases: the networks of its phases by index, see ``phase_network.PhaseNetwork``.
         outputs: the network's outputs for the first batch before training.
+        checked: losses and metrics, plugins, that have passed their checks with this data.
     """
 
     parts: Sequence[Any]
@@ -73,6 +74,7 @@ class Kept:
     generators: Mapping[str, Any]
     phases: MutableMapping[int, Any] = field(default_factory=dict)
     outputs: Any = None
+    checked: list[Any] = field(default_factory=list)
 
     def restore(self) -> None:
         """Give the network and the random generators the state before training."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +72,17 @@ def load_weights(network: Any, path: Path) -> None:
     join_heads(arrays, network, variables)
     for name, variable in variables.items():
         variable.assign(arrays[name])
+
+
+def reload_weights(network: Any, path: Path, changed: Sequence[Any]) -> None:
+    """Assign the variables in ``changed`` from a file that this run has just written."""
+    from safetensors import safe_open
+
+    known = {id(variable) for variable in changed}
+    with safe_open(path, framework="numpy") as stream:
+        for name, variable in _named(network).items():
+            if id(variable) in known:
+                variable.assign(stream.get_tensor(name))
 
 
 def _refuse_other_network(stored: Shapes, wanted: Shapes, path: Path) -> None:
