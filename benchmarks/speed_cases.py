@@ -19,6 +19,8 @@ SHAPES = {  # width, heads, layers, feed-forward width
 VOCABULARY = 30522
 BATCH = 32
 CLASSES = 2
+ROUNDS = 3
+"""Of a variant on a GPU, after one that compiles."""
 WINDOW = 50
 """Batches that the peer's sampler sorts by length together, as transformers does."""
 
@@ -33,14 +35,14 @@ def lengths(texts: str) -> np.ndarray:
     return np.clip(random.lognormal(3.1, 0.5, 1600), 5, 66).astype("int64")
 
 
-def grouped(sizes: np.ndarray, seed: int) -> list[np.ndarray]:
+def grouped(sizes: np.ndarray, seed: int, batch: int = BATCH) -> list[np.ndarray]:
     """Return batches as transformers' sampler makes them with ``train_sampling_strategy``."""
     random = np.random.default_rng(seed)
     order = random.permutation(len(sizes))
-    size = WINDOW * BATCH
+    size = WINDOW * batch
     windows = [order[i : i + size] for i in range(0, len(order), size)]
     ordered = np.concatenate([w[np.argsort(-sizes[w], kind="stable")] for w in windows])
-    return [ordered[i : i + BATCH] for i in range(0, len(ordered), BATCH)]
+    return [ordered[i : i + batch] for i in range(0, len(ordered), batch)]
 
 
 def at_random(sizes: np.ndarray, seed: int) -> list[np.ndarray]:

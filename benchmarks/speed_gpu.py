@@ -2,16 +2,18 @@
 
     python benchmarks/speed_gpu.py OUT --peer PYTHON [--shape bert-base] [--batches 40]
 
-Each variant is a process of its own, one after another: xferlab with XLA on and off, deterministic
-on and off; PyTorch with and without ``torch.compile``, grouped by length. Rates are real tokens a
-second of wall time, and the share of the device's measured matrix rate that they make up. Without a
-GPU it runs on the processor, which only shows that it works.
+Batches of 32 and of 128 texts of like length. xferlab with XLA off and on (lengths a multiple of
+32, because each shape is compiled), deterministic off and on, the loss read at each step or
+at each eighth; PyTorch eager and with ``torch.compile``, which reads the loss once. Each side is a
+process of its own. Rates are real tokens a second of wall time (the median round), and the share
+of the device's measured matrix rate that they make up. Without a GPU it only shows that it works.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -20,13 +22,10 @@ from typing import Any
 import speed_cases as cases
 
 HERE = Path(__file__).parent
-OURS = {
-    "xferlab": [],
-    "xferlab, XLA": ["xla"],
-    "xferlab, deterministic": ["deterministic"],
-    "xferlab, XLA, deterministic": ["xla", "deterministic"],
-}
-PEERS = {"PyTorch": [], "PyTorch, torch.compile": ["compile"]}
+SIZES = (32, 128)
+PLAIN = ("xferlab", False, 1, 1)
+RARE = ("xferlab, loss of each 8th step", False, 1, 8)
+XLA = ("xferlab, XLA, loss of each 8th step", True, 32, 8)
 
 
 def operations_a_token(shape: str) -> float:
@@ -38,13 +37,20 @@ def operations_a_token(shape: str) -> float:
     return 6.0 * layers * (4 * width**2 + 2 * width * inner)
 
 
-def measured(command: list[str]) -> dict[str, Any]:
-    """Return what a variant printed."""
-    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True)
-    lines = [line for line in done.stdout.splitlines() if line.startswith("result ")]
-    if not lines:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
-    return json.loads(lines[-1].removeprefix("result "))
+def measured(python: str, script: str, options: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what a process printed: its device first, then the variants it came to."""
+    command = [python, script, json.dumps(options)]
+    found = []
+    with subprocess.Popen(command, cwd=HERE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            kind, _, value = line.partition(" ")
+            if kind in ("device", "result"):
+                print(line, end="", file=sys.stderr, flush=True)
+                found.append(json.loads(value))
+    if process.returncode:
+        print(f"{script} ended with {process.returncode}", file=sys.stderr)
+    return found
 
 
 def main() -> None:
@@ -55,28 +61,50 @@ def main() -> None:
     parser.add_argument("--shape", default="bert-base", choices=list(cases.SHAPES))
     parser.add_argument("--batches", type=int, default=40)
     options = parser.parse_args()
-    common = [options.shape, str(options.batches)]
-    found = {
-        name: measured([sys.executable, "speed_gpu_ours.py", *common, *flags])
-        for name, flags in OURS.items()
-    }
-    found |= {
-        name: measured([options.peer, "peer/speed_gpu_torch.py", *common, *flags])
-        for name, flags in PEERS.items()
-    }
-    best = max(found[name]["tokens"] / found[name]["wall"] for name in PEERS)
-    lines = [
-        f"{next(iter(found.values()))['device']}, {options.shape}, bfloat16, batch {cases.BATCH}",
-        "",
-        "| variant | tokens/s | ratio to the better PyTorch | share of the matrix rate |",
-        "|---|---|---|---|",
+    common = {name: getattr(options, name) for name in ("shape", "batches")}
+    peer_variants = [
+        (name, is_compiled, size)
+        for name, is_compiled in (("PyTorch", False), ("PyTorch, torch.compile", True))
+        for size in SIZES
     ]
-    for name, each in found.items():
-        speed = each["tokens"] / each["wall"]
-        share = speed * operations_a_token(options.shape) / each["rate"]
-        lines.append(f"| {name} | {speed:,.0f} | {speed / best:.2f} | {share:.0%} |")
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "speed_gpu.md").write_text("\n".join(lines) + "\n")
+    device, *found = measured(
+        options.peer, "peer/speed_gpu_torch.py", {**common, "variants": peer_variants}
+    )
+    for is_deterministic in (False, True):
+        variants = [(*each, size) for each in (PLAIN, RARE) for size in SIZES]
+        variants += [(*XLA, size) for size in SIZES[: 1 if is_deterministic else 2]]
+        ours = {**common, "deterministic": is_deterministic, "variants": variants}
+        own_device, *results = measured(sys.executable, "speed_gpu_ours.py", ours)
+        for each in results:
+            each["name"] += ", deterministic" if is_deterministic else ""
+        found += results
+    write(options.out, options.shape, {**own_device, **device}, found)
+
+
+def write(out: Path, shape: str, device: dict[str, Any], found: list[dict[str, Any]]) -> None:
+    """Print and write the table."""
+    columns = ["batch", "variant", "tokens/s", "ms a step", "ratio to the better PyTorch"]
+    lines = [
+        f"{device['device']}, {shape}, bfloat16;"
+        f" matrix products at {device['rate'] / 1e12:,.0f} TFLOP/s",
+        "",
+        f"| {' | '.join(columns)} | share of the matrix rate |",
+        f"|{'---|' * (len(columns) + 1)}",
+    ]
+    for size in SIZES:
+        of_size = [each for each in found if each["batch"] == size]
+        walls = {each["name"]: statistics.median(each["walls"]) for each in of_size}
+        speeds = {each["name"]: each["tokens"] / walls[each["name"]] for each in of_size}
+        best = max(speed for name, speed in speeds.items() if name.startswith("PyTorch"))
+        for each in of_size:
+            speed = speeds[each["name"]]
+            step = 1000 * walls[each["name"]] / each["steps"]
+            share = speed * operations_a_token(shape) / device["rate"]
+            ratio = f"{step:.1f} | {speed / best:.2f} | {share:.0%}"
+            lines.append(f"| {size} | {each['name']} | {speed:,.0f} | {ratio} |")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "speed_gpu.md").write_text("\n".join(lines) + "\n")
+    (out / "speed_gpu.json").write_text(json.dumps([device, *found], indent=1))
     print("\n".join(lines))
 
 

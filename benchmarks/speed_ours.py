@@ -92,15 +92,16 @@ def run(case: str, seed: int, count: int) -> dict[str, Any]:
     return {"wall": wall, "processor": processor, "tokens": tokens, "cells": cells}
 
 
-def train(model: Any, made: list[Any]) -> None:
-    """Train one epoch of these batches, with the callback of each step."""
+def train(model: Any, made: list[Any], every: int = 1) -> None:
+    """Train one epoch of these batches; read the loss of ``every`` so many steps."""
     import keras
 
     from xferlab.backend.graphs import batch_dataset
 
     class Read(keras.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            float(logs["loss"])
+            if batch % every == 0:
+                float(logs["loss"])
 
     model.fit(
         batch_dataset(lambda: iter(made), model, list(model.input)),

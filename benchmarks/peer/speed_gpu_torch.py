@@ -1,4 +1,4 @@
-"""A variant of ``speed_gpu.py``: ``python speed_gpu_torch.py SHAPE BATCHES [compile]``."""
+"""The side of ``speed_gpu.py`` that runs PyTorch: ``python speed_gpu_torch.py OPTIONS``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import speed_torch as peer
 import torch
 from speed_torch import cases
 
+SIDE = 8192
+"""Rows and columns of the matrices whose product gives the device's rate."""
+
 
 def train(network: torch.nn.Module, optimizer: torch.optim.Optimizer, made: list) -> None:
     """Train on batches, and wait for the device."""
@@ -20,37 +23,62 @@ def train(network: torch.nn.Module, optimizer: torch.optim.Optimizer, made: list
     loss.item()
 
 
-def rate(device: str) -> float:
-    """Return the rate of bfloat16 products, operations a second."""
-    a = torch.ones(768, 768, dtype=torch.bfloat16, device=device)
-    b = torch.ones(768, 3072, dtype=torch.bfloat16, device=device)
+def rate(device: str, products: int = 10) -> float:
+    """Return the rate of bfloat16 products of random numbers, operations a second."""
+    side = SIDE if device == "cuda" else 768
+    a = torch.randn(side, side, dtype=torch.bfloat16, device=device)
+    b = torch.randn(side, side, dtype=torch.bfloat16, device=device)
     seconds = []
-    for _ in range(12):
+    for _ in range(4):
         began = time.perf_counter()
-        (a @ b)[0, 0].item()
+        for _ in range(products):
+            c = a @ b
+        c[0, 0].item()
         seconds.append(time.perf_counter() - began)
-    return 2 * 768 * 768 * 3072 / sorted(seconds)[6]
+    return products * 2 * side**3 / min(seconds)
+
+
+def batches(size: int) -> list[dict[str, torch.Tensor]]:
+    """Return full training batches, grouped by length."""
+    sizes = cases.lengths("medium")
+    made = []
+    for rows in cases.grouped(sizes, 1, size):
+        if len(rows) == size:
+            ids, mask, labels = cases.arrays(sizes[rows], int(sizes[rows].max()))
+            batch = {"input_ids": ids, "attention_mask": mask, "labels": labels}
+            made.append({name: torch.from_numpy(array).long() for name, array in batch.items()})
+    return made
 
 
 def main() -> None:
-    """Train twice on the same batches, time the second, print the result."""
-    shape, count, *flags = sys.argv[1:]
+    """Print the result of every variant as it is measured, a JSON object a line."""
+    options = json.loads(sys.argv[1])
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    network, _ = peer.model(shape)
-    network = network.to(device).train()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-5, fused=True)
-    if "compile" in flags:
+    name = torch.cuda.get_device_name() if device == "cuda" else "no GPU"
+    print("device " + json.dumps({"device": name, "rate": rate(device)}))
+    for name, is_compiled, size in options["variants"]:
+        result = measured(options["shape"], is_compiled, batches(size)[: options["batches"]])
+        print("result " + json.dumps({"name": name, "batch": size, **result}), flush=True)
+
+
+def measured(shape: str, is_compiled: bool, made: list[dict[str, torch.Tensor]]) -> dict:
+    """Return the seconds of the first round and of three more over these batches."""
+    torch.manual_seed(0)
+    network, optimizer = peer.model(shape, "cuda" if torch.cuda.is_available() else "cpu")
+    network.train()
+    if is_compiled:
         network = torch.compile(network, dynamic=True)
-    made = peer.batches("train", "medium", 1, int(count))
-    train(network, optimizer, made)
-    wall, _ = cases.timed(lambda: train(network, optimizer, made))
-    result = {
-        "wall": wall,
-        "tokens": int(sum(batch["attention_mask"].sum() for batch in made)),
-        "rate": rate(device),
-        "device": torch.cuda.get_device_name() if device == "cuda" else "no GPU",
+    walls = [
+        cases.timed(lambda: train(network, optimizer, made))[0] for _ in range(1 + cases.ROUNDS)
+    ]
+    masks = [batch["attention_mask"] for batch in made]
+    return {
+        "steps": len(made),
+        "first": walls[0],
+        "walls": walls[1:],
+        "tokens": int(sum(mask.sum() for mask in masks)),
+        "cells": int(sum(mask.numel() for mask in masks)),
     }
-    print("result " + json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import speed_cases as cases
 
 
 @cache
-def model(shape: str) -> tuple[Any, Any]:
+def model(shape: str, device: str = "cpu") -> tuple[Any, Any]:
     """Return a classifier with random weights, and its optimizer."""
     width, heads, layers, inner = cases.SHAPES[shape]
     config = BertConfig(
@@ -30,7 +30,7 @@ def model(shape: str) -> tuple[Any, Any]:
         intermediate_size=inner,
         num_labels=cases.CLASSES,
     )
-    network = BertForSequenceClassification(config)
+    network = BertForSequenceClassification(config).to(device)
     decayed = [w for n, w in network.named_parameters() if "bias" not in n and "Norm" not in n]
     others = [w for n, w in network.named_parameters() if "bias" in n or "Norm" in n]
     groups = [{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}]

@@ -5,35 +5,38 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from xferlab import Task, TaskSpec, TextModel, register
+from xferlab import TaskSpec, TextModel, register
 from xferlab.models.content import ReadsCheckpoint
 
 
 class Pooling(Enum):
     """How one vector is made of a text's token vectors."""
 
+    auto = "auto"
     first = "first"
     mean = "mean"
+    last = "last"
 
 
 @register("model", "encoder")
 @dataclass(frozen=True)
 class Encoder(ReadsCheckpoint):
-    """A pretrained encoder (BERT and its family) with a freshly initialised head of logits.
+    """A pretrained encoder, or a decoder read as one, with a freshly initialised head of logits.
 
     Attributes:
         checkpoint: where the weights are: ``bundled:bert``, a Hugging Face folder, or a Hub id
             with an optional ``@revision``.
         pretrained: False trains the same architecture from random weights.
-        pooling: ``first`` takes the first token's vector, through the checkpoint's own pooler
-            where it has one, else through a new dense layer like that of transformers' own class
-            for the architecture; ``mean`` averages all tokens.
+        pooling: ``auto`` is the head of transformers' own class for the architecture: mostly the
+            ``first`` token's vector, through the checkpoint's own pooler where it has one, else
+            through a new dense layer; the ``last`` token's for a decoder. ``mean`` averages all
+            tokens.
         dropout: fraction of the pooled vector dropped before the head, 0 to below 1.
     """
 
     checkpoint: str
     pretrained: bool = True
-    pooling: Pooling = Pooling.first
+    pooling: Pooling = Pooling.auto
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
@@ -48,73 +51,51 @@ class Encoder(ReadsCheckpoint):
     def check(self, spec: TaskSpec) -> tuple[str, ...]:
         from xferlab.models.limits import blocks_for
 
-        return blocks_for(self.fetch(), spec)
+        return blocks_for(self.fetch(), spec, self.pooling.value)
 
     def build(self, spec: TaskSpec) -> TextModel:
         from xferlab.models.encoder import load_encoder
 
         checkpoint = self.fetch()
-        encoder = load_encoder(
-            checkpoint, pretrained=self.pretrained, first_token_only=self._reads_first_token(spec)
-        )
+        first = self._reads_first_token(checkpoint, spec)
+        encoder = load_encoder(checkpoint, pretrained=self.pretrained, first_token_only=first)
         return self._with_head(checkpoint, encoder, spec)
 
     def restore(self, spec: TaskSpec, folder) -> TextModel:
-        from xferlab.models.saved_encoder import saved_encoder
+        from xferlab.models.saved_encoder import saved_checkpoint, saved_encoder
 
-        return self._with_head(*saved_encoder(folder, self._reads_first_token(spec)), spec)
+        checkpoint = saved_checkpoint(folder)
+        encoder = saved_encoder(checkpoint, self._reads_first_token(checkpoint, spec))
+        return self._with_head(checkpoint, encoder, spec)
 
-    def _reads_first_token(self, spec: TaskSpec) -> bool:
-        """Return whether the head reads the first token alone."""
-        return self.pooling is Pooling.first and not spec.task.is_per_word
+    def _reads_first_token(self, checkpoint, spec: TaskSpec) -> bool:
+        from xferlab.models.architectures import read_architecture
+        from xferlab.models.head import reads_first_token
+
+        architecture = read_architecture(checkpoint.config, checkpoint.source)
+        return reads_first_token(architecture, spec.task.is_per_word, self.pooling.value)
 
     def _with_head(self, checkpoint, encoder, spec: TaskSpec) -> TextModel:
-        import keras
-
         from xferlab.data.tokenizer import load_tokenizer
+        from xferlab.models.head import attach_head
         from xferlab.models.limits import refuse_ids, refuse_length
         from xferlab.models.saved_encoder import files_of, origin_of
 
         refuse_length(spec.max_length, encoder.max_length)
         tokenizer = load_tokenizer(checkpoint.folder)
         refuse_ids(tokenizer.largest_id, encoder.vocabulary_size, checkpoint.source)
-        vectors, new_layers = self._pooled(encoder, spec.task)
-        vectors = keras.layers.Dropout(self.dropout, name="head_dropout")(vectors)
-        head = keras.layers.Dense(
+        network, blocks, new_layers = attach_head(
+            encoder,
             spec.num_outputs,
-            kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.02),
-            dtype="float32",  # logits in full precision, also under mixed precision
-            name="head",
+            is_per_word=spec.task.is_per_word,
+            pooling=self.pooling.value,
+            dropout=self.dropout,
         )
-        network = keras.Model(encoder.backbone.input, head(vectors))
-        used = {layer.name for layer in network.layers}
-        blocks = {name: of for name, of in encoder.blocks.items() if used.issuperset(of)}
         return TextModel(
             network=network,
             tokenizer=tokenizer,
-            blocks={**blocks, "head": (*new_layers, "head")},
+            blocks=blocks,
             output_kind=spec.head_output_kind,
-            origin=origin_of(checkpoint, network, (*new_layers, "head"), self.pretrained),
+            origin=origin_of(checkpoint, network, new_layers, self.pretrained),
             files=files_of(checkpoint, encoder),
         )
-
-    def _pooled(self, encoder, task: Task):
-        """Return the vectors the head reads and the names of layers that are new for it."""
-        import keras
-
-        tokens = encoder.sequence_output
-        if task.is_per_word:
-            return tokens, ()
-        if self.pooling is Pooling.mean:
-            mask = encoder.backbone.input["padding_mask"]
-            return keras.layers.GlobalAveragePooling1D(name="head_mean")(tokens, mask=mask), ()
-        if encoder.pooled_output is not None:
-            return encoder.pooled_output, ()
-        name, activation = encoder.architecture.first_token_dense
-        dense = keras.layers.Dense(
-            encoder.hidden_size,
-            activation=activation,
-            kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.02),
-            name=name,
-        )
-        return dense(tokens[:, 0, :]), (name,)

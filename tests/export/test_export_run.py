@@ -246,7 +246,7 @@ def test_an_export_of_any_network_to_a_format_that_is_a_graph(home, tmp_path, ca
     assert capsys.readouterr().err.splitlines() == [
         " error: transformers has no class for model=bag_of_embeddings",
         f" where: {home / 'pairs'}: model",
-        "   fix: --to keras|litert|onnx|saved_model, or train model=encoder with pooling=first",
+        "   fix: --to keras|litert|onnx|saved_model, or train model=encoder",
     ]
     assert main([*overrides, "keras"]) == 0
     assert not (tmp_path / "out" / "config.json").exists()
@@ -254,7 +254,7 @@ def test_an_export_of_any_network_to_a_format_that_is_a_graph(home, tmp_path, ca
 
 def test_a_head_on_the_mean_is_refused_by_the_words_of_the_config(home, tmp_path):
     changed = shutil.copytree(home / "plain", tmp_path / "mean")
-    text = (changed / "config.yaml").read_text().replace("pooling: first", "pooling: mean")
+    text = (changed / "config.yaml").read_text().replace("pooling: auto", "pooling: mean")
     (changed / "config.yaml").write_text(text)
     with pytest.raises(ConfigError, match=r"head on the mean of all tokens"):
         exporting.export_run(xferlab.load(changed), "transformers", tmp_path / "out")

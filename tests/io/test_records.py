@@ -18,7 +18,7 @@ from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
 from xferlab.io.atomic import write_json
 from xferlab.io.records import LARGEST_FILE, MOST_VALUES, read_record
-from xferlab.models.saved_encoder import saved_encoder
+from xferlab.models.saved_encoder import saved_checkpoint, saved_encoder
 from xferlab.runs.metadata import read_status, write_config
 from xferlab.runs.resume import earlier
 
@@ -142,7 +142,9 @@ def test_what_a_run_keeps_of_its_encoder_is_read_so_too(tmp_path):
     model = tmp_path / "model"
     shutil.copytree(Path(xferlab.__file__).parent / "bundled" / "bert", model)
     (model / "encoder.json").write_text("[" * 100_000)
-    assert "encoder.json is damaged: it is too deep" in refused(saved_encoder, model)
+    assert "encoder.json is damaged: it is too deep" in refused(
+        saved_encoder, saved_checkpoint(model)
+    )
 
 
 def refused(call, *args, **more) -> str:

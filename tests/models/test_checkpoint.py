@@ -14,6 +14,7 @@ import pytest
 from tests.support.tiny_checkpoints import ARCHITECTURES, write_tiny_checkpoint
 from xferlab.errors import ConfigError
 from xferlab.models import checkpoint as checkpoints
+from xferlab.models.architectures import FAMILIES
 from xferlab.models.checkpoint import resolve
 
 
@@ -157,9 +158,13 @@ def test_an_architecture_that_cannot_be_loaded(tiny):
     assert refusal(str(tiny)) == [
         " error: the checkpoint is of the architecture 'gpt2', which cannot be loaded",
         f" where: model.checkpoint={tiny}",
-        "   fix: choose a checkpoint of one of these: albert, bert, distilbert, roberta, "
-        "xlm-roberta",
+        "   fix: choose a checkpoint of one of these: " + ", ".join(sorted(FAMILIES)),
     ]
+
+
+def test_the_nearest_family_is_named(tiny):
+    change_json(tiny / "config.json", model_type="xlm-roberta-xl")
+    assert "(the nearest that can be is 'xlm-roberta')" in refusal(str(tiny))[0]
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
@@ -168,8 +173,7 @@ def test_code_in_a_checkpoint(tiny, name):
     assert refusal(str(tiny)) == [
         f" error: the checkpoint brings its own code ({name} has auto_map), and that is never run",
         f" where: model.checkpoint={tiny}",
-        "   fix: choose a checkpoint without code of its own: albert, bert, distilbert, roberta, "
-        "xlm-roberta",
+        "   fix: choose a checkpoint without code of its own: " + ", ".join(sorted(FAMILIES)),
     ]
 
 

@@ -50,6 +50,7 @@ class Toy(Architecture):
         "position_embedding": "wpe",
         "final_norm": "ln_f",
     }
+    layers_above = ("final_norm",)
     layer_stem = "blocks.{index}"
     layer_tensors = {
         "self_attention_layer/query": "attn.q",
@@ -74,13 +75,8 @@ class Toy(Architecture):
         norm = keras.layers.LayerNormalization(epsilon=self.epsilon, name="final_norm")
         return norm(super().encode(sequence, padding_mask, first_token_only))
 
-    def layer_blocks(self) -> dict[str, tuple[str, ...]]:
-        *first, (name, layers) = super().layer_blocks().items()
-        return {**dict(first), name: (*layers, "final_norm")}
-
-    @classmethod
-    def head_stems(cls, is_per_word: bool) -> tuple[str, ...]:
-        return ("score",) if is_per_word else ("head.dense", "score")
+    def head_layers(self, is_per_word: bool) -> Mapping[str, str]:
+        return {"head": "score"} if is_per_word else {"head_dense": "head.dense", "head": "score"}
 
 
 # --- what it is tested with ----------------------------------------------------------------------

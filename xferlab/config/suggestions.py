@@ -147,7 +147,7 @@ def _checkpoint(name: str) -> str:
     if family:
         return (
             f"checkpoints of the family {family} cannot be loaded, those of"
-            f" {', '.join(FAMILIES)} can: model=encoder model.checkpoint=ORG/NAME"
+            f" {', '.join(sorted(FAMILIES))} can: model=encoder model.checkpoint=ORG/NAME"
         )
     return f"a checkpoint of the Hub, or a folder: model=encoder model.checkpoint={name}"
 
@@ -155,8 +155,8 @@ def _checkpoint(name: str) -> str:
 def unsupported_family(name: str) -> str | None:
     """Return the family in a model's name whose checkpoints cannot be loaded, or None.
 
-    >>> unsupported_family("microsoft/deberta-v3-base"), unsupported_family("bert-base-uncased")
-    ('deberta', None)
+    >>> unsupported_family("google/flan-t5-base"), unsupported_family("bert-base-uncased")
+    ('flan', None)
     """
     parts = _letters(name)
     loadable = {part for family in FAMILIES for part in _letters(family)}

@@ -63,6 +63,13 @@ class ConfigReader:
             raise self.error(f"its activation '{name}' is not one of {', '.join(ACTIVATIONS)}")
         return ACTIVATIONS[name]
 
+    def require(self, key: str, values: tuple[Any, ...]) -> None:
+        """Raise ConfigError if a key has another value than one of ``values``."""
+        value = self.table.get(key)
+        if not any(value is each or value == each for each in values):
+            computed = " or ".join(repr(each) for each in values if each is not None)
+            raise self.error(f"its {key} is {value!r}, and only {computed or 'none'} is computed")
+
     def error(self, reason: str) -> ConfigError:
         """Return the error for a config whose encoder cannot be built."""
         return ConfigError(

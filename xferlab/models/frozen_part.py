@@ -8,6 +8,8 @@ from typing import Any
 
 FEATURES = "features"
 """Name of the input of the upper part."""
+MASK = "padding_mask"
+"""Name of the network's input that has no token in it."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ def cut_network(network: Any, frozen: Collection[str]) -> CutNetwork | None:
     """Return a network cut above its frozen layers.
 
     The lower part ends with the last frozen weights, and with what is computed from them without
-    weights and without random numbers. Dropout below the last frozen weights is part of it.
+    weights and without random numbers. Dropout below the last frozen weights is part of it. What is
+    computed from the padding mask alone is part of both, with its frozen weights.
 
     Args:
         network: functional ``keras.Model``.
@@ -50,7 +53,7 @@ def cut_network(network: Any, frozen: Collection[str]) -> CutNetwork | None:
     below = _nodes_of_lower_part(nodes, frozen)
     if not any(weight.name == "kernel" for node in below for weight in _weights(node.operation)):
         return None
-    weighted = _outputs_with_weights(below)
+    weighted = _outputs_with_weights(below) - _outputs_of_the_mask(network, below)
     used_above = {id(each) for node in nodes if node not in below for each in node.input_tensors}
     leaving = [
         each
@@ -129,6 +132,18 @@ def _outputs_with_weights(below: list[Any]) -> set[int]:
     found: set[int] = set()
     for node in below:
         if _weights(node.operation) or any(id(each) in found for each in node.input_tensors):
+            found |= {id(each) for each in node.outputs}
+    return found
+
+
+def _outputs_of_the_mask(network: Any, below: list[Any]) -> set[int]:
+    """Return the ids of the tensors that depend on no token, as a bias by relative position.
+
+    They are small, and the upper part computes them again.
+    """
+    found = {id(network.input.get(MASK))}
+    for node in below:
+        if node.input_tensors and all(id(each) in found for each in node.input_tensors):
             found |= {id(each) for each in node.outputs}
     return found
 

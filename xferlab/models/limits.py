@@ -8,13 +8,19 @@ from xferlab.models.architectures import read_architecture
 from xferlab.models.checkpoint import Checkpoint
 
 
-def blocks_for(checkpoint: Checkpoint, spec: TaskSpec) -> tuple[str, ...]:
+def blocks_for(checkpoint: Checkpoint, spec: TaskSpec, pooling: str) -> tuple[str, ...]:
     """Return the names of the blocks from text to output, or refuse a checkpoint that cannot fit.
 
     Nothing is built. A pooler is listed wherever the architecture has one.
 
+    Args:
+        checkpoint: of the encoder.
+        spec: the task.
+        pooling: value of ``model.pooling``.
+
     Raises:
-        ConfigError: the data has pairs, and the checkpoint one segment.
+        ConfigError: the data has pairs, and the checkpoint one segment; or the head would read the
+            first token of a decoder.
     """
     where = f"model.checkpoint={checkpoint.source}"
     architecture = read_architecture(checkpoint.config, where)
@@ -24,6 +30,12 @@ def blocks_for(checkpoint: Checkpoint, spec: TaskSpec) -> tuple[str, ...]:
             " (type_vocab_size is 1)",
             where=where,
             fix="choose a checkpoint with two segments, or join the two texts into one column",
+        )
+    if architecture.is_causal and pooling == "first" and not spec.task.is_per_word:
+        raise ConfigError(
+            f"{architecture.model_type} is a decoder, and its first token has read no other",
+            where="model.pooling=first",
+            fix="model.pooling=last, mean or auto",
         )
     blocks = ["embeddings", *architecture.layer_blocks()]
     if architecture.has_pooler and not spec.task.is_per_word:

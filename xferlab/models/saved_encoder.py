@@ -31,21 +31,25 @@ def files_of(checkpoint: Checkpoint, encoder: Encoder) -> Mapping[str, Path | by
     }
 
 
-def saved_encoder(folder: Path, first_token_only: bool = False) -> tuple[Checkpoint, Encoder]:
-    """Return the checkpoint and encoder of the files of :func:`files_of`; the weights are random.
+def saved_encoder(checkpoint: Checkpoint, first_token_only: bool = False) -> Encoder:
+    """Return the encoder of the files of :func:`files_of`; the weights are random.
 
     Args:
-        folder: of the files.
+        checkpoint: :func:`saved_checkpoint` of their folder.
         first_token_only: as in :func:`~xferlab.models.encoder.load_encoder`.
 
     Raises:
         ConfigError: a file is missing or damaged.
     """
-    checkpoint = resolve(str(folder), weights=False)
-    pooler = read_record(folder / SHAPE, {"pooler": bool})["pooler"]
-    return checkpoint, load_encoder(
+    pooler = read_record(checkpoint.folder / SHAPE, {"pooler": bool})["pooler"]
+    return load_encoder(
         checkpoint, pretrained=False, pooler=pooler, first_token_only=first_token_only
     )
+
+
+def saved_checkpoint(folder: Path) -> Checkpoint:
+    """Return the config and the tokenizer of the files of :func:`files_of`, without weights."""
+    return resolve(str(folder), weights=False)
 
 
 def origin_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from xferlab.models.architectures import Architecture
@@ -25,18 +26,27 @@ def encoder_tensors(network: Any, architecture: Architecture) -> dict[str, np.nd
     Returns:
         float32 arrays in the shapes that PyTorch gives them.
     """
+    import numpy as np
+
     tensors: dict[str, np.ndarray] = {}
+    fused: dict[str, dict[int, np.ndarray]] = {}
     prefix = architecture.weight_prefix
     for layer in network.layers:
         if layer.name == "pooler":
             continue
-        for variable in layer.weights:
-            weight = variable.path.partition(f"{layer.name}/")[2]
-            part, _, ending = weight.rpartition("/")
+        for variable, part, ending in _weights(layer):
             stem = architecture.tensor_stem(layer.name, part)
-            if stem is not None:
-                name = f"{prefix}{stem}.{ENDINGS[ending][0]}"
-                tensors[name] = _stored(variable, layer.name, weight, architecture)
+            if stem is None:
+                continue
+            name = f"{prefix}{stem}.{ENDINGS[ending][0]}"
+            array = _stored(variable, ending)
+            if layer.name == "position_embedding" and architecture.position_offset:
+                unused = _zeros(architecture.position_offset, array.shape[1])
+                array = np.concatenate([unused, array])
+            index, _ = architecture.fused.get(part, (0, 1))
+            fused.setdefault(name, {})[index] = array
+    for name, parts in fused.items():
+        tensors[name] = np.concatenate([parts[index] for index in sorted(parts)])
     if architecture.has_constant_segment:
         name = f"{prefix}{architecture.tensor_stem('segment_embedding')}.weight"
         tensors[name] = _zeros(1, architecture.embedding_width)
@@ -47,35 +57,28 @@ def head_tensors(
     network: Any, architecture: Architecture, is_per_word: bool
 ) -> dict[str, np.ndarray]:
     """Return the tensors of a network's head (and pooler) by transformers' names, float32."""
-    by_name = {layer.name: layer for layer in network.layers}
-    *dense, output = architecture.head_stems(is_per_word)
-    tensors = _dense_tensors(by_name["head"], output)
-    for stem in dense:
-        ours = "pooler" if "pooler" in by_name else architecture.first_token_dense[0]
-        tensors |= _dense_tensors(by_name[ours], stem)
-    return tensors
+    stems = architecture.head_layers(is_per_word)
+    return {
+        f"{stems[layer.name]}.{ENDINGS[ending][0]}": _stored(variable, ending)
+        for layer in network.layers
+        if layer.name in stems
+        for variable, _, ending in _weights(layer)
+    }
 
 
-def _dense_tensors(layer: Any, stem: str) -> dict[str, np.ndarray]:
-    """Return a dense layer's ``STEM.weight`` (out, in) and ``STEM.bias`` (out,)."""
-    import numpy as np
-
-    kernel = np.asarray(layer.kernel, dtype="float32")
-    bias = np.asarray(layer.bias, dtype="float32")
-    return {f"{stem}.weight": np.ascontiguousarray(kernel.T), f"{stem}.bias": bias}
+def _weights(layer: Any) -> Iterator[tuple[Any, str, str]]:
+    """Yield each variable of a layer, the path of its part and the last word of its own."""
+    for variable in layer.weights:
+        part, _, ending = variable.path.partition(f"{layer.name}/")[2].rpartition("/")
+        yield variable, part, ending
 
 
-def _stored(variable: Any, layer: str, weight: str, architecture: Architecture) -> np.ndarray:
-    """Return a weight as PyTorch stores it."""
+def _stored(variable: Any, ending: str) -> np.ndarray:
+    """Return a weight in the shape that PyTorch gives it."""
     import numpy as np
 
     array = np.asarray(variable, dtype="float32")
-    if weight.endswith("kernel"):
-        return np.ascontiguousarray(array.T)
-    if layer == "position_embedding" and architecture.position_offset:
-        unused = _zeros(architecture.position_offset, array.shape[1])
-        return np.concatenate([unused, array])
-    return array
+    return np.ascontiguousarray(array.T) if ending == "kernel" else array
 
 
 def _zeros(*shape: int) -> np.ndarray:

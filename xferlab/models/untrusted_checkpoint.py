@@ -90,7 +90,7 @@ def refuse_code(table: dict[str, Any], name: str, where: str) -> None:
         raise ConfigError(
             f"the checkpoint brings its own code ({name} has auto_map), and that is never run",
             where=where,
-            fix="choose a checkpoint without code of its own: " + ", ".join(FAMILIES),
+            fix="choose a checkpoint without code of its own: " + ", ".join(sorted(FAMILIES)),
         )
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xferlab.errors import ConfigError
 from xferlab.io.safetensors import Tensor, read_weight
 from xferlab.models.architectures import Architecture
+
+if TYPE_CHECKING:
+    import numpy as np
 
 ENDINGS = {
     "kernel": ("weight",),
@@ -57,8 +60,15 @@ class TensorNames:
             ConfigError: the checkpoint does not have it.
         """
         part, _, ending = weight.rpartition("/")
-        stem = self.architecture.tensor_stem(layer, part)
-        names = [f"{self._prefix}{stem}.{word}" for word in ENDINGS[ending]]
+        return self.named(f"{self._prefix}{self.architecture.tensor_stem(layer, part)}", ending)
+
+    def named(self, stem: str, ending: str) -> Tensor:
+        """Return a tensor by the whole of its stem and the last word of the Keras weight's path.
+
+        Raises:
+            ConfigError: the checkpoint does not have it.
+        """
+        names = [f"{stem}.{word}" for word in ENDINGS[ending]]
         for name in names:
             if name in self._tensors:
                 return self._tensors[name]
@@ -96,44 +106,48 @@ def assign_weights(backbone: Any, names: TensorNames) -> int:
     return count
 
 
+def assign_head(network: Any, names: TensorNames, is_per_word: bool) -> None:
+    """Give every weight of a network's head, and of its pooler, its tensor.
+
+    Raises:
+        ConfigError: a tensor is missing or misshapen.
+    """
+    stems = names.architecture.head_layers(is_per_word)
+    for layer in network.layers:
+        for variable in layer.weights if layer.name in stems else ():
+            ending = variable.path.rpartition("/")[2]
+            tensor = names.named(stems[layer.name], ending)
+            shape = tuple(variable.shape)
+            stored = stored_shape(ending, shape)
+            array = _read_in_shape(tensor, names, f"{layer.name}/{ending}", stored)
+            variable.assign(array.T if ending == "kernel" else array)
+
+
 def _value(names: TensorNames, layer: str, weight: str, shape: tuple[int, ...]) -> Any:
     """Return a tensor in the shape of the Keras weight."""
-    tensor = names.tensor(layer, weight)
+    part, _, ending = weight.rpartition("/")
+    index, parts = names.architecture.fused.get(part, (0, 1))
     offset = names.architecture.position_offset if layer == "position_embedding" else 0
-    stored = stored_shape(weight, shape, offset)
-    if tensor.shape != stored:
+    rows, *others = stored_shape(ending, shape)
+    stored = ((rows + offset) * parts, *others)
+    array = _read_in_shape(names.tensor(layer, weight), names, f"{layer}/{weight}", stored)
+    array = array[index * rows + offset :][:rows]
+    if layer == "position_embedding":
+        return array + _constant_segment(names, shape[1])
+    return array.T if ending == "kernel" else array
+
+
+def _read_in_shape(
+    tensor: Tensor, names: TensorNames, weight: str, shape: tuple[int, ...]
+) -> np.ndarray:
+    """Return a tensor as an array, or raise ConfigError if it has another shape than ``shape``."""
+    if tensor.shape != shape:
         raise ConfigError(
-            f"the checkpoint's tensor for {layer}/{weight} has the shape {tensor.shape}, "
-            f"by its config.json it would have {stored}",
+            f"the checkpoint's tensor for {weight} has the shape {tensor.shape}, "
+            f"by its config.json it would have {shape}",
             where=names.where,
             fix="choose another checkpoint: its weights are not those of its config.json",
         )
-    array = _read(tensor, names)
-    if weight.endswith("kernel"):
-        array = array.T
-    if layer == "position_embedding":
-        array = array[offset:] + _constant_segment(names, shape[1])
-    return array
-
-
-def stored_shape(weight: str, shape: tuple[int, ...], offset: int) -> tuple[int, ...]:
-    """Return PyTorch's shape of the weight: dense kernels are ``(out, in)``."""
-    if weight.endswith("kernel"):
-        return shape[1], shape[0]
-    if weight.endswith("embeddings"):
-        return shape[0] + offset, shape[1]
-    return shape
-
-
-def _constant_segment(names: TensorNames, width: int) -> Any:
-    """Return what segment 0 adds to every position, in a family without segment ids."""
-    if not names.architecture.has_constant_segment:
-        return 0
-    table = names.find("segment_embedding")
-    return 0 if table is None else _read(table, names)[0].reshape(width)
-
-
-def _read(tensor: Tensor, names: TensorNames) -> Any:
     try:
         return read_weight(tensor)
     except ValueError as error:
@@ -142,3 +156,16 @@ def _read(tensor: Tensor, names: TensorNames) -> Any:
             where=names.where,
             fix="save the model in float32, float16 or bfloat16",
         ) from error
+
+
+def stored_shape(ending: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return PyTorch's shape of a weight: dense kernels are ``(out, in)``."""
+    return shape[::-1] if ending == "kernel" else shape
+
+
+def _constant_segment(names: TensorNames, width: int) -> Any:
+    """Return what segment 0 adds to every position, in a family without segment ids."""
+    table = names.find("segment_embedding") if names.architecture.has_constant_segment else None
+    if table is None:
+        return 0
+    return _read_in_shape(table, names, "segment_embedding", (table.shape[0], width))[0]

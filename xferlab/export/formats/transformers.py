@@ -13,9 +13,9 @@ from xferlab.export.model_card import model_card
 from xferlab.export.output_folder import write_plain
 from xferlab.export.serving_function import Predictor
 from xferlab.inference.predictions import probabilities_of
-from xferlab.io.safetensors import read_weight
 from xferlab.models.architectures import Architecture, read_architecture
 from xferlab.models.checkpoint import resolve
+from xferlab.models.pooling import pooling_of
 from xferlab.models.saved_encoder import SHAPE
 from xferlab.models.to_transformers import encoder_tensors, head_tensors
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from xferlab.inference.run import Run
+
+POOLED = {"first": "the first token", "last": "the last token", "mean": "the mean of all tokens"}
 
 
 @register
@@ -39,13 +41,10 @@ class Transformers(Format):
             raise ConfigError(
                 f"transformers has no class for model={run.config['model'].get('name')}",
                 where=f"{run.folder}: model",
-                fix=f"--to {_others()}, or train model=encoder with pooling=first",
+                fix=f"--to {_others()}, or train model=encoder",
             )
-        resolve(str(saved), weights=False)
         pooling = getattr(run.plugin("model"), "pooling", None)
-        is_first = getattr(pooling, "name", "first") == "first"
-        if not run.spec.task.is_per_word and not is_first:
-            raise _no_class_pools(run)
+        _with_pooling(run, architecture_of(run), getattr(pooling, "name", "auto"))
 
     def write(self, run: Run, folder: Path) -> None:
         """Write ``config.json``, ``model.safetensors`` and ``README.md``."""
@@ -53,10 +52,8 @@ class Transformers(Format):
 
         network = run.model.network
         spec = run.spec
-        architecture = architecture_of(run)
+        architecture = _with_pooling(run, architecture_of(run), pooling_of(network))
         names = {layer.name for layer in network.layers}
-        if "head_mean" in names:
-            raise _no_class_pools(run)
         tensors = encoder_tensors(network, architecture)
         tensors |= head_tensors(network, architecture, spec.task.is_per_word)
         save_file(tensors, str(folder / "model.safetensors"), metadata={"format": "pt"})
@@ -68,41 +65,42 @@ class Transformers(Format):
     def read(self, folder: Path, spec: TaskSpec) -> Predictor:
         """Return what the files in ``folder`` compute, read back by this project's own loader.
 
-        The encoder is built by the written ``config.json`` from the written tensors; the head is
-        computed here from its tensors.
+        The network is built by the written ``config.json`` from the written tensors.
         """
         from xferlab.models.encoder import load_encoder
+        from xferlab.models.head import attach_head
+        from xferlab.models.weight_names import TensorNames, assign_head
 
         checkpoint = resolve(str(folder))
         encoder = load_encoder(checkpoint)
-        *dense, output = encoder.architecture.head_stems(spec.task.is_per_word)
-
-        def linear(stem: str, x: Any) -> Any:
-            weight = read_weight(checkpoint.tensors[f"{stem}.weight"])
-            return x @ weight.T + read_weight(checkpoint.tensors[f"{stem}.bias"])
+        is_per_word = spec.task.is_per_word
+        network, _, _ = attach_head(
+            encoder, spec.num_outputs, is_per_word=is_per_word, pooling="auto", dropout=0.0
+        )
+        names = TensorNames(encoder.architecture, checkpoint.tensors, str(folder))
+        assign_head(network, names, is_per_word)
 
         def predict(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-            import keras
             import numpy as np
 
-            found = encoder.backbone(dict(inputs), training=False)
-            x = np.asarray(found["sequence_output"])
-            if dense and encoder.pooled_output is not None:
-                x = np.asarray(found["pooled_output"])
-            elif dense:
-                activation = keras.activations.get(encoder.architecture.first_token_dense[1])
-                x = np.asarray(activation(linear(dense[0], x[:, 0])))
-            return probabilities_of(spec, linear(output, x))
+            return probabilities_of(spec, np.asarray(network(dict(inputs), training=False)))
 
         return predict
 
 
-def _no_class_pools(run: Run) -> ConfigError:
-    return ConfigError(
-        "no class of transformers has a head on the mean of all tokens (pooling=mean)",
-        where=f"{run.folder}: model.pooling",
-        fix=f"--to {_others()}, or train with model.pooling=first",
-    )
+def _with_pooling(run: Run, architecture: Architecture, pooling: str) -> Architecture:
+    """Return the architecture whose class of transformers has the run's pooling, or refuse it."""
+    if run.spec.task.is_per_word:
+        return architecture
+    found = architecture.with_pooling(pooling)
+    if found is None:
+        raise ConfigError(
+            f"transformers' class for {architecture.model_type} has no head on"
+            f" {POOLED[pooling]} (pooling={pooling})",
+            where=f"{run.folder}: model.pooling",
+            fix=f"--to {_others()}, or train with model.pooling=auto",
+        )
+    return found
 
 
 def _others() -> str:

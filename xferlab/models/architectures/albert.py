@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from xferlab.models.architectures.base import BERT_EMBEDDINGS, BERT_KEYS, Architecture
+from xferlab.models.architectures.base import Architecture
+from xferlab.models.architectures.bert_names import BERT_EMBEDDINGS, BERT_KEYS
 from xferlab.models.architectures.registry import register
 
 

@@ -10,40 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
+from xferlab.models.architectures.bert_names import BERT_EMBEDDINGS, BERT_KEYS, BERT_LAYER
 from xferlab.models.config_reader import WRITTEN_ACTIVATIONS, ConfigReader
 
 MAX_PARAMETERS = 20_000_000_000
 """A ``config.json`` that claims more would only fill the memory."""
-
-BERT_KEYS = {
-    "vocabulary_size": "vocab_size",
-    "hidden_size": "hidden_size",
-    "layers": "num_hidden_layers",
-    "heads": "num_attention_heads",
-    "intermediate_size": "intermediate_size",
-    "positions": "max_position_embeddings",
-    "activation": "hidden_act",
-    "epsilon": "layer_norm_eps",
-    "hidden_dropout": "hidden_dropout_prob",
-    "attention_dropout": "attention_probs_dropout_prob",
-    "initializer_range": "initializer_range",
-}
-BERT_LAYER = {
-    "self_attention_layer/query": "attention.self.query",
-    "self_attention_layer/key": "attention.self.key",
-    "self_attention_layer/value": "attention.self.value",
-    "self_attention_layer/attention_output": "attention.output.dense",
-    "self_attention_layer_norm": "attention.output.LayerNorm",
-    "feedforward_intermediate_dense": "intermediate.dense",
-    "feedforward_output_dense": "output.dense",
-    "feedforward_layer_norm": "output.LayerNorm",
-}
-BERT_EMBEDDINGS = {
-    "token_embedding": "embeddings.word_embeddings",
-    "position_embedding": "embeddings.position_embeddings",
-    "segment_embedding": "embeddings.token_type_embeddings",
-    "embeddings_layer_norm": "embeddings.LayerNorm",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +49,15 @@ class Architecture:
         pooler_tensor: stem of the pooler's tensors; empty where the family has none.
         has_constant_segment: every token has segment 0; its row is added to the positions on
             loading, and written as zeros.
+        fused: which equal part of the rows of its tensor a part of a transformer layer is, and of
+            how many, by path in the Keras layer; of one where it is not listed.
+        layers_above: Keras layers with weights above the last transformer layer, part of its block.
+        is_causal: a token attends to those before it alone.
+        required_values: the values of keys of ``config.json`` that are computed here; any other
+            changes the mathematics and is refused. A missing key counts as None.
         first_token_dense: Keras name and activation of the dense layer that transformers' class
             for classification applies to the first token, where there is no pooler.
+        drops_first_token: whether that class has dropout before this layer too.
         head_dropout_key: key of ``config.json`` for the rate before the head.
         licences: licence of the checkpoints with a preset, by organisation of the Hub.
     """
@@ -117,7 +95,12 @@ class Architecture:
     layer_tensors: ClassVar[Mapping[str, str]] = BERT_LAYER
     pooler_tensor: ClassVar[str] = ""
     has_constant_segment: ClassVar[bool] = False
+    fused: ClassVar[Mapping[str, tuple[int, int]]] = {}
+    layers_above: ClassVar[tuple[str, ...]] = ()
+    is_causal: ClassVar[bool] = False
+    required_values: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
     first_token_dense: ClassVar[tuple[str, str]] = ("head_dense", "tanh")
+    drops_first_token: ClassVar[bool] = False
     head_dropout_key: ClassVar[str] = "classifier_dropout"
     licences: ClassVar[Mapping[str, str]] = {}
 
@@ -146,7 +129,8 @@ class Architecture:
         for field, key in cls.config_keys.items():
             default = cls.config_defaults.get(key)
             if types[field] in ("int", int):
-                values[field] = config.size(key, default)
+                least = 0 if getattr(cls, field, None) == 0 else 1
+                values[field] = config.size(key, default, least=least)
             elif types[field] in ("float", float):
                 values[field] = config.number(key, default)
             else:
@@ -169,6 +153,8 @@ class Architecture:
             raise config.error(f"its positions are '{kind}', only absolute ones are supported")
         if config.get("is_decoder") or config.get("add_cross_attention"):
             raise config.error("it is a decoder (is_decoder or add_cross_attention)")
+        for key, values in cls.required_values.items():
+            config.require(key, values)
 
     def to_config(self, pad_id: int) -> dict[str, Any]:
         """Return the ``config.json`` of this encoder: all that decides what it computes.
@@ -201,8 +187,10 @@ class Architecture:
         return rows * self.embedding_width + self.distinct_layers * layer
 
     def layer_blocks(self) -> dict[str, tuple[str, ...]]:
-        """Return the transformer layers of each block, from input to output."""
-        return {f"layer_{i}": (f"transformer_layer_{i}",) for i in range(self.layers)}
+        """Return the layers of each block of transformer layers, from input to output."""
+        blocks = {f"layer_{i}": (f"transformer_layer_{i}",) for i in range(self.layers)}
+        last = f"layer_{self.layers - 1}"
+        return blocks | {last: (*blocks[last], *self.layers_above)}
 
     # Graph
 
@@ -259,12 +247,15 @@ class Architecture:
 
     def encode(self, sequence: Any, padding_mask: Any, first_token_only: bool) -> Any:
         """Return the sequence after the last layer, or its first token (batch, 1, hidden_size)."""
-        bias = self.attention_bias(padding_mask)
-        for index in range(self.layers):
+        for index, inputs in enumerate(self.layer_inputs(padding_mask)):
             is_last = index == self.layers - 1
             layer = self.transformer_layer(index)
-            sequence = layer(sequence, bias, first_token_only=first_token_only and is_last)
+            sequence = layer(sequence, *inputs, first_token_only=first_token_only and is_last)
         return sequence
+
+    def layer_inputs(self, padding_mask: Any) -> list[tuple[Any, ...]]:
+        """Return what each layer is called with beside the sequence; computed once for all."""
+        return [(self.attention_bias(padding_mask),)] * self.layers
 
     def attention_bias(self, padding_mask: Any) -> Any:
         """Return what is added to the attention scores of every layer."""
@@ -273,30 +264,29 @@ class Architecture:
         return AttentionBias(name="attention_bias")(padding_mask)
 
     def transformer_layer(self, index: int) -> Any:
-        """Return one transformer layer, called with a sequence and the attention bias."""
-        from xferlab.models.layers import ACTIVATIONS, TransformerLayer
+        """Return one transformer layer, called with a sequence and its ``layer_inputs``."""
+        from xferlab.models.layers import TransformerLayer
 
-        return TransformerLayer(
-            heads=self.heads,
-            intermediate_size=self.intermediate_size,
-            activation=ACTIVATIONS.get(self.activation, self.activation),
-            epsilon=self.epsilon,
-            hidden_dropout=self.hidden_dropout,
-            attention_dropout=self.attention_dropout,
-            kernel_initializer=self.initializer(),
-            name=f"transformer_layer_{index}",
-        )
+        return TransformerLayer(**self.layer_options(index))
+
+    def layer_options(self, index: int) -> dict[str, Any]:
+        """Return the arguments of a post-norm transformer layer."""
+        from xferlab.models.layers import ACTIVATIONS
+
+        return {
+            "heads": self.heads,
+            "intermediate_size": self.intermediate_size,
+            "activation": ACTIVATIONS.get(self.activation, self.activation),
+            "epsilon": self.epsilon,
+            "hidden_dropout": self.hidden_dropout,
+            "attention_dropout": self.attention_dropout,
+            "kernel_initializer": self.initializer(),
+            "name": f"transformer_layer_{index}",
+        }
 
     def pooler(self) -> Any:
         """Return the dense layer that is applied to the first token."""
-        import keras
-
-        return keras.layers.Dense(
-            self.hidden_size,
-            activation="tanh",
-            kernel_initializer=self.initializer(),
-            name="pooler",
-        )
+        return self.dense("pooler", "tanh")
 
     def initializer(self) -> Any:
         """Return a new initializer of fresh weights."""
@@ -339,9 +329,67 @@ class Architecture:
         """Return transformers' class: ``BertForSequenceClassification`` and its like."""
         return f"{cls.class_prefix}For{head_class}"
 
-    @classmethod
-    def head_stems(cls, is_per_word: bool) -> tuple[str, ...]:
-        """Return the stems of the head's tensors, first to last: one, or two dense layers."""
+    @property
+    def class_pooling(self) -> str:
+        """Which tokens transformers' class for classification reads: ``first`` or another."""
+        return "first"
+
+    def with_pooling(self, pooling: str) -> Self | None:
+        """Return the encoder whose class of transformers has a pooling; None where none has it.
+
+        Args:
+            pooling: ``auto`` for the one of the class, ``first``, ``mean`` or ``last``.
+        """
+        return self if pooling in ("auto", self.class_pooling) else None
+
+    def head(
+        self, outputs: Mapping[str, Any], padding_mask: Any, is_per_word: bool, dropout: float
+    ) -> tuple[Any, tuple[str, ...]]:
+        """Return what the last layer of transformers' class reads, and the new layers below it.
+
+        Args:
+            outputs: of the encoder.
+            padding_mask: the encoder's input.
+            is_per_word: whether there is an output for each token.
+            dropout: rate before the dense layer, where the class has dropout there.
+        """
         if is_per_word:
-            return ("classifier",)
-        return (cls.weight_prefix + cls.pooler_tensor, "classifier")
+            return outputs["sequence_output"], ()
+        if "pooled_output" in outputs:
+            return outputs["pooled_output"], ()
+        first = outputs["sequence_output"][:, 0, :]
+        if self.drops_first_token and dropout:
+            import keras
+
+            first = keras.layers.Dropout(dropout, name="first_token_dropout")(first)
+        name, activation = self.first_token_dense
+        return self.dense(name, activation)(first), (name,)
+
+    def dense(self, name: str, activation: str, use_bias: bool = True) -> Any:
+        """Return a new dense layer of the encoder's width."""
+        import keras
+
+        from xferlab.models.layers import ACTIVATIONS
+
+        return keras.layers.Dense(
+            self.hidden_size,
+            activation=ACTIVATIONS.get(activation, activation),
+            use_bias=use_bias,
+            kernel_initializer=self.initializer(),
+            name=name,
+        )
+
+    def output_layer(self, outputs: int, is_per_word: bool) -> Any:
+        """Return the new layer of logits, in full precision also under mixed precision."""
+        import keras
+
+        return keras.layers.Dense(
+            outputs, kernel_initializer=self.initializer(), dtype="float32", name="head"
+        )
+
+    def head_layers(self, is_per_word: bool) -> Mapping[str, str]:
+        """Return the stems of the head's tensors by Keras layer, those of a pooler included."""
+        if is_per_word:
+            return {"head": "classifier"}
+        dense = self.weight_prefix + self.pooler_tensor
+        return {"pooler": dense, self.first_token_dense[0]: dense, "head": "classifier"}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xferlab.models.architectures.base import BERT_KEYS, Architecture
+from xferlab.models.architectures.base import Architecture
+from xferlab.models.architectures.bert_names import BERT_KEYS
 from xferlab.models.architectures.registry import register
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from xferlab.models.architectures.base import Architecture
@@ -51,7 +52,7 @@ class DistilBert(Architecture):
     head_dropout_key = "seq_classif_dropout"
     licences = {"distilbert": "apache-2.0"}
 
-    @classmethod
-    def head_stems(cls, is_per_word: bool) -> tuple[str, ...]:
-        """Return the stems of the head's tensors, first to last."""
-        return ("classifier",) if is_per_word else ("pre_classifier", "classifier")
+    def head_layers(self, is_per_word: bool) -> Mapping[str, str]:
+        """Return the stems of the head's tensors by Keras layer."""
+        dense = {} if is_per_word else {"pre_classifier": "pre_classifier"}
+        return {**dense, "head": "classifier"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from xferlab.errors import ConfigError
+from xferlab.errors import ConfigError, nearest
 from xferlab.member_registry import MemberRegistry
 from xferlab.models.architectures.base import Architecture
 from xferlab.models.config_reader import ConfigReader
@@ -26,12 +26,14 @@ def register(family: A) -> A:
 
 def refuse_unknown_family(config: Mapping[str, Any], where: str) -> None:
     """Raise ConfigError if a ``config.json`` is of no family that can be loaded."""
-    model_type = config.get("model_type")
+    model_type = str(config.get("model_type"))
     if model_type not in FAMILIES:
+        close = nearest(model_type, FAMILIES)
+        hint = f" (the nearest that can be is '{close}')" if close else ""
         raise ConfigError(
-            f"the checkpoint is of the architecture '{model_type}', which cannot be loaded",
+            f"the checkpoint is of the architecture '{model_type}', which cannot be loaded{hint}",
             where=where,
-            fix="choose a checkpoint of one of these: " + ", ".join(FAMILIES),
+            fix="choose a checkpoint of one of these: " + ", ".join(sorted(FAMILIES)),
         )
 
 

@@ -1,4 +1,4 @@
-"""RoBERTa (Liu et al. 2019) and XLM-RoBERTa (Conneau et al. 2020).
+"""RoBERTa (Liu et al. 2019), XLM-RoBERTa (Conneau et al. 2020), CamemBERT (Martin et al. 2020).
 
 Positions start after the id of padding, one segment is added to every token, and the head of
 transformers' class has a dense layer of its own.
@@ -6,6 +6,7 @@ transformers' class has a dense layer of its own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -23,6 +24,7 @@ class Roberta(Architecture):
     class_prefix = "Roberta"
     weight_prefix = "roberta."
     has_constant_segment = True
+    drops_first_token = True
     licences = {"FacebookAI": "mit"}
 
     @classmethod
@@ -41,12 +43,11 @@ class Roberta(Architecture):
             "type_vocab_size": 1,
         }
 
-    @classmethod
-    def head_stems(cls, is_per_word: bool) -> tuple[str, ...]:
-        """Return the stems of the head's tensors, first to last."""
+    def head_layers(self, is_per_word: bool) -> Mapping[str, str]:
+        """Return the stems of the head's tensors by Keras layer."""
         if is_per_word:
-            return ("classifier",)
-        return ("classifier.dense", "classifier.out_proj")
+            return {"head": "classifier"}
+        return {"head_dense": "classifier.dense", "head": "classifier.out_proj"}
 
 
 @register
@@ -56,3 +57,13 @@ class XlmRoberta(Roberta):
 
     model_type = "xlm-roberta"
     class_prefix = "XLMRoberta"
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class Camembert(Roberta):
+    """An encoder of ``model_type`` camembert."""
+
+    model_type = "camembert"
+    class_prefix = "Camembert"
+    licences = {"almanach": "mit"}

@@ -1,0 +1,305 @@
+"""Every family computes, learns and is written as PyTorch's own class does.
+
+``tests/fixtures/families`` holds tiny checkpoints that transformers made, and what PyTorch computed
+with them (``tools/families/make_fixtures.py``). A family is a folder there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from xferlab.errors import ConfigError
+from xferlab.io.safetensors import read_header, read_weight
+from xferlab.models.architectures import FAMILIES, read_architecture
+from xferlab.models.checkpoint import Checkpoint
+from xferlab.models.encoder import Encoder, load_encoder
+from xferlab.models.frozen_part import cut_network
+from xferlab.models.head import attach_head, reads_first_token
+from xferlab.models.to_transformers import encoder_tensors, head_tensors
+from xferlab.models.weight_names import TensorNames, assign_head
+
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "families"
+NAMES = sorted(path.name for path in FIXTURES.iterdir())
+CASES = ("padded", "unpadded", "pairs", "longest")
+LABELS = np.array([2, 0, 1])
+RATE = 0.05
+SAME_GRAPH = {"camembert": "roberta", "xlm-roberta": "roberta"}
+"""Families that are another one under a name of their own."""
+
+
+def fixture_checkpoint(folder: Path, **changes: Any) -> Checkpoint:
+    """Return the checkpoint in a folder, which has no tokenizer; with other keys of its config."""
+    config = json.loads((folder / "config.json").read_text()) | changes
+    tensors = read_header(folder / "model.safetensors")
+    return Checkpoint(folder.name, folder, None, {}, config["model_type"], 0, config, tensors)
+
+
+@dataclass(frozen=True)
+class Family:
+    """A fixture and the network of its checkpoint.
+
+    Attributes:
+        checkpoint: of PyTorch.
+        expected: what PyTorch computed, by name.
+        encoder: its encoder.
+        network: its encoder and its head.
+        blocks: of the network.
+    """
+
+    checkpoint: Checkpoint
+    expected: Mapping[str, np.ndarray]
+    encoder: Encoder
+    network: Any
+    blocks: Mapping[str, tuple[str, ...]]
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether the row of the only segment is part of the positions here."""
+        return self.encoder.architecture.has_constant_segment
+
+    def inputs(self, case: str, names: Any = None) -> dict[str, Any]:
+        import tensorflow as tf
+
+        stored = {
+            "token_ids": "input_ids",
+            "padding_mask": "attention_mask",
+            "segment_ids": "token_type_ids",
+        }
+        names = names or self.network.input
+        return {name: tf.constant(self.expected[f"{case}/{stored[name]}"]) for name in names}
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Return the network's weights by the names of transformers."""
+        architecture = self.encoder.architecture
+        return encoder_tensors(self.network, architecture) | head_tensors(
+            self.network, architecture, False
+        )
+
+
+def build(checkpoint: Checkpoint, expected: Mapping[str, np.ndarray], **options: Any) -> Family:
+    encoder = load_encoder(checkpoint, **options)
+    network, blocks, _ = attach_head(
+        encoder, len(LABELS), is_per_word=False, pooling="auto", dropout=0.0
+    )
+    names = TensorNames(encoder.architecture, checkpoint.tensors, checkpoint.source)
+    assign_head(network, names, is_per_word=False)
+    return Family(checkpoint, expected, encoder, network, blocks)
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def family(request: pytest.FixtureRequest) -> Family:
+    import keras
+
+    keras.config.set_dtype_policy("float32")  # an earlier run of the process may have another
+    folder = FIXTURES / request.param
+    with np.load(folder / "expected.npz") as file:
+        return build(fixture_checkpoint(folder), dict(file))
+
+
+@pytest.fixture
+def weights(family: Family) -> Iterator[list[Any]]:
+    """Give a test the network's weights, and set them back after it."""
+    before = [weight.numpy() for weight in family.network.weights]
+    yield family.network.weights
+    for weight, value in zip(family.network.weights, before, strict=True):
+        weight.assign(value)
+
+
+def loss_and_gradients(family: Family, case: str) -> tuple[float, list[Any]]:
+    import tensorflow as tf
+
+    variables = [weight.value for weight in family.network.weights]
+    with tf.GradientTape() as tape:
+        logits = family.network(family.inputs(case), training=False)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(LABELS, logits)
+        loss = tf.reduce_mean(losses)
+    found = tape.gradient(loss, variables, unconnected_gradients="zero")
+    return float(loss), [tf.convert_to_tensor(each) for each in found]
+
+
+# --- the numbers of PyTorch ----------------------------------------------------------------------
+
+
+def test_outputs_are_those_of_pytorch(family):
+    import keras
+
+    outputs = {"sequence": family.encoder.sequence_output, "logits": family.network.output}
+    both = keras.Model(family.network.input, outputs)
+    for case in CASES:
+        found = both(family.inputs(case), training=False)
+        real = family.expected[f"{case}/attention_mask"] == 1
+        sequence = np.asarray(found["sequence"])[real]
+        np.testing.assert_allclose(
+            sequence, family.expected[f"{case}/sequence"][real], atol=1e-5, err_msg=case
+        )
+        np.testing.assert_allclose(
+            found["logits"], family.expected[f"{case}/logits"], atol=1e-5, err_msg=case
+        )
+
+
+def test_gradients_are_those_of_pytorch(family, weights):
+    _, gradients = loss_and_gradients(family, "padded")
+    for weight, gradient in zip(weights, gradients, strict=True):
+        weight.assign(gradient)
+    found = family.tensors()
+    stored = {n: g for n, g in family.expected.items() if n.startswith("gradient/")}
+    for name, expected in stored.items():
+        if family.is_folded and "token_type" in name:
+            continue
+        np.testing.assert_allclose(
+            found[name.removeprefix("gradient/")], expected, atol=1e-4, err_msg=name
+        )
+
+
+def test_ten_steps_have_the_losses_of_pytorch(family, weights):
+    found = []
+    for step in range(10):
+        loss, gradients = loss_and_gradients(family, ("padded", "pairs")[step % 2])
+        found.append(loss)
+        for weight, gradient in zip(weights, gradients, strict=True):
+            weight.assign_sub(RATE * gradient)
+            if family.is_folded and "position" in weight.path:  # PyTorch moves both tables
+                weight.assign_sub(RATE * gradient.numpy().sum(0, keepdims=True))
+    np.testing.assert_allclose(found, family.expected["losses"], atol=1e-3)
+    assert abs(found[0] - found[-2]) > 0.01  # it learns something
+
+
+# --- one token, half precision, parts ------------------------------------------------------------
+
+
+def test_the_first_token_alone_is_the_same_and_half_precision_is_near(family):
+    import keras
+
+    first = reads_first_token(family.encoder.architecture, False, "auto")
+    expected = family.expected["padded/logits"]
+    if first:
+        alone = build(family.checkpoint, family.expected, first_token_only=True)
+        assert alone.encoder.sequence_output.shape[1] == 1
+        logits = alone.network(family.inputs("padded"), training=False)
+        np.testing.assert_allclose(logits, expected, atol=1e-5)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        half = build(family.checkpoint, family.expected, first_token_only=first)
+        logits = half.network(family.inputs("padded"), training=True)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert half.encoder.sequence_output.dtype == "bfloat16"
+    assert np.isfinite(logits).all()
+
+
+def test_blocks_are_the_layers_with_weights_and_the_parts_that_lora_can_have(family):
+    names = [name for block in family.blocks.values() for name in block]
+    assert sorted(names) == sorted(x.name for x in family.network.layers if x.weights)
+    assert next(iter(family.blocks)) == "embeddings"
+    assert list(family.blocks)[-1] == "head"
+    layer = family.network.get_layer("transformer_layer_0")
+    inner = {each.name for each in layer._flatten_layers() if hasattr(each, "enable_lora")}
+    assert inner >= {
+        "query",
+        "key",
+        "value",
+        "attention_output",
+        "feedforward_intermediate_dense",
+        "feedforward_output_dense",
+    }
+
+
+@pytest.mark.parametrize("trained", [1, 2])
+def test_a_frozen_part_is_cut_off(family, trained):
+    *frozen, last = list(family.blocks)[:-trained]
+    layers = {name for block in (*frozen, last) for name in family.blocks[block]}
+    if not frozen:
+        pytest.skip("all layers share their weights")
+    network = build(family.checkpoint, family.expected).network  # a network is cut once
+    cut = cut_network(network, layers)
+    assert cut is not None
+    features = cut.lower(family.inputs("padded", cut.lower.input), training=False)
+    others = [name for name in cut.upper.input if name != "features"]
+    inputs = family.inputs("padded", others) if others else {}
+    found = cut.upper({"features": features, **inputs}, training=False)
+    np.testing.assert_allclose(found, family.expected["padded/logits"], atol=1e-5)
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+def test_what_is_exported_is_the_checkpoint(family):
+    found = family.tensors()
+    stored = {name: read_weight(t) for name, t in family.checkpoint.tensors.items()}
+    if family.is_folded:
+        prefix = f"{family.encoder.architecture.weight_prefix}embeddings."
+        positions = f"{prefix}position_embeddings.weight"
+        segments = f"{prefix}token_type_embeddings.weight"
+        offset = family.encoder.architecture.position_offset
+        both = stored.pop(positions)[offset:] + stored.pop(segments)
+        sums = found.pop(positions)[offset:] + found.pop(segments)
+        np.testing.assert_array_equal(sums, both)
+    assert found.keys() == stored.keys()
+    for name, array in stored.items():
+        np.testing.assert_array_equal(found[name], array, err_msg=name)
+
+
+def test_the_config_that_is_written_describes_the_same_encoder(family):
+    architecture = family.encoder.architecture
+    pad_id = family.checkpoint.config.get("pad_token_id") or 0
+    written = architecture.to_config(pad_id)
+    assert read_architecture(written, "here").to_config(pad_id) == written
+    assert read_architecture(written | {"pad_token_id": pad_id}, "here") == read_architecture(
+        family.checkpoint.config, "here"
+    )
+
+
+def test_the_graph_is_built_again_from_its_own_config(family):
+    backbone = family.encoder.backbone
+    again = type(backbone).from_config(backbone.get_config())
+    again.set_weights(backbone.get_weights())
+    inputs = family.inputs("padded")
+    np.testing.assert_array_equal(
+        again(inputs)["sequence_output"], backbone(inputs)["sequence_output"]
+    )
+
+
+def test_every_family_has_a_fixture():
+    proved = {read_architecture(fixture_checkpoint(FIXTURES / n).config, n) for n in NAMES}
+    assert {each.model_type for each in proved} | set(SAME_GRAPH) == set(FAMILIES)
+
+
+@pytest.mark.parametrize(("name", "other"), SAME_GRAPH.items())
+def test_a_family_of_the_same_graph_has_the_same_names_and_numbers(name, other):
+    checkpoint = fixture_checkpoint(FIXTURES / other, model_type=name)
+    with np.load(FIXTURES / other / "expected.npz") as file:
+        alias = build(checkpoint, dict(file))
+    assert type(alias.encoder.architecture) is FAMILIES[name]
+    logits = alias.network(alias.inputs("padded"), training=False)
+    np.testing.assert_allclose(logits, alias.expected["padded/logits"], atol=1e-5)
+    assert set(alias.tensors()) == set(checkpoint.tensors)
+
+
+# --- refusals ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "reason"),
+    [
+        ("bert", {"position_embedding_type": "relative_key"}, "its positions are 'relative_key'"),
+        ("mpnet", {"relative_attention_num_buckets": 16}, "num_buckets is 16, and only 32 is"),
+        ("deberta-v3", {"conv_kernel_size": 3}, "its conv_kernel_size is 3, and only 0 is"),
+        ("deberta-v3", {"relative_attention": False}, "its relative_attention is False"),
+        ("deberta-v3", {"pos_att_type": "p2p"}, "its pos_att_type is 'p2p'"),
+        ("deberta-v3", {"norm_rel_ebd": "rms"}, "its norm_rel_ebd is 'rms'"),
+        ("deberta-v3", {"embedding_size": 12}, "its embedding_size is 12, and only 24 is"),
+    ],
+)
+def test_other_mathematics_is_refused(name, change, reason):
+    config = fixture_checkpoint(FIXTURES / name, **change).config
+    with pytest.raises(ConfigError) as caught:
+        read_architecture(config, "here")
+    assert reason in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 3

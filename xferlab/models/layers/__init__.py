@@ -1,0 +1,37 @@
+"""The layers of transformer encoders, in Keras: every product is of two matrices.
+
+``keras.layers.MultiHeadAttention`` computes its products by einsum, and the gradient of Keras's
+exact GELU takes five times as long on a CPU; these layers compute the same without both.
+"""
+
+from xferlab.models.layers.activations import ACTIVATIONS, gelu, gelu_tanh, gelu_while_training
+from xferlab.models.layers.attention import MASKED, AttentionBias, RelativeBias, SelfAttention
+from xferlab.models.layers.basic import (
+    Dropout,
+    LastToken,
+    LayerNormalization,
+    NotRandom,
+    PositionEmbedding,
+)
+from xferlab.models.layers.disentangled import DisentangledLayer, RelativeRows, RelativeTable
+from xferlab.models.layers.transformer import TransformerLayer
+
+__all__ = [
+    "ACTIVATIONS",
+    "MASKED",
+    "AttentionBias",
+    "DisentangledLayer",
+    "Dropout",
+    "LastToken",
+    "LayerNormalization",
+    "NotRandom",
+    "PositionEmbedding",
+    "RelativeBias",
+    "RelativeRows",
+    "RelativeTable",
+    "SelfAttention",
+    "TransformerLayer",
+    "gelu",
+    "gelu_tanh",
+    "gelu_while_training",
+]

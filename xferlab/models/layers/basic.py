@@ -1,0 +1,126 @@
+"""Dropout, normalisation, positions and pooling: layers without a product of two activations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from xferlab.backend.random import dropout
+
+
+@keras.saving.register_keras_serializable("xferlab")
+class NotRandom(keras.initializers.TruncatedNormal):
+    """Gives zeros, for weights that are assigned; takes its seed as a random initializer does.
+
+    So what is initialised beside them is the same either way.
+    """
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        """Return zeros."""
+        return ops.zeros(shape, dtype)
+
+
+@keras.saving.register_keras_serializable("xferlab")
+class Dropout(keras.layers.Dropout):
+    """Keras's dropout with masks of 16 bits an element."""
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Return ``inputs``, some of them 0 while training."""
+        if not training or self.rate == 0:
+            return inputs
+        return dropout(inputs, self.rate, self.seed_generator.next())
+
+
+@keras.saving.register_keras_serializable("xferlab")
+class LayerNormalization(keras.layers.LayerNormalization):
+    """Keras's layer normalisation over the last axis (Ba et al. 2016), with a gradient by hand.
+
+    Half precision is computed in float32.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Return ``inputs`` with mean 0 and variance 1 along the last axis, scaled and shifted."""
+        return _normalize(inputs, self.gamma.value, self.beta.value, self.epsilon)
+
+
+def _normalize(inputs: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+    @ops.custom_gradient
+    def normalize(x: Any, scale: Any, shift: Any) -> Any:
+        wide = ops.cast(x, "float32")
+        centered = wide - ops.mean(wide, axis=-1, keepdims=True)
+        variance = ops.mean(ops.square(centered), axis=-1, keepdims=True)
+        inverse = ops.rsqrt(variance + epsilon)
+        normal = centered * inverse
+
+        def gradient(upstream: Any) -> Any:
+            upstream = ops.cast(upstream, "float32")
+            rows = tuple(range(len(upstream.shape) - 1))
+            of_normal = upstream * scale
+            mean = ops.mean(of_normal, axis=-1, keepdims=True)
+            along = ops.mean(of_normal * normal, axis=-1, keepdims=True)
+            of_x = (of_normal - mean - normal * along) * inverse
+            of_scale = ops.sum(upstream * normal, axis=rows)
+            return ops.cast(of_x, x.dtype), of_scale, ops.sum(upstream, axis=rows)
+
+        return ops.cast(normal * scale + shift, x.dtype), gradient
+
+    return normalize(inputs, gamma, beta)
+
+
+@keras.saving.register_keras_serializable("xferlab")
+class PositionEmbedding(keras.layers.Layer):
+    """A learned vector for each position.
+
+    Args:
+        positions: rows of the table, the longest text.
+        embeddings_initializer: of the table.
+    """
+
+    def __init__(self, positions: int, embeddings_initializer: Any = "uniform", **kwargs: Any):
+        super().__init__(**kwargs)
+        self.positions = positions
+        self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
+
+    def build(self, input_shape: Any) -> None:
+        """Create the table ``(positions, width)``."""
+        self.embeddings = self.add_weight(
+            name="embeddings",
+            shape=(self.positions, input_shape[-1]),
+            initializer=self.embeddings_initializer,
+        )
+
+    def call(self, tokens: Any) -> Any:
+        """Return the table's rows (1, length, width) for tokens (batch, length, width)."""
+        return ops.convert_to_tensor(self.embeddings)[None, : ops.shape(tokens)[1]]
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """Return the shape of the rows."""
+        return (1, *input_shape[1:])
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the constructor."""
+        initializer = keras.initializers.serialize(self.embeddings_initializer)
+        return {
+            **super().get_config(),
+            "positions": self.positions,
+            "embeddings_initializer": initializer,
+        }
+
+
+@keras.saving.register_keras_serializable("xferlab")
+class LastToken(keras.layers.Layer):
+    """The vector of each text's last token; of a text without tokens zeros."""
+
+    def call(self, sequence: Any, padding_mask: Any) -> Any:
+        """Return (batch, width) for (batch, length, width), padded at the end."""
+        mask = ops.cast(padding_mask, sequence.dtype)
+        following = ops.pad(mask[:, 1:], ((0, 0), (0, 1)))
+        is_last = ops.expand_dims(mask - following, 1)
+        return ops.squeeze(ops.matmul(is_last, sequence), 1)
+
+    def compute_output_spec(self, sequence: Any, padding_mask: Any) -> Any:
+        """Return the symbolic result."""
+        batch_size, _, width = sequence.shape
+        return keras.KerasTensor((batch_size, width), sequence.dtype)
