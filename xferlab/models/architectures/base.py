@@ -36,6 +36,7 @@ class Architecture:
         hidden_dropout: rate after the embeddings, the attention and the feed-forward part.
         attention_dropout: rate on the attention's probabilities.
         initializer_range: standard deviation of fresh weights.
+        is_random: whether fresh weights are random; else they are 0, for those that are assigned.
 
         model_type: the value of ``config.json``'s ``model_type``.
         class_prefix: ``Bert`` of transformers' ``BertForSequenceClassification``.
@@ -75,6 +76,7 @@ class Architecture:
     hidden_dropout: float
     attention_dropout: float
     initializer_range: float
+    is_random: bool = True
 
     model_type: ClassVar[str]
     class_prefix: ClassVar[str]
@@ -288,9 +290,12 @@ class Architecture:
 
     def initializer(self) -> Any:
         """Return a new initializer of fresh weights."""
-        import keras
+        from keras.initializers import TruncatedNormal
 
-        return keras.initializers.TruncatedNormal(stddev=self.initializer_range)
+        from xferlab.models.layers import NotRandom
+
+        kind = TruncatedNormal if self.is_random else NotRandom
+        return kind(stddev=self.initializer_range)
 
     # Names of tensors
 

@@ -6,7 +6,13 @@ exact GELU takes five times as long on a CPU; these layers compute the same with
 
 from xferlab.models.layers.activations import ACTIVATIONS, gelu, gelu_tanh, gelu_while_training
 from xferlab.models.layers.attention import MASKED, AttentionBias, RelativeBias, SelfAttention
-from xferlab.models.layers.basic import Dropout, LastToken, LayerNormalization, PositionEmbedding
+from xferlab.models.layers.basic import (
+    Dropout,
+    LastToken,
+    LayerNormalization,
+    NotRandom,
+    PositionEmbedding,
+)
 from xferlab.models.layers.disentangled import DisentangledLayer, RelativeRows, RelativeTable
 from xferlab.models.layers.transformer import TransformerLayer
 
@@ -18,6 +24,7 @@ __all__ = [
     "Dropout",
     "LastToken",
     "LayerNormalization",
+    "NotRandom",
     "PositionEmbedding",
     "RelativeBias",
     "RelativeRows",
