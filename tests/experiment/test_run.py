@@ -10,8 +10,16 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests.support.build_once import build_once
+from tests.support.tiny_checkpoints import write_tiny_checkpoint
+from xferlab.backend.process import prepare_backend
 from xferlab.cli.main import main
+from xferlab.config.compose import compose_config, publish
+from xferlab.config.recipe import fitted_to, read
+from xferlab.discovery import load_plugins
 from xferlab.runs.predictions import read_predictions
+from xferlab.training.assemble import Experiment, assemble
+from xferlab.training.summary import parameter_rows
+from xferlab.training.weights import weight_arrays
 
 TINY = ["debug=tiny", "optimizer.lr=1e-3"]
 BAG = ["model=bag_of_embeddings", "model.width=8"]
@@ -24,17 +32,31 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_once(tmp_path_factory, "tiny-run", train_two_epochs) / "run"
 
 
+@pytest.fixture(scope="module")
+def finished_bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a finished run of one epoch of the smallest network, to be read only."""
+    home = build_once(tmp_path_factory, "tiny-bag-run", lambda folder: train_in(folder, *BAG))
+    (run,) = home.glob("outputs/runs/*")
+    return run
+
+
 def train_two_epochs(folder: Path) -> None:
+    train_in(folder, "train.epochs=2", "hydra.run.dir=run")
+
+
+def train_in(folder: Path, *overrides: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("XFERLAB_CACHE", str(folder / "cache"))
-        assert main([*TINY, "train.epochs=2", "hydra.run.dir=run"]) == 0
+        assert main([*TINY, *overrides]) == 0
 
 
 @pytest.fixture(autouse=True)
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XFERLAB_CACHE", str(tmp_path / "cache"))
+    load_plugins(tmp_path)
+    publish(tmp_path)
     return tmp_path
 
 
@@ -43,6 +65,14 @@ def train(*overrides: str) -> Path:
     assert main([*TINY, *overrides]) == 0
     (folder,) = set(Path("outputs").glob("runs/*")) - before
     return folder
+
+
+def assembled(*overrides: str) -> Experiment:
+    """Return the experiment that :func:`train` begins with."""
+    recipe = read(compose_config([*TINY, *overrides]))
+    data = recipe.data.build(recipe.seed)
+    prepare_backend(recipe.seed, recipe.train.precision.value, recipe.train.deterministic)
+    return assemble(fitted_to(recipe, data.spec.task), data)
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -80,8 +110,8 @@ def test_a_run_leaves_everything_that_its_folder_promises(finished):
     assert metrics["test"]["accuracy"] == pytest.approx(right)  # the same weights, the same rows
 
 
-def test_a_run_is_named_by_its_id():
-    folder = train(*BAG)
+def test_a_run_is_named_by_its_id(finished_bag):
+    folder = finished_bag
     assert folder.name.endswith(json.loads((folder / "run.json").read_text())["run_id"])
 
 
@@ -122,12 +152,12 @@ def test_the_same_seed_gives_the_same_history_bit_for_bit(finished):
     assert (finished / weights).read_bytes() == (again / weights).read_bytes()
 
 
-def test_another_seed_gives_another_history():
-    assert rows(train(*BAG)) != rows(train(*BAG, "seed=1"))
+def test_another_seed_gives_another_history(finished_bag):
+    assert rows(finished_bag) != rows(train(*BAG, "seed=1"))
 
 
 def test_overfitting_one_batch_drives_its_loss_down():
-    folder = train("debug=overfit", "train.epochs=25")
+    folder = train("debug=overfit", "optimizer.lr=3e-3", "train.epochs=8")
     losses = [float(row["loss"]) for row in rows(folder)]
     assert losses[-1] < 0.1 * losses[0]
 
@@ -135,10 +165,8 @@ def test_overfitting_one_batch_drives_its_loss_down():
 def test_a_frozen_encoder_keeps_its_weights_and_the_head_moves():
     from safetensors.numpy import load_file
 
-    start = load_file(
-        train("transfer=frozen", "optimizer.lr=1e-9") / "checkpoints/last.safetensors"
-    )
     after = load_file(train("transfer=frozen") / "checkpoints/last.safetensors")
+    start = weight_arrays(assembled("transfer=frozen").model.network)
     moved = {name for name in start if abs(start[name] - after[name]).max() > 1e-6}
     assert moved
     assert all(" head/" in name for name in moved if "seed" not in name)
@@ -146,13 +174,17 @@ def test_a_frozen_encoder_keeps_its_weights_and_the_head_moves():
 
 def test_the_table_of_blocks_has_phases_and_decay():
     no_decay = "optimizer.no_decay=[bias,gamma,beta,pooler]"
-    folder = train("transfer=head_first", "train.epochs=2", no_decay)
-    blocks = {row["block"]: row for row in _record(folder)["blocks"]}
+    table = parameter_rows(assembled("transfer=head_first", "train.epochs=2", no_decay))
+    blocks = {row["block"]: row for row in table}
     assert blocks["head"]["trained_in"] == "every phase"
     assert blocks["embeddings"]["trained_in"] == "phase 2"
     assert blocks["head"]["decayed"] == 2 * 128
     assert blocks["head"]["trainable"] == 2 * 128 + 2
     assert blocks["pooler"]["decayed"] == 0
+
+
+def test_the_table_of_blocks_is_in_the_record(finished):
+    assert _record(finished)["blocks"] == parameter_rows(assembled("train.epochs=2"))
 
 
 def test_class_weights_are_shown_and_kept(capsys):
@@ -173,7 +205,7 @@ def test_class_weights_are_shown_and_kept(capsys):
 
 
 def test_a_name_that_no_decay_cannot_find_is_an_error(capsys):
-    overrides = ["debug=tiny", "optimizer.no_decay=[LayerNorm.weight]"]
+    overrides = ["debug=tiny", *BAG, "optimizer.no_decay=[LayerNorm.weight]"]
     assert main(overrides) == 2
     assert "no variable or layer of the network is called 'LayerNorm.weight'" in (
         capsys.readouterr().err
@@ -193,8 +225,9 @@ def test_patience_stops_a_run_that_gets_no_better():
     assert len(rows(folder)) == 3
 
 
-def test_a_random_encoder_trains_in_half_precision():
-    folder = train("model.pretrained=false", "train.precision=mixed_bfloat16")
+def test_a_random_encoder_trains_in_half_precision(tmp_path):
+    checkpoint = f"model.checkpoint={write_tiny_checkpoint(tmp_path / 'bert')}"
+    folder = train(checkpoint, "model.pretrained=false", "train.precision=mixed_bfloat16")
     record = _record(folder)
     assert record["checkpoint"]["from_checkpoint"] == 0
     assert record["checkpoint"]["line"].startswith("random")

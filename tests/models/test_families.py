@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from xferlab.errors import ConfigError
-from xferlab.io.safetensors import read_header, read_weight
+from xferlab.io.safetensors import read_header
+from xferlab.io.tensors import read_weight
 from xferlab.models.architectures import FAMILIES, read_architecture
 from xferlab.models.checkpoint import Checkpoint
 from xferlab.models.encoder import Encoder, load_encoder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import logging
 import multiprocessing
@@ -11,6 +12,7 @@ import resource
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +45,8 @@ COMMON = [
     "train.precision=float32",
 ]
 NOTE = "cannot be used"
+WIDTH = 16
+"""Of the tiny checkpoints."""
 ROUNDING = 1e-6
 
 
@@ -57,6 +61,12 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     load_plugins(folder)
     publish(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def frozen(workspace: Path) -> Experiment:
+    """Return an experiment over a frozen encoder, which no test trains."""
+    return experiment_of(workspace, "transfer=frozen")
 
 
 def write_rows(folder: Path, split: str, random: np.random.Generator) -> None:
@@ -143,14 +153,10 @@ def notes(log: pytest.LogCaptureFixture) -> list[str]:
 @pytest.mark.parametrize(
     ("checkpoint", "kind", "overrides"),
     [
-        ("bert", "plain", ["transfer=frozen"]),
-        ("bert", "plain", ["transfer=frozen", "model.pooling=mean"]),
-        ("bert", "plain", ["transfer=top_layers", "transfer.blocks=2"]),
-        ("bert", "plain", ["transfer=head_first"]),
-        ("roberta", "plain", ["transfer=gradual", "train.epochs=3"]),
-        ("roberta", "tagged", ["transfer=frozen"]),
-        ("bert", "tagged", ["transfer=top_layers", "transfer.blocks=1"]),
         ("bert", "plain", ["transfer=frozen", "train.gradient_accumulation_steps=2"]),
+        ("bert", "plain", ["transfer=head_first", "model.pooling=mean"]),
+        ("roberta", "plain", ["transfer=gradual", "train.epochs=3"]),
+        ("bert", "tagged", ["transfer=top_layers", "transfer.blocks=1"]),
     ],
 )
 def test_without_dropout_a_run_is_the_same(workspace, cache, checkpoint, kind, overrides):
@@ -170,21 +176,13 @@ def test_without_dropout_a_run_is_the_same(workspace, cache, checkpoint, kind, o
         np.testing.assert_allclose(after[name], array, atol=ROUNDING, err_msg=name)
 
 
-def test_scores_are_those_of_the_whole_network(workspace):
-    experiment = experiment_of(workspace, "transfer=frozen")
-    history = train(experiment)
-    whole = experiment.evaluate("validation")
-    found = {name.removeprefix("val_"): v for name, v in history[-1].items() if "val_" in name}
-    assert found == pytest.approx(whole, abs=ROUNDING)
-
-
-def test_a_frozen_part_with_dropout_is_computed_without_and_reported(workspace, log):
+def test_a_frozen_part_with_dropout_is_computed_without_and_reported(workspace, frozen, log):
     with_dropout = first_phase(
         experiment_of(workspace, "transfer=frozen", checkpoint="bert-dropout")
     )
     assert "are computed once, without dropout (train.cache_frozen=false:" in log.text
     log.clear()
-    without = first_phase(experiment_of(workspace, "transfer=frozen"))
+    without = first_phase(frozen)
     assert "without dropout" not in log.text
     for split, found in stored(without).items():
         np.testing.assert_array_equal(stored(with_dropout)[split], found)
@@ -221,10 +219,14 @@ def with_test(workspace: Path, *overrides: str, kind: str = "plain", **settings)
         ("tagged", ["transfer=frozen"]),
     ],
 )
-def test_the_test_split_is_scored_from_features(workspace, cache, log, kind, overrides):
-    for _ in range(2):
-        experiment = with_test(workspace, *overrides, kind=kind)
-        network = fit(experiment, [])
+def test_validation_and_test_are_scored_from_features(workspace, cache, log, kind, overrides):
+    experiment = with_test(workspace, *overrides, kind=kind)
+    history = History()
+    trained = fit(experiment, [history])
+    scores = history.scores[-1]
+    found = {name.removeprefix("val_"): v for name, v in scores.items() if "val_" in name}
+    assert found == pytest.approx(experiment.evaluate("validation"), abs=ROUNDING)
+    for network in (trained, first_phase(experiment)):
         labels, outputs = network.outputs(experiment, "test")
         wanted, expected = experiment.outputs("test")
         np.testing.assert_array_equal(labels, wanted)
@@ -316,27 +318,40 @@ def assert_same_bits(one: Experiment, other: Experiment) -> None:
         np.testing.assert_array_equal(found.numpy(), wanted.numpy(), err_msg=wanted.path)
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(workspace: Path) -> Callable[[str], Experiment]:
+    """Return a function that gives a strategy's run that nothing interrupted, trained once."""
+
+    @functools.cache
+    def trained(strategy: str) -> Experiment:
+        experiment = interruptible_experiment(workspace, strategy)
+        fit(experiment, [])
+        return experiment
+
+    return trained
+
+
 @pytest.mark.parametrize(
     ("strategy", "batch"),  # of 5 an epoch
-    [("frozen", 7), ("head_first", 3), ("gradual", 5), (TRAINED_THEN_FROZEN, 7)],
+    [("head_first", 3), ("gradual", 5), (TRAINED_THEN_FROZEN, 7)],
 )
-def test_an_interrupted_run_ends_with_the_same_bits(workspace, tmp_path, cache, strategy, batch):
-    peace = interruptible_experiment(workspace, strategy)
-    fit(peace, [])
+def test_an_interrupted_run_ends_with_the_same_bits(
+    workspace, uninterrupted, tmp_path, cache, strategy, batch
+):
+    wanted = uninterrupted(strategy)
     interrupt(interruptible_experiment(workspace, strategy), tmp_path, batch)
     shutil.rmtree(cache)  # as on another machine
     resumed = interruptible_experiment(workspace, strategy)
     resume(resumed, tmp_path)
-    assert_same_bits(resumed, peace)
+    assert_same_bits(resumed, wanted)
 
 
 @pytest.mark.parametrize("strategy", ["gradual", TRAINED_THEN_FROZEN])
 def test_a_signal_while_frozen_outputs_are_computed_stops_at_once(
-    workspace, tmp_path, cache, monkeypatch, strategy
+    workspace, uninterrupted, tmp_path, cache, monkeypatch, strategy
 ):
-    peace = interruptible_experiment(workspace, strategy)
-    fit(peace, [])
-    shutil.rmtree(cache)
+    wanted = uninterrupted(strategy)
+    shutil.rmtree(cache, ignore_errors=True)
     interrupted = interruptible_experiment(workspace, strategy)
     phases = [bool(phase.frozen) for phase in interrupted.plan.phases]
     call = 1 + 2 * sum(phases[:1])  # two splits for each phase with frozen blocks
@@ -359,15 +374,14 @@ def test_a_signal_while_frozen_outputs_are_computed_stops_at_once(
     assert latest_checkpoint(tmp_path / "checkpoints", STATE_SHAPE).state["position"]["batch"] == 5
     resumed = interruptible_experiment(workspace, strategy)
     resume(resumed, tmp_path)
-    assert_same_bits(resumed, peace)
+    assert_same_bits(resumed, wanted)
 
 
 # --- the files -----------------------------------------------------------------------------------
 
 
-def test_a_second_run_reads_the_same_bits(workspace, cache, log):
-    experiment = experiment_of(workspace, "transfer=frozen")
-    first = stored(first_phase(experiment))
+def test_a_second_run_reads_the_same_bits(workspace, frozen, cache, log):
+    first = stored(first_phase(frozen))
     before = {path: path.stat().st_ino for path in files(cache)}
     assert len(before) == 2
     log.clear()
@@ -379,8 +393,8 @@ def test_a_second_run_reads_the_same_bits(workspace, cache, log):
 
 
 @pytest.mark.parametrize("damage", ["flipped", "shorter", "longer", "empty"])
-def test_a_damaged_file_is_reported_once_and_computed_again(workspace, cache, log, damage):
-    first = stored(first_phase(experiment_of(workspace, "transfer=frozen")))
+def test_a_damaged_file_is_reported_once_and_computed_again(frozen, cache, log, damage):
+    first = stored(first_phase(frozen))
     path = files(cache)[0]
     content = bytearray(path.read_bytes())
     content[7] ^= 1
@@ -392,19 +406,21 @@ def test_a_damaged_file_is_reported_once_and_computed_again(workspace, cache, lo
     }
     path.write_bytes(changed[damage])
     log.clear()
-    again = stored(first_phase(experiment_of(workspace, "transfer=frozen")))
+    again = stored(first_phase(frozen))
     assert len(notes(log)) == 1
     assert "damaged and computed again" in notes(log)[0]
     assert len(files(cache)) == 2
     for split, found in again.items():
         np.testing.assert_array_equal(found, first[split])
     log.clear()
-    first_phase(experiment_of(workspace, "transfer=frozen"))
+    first_phase(frozen)
     assert not notes(log)
 
 
-def test_other_weights_texts_boundary_and_precision_have_other_files(workspace, cache, tmp_path):
-    first_phase(experiment_of(workspace, "transfer=frozen"))
+def test_other_weights_texts_boundary_and_precision_have_other_files(
+    workspace, frozen, cache, tmp_path
+):
+    first_phase(frozen)
     known = set(files(cache))
     write_tiny_checkpoint(tmp_path / "other", "bert", seed=3, **NO_DROPOUT)
     changes = [
@@ -420,24 +436,24 @@ def test_other_weights_texts_boundary_and_precision_have_other_files(workspace, 
         known = found
 
 
-def test_what_the_features_do_not_depend_on_shares_the_files(workspace, cache):
-    for change in ("seed=1", "optimizer.lr=3e-4", "train.batch_size=4", "loss.label_smoothing=0.1"):
-        first_phase(experiment_of(workspace, "transfer=frozen", change))
+def test_what_the_features_do_not_depend_on_shares_the_files(workspace, frozen, cache):
+    first_phase(frozen)
+    changes = ["seed=1", "optimizer.lr=3e-4", "train.batch_size=4", "loss.label_smoothing=0.1"]
+    first_phase(experiment_of(workspace, "transfer=frozen", *changes))
     first_phase(experiment_of(workspace, "transfer=head_first"))
     assert len(files(cache)) == 2
 
 
-def test_a_disk_that_becomes_full_is_noted_once_and_nothing_is_left_there(workspace, cache, log):
+def test_a_disk_that_becomes_full_is_noted_once_and_nothing_is_left_there(frozen, cache, log):
     cache.mkdir(parents=True)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    experiment = experiment_of(workspace, "transfer=frozen")
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # bytes of a file
     try:
-        phase = first_phase(experiment)
+        phase = first_phase(frozen)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert not phase.features
-    assert phase.trained is experiment.model.network
+    assert phase.trained is frozen.model.network
     assert not files(cache)  # no part of one
     assert len(notes(log)) == 1
     assert NOTE in notes(log)[0]
@@ -471,12 +487,12 @@ def test_a_folder_that_cannot_be_written_is_noted_once(workspace, log, monkeypat
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes to every folder")
-def test_a_read_only_folder_is_read(workspace, cache, log):
-    first_phase(experiment_of(workspace, "transfer=frozen"))
+def test_a_read_only_folder_is_read(workspace, frozen, cache, log):
+    first_phase(frozen)
     cache.chmod(0o500)
     try:
         log.clear()
-        assert first_phase(experiment_of(workspace, "transfer=frozen")).features
+        assert first_phase(frozen).features
         assert not notes(log)
         phase = first_phase(experiment_of(workspace, "transfer=frozen", "data.max_length=8"))
     finally:
@@ -485,10 +501,9 @@ def test_a_read_only_folder_is_read(workspace, cache, log):
     assert len(notes(log)) == 1
 
 
-def test_without_a_home_folder_the_run_trains(workspace, log, monkeypatch):
-    experiment = experiment_of(workspace, "transfer=frozen")
+def test_without_a_home_folder_the_run_trains(frozen, log, monkeypatch):
     monkeypatch.setenv("XFERLAB_CACHE", "~nobody-of-this-name/cache")
-    assert not first_phase(experiment).features
+    assert not first_phase(frozen).features
     assert len(notes(log)) == 1
 
 
@@ -500,8 +515,10 @@ def test_features_beyond_the_bound_are_not_kept(workspace, cache, log, monkeypat
     assert "are computed in every epoch" in notes(log)[0]
 
 
-def test_files_that_were_not_used_for_longest_are_deleted_first(workspace, cache, monkeypatch):
-    first_phase(experiment_of(workspace, "transfer=frozen"))
+def test_files_that_were_not_used_for_longest_are_deleted_first(
+    workspace, frozen, cache, monkeypatch
+):
+    first_phase(frozen)
     size = files(cache)[0].stat().st_size
     (used, unused) = files(cache)
     os.utime(used, (time.time() - 50, time.time() - 50))
@@ -513,44 +530,52 @@ def test_files_that_were_not_used_for_longest_are_deleted_first(workspace, cache
     assert unused not in files(cache)
 
 
-def test_reading_counts_as_use(workspace, cache):
-    experiment = experiment_of(workspace, "transfer=frozen")
-    first_phase(experiment)
+def test_reading_counts_as_use(frozen, cache):
+    first_phase(frozen)
     for path in files(cache):
         os.utime(path, (1, 1))
-    first_phase(experiment)
+    first_phase(frozen)
     assert all(time.time() - path.stat().st_mtime < 100 for path in files(cache))
 
 
-def test_what_a_killed_process_left_is_deleted_and_what_another_writes_is_not(workspace, cache):
+def test_what_a_killed_process_left_is_deleted_and_what_another_writes_is_not(frozen, cache):
     cache.mkdir(parents=True)
     written = cache / f"{TMP_PREFIX}1-abc{SUFFIX}"
     left = cache / f"{TMP_PREFIX}2-abc{SUFFIX}"
     for path in (written, left):
         path.write_bytes(b"1234")
     os.utime(left, (1, 1))
-    first_phase(experiment_of(workspace, "transfer=frozen"))
+    first_phase(frozen)
     assert written.exists()
     assert not left.exists()
 
 
-def test_two_processes_at_once_have_the_same_features(workspace, cache):
-    context = multiprocessing.get_context("spawn")
+def test_two_processes_at_once_have_the_same_features(frozen, cache, monkeypatch):
+    encoding = frozen.encodings["train"]
+    features = first_phase(frozen).cache
+    key = features._key(encoding)
+    shutil.rmtree(cache)
+    monkeypatch.setattr(features, "_key", lambda encoding: key)
+    monkeypatch.setattr(features, "_forward", first_tokens)  # a fork may not use TensorFlow
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(2)
     queue = context.Queue()
-    both = [context.Process(target=compute, args=(workspace, cache, queue)) for _ in range(2)]
+
+    def compute() -> None:
+        barrier.wait(60)
+        queue.put(np.array(features.of("train", encoding)._flat).tobytes())
+
+    both = [context.Process(target=compute) for _ in range(2)]
     for each in both:
         each.start()
-    first, second = (queue.get(timeout=300) for _ in both)
+    first, second = (queue.get(timeout=60) for _ in both)
     for each in both:
         each.join()
         assert each.exitcode == 0
     assert first == second
-    assert len(files(cache)) == 2
+    assert len(files(cache)) == 1
 
 
-def compute(workspace: Path, cache: Path, queue: multiprocessing.Queue) -> None:
-    os.environ["XFERLAB_CACHE"] = str(cache.parent)
-    load_plugins(workspace)
-    publish(workspace)
-    found = stored(first_phase(experiment_of(workspace, "transfer=frozen")))
-    queue.put({split: array.tobytes() for split, array in found.items()})
+def first_tokens(inputs: dict[str, np.ndarray]) -> np.ndarray:
+    """Return features that are the first token's id, as wide as the encoder's."""
+    return np.repeat(inputs["token_ids"][:, :1], WIDTH, axis=1)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from xferlab.errors import ConfigError
-from xferlab.io.safetensors import Tensor, read_weight
+from xferlab.io.tensors import Tensor, read_weight
 from xferlab.models.architectures import Architecture
 
 if TYPE_CHECKING:

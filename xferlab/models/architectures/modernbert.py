@@ -135,10 +135,7 @@ class ModernBert(WindowArchitecture):
 
     def output_initializer(self) -> Any:
         """Return an initializer of smaller weights the more layers there are."""
-        import keras
-
-        deviation = self.initializer_range / math.sqrt(2 * self.layers)
-        return keras.initializers.TruncatedNormal(stddev=deviation)
+        return self.initializer(self.initializer_range / math.sqrt(2 * self.layers))
 
     def head(
         self, outputs: Mapping[str, Any], padding_mask: Any, is_per_word: bool, dropout: float
@@ -155,11 +152,8 @@ class ModernBert(WindowArchitecture):
 
     def output_layer(self, outputs: int, is_per_word: bool) -> Any:
         """Return the layer of logits."""
-        import keras
-
         layer = Architecture.output_layer(self, outputs, is_per_word)
-        deviation = self.hidden_size**-0.5
-        layer.kernel_initializer = keras.initializers.TruncatedNormal(stddev=deviation)
+        layer.kernel_initializer = self.initializer(self.hidden_size**-0.5)
         return layer
 
     def head_layers(self, is_per_word: bool) -> Mapping[str, str]:

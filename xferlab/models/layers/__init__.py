@@ -10,6 +10,7 @@ from xferlab.models.layers.basic import (
     Dropout,
     LastToken,
     LayerNormalization,
+    NotRandom,
     PositionEmbedding,
     RMSNormalization,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "GatedOptions",
     "LastToken",
     "LayerNormalization",
+    "NotRandom",
     "PositionEmbedding",
     "RMSNormalization",
     "RelativeBias",

@@ -11,6 +11,18 @@ from xferlab.backend.random import dropout
 
 
 @keras.saving.register_keras_serializable("xferlab")
+class NotRandom(keras.initializers.TruncatedNormal):
+    """Gives zeros, for weights that are assigned; takes its seed as a random initializer does.
+
+    So what is initialised beside them is the same either way.
+    """
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        """Return zeros."""
+        return ops.zeros(shape, dtype)
+
+
+@keras.saving.register_keras_serializable("xferlab")
 class Dropout(keras.layers.Dropout):
     """Keras's dropout with masks of 16 bits an element."""
 
