@@ -28,4 +28,5 @@ def run_job(arguments: list[str]) -> int:
 if __name__ == "__main__":
     fork_server.import_libraries = lambda: None
     fork_server.run_job = run_job
+    fork_server.can_run_another = lambda: "REUSES" in os.environ
     sys.exit(fork_server.main())

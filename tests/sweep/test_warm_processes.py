@@ -65,6 +65,47 @@ def test_each_job_is_a_fork_of_one_process():
     assert (jobs[2] / "output.txt").read_text() == "output of the job\n"
 
 
+REUSING = {"REUSES": "1"}
+"""A slot whose jobs leave a network that another job can use."""
+
+
+def process_of(job):
+    return read_status(job)["process"]
+
+
+def test_jobs_that_differ_above_the_network_run_in_one_process():
+    alike = jobs_of("seed=1,2", "optimizer.lr=1e-3,1e-4")
+    (other,) = jobs_of("train.batch_size=4")
+    later = jobs_of("loss=focal")
+    seen = run([*alike, other, *later], slots=[REUSING])
+    assert set(seen.ends.values()) == {"finished"}
+    assert len({process_of(job) for job in alike}) == 1
+    assert len({process_of(job) for job in (alike[0], other, later[0])}) == 3
+    for job in (*alike, other, *later):
+        assert (job / "output.txt").read_text() == "output of the job\n"
+        assert not Path(f"/proc/{process_of(job)}").exists()
+
+
+def test_slots_have_processes_of_their_own():
+    jobs = jobs_of("seed=1,2,3,4,5,6")
+    slots = [{**REUSING, "DEVICE": "0"}, {**REUSING, "DEVICE": "1"}]
+    run(jobs, slots=slots)
+    devices = {process_of(job): (job / "seen").read_text().split("\n")[1][0] for job in jobs}
+    assert sorted(devices.values()) == ["0", "1"]
+
+
+def test_a_job_that_fails_in_a_process_of_several_affects_no_other():
+    seeds = f"1,{stub_job.FAILS},2,{stub_job.DIES},3,{stub_job.HANGS},4,5"
+    jobs = jobs_of(f"seed={seeds}")
+    seen = run(jobs, slots=[REUSING], time_limit=3.0)
+    ends = [seen.ends[job.name] for job in jobs]
+    assert ends == ["finished", "failed"] * 3 + ["finished"] * 2
+    assert read_status(jobs[3])["error"] == "the job was killed (SIGKILL)"
+    assert process_of(jobs[0]) == process_of(jobs[1])
+    assert len({process_of(jobs[i]) for i in (0, 2, 4, 6)}) == 4
+    assert process_of(jobs[6]) == process_of(jobs[7])
+
+
 def test_a_failed_job_affects_no_other():
     seeds = f"{stub_job.FAILS},{stub_job.DIES},{stub_job.ENDS_SILENTLY},{stub_job.NO_NUMBER}"
     failed, died, silent, no_number, fine = jobs_of(f"seed={seeds},1")
@@ -198,6 +239,29 @@ def test_forked_and_fresh_jobs_have_the_same_bits():
     assert len(jobs) == 7
     for job in jobs:
         assert results(Path("isolate-true", job)) == results(Path("isolate-false", job)), job
+
+
+@pytest.mark.slow
+def test_jobs_over_one_frozen_network_share_a_process_and_have_the_same_bits():
+    jobs = "sweep.list=[{seed: 0}, {seed: 1}, {optimizer.lr: 0.001}, {loss: focal, seed: 1}]"
+    for isolate in ("true", "false"):
+        overrides = ["-m", jobs, *SMALL, "transfer=frozen", f"sweep.isolate={isolate}"]
+        overrides.append(f"hydra.sweep.dir=isolate-{isolate}")
+        command = [sys.executable, "-m", "xferlab", *overrides]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    names = [path.parent.name for path in Path("isolate-true").glob("*/metrics.json")]
+    assert len(names) == 4
+    for name in names:
+        assert results(Path("isolate-true", name)) == results(Path("isolate-false", name)), name
+    logs = [Path("isolate-false", name, "train.log").read_text() for name in names]
+    assert sum("are those of an earlier run of this process" in log for log in logs) == 2
+    assert all(log.count("INFO run  ") == 1 for log in logs)  # its own log alone
+    processes = {
+        json.loads(path.read_text())["process"]
+        for path in Path().glob("isolate-false/*/status.json")
+    }
+    assert len(processes) == 1
 
 
 @pytest.mark.slow

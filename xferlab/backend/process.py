@@ -113,6 +113,33 @@ def set_random_state(state: Mapping[str, Any]) -> None:
     np.random.set_state(tuple(state["numpy"]))
 
 
+def generator_states() -> dict[str, Any]:
+    """Return the states of Python's, NumPy's and Keras's own generator, and change none of them.
+
+    Keras's is None where it does not exist yet: its seed is a number of Python's.
+    """
+    import numpy as np
+    from keras.src.backend.common.global_state import get_global_attribute
+    from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
+
+    keras_generator = get_global_attribute(GLOBAL_SEED_GENERATOR)
+    return {
+        "python": random.getstate(),
+        "numpy": np.random.get_state(),
+        "keras": None if keras_generator is None else keras_generator.state.numpy(),
+    }
+
+
+def set_generator_states(states: Mapping[str, Any]) -> None:
+    """Set the generators to what :func:`generator_states` returned, after a new start."""
+    import numpy as np
+
+    if states["keras"] is not None:
+        _keras_generator().state.assign(states["keras"])
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+
+
 def _keras_generator() -> Any:
     """Return the generator of ``keras.random`` where no seed is given; it has no public name."""
     from keras.src.random.seed_generator import global_seed_generator

@@ -69,14 +69,23 @@ def inspect(
     check("schedule", recipe.schedule, _check_rates, rates)
     check("model", recipe.model, _check_tokenizer, experiment)
     inputs, batch_labels = _first_batch(experiment)
-    raw = call("model", recipe.model, _feed, experiment.model.network, inputs)
-    check("model", recipe.model, _check_outputs, experiment, inputs, raw)
-    check("loss", recipe.loss, check_loss, experiment.loss, spec, labels)
-    check("loss", recipe.loss, check_loss_on_batch, experiment.loss, batch_labels, _floats(raw))
+    kept = experiment.kept
+    raw = None if kept is None else kept.outputs
+    if raw is None:
+        raw = call("model", recipe.model, _feed, experiment.model.network, inputs)
+        check("model", recipe.model, _check_outputs, experiment, inputs, raw)
+    passed = [] if kept is None else kept.checked
+    if recipe.loss not in passed:
+        check("loss", recipe.loss, check_loss, experiment.loss, spec, labels)
+        check("loss", recipe.loss, check_loss_on_batch, experiment.loss, batch_labels, _floats(raw))
     for name, plugin in recipe.metrics.items():
         metric = experiment.metrics[name]
         mode = plugin.mode
-        check("metric", plugin, check_metric, metric, mode, spec, labels)
+        if plugin not in passed:
+            check("metric", plugin, check_metric, metric, mode, spec, labels)
+    if kept is not None:
+        kept.outputs = raw
+        kept.checked += [recipe.loss, *recipe.metrics.values()]
     return [*token_notes(experiment), *_notes(experiment, rates)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from xferlab.escaping import guard_logs
 from xferlab.evaluation.final_notes import final_remarks, unseen_word_notes
 from xferlab.experiment.prepare import prepare
 from xferlab.formatting import format_duration, format_path, format_scores
-from xferlab.io.atomic import delete_temporary, sha256_of, write_json
+from xferlab.io.atomic import atomic_link, delete_temporary, sha256_of, write_json
 from xferlab.runs.checkpoints import delete_checkpoints
 from xferlab.runs.failure import report_failure, write_failure
 from xferlab.runs.heartbeat import beating
@@ -53,6 +54,7 @@ from xferlab.training.events import Callback, Diverged, TrainState
 from xferlab.training.loop import fit, network_of_epoch
 from xferlab.training.optimizer_extensions import current_rate
 from xferlab.training.phase_network import PhaseNetwork
+from xferlab.training.reuse import WORKSHOP
 from xferlab.training.schedule_plot import schedule_figure
 from xferlab.training.summary import (
     class_weights,
@@ -63,7 +65,7 @@ from xferlab.training.summary import (
     summary_lines,
     task_record,
 )
-from xferlab.training.weights import load_weights, save_weights
+from xferlab.training.weights import reload_weights, save_weights
 
 log = logging.getLogger("xferlab")
 RESERVE = 64 * 2**20
@@ -247,19 +249,28 @@ def train_and_test(
         best.write()
         _write_metrics(recipe, callbacks, folder, weights="best")
         raise
+    except Exception:
+        with suppress(OSError):  # the disk may be what failed
+            best.write()
+        raise
     finally:
         bar.close()
     best.write()
-    save_weights(network, checkpoints / "last.safetensors")
+    last_is_best = callbacks.history.rows[-1]["epoch"] == best.best_epoch
+    if last_is_best:
+        atomic_link(checkpoints / "last.safetensors", checkpoints / "best.safetensors")
+    else:
+        save_weights(network, checkpoints / "last.safetensors")
     restores = recipe.train.restores_best(len(experiment.data.validation))
     weights = "best" if restores and best.best_epoch is not None else "last"
-    if weights == "best":
+    if weights == "best" and not last_is_best:
         assert best.best_epoch is not None
-        load_weights(network, checkpoints / "best.safetensors")
         trained = network_of_epoch(experiment, trained, best.best_epoch - 1)
+        reload_weights(network, checkpoints / "best.safetensors", trained.trained.weights)
     test = _score_last_split(experiment, trained, folder)
     metrics = _write_metrics(recipe, callbacks, folder, weights=weights, **test)
     _log_results(metrics, folder)
+    WORKSHOP.keep(experiment.kept)
     return best.best
 
 
@@ -302,10 +313,7 @@ def _write_metrics(
     metrics: dict[str, Any] = {
         "best": {"monitor": recipe.monitor, "value": best.best, "epoch": best.best_epoch},
         "weights": weights,
-        "sha256": {
-            path.name: sha256_of(path)
-            for path in sorted((folder / "checkpoints").glob("*.safetensors"))
-        },
+        "sha256": _digests(folder / "checkpoints"),
         "validation": dict(best.validation),
         **scores,
         "seconds": round(seconds, 3),
@@ -315,6 +323,15 @@ def _write_metrics(
     final = {f"{s}/{name}": value for s in scored for name, value in metrics[s].items()}
     callbacks.board.close(hyperparameters(recipe.config), final)
     return metrics
+
+
+def _digests(checkpoints: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file of weights by its name; two names of a file are read once."""
+    paths = sorted(checkpoints.glob("*.safetensors"))
+    digests = {
+        inode: sha256_of(path) for inode, path in {p.stat().st_ino: p for p in paths}.items()
+    }
+    return {path.name: digests[path.stat().st_ino] for path in paths}
 
 
 def _score_last_split(

@@ -73,6 +73,11 @@ def tabulated(rates: Any) -> Any:
     return _rate_table()(rates)
 
 
+def rates_of(schedule: Any) -> np.ndarray | None:
+    """Return the rates of a schedule that :func:`tabulated` made, float32 (steps,)."""
+    return getattr(schedule, "rates", None) if isinstance(schedule, _rate_table()) else None
+
+
 @cache
 def _rate_table() -> type:
     import keras
@@ -81,13 +86,14 @@ def _rate_table() -> type:
     @keras.saving.register_keras_serializable("xferlab")
     class RateTable(keras.optimizers.schedules.LearningRateSchedule):
         def __init__(self, rates: Any) -> None:
-            self._table = keras.ops.convert_to_tensor(np.asarray(rates, "float32"))
+            self.rates = np.asarray(rates, "float32")
+            self._table = keras.ops.convert_to_tensor(self.rates)
 
         def __call__(self, step: Any) -> Any:
             last = self._table.shape[0] - 1
             return keras.ops.take(self._table, keras.ops.minimum(step, last))
 
         def get_config(self) -> dict[str, Any]:
-            return {"rates": np.asarray(self._table).tolist()}
+            return {"rates": self.rates.tolist()}
 
     return RateTable

@@ -47,6 +47,25 @@ def atomic_replace(path: Path, write: Callable[[Path], None]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def atomic_link(path: Path, other: Path) -> None:
+    """Replace ``path`` by a second name of ``other``, or by a copy where there are no links."""
+
+    def write(temporary: Path) -> None:
+        temporary.unlink()
+        link_or_copy(other, temporary)
+
+    atomic_replace(path, write)
+
+
+def link_or_copy(path: Path, name: Path) -> None:
+    """Give a file a second name, or a copy where the file system has no links."""
+    try:
+        os.link(path, name)
+    except OSError:
+        shutil.copyfile(path, name)
+        sync(name)
+
+
 def delete_temporary(folder: Path) -> None:
     """Delete what a killed process left half written, in ``folder`` and below it."""
     for path in folder.rglob(f"{TMP_PREFIX}*"):
@@ -69,7 +88,7 @@ def digest_of(paths: Iterable[Path]) -> str:
 
     Of one file it is the SHA-256. The bytes are read once a process, unless the file changes.
     """
-    digests = [_digest_of_state(path.absolute(), _state(path)) for path in paths]
+    digests = [_digest_of_state(path.absolute(), file_state(path)) for path in paths]
     if len(digests) == 1:
         return digests[0]
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
@@ -89,7 +108,8 @@ def digest_of_folder(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _state(path: Path) -> tuple[int, ...]:
+def file_state(path: Path) -> tuple[int, ...]:
+    """Return what changes with a file's content: place, size and times."""
     found = path.stat()
     return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 

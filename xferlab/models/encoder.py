@@ -90,7 +90,8 @@ def load_encoder(
     if architecture.has_pooler and has_weights and not names.has_pooler:
         architecture = replace(architecture, has_pooler=False)
         log.info("%s: the pooler is not in the checkpoint", checkpoint.source)
-    backbone = architecture.build(first_token_only)
+    built = replace(architecture, is_random=not pretrained)
+    backbone = built.build(first_token_only)
     loaded = assign_weights(backbone, names) if pretrained else 0
     log.debug(
         "%s: %s of %s parameters are pretrained", checkpoint.source, loaded, backbone.count_params()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from xferlab.errors import ConfigError
+from xferlab.io.atomic import file_state
 from xferlab.models.architectures import FAMILIES, Architecture
 from xferlab.models.checkpoint_files import CONFIG, read_table
 
+ID_FILES = ("tokenizer.json", "tokenizer_config.json")
+"""Files that give tokens an id."""
 TOKENIZER_CLASSES = frozenset(
     f"{name}Tokenizer"
     for name in (
@@ -121,19 +125,35 @@ def _refuse_large_ids(folder: Path, where: str) -> None:
     rows = config.get(family.config_keys["vocabulary_size"])
     if not isinstance(rows, int) or isinstance(rows, bool) or rows < 1:
         return
+    states = tuple(file_state(folder / name) for name in ID_FILES if (folder / name).is_file())
+    if found := _find_large_id(folder, rows, states, where):
+        name, token, token_id = found
+        raise ConfigError(
+            f"{name} gives the token {token[:40]!r} the id {token_id[:40]}, and the"
+            f" checkpoint's table has {rows} rows",
+            where=where,
+            fix="use the tokenizer that this checkpoint was trained with, or remove that token",
+        )
+
+
+@lru_cache(maxsize=64)
+def _find_large_id(
+    folder: Path, rows: int, states: tuple[tuple[int, ...], ...], where: str
+) -> tuple[str, str, str] | None:
+    """Return file, token and id of the first token whose id is none of ``rows``.
+
+    A run checks a checkpoint several times; its files are read again once their states change.
+    """
     for name, token, token_id in _stored_ids(folder, where):
         if not isinstance(token_id, int) or not 0 <= token_id < rows:
-            raise ConfigError(
-                f"{name} gives the token {str(token)[:40]!r} the id {str(token_id)[:40]}, and the"
-                f" checkpoint's table has {rows} rows",
-                where=where,
-                fix="use the tokenizer that this checkpoint was trained with, or remove that token",
-            )
+            return name, str(token), str(token_id)
+    return None
 
 
 def _stored_ids(folder: Path, where: str) -> Iterator[tuple[str, Any, Any]]:
     """Yield file, token and id of every token, or of the last one where ids are positions."""
-    path = folder / "tokenizer.json"
+    tokenizer, config = ID_FILES
+    path = folder / tokenizer
     if path.is_file():
         table = read_table(path, where)
         model = table.get("model")
@@ -145,7 +165,7 @@ def _stored_ids(folder: Path, where: str) -> Iterator[tuple[str, Any, Any]]:
         for added in table.get("added_tokens") or ():
             if isinstance(added, dict):
                 yield path.name, added.get("content"), added.get("id")
-    path = folder / "tokenizer_config.json"
+    path = folder / config
     if path.is_file():
         added_tokens = read_table(path, where).get("added_tokens_decoder")
         for number, token in added_tokens.items() if isinstance(added_tokens, dict) else ():

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from xferlab.deprecated import current_state
 from xferlab.errors import XferlabError
-from xferlab.io.atomic import TMP_PREFIX, sha256_of, sync, write_json
+from xferlab.io.atomic import TMP_PREFIX, link_or_copy, sha256_of, sync, write_json
 from xferlab.io.records import Shape, read_record
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class TrainingCheckpoint:
         delete_weights(checkpoints)
         for path in sorted(self.folder.glob(f"{BESIDE}*")):
             partial = checkpoints / f"{TMP_PREFIX}{path.name}"
-            _link(path, partial)
+            link_or_copy(path, partial)
             partial.replace(checkpoints / path.name.removeprefix(BESIDE))
         sync(checkpoints)
 
@@ -83,7 +83,7 @@ def write_checkpoint(
     save_file(dict(arrays), partial / ARRAYS)
     write_json(partial / STATE, state)
     for path in files:
-        _link(path, partial / f"{BESIDE}{path.name}")
+        link_or_copy(path, partial / f"{BESIDE}{path.name}")
     parts = sorted(path.name for path in partial.iterdir())
     write_json(partial / DIGESTS, {part: sha256_of(partial / part) for part in parts})
     sync(partial / ARRAYS)
@@ -147,12 +147,3 @@ def _read(folder: Path, shape: Shape) -> TrainingCheckpoint:
             raise ValueError(f"{part} is not what was written")
     state = read_record(folder / STATE, shape, upgrade=current_state)
     return TrainingCheckpoint(folder, state)
-
-
-def _link(path: Path, name: Path) -> None:
-    """Give a file a second name, or a copy where the file system has no links."""
-    try:
-        os.link(path, name)
-    except OSError:
-        shutil.copyfile(path, name)
-        sync(name)

@@ -7,6 +7,9 @@ a job has started (``code`` is null) and when it has ended. It ends when its inp
 It imports and does nothing else: no plugin, no operation of TensorFlow, no GPU. So it has no
 state that a job could inherit, and a fork of it is a job's process as a fresh one is after its
 imports.
+
+A fork whose job has ended well and whose network can be used again (``training.reuse``) waits for a
+job that differs in nothing but :data:`ABOVE`. As many forks live as jobs have run at once.
 """
 
 from __future__ import annotations
@@ -22,10 +25,15 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from xferlab.errors import XferlabError
 from xferlab.sweep.local_pool import DUMP_STACKS
+from xferlab.sweep.manifest import read_job
 from xferlab.sweep.worker import main as run_job
 
 POLL_SECONDS = 0.05
@@ -37,6 +45,8 @@ LIBRARIES = (
     "xferlab.experiment.run",
 )
 """What a run imports on its way, beside TensorFlow."""
+ABOVE = ("optimizer", "schedule", "loss", "metric", "seed", "name")
+"""Keys of a config that jobs of one process may differ in."""
 
 
 def main() -> int:
@@ -63,8 +73,11 @@ def import_libraries() -> None:
     import_backend()
     for name in LIBRARIES:
         importlib.import_module(name)
-    from transformers import PreTrainedTokenizerFast  # noqa: F401
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast  # noqa: F401
 
+    from xferlab.training.reuse import WORKSHOP
+
+    WORKSHOP.is_open = True  # in the forks
     gc.freeze()  # no collection in a fork writes to these objects, which would copy their pages
 
 
@@ -80,6 +93,23 @@ def end_process(code: int) -> NoReturn:
     os._exit(code)
 
 
+@dataclass
+class _Fork:
+    """A process that runs a job, or waits for another one.
+
+    Attributes:
+        pid: of the process.
+        requests: file descriptor that it reads the folders of further jobs from.
+        kind: what all of its jobs have in common; empty where it runs one job only.
+        folder: of the job that runs; empty while it waits.
+    """
+
+    pid: int
+    requests: int
+    kind: str
+    folder: str
+
+
 class _Server:
     """Forks jobs and reports their ends.
 
@@ -91,45 +121,79 @@ class _Server:
         self._replies = replies
         self._job_input, self._lifeline = os.pipe()
         """Standard input of every job; nobody writes, and it closes when this process is gone."""
-        self._folders: dict[int, str] = {}
+        self._waiting, self._waits = os.pipe()
+        """A fork that waits for another job writes its process id."""
+        self._forks: dict[int, _Fork] = {}
 
     def serve(self) -> None:
-        """Fork a job for each request until there are no more requests."""
+        """Run a job for each request until there are no more requests."""
         unread = b""
         while True:
-            timeout = POLL_SECONDS if self._folders else None
-            readable = select.select([0], [], [], timeout)[0]
+            timeout = POLL_SECONDS if self._forks else None
+            readable = select.select([0, self._waiting], [], [], timeout)[0]
+            if self._waiting in readable:
+                self._report_waiting()
             self._report_ended()
-            if not readable:
+            if 0 not in readable:
                 continue
             data = os.read(0, 65536)
             if not data:
+                self._dismiss(self._idle())
                 return
             *lines, unread = (unread + data).split(b"\n")
             for line in lines:
                 request = json.loads(line)
-                sys.stdout.flush()
-                sys.stderr.flush()
-                pid = os.fork()
-                if pid == 0:
-                    self._run(**request)
-                self._folders[pid] = request["folder"]
-                self._reply(pid, None)
+                fork = self._reuse(**request) or self._fork(**request)
+                self._reply(fork, None)
 
-    def _run(self, folder: str, environment: dict[str, str]) -> NoReturn:
-        """Run a job in this process, a fork, and end it."""
+    def _idle(self) -> list[_Fork]:
+        """Return the forks that wait, the one that waits for longest first."""
+        return [fork for fork in self._forks.values() if not fork.folder]
+
+    def _reuse(self, folder: str, environment: dict[str, str]) -> _Fork | None:
+        """Give a job to a fork that waits for one of its kind."""
+        kind = kind_of(folder, environment)
+        for fork in self._idle():
+            if kind and fork.kind == kind:
+                with suppress(BrokenPipeError):  # it has just died
+                    os.write(fork.requests, f"{folder}\n".encode())
+                    fork.folder = folder
+                    return fork
+        return None
+
+    def _fork(self, folder: str, environment: dict[str, str]) -> _Fork:
+        """Fork a process for a job, in place of one that waits."""
+        self._dismiss(self._idle()[:1])
+        kind = kind_of(folder, environment)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            inherited = [writer, *(fork.requests for fork in self._forks.values())]
+            for descriptor in (self._lifeline, self._replies, self._waiting, *inherited):
+                os.close(descriptor)
+            self._run(folder, environment, reader)
+        os.close(reader)
+        self._forks[pid] = _Fork(pid, writer, kind, folder)
+        return self._forks[pid]
+
+    def _run(self, folder: str, environment: dict[str, str], requests: int) -> NoReturn:
+        """Run jobs in this process, a fork, and end it."""
         code: Any = 1
         try:
             os.setsid()
             os.dup2(self._job_input, 0)
-            for descriptor in (self._job_input, self._lifeline, self._replies):
-                os.close(descriptor)
-            with Path(folder, "output.txt").open("ab") as output:
-                os.dup2(output.fileno(), 1)
-                os.dup2(output.fileno(), 2)
+            os.close(self._job_input)
             os.environ.update(environment)
-            sys.argv[1:] = [folder, "--tied"]
-            code = run_job(sys.argv[1:])
+            code = _run_in(folder)
+            while code == 0 and can_run_another():
+                os.write(self._waits, f"{os.getpid()}\n".encode())
+                folder = os.read(requests, 65536).decode().strip()
+                if not folder:
+                    break
+                code = 1
+                code = _run_in(folder)
         except SystemExit as e:
             code = e.code
         except BaseException:  # noqa: BLE001 - as an interpreter ends
@@ -137,18 +201,66 @@ class _Server:
         finally:
             end_process(code if isinstance(code, int) else int(code is not None))
 
+    def _report_waiting(self) -> None:
+        """Report the jobs of the forks that wait for another one."""
+        for pid in map(int, os.read(self._waiting, 65536).split()):
+            fork = self._forks.pop(pid, None)
+            if fork is not None:
+                self._reply(fork, 0)
+                fork.folder = ""
+                self._forks[pid] = fork  # the last that waits
+
     def _report_ended(self) -> None:
-        while self._folders:
+        """Report the jobs of the forks that have ended."""
+        while self._forks:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return
-            if pid in self._folders:
-                self._reply(pid, os.waitstatus_to_exitcode(status))
-                del self._folders[pid]
+            fork = self._forks.pop(pid, None)
+            if fork is not None:
+                os.close(fork.requests)
+                if fork.folder:
+                    self._reply(fork, os.waitstatus_to_exitcode(status))
 
-    def _reply(self, pid: int, code: int | None) -> None:
-        reply: dict[str, Any] = {"folder": self._folders[pid], "pid": pid, "code": code}
+    def _dismiss(self, forks: list[_Fork]) -> None:
+        """End forks that wait."""
+        for fork in forks:
+            os.close(fork.requests)
+            os.waitpid(fork.pid, 0)
+            del self._forks[fork.pid]
+
+    def _reply(self, fork: _Fork, code: int | None) -> None:
+        reply: dict[str, Any] = {"folder": fork.folder, "pid": fork.pid, "code": code}
         os.write(self._replies, json.dumps(reply).encode() + b"\n")
+
+
+def kind_of(folder: str, environment: Mapping[str, str]) -> str:
+    """Return what jobs of one process have in common; empty for a job that cannot be read."""
+    try:
+        config = read_job(Path(folder))["config"]
+    except (XferlabError, OSError):
+        return ""  # the job reports it
+    common = {key: value for key, value in config.items() if key not in ABOVE}
+    return json.dumps([common, dict(environment)], sort_keys=True, default=str)
+
+
+def can_run_another() -> bool:
+    """Return whether this process keeps a network that another job can use."""
+    from xferlab.training.reuse import WORKSHOP
+
+    return not WORKSHOP.is_empty
+
+
+def _run_in(folder: str) -> int:
+    """Run the job in a folder, with its output in a file there."""
+    with Path(folder, "output.txt").open("ab") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+    sys.argv[1:] = [folder, "--tied"]
+    code = run_job(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return code
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from xferlab.config.overrides import format_override
@@ -43,7 +45,7 @@ def main(argv: list[str] | None = None, command_line: Sequence[str] = ()) -> int
     arguments = parser.parse_args(argv)
     faulthandler.register(DUMP_STACKS, file=2)
     if arguments.tied:
-        threading.Thread(target=_stop_when_input_closes, daemon=True).start()
+        _tie_to_input()
     try:
         refuse_links(arguments.folder)
         if (
@@ -54,15 +56,15 @@ def main(argv: list[str] | None = None, command_line: Sequence[str] = ()) -> int
     except XferlabError as e:
         print(e, file=sys.stderr)
         return e.exit_code
-    _log_to(arguments.folder / "train.log")
-    try:
-        with StopRequest():  # also where the shell had switched a signal off
-            run_planned_job(arguments.folder)
-    except Interrupted as e:
-        return e.exit_code
-    except Exception as e:  # noqa: BLE001 - a plugin may raise anything
-        report_failure(e)  # an error before the run started is not in the log yet
-        return e.exit_code if isinstance(e, XferlabError) else 1
+    with _logging_to(arguments.folder / "train.log"):
+        try:
+            with StopRequest():  # also where the shell had switched a signal off
+                run_planned_job(arguments.folder)
+        except Interrupted as e:
+            return e.exit_code
+        except Exception as e:  # noqa: BLE001 - a plugin may raise anything
+            report_failure(e)  # an error before the run started is not in the log yet
+            return e.exit_code if isinstance(e, XferlabError) else 1
     return 0
 
 
@@ -100,6 +102,12 @@ def run_planned_job(folder: Path) -> float | None:
     return run(recipe, folder)
 
 
+@cache
+def _tie_to_input() -> None:
+    """Stop this process when standard input closes; a second call does nothing."""
+    threading.Thread(target=_stop_when_input_closes, daemon=True).start()
+
+
 def _stop_when_input_closes() -> None:
     """Wait for the end of standard input, which also comes when its owner is killed."""
     while os.read(0, 1024):
@@ -107,16 +115,26 @@ def _stop_when_input_closes() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _log_to(path: Path) -> None:
-    """Write the log with times to ``path``, and without them to a terminal."""
+@contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    """Write the log of the body with times to ``path``, and without them to a terminal."""
     path.parent.mkdir(parents=True, exist_ok=True)
     timed = logging.FileHandler(path, encoding="utf-8")
     timed.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     handlers: list[logging.Handler] = [timed]
     if sys.stderr.isatty():
         handlers.append(logging.StreamHandler())
-    logging.basicConfig(level=logging.INFO, handlers=handlers)
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    for handler in handlers:
+        root.addHandler(handler)
     guard_logs()
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            root.removeHandler(handler)
+            handler.close()
 
 
 if __name__ == "__main__":

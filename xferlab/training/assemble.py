@@ -18,6 +18,7 @@ from xferlab.functional.metrics import keras_form
 from xferlab.functional.unseen_words import outside_of
 from xferlab.training.evaluation import Forward, scores
 from xferlab.training.optimizer_extensions import per_update
+from xferlab.training.reuse import WORKSHOP, Foundation, Kept
 from xferlab.validation import defaults_of
 
 OWN_WAYS = {
@@ -56,6 +57,7 @@ class Experiment:
         forward: the network without dropout.
         cache_frozen: compute what is frozen once for all epochs.
         micro_batches: slices that a training batch is computed in, for want of memory.
+        kept: what a later run of this process may use again; None where there is none.
     """
 
     data: TextData
@@ -74,6 +76,7 @@ class Experiment:
     forward: Forward
     cache_frozen: bool = True
     micro_batches: int = 1
+    kept: Kept | None = None
 
     def evaluate(self, split: str) -> dict[str, float]:
         """Return the loss and every metric over a whole split."""
@@ -96,6 +99,38 @@ def assemble(recipe: Recipe, data: TextData, micro_batches: int = 1) -> Experime
         data: rows by split.
         micro_batches: slices that each batch is computed in, see ``backend.use_micro_batches``.
     """
+    kept = WORKSHOP.find(recipe, micro_batches)
+    if kept is None:
+        base = _foundation(recipe, data, micro_batches)
+        kept = WORKSHOP.begin(recipe, micro_batches, base)
+    else:
+        base = kept.foundation
+        refuse_misfits(recipe, base.spec)
+    learning_rate = _built("schedule", recipe.schedule.build, recipe.optimizer.lr, base.budget)
+    metrics = _metrics(recipe, base.spec).values()
+    return Experiment(
+        data=data,
+        encodings=base.encodings,
+        spec=base.spec,
+        model=base.model,
+        batches=base.batches,
+        total_batches=base.total_batches,
+        budget=base.budget,
+        plan=base.plan,
+        learning_rate=learning_rate,
+        optimizer=_optimizer(recipe, learning_rate, base.model.network),
+        loss=_built("loss", recipe.loss.build, base.spec),
+        train_metrics=[metric for metric in metrics if hasattr(metric, "update_state")],
+        metrics=_metrics(recipe, base.spec),
+        forward=base.forward,
+        cache_frozen=recipe.train.cache_frozen,
+        micro_batches=micro_batches,
+        kept=kept,
+    )
+
+
+def _foundation(recipe: Recipe, data: TextData, micro_batches: int) -> Foundation:
+    """Build model, tokens, batches and transfer."""
     train = recipe.train
     model = _built("model", recipe.model.build, data.spec)
     spec = dataclasses.replace(data.spec, output_kind=model.output_kind)
@@ -106,30 +141,20 @@ def assemble(recipe: Recipe, data: TextData, micro_batches: int = 1) -> Experime
     }
     batches = BatchPlan(row_lengths(encodings["train"]), train.batch_size, recipe.seed)
     total_batches, budget = length_of_run(train, batches.steps_per_epoch)
-    plan = _apply(recipe, model, budget)
-    learning_rate = _built("schedule", recipe.schedule.build, recipe.optimizer.lr, budget)
-    return Experiment(
-        data=data,
-        encodings=encodings,
-        spec=spec,
+    return Foundation(
         model=model,
+        spec=spec,
+        encodings=encodings,
         batches=batches,
         total_batches=total_batches,
         budget=budget,
-        plan=plan,
-        learning_rate=learning_rate,
-        optimizer=_optimizer(recipe, learning_rate, model.network),
-        loss=_built("loss", recipe.loss.build, spec),
-        train_metrics=[m for m in _metrics(recipe, spec).values() if hasattr(m, "update_state")],
-        metrics=_metrics(recipe, spec),
+        plan=_apply(recipe, model, budget),
         forward=Forward(
             model.network,
             model.tokenizer.pad_id,
             max(1, train.eval_batch_size // micro_batches),
             outside_of(spec.class_names),
         ),
-        cache_frozen=train.cache_frozen,
-        micro_batches=micro_batches,
     )
 
 

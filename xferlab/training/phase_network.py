@@ -15,6 +15,7 @@ from xferlab.models.frozen_part import FEATURES, cut_network, has_dropout
 from xferlab.training.assemble import Experiment
 from xferlab.training.evaluation import Forward
 from xferlab.training.features import FeatureCache, Features
+from xferlab.training.reuse import always_frozen_blocks, frozen_blocks
 
 log = logging.getLogger("xferlab")
 
@@ -104,7 +105,15 @@ def build_phase(experiment: Experiment, index: int) -> PhaseNetwork:
     ``train.cache_frozen=false`` computes them in every step, with dropout.
     """
     freeze(experiment.model, experiment.plan, experiment.plan.phases[index])
-    return _upper_part(experiment, index) or whole_network(experiment, index)
+    phases = {} if experiment.kept is None else experiment.kept.phases
+    if index in phases:
+        log.info("features   the frozen part's outputs are those of an earlier run of this process")
+        return phases[index]
+    upper = _upper_part(experiment, index)
+    if upper is None:
+        return whole_network(experiment, index)
+    phases[index] = upper
+    return upper
 
 
 def whole_network(experiment: Experiment, index: int) -> PhaseNetwork:
@@ -145,7 +154,7 @@ def _upper_part(experiment: Experiment, index: int) -> PhaseNetwork | None:
 
 def freeze(model: TextModel, plan: TransferPlan, phase: Phase) -> None:
     """Set ``trainable`` on the blocks that ``plan`` names, and on no other."""
-    for block in {name for p in plan.phases for name in p.frozen}:
+    for block in frozen_blocks(plan.phases):
         for layer in model.blocks[block]:
             model.network.get_layer(layer).trainable = block not in phase.frozen
 
@@ -153,5 +162,5 @@ def freeze(model: TextModel, plan: TransferPlan, phase: Phase) -> None:
 def unfreeze(experiment: Experiment) -> None:
     """Make every block trainable that is trainable in some phase."""
     plan = experiment.plan
-    always = set.intersection(*(set(phase.frozen) for phase in plan.phases))
+    always = always_frozen_blocks(plan.phases)
     freeze(experiment.model, plan, Phase(epochs=0, frozen=tuple(always)))

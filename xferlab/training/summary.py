@@ -13,6 +13,7 @@ from xferlab.data.batching import measure_padding
 from xferlab.errors import printable
 from xferlab.formatting import format_count, format_learning_rate
 from xferlab.functional.optimizers import decays
+from xferlab.functional.schedules import rates_of
 from xferlab.training.assemble import Experiment
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ def planned_rates(learning_rate: Any, total_steps: int) -> np.ndarray:
 
     if not callable(learning_rate):
         return np.full(total_steps, float(learning_rate), dtype="float32")
+    table = rates_of(learning_rate)
+    if table is not None:
+        return table[np.minimum(np.arange(total_steps), len(table) - 1)]
     return evaluate_schedule(learning_rate, total_steps)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xferlab.errors import ConfigError
 from xferlab.io.atomic import atomic_replace
-from xferlab.io.safetensors import Tensor, read_header
+from xferlab.io.safetensors import read_header
+from xferlab.io.tensors import Tensor
 from xferlab.training.split_heads import Shapes, has_split_heads, join_heads
 
 if TYPE_CHECKING:
@@ -22,13 +23,15 @@ def save_weights(network: Any, path: Path) -> None:
 
 
 def weight_arrays(network: Any) -> dict[str, np.ndarray]:
-    """Return a copy of every weight of a ``keras.Model``, by position and variable path."""
+    """Return every weight of a ``keras.Model`` as it is now, by position and variable path.
+
+    The arrays do not change and are not to be changed: a training step that follows copies a weight
+    before it updates it.
+    """
     import numpy as np
-    from keras import ops
 
     return {
-        name: np.array(ops.convert_to_numpy(variable), order="C")
-        for name, variable in _named(network).items()
+        name: np.asarray(variable.value.read_value()) for name, variable in _named(network).items()
     }
 
 
@@ -70,6 +73,17 @@ def load_weights(network: Any, path: Path) -> None:
     join_heads(arrays, network, variables)
     for name, variable in variables.items():
         variable.assign(arrays[name])
+
+
+def reload_weights(network: Any, path: Path, changed: Sequence[Any]) -> None:
+    """Assign the variables in ``changed`` from a file that this run has just written."""
+    from safetensors import safe_open
+
+    known = {id(variable) for variable in changed}
+    with safe_open(path, framework="numpy") as stream:
+        for name, variable in _named(network).items():
+            if id(variable) in known:
+                variable.assign(stream.get_tensor(name))
 
 
 def _refuse_other_network(stored: Shapes, wanted: Shapes, path: Path) -> None:

@@ -6,8 +6,16 @@ exact GELU takes five times as long on a CPU; these layers compute the same with
 
 from xferlab.models.layers.activations import ACTIVATIONS, gelu, gelu_tanh, gelu_while_training
 from xferlab.models.layers.attention import MASKED, AttentionBias, RelativeBias, SelfAttention
-from xferlab.models.layers.basic import Dropout, LastToken, LayerNormalization, PositionEmbedding
+from xferlab.models.layers.basic import (
+    Dropout,
+    LastToken,
+    LayerNormalization,
+    NotRandom,
+    PositionEmbedding,
+    RMSNormalization,
+)
 from xferlab.models.layers.disentangled import DisentangledLayer, RelativeRows, RelativeTable
+from xferlab.models.layers.rotary import GatedLayer, GatedOptions, RotaryTable
 from xferlab.models.layers.transformer import TransformerLayer
 
 __all__ = [
@@ -16,12 +24,17 @@ __all__ = [
     "AttentionBias",
     "DisentangledLayer",
     "Dropout",
+    "GatedLayer",
+    "GatedOptions",
     "LastToken",
     "LayerNormalization",
+    "NotRandom",
     "PositionEmbedding",
+    "RMSNormalization",
     "RelativeBias",
     "RelativeRows",
     "RelativeTable",
+    "RotaryTable",
     "SelfAttention",
     "TransformerLayer",
     "gelu",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,20 @@ from xferlab.training.callbacks.monitor import monitored_value
 from xferlab.training.events import Callback, Epoch
 from xferlab.training.weights import weight_arrays, write_weights
 
+SMALL = 2**20
+"""Bytes of weights that are written at each better epoch, whatever it costs."""
+COST_FRACTION = 1 / 50
+"""The fraction of a run's time that writing larger ones may cost, beside checkpoints."""
+BYTES_A_SECOND = 5e8
+"""Assumed speed of writing until it has been timed."""
+
 
 class BestWeights(Callback):
     """Saves the weights of the best epoch and stops the training when patience is over.
 
     Of equal epochs the later is the best: it has trained longer. A value that is not finite never
-    is.
+    is. The file is written at once where that costs little, else with the next checkpoint or at the
+    end of the run.
 
     Args:
         network: its weights are saved.
@@ -54,6 +63,8 @@ class BestWeights(Callback):
         self._restores = restores
         self._improved_epoch: int | None = None
         self._unwritten: dict[str, Any] | None = None
+        self._written_at = time.monotonic()
+        self._cost = 0.0
 
     def on_epoch(self, epoch: Epoch) -> bool:
         """Save the weights if this epoch is the best; True if patience is over."""
@@ -65,7 +76,8 @@ class BestWeights(Callback):
             self._unwritten = weight_arrays(self._network)
             if improves:  # small data has many equal epochs: a file for each would cost more
                 self._improved_epoch = epoch.epoch
-                self.write()
+                if self._is_cheap(self._unwritten):
+                    self.write()
         if self.best_epoch in (None, epoch.epoch) or not self._restores:
             self.validation = epoch.validation
         waited = epoch.epoch - (self._improved_epoch or 0)
@@ -74,8 +86,17 @@ class BestWeights(Callback):
     def write(self) -> None:
         """Write the best epoch's weights, unless the file has them already."""
         if self._unwritten is not None:
+            began = time.monotonic()
             write_weights(self._unwritten, self._path)
             self._unwritten = None
+            self._written_at = time.monotonic()
+            self._cost = self._written_at - began
+
+    def _is_cheap(self, arrays: Mapping[str, Any]) -> bool:
+        """Return whether writing now costs little beside the time since it was last done."""
+        size = sum(array.nbytes for array in arrays.values())
+        cost = self._cost or size / BYTES_A_SECOND
+        return size <= SMALL or time.monotonic() - self._written_at >= cost / COST_FRACTION
 
     def files(self) -> list[Path]:
         """Return the file of the best weights, if there are any yet."""

@@ -1,0 +1,158 @@
+"""Runs of one process over the same frozen network: each equals a run of its own."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.tiny_checkpoints import write_tiny_checkpoint
+from xferlab.config.compose import compose_config, publish
+from xferlab.config.recipe import read
+from xferlab.discovery import load_plugins
+from xferlab.errors import XferlabError
+from xferlab.experiment import run as experiment_run
+from xferlab.experiment.run import run
+from xferlab.training import reuse
+from xferlab.training.reuse import WORKSHOP, Kept
+
+COMMON = [
+    "data=files",
+    "data.max_length=16",
+    "model=encoder",
+    "optimizer.lr=1e-3",
+    "train.batch_size=8",
+    "train.epochs=2",
+    "train.precision=float32",
+]
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("reuse")
+    write_tiny_checkpoint(folder / "bert", "bert")
+    words = ["good", "bad", "film", "the", "not"]
+    for number, split in enumerate(("train", "validation", "test")):
+        texts = [f"{words[i % 5]} {words[(i * i + number) % 5]}" for i in range(40)]
+        rows = [{"text": text, "label": "01"["good" in text]} for text in texts]
+        (folder / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    load_plugins(folder)
+    publish(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def workshop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("XFERLAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(WORKSHOP, "is_open", False)
+    monkeypatch.setattr(WORKSHOP, "_kept", [])
+    return WORKSHOP
+
+
+def train(workspace: Path, folder: Path, *overrides: str) -> tuple:
+    """Train a run; return its history, its scores and its weights."""
+    data = [f"data.{split}={workspace}/{split}.jsonl" for split in ("train", "validation", "test")]
+    model = f"model.checkpoint={workspace}/bert"
+    recipe = read(compose_config([*COMMON, *data, model, *overrides]))
+    folder.mkdir()
+    run(recipe, folder)
+    with (folder / "history.csv").open(newline="") as stream:
+        history = [
+            {k: v for k, v in line.items() if k != "seconds"} for line in csv.DictReader(stream)
+        ]
+    metrics = json.loads((folder / "metrics.json").read_text())
+    del metrics["seconds"]
+    record = json.loads((folder / "run.json").read_text())
+    parts = [record[name] for name in ("task", "blocks", "plan", "notes", "class_weights")]
+    files = sorted([*folder.glob("checkpoints/*"), *folder.glob("predictions/*")])
+    return history, metrics, parts, [(path.name, path.read_bytes()) for path in files]
+
+
+@pytest.fixture
+def found(monkeypatch: pytest.MonkeyPatch) -> list[Kept]:
+    """Return the foundations that were used again."""
+    restored = []
+    restore = Kept.restore
+
+    def restore_and_note(kept: Kept) -> None:
+        restored.append(kept)
+        restore(kept)
+
+    monkeypatch.setattr(Kept, "restore", restore_and_note)
+    return restored
+
+
+@pytest.mark.parametrize(
+    "strategy", [["transfer=frozen"], ["transfer=top_layers", "transfer.blocks=1"]]
+)
+def test_each_run_equals_one_of_its_own(workspace, tmp_path, workshop, found, strategy):
+    changes = [
+        [],
+        ["optimizer.lr=3e-3"],
+        ["seed=1"],
+        ["loss=focal", "metric=[accuracy,f1]"],
+        ["schedule=polynomial", "optimizer=adam"],
+        ["seed=1", "optimizer.lr=3e-3"],
+    ]
+    workshop.is_open = True
+    together = [
+        train(workspace, tmp_path / f"together-{i}", *strategy, *change)
+        for i, change in enumerate(changes)
+    ]
+    assert len(found) == 4
+    workshop.is_open = False
+    for i, change in enumerate(changes):
+        alone = train(workspace, tmp_path / f"alone-{i}", *strategy, *change)
+        assert together[i] == alone, change
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ["transfer=full"],
+        ["transfer=head_first"],
+        ["train.cache_frozen=false"],
+        ["model=bag_of_embeddings"],
+    ],
+)
+def test_a_run_that_trains_the_whole_network_leaves_nothing(workspace, tmp_path, workshop, change):
+    workshop.is_open = True
+    train(workspace, tmp_path / "first", "transfer=frozen", *change)
+    assert workshop.is_empty
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["data.max_length=8", "model.dropout=0.3", "train.batch_size=4", "transfer=top_layers"],
+)
+def test_another_network_is_built_anew(workspace, tmp_path, workshop, found, change):
+    workshop.is_open = True
+    train(workspace, tmp_path / "first", "transfer=frozen")
+    train(workspace, tmp_path / "second", "transfer=frozen", change)
+    assert not found
+
+
+def test_a_failed_run_leaves_nothing_to_the_next(workspace, tmp_path, workshop, monkeypatch):
+    workshop.is_open = True
+    train(workspace, tmp_path / "first", "transfer=frozen")
+
+    def fail(*arguments):
+        raise XferlabError("no", where="here", fix="nothing")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment_run, "_score_last_split", fail)
+        with pytest.raises(XferlabError):
+            train(workspace, tmp_path / "second", "transfer=frozen")
+    assert workshop.is_empty
+
+
+def test_no_more_than_the_limit_is_kept(workspace, tmp_path, workshop, monkeypatch):
+    workshop.is_open = True
+    monkeypatch.setattr(reuse, "LARGEST", 1)
+    for seed in (0, 1):
+        train(workspace, tmp_path / str(seed), "transfer=frozen", f"seed={seed}")
+    (kept,) = workshop._kept
+    assert kept.foundation.batches.seed == 1

@@ -1,0 +1,176 @@
+"""Live objects that runs of one process have in common: the first run builds them.
+
+A process that trains one run keeps nothing. One that trains several jobs of a sweep, one after
+another, keeps network, tokens and features of a run whose lower part is frozen all the time. The
+next run with the same data, model, transfer strategy and seed finds them as they were when they
+were new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from xferlab.backend.process import generator_states, set_generator_states
+from xferlab.config.recipe import Recipe
+from xferlab.contracts import Budget, Encoding, Phase, TaskSpec, TextModel, TransferPlan
+from xferlab.data.batching import BatchPlan
+from xferlab.runs.inputs import inputs_of
+from xferlab.training.evaluation import Forward
+
+if TYPE_CHECKING:
+    import numpy as np
+
+LARGEST = 2**30
+"""Bytes of the networks that a process keeps; those that were used longest ago are dropped."""
+
+
+@dataclass(frozen=True)
+class Foundation:
+    """What data, model and transfer strategy give a run, whatever its rate, loss and metrics.
+
+    Attributes:
+        model: network, tokenizer and blocks.
+        spec: the task, with the model's ``emits``.
+        encodings: token ids by split.
+        batches: the order of the training batches.
+        total_batches: training batches of the whole run.
+        budget: the same in optimizer steps.
+        plan: phases and rates of the transfer strategy.
+        forward: the network without dropout.
+    """
+
+    model: TextModel
+    spec: TaskSpec
+    encodings: Mapping[str, Encoding]
+    batches: BatchPlan
+    total_batches: int
+    budget: Budget
+    plan: TransferPlan
+    forward: Forward
+
+
+@dataclass
+class Kept:
+    """A foundation that a process may use again.
+
+    Attributes:
+        parts: what it was made of.
+        foundation: holds live Keras objects.
+        values: of the variables before training, without those that no phase trains.
+        fixed: the variables that no phase trains.
+        generators: state of the random generators before training, see ``generator_states``.
+        phases: the networks of its phases by index, see ``phase_network.PhaseNetwork``.
+        outputs: the network's outputs for the first batch before training.
+        checked: losses and metrics, plugins, that have passed their checks with this data.
+    """
+
+    parts: Sequence[Any]
+    foundation: Foundation
+    values: Sequence[tuple[Any, np.ndarray]]
+    fixed: Sequence[Any]
+    generators: Mapping[str, Any]
+    phases: MutableMapping[int, Any] = field(default_factory=dict)
+    outputs: Any = None
+    checked: list[Any] = field(default_factory=list)
+
+    def restore(self) -> None:
+        """Give the network and the random generators the state before training."""
+        model = self.foundation.model
+        for block in frozen_blocks(self.foundation.plan.phases):
+            for layer in model.blocks[block]:
+                model.network.get_layer(layer).trainable = True
+        for variable, value in self.values:
+            variable.assign(value)
+        set_generator_states(self.generators)
+
+    def can_be_restored(self) -> bool:
+        """Return whether training has left everything else as it was."""
+        if len(self.phases) < len(self.foundation.plan.phases):
+            return False  # a phase trained the whole network
+        trained = {id(v) for phase in self.phases.values() for v in phase.trained.variables}
+        return not any(id(variable) in trained for variable in self.fixed)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the network."""
+        weights = self.foundation.model.network.weights
+        return sum(prod(weight.shape) * weight.value.dtype.size for weight in weights)
+
+
+class Workshop:
+    """The foundations of a process, each of a run that has ended well.
+
+    Attributes:
+        is_open: whether the process trains several runs; else it keeps nothing.
+    """
+
+    def __init__(self) -> None:
+        self.is_open = False
+        self._kept: list[Kept] = []
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is kept."""
+        return not self._kept
+
+    def find(self, recipe: Recipe, micro_batches: int) -> Kept | None:
+        """Return the foundation of such a run as it was before training."""
+        if not self.is_open:
+            return None
+        parts = _parts_of(recipe, micro_batches)
+        found = next((each for each in self._kept if each.parts == parts), None)
+        if found is not None:
+            self._kept.remove(found)  # it is back once the run has ended well
+            found.restore()
+        return found
+
+    def begin(self, recipe: Recipe, micro_batches: int, foundation: Foundation) -> Kept | None:
+        """Note the state of a new foundation before training."""
+        network = foundation.model.network
+        layers = network._flatten_layers(include_self=False)
+        blocks = always_frozen_blocks(foundation.plan.phases)
+        if not (self.is_open and blocks and all(layer.trainable for layer in layers)):
+            return None
+        names = [name for block in blocks for name in foundation.model.blocks[block]]
+        fixed = [weight for name in names for weight in network.get_layer(name).weights]
+        known = {id(variable) for variable in fixed}
+        changing = [variable for variable in network.variables if id(variable) not in known]
+        return Kept(
+            _parts_of(recipe, micro_batches),
+            foundation,
+            [(variable, variable.numpy().copy()) for variable in changing],
+            fixed,
+            generator_states(),
+        )
+
+    def keep(self, kept: Kept | None) -> None:
+        """Keep the foundation of a run that has ended well, if it can be used again."""
+        if kept is None or not kept.can_be_restored():
+            return
+        self._kept.append(kept)
+        while len(self._kept) > 1 and sum(each.size for each in self._kept) > LARGEST:
+            self._kept.pop(0)
+
+
+WORKSHOP = Workshop()
+"""Of this process."""
+
+
+def frozen_blocks(phases: Sequence[Phase]) -> set[str]:
+    """Return the blocks that are frozen in some phase."""
+    return {block for phase in phases for block in phase.frozen}
+
+
+def always_frozen_blocks(phases: Sequence[Phase]) -> set[str]:
+    """Return the blocks that are frozen in every phase."""
+    return set.intersection(*(set(phase.frozen) for phase in phases))
+
+
+def _parts_of(recipe: Recipe, micro_batches: int) -> list[Any]:
+    """Return what a foundation is made of, its files by digests."""
+    plugins = (recipe.data, recipe.model, recipe.transfer)
+    content = dict(inputs_of(recipe.config).content)
+    return [*plugins, recipe.train, recipe.seed, micro_batches, content]
