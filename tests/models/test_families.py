@@ -403,3 +403,22 @@ def test_other_mathematics_is_refused(name, change, reason):
         read_architecture(config, "here")
     assert reason in str(caught.value)
     assert len(str(caught.value).splitlines()) == 3
+
+
+ODD = (None, True, -1, 0, 7, 10**12, 0.5, float("nan"), "x", "", [], ["x"], {}, {"x": 1})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_value_of_any_key_is_read_or_refused_in_three_lines(name):
+    config = dict(fixture_checkpoint(FIXTURES / name).config)
+    more = ("head_dim", "layer_types", "rope_scaling", "rope_theta", "position_buckets")
+    refusals = []
+    for key in {*config, *more} - {"model_type"}:
+        for value in ODD:
+            try:
+                read_architecture(config | {key: value}, "here")
+            except ConfigError as error:
+                refusals.append(str(error).splitlines())
+            except Exception as error:
+                raise AssertionError(f"{key}: {value!r}") from error
+    assert {len(lines) for lines in refusals} == {3}
