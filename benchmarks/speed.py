@@ -2,9 +2,10 @@
 
     python benchmarks/speed.py OUT --peer PYTHON [--threads 1] [--rounds 5] [--only minilm]
 
-``PYTHON`` is the interpreter of the peer's environment (benchmarks/peer/README.md). Both sides are
-processes that stay alive; each round asks both for the same cases in turn. Rates count real
-tokens, padding left out. Writes ``speed.json`` and ``speed.md`` into OUT.
+``PYTHON`` is the interpreter of the peers' environment (benchmarks/peer/README.md). The sides are
+processes that stay alive; each round asks all of them for the same cases in turn. Rates count real
+tokens, padding left out. Start-up and memory are of processes of their own, which take two steps.
+Writes ``speed.json``, ``speed.md`` and ``speed.png`` into OUT.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ HERE = Path(__file__).parent
 TEXTS = {"minilm": ("short", "long"), "distilbert": ("short",), "bert-base": ("short",)}
 BATCHES = {"minilm": 8, "distilbert": 4, "bert-base": 3}
 LONG_BATCHES = 2
+START = "train minilm short fp32"
+"""What the processes whose start-up and memory are measured do."""
 
 
 class Side:
@@ -59,7 +62,7 @@ class Side:
 
 
 def cases_of(only: list[str]) -> list[tuple[str, list[str]]]:
-    """Return the cases of ours, and beside each those of the peer that it is compared with."""
+    """Return the cases of ours, and beside each the peers' that it is compared with."""
     cases = []
     for shape, texts in TEXTS.items():
         for text in texts if shape in only else ():
@@ -68,24 +71,38 @@ def cases_of(only: list[str]) -> list[tuple[str, list[str]]]:
                 peers = [f"train {end}"]
                 if shape == "minilm" and text == "short":
                     peers.append(f"train-random {end}")
-                cases.append((f"train {end}", peers))
-                cases.append((f"predict {end}", [f"predict {end}"]))
+                cases.append((f"train {end}", [f"PyTorch {each}" for each in peers]))
+                others = [f"PyTorch predict {end}"]
+                if precision == "fp32":
+                    others.append(f"onnxruntime predict {end}")
+                cases.append((f"predict {end}", others))
     return cases
 
 
-def measure(ours: Side, peer: Side, cases: list[Any], rounds: int) -> dict[str, list[Any]]:
+def measure(sides: dict[str, Side], cases: list[Any], rounds: int) -> dict[str, list[Any]]:
     """Return every round's measurements by side and case; the first round warms up."""
     found: dict[str, list[Any]] = {}
     for number in range(rounds + 1):
         for case, peers in cases:
             _, shape, texts, _ = case.split()
             count = BATCHES[shape] if number and texts == "short" else LONG_BATCHES
-            pairs = [(ours, "ours", case), *((peer, "peer", each) for each in peers)]
-            for side, name, each in pairs:
-                result = side.ask(each, number, count)
+            for each in (f"xferlab {case}", *peers):
+                side, _, request = each.partition(" ")
+                result = sides[side].ask(request, number, count)
                 if number:
-                    found.setdefault(f"{name} {each}", []).append(result)
+                    found.setdefault(each, []).append(result)
         print(f"round {number} of {rounds}", file=sys.stderr, flush=True)
+    return found
+
+
+def start_up(commands: dict[str, list[str]], rounds: int) -> dict[str, list[Any]]:
+    """Return what a new process of each side that trains needs for its first steps."""
+    found: dict[str, list[Any]] = {name: [] for name in commands if name != "onnxruntime"}
+    for number in range(rounds):
+        for name, results in found.items():
+            side = Side(commands[name])
+            results.append(side.ask(START, number, 2))
+            side.close()
     return found
 
 
@@ -97,31 +114,63 @@ def speeds(measured: list[dict[str, float]], clock: str) -> list[float]:
 def table(found: dict[str, list[Any]], cases: list[Any]) -> list[str]:
     """Return the rows of the table: tokens a second of both sides and their ratio."""
     rows = [
-        "| case | xferlab, tokens/s | PyTorch, tokens/s | ratio (least to most) | wall ratio |",
+        "| peer and case | xferlab | peer | ratio (least to most) | wall ratio |",
         "|---|---|---|---|---|",
     ]
+    middle = statistics.median
     for case, peers in cases:
-        ours = found[f"ours {case}"]
+        ours = found[f"xferlab {case}"]
         for each in peers:
-            theirs = found[f"peer {each}"]
-            by_round = [
-                one / other
-                for one, other in zip(
-                    speeds(ours, "processor"), speeds(theirs, "processor"), strict=True
-                )
-            ]
-            wall = [
-                one / other
-                for one, other in zip(speeds(ours, "wall"), speeds(theirs, "wall"), strict=True)
-            ]
-            middle = statistics.median
+            theirs = found[each]
+            by_round = ratios(ours, theirs, "processor")
             rows.append(
                 f"| {each} | {middle(speeds(ours, 'processor')):,.0f}"
                 f" | {middle(speeds(theirs, 'processor')):,.0f}"
                 f" | {middle(by_round):.2f} ({min(by_round):.2f} to {max(by_round):.2f})"
-                f" | {middle(wall):.2f} |"
+                f" | {middle(ratios(ours, theirs, 'wall')):.2f} |"
             )
     return rows
+
+
+def ratios(ours: list[Any], theirs: list[Any], clock: str) -> list[float]:
+    """Return how many times as fast ours was, for each round."""
+    pairs = zip(speeds(ours, clock), speeds(theirs, clock), strict=True)
+    return [one / other for one, other in pairs]
+
+
+def start_up_table(found: dict[str, list[Any]]) -> list[str]:
+    """Return the rows of the table of start-up and memory."""
+    rows = [
+        f"| new process, two steps of {START} | processor s | peak memory, MiB |",
+        "|---|---|---|",
+    ]
+    for name, results in found.items():
+        seconds = statistics.median(each["since start"] for each in results)
+        peak = statistics.median(each["peak"] for each in results)
+        rows.append(f"| {name} | {seconds:.1f} | {peak:,.0f} |")
+    return rows
+
+
+def draw(found: dict[str, list[Any]], cases: list[Any], path: Path) -> None:
+    """Draw the ratio of every case, with the range of its rounds."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    rows = [(each, f"xferlab {case}") for case, peers in cases for each in peers][::-1]
+    figure, axes = pyplot.subplots(figsize=(8, 0.32 * len(rows) + 1.2))
+    for height, (each, case) in enumerate(rows):
+        by_round = ratios(found[case], found[each], "processor")
+        colour = "tab:blue" if "fp32" in each else "tab:orange"
+        axes.plot([min(by_round), max(by_round)], [height, height], color=colour)
+        axes.plot(statistics.median(by_round), height, "o", color=colour)
+    axes.axvline(1, color="grey", linewidth=1)
+    axes.set_yticks(range(len(rows)), [each for each, _ in rows])
+    axes.set_xlabel("xferlab's tokens a processor second, as a multiple of the peer's")
+    axes.grid(axis="x", alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
 
 
 def main() -> None:
@@ -134,16 +183,21 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=list(TEXTS), choices=list(TEXTS))
     options = parser.parse_args()
     threads = str(options.threads)
-    ours = Side([sys.executable, "speed_ours.py", threads])
-    peer = Side([options.peer, "peer/speed_torch.py", threads])
+    commands = {
+        "xferlab": [sys.executable, "speed_ours.py", threads],
+        "PyTorch": [options.peer, "peer/speed_torch.py", threads],
+        "onnxruntime": [options.peer, "peer/speed_onnx.py", threads],
+    }
+    started = start_up(commands, min(3, options.rounds))
+    sides = {name: Side(command) for name, command in commands.items()}
     cases = cases_of(options.only)
-    found = measure(ours, peer, cases, options.rounds)
+    found = measure(sides, cases, options.rounds)
     rates = {
-        precision: [side.ask(f"rate {precision}", 0, 0)["rate"] for side in (ours, peer)]
+        precision: [sides[name].ask(f"rate {precision}", 0, 0)["rate"] for name in started]
         for precision in ("fp32", "bf16")
     }
-    ours.close()
-    peer.close()
+    for side in sides.values():
+        side.close()
     lines = [
         f"{platform.processor() or platform.machine()}, {threads} thread(s) a side, batch 32,"
         f" {options.rounds} rounds; medians of real tokens a processor second.",
@@ -151,10 +205,14 @@ def main() -> None:
         + "; ".join(f"{name} {a:.0f} here, {b:.0f} PyTorch" for name, (a, b) in rates.items()),
         "",
         *table(found, cases),
+        "",
+        *start_up_table(started),
     ]
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "speed.md").write_text("\n".join(lines) + "\n")
-    (options.out / "speed.json").write_text(json.dumps({"rates": rates, "measured": found}))
+    results = {"rates": rates, "start-up": started, "measured": found}
+    (options.out / "speed.json").write_text(json.dumps(results))
+    draw(found, cases, options.out / "speed.png")
     print("\n".join(lines))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import statistics
 import sys
 import time
@@ -68,9 +69,14 @@ def timed(body: Callable[[], None]) -> tuple[float, float]:
 
 
 def answer(run: Callable[[str, int, int], dict[str, Any]]) -> None:
-    """Serve requests, one JSON list a line: ``[case, seed, batches]``."""
+    """Serve requests, one JSON list a line: ``[case, seed, batches]``.
+
+    Each result has the processor seconds since the process started and its peak of memory, MiB.
+    """
     for line in requests():
         result = run(*json.loads(line))
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        result |= {"since start": usage.ru_utime + usage.ru_stime, "peak": usage.ru_maxrss / 1024}
         print("result " + json.dumps(result), flush=True)
 
 

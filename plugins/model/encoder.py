@@ -77,7 +77,7 @@ class Encoder(ReadsCheckpoint):
 
     def _with_head(self, checkpoint, encoder, spec: TaskSpec) -> TextModel:
         from xferlab.data.tokenizer import load_tokenizer
-        from xferlab.models.head import attach_head
+        from xferlab.models.head import assign_pretrained_head, attach_head
         from xferlab.models.limits import refuse_ids, refuse_length
         from xferlab.models.saved_encoder import files_of, origin_of
 
@@ -91,6 +91,11 @@ class Encoder(ReadsCheckpoint):
             pooling=self.pooling.value,
             dropout=self.dropout,
         )
+        if self.pretrained:
+            loaded = assign_pretrained_head(
+                network, encoder.architecture, checkpoint, spec.task.is_per_word
+            )
+            new_layers = tuple(name for name in new_layers if name not in loaded)
         return TextModel(
             network=network,
             tokenizer=tokenizer,

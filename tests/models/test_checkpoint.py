@@ -9,13 +9,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from tests.support.pytorch_files import convert_checkpoint, write_pytorch_file
 from tests.support.tiny_checkpoints import ARCHITECTURES, write_tiny_checkpoint
 from xferlab.errors import ConfigError
+from xferlab.io.tensors import read_weight
 from xferlab.models import checkpoint as checkpoints
 from xferlab.models.architectures import FAMILIES
 from xferlab.models.checkpoint import resolve
+from xferlab.models.content import content_of_checkpoint
 
 
 @pytest.fixture
@@ -187,15 +191,60 @@ def test_no_tokenizer(tiny):
     ]
 
 
-def test_pickled_weights_alone(tiny):
-    (tiny / "model.safetensors").rename(tiny / "pytorch_model.bin")
+@pytest.mark.parametrize("shards", [1, 2])
+def test_weights_of_pytorch_are_read_as_data(tmp_path, shards):
+    expected = resolve(str(write_tiny_checkpoint(tmp_path / "a")))
+    found = resolve(str(convert_checkpoint(write_tiny_checkpoint(tmp_path / "b"), shards)))
+    assert found.parameters == expected.parameters
+    assert len(found.sha256) == shards
+    assert found.tensors.keys() == expected.tensors.keys()
+    for name, tensor in expected.tensors.items():
+        assert (read_weight(tensor) == read_weight(found.tensors[name])).all()
+
+
+def test_weights_of_pytorch_beside_safetensors_are_not_looked_at(tiny):
+    (tiny / "pytorch_model.bin").write_bytes(b"not weights")
+    assert list(resolve(str(tiny)).sha256) == ["model.safetensors"]
+    assert "checkpoint: pytorch_model.bin" not in content_of_checkpoint(str(tiny))
+
+
+def test_the_content_of_pytorch_weights_is_identified(tiny):
+    before = content_of_checkpoint(str(convert_checkpoint(tiny)))
+    (tiny / "pytorch_model.bin").write_bytes(b"others")
+    changed = content_of_checkpoint(str(tiny))
+    assert [name for name in before if before[name] != changed[name]] == [
+        "checkpoint: pytorch_model.bin"
+    ]
+
+
+def test_a_pickle_that_would_run_code(tiny):
+    (tiny / "model.safetensors").unlink()
+    write_pytorch_file(tiny / "pytorch_model.bin", {"x": np.zeros(2, "float32")})
+    path = tiny / "pytorch_model.bin"
+    path.write_bytes(
+        path.read_bytes().replace(b"collections\nOrderedDict", b"builtins\n__________exec")
+    )
+    assert refusal(str(tiny)) == [
+        " error: the weights in pytorch_model.bin cannot be read as data: its pickle names "
+        "'builtins __________exec', which no weights need",
+        f" where: model.checkpoint={tiny}",
+        f"   fix: copy or download it again, or {CONVERT}",
+    ]
+
+
+CONVERT = (
+    "save it once with transformers (AutoModel.from_pretrained(FOLDER).save_pretrained(NEW)); "
+    "many checkpoints of the Hub have a converted copy in a pull request: ORG/NAME@refs/pr/N"
+)
+
+
+def test_weights_of_another_format_alone(tiny):
+    (tiny / "model.safetensors").rename(tiny / "model.pt")
     assert refusal(str(tiny)) == [
         " error: the checkpoint has no model.safetensors, only files that are never unpickled: "
-        "pytorch_model.bin",
+        "model.pt",
         f" where: model.checkpoint={tiny}",
-        "   fix: save it once with transformers "
-        "(AutoModel.from_pretrained(FOLDER).save_pretrained(NEW)); many checkpoints of the Hub "
-        "have a converted copy in a pull request: ORG/NAME@refs/pr/N",
+        f"   fix: {CONVERT}",
     ]
 
 

@@ -16,12 +16,14 @@ import numpy as np
 import pytest
 
 from xferlab.errors import ConfigError
-from xferlab.io.safetensors import read_header, read_weight
+from xferlab.io.safetensors import read_header
+from xferlab.io.tensors import read_weight
 from xferlab.models.architectures import FAMILIES, read_architecture
 from xferlab.models.checkpoint import Checkpoint
 from xferlab.models.encoder import Encoder, load_encoder
 from xferlab.models.frozen_part import cut_network
 from xferlab.models.head import attach_head, reads_first_token
+from xferlab.models.pooling import pooling_of
 from xferlab.models.to_transformers import encoder_tensors, head_tensors
 from xferlab.models.weight_names import TensorNames, assign_head
 
@@ -266,6 +268,40 @@ def test_the_graph_is_built_again_from_its_own_config(family):
     )
 
 
+@pytest.mark.parametrize("pooling", ["first", "mean", "last"])
+@pytest.mark.parametrize("name", ["bert", "eurobert", "llama", "modernbert"])
+def test_other_poolings_are_of_the_tokens(name, pooling):
+    import keras
+
+    keras.config.set_dtype_policy("float32")
+    encoder = load_encoder(fixture_checkpoint(FIXTURES / name))
+    network, _, new_layers = attach_head(
+        encoder, 3, is_per_word=False, pooling=pooling, dropout=0.0
+    )
+    assert pooling_of(network) == pooling
+    has_dense = name in ("eurobert", "modernbert") and pooling != "last"
+    assert ("head_dense" in new_layers) == has_dense
+    with np.load(FIXTURES / name / "expected.npz") as file:
+        inputs = {
+            "token_ids": file["padded/input_ids"],
+            "padding_mask": file["padded/attention_mask"],
+            "segment_ids": np.zeros_like(file["padded/input_ids"]),
+        }
+    inputs = {key: inputs[key] for key in network.input}
+    padding = inputs["padding_mask"] == 0
+    whole = network(inputs)
+    changed = inputs | {"token_ids": np.where(padding, 9, inputs["token_ids"])}
+    np.testing.assert_allclose(network(changed), whole, atol=1e-6)
+
+
+def test_a_written_config_has_the_pooling_of_the_run():
+    encoder = read_architecture(fixture_checkpoint(FIXTURES / "modernbert").config, "here")
+    mean = encoder.with_pooling("mean")
+    assert (encoder.class_pooling, mean.class_pooling) == ("first", "mean")
+    assert mean.to_config(0)["classifier_pooling"] == "mean"
+    assert encoder.with_pooling("last") is None
+
+
 def test_every_family_has_a_fixture():
     proved = {read_architecture(fixture_checkpoint(FIXTURES / n).config, n) for n in NAMES}
     assert {each.model_type for each in proved} | set(SAME_GRAPH) == set(FAMILIES)
@@ -295,6 +331,16 @@ def test_a_family_of_the_same_graph_has_the_same_names_and_numbers(name, other):
         ("deberta-v3", {"pos_att_type": "p2p"}, "its pos_att_type is 'p2p'"),
         ("deberta-v3", {"norm_rel_ebd": "rms"}, "its norm_rel_ebd is 'rms'"),
         ("deberta-v3", {"embedding_size": 12}, "its embedding_size is 12, and only 24 is"),
+        ("modernbert", {"layer_types": ["full_attention"]}, "its layer_types is not a list of 2"),
+        ("modernbert", {"classifier_pooling": "max"}, "its classifier_pooling is 'max'"),
+        ("modernbert", {"attention_bias": 1}, "its attention_bias is 1"),
+        ("eurobert", {"rope_parameters": {"rope_type": "yarn"}}, "its rotary positions are 'yarn'"),
+        ("eurobert", {"partial_rotary_factor": 0.5}, "its partial_rotary_factor is 0.5"),
+        ("llama", {"num_key_value_heads": 3}, "3 heads of keys do not divide 4"),
+        ("llama", {"head_dim": 5}, "a head's width of 5 is odd"),
+        ("qwen3", {"use_sliding_window": True}, "its use_sliding_window is True"),
+        ("gemma3", {"attn_logit_softcapping": 50.0}, "its attn_logit_softcapping is 50.0"),
+        ("gemma3", {"use_bidirectional_attention": True}, "its use_bidirectional_attention is"),
     ],
 )
 def test_other_mathematics_is_refused(name, change, reason):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.hub_server import HubServer
+from tests.support.pytorch_files import convert_checkpoint
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from xferlab.models.architectures import FAMILIES
 
@@ -19,17 +20,20 @@ OFFLINE = "without a network use model=bert (it is bundled), or model.checkpoint
 LATER = f"{OFFLINE}; or run once where the Hub can be reached, and then with HF_HUB_OFFLINE=1"
 
 ASK = """
-import json, sys
+import io, json, logging, sys
 from xferlab.models import hub
 from xferlab.models.checkpoint import resolve
 from xferlab.errors import ConfigError
 order = json.loads(sys.argv[1])
+log = io.StringIO()
+logging.getLogger("xferlab").addHandler(logging.StreamHandler(log))
+logging.getLogger("xferlab").setLevel("INFO")
 hub.WINDOW_SECONDS = order["window"]
 for text in order["texts"]:
     try:
         checkpoint = resolve(text, weights=order["weights"])
         files = sorted(path.name for path in checkpoint.folder.iterdir())
-        print(json.dumps(checkpoint.record() | {"files": files}))
+        print(json.dumps(checkpoint.record() | {"files": files, "log": log.getvalue()}))
     except ConfigError as error:
         print(json.dumps(str(error).splitlines()))
 """
@@ -48,8 +52,9 @@ def hub(tmp_path_factory):
     write_tiny_checkpoint(models / "tiny@v2", seed=2)
     write_tiny_checkpoint(models / "tiny@refs%2Fpr%2F1", shards=2)
     write_tiny_checkpoint(models / "gpt", model_type="gpt2")
-    pickled = write_tiny_checkpoint(models / "pickled")
-    (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
+    convert_checkpoint(write_tiny_checkpoint(models / "pickled"))
+    hostile = write_tiny_checkpoint(models / "hostile")
+    (hostile / "model.safetensors").rename(hostile / "pytorch_model.bin")
     bare = models / "bare"
     bare.mkdir()
     (bare / "README.md").write_text("nothing here")
@@ -145,10 +150,19 @@ def test_a_slow_hub_and_a_lost_connection_are_waited_for(hub, ask):
     assert "org/once" not in hub.modes  # it was cut off, and only once
 
 
+def test_weights_of_pytorch_are_fetched_where_there_are_no_safetensors(hub, ask):
+    hub.conversions["org/pickled"] = [4]
+    (record,) = ask("org/pickled")
+    assert list(record["sha256"]) == ["pytorch_model.bin"]
+    assert "org/pickled@refs/pr/4" in record["log"]
+    (again,) = ask("org/pickled", HF_HUB_OFFLINE="1")
+    assert again["sha256"] == record["sha256"]
+
+
 # --- what the Hub refuses, all asked for in one process ------------------------------------------
 
 
-REFUSED = ("gpt", "pickled", "bare", "nope", "tiny@v9", "missing", "private", "gated", "error")
+REFUSED = ("gpt", "hostile", "bare", "nope", "tiny@v9", "missing", "private", "gated", "error")
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +176,7 @@ def refused(hub, tmp_path_factory):
 
 
 def test_weights_of_what_cannot_be_loaded_are_not_fetched(refused):
-    assert not refused["fetched"] & {"model.safetensors", "pytorch_model.bin"}
+    assert "model.safetensors" not in refused["fetched"]
 
 
 def test_an_architecture_that_cannot_be_loaded(refused):
@@ -173,10 +187,12 @@ def test_an_architecture_that_cannot_be_loaded(refused):
     ]
 
 
-def test_a_checkpoint_without_safetensors(refused):
-    assert refused["org/pickled"][0] == " error: the checkpoint has no model.safetensors"
+def test_weights_of_pytorch_that_cannot_be_read_as_data(refused):
+    assert refused["org/hostile"][0].startswith(
+        " error: the weights in pytorch_model.bin cannot be read as data: "
+    )
     assert (
-        "have a converted copy in a pull request: ORG/NAME@refs/pr/N" in refused["org/pickled"][2]
+        "have a converted copy in a pull request: ORG/NAME@refs/pr/N" in refused["org/hostile"][2]
     )
 
 

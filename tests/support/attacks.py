@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.pytorch_files import archive_around
+
 CODE = "a config cannot name code to run"
 WRITES = "logging.FileHandler, filename: marker"
 MAKES = "'${oc.decode:\"{_target_: " + WRITES + "}\"}'"
@@ -348,8 +350,12 @@ CHECKPOINT_ATTACKS: dict[str, tuple[str, Change]] = {
         added_token(2**31),
     ),
     "a token that the table does not have": ("and the checkpoint's table has", added_token(5000)),
-    "weights in a pickle of PyTorch": (
-        PICKLES + "pytorch_model.bin",
+    "a pickle in PyTorch's weights": (
+        "cannot be read as data: its pickle names",
+        only("pytorch_model.bin", archive_around(pickle.dumps(Evil(), 2))),
+    ),
+    "a pickle in place of PyTorch's weights": (
+        "cannot be read as data: its pickle",
         only("pytorch_model.bin", pickle.dumps(Evil())),
     ),
     "weights in a .pt": (PICKLES + "model.pt", only("model.pt", pickle.dumps(Evil()))),

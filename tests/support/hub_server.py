@@ -35,6 +35,7 @@ _ORIGIN = r"(?P<kind>models|datasets)/(?P<repo>[^/]+/[^/]+)"
 _INFO = re.compile(rf"/api/{_ORIGIN}(?:/revision/(?P<revision>[^/]+))?")
 _TREE = re.compile(rf"/api/{_ORIGIN}/tree/(?P<revision>[^/]+)(?:/(?P<path>.*))?")
 _PATHS = re.compile(rf"/api/{_ORIGIN}/paths-info/(?P<revision>[^/]+)")
+_DISCUSSIONS = re.compile(rf"/api/{_ORIGIN}/discussions")
 _FILE = re.compile(
     r"/(?:(?P<kind>datasets)/)?(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)"
 )
@@ -47,6 +48,7 @@ class HubServer:
         mode: one of MODES.
         modes: the mode of single repositories, by ``ORG/NAME``.
         requests: ``METHOD /path`` of every request so far.
+        conversions: numbers of a repository's pull requests with converted weights.
         slow_bytes: bytes of one piece in the mode ``slow``.
         slow_seconds: seconds between two pieces.
     """
@@ -56,6 +58,7 @@ class HubServer:
         self.mode = mode
         self.modes: dict[str, str] = {}
         self.requests: list[str] = []
+        self.conversions: dict[str, list[int]] = {}
         self.slow_bytes = 512
         self.slow_seconds = 0.01
         self.closing = threading.Event()
@@ -171,6 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
             (_TREE, self._tree),
             (_PATHS, self._paths),
             (_INFO, self._info),
+            (_DISCUSSIONS, self._discussions),
             (_FILE, self._file),
         ):
             match = pattern.fullmatch(address.path)
@@ -183,7 +187,7 @@ class _Handler(BaseHTTPRequestHandler):
         groups = match.groupdict()
         kind = groups["kind"] or "models"
         repo = groups["repo"]
-        revision = unquote(groups["revision"] or "main")
+        revision = unquote(groups.get("revision") or "main")
         self._mode = self.hub.modes.get(repo, self.hub.mode)
         if self._mode == "silent":
             self.hub.closing.wait()
@@ -230,6 +234,21 @@ class _Handler(BaseHTTPRequestHandler):
         deep = query.get("recursive", ["false"])[0].lower() in ("true", "1")
         found = sorted(start.rglob("*") if deep else start.iterdir())
         self._json([self._entry(folder, entry) for entry in found])
+
+    def _discussions(self, folder: Path, repo: str, commit: str, path: str) -> None:
+        found = [
+            {
+                "title": "Adding `safetensors` variant of this model",
+                "num": number,
+                "author": {"name": "SFconvertbot"},
+                "createdAt": "2024-01-01T00:00:00.000Z",
+                "status": "open",
+                "repo": {"name": repo, "type": "model"},
+                "isPullRequest": True,
+            }
+            for number in self.hub.conversions.get(repo, ())
+        ]
+        self._json({"discussions": found, "count": len(found), "start": 0})
 
     def _paths(self, folder: Path, repo: str, commit: str, path: str) -> None:
         if self.headers.get("Content-Type", "").startswith("application/json"):

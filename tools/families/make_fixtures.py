@@ -11,11 +11,14 @@ of the encoder and of the head, the gradient of a loss, and the losses of ten st
 from __future__ import annotations
 
 import sys
+import tempfile
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.numpy import load_file
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 FOLDER = Path(__file__).parents[2] / "tests" / "fixtures" / "families"
@@ -32,6 +35,9 @@ SIZES = {
     "max_position_embeddings": LONGEST,
 }
 AFTER_PADDING = {**SIZES, "max_position_embeddings": LONGEST + 2, "pad_token_id": 1}
+MODERNBERT_IDS = {
+    f"{name}_token_id": i for i, name in enumerate(["pad", "bos", "eos", "cls", "sep"])
+}
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "albert": ("albert", {**SIZES, "embedding_size": 12, "num_hidden_groups": 1}),
     "bert": ("bert", SIZES),
@@ -70,7 +76,56 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "electra": ("electra", {**SIZES, "embedding_size": 12}),
+    "eurobert": ("eurobert", {**SIZES, "num_key_value_heads": 2, "pad_token_id": 0}),
+    "gemma3": (
+        "gemma3_text",
+        {
+            **SIZES,
+            "num_key_value_heads": 2,
+            "head_dim": 8,
+            "query_pre_attn_scalar": 12,
+            "sliding_window": 4,
+            "layer_types": ["sliding_attention", "full_attention"],
+        },
+    ),
+    "llama": (
+        "llama",
+        {
+            **SIZES,
+            "num_key_value_heads": 2,
+            "pad_token_id": 0,
+            "rope_parameters": {
+                "rope_type": "llama3",
+                "rope_theta": 10000.0,
+                "factor": 4.0,
+                "low_freq_factor": 1.0,
+                "high_freq_factor": 4.0,
+                "original_max_position_embeddings": 12,
+            },
+        },
+    ),
+    "modernbert": ("modernbert", {**SIZES, "local_attention": 8, **MODERNBERT_IDS}),
+    "modernbert-mean": (
+        "modernbert",
+        {
+            **SIZES,
+            **MODERNBERT_IDS,
+            "local_attention": 6,
+            "layer_types": ["sliding_attention", "full_attention"],
+            "norm_bias": True,
+            "attention_bias": True,
+            "mlp_bias": True,
+            "classifier_bias": True,
+            "classifier_pooling": "mean",
+            "classifier_activation": "relu",
+        },
+    ),
     "mpnet": ("mpnet", AFTER_PADDING),
+    "nomic_bert": ("nomic_bert", SIZES),
+    "qwen3": (
+        "qwen3",
+        {**SIZES, "num_key_value_heads": 2, "head_dim": 8, "pad_token_id": 0},
+    ),
     "roberta": ("roberta", {**AFTER_PADDING, "type_vocab_size": 1}),
 }
 """By the folder's name: the ``model_type``, and the keys of ``config.json``."""
@@ -91,7 +146,7 @@ def write_fixture(folder: Path, model_type: str, keys: dict[str, Any]) -> None:
     config._attn_implementation = "eager"
     torch.manual_seed(0)
     model = AutoModelForSequenceClassification.from_config(config).eval()
-    randomize(model)
+    randomize(model, 0.0 if model_type.startswith("gemma") else 1.0)
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.iterdir():
         path.unlink()
@@ -110,14 +165,19 @@ def write_fixture(folder: Path, model_type: str, keys: dict[str, Any]) -> None:
     np.savez_compressed(folder / "expected.npz", **expected)
 
 
-def randomize(model: Any) -> None:
-    """Give every parameter values of a trained model's size; the default ones hide errors."""
+def randomize(model: Any, scale: float) -> None:
+    """Give every parameter values of a trained model's size; the default ones hide errors.
+
+    Args:
+        model: changed in place.
+        scale: mean of the weights of normalisations.
+    """
     generator = torch.Generator().manual_seed(0)
     for name, parameter in model.named_parameters():
         values = torch.randn(parameter.shape, generator=generator)
         if parameter.dim() == 1:
             is_scale = "norm" in name.lower() and name.endswith("weight")
-            values = 0.2 * values + (1.0 if is_scale else 0.0)
+            values = 0.2 * values + (scale if is_scale else 0.0)
         elif "embed" in name or "bias" in name:
             values = 0.5 * values
         else:
@@ -169,14 +229,21 @@ def loss_of(model: Any, batch: dict[str, np.ndarray]) -> Any:
 
 
 def gradients(model: Any, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the gradient of the loss by each parameter that has one."""
+    """Return the gradient of the loss by each tensor of the file.
+
+    A model may save its parameters by other names, several in one tensor; so the gradients are
+    saved in their place.
+    """
     model.zero_grad()
     loss_of(model, batch).backward()
-    return {
-        f"gradient/{name}": parameter.grad.numpy().copy()
-        for name, parameter in model.named_parameters()
-        if parameter.grad is not None
-    }
+    copy = deepcopy(model)
+    for parameter, original in zip(copy.parameters(), model.parameters(), strict=True):
+        grad = original.grad
+        parameter.data = torch.zeros_like(original) if grad is None else grad.clone()
+    with tempfile.TemporaryDirectory() as folder:
+        copy.save_pretrained(folder)
+        found = load_file(Path(folder) / "model.safetensors")
+    return {f"gradient/{name}": value for name, value in found.items()}
 
 
 def losses(model: Any, cases: list[dict[str, np.ndarray]]) -> np.ndarray:

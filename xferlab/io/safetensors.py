@@ -2,40 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-FLOATS = ("F64", "F32", "F16", "BF16")
-_LFS_POINTER = b"version "
+from xferlab.io.tensors import Tensor
 
-
-@dataclass(frozen=True)
-class Tensor:
-    """One tensor of a file.
-
-    Attributes:
-        path: the file.
-        name: its name in the file.
-        dtype: the format's name of the number type (``F32``, ``BF16``).
-        shape: the sizes of the axes.
-    """
-
-    path: Path
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-
-    @property
-    def is_float(self) -> bool:
-        """Whether it holds weights (floating-point numbers), not positions or flags."""
-        return self.dtype in FLOATS
-
-    @property
-    def size(self) -> int:
-        """The number of its elements."""
-        return math.prod(self.shape)
+LFS_POINTER = b"version "
 
 
 def read_header(path: Path) -> dict[str, Tensor]:
@@ -47,9 +18,7 @@ def read_header(path: Path) -> dict[str, Tensor]:
     """
     from safetensors import SafetensorError, safe_open
 
-    with path.open("rb") as stream:
-        if stream.read(len(_LFS_POINTER)) == _LFS_POINTER:
-            raise ValueError("it is only a pointer of Git LFS (type 'git lfs pull' to get it)")
+    refuse_pointer(path)
     try:
         with safe_open(path, framework="numpy") as file:
             found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
@@ -62,28 +31,8 @@ def read_header(path: Path) -> dict[str, Tensor]:
         raise ValueError(reason) from error
 
 
-def read_tensor(tensor: Tensor) -> Any:
-    """Return a tensor as a NumPy array of its own number type.
-
-    Raises:
-        ValueError: the file has changed since its header was read.
-    """
-    import ml_dtypes  # noqa: F401 - NumPy has bfloat16 once this is imported
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(tensor.path, framework="numpy") as file:
-            return file.get_tensor(tensor.name)
-    except SafetensorError as error:
-        raise ValueError(str(error)) from error
-
-
-def read_weight(tensor: Tensor) -> Any:
-    """Return a tensor of floating-point numbers as a float32 NumPy array.
-
-    Raises:
-        ValueError: its numbers are of a type that no weight has.
-    """
-    if not tensor.is_float:
-        raise ValueError(f"its numbers are {tensor.dtype}, not one of {', '.join(FLOATS)}")
-    return read_tensor(tensor).astype("float32", copy=False)
+def refuse_pointer(path: Path) -> None:
+    """Raise ValueError for a file of Git LFS that stands for weights."""
+    with path.open("rb") as stream:
+        if stream.read(len(LFS_POINTER)) == LFS_POINTER:
+            raise ValueError("it is only a pointer of Git LFS (type 'git lfs pull' to get it)")

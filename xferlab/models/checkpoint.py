@@ -1,8 +1,8 @@
 """Resolves ``model.checkpoint`` to a checked local folder.
 
-A checkpoint is a Hugging Face folder: ``config.json``, ``*.safetensors`` and the tokenizer's
-files. Nothing in it is unpickled or run, and no other weights ever silently replace weights that
-cannot be loaded.
+A checkpoint is a Hugging Face folder: ``config.json``, weights and the tokenizer's files. Weights
+are ``*.safetensors``, or where there are none ``pytorch_model*.bin``, read as data. Nothing in it
+is unpickled or run, and no other weights ever silently replace weights that cannot be loaded.
 """
 
 from __future__ import annotations
@@ -15,16 +15,18 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from xferlab.errors import ConfigError, did_you_mean
+from xferlab.io import pytorch_file, safetensors
 from xferlab.io.atomic import digest_of
-from xferlab.io.safetensors import Tensor, read_header
+from xferlab.io.tensors import Tensor
 from xferlab.models.architectures import refuse_unknown_family
 from xferlab.models.checkpoint_files import (
     CONFIG,
-    PICKLES,
+    OTHER_WEIGHTS,
+    SAFETENSORS,
     TOKENIZERS,
     WEIGHTS,
-    WEIGHTS_INDEX,
     read_table,
+    weight_format,
 )
 from xferlab.models.untrusted_checkpoint import refuse_code, refuse_unsafe
 
@@ -174,40 +176,41 @@ def _check_tokenizer(folder: Path, where: str) -> None:
 
 
 def _weight_files(folder: Path, where: str) -> tuple[Path, ...]:
-    """Return the safetensors files that make up the weights, in the order of their names."""
-    if (folder / WEIGHTS).is_file():
-        return (folder / WEIGHTS,)
-    if not (folder / WEIGHTS_INDEX).is_file():
+    """Return the files that make up the weights, in the order of their names."""
+    format = weight_format(folder)
+    if format is None:
         raise _no_weights(folder, where)
-    weight_map = read_table(folder / WEIGHTS_INDEX, where).get("weight_map")
+    if (folder / format.file).is_file():
+        return (folder / format.file,)
+    weight_map = read_table(folder / format.index, where).get("weight_map")
     names = sorted(set(map(str, weight_map.values()))) if isinstance(weight_map, dict) else []
     for name in names:
-        if PurePosixPath(name).name != name or "\\" in name or not name.endswith(".safetensors"):
+        if PurePosixPath(name).name != name or "\\" in name or not name.endswith(format.suffix):
             raise ConfigError(
-                f"{WEIGHTS_INDEX} names a file outside the checkpoint: '{name}'",
+                f"{format.index} names a file outside the checkpoint: '{name}'",
                 where=where,
                 fix="do not use this checkpoint: its index is damaged or malicious",
             )
         if not os.path.isfile(folder / name):
             name = name[:60] if name.isprintable() else repr(name[:60])
             raise ConfigError(
-                f"{WEIGHTS_INDEX} names '{name}', which is not in {folder}",
+                f"{format.index} names '{name}', which is not in {folder}",
                 where=where,
                 fix="copy the whole folder again",
             )
     if not names:
         raise ConfigError(
-            f"{WEIGHTS_INDEX} names no files", where=where, fix="copy the whole folder again"
+            f"{format.index} names no files", where=where, fix="copy the whole folder again"
         )
     return tuple(folder / name for name in names)
 
 
 def _no_weights(folder: Path, where: str) -> ConfigError:
-    pickled = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
-    if pickled:
+    others = sorted(path.name for pattern in OTHER_WEIGHTS for path in folder.glob(pattern))
+    if others:
         return ConfigError(
             f"the checkpoint has no {WEIGHTS}, only files that are never unpickled: "
-            + ", ".join(pickled),
+            + ", ".join(others),
             where=where,
             fix=_CONVERT,
         )
@@ -219,11 +222,20 @@ def _no_weights(folder: Path, where: str) -> ConfigError:
 
 
 def _header(path: Path, where: str) -> dict[str, Tensor]:
+    if path.suffix == SAFETENSORS.suffix:
+        try:
+            return safetensors.read_header(path)
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"the weights in {path.name} are torn or damaged: {error}",
+                where=where,
+                fix=f"copy or download it again: {path}",
+            ) from error
     try:
-        return read_header(path)
+        return pytorch_file.read_header(path)
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"the weights in {path.name} are torn or damaged: {error}",
+            f"the weights in {path.name} cannot be read as data: {error}",
             where=where,
-            fix=f"copy or download it again: {path}",
+            fix=f"copy or download it again, or {_CONVERT}",
         ) from error

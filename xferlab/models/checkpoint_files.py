@@ -3,15 +3,45 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from xferlab.errors import ConfigError
 
 CONFIG = "config.json"
-WEIGHTS = "model.safetensors"
-WEIGHTS_INDEX = "model.safetensors.index.json"
-WEIGHT_PATTERNS = (WEIGHTS, "model-*-of-*.safetensors", WEIGHTS_INDEX)
+
+
+@dataclass(frozen=True)
+class WeightFormat:
+    """How a format of weights names its files.
+
+    Attributes:
+        file: of all weights.
+        suffix: of every file with weights.
+    """
+
+    file: str
+    suffix: str
+
+    @property
+    def index(self) -> str:
+        """The file that says which of several files has which tensor."""
+        return f"{self.file}.index.json"
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """Patterns of all files of the format."""
+        parts = f"{self.file.removesuffix(self.suffix)}-*-of-*{self.suffix}"
+        return self.file, parts, self.index
+
+
+SAFETENSORS = WeightFormat("model.safetensors", ".safetensors")
+PYTORCH = WeightFormat("pytorch_model.bin", ".bin")
+WEIGHT_FORMATS = (SAFETENSORS, PYTORCH)
+"""In the order of preference: a folder's other weights are not looked at."""
+WEIGHTS = SAFETENSORS.file
+WEIGHTS_INDEX = SAFETENSORS.index
 TOKENIZERS = (
     ("tokenizer.json",),
     ("vocab.txt",),
@@ -26,8 +56,16 @@ TOKENIZER_FILES = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
-PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.keras", "*.msgpack")
-"""Weights that are never loaded: reading them can run code."""
+OTHER_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.keras", "*.msgpack")
+"""Weights of other formats, which are never loaded: their own libraries can run code of them."""
+
+
+def weight_format(folder: Path) -> WeightFormat | None:
+    """Return the format of a folder's weights, or None where it has none that can be read."""
+    for each in WEIGHT_FORMATS:
+        if (folder / each.file).is_file() or (folder / each.index).is_file():
+            return each
+    return None
 
 
 def read_table(path: Path, where: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,26 @@ class ConfigReader:
         if not isinstance(value, int) or value < least:
             raise self.error(f"its {key} is {value!r}")
         return value
+
+    def optional_size(self, key: str, default: int) -> int:
+        """Return an integer of at least 1, or ``default`` where the key is missing or null."""
+        return default if self.table.get(key) is None else self.size(key)
+
+    def flag(self, key: str, default: bool = False) -> bool:
+        """Return a true or false."""
+        value = self.table.get(key, default)
+        if not isinstance(value, bool):
+            raise self.error(f"its {key} is {value!r}")
+        return value
+
+    def choices(self, key: str, values: Collection[str], count: int) -> tuple[str, ...]:
+        """Return a list of ``count`` names, each one of ``values``; empty where it is missing."""
+        found = self.table.get(key)
+        if found is None:
+            return ()
+        if not isinstance(found, list) or len(found) != count or not set(found) <= set(values):
+            raise self.error(f"its {key} is not a list of {count}, each {' or '.join(values)}")
+        return tuple(found)
 
     def number(self, key: str, default: float | None = None) -> float:
         """Return a number as a float."""

@@ -10,11 +10,16 @@ from pathlib import Path
 from xferlab.errors import ConfigError
 from xferlab.io.atomic import digest_of
 from xferlab.models.checkpoint import BUNDLED, Checkpoint, resolve
-from xferlab.models.checkpoint_files import CONFIG, TOKENIZER_FILES, WEIGHTS_INDEX
+from xferlab.models.checkpoint_files import (
+    CONFIG,
+    SAFETENSORS,
+    TOKENIZER_FILES,
+    WeightFormat,
+    weight_format,
+)
 from xferlab.models.hub import limit_waits
 
 COMMIT = re.compile("[0-9a-f]{40}")
-WEIGHTS = ("*.safetensors", WEIGHTS_INDEX)
 
 
 class ReadsCheckpoint:
@@ -47,11 +52,16 @@ def content_of_checkpoint(checkpoint: str, *, weights: bool = True) -> dict[str,
         BUNDLED / source.removeprefix("bundled:") if bundled else Path(os.path.expanduser(source))
     )
     if bundled or os.path.isdir(folder):
-        patterns = (CONFIG, *TOKENIZER_FILES, *(WEIGHTS if weights else ()))
+        format = weight_format(folder) or SAFETENSORS
+        patterns = (CONFIG, *TOKENIZER_FILES, *(_weight_patterns(format) if weights else ()))
         files = sorted({path for pattern in patterns for path in folder.glob(pattern)})
         return {f"checkpoint: {f.name}": digest_of([f]) for f in files if f.is_file()}
     name, _, revision = source.partition("@")
     return commit_of(name, revision or None, key="checkpoint", kind="model")
+
+
+def _weight_patterns(format: WeightFormat) -> tuple[str, ...]:
+    return f"*{format.suffix}", format.index
 
 
 def commit_of(name: str, revision: str | None, *, key: str, kind: str) -> dict[str, str]:

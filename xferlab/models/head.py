@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from xferlab.models.architectures import Architecture
+from xferlab.models.checkpoint import Checkpoint
 from xferlab.models.encoder import Encoder
 from xferlab.models.pooling import pooled
+from xferlab.models.weight_names import TensorNames, assign_head
 
 
 def attach_head(
@@ -38,6 +40,23 @@ def attach_head(
     blocks = {name: of for name, of in encoder.blocks.items() if used.issuperset(of)}
     new_layers = (*new_layers, "head")
     return network, {**blocks, "head": new_layers}, new_layers
+
+
+def assign_pretrained_head(
+    network: Any, architecture: Architecture, checkpoint: Checkpoint, is_per_word: bool
+) -> tuple[str, ...]:
+    """Give layers of the head the weights that a checkpoint has of them, and return their names.
+
+    transformers does so where a class has layers of another one, as ModernBERT's for classification
+    has those of the masked language model's head.
+    """
+    stems = architecture.head_layers(is_per_word)
+    names = [layer.name for layer in network.layers if layer.name in architecture.pretrained_head]
+    if not all(f"{stems[name]}.weight" in checkpoint.tensors for name in names):
+        return ()
+    tensors = TensorNames(architecture, checkpoint.tensors, f"model.checkpoint={checkpoint.source}")
+    assign_head(network, tensors, is_per_word, names)
+    return tuple(names)
 
 
 def reads_first_token(encoder: Architecture, is_per_word: bool, pooling: str) -> bool:

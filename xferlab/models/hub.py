@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -10,11 +11,22 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from xferlab.errors import ConfigError
-from xferlab.models.checkpoint_files import CONFIG, TOKENIZER_FILES, WEIGHT_PATTERNS, read_table
+from xferlab.models.checkpoint_files import (
+    CONFIG,
+    PYTORCH,
+    SAFETENSORS,
+    TOKENIZER_FILES,
+    read_table,
+    weight_format,
+)
 from xferlab.models.hub_errors import CHECKPOINT, gated, unknown_repository, unknown_revision
 
+CONVERTER = "SFconvertbot"
+"""The Hub's account that converts weights to safetensors in pull requests."""
 MIN_SPEED = 1024  # bytes a second, over each window of WINDOW_SECONDS
 WINDOW_SECONDS = 30.0
+
+log = logging.getLogger("xferlab")
 
 _NO_NETWORK = "without a network use model=bert (it is bundled), or model.checkpoint=FOLDER"
 _WORKS_OFFLINE = (
@@ -56,21 +68,51 @@ def download(
         commit = HfApi(library_name="xferlab").resolve_revision(repo_id, revision=revision)
         config = hf_hub_download(repo_id, CONFIG, revision=commit, library_name="xferlab")
         check_config(read_table(Path(config), where))
-        patterns = [CONFIG, *TOKENIZER_FILES, *(WEIGHT_PATTERNS if weights else ())]
-        folder = snapshot_download(
-            repo_id,
-            revision=commit,
-            allow_patterns=patterns,
-            ignore_patterns=["*/*"],
-            library_name="xferlab",
-        )
+
+        def fetch(patterns: tuple[str, ...]) -> Path:
+            folder = snapshot_download(
+                repo_id,
+                revision=commit,
+                allow_patterns=list(patterns),
+                ignore_patterns=["*/*"],
+                library_name="xferlab",
+            )
+            return Path(folder)
+
+        folder = fetch((CONFIG, *TOKENIZER_FILES, *(SAFETENSORS.patterns if weights else ())))
+        if weights and weight_format(folder) is None:
+            fetch(PYTORCH.patterns)
+            _report_conversion(repo_id)
     except (OSError, HFValidationError, RevisionResolutionError) as error:
         _refuse(error, repo_id, revision, where)
     except Exception as error:  # httpx2 has its own tree of errors, imported only here
         if not _is_transport_error(error):
             raise
         _refuse(error, repo_id, revision, where)
-    return Path(folder), commit.resolved
+    return folder, commit.resolved
+
+
+def _report_conversion(repo_id: str) -> None:
+    """Log the pull request in which the Hub's own bot converted the weights, if there is one."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        found = HfApi(library_name="xferlab").get_repo_discussions(
+            repo_id, author=CONVERTER, discussion_type="pull_request"
+        )
+        numbers = [each.num for each in found]
+    except (OSError, HfHubHTTPError):
+        return
+    for number in numbers[:1]:
+        log.info(
+            "%s has no safetensors; its weights are read as data from %s."
+            " A converted copy: %s@refs/pr/%d",
+            repo_id,
+            PYTORCH.file,
+            repo_id,
+            number,
+        )
 
 
 def _refuse(error: Exception, repo_id: str, revision: str | None, where: str) -> NoReturn:

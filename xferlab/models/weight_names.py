@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from xferlab.errors import ConfigError
-from xferlab.io.safetensors import Tensor, read_weight
+from xferlab.io.tensors import Tensor, read_weight
 from xferlab.models.architectures import Architecture
 
 if TYPE_CHECKING:
@@ -106,15 +106,24 @@ def assign_weights(backbone: Any, names: TensorNames) -> int:
     return count
 
 
-def assign_head(network: Any, names: TensorNames, is_per_word: bool) -> None:
+def assign_head(
+    network: Any, names: TensorNames, is_per_word: bool, layers: Collection[str] | None = None
+) -> None:
     """Give every weight of a network's head, and of its pooler, its tensor.
+
+    Args:
+        network: the network.
+        names: the checkpoint's tensors.
+        is_per_word: whether there is an output for each token.
+        layers: of the head; None for all.
 
     Raises:
         ConfigError: a tensor is missing or misshapen.
     """
     stems = names.architecture.head_layers(is_per_word)
     for layer in network.layers:
-        for variable in layer.weights if layer.name in stems else ():
+        is_wanted = layer.name in (stems if layers is None else layers)
+        for variable in layer.weights if is_wanted else ():
             ending = variable.path.rpartition("/")[2]
             tensor = names.named(stems[layer.name], ending)
             shape = tuple(variable.shape)

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xferlab.io.atomic import atomic_replace
-from xferlab.io.safetensors import Tensor, read_header, read_tensor
+from xferlab.io.safetensors import read_header
+from xferlab.io.tensors import Tensor, read_tensor
 
 if TYPE_CHECKING:
     import numpy as np

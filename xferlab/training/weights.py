@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from xferlab.errors import ConfigError
 from xferlab.io.atomic import atomic_replace
-from xferlab.io.safetensors import Tensor, read_header
+from xferlab.io.safetensors import read_header
+from xferlab.io.tensors import Tensor
 from xferlab.training.split_heads import Shapes, has_split_heads, join_heads
 
 if TYPE_CHECKING:

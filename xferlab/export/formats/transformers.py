@@ -90,6 +90,13 @@ class Transformers(Format):
 
 def _with_pooling(run: Run, architecture: Architecture, pooling: str) -> Architecture:
     """Return the architecture whose class of transformers has the run's pooling, or refuse it."""
+    head_class = run.spec.task.head_class
+    if head_class not in architecture.head_classes:
+        raise ConfigError(
+            f"transformers has no class {architecture.class_name(head_class)}",
+            where=f"{run.folder}: model",
+            fix=f"--to {_others()}, or train a model of another family",
+        )
     if run.spec.task.is_per_word:
         return architecture
     found = architecture.with_pooling(pooling)

@@ -59,6 +59,8 @@ class Architecture:
             for classification applies to the first token, where there is no pooler.
         drops_first_token: whether that class has dropout before this layer too.
         head_dropout_key: key of ``config.json`` for the rate before the head.
+        head_classes: endings of transformers' classes with a head that the family has.
+        pretrained_head: Keras layers of the head that checkpoints without it may have.
         licences: licence of the checkpoints with a preset, by organisation of the Hub.
     """
 
@@ -102,6 +104,8 @@ class Architecture:
     first_token_dense: ClassVar[tuple[str, str]] = ("head_dense", "tanh")
     drops_first_token: ClassVar[bool] = False
     head_dropout_key: ClassVar[str] = "classifier_dropout"
+    head_classes: ClassVar[tuple[str, ...]] = ("SequenceClassification", "TokenClassification")
+    pretrained_head: ClassVar[tuple[str, ...]] = ()
     licences: ClassVar[Mapping[str, str]] = {}
 
     def __post_init__(self) -> None:
@@ -288,14 +292,14 @@ class Architecture:
         """Return the dense layer that is applied to the first token."""
         return self.dense("pooler", "tanh")
 
-    def initializer(self) -> Any:
-        """Return a new initializer of fresh weights."""
+    def initializer(self, deviation: float | None = None) -> Any:
+        """Return a new initializer of fresh weights, of the encoder's deviation or another."""
         from keras.initializers import TruncatedNormal
 
         from xferlab.models.layers import NotRandom
 
         kind = TruncatedNormal if self.is_random else NotRandom
-        return kind(stddev=self.initializer_range)
+        return kind(stddev=deviation or self.initializer_range)
 
     # Names of tensors
 

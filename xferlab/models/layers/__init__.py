@@ -12,8 +12,10 @@ from xferlab.models.layers.basic import (
     LayerNormalization,
     NotRandom,
     PositionEmbedding,
+    RMSNormalization,
 )
 from xferlab.models.layers.disentangled import DisentangledLayer, RelativeRows, RelativeTable
+from xferlab.models.layers.rotary import GatedLayer, GatedOptions, RotaryTable
 from xferlab.models.layers.transformer import TransformerLayer
 
 __all__ = [
@@ -22,13 +24,17 @@ __all__ = [
     "AttentionBias",
     "DisentangledLayer",
     "Dropout",
+    "GatedLayer",
+    "GatedOptions",
     "LastToken",
     "LayerNormalization",
     "NotRandom",
     "PositionEmbedding",
+    "RMSNormalization",
     "RelativeBias",
     "RelativeRows",
     "RelativeTable",
+    "RotaryTable",
     "SelfAttention",
     "TransformerLayer",
     "gelu",

@@ -22,20 +22,46 @@ FARTHEST = 128
 
 @keras.saving.register_keras_serializable("xferlab")
 class AttentionBias(keras.layers.Layer):
-    """What the padding mask adds to attention scores; computed once for all layers."""
+    """What the mask adds to attention scores; computed once for all layers.
 
-    def __init__(self, **kwargs: Any):
+    Args:
+        before: how many tokens before a query it attends to; None for all.
+        after: how many after it; 0 for a decoder.
+    """
+
+    def __init__(self, before: int | None = None, after: int | None = None, **kwargs: Any):
         super().__init__(**{**kwargs, "dtype": "float32"})
+        self.before = before
+        self.after = after
 
     def call(self, padding_mask: Any) -> Any:
-        """Return float32 (batch, 1, 1, length): 0 for a token, :data:`MASKED` for padding."""
+        """Return float32 0 for a token that is attended to, :data:`MASKED` or less for another.
+
+        Returns:
+            (batch, 1, 1, length), or (batch, 1, length, length) where queries differ.
+        """
         is_padding = 1.0 - ops.cast(padding_mask, "float32")
-        return ops.expand_dims(is_padding * MASKED, (1, 2))
+        bias = ops.expand_dims(is_padding * MASKED, (1, 2))
+        if self.before is None and self.after is None:
+            return bias
+        places = ops.arange(ops.shape(padding_mask)[1])
+        distances = ops.expand_dims(places, 0) - ops.expand_dims(places, 1)  # key - query
+        far = ops.zeros_like(distances)
+        if self.before is not None:
+            far = ops.maximum(far, ops.cast(distances < -self.before, far.dtype))
+        if self.after is not None:
+            far = ops.maximum(far, ops.cast(distances > self.after, far.dtype))
+        return bias + ops.cast(far, "float32") * MASKED
 
     def compute_output_spec(self, padding_mask: Any) -> Any:
         """Return the symbolic result."""
         batch, length = padding_mask.shape
-        return keras.KerasTensor((batch, 1, 1, length), "float32")
+        queries = 1 if self.before is None and self.after is None else length
+        return keras.KerasTensor((batch, 1, queries, length), "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the constructor."""
+        return {**super().get_config(), "before": self.before, "after": self.after}
 
 
 @keras.saving.register_keras_serializable("xferlab")
@@ -103,11 +129,20 @@ class RelativeBias(keras.layers.Layer):
         }
 
 
-def built_dense(layer: Any, inputs: int, outputs: int, name: str) -> Any:
+def built_dense(
+    layer: Any,
+    inputs: int,
+    outputs: int,
+    name: str,
+    *,
+    use_bias: bool = True,
+    initializer: Any = None,
+) -> Any:
     """Return a dense layer with the initializer and the precision of the layer that it is in."""
     dense = keras.layers.Dense(
         outputs,
-        kernel_initializer=layer.kernel_initializer.clone(),
+        use_bias=use_bias,
+        kernel_initializer=(initializer or layer.kernel_initializer).clone(),
         dtype=layer.dtype_policy,
         name=name,
     )
@@ -181,9 +216,13 @@ class SelfAttention(keras.layers.Layer):
         """Return (batch * queries, width) of the values that float32 scores choose."""
         probabilities = ops.cast(ops.softmax(scores), value.dtype)
         probabilities = self.probability_dropout(probabilities, training=training)
-        context = ops.transpose(ops.matmul(probabilities, value), (0, 2, 1, 3))
-        width = value.shape[1] * value.shape[3]
+        context = ops.transpose(self._context(probabilities, value), QUERIES)
+        width = context.shape[2] * context.shape[3]
         return self.attention_output(ops.reshape(context, (-1, width)))
+
+    def _context(self, probabilities: Any, value: Any) -> Any:
+        """Return (batch, heads, queries, width of a head)."""
+        return ops.matmul(probabilities, value)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of the constructor."""

@@ -42,7 +42,9 @@ class LayerNormalization(keras.layers.LayerNormalization):
 
     def call(self, inputs: Any) -> Any:
         """Return ``inputs`` with mean 0 and variance 1 along the last axis, scaled and shifted."""
-        return _normalize(inputs, self.gamma.value, self.beta.value, self.epsilon)
+        gamma = self.gamma.value
+        beta = self.beta.value if self.center else ops.zeros_like(gamma)
+        return _normalize(inputs, gamma, beta, self.epsilon)
 
 
 def _normalize(inputs: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
@@ -67,6 +69,59 @@ def _normalize(inputs: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
         return ops.cast(normal * scale + shift, x.dtype), gradient
 
     return normalize(inputs, gamma, beta)
+
+
+@keras.saving.register_keras_serializable("xferlab")
+class RMSNormalization(keras.layers.Layer):
+    """Divides by the root mean square over the last axis (Zhang & Sennrich 2019), in float32.
+
+    Args:
+        epsilon: added to the mean square.
+        offset: added to the weights that scale the result; 1 where they begin at 0 (Gemma).
+    """
+
+    def __init__(self, epsilon: float = 1e-6, offset: float = 0.0, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+        self.offset = offset
+
+    def build(self, input_shape: Any) -> None:
+        """Create the weights (width,)."""
+        self.gamma = self.add_weight(
+            name="gamma",
+            shape=(input_shape[-1],),
+            initializer=keras.initializers.Constant(1.0 - self.offset),
+            autocast=False,
+        )
+
+    def call(self, inputs: Any) -> Any:
+        """Return ``inputs`` with mean square 1 along the last axis, scaled."""
+        scale = ops.convert_to_tensor(self.gamma)[:] + self.offset
+        return _normalize_rms(inputs, scale, self.epsilon)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the constructor."""
+        return {**super().get_config(), "epsilon": self.epsilon, "offset": self.offset}
+
+
+def _normalize_rms(inputs: Any, weights: Any, epsilon: float) -> Any:
+    @ops.custom_gradient
+    def normalize(x: Any, scale: Any) -> Any:
+        wide = ops.cast(x, "float32")
+        inverse = ops.rsqrt(ops.mean(ops.square(wide), axis=-1, keepdims=True) + epsilon)
+        normal = wide * inverse
+
+        def gradient(upstream: Any) -> Any:
+            upstream = ops.cast(upstream, "float32")
+            rows = tuple(range(len(upstream.shape) - 1))
+            of_normal = upstream * scale
+            along = ops.mean(of_normal * normal, axis=-1, keepdims=True)
+            of_x = (of_normal - normal * along) * inverse
+            return ops.cast(of_x, x.dtype), ops.sum(upstream * normal, axis=rows)
+
+        return ops.cast(normal * scale, x.dtype), gradient
+
+    return normalize(inputs, weights)
 
 
 @keras.saving.register_keras_serializable("xferlab")

@@ -1,0 +1,18 @@
+"""Llama (Touvron et al. 2023) and decoders of its graph, like SmolLM2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xferlab.models.architectures.registry import register
+from xferlab.models.architectures.rotary import Decoder
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class Llama(Decoder):
+    """A decoder of ``model_type`` llama."""
+
+    model_type = "llama"
+    class_prefix = "Llama"
+    licences = {"HuggingFaceTB": "apache-2.0"}
