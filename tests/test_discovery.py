@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import shutil
 import subprocess
@@ -9,6 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.plugin_isolation import isolated_plugins
+from xferlab.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -37,7 +42,21 @@ class Mine:
 '''
 
 
-def xferlab(*overrides: str, cwd: Path, **env: str) -> subprocess.CompletedProcess:
+def xferlab(*overrides: str, cwd: Path) -> subprocess.CompletedProcess:
+    """Run a command line in this process, with nothing of the other tests' plugins."""
+    out = io.StringIO()
+    err = io.StringIO()
+    with (
+        isolated_plugins(),
+        contextlib.chdir(cwd),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        code = main(list(overrides))
+    return subprocess.CompletedProcess(overrides, code, out.getvalue(), err.getvalue())
+
+
+def xferlab_process(*overrides: str, cwd: Path, **env: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-m", "xferlab", *overrides],
         capture_output=True,
@@ -119,7 +138,7 @@ def test_an_entry_point_adds_a_choice(tmp_path):
     (info / "entry_points.txt").write_text("[xferlab.plugins]\nlosses = their_plugins\n")
     work = tmp_path / "work"
     work.mkdir()
-    out = xferlab("check", "loss=mine", "loss.k=3", cwd=work, PYTHONPATH=str(site))
+    out = xferlab_process("check", "loss=mine", "loss.k=3", cwd=work, PYTHONPATH=str(site))
     assert out.returncode == 0, out.stderr
 
 
@@ -142,7 +161,7 @@ def test_a_wheel_in_an_empty_folder_uses_that_folders_conf_and_plugins(mine, tmp
     (presets / "ours.yaml").write_text(
         "# @package _global_\ndefaults:\n  - override /loss: mine\nloss: {k: 7}\n"
     )
-    out = xferlab("--cfg", "job", "experiment=ours", cwd=tmp_path, PYTHONPATH=str(site))
+    out = xferlab_process("--cfg", "job", "experiment=ours", cwd=tmp_path, PYTHONPATH=str(site))
     assert out.returncode == 0, out.stderr
     assert "name: mine\n  k: 7" in out.stdout
     code = "import xferlab; print(xferlab.__file__)"

@@ -1,6 +1,6 @@
 """Random words, files and plugins: an answer in three lines or a run, never a traceback.
 
-The form that is marked slow has ten times the examples: ``pytest -m slow tests/test_fuzz.py``.
+The form that is marked slow has twenty times the examples and more: ``pytest -m slow tests/test_fuzz.py``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from xferlab.registry import REGISTRY
 
 HANG = 20  # seconds of the processor; an example takes a tenth of one
 SLEEP = 600  # seconds of the clock: on a busy machine little of it is ours
-SHORT = {"overrides": 40, "yaml": 30, "data": 60, "plugins": 30}
+SHORT = {"overrides": 30, "yaml": 20, "data": 40, "plugins": 20}
 LONG = {"overrides": 700, "yaml": 700, "data": 1500, "plugins": 600}
 
 

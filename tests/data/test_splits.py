@@ -452,8 +452,15 @@ def ask(hub, home, *requests, **environment):
 COLA = {"id": "nyu-mll/glue", "config": "cola", "text": "sentence"}
 
 
-def test_hub_names_and_secret_labels(hub, tmp_path):
-    out = ask(hub, tmp_path, COLA)
+@pytest.fixture(scope="module")
+def fetched(hub, tmp_path_factory):
+    """Return the home folder of a process that has fetched a data set, and what it printed."""
+    home = tmp_path_factory.mktemp("fetched")
+    return home, ask(hub, home, COLA)
+
+
+def test_hub_names_and_secret_labels(hub, fetched):
+    _, out = fetched
     expected = "ok ('unacceptable', 'acceptable') (1, 2) {'train': 3, 'validation': 2} cola train 0"
     assert expected in out
     assert "1 rows of nyu-mll/glue train have no label" in out
@@ -461,13 +468,13 @@ def test_hub_names_and_secret_labels(hub, tmp_path):
     assert f"nyu-mll/glue cola is of commit {hub.commit('datasets', 'nyu-mll/glue')}" in out
 
 
-def test_hub_data_once_fetched_serve_without_a_network(hub, tmp_path):
-    ask(hub, tmp_path, COLA)
+def test_hub_data_once_fetched_serve_without_a_network(hub, fetched):
+    home, _ = fetched
     commit = hub.commit("datasets", "nyu-mll/glue")
     requests = [COLA, {**COLA, "revision": commit}, {**COLA, "revision": "main"}]
     requests += [{**COLA, "config": "sst2"}]
     hub.requests.clear()
-    out = ask(hub, tmp_path, *requests, HF_HUB_OFFLINE="1")
+    out = ask(hub, home, *requests, HF_HUB_OFFLINE="1")
     assert out.count("cola train 0") == 2
     refused = [json.loads(line) for line in out.splitlines() if line.startswith("[")]
     assert refused[0][0].startswith("the Hub cannot be reached to find revision 'main'")

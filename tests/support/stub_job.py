@@ -56,9 +56,10 @@ def job(folder: Path) -> None:
         signal.signal(
             signal.SIGINT, lambda *_: (write_status(folder, "interrupted"), os._exit(130))
         )
-        atomic_write(folder / "asleep", "")
-        if not (folder / "slept").exists():
-            atomic_write(folder / "slept", "")
+        is_first_attempt = not (folder / "slept").exists()
+        atomic_write(folder / "slept", "")
+        atomic_write(folder / "asleep", "")  # from here on a test sends its signal
+        if is_first_attempt:
             time.sleep(60)
     write_results(folder, 0.9 - abs(rate - 3e-5) * 1000 + seed / 1000)
 
