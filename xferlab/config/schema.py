@@ -168,8 +168,9 @@ class SweepConfig:
         threads: processor threads a job; None shares the cores out. Results are the same bits
             only at the same number.
         fail_fast: start no further job once one has failed.
-        isolate: start a new Python for each job; otherwise the libraries are imported once, and
-            each job is a fork of that process. The results are the same bits.
+        isolate: start a new Python for each job; otherwise the libraries are imported once, each
+            job is a fork of that process, and jobs that differ in nothing below a frozen boundary
+            take turns in one. The results are the same bits.
         time_limit: a job that takes longer (``30min``, ``2h``) is ended and has failed; null for
             none.
         grid: keys to lists of values; every combination is a job.

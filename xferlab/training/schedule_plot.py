@@ -228,6 +228,7 @@ def _phases(
     if len(spans) == 1 and not spans[0][0].frozen:
         return
     figure.draw_without_rendering()  # sizes are known only now
+    figure.set_layout_engine("none")  # they stay: each layout draws all the text
     width = axes.get_window_extent().width
     total = spans[-1][2] - spans[0][1]
     for index, (phase, first, last) in enumerate(spans):
