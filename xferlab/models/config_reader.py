@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +46,7 @@ class ConfigReader:
         value = self.table.get(key, default)
         if value is None:
             raise self.error(f"it has no size '{key}'")
-        if not isinstance(value, int) or value < least:
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise self.error(f"its {key} is {value!r}")
         return value
 
@@ -70,9 +71,10 @@ class ConfigReader:
         return tuple(found)
 
     def number(self, key: str, default: float | None = None) -> float:
-        """Return a number as a float."""
+        """Return a finite number as a float."""
         value = self.table.get(key, default)
-        if not isinstance(value, int | float):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not math.isfinite(value):
             raise self.error(f"its {key} is {value!r}")
         return float(value)
 

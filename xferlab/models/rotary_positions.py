@@ -7,6 +7,7 @@ from typing import Any
 
 from xferlab.models.config_reader import ConfigReader
 
+LENGTH = "original_max_position_embeddings"
 SCALED = {
     "default": (),
     "linear": ("factor",),
@@ -14,7 +15,7 @@ SCALED = {
         "factor",
         "low_freq_factor",
         "high_freq_factor",
-        "original_max_position_embeddings",
+        LENGTH,
     ),
 }
 """The kinds of angles that are computed here, and the keys that each reads."""
@@ -39,7 +40,7 @@ class Rotary:
     factor: float = 1.0
     low_freq_factor: float = 1.0
     high_freq_factor: float = 1.0
-    original_max_position_embeddings: float = 1.0
+    original_max_position_embeddings: int = 1
 
     def frequencies(self, width: int) -> list[float]:
         """Return the angle from one position to the next for each pair of ``width`` numbers."""
@@ -77,7 +78,7 @@ def read_rotary(
         ConfigError: they are of a kind that is not computed here.
     """
     table = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    if kind and kind in table:
+    if isinstance(table, dict) and kind in table:
         table = table[kind] or {}
     if not isinstance(table, dict):
         raise config.error(f"its rope_parameters are {table!r}")
@@ -89,4 +90,6 @@ def read_rotary(
     for each in (config, values):
         each.require("partial_rotary_factor", (None, 1.0))
     theta = values.number("rope_theta" if "rope_theta" in table else key)
-    return Rotary(theta, rope_type, **{name: values.number(name) for name in SCALED[rope_type]})
+    factors = {name: values.number(name) for name in SCALED[rope_type] if name != LENGTH}
+    length = values.size(LENGTH) if LENGTH in SCALED[rope_type] else 1
+    return Rotary(theta, rope_type, **factors, original_max_position_embeddings=length)

@@ -14,6 +14,7 @@ from xferlab.models.architectures.bert_names import BERT_EMBEDDINGS, BERT_KEYS, 
 from xferlab.models.config_reader import WRITTEN_ACTIVATIONS, ConfigReader
 
 MAX_PARAMETERS = 20_000_000_000
+MAX_LAYERS = 10_000
 """A ``config.json`` that claims more would only fill the memory."""
 
 
@@ -139,6 +140,8 @@ class Architecture:
                 values[field] = config.number(key, default)
             else:
                 values[field] = config.activation(key, default)
+        if values["layers"] > MAX_LAYERS:
+            raise config.error(f"it has {values['layers']:,} layers, more than {MAX_LAYERS:,}")
         return cls.from_values(values, config)
 
     @classmethod
@@ -296,9 +299,9 @@ class Architecture:
         """Return a new initializer of fresh weights, of the encoder's deviation or another."""
         from keras.initializers import TruncatedNormal
 
-        from xferlab.models.layers import NotRandom
+        from xferlab.models.layers import Uninitialized
 
-        kind = TruncatedNormal if self.is_random else NotRandom
+        kind = TruncatedNormal if self.is_random else Uninitialized
         return kind(stddev=deviation or self.initializer_range)
 
     # Names of tensors
@@ -339,11 +342,7 @@ class Architecture:
         return "first"
 
     def with_pooling(self, pooling: str) -> Self | None:
-        """Return the encoder whose class of transformers has a pooling; None where none has it.
-
-        Args:
-            pooling: ``auto`` for the one of the class, ``first``, ``mean`` or ``last``.
-        """
+        """Return the encoder whose class of transformers has a pooling; None where none has it."""
         return self if pooling in ("auto", self.class_pooling) else None
 
     def head(

@@ -82,11 +82,12 @@ class DebertaV2(Architecture):
             config.require(key, (None, hidden_size))
         config.require("attention_head_size", (None, hidden_size // values["heads"]))
         farthest = config.size("max_relative_positions", -1, least=-1)
-        names = config.get("pos_att_type") or ()
-        names = names.split("|") if isinstance(names, str) else names
+        given = config.get("pos_att_type")
+        names = given.split("|") if isinstance(given, str) else given
+        names = names if isinstance(names, list) else []
         terms = tuple(sorted(str(name).strip().lower() for name in names))
         if terms not in (("c2p",), ("p2c",), ("c2p", "p2c")):
-            raise config.error(f"its pos_att_type is {config.get('pos_att_type')!r}")
+            raise config.error(f"its pos_att_type is {given!r}")
         norms = config.get("norm_rel_ebd", "none")
         if norms not in ("none", "layer_norm"):
             raise config.error(f"its norm_rel_ebd is {norms!r}, and only layer_norm is computed")
@@ -94,8 +95,8 @@ class DebertaV2(Architecture):
             "farthest": farthest if farthest > 0 else values["positions"],
             "buckets": max(config.size("position_buckets", -1, least=-1), 0),
             "terms": terms,
-            "shares_kernels": bool(config.get("share_att_key", False)),
-            "has_positions": bool(config.get("position_biased_input", True)),
+            "shares_kernels": config.flag("share_att_key"),
+            "has_positions": config.flag("position_biased_input", True),
             "has_relative_norm": norms == "layer_norm",
         }
         return super().from_values(values | more, config)
@@ -111,6 +112,11 @@ class DebertaV2(Architecture):
             "position_biased_input": self.has_positions,
             "norm_rel_ebd": "layer_norm" if self.has_relative_norm else "none",
         }
+
+    @property
+    def max_parameters(self) -> int:
+        """An estimate of the parameters, without building anything."""
+        return super().max_parameters + 2 * (self.buckets or self.farthest) * self.hidden_size
 
     def embeddings(self, inputs: Mapping[str, Any]) -> Any:
         """Return the embeddings of tokens, with absolute positions where the encoder has them."""

@@ -113,9 +113,10 @@ class RotaryArchitecture(Architecture):
         if "rotary" not in values:
             more["rotary"] = read_rotary(config, cls.default_theta)
         if cls.poolings:
-            more["classifier_pooling"] = config.get("classifier_pooling", next(iter(cls.poolings)))
-            if more["classifier_pooling"] not in cls.poolings:
-                raise config.error(f"its classifier_pooling is {more['classifier_pooling']!r}")
+            pooling = config.get("classifier_pooling", next(iter(cls.poolings)))
+            if pooling not in list(cls.poolings):
+                raise config.error(f"its classifier_pooling is {pooling!r}")
+            more["classifier_pooling"] = pooling
         return super().from_values(more | values, config)
 
     def to_config(self, pad_id: int) -> dict[str, Any]:
