@@ -101,12 +101,14 @@ class _Fork:
         pid: of the process.
         requests: file descriptor that it reads the folders of further jobs from.
         kind: what all of its jobs have in common; empty where it runs one job only.
+        environment: variables of its slot.
         folder: of the job that runs; empty while it waits.
     """
 
     pid: int
     requests: int
     kind: str
+    environment: Mapping[str, str]
     folder: str
 
 
@@ -162,8 +164,8 @@ class _Server:
         return None
 
     def _fork(self, folder: str, environment: dict[str, str]) -> _Fork:
-        """Fork a process for a job, in place of one that waits."""
-        self._dismiss(self._idle()[:1])
+        """Fork a process for a job, in place of one that waits with the same device."""
+        self._dismiss([fork for fork in self._idle() if fork.environment == environment][:1])
         kind = kind_of(folder, environment)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -175,7 +177,7 @@ class _Server:
                 os.close(descriptor)
             self._run(folder, environment, reader)
         os.close(reader)
-        self._forks[pid] = _Fork(pid, writer, kind, folder)
+        self._forks[pid] = _Fork(pid, writer, kind, environment, folder)
         return self._forks[pid]
 
     def _run(self, folder: str, environment: dict[str, str], requests: int) -> NoReturn:
