@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from xferlab.compatibility import refuse_misfit
@@ -58,6 +58,7 @@ class Experiment:
         cache_frozen: compute what is frozen once for all epochs.
         micro_batches: slices that a training batch is computed in, for want of memory.
         kept: what a later run of this process may use again; None where there is none.
+        noted: notes of its phases that are in the log, each once.
     """
 
     data: TextData
@@ -77,6 +78,7 @@ class Experiment:
     cache_frozen: bool = True
     micro_batches: int = 1
     kept: Kept | None = None
+    noted: set[str] = field(default_factory=set)
 
     def evaluate(self, split: str) -> dict[str, float]:
         """Return the loss and every metric over a whole split."""

@@ -136,7 +136,7 @@ def _upper_part(experiment: Experiment, index: int) -> PhaseNetwork | None:
         return None
     forward = experiment.forward.of(cut.upper)
     lower = compile_forward(cut.lower, list(cut.lower.input))
-    cache = FeatureCache(cut, lower, forward.pad_id, forward.batch_size)
+    cache = FeatureCache(cut, lower, forward.pad_id, forward.batch_size, experiment.noted)
     features: dict[str, Features | None] = {}
     for split in ("train", "validation"):
         found = cache.of(split, experiment.encodings[split])
