@@ -145,3 +145,16 @@ def test_an_error_that_is_its_own_cause_is_looked_through_once():
     error.__cause__ = error
     assert as_run_error(error) is None
     assert as_run_error(Mute()) is None
+
+
+def test_the_tensor_that_there_was_no_memory_for_is_named():
+    class ResourceExhaustedError(Exception):
+        """As TensorFlow's."""
+
+    text = "Graph execution error:\n\nDetected at node take\nOOM when allocating tensor with"
+    text += " shape[4000,128] and type float on /job:localhost/device:CPU:0 by allocator cpu\n"
+    error = as_run_error(ResourceExhaustedError(text))
+    assert error.what == (
+        "out of memory: OOM when allocating tensor with shape[4000,128] and type float"
+    )
+    assert as_run_error(MemoryError("std::bad_alloc\nmore")).what == "out of memory: std::bad_alloc"

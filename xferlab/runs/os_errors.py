@@ -52,12 +52,19 @@ def as_run_error(error: BaseException) -> RunError | None:
         return RunError(what, where="the run's folder", fix=fix)
     if is_out_of_memory(error):
         return RunError(
-            f"out of memory: {text.partition(chr(10))[0] or 'no more to be had'}",
+            f"out of memory: {_allocation_of(text)}",
             where="train.batch_size",
             fix="train.batch_size=8 train.gradient_accumulation_steps=2 takes half;"
             " data.max_length=128 or a smaller model also helps",
         )
     return None
+
+
+def _allocation_of(text: str) -> str:
+    """Return the line about the tensor that there was no memory for, or else the first one."""
+    lines = text.splitlines() or [""]
+    tensors = [line.partition(" on /job:")[0] for line in lines if line.startswith("OOM when ")]
+    return (tensors or lines)[0] or "no more to be had"
 
 
 def is_out_of_memory(error: BaseException) -> bool:
