@@ -15,7 +15,7 @@ from xferlab.discovery import load_plugins
 from xferlab.errors import XferlabError
 from xferlab.experiment import run as experiment_run
 from xferlab.experiment.run import run
-from xferlab.training import reuse
+from xferlab.training import network_cache
 from xferlab.training.network_cache import NETWORK_CACHE, CachedNetwork
 
 COMMON = [
@@ -31,7 +31,7 @@ COMMON = [
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("reuse")
+    folder = tmp_path_factory.mktemp("shared")
     write_tiny_checkpoint(folder / "bert", "bert")
     words = ["good", "bad", "film", "the", "not"]
     for number, split in enumerate(("train", "validation", "test")):
@@ -151,7 +151,7 @@ def test_a_failed_run_leaves_nothing_to_the_next(workspace, tmp_path, workshop, 
 
 def test_no_more_than_the_limit_is_kept(workspace, tmp_path, workshop, monkeypatch):
     workshop.is_enabled = True
-    monkeypatch.setattr(reuse, "LARGEST", 1)
+    monkeypatch.setattr(network_cache, "LARGEST", 1)
     for seed in (0, 1):
         train(workspace, tmp_path / str(seed), "transfer=frozen", f"seed={seed}")
     (cached,) = workshop._kept

@@ -104,7 +104,7 @@ class NetworkCache:
     """The setups of a process, each of a run that has ended well.
 
     Attributes:
-        is_open: whether the process trains several runs; else it keeps nothing.
+        is_enabled: whether the process trains several runs; else it keeps nothing.
     """
 
     def __init__(self) -> None:
