@@ -102,7 +102,7 @@ def test_the_file_of_jobs_that_is_shown_can_be_run(tmp_path, monkeypatch, capsys
     assert len(lines) == 2 * 2 * 2 * 20
     assert "here to 2 x 2 x 2 x 20 jobs" in page
     for word in (
-        "optimizer.lr=3e-05",
+        "optimizer.lr=3e-5",
         "epochs=4 train.batch_size=32",
         "loss=focal loss.gamma=2",
         "optimizer.weight_decay=",

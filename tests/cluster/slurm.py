@@ -1,6 +1,6 @@
 """A Slurm of one node on loopback, for tests: ``python tests/cluster/slurm.py FOLDER``, as root.
 
-It needs Debian's packages: ``apt-get install slurm-wlm munge slurmdbd mariadb-server``. Everything
+It needs Debian's packages: slurmd slurmctld slurm-client slurmdbd munge mariadb-server. Everything
 it writes is in FOLDER, which the daemons must be able to enter; ``export SLURM_CONF=...`` is
 printed. It ends, with its daemons, when its standard input closes.
 """

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import xferlab
 from tests.support import stub_job, stub_search
 from tests.support.hub_server import HubServer
 from tests.support.plugin_isolation import isolated_plugins
@@ -23,7 +24,7 @@ from xferlab.config.recipe import read
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError, RunError
 from xferlab.report.settings import read_reports
-from xferlab.runs.inputs import changed_since, inputs_of, write_inputs
+from xferlab.runs.inputs import changed_since, fixed_inputs, inputs_of, write_inputs
 from xferlab.runs.metadata import write_config, write_status
 from xferlab.runs.resume import refuse_changed
 from xferlab.sweep.job_state import state_of
@@ -82,6 +83,36 @@ def test_the_same_sweep_over_an_edited_file_does_the_finished_jobs_again(capsys)
     assert len(report.jobs) == 3
     assert stub_job.sweep([*OWN, "seed=1,2,3"]) == 0
     assert "3 finished; name=ANOTHER" in capsys.readouterr().err
+
+
+def test_an_upgrade_of_xferlab_keeps_finished_jobs_and_is_noted_once(capsys):
+    assert stub_job.sweep([*OWN, "seed=1,2"]) == 0
+    folder = sweep_folder()
+    for path in (folder / "sweep.json", *folder.glob("*/job.json")):
+        record = json.loads(path.read_text())
+        plugins = dict.fromkeys(record["plugins"], "0" * 64)  # every built-in file is another one
+        path.write_text(json.dumps(record | {"xferlab": "0.1.9", "plugins": plugins}))
+    before = scores(folder)
+    capsys.readouterr()
+    assert stub_job.sweep([*OWN, "seed=1,2,3"]) == 0
+    printed = capsys.readouterr().err
+    assert "2 finished, 1 to run" in printed
+    assert [line for line in printed.splitlines() if line.startswith("note ")] == [
+        f"note       xferlab 0.1.9 began this, {xferlab.__version__} continues it: finished jobs"
+        " are kept, the others run with the present version"
+    ]
+    assert scores(folder).items() >= before.items()
+    assert stub_job.sweep([*OWN, "seed=1,2,3"]) == 0
+    printed = capsys.readouterr().err
+    assert "3 finished" in printed
+    assert "note " not in printed
+
+
+def test_an_upgrade_of_xferlab_does_not_hide_an_edited_plugin(loss_with_helpers):
+    config = config_of("loss=helped_loss")
+    before = inputs_of(config).record() | {"xferlab": "0.1.9"}
+    loss_with_helpers.write_text(loss_with_helpers.read_text() + "# more\n")
+    assert changed_since(fixed_inputs(before), inputs_of(config), config) == ["loss=helped_loss"]
 
 
 def test_a_file_that_is_put_back_is_what_it_was():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from xferlab.config.overrides import format_override, parse_overrides
+from xferlab.config.overrides import expand_override, format_override, parse_overrides
 from xferlab.config.schema import SweepConfig
 from xferlab.errors import ConfigError
 from xferlab.sweep.grid import axes_of, product
@@ -137,3 +137,22 @@ def test_a_word_is_read_back_as_its_value(value):
 def test_bad_settings_are_refused(settings, what):
     with pytest.raises(ValueError, match=what):
         SweepConfig(**settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "points"),
+    [
+        ("optimizer.lr=1e-5,0.00003", ["optimizer.lr=1e-5", "optimizer.lr=0.00003"]),
+        ("optimizer.lr=choice(1e-5, 1.e+3)", ["optimizer.lr=1e-5", "optimizer.lr=1.e+3"]),
+        ("name='a,b',c\\,d", ["name='a,b'", "name=c\\,d"]),
+        ("metric=[accuracy,f1],[f1]", ["metric=[accuracy,f1]", "metric=[f1]"]),
+        ("seed=range(1,3)", ["seed=1", "seed=2"]),
+        ("seed=sort(3,1)", ["seed=1", "seed=3"]),
+    ],
+)
+def test_values_of_a_list_stay_as_they_are_written(text, points):
+    (override,) = parse_overrides([text])
+    assert expand_override(override) == points
+    for point, value in zip(points, override.sweep_string_iterator(), strict=True):
+        (found,) = parse_overrides([point])
+        assert found.get_value_element_as_str() == value

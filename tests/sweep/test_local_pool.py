@@ -353,7 +353,7 @@ def test_lines_say_what_is_swept_and_how_long_it_takes(tmp_path):
     lines.ended(jobs[0], state_of(jobs[0]), 30.0)
     console.file.close()
     assert (tmp_path / "printed").read_text().splitlines() == [
-        f"   1/2  {jobs[0].name}  optimizer.lr=1e-05",
+        f"   1/2  {jobs[0].name}  optimizer.lr=1e-5",
         f"           {jobs[0].name}  finished after 30 s  val_accuracy 0.5000  (about 30 s left)",
     ]
 

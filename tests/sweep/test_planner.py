@@ -232,7 +232,7 @@ def test_a_dry_run_prints_the_jobs_and_writes_nothing(capsys):
     assert main(["-m", *SIX, "--dry-run"]) == 0
     printed = capsys.readouterr()
     assert len(printed.out.splitlines()) == 6
-    assert "to run        optimizer.lr=2e-05 seed=1" in printed.out
+    assert "to run        optimizer.lr=2e-5 seed=1" in printed.out
     assert ": 6 jobs" in printed.err
     assert not Path("outputs").exists()
 

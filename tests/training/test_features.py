@@ -486,6 +486,18 @@ def test_a_folder_that_cannot_be_written_is_noted_once(workspace, log, monkeypat
     assert NOTE in notes(log)[0]
 
 
+def test_an_unusable_cache_is_noted_once_for_all_phases(workspace, log, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XFERLAB_CACHE", str(tmp_path / "file"))
+    experiment = experiment_of(workspace, "transfer=gradual", "train.epochs=3")
+    log.clear()
+    assert len(experiment.plan.phases) == 3
+    for index in range(3):
+        assert not build_phase(experiment, index).features
+    assert len(notes(log)) == 1
+    assert NOTE in notes(log)[0]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes to every folder")
 def test_a_read_only_folder_is_read(workspace, frozen, cache, log):
     first_phase(frozen)

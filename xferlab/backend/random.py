@@ -43,3 +43,10 @@ def dropout(inputs: Any, rate: float, seed: Any) -> Any:
         )
 
     return drop(inputs)
+
+
+def uninitialized(shape: Any, dtype: str) -> Any:
+    """Return a tensor whose memory is not set; its values are any."""
+    import tensorflow as tf
+
+    return tf.raw_ops.Empty(shape=shape, dtype=dtype, init=False)

@@ -18,14 +18,22 @@ from xferlab.escaping import visible
 from xferlab.formatting import format_count, format_learning_rate
 from xferlab.io.atomic import write_json
 from xferlab.io.records import read_record
-from xferlab.runs.inputs import changed_since, refuse_changed_inputs
+from xferlab.runs.inputs import changed_since, fixed_inputs, refuse_changed_inputs
 from xferlab.runs.lock import is_locked, locked
 from xferlab.sweep.distributions import Distribution
 from xferlab.sweep.engine_launcher import offer_engines
 from xferlab.sweep.job_state import DONE, QUEUED, RESUMED, state_of
 from xferlab.sweep.launcher import launcher_for
 from xferlab.sweep.local_pool import SweepStopped
-from xferlab.sweep.manifest import PLAN, SEARCH, neighbours, read_job, read_or_skip, read_plan
+from xferlab.sweep.manifest import (
+    PLAN,
+    SEARCH,
+    neighbours,
+    note_upgrade,
+    read_job,
+    read_or_skip,
+    read_plan,
+)
 from xferlab.sweep.planner import Plan
 from xferlab.sweep.search.controller import Search
 from xferlab.sweep.search.planner import Pruner, SearchPlan, masked
@@ -39,6 +47,7 @@ SHAPE = {
     "storage": (str, None),
     "inputs?": {"*": str},
     "plugins?": {"*": str},
+    "xferlab?": str,
 }
 """What ``search.json`` holds, as far as it is read again; see ``records.Shape``."""
 
@@ -57,6 +66,8 @@ def run_search(plan: Plan, *, dry_run: bool = False) -> int:
     assert plan.search is not None
     folder = search_folder(plan)
     print(visible(opening_line(plan.search, folder)), file=sys.stderr)
+    if (folder / SEARCH).exists():
+        note_upgrade(_read_search(folder))
     if dry_run:
         print(visible("\n".join([*search_lines(plan.search), *job_lines(folder)])))
         return 0
@@ -125,7 +136,7 @@ def _changed(search: SearchPlan, record: dict[str, Any]) -> list[str]:
     """Return the inputs that have changed since the first trial: results cannot be compared."""
     if "inputs" not in record:
         return []
-    return changed_since(record, search.inputs, search.configs[0])
+    return changed_since(fixed_inputs(record), search.inputs, search.configs[0])
 
 
 @contextmanager

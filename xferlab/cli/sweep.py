@@ -24,7 +24,9 @@ from xferlab.sweep.manifest import (
     REPLACED,
     SEARCH,
     folder_for,
+    note_upgrade,
     read_job_states,
+    read_plan,
     unfinished,
     write_manifest,
 )
@@ -81,6 +83,8 @@ def _print_states(plan: Plan, folder: Path) -> dict[str, State]:
     for run_id in redone:
         states[run_id] = State(CHANGED, folder=folder / run_id)
     print(visible(opening_line(folder, list(states.values()))), file=sys.stderr)
+    if (folder / PLAN).exists():
+        note_upgrade(read_plan(folder))
     for line in _changed_lines(changed, len(redone), folder):
         print(line, file=sys.stderr)
     return states

@@ -28,7 +28,30 @@ def expand_override(override: Override) -> list[str]:
             fix=f"list the values: {override.key_or_group}=1e-5,3e-5,1e-4",
         )
     key = override.get_key_element()
-    return [f"{key}={value}" for value in override.sweep_string_iterator()]
+    return [f"{key}={value}" for value in _as_written(override)]
+
+
+def _as_written(override: Override) -> list[str]:
+    """Return the values of a list as its author wrote them: ``1e-5``, where Hydra has 1e-05."""
+    values = list(override.sweep_string_iterator())
+    line = str(override.input_line).partition("=")[2]
+    written: list[str] = []
+    text = ""
+    for piece in line.removeprefix("choice(").removesuffix(")").split(","):
+        text = f"{text},{piece}" if text else piece.strip()
+        if len(written) < len(values) and values[len(written)] in (text, _element(text)):
+            written.append(text)
+            text = ""
+    return written if len(written) == len(values) and not text else values
+
+
+def _element(text: str) -> str | None:
+    """Return how Hydra writes a value, or None where the text is not one."""
+    try:
+        override = OverridesParser.create().parse_override(f"key={text}")
+    except HydraException:
+        return None
+    return None if override.is_sweep_override() else str(override.get_value_element_as_str())
 
 
 def key_of(text: str) -> str:
@@ -44,7 +67,7 @@ def format_override(key: str, value: Any) -> str:
     """Return the override that sets ``key`` to a plain value, quoted where it must be.
 
     >>> format_override("optimizer.lr", 1e-5), format_override("name", "a, b")
-    ('optimizer.lr=1e-05', "name='a, b'")
+    ('optimizer.lr=1e-5', "name='a, b'")
     """
     return f"{key}={_as_text(value)}"
 
@@ -70,6 +93,8 @@ def _as_text(value: Any) -> str:
         return f"[{','.join(_as_text(each) for each in value)}]"
     if isinstance(value, dict):
         return f"{{{','.join(f'{key}:{_as_text(each)}' for key, each in value.items())}}}"
+    if isinstance(value, float):
+        return re.sub(r"e([+-])0+", r"e\1", repr(value))
     return _quoted(value) if isinstance(value, str) else repr(value)
 
 

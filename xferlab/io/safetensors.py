@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from xferlab.io.tensors import Tensor
 
+LENGTH_BYTES = 8
+"""Before the header: its length (https://huggingface.co/docs/safetensors)."""
 LFS_POINTER = b"version "
 
 
@@ -21,14 +24,24 @@ def read_header(path: Path) -> dict[str, Tensor]:
     refuse_pointer(path)
     try:
         with safe_open(path, framework="numpy") as file:
-            found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-            return {
-                name: Tensor(path, name, part.get_dtype(), tuple(part.get_shape()))
-                for name, part in found.items()
-            }
+            names = list(file.keys())  # so the header is right
     except SafetensorError as error:
         reason = str(error).removeprefix("Error while deserializing header: ")
         raise ValueError(reason) from error
+    with path.open("rb") as stream:
+        length = int.from_bytes(stream.read(LENGTH_BYTES), "little")
+        header = json.loads(stream.read(length))
+    begin = LENGTH_BYTES + length
+    return {
+        name: Tensor(
+            path,
+            name,
+            header[name]["dtype"],
+            tuple(header[name]["shape"]),
+            begin + header[name]["data_offsets"][0],
+        )
+        for name in names
+    }
 
 
 def refuse_pointer(path: Path) -> None:

@@ -32,15 +32,14 @@ class Tensor:
         name: its name in the file.
         dtype: safetensors' name of the number type (``F32``, ``BF16``).
         shape: the sizes of the axes.
-        offset: where its numbers begin in the file, bytes; None in a safetensors file, because
-            its library knows.
+        offset: where its numbers begin in the file, bytes.
     """
 
     path: Path
     name: str
     dtype: str
     shape: tuple[int, ...]
-    offset: int | None = None
+    offset: int
 
     @property
     def is_float(self) -> bool:
@@ -54,34 +53,24 @@ class Tensor:
 
 
 def read_tensor(tensor: Tensor) -> Any:
-    """Return a tensor as a NumPy array of its own number type.
+    """Return a tensor as a NumPy array of its own number type, mapped from the file, read-only.
 
     Raises:
-        ValueError: the file has changed since its header was read.
+        ValueError: the file has changed since its header was read, or the number type is unknown.
     """
-    if tensor.offset is not None:
-        return _map(tensor, tensor.offset)
-    import ml_dtypes  # noqa: F401 - NumPy has bfloat16 once this is imported
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(tensor.path, framework="numpy") as file:
-            return file.get_tensor(tensor.name)
-    except SafetensorError as error:
-        raise ValueError(str(error)) from error
-
-
-def _map(tensor: Tensor, offset: int) -> Any:
     import ml_dtypes  # noqa: F401 - NumPy has bfloat16 once this is imported
     import numpy as np
+
+    if tensor.dtype not in NUMPY_TYPES:
+        raise ValueError(f"its numbers are {tensor.dtype}, not one of {', '.join(NUMPY_TYPES)}")
 
     dtype = np.dtype(NUMPY_TYPES[tensor.dtype])
     if tensor.size == 0:
         return np.empty(tensor.shape, dtype)
-    end = offset + tensor.size * dtype.itemsize
+    end = tensor.offset + tensor.size * dtype.itemsize
     if tensor.path.stat().st_size < end:
         raise ValueError("the file has become shorter")
-    mapped = np.memmap(tensor.path, dtype, "r", offset, tensor.shape)
+    mapped = np.memmap(tensor.path, dtype, "r", tensor.offset, tensor.shape)
     return np.require(mapped, requirements="A")  # copied where the file has it at an odd place
 
 

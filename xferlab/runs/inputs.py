@@ -41,9 +41,13 @@ class Inputs:
     plugins: Mapping[str, str]
     unknown: Mapping[str, str] = field(default_factory=dict)
 
-    def record(self) -> dict[str, dict[str, str]]:
-        """Return the digests as plain data."""
-        return {"inputs": dict(self.content), "plugins": dict(self.plugins)}
+    def record(self) -> dict[str, Any]:
+        """Return the digests as plain data, and the version of xferlab that read them."""
+        return {
+            "inputs": dict(self.content),
+            "plugins": dict(self.plugins),
+            "xferlab": xferlab.__version__,
+        }
 
 
 class InputsReader:
@@ -150,7 +154,7 @@ def refuse_in_between(folder: Path, config: Mapping[str, Any]) -> None:
 
 def write_inputs(folder: Path, inputs: Inputs) -> None:
     """Keep the digests beside a run that begins."""
-    write_json(folder / FILE, inputs.record() | {"xferlab": xferlab.__version__})
+    write_json(folder / FILE, inputs.record())
 
 
 def read_inputs(folder: Path) -> dict[str, Any] | None:
@@ -160,16 +164,22 @@ def read_inputs(folder: Path) -> dict[str, Any] | None:
 
 
 def read_fixed_inputs(folder: Path) -> dict[str, Any] | None:
-    """Return the recorded inputs that may not change while a run is resumed.
-
-    Built-in plugins are left out where another version of xferlab began the run: nobody can put
-    them back, and a version reads what the one before it wrote.
-    """
+    """Return the recorded inputs that may not change while a run is resumed."""
     before = read_inputs(folder)
-    if before is None or before.get("xferlab") == xferlab.__version__:
-        return before
-    own = {name: sha for name, sha in before["plugins"].items() if not _is_built_in(name)}
-    return before | {"plugins": own}
+    return before and fixed_inputs(before)
+
+
+def fixed_inputs(record: dict[str, Any]) -> dict[str, Any]:
+    """Return recorded inputs without what an upgrade of xferlab changes.
+
+    Built-in plugins are left out where another version wrote the record: nobody can put them back,
+    and a version reads what the one before it wrote.
+    """
+    if record.get("xferlab") == xferlab.__version__:
+        return record
+    plugins = record.get("plugins", {})
+    own = {name: sha for name, sha in plugins.items() if not _is_built_in(name)}
+    return record | {"plugins": own}
 
 
 def _is_built_in(name: str) -> bool:

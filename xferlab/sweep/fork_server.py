@@ -8,8 +8,9 @@ It imports and does nothing else: no plugin, no operation of TensorFlow, no GPU.
 state that a job could inherit, and a fork of it is a job's process as a fresh one is after its
 imports.
 
-A fork whose job has ended well and whose network can be used again (``training.reuse``) waits for a
-job that differs in nothing but :data:`ABOVE`. As many forks live as jobs have run at once.
+A fork whose job has ended well and whose network can be used again (``training.network_cache``)
+waits for a job that differs in nothing but :data:`ABOVE`. As many forks live as jobs have run at
+once.
 """
 
 from __future__ import annotations
@@ -75,9 +76,9 @@ def import_libraries() -> None:
         importlib.import_module(name)
     from transformers import AutoTokenizer, PreTrainedTokenizerFast  # noqa: F401
 
-    from xferlab.training.reuse import WORKSHOP
+    from xferlab.training.network_cache import NETWORK_CACHE
 
-    WORKSHOP.is_open = True  # in the forks
+    NETWORK_CACHE.is_enabled = True  # in the forks
     gc.freeze()  # no collection in a fork writes to these objects, which would copy their pages
 
 
@@ -101,12 +102,14 @@ class _Fork:
         pid: of the process.
         requests: file descriptor that it reads the folders of further jobs from.
         kind: what all of its jobs have in common; empty where it runs one job only.
+        environment: variables of its slot.
         folder: of the job that runs; empty while it waits.
     """
 
     pid: int
     requests: int
     kind: str
+    environment: Mapping[str, str]
     folder: str
 
 
@@ -162,8 +165,8 @@ class _Server:
         return None
 
     def _fork(self, folder: str, environment: dict[str, str]) -> _Fork:
-        """Fork a process for a job, in place of one that waits."""
-        self._dismiss(self._idle()[:1])
+        """Fork a process for a job, in place of one that waits with the same device."""
+        self._dismiss([fork for fork in self._idle() if fork.environment == environment][:1])
         kind = kind_of(folder, environment)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -175,7 +178,7 @@ class _Server:
                 os.close(descriptor)
             self._run(folder, environment, reader)
         os.close(reader)
-        self._forks[pid] = _Fork(pid, writer, kind, folder)
+        self._forks[pid] = _Fork(pid, writer, kind, environment, folder)
         return self._forks[pid]
 
     def _run(self, folder: str, environment: dict[str, str], requests: int) -> NoReturn:
@@ -246,9 +249,9 @@ def kind_of(folder: str, environment: Mapping[str, str]) -> str:
 
 def can_run_another() -> bool:
     """Return whether this process keeps a network that another job can use."""
-    from xferlab.training.reuse import WORKSHOP
+    from xferlab.training.network_cache import NETWORK_CACHE
 
-    return not WORKSHOP.is_empty
+    return not NETWORK_CACHE.is_empty
 
 
 def _run_in(folder: str) -> int:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import xferlab
 from xferlab.config.recipe import Recipe, read_plain
 from xferlab.deprecated import current_job, current_plan
 from xferlab.errors import RunError, XferlabError, printable, what_of
@@ -20,7 +21,7 @@ from xferlab.io.atomic import write_json
 from xferlab.io.records import read_record
 from xferlab.runs.checkpoints import delete_checkpoints
 from xferlab.runs.inputs import FILE as INPUTS
-from xferlab.runs.inputs import InputsReader, changed_since, file_of, inputs_of
+from xferlab.runs.inputs import InputsReader, changed_since, file_of, fixed_inputs, inputs_of
 from xferlab.runs.metadata import RUN_ID, planned_epochs
 from xferlab.sweep.job_state import DONE, FINISHED, RUNNING, State, state_of
 from xferlab.sweep.planner import Job, Plan
@@ -38,8 +39,15 @@ PLAN_SHAPE = {
     "swept": [str],
     "requested": [RUN_ID],
     "jobs": [{"run_id": RUN_ID, "overrides": [str]}],
+    "xferlab?": str,
 }
-JOB_SHAPE = {"overrides": [str], "plugins": {"*": str}, "inputs?": {"*": str}, "config": dict}
+JOB_SHAPE = {
+    "overrides": [str],
+    "plugins": {"*": str},
+    "inputs?": {"*": str},
+    "config": dict,
+    "xferlab?": str,
+}
 """The parts of the two files that are read again; see ``records.Shape``."""
 
 
@@ -98,6 +106,18 @@ def read_or_skip(read: Callable[[Path], dict[str, Any]], folder: Path) -> dict[s
         return None
 
 
+def note_upgrade(record: Mapping[str, Any]) -> None:
+    """Print that another version of xferlab wrote a sweep's record, if one did.
+
+    The next record has the present version, so this is printed once.
+    """
+    version = record.get("xferlab", xferlab.__version__)
+    if version != xferlab.__version__:
+        what = f"xferlab {version} began this, {xferlab.__version__} continues it: finished jobs"
+        text = printable(f"{what} are kept, the others run with the present version")
+        print(f"note       {text}", file=sys.stderr)
+
+
 def write_manifest(plan: Plan, folder: Path, command: Iterable[str]) -> list[str]:
     """Write the plan and every job that is to run; return what has changed since it was planned.
 
@@ -120,6 +140,7 @@ def write_manifest(plan: Plan, folder: Path, command: Iterable[str]) -> list[str
         "swept": list(dict.fromkeys([*earlier["swept"], *plan.swept])),
         "requested": [job.run_id for job in plan.jobs],
         "plugins": reader.plugins,
+        "xferlab": xferlab.__version__,
         "jobs": [{"run_id": run_id, "overrides": each} for run_id, each in overrides.items()],
     }
     write_json(folder / PLAN, record)
@@ -161,7 +182,7 @@ def rewrite_manifest(job: Job, folder: Path, reader: InputsReader) -> list[str]:
         move_to_replaced(folder)
         _write_job(record, folder)
         return []
-    changed = changed_since(before, reader.of(job.config), job.config)
+    changed = changed_since(fixed_inputs(before), reader.of(job.config), job.config)
     if before == record or (status == FINISHED and not changed):
         return []
     if status == FINISHED:
@@ -212,7 +233,7 @@ def read_job_states(plan: Plan, folder: Path) -> tuple[dict[str, State], dict[st
     for job in plan.jobs:
         states[job.run_id], record = read_job_state(folder / job.run_id)
         if record is not None and states[job.run_id].status != RUNNING:
-            names = changed_since(record, reader.of(job.config), job.config)
+            names = changed_since(fixed_inputs(record), reader.of(job.config), job.config)
             if names:
                 changed[job.run_id] = names
     return states, changed
@@ -226,7 +247,8 @@ def manifest_recipe(folder: Path) -> Recipe:
         RunError: a plugin's file, or what it reads, has changed since then.
     """
     record = read_job(folder)
-    changed = changed_since(record, inputs_of(record["config"]), record["config"])
+    before = fixed_inputs(record)
+    changed = changed_since(before, inputs_of(record["config"]), record["config"])
     if changed:
         plugin = changed[0].partition(": ")[0]
         is_plugin = plugin in record["plugins"]

@@ -77,6 +77,7 @@ class FeatureCache:
         forward: computes it for inputs by name.
         pad_id: token id of padding.
         batch_size: examples a batch.
+        noted: what this run has noted so far, in every phase: no note is repeated.
         folder: of the files; default ``features`` in ``$XFERLAB_CACHE`` or ``~/.cache/xferlab``.
     """
 
@@ -86,6 +87,7 @@ class FeatureCache:
         forward: Callable[[Mapping[str, Any]], Any],
         pad_id: int,
         batch_size: int,
+        noted: set[str],
         folder: Path | None = None,
     ) -> None:
         root = Path(os.environ.get("XFERLAB_CACHE") or "~/.cache/xferlab")
@@ -93,6 +95,7 @@ class FeatureCache:
         self._forward = forward
         self._pad_id = pad_id
         self._batch_size = batch_size
+        self._noted = noted
         self._folder = folder or root / "features"
         self._names = list(cut.lower.input)
         self._weights = _digest_of_weights(cut.lower)
@@ -105,31 +108,31 @@ class FeatureCache:
             encoding: its token ids.
 
         Returns:
-            None, with a line in the log, where they do not fit or cannot be written.
+            None, with a note in the log, where they do not fit or cannot be written.
         """
         lengths = row_lengths(encoding) if self._cut.per_token else None
         width = int(self._cut.lower.output.shape[-1])
         rows = len(encoding.token_ids) if lengths is None else int(lengths.sum())
         if 4 * rows * width > LARGEST:
-            log.warning(
-                "note       the frozen part's outputs for %s take %.1f GB, more than %.1f: they are"
-                " computed in every epoch",
-                name,
-                4e-9 * rows * width,
-                LARGEST / 1e9,
+            self._note(
+                f"the frozen part's outputs for {name} take {4e-9 * rows * width:.1f} GB, more than"
+                f" {LARGEST / 1e9:.1f}: they are computed in every epoch"
             )
             return None
         try:
             flat = self._flat(name, encoding, lengths, (rows, width))
         except OSError as error:
-            log.warning(
-                "note       the cache %s cannot be used (%s): frozen blocks are computed in every"
-                " epoch",
-                self._folder,
-                error.strerror or error,
+            self._note(
+                f"the cache {self._folder} cannot be used ({error.strerror or error}): frozen"
+                " blocks are computed in every epoch"
             )
             return None
         return Features(flat, lengths, tuple(self._cut.lower.output.shape[1:]))
+
+    def _note(self, text: str) -> None:
+        if text not in self._noted:
+            self._noted.add(text)
+            log.warning("note       %s", text)
 
     def _flat(
         self, name: str, encoding: Encoding, lengths: np.ndarray | None, shape: tuple[int, int]

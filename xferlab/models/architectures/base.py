@@ -299,9 +299,9 @@ class Architecture:
         """Return a new initializer of fresh weights, of the encoder's deviation or another."""
         from keras.initializers import TruncatedNormal
 
-        from xferlab.models.layers import NotRandom
+        from xferlab.models.layers import Uninitialized
 
-        kind = TruncatedNormal if self.is_random else NotRandom
+        kind = TruncatedNormal if self.is_random else Uninitialized
         return kind(stddev=deviation or self.initializer_range)
 
     # Names of tensors

@@ -10,9 +10,9 @@ from xferlab.models.layers.basic import (
     Dropout,
     LastToken,
     LayerNormalization,
-    NotRandom,
     PositionEmbedding,
     RMSNormalization,
+    Uninitialized,
 )
 from xferlab.models.layers.disentangled import DisentangledLayer, RelativeRows, RelativeTable
 from xferlab.models.layers.rotary import GatedLayer, GatedOptions, RotaryTable
@@ -28,7 +28,6 @@ __all__ = [
     "GatedOptions",
     "LastToken",
     "LayerNormalization",
-    "NotRandom",
     "PositionEmbedding",
     "RMSNormalization",
     "RelativeBias",
@@ -37,6 +36,7 @@ __all__ = [
     "RotaryTable",
     "SelfAttention",
     "TransformerLayer",
+    "Uninitialized",
     "gelu",
     "gelu_tanh",
     "gelu_while_training",

@@ -7,19 +7,20 @@ from typing import Any
 import keras
 from keras import ops
 
-from xferlab.backend.random import dropout
+from xferlab.backend.random import dropout, uninitialized
 
 
 @keras.saving.register_keras_serializable("xferlab")
-class NotRandom(keras.initializers.TruncatedNormal):
-    """Gives zeros, for weights that are assigned; takes its seed as a random initializer does.
+class Uninitialized(keras.initializers.TruncatedNormal):
+    """Gives memory that is not set, for weights that are assigned before they are read.
 
-    So what is initialised beside them is the same either way.
+    Large tables are in memory once then: an unset page takes none. It takes its seed as a random
+    initializer does, so what is initialised beside it is the same either way.
     """
 
     def __call__(self, shape: Any, dtype: Any = None) -> Any:
-        """Return zeros."""
-        return ops.zeros(shape, dtype)
+        """Return a tensor of any values."""
+        return uninitialized(shape, dtype or keras.config.floatx())
 
 
 @keras.saving.register_keras_serializable("xferlab")

@@ -16,7 +16,7 @@ from xferlab.errors import XferlabError
 from xferlab.experiment import run as experiment_run
 from xferlab.experiment.run import run
 from xferlab.training import reuse
-from xferlab.training.reuse import WORKSHOP, Kept
+from xferlab.training.network_cache import NETWORK_CACHE, CachedNetwork
 
 COMMON = [
     "data=files",
@@ -46,9 +46,9 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def workshop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("XFERLAB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(WORKSHOP, "is_open", False)
-    monkeypatch.setattr(WORKSHOP, "_kept", [])
-    return WORKSHOP
+    monkeypatch.setattr(NETWORK_CACHE, "is_open", False)
+    monkeypatch.setattr(NETWORK_CACHE, "_kept", [])
+    return NETWORK_CACHE
 
 
 def train(workspace: Path, folder: Path, *overrides: str) -> tuple:
@@ -71,16 +71,16 @@ def train(workspace: Path, folder: Path, *overrides: str) -> tuple:
 
 
 @pytest.fixture
-def found(monkeypatch: pytest.MonkeyPatch) -> list[Kept]:
-    """Return the foundations that were used again."""
+def found(monkeypatch: pytest.MonkeyPatch) -> list[CachedNetwork]:
+    """Return the setups that were used again."""
     restored = []
-    restore = Kept.restore
+    restore = CachedNetwork.restore
 
-    def restore_and_note(kept: Kept) -> None:
-        restored.append(kept)
-        restore(kept)
+    def restore_and_note(cached: CachedNetwork) -> None:
+        restored.append(cached)
+        restore(cached)
 
-    monkeypatch.setattr(Kept, "restore", restore_and_note)
+    monkeypatch.setattr(CachedNetwork, "restore", restore_and_note)
     return restored
 
 
@@ -96,13 +96,13 @@ def test_each_run_equals_one_of_its_own(workspace, tmp_path, workshop, found, st
         ["schedule=polynomial", "optimizer=adam"],
         ["seed=1", "optimizer.lr=3e-3"],
     ]
-    workshop.is_open = True
+    workshop.is_enabled = True
     together = [
         train(workspace, tmp_path / f"together-{i}", *strategy, *change)
         for i, change in enumerate(changes)
     ]
     assert len(found) == 4
-    workshop.is_open = False
+    workshop.is_enabled = False
     for i, change in enumerate(changes):
         alone = train(workspace, tmp_path / f"alone-{i}", *strategy, *change)
         assert together[i] == alone, change
@@ -119,7 +119,7 @@ def test_each_run_equals_one_of_its_own(workspace, tmp_path, workshop, found, st
     ],
 )
 def test_a_run_that_trains_the_whole_network_leaves_nothing(workspace, tmp_path, workshop, change):
-    workshop.is_open = True
+    workshop.is_enabled = True
     train(workspace, tmp_path / "first", "transfer=frozen", *change)
     assert workshop.is_empty
 
@@ -129,14 +129,14 @@ def test_a_run_that_trains_the_whole_network_leaves_nothing(workspace, tmp_path,
     ["data.max_length=8", "model.dropout=0.3", "train.batch_size=4", "transfer=top_layers"],
 )
 def test_another_network_is_built_anew(workspace, tmp_path, workshop, found, change):
-    workshop.is_open = True
+    workshop.is_enabled = True
     train(workspace, tmp_path / "first", "transfer=frozen")
     train(workspace, tmp_path / "second", "transfer=frozen", change)
     assert not found
 
 
 def test_a_failed_run_leaves_nothing_to_the_next(workspace, tmp_path, workshop, monkeypatch):
-    workshop.is_open = True
+    workshop.is_enabled = True
     train(workspace, tmp_path / "first", "transfer=frozen")
 
     def fail(*arguments):
@@ -150,9 +150,9 @@ def test_a_failed_run_leaves_nothing_to_the_next(workspace, tmp_path, workshop, 
 
 
 def test_no_more_than_the_limit_is_kept(workspace, tmp_path, workshop, monkeypatch):
-    workshop.is_open = True
+    workshop.is_enabled = True
     monkeypatch.setattr(reuse, "LARGEST", 1)
     for seed in (0, 1):
         train(workspace, tmp_path / str(seed), "transfer=frozen", f"seed={seed}")
-    (kept,) = workshop._kept
-    assert kept.foundation.batches.seed == 1
+    (cached,) = workshop._kept
+    assert cached.setup.batches.seed == 1
