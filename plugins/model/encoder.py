@@ -21,7 +21,7 @@ class Pooling(Enum):
 @register("model", "encoder")
 @dataclass(frozen=True)
 class Encoder(ReadsCheckpoint):
-    """A pretrained encoder, or a decoder read as one, with a freshly initialised head of logits.
+    """A pretrained encoder, or a decoder read as one, with a fresh head of logits.
 
     Attributes:
         checkpoint: where the weights are: ``bundled:bert``, a Hugging Face folder, or a Hub id

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -370,6 +371,35 @@ def test_every_export_opens_in_the_class_of_pytorch(tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     assert len(done.stdout.splitlines()) == len(folders)
+
+
+def test_deberta_loads_with_its_sentencepiece_file_alone(tmp_path):
+    import sentencepiece
+
+    from xferlab.data.tokenizer import load_tokenizer
+    from xferlab.models.checkpoint import resolve
+
+    ends = {"pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3}
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["the film was good", "it is a bad film"] * 50),
+        model_prefix=str(tmp_path / "spm"),
+        vocab_size=40,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        **ends,
+        **{f"{name}_piece": f"[{name}]" for name in ("pad", "unk")},
+        bos_piece="[CLS]",
+        eos_piece="[SEP]",
+    )
+    (tmp_path / "spm.vocab").unlink()
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(FIXTURES / "deberta-v3" / name, tmp_path)
+    folder = resolve(str(tmp_path)).folder
+    encoding = load_tokenizer(folder).encode(["the film"], ["was good"], 12)
+    (ids,) = (list(map(int, row)) for row in encoding.token_ids)
+    assert ids[0] == 1
+    assert (ids.count(2), ids[-1]) == (2, 2)  # after each text
+    assert 3 not in ids
 
 
 # --- refusals ------------------------------------------------------------------------------------

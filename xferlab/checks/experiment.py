@@ -69,12 +69,12 @@ def inspect(
     check("schedule", recipe.schedule, _check_rates, rates)
     check("model", recipe.model, _check_tokenizer, experiment)
     inputs, batch_labels = _first_batch(experiment)
-    kept = experiment.kept
-    raw = None if kept is None else kept.outputs
+    cached = experiment.cached
+    raw = None if cached is None else cached.outputs
     if raw is None:
         raw = call("model", recipe.model, _feed, experiment.model.network, inputs)
         check("model", recipe.model, _check_outputs, experiment, inputs, raw)
-    passed = [] if kept is None else kept.checked
+    passed = [] if cached is None else cached.checked
     if recipe.loss not in passed:
         check("loss", recipe.loss, check_loss, experiment.loss, spec, labels)
         check("loss", recipe.loss, check_loss_on_batch, experiment.loss, batch_labels, _floats(raw))
@@ -83,9 +83,9 @@ def inspect(
         mode = plugin.mode
         if plugin not in passed:
             check("metric", plugin, check_metric, metric, mode, spec, labels)
-    if kept is not None:
-        kept.outputs = raw
-        kept.checked += [recipe.loss, *recipe.metrics.values()]
+    if cached is not None:
+        cached.outputs = raw
+        cached.checked += [recipe.loss, *recipe.metrics.values()]
     return [*token_notes(experiment), *_notes(experiment, rates)]
 
 

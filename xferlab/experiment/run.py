@@ -52,9 +52,9 @@ from xferlab.training.callbacks.tensorboard import TensorBoardLog, hyperparamete
 from xferlab.training.checkpointing import FolderCheckpointer
 from xferlab.training.events import Callback, Diverged, TrainState
 from xferlab.training.loop import fit, network_of_epoch
+from xferlab.training.network_cache import NETWORK_CACHE
 from xferlab.training.optimizer_extensions import current_rate
 from xferlab.training.phase_network import PhaseNetwork
-from xferlab.training.reuse import WORKSHOP
 from xferlab.training.schedule_plot import schedule_figure
 from xferlab.training.summary import (
     class_weights,
@@ -270,7 +270,7 @@ def train_and_test(
     test = _score_last_split(experiment, trained, folder)
     metrics = _write_metrics(recipe, callbacks, folder, weights=weights, **test)
     _log_results(metrics, folder)
-    WORKSHOP.keep(experiment.kept)
+    NETWORK_CACHE.keep(experiment.cached)
     return best.best
 
 

@@ -47,7 +47,9 @@ TOKENIZERS = (
     ("vocab.txt",),
     ("vocab.json", "merges.txt"),
     ("spiece.model",),
+    ("spm.model",),
     ("sentencepiece.bpe.model",),
+    ("tokenizer.model",),
 )
 """Files each of which, or all of a row together, are a tokenizer."""
 TOKENIZER_FILES = (

@@ -8,8 +8,9 @@ It imports and does nothing else: no plugin, no operation of TensorFlow, no GPU.
 state that a job could inherit, and a fork of it is a job's process as a fresh one is after its
 imports.
 
-A fork whose job has ended well and whose network can be used again (``training.reuse``) waits for a
-job that differs in nothing but :data:`ABOVE`. As many forks live as jobs have run at once.
+A fork whose job has ended well and whose network can be used again (``training.network_cache``)
+waits for a job that differs in nothing but :data:`ABOVE`. As many forks live as jobs have run at
+once.
 """
 
 from __future__ import annotations
@@ -75,9 +76,9 @@ def import_libraries() -> None:
         importlib.import_module(name)
     from transformers import AutoTokenizer, PreTrainedTokenizerFast  # noqa: F401
 
-    from xferlab.training.reuse import WORKSHOP
+    from xferlab.training.network_cache import NETWORK_CACHE
 
-    WORKSHOP.is_open = True  # in the forks
+    NETWORK_CACHE.is_enabled = True  # in the forks
     gc.freeze()  # no collection in a fork writes to these objects, which would copy their pages
 
 
@@ -248,9 +249,9 @@ def kind_of(folder: str, environment: Mapping[str, str]) -> str:
 
 def can_run_another() -> bool:
     """Return whether this process keeps a network that another job can use."""
-    from xferlab.training.reuse import WORKSHOP
+    from xferlab.training.network_cache import NETWORK_CACHE
 
-    return not WORKSHOP.is_empty
+    return not NETWORK_CACHE.is_empty
 
 
 def _run_in(folder: str) -> int:

@@ -17,8 +17,8 @@ from xferlab.errors import ConfigError, did_you_mean
 from xferlab.functional.metrics import keras_form
 from xferlab.functional.unseen_words import outside_of
 from xferlab.training.evaluation import Forward, scores
+from xferlab.training.network_cache import NETWORK_CACHE, CachedNetwork, TrainingSetup
 from xferlab.training.optimizer_extensions import per_update
-from xferlab.training.reuse import WORKSHOP, Foundation, Kept
 from xferlab.validation import defaults_of
 
 OWN_WAYS = {
@@ -57,7 +57,7 @@ class Experiment:
         forward: the network without dropout.
         cache_frozen: compute what is frozen once for all epochs.
         micro_batches: slices that a training batch is computed in, for want of memory.
-        kept: what a later run of this process may use again; None where there is none.
+        cached: what a later run of this process may use again; None where there is none.
         noted: notes of its phases that are in the log, each once.
     """
 
@@ -77,7 +77,7 @@ class Experiment:
     forward: Forward
     cache_frozen: bool = True
     micro_batches: int = 1
-    kept: Kept | None = None
+    cached: CachedNetwork | None = None
     noted: set[str] = field(default_factory=set)
 
     def evaluate(self, split: str) -> dict[str, float]:
@@ -101,12 +101,12 @@ def assemble(recipe: Recipe, data: TextData, micro_batches: int = 1) -> Experime
         data: rows by split.
         micro_batches: slices that each batch is computed in, see ``backend.use_micro_batches``.
     """
-    kept = WORKSHOP.find(recipe, micro_batches)
-    if kept is None:
-        base = _foundation(recipe, data, micro_batches)
-        kept = WORKSHOP.begin(recipe, micro_batches, base)
+    cached = NETWORK_CACHE.find(recipe, micro_batches)
+    if cached is None:
+        base = _training_setup(recipe, data, micro_batches)
+        cached = NETWORK_CACHE.begin(recipe, micro_batches, base)
     else:
-        base = kept.foundation
+        base = cached.setup
         refuse_misfits(recipe, base.spec)
     learning_rate = _built("schedule", recipe.schedule.build, recipe.optimizer.lr, base.budget)
     metrics = _metrics(recipe, base.spec).values()
@@ -127,11 +127,11 @@ def assemble(recipe: Recipe, data: TextData, micro_batches: int = 1) -> Experime
         forward=base.forward,
         cache_frozen=recipe.train.cache_frozen,
         micro_batches=micro_batches,
-        kept=kept,
+        cached=cached,
     )
 
 
-def _foundation(recipe: Recipe, data: TextData, micro_batches: int) -> Foundation:
+def _training_setup(recipe: Recipe, data: TextData, micro_batches: int) -> TrainingSetup:
     """Build model, tokens, batches and transfer."""
     train = recipe.train
     model = _built("model", recipe.model.build, data.spec)
@@ -143,7 +143,7 @@ def _foundation(recipe: Recipe, data: TextData, micro_batches: int) -> Foundatio
     }
     batches = BatchPlan(row_lengths(encodings["train"]), train.batch_size, recipe.seed)
     total_batches, budget = length_of_run(train, batches.steps_per_epoch)
-    return Foundation(
+    return TrainingSetup(
         model=model,
         spec=spec,
         encodings=encodings,

@@ -15,7 +15,7 @@ from xferlab.models.frozen_part import FEATURES, cut_network, has_dropout
 from xferlab.training.assemble import Experiment
 from xferlab.training.evaluation import Forward
 from xferlab.training.features import FeatureCache, Features
-from xferlab.training.reuse import always_frozen_blocks, frozen_blocks
+from xferlab.training.network_cache import always_frozen_blocks, frozen_blocks
 
 log = logging.getLogger("xferlab")
 
@@ -105,7 +105,7 @@ def build_phase(experiment: Experiment, index: int) -> PhaseNetwork:
     ``train.cache_frozen=false`` computes them in every step, with dropout.
     """
     freeze(experiment.model, experiment.plan, experiment.plan.phases[index])
-    phases = {} if experiment.kept is None else experiment.kept.phases
+    phases = {} if experiment.cached is None else experiment.cached.phases
     if index in phases:
         log.info("features   the frozen part's outputs are those of an earlier run of this process")
         return phases[index]

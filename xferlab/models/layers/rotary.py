@@ -51,7 +51,8 @@ def rotate(x: Any, table: Any) -> Any:
     A number of the first half and the one in its place in the second half are a pair. Half
     precision is computed in float32.
     """
-    cosine, sine = table[0], table[1]
+    cosine = table[0]
+    sine = table[1]
     wide = ops.cast(x, "float32")
     first, second = ops.split(wide, 2, axis=-1)
     turned = ops.concatenate([-second, first], -1)

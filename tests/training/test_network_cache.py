@@ -15,8 +15,8 @@ from xferlab.discovery import load_plugins
 from xferlab.errors import XferlabError
 from xferlab.experiment import run as experiment_run
 from xferlab.experiment.run import run
-from xferlab.training import reuse
-from xferlab.training.reuse import WORKSHOP, Kept
+from xferlab.training import network_cache
+from xferlab.training.network_cache import NETWORK_CACHE, CachedNetwork
 
 COMMON = [
     "data=files",
@@ -31,7 +31,7 @@ COMMON = [
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("reuse")
+    folder = tmp_path_factory.mktemp("shared")
     write_tiny_checkpoint(folder / "bert", "bert")
     words = ["good", "bad", "film", "the", "not"]
     for number, split in enumerate(("train", "validation", "test")):
@@ -44,11 +44,11 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def workshop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("XFERLAB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(WORKSHOP, "is_open", False)
-    monkeypatch.setattr(WORKSHOP, "_kept", [])
-    return WORKSHOP
+    monkeypatch.setattr(NETWORK_CACHE, "is_enabled", False)
+    monkeypatch.setattr(NETWORK_CACHE, "_networks", [])
+    return NETWORK_CACHE
 
 
 def train(workspace: Path, folder: Path, *overrides: str) -> tuple:
@@ -71,23 +71,23 @@ def train(workspace: Path, folder: Path, *overrides: str) -> tuple:
 
 
 @pytest.fixture
-def found(monkeypatch: pytest.MonkeyPatch) -> list[Kept]:
-    """Return the foundations that were used again."""
+def found(monkeypatch: pytest.MonkeyPatch) -> list[CachedNetwork]:
+    """Return the setups that were used again."""
     restored = []
-    restore = Kept.restore
+    restore = CachedNetwork.restore
 
-    def restore_and_note(kept: Kept) -> None:
-        restored.append(kept)
-        restore(kept)
+    def restore_and_note(cached: CachedNetwork) -> None:
+        restored.append(cached)
+        restore(cached)
 
-    monkeypatch.setattr(Kept, "restore", restore_and_note)
+    monkeypatch.setattr(CachedNetwork, "restore", restore_and_note)
     return restored
 
 
 @pytest.mark.parametrize(
     "strategy", [["transfer=frozen"], ["transfer=top_layers", "transfer.blocks=1"]]
 )
-def test_each_run_equals_one_of_its_own(workspace, tmp_path, workshop, found, strategy):
+def test_each_run_equals_one_of_its_own(workspace, tmp_path, cache, found, strategy):
     changes = [
         [],
         ["optimizer.lr=3e-3"],
@@ -96,13 +96,13 @@ def test_each_run_equals_one_of_its_own(workspace, tmp_path, workshop, found, st
         ["schedule=polynomial", "optimizer=adam"],
         ["seed=1", "optimizer.lr=3e-3"],
     ]
-    workshop.is_open = True
+    cache.is_enabled = True
     together = [
         train(workspace, tmp_path / f"together-{i}", *strategy, *change)
         for i, change in enumerate(changes)
     ]
     assert len(found) == 4
-    workshop.is_open = False
+    cache.is_enabled = False
     for i, change in enumerate(changes):
         alone = train(workspace, tmp_path / f"alone-{i}", *strategy, *change)
         assert together[i] == alone, change
@@ -118,25 +118,25 @@ def test_each_run_equals_one_of_its_own(workspace, tmp_path, workshop, found, st
         ["model=bag_of_embeddings"],
     ],
 )
-def test_a_run_that_trains_the_whole_network_leaves_nothing(workspace, tmp_path, workshop, change):
-    workshop.is_open = True
+def test_a_run_that_trains_the_whole_network_leaves_nothing(workspace, tmp_path, cache, change):
+    cache.is_enabled = True
     train(workspace, tmp_path / "first", "transfer=frozen", *change)
-    assert workshop.is_empty
+    assert cache.is_empty
 
 
 @pytest.mark.parametrize(
     "change",
     ["data.max_length=8", "model.dropout=0.3", "train.batch_size=4", "transfer=top_layers"],
 )
-def test_another_network_is_built_anew(workspace, tmp_path, workshop, found, change):
-    workshop.is_open = True
+def test_another_network_is_built_anew(workspace, tmp_path, cache, found, change):
+    cache.is_enabled = True
     train(workspace, tmp_path / "first", "transfer=frozen")
     train(workspace, tmp_path / "second", "transfer=frozen", change)
     assert not found
 
 
-def test_a_failed_run_leaves_nothing_to_the_next(workspace, tmp_path, workshop, monkeypatch):
-    workshop.is_open = True
+def test_a_failed_run_leaves_nothing_to_the_next(workspace, tmp_path, cache, monkeypatch):
+    cache.is_enabled = True
     train(workspace, tmp_path / "first", "transfer=frozen")
 
     def fail(*arguments):
@@ -146,13 +146,13 @@ def test_a_failed_run_leaves_nothing_to_the_next(workspace, tmp_path, workshop, 
         patch.setattr(experiment_run, "_score_last_split", fail)
         with pytest.raises(XferlabError):
             train(workspace, tmp_path / "second", "transfer=frozen")
-    assert workshop.is_empty
+    assert cache.is_empty
 
 
-def test_no_more_than_the_limit_is_kept(workspace, tmp_path, workshop, monkeypatch):
-    workshop.is_open = True
-    monkeypatch.setattr(reuse, "LARGEST", 1)
+def test_no_more_than_the_limit_is_kept(workspace, tmp_path, cache, monkeypatch):
+    cache.is_enabled = True
+    monkeypatch.setattr(network_cache, "LARGEST", 1)
     for seed in (0, 1):
         train(workspace, tmp_path / str(seed), "transfer=frozen", f"seed={seed}")
-    (kept,) = workshop._kept
-    assert kept.foundation.batches.seed == 1
+    (cached,) = cache._networks
+    assert cached.setup.batches.seed == 1

@@ -28,7 +28,7 @@ LARGEST = 2**30
 
 
 @dataclass(frozen=True)
-class Foundation:
+class TrainingSetup:
     """What data, model and transfer strategy give a run, whatever its rate, loss and metrics.
 
     Attributes:
@@ -53,12 +53,12 @@ class Foundation:
 
 
 @dataclass
-class Kept:
-    """A foundation that a process may use again.
+class CachedNetwork:
+    """A setup that a process may use again.
 
     Attributes:
         parts: what it was made of.
-        foundation: holds live Keras objects.
+        setup: holds live Keras objects.
         values: of the variables before training, without those that no phase trains.
         fixed: the variables that no phase trains.
         generators: state of the random generators before training, see ``generator_states``.
@@ -68,7 +68,7 @@ class Kept:
     """
 
     parts: Sequence[Any]
-    foundation: Foundation
+    setup: TrainingSetup
     values: Sequence[tuple[Any, np.ndarray]]
     fixed: Sequence[Any]
     generators: Mapping[str, Any]
@@ -78,8 +78,8 @@ class Kept:
 
     def restore(self) -> None:
         """Give the network and the random generators the state before training."""
-        model = self.foundation.model
-        for block in frozen_blocks(self.foundation.plan.phases):
+        model = self.setup.model
+        for block in frozen_blocks(self.setup.plan.phases):
             for layer in model.blocks[block]:
                 model.network.get_layer(layer).trainable = True
         for variable, value in self.values:
@@ -88,7 +88,7 @@ class Kept:
 
     def can_be_restored(self) -> bool:
         """Return whether training has left everything else as it was."""
-        if len(self.phases) < len(self.foundation.plan.phases):
+        if len(self.phases) < len(self.setup.plan.phases):
             return False  # a phase trained the whole network
         trained = {id(v) for phase in self.phases.values() for v in phase.trained.variables}
         return not any(id(variable) in trained for variable in self.fixed)
@@ -96,66 +96,68 @@ class Kept:
     @property
     def size(self) -> int:
         """Bytes of the network."""
-        weights = self.foundation.model.network.weights
+        weights = self.setup.model.network.weights
         return sum(prod(weight.shape) * weight.value.dtype.size for weight in weights)
 
 
-class Workshop:
-    """The foundations of a process, each of a run that has ended well.
+class NetworkCache:
+    """The setups of a process, each of a run that has ended well.
 
     Attributes:
-        is_open: whether the process trains several runs; else it keeps nothing.
+        is_enabled: whether the process trains several runs; else it keeps nothing.
     """
 
     def __init__(self) -> None:
-        self.is_open = False
-        self._kept: list[Kept] = []
+        self.is_enabled = False
+        self._networks: list[CachedNetwork] = []
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is kept."""
-        return not self._kept
+        return not self._networks
 
-    def find(self, recipe: Recipe, micro_batches: int) -> Kept | None:
-        """Return the foundation of such a run as it was before training."""
-        if not self.is_open:
+    def find(self, recipe: Recipe, micro_batches: int) -> CachedNetwork | None:
+        """Return the setup of such a run as it was before training."""
+        if not self.is_enabled:
             return None
         parts = _parts_of(recipe, micro_batches)
-        found = next((each for each in self._kept if each.parts == parts), None)
+        found = next((each for each in self._networks if each.parts == parts), None)
         if found is not None:
-            self._kept.remove(found)  # it is back once the run has ended well
+            self._networks.remove(found)  # it is back once the run has ended well
             found.restore()
         return found
 
-    def begin(self, recipe: Recipe, micro_batches: int, foundation: Foundation) -> Kept | None:
-        """Note the state of a new foundation before training."""
-        network = foundation.model.network
+    def begin(
+        self, recipe: Recipe, micro_batches: int, setup: TrainingSetup
+    ) -> CachedNetwork | None:
+        """Note the state of a new setup before training."""
+        network = setup.model.network
         layers = network._flatten_layers(include_self=False)
-        blocks = always_frozen_blocks(foundation.plan.phases)
-        if not (self.is_open and blocks and all(layer.trainable for layer in layers)):
+        blocks = always_frozen_blocks(setup.plan.phases)
+        if not (self.is_enabled and blocks and all(layer.trainable for layer in layers)):
             return None
-        names = [name for block in blocks for name in foundation.model.blocks[block]]
+        names = [name for block in blocks for name in setup.model.blocks[block]]
         fixed = [weight for name in names for weight in network.get_layer(name).weights]
         known = {id(variable) for variable in fixed}
         changing = [variable for variable in network.variables if id(variable) not in known]
-        return Kept(
+        return CachedNetwork(
             _parts_of(recipe, micro_batches),
-            foundation,
+            setup,
             [(variable, variable.numpy().copy()) for variable in changing],
             fixed,
             generator_states(),
         )
 
-    def keep(self, kept: Kept | None) -> None:
-        """Keep the foundation of a run that has ended well, if it can be used again."""
-        if kept is None or not kept.can_be_restored():
+    def keep(self, cached: CachedNetwork | None) -> None:
+        """Keep the setup of a run that has ended well, if it can be used again."""
+        if cached is None or not cached.can_be_restored():
             return
-        self._kept.append(kept)
-        while len(self._kept) > 1 and sum(each.size for each in self._kept) > LARGEST:
-            self._kept.pop(0)
+        self._networks.append(cached)
+        while len(self._networks) > 1 and sum(each.size for each in self._networks) > LARGEST:
+            self._networks.pop(0)
 
 
-WORKSHOP = Workshop()
+NETWORK_CACHE = NetworkCache()
 """Of this process."""
 
 
@@ -170,7 +172,7 @@ def always_frozen_blocks(phases: Sequence[Phase]) -> set[str]:
 
 
 def _parts_of(recipe: Recipe, micro_batches: int) -> list[Any]:
-    """Return what a foundation is made of, its files by digests."""
+    """Return what a setup is made of, its files by digests."""
     plugins = (recipe.data, recipe.model, recipe.transfer)
     content = dict(inputs_of(recipe.config).content)
     return [*plugins, recipe.train, recipe.seed, micro_batches, content]
