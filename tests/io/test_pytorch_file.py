@@ -123,7 +123,7 @@ MANY = [300, pytest.param(10_000, marks=pytest.mark.slow)]
 
 @pytest.mark.parametrize("count", MANY)
 def test_mutated_files_are_read_or_refused(tmp_path, count):
-    """Nothing but a ValueError comes of them, and every tensor lies inside the file."""
+    """Nothing but a ValueError comes of them, and every tensor is inside the file."""
     source = random.Random(count)
     good = [(FILES / name).read_bytes() for name in FORMATS]
     hostile = [archive_around(data) for data in hostile_pickles(tmp_path / "ran")]

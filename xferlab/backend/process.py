@@ -105,12 +105,9 @@ def random_state() -> dict[str, Any]:
 
 def set_random_state(state: Mapping[str, Any]) -> None:
     """Set every generator to a state that :func:`random_state` returned."""
-    import numpy as np
-
-    _keras_generator().state.assign(state["keras"])
     version, python_state, gauss = state["python"]
-    random.setstate((version, tuple(python_state), gauss))
-    np.random.set_state(tuple(state["numpy"]))
+    python = (version, tuple(python_state), gauss)
+    set_generator_states({**state, "python": python, "numpy": tuple(state["numpy"])})
 
 
 def generator_states() -> dict[str, Any]:

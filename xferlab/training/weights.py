@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from xferlab.errors import ConfigError
 from xferlab.io.atomic import atomic_replace
 from xferlab.io.safetensors import read_header
-from xferlab.io.tensors import Tensor
+from xferlab.io.tensors import Tensor, read_tensor
 from xferlab.training.split_heads import Shapes, has_split_heads, join_heads
 
 if TYPE_CHECKING:
@@ -77,13 +77,11 @@ def load_weights(network: Any, path: Path) -> None:
 
 def reload_weights(network: Any, path: Path, changed: Sequence[Any]) -> None:
     """Assign the variables in ``changed`` from a file that this run has just written."""
-    from safetensors import safe_open
-
     known = {id(variable) for variable in changed}
-    with safe_open(path, framework="numpy") as stream:
-        for name, variable in _named(network).items():
-            if id(variable) in known:
-                variable.assign(stream.get_tensor(name))
+    tensors = read_weights_header(path)
+    for name, variable in _named(network).items():
+        if id(variable) in known:
+            variable.assign(read_tensor(tensors[name]))
 
 
 def _refuse_other_network(stored: Shapes, wanted: Shapes, path: Path) -> None:

@@ -201,6 +201,11 @@ class Architecture:
 
     # Graph
 
+    @property
+    def adds_positions(self) -> bool:
+        """Whether learned absolute positions are added to the tokens."""
+        return True
+
     def build(self, first_token_only: bool = False) -> Any:
         """Return a functional ``keras.Model`` with fresh weights.
 
@@ -236,13 +241,15 @@ class Architecture:
         from xferlab.models.layers import PositionEmbedding
 
         tokens = self.embedding(self.vocabulary_size, "token_embedding")(inputs["token_ids"])
-        positions = PositionEmbedding(
-            self.positions, self.initializer(), name="position_embedding"
-        )(tokens)
+        embedded = tokens
+        if self.adds_positions:
+            positions = PositionEmbedding(
+                self.positions, self.initializer(), name="position_embedding"
+            )
+            embedded = embedded + positions(tokens)
         if not self.segments:
-            return tokens + positions
-        segments = self.embedding(self.segments, "segment_embedding")(inputs["segment_ids"])
-        return tokens + positions + segments
+            return embedded
+        return embedded + self.embedding(self.segments, "segment_embedding")(inputs["segment_ids"])
 
     def embedding(self, rows: int, name: str) -> Any:
         """Return a table of ``rows`` vectors."""

@@ -118,14 +118,10 @@ class DebertaV2(Architecture):
         """An estimate of the parameters, without building anything."""
         return super().max_parameters + 2 * (self.buckets or self.farthest) * self.hidden_size
 
-    def embeddings(self, inputs: Mapping[str, Any]) -> Any:
-        """Return the embeddings of tokens, with absolute positions where the encoder has them."""
-        if self.has_positions:
-            return super().embeddings(inputs)
-        tokens = self.embedding(self.vocabulary_size, "token_embedding")(inputs["token_ids"])
-        if not self.segments:
-            return tokens
-        return tokens + self.embedding(self.segments, "segment_embedding")(inputs["segment_ids"])
+    @property
+    def adds_positions(self) -> bool:
+        """Whether learned absolute positions are added to the tokens."""
+        return self.has_positions
 
     def layer_inputs(self, padding_mask: Any) -> list[tuple[Any, ...]]:
         """Return the bias and the relative positions, the same for each layer."""

@@ -66,12 +66,10 @@ class NomicBert(RotaryArchitecture):
         """Return the normalised sum of tokens and segments."""
         return Architecture.embed(self, inputs)
 
-    def embeddings(self, inputs: Mapping[str, Any]) -> Any:
-        """Return the sum of the embeddings of tokens and segments."""
-        tokens = self.embedding(self.vocabulary_size, "token_embedding")(inputs["token_ids"])
-        if not self.segments:
-            return tokens
-        return tokens + self.embedding(self.segments, "segment_embedding")(inputs["segment_ids"])
+    @property
+    def adds_positions(self) -> bool:
+        """Whether learned absolute positions are added to the tokens."""
+        return False
 
     def layer_options(self, index: int) -> dict[str, Any]:
         """Return the fields of a layer's options."""

@@ -44,8 +44,7 @@ class AttentionBias(keras.layers.Layer):
         bias = ops.expand_dims(is_padding * MASKED, (1, 2))
         if self.before is None and self.after is None:
             return bias
-        places = ops.arange(ops.shape(padding_mask)[1])
-        distances = ops.expand_dims(places, 0) - ops.expand_dims(places, 1)  # key - query
+        distances = _distances(ops.shape(padding_mask)[1])
         far = ops.zeros_like(distances)
         if self.before is not None:
             far = ops.maximum(far, ops.cast(distances < -self.before, far.dtype))
@@ -62,6 +61,12 @@ class AttentionBias(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of the constructor."""
         return {**super().get_config(), "before": self.before, "after": self.after}
+
+
+def _distances(length: Any) -> Any:
+    """Return int32 (length, length): the place of a column's key less that of a row's query."""
+    places = ops.arange(length)
+    return ops.expand_dims(places, 0) - ops.expand_dims(places, 1)
 
 
 @keras.saving.register_keras_serializable("xferlab")
@@ -96,9 +101,7 @@ class RelativeBias(keras.layers.Layer):
     def call(self, attention_bias: Any) -> Any:
         """Return float32 (batch, heads, length, length) for a bias (batch, 1, 1, length)."""
         length = ops.shape(attention_bias)[3]
-        places = ops.arange(length)
-        distances = ops.expand_dims(places, 0) - ops.expand_dims(places, 1)  # key - query
-        one_hot = ops.one_hot(self._bucket(distances), self.buckets, dtype="float32")
+        one_hot = ops.one_hot(self._bucket(_distances(length)), self.buckets, dtype="float32")
         rows = ops.matmul(ops.reshape(one_hot, (-1, self.buckets)), self.embeddings)
         by_head = ops.reshape(ops.transpose(rows), (1, self.heads, length, length))
         return attention_bias + by_head

@@ -119,7 +119,7 @@ class DisentangledAttention(SelfAttention):
     """Attention by content, by content and position, and by position and content.
 
     He et al. 2021 (DeBERTa), eq. 4. The scores by position are products with a vector for each
-    distance; row by row they lie shifted by one, so that a reshape aligns them with the keys.
+    distance; each row is shifted by one, so that a reshape aligns them with the keys.
 
     Args:
         heads: number of heads; divides the width.

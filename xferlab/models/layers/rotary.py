@@ -13,6 +13,7 @@ from keras import ops
 from xferlab.models.layers.activations import ACTIVATIONS, activate
 from xferlab.models.layers.attention import QUERIES, SelfAttention, built_dense
 from xferlab.models.layers.basic import Dropout, LayerNormalization, RMSNormalization
+from xferlab.models.layers.transformer import SequenceLayer
 
 
 @keras.saving.register_keras_serializable("xferlab")
@@ -214,7 +215,7 @@ class RotaryAttention(SelfAttention):
 
 
 @keras.saving.register_keras_serializable("xferlab")
-class GatedLayer(keras.layers.Layer):
+class GatedLayer(SequenceLayer):
     """A transformer layer with rotary positions and a gated feed-forward part (Shazeer 2020).
 
     Args:
@@ -327,19 +328,6 @@ class GatedLayer(keras.layers.Layer):
         y = activate(self.activation, self.intermediate(x), training) * self.gate(x)
         y = self.output_dense(self.inner_dropped(y, training=training))
         return self.feedforward_output_norm(y) if self.options.normalizes_outputs else y
-
-    def compute_output_spec(
-        self,
-        sequence: Any,
-        attention_bias: Any,
-        positions: Any,
-        first_token_only: bool = False,
-        training: bool = False,
-    ) -> Any:
-        """Return the symbolic result."""
-        batch_size, length, width = sequence.shape
-        length = 1 if first_token_only else length
-        return keras.KerasTensor((batch_size, length, width), self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of the constructor."""

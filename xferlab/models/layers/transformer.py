@@ -12,8 +12,25 @@ from xferlab.models.layers.attention import SelfAttention, built_dense
 from xferlab.models.layers.basic import Dropout, LayerNormalization
 
 
+class SequenceLayer(keras.layers.Layer):
+    """A layer that returns a sequence as wide as the one it is called on, or its first token."""
+
+    def compute_output_spec(
+        self,
+        sequence: Any,
+        attention_bias: Any,
+        positions: Any = None,
+        first_token_only: bool = False,
+        training: bool = False,
+    ) -> Any:
+        """Return the symbolic result."""
+        batch_size, length, width = sequence.shape
+        length = 1 if first_token_only else length
+        return keras.KerasTensor((batch_size, length, width), self.compute_dtype)
+
+
 @keras.saving.register_keras_serializable("xferlab")
-class TransformerLayer(keras.layers.Layer):
+class TransformerLayer(SequenceLayer):
     """A post-norm layer of an encoder: attention and feed-forward (Vaswani et al. 2017, 3.1).
 
     Args:
@@ -106,19 +123,6 @@ class TransformerLayer(keras.layers.Layer):
         y = self.output_dense(activate(self.activation, self.intermediate(x), training))
         y = self.feedforward_norm(self.feedforward_dropped(y, training=training) + x)
         return ops.reshape(y, (batch_size, -1, width))
-
-    def compute_output_spec(
-        self,
-        sequence: Any,
-        attention_bias: Any,
-        positions: Any = None,
-        first_token_only: bool = False,
-        training: bool = False,
-    ) -> Any:
-        """Return the symbolic result."""
-        batch_size, length, width = sequence.shape
-        length = 1 if first_token_only else length
-        return keras.KerasTensor((batch_size, length, width), self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of the constructor."""
