@@ -30,6 +30,7 @@ class Architecture:
         intermediate_size: width inside the feed-forward part.
         positions: tokens that a text may have.
         position_offset: first rows of the position table that no text uses.
+        adds_positions: whether learned absolute positions are added to the tokens.
         segments: segment ids that the encoder distinguishes; 0 where it takes none.
         has_pooler: whether there is a dense layer with tanh on the first token.
         activation: ``gelu`` (exact), ``gelu_tanh``, ``relu``, ``silu`` or ``tanh``.
@@ -37,7 +38,7 @@ class Architecture:
         hidden_dropout: rate after the embeddings, the attention and the feed-forward part.
         attention_dropout: rate on the attention's probabilities.
         initializer_range: standard deviation of fresh weights.
-        is_random: whether fresh weights are random; else they are 0, for those that are assigned.
+        is_random: whether fresh weights are random; else they are not set, for those that are assigned.
 
         model_type: the value of ``config.json``'s ``model_type``.
         class_prefix: ``Bert`` of transformers' ``BertForSequenceClassification``.
@@ -72,6 +73,7 @@ class Architecture:
     intermediate_size: int
     positions: int
     position_offset: int = 0
+    adds_positions: bool = True
     segments: int = 0
     has_pooler: bool = False
     activation: str
@@ -200,11 +202,6 @@ class Architecture:
         return blocks | {last: (*blocks[last], *self.layers_above)}
 
     # Graph
-
-    @property
-    def adds_positions(self) -> bool:
-        """Whether learned absolute positions are added to the tokens."""
-        return True
 
     def build(self, first_token_only: bool = False) -> Any:
         """Return a functional ``keras.Model`` with fresh weights.

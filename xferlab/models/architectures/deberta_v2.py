@@ -22,7 +22,6 @@ class DebertaV2(Architecture):
         buckets: logarithmic buckets of relative positions; 0 for none.
         terms: ``c2p`` and ``p2c``, the kinds of scores by position.
         shares_kernels: relative positions are projected by the content's kernels.
-        has_positions: absolute positions are added to the tokens.
         has_relative_norm: the table of relative positions is normalised.
         pooler_activation: of the head's dense layer.
         pooler_dropout: rate before it.
@@ -32,7 +31,6 @@ class DebertaV2(Architecture):
     buckets: int
     terms: tuple[str, ...]
     shares_kernels: bool
-    has_positions: bool
     has_relative_norm: bool
     pooler_activation: str
     pooler_dropout: float
@@ -96,7 +94,7 @@ class DebertaV2(Architecture):
             "buckets": max(config.size("position_buckets", -1, least=-1), 0),
             "terms": terms,
             "shares_kernels": config.flag("share_att_key"),
-            "has_positions": config.flag("position_biased_input", True),
+            "adds_positions": config.flag("position_biased_input", True),
             "has_relative_norm": norms == "layer_norm",
         }
         return super().from_values(values | more, config)
@@ -109,7 +107,7 @@ class DebertaV2(Architecture):
             "position_buckets": self.buckets or -1,
             "pos_att_type": list(self.terms),
             "share_att_key": self.shares_kernels,
-            "position_biased_input": self.has_positions,
+            "position_biased_input": self.adds_positions,
             "norm_rel_ebd": "layer_norm" if self.has_relative_norm else "none",
         }
 
@@ -117,11 +115,6 @@ class DebertaV2(Architecture):
     def max_parameters(self) -> int:
         """An estimate of the parameters, without building anything."""
         return super().max_parameters + 2 * (self.buckets or self.farthest) * self.hidden_size
-
-    @property
-    def adds_positions(self) -> bool:
-        """Whether learned absolute positions are added to the tokens."""
-        return self.has_positions
 
     def layer_inputs(self, padding_mask: Any) -> list[tuple[Any, ...]]:
         """Return the bias and the relative positions, the same for each layer."""

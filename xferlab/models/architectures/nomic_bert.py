@@ -18,6 +18,7 @@ class NomicBert(RotaryArchitecture):
     """An encoder of ``model_type`` nomic_bert."""
 
     has_pooler: bool = True
+    adds_positions: bool = False
 
     model_type = "nomic_bert"
     class_prefix = "NomicBert"
@@ -65,11 +66,6 @@ class NomicBert(RotaryArchitecture):
     def embed(self, inputs: Mapping[str, Any]) -> Any:
         """Return the normalised sum of tokens and segments."""
         return Architecture.embed(self, inputs)
-
-    @property
-    def adds_positions(self) -> bool:
-        """Whether learned absolute positions are added to the tokens."""
-        return False
 
     def layer_options(self, index: int) -> dict[str, Any]:
         """Return the fields of a layer's options."""
