@@ -38,7 +38,7 @@ class Architecture:
         hidden_dropout: rate after the embeddings, the attention and the feed-forward part.
         attention_dropout: rate on the attention's probabilities.
         initializer_range: standard deviation of fresh weights.
-        is_random: whether fresh weights are random; else they are not set, for those that are assigned.
+        is_random: False leaves fresh weights unset, for those that are assigned.
 
         model_type: the value of ``config.json``'s ``model_type``.
         class_prefix: ``Bert`` of transformers' ``BertForSequenceClassification``.
@@ -237,13 +237,10 @@ class Architecture:
         """Return the sum of the embeddings of tokens, positions and segments."""
         from xferlab.models.layers import PositionEmbedding
 
-        tokens = self.embedding(self.vocabulary_size, "token_embedding")(inputs["token_ids"])
-        embedded = tokens
+        embedded = self.embedding(self.vocabulary_size, "token_embedding")(inputs["token_ids"])
         if self.adds_positions:
-            positions = PositionEmbedding(
-                self.positions, self.initializer(), name="position_embedding"
-            )
-            embedded = embedded + positions(tokens)
+            table = PositionEmbedding(self.positions, self.initializer(), name="position_embedding")
+            embedded = embedded + table(embedded)
         if not self.segments:
             return embedded
         return embedded + self.embedding(self.segments, "segment_embedding")(inputs["segment_ids"])
