@@ -72,7 +72,23 @@ def load_tokenizer(folder: Path) -> HubTokenizer:
         raise ConfigError(f"no tokenizer could be loaded: {what}", where=where, fix=fix) from e
     if not getattr(tokenizer, "is_fast", False):
         raise ConfigError("the tokenizer has no fast version", where=where, fix=fix)
+    choose_padding(tokenizer)
     return HubTokenizer(tokenizer)
+
+
+def choose_padding(tokenizer: Any) -> None:
+    """Give a tokenizer without a usable token for padding another of its special tokens.
+
+    Llama's have none, and Qwen3's embedding models end each text with it. PyTorch's classes for
+    decoders read the last token that is not padding's, so no text may end with it. Attention is
+    masked, so nothing else depends on the choice.
+    """
+    ids = tokenizer.backend_tokenizer.encode("a").ids
+    refused = {None, ids[-1] if ids else None}
+    if tokenizer.pad_token_id in refused:
+        others = [tokenizer.eos_token_id, *tokenizer.all_special_ids]
+        chosen = next((each for each in others if each not in refused), None)
+        tokenizer.pad_token = None if chosen is None else tokenizer.convert_ids_to_tokens(chosen)
 
 
 class HubTokenizer:
@@ -82,7 +98,8 @@ class HubTokenizer:
         tokenizer: a ``PreTrainedTokenizerFast``.
 
     Attributes:
-        pad_id: token id of padding.
+        has_padding: whether it has a token for padding.
+        pad_id: token id of padding; 0 where it has none.
         vocabulary_size: how many tokens there are.
         largest_id: the largest token id that it can give.
         unknown_id: token id of what is not in the vocabulary, if it has one.
@@ -100,6 +117,7 @@ class HubTokenizer:
         rules = engine.to_str()
         self._rules = rules
         self._word_rules = with_leading_blanks(rules)
+        self.has_padding = tokenizer.pad_token_id is not None
         self.pad_id = tokenizer.pad_token_id or 0
         self.vocabulary_size = len(tokenizer)
         self.largest_id = max(engine.get_vocab(with_added_tokens=True).values(), default=-1)
