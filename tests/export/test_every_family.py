@@ -14,14 +14,19 @@ import pytest
 
 from plugins.transfer.lora import Lora
 from tests.support.family_checkpoints import FIXTURES, NAMES, SAME_GRAPH, write_family_checkpoint
-from tests.support.untrained_run import untrained_run
+from tests.support.untrained_run import unbuilt_run, untrained_run
 from xferlab import Task, TaskSpec
-from xferlab.contracts import OutputKind
+from xferlab.contracts import OutputKind, Split
 from xferlab.data.batching import Batch, batch_inputs
+from xferlab.errors import ConfigError, RunError
 from xferlab.export.export_run import export_run
+from xferlab.export.formats import FORMATS
 from xferlab.export.formats.transformers import config_json
+from xferlab.export.parity import compare
+from xferlab.export.tokenizer import write_tokenizer
 from xferlab.inference.predictions import probabilities_of
 from xferlab.models.architectures import read_architecture
+from xferlab.models.saved_encoder import SHAPE, tokenizer_files
 
 EVERY = sorted([*NAMES, *SAME_GRAPH])
 OTHER_SIZES = ("deberta-v3", "modernbert-mean")
@@ -97,6 +102,55 @@ def write_expected(run: Any, folder: Path) -> None:
         rows = [{"text": a, "text_pair": b} for a, b in zip(texts, pairs, strict=True)]
     table = {"texts": rows, "class_names": spec.class_names or ["value"]}
     (folder / "expected.json").write_text(json.dumps(table))
+
+
+def test_a_text_ends_where_pytorch_finds_its_end(tmp_path):
+    """A text that ends with padding's token is another one there: a difference, not a surprise."""
+    checkpoint = write_family_checkpoint(tmp_path / "llama", "llama")
+    run = untrained_run(tmp_path / "run", checkpoint, SPECS["single_label"])
+    texts = Split(["the good film <|end_of_text|>", "a movie"], None)
+    plain = Split(["the good film", "a movie"], None)
+    chosen = FORMATS["transformers"]
+    chosen.refuse(run)
+    (folder := tmp_path / "out").mkdir()
+    chosen.write(run, folder)
+    write_tokenizer(run.model, run.spec, folder)
+    predict = chosen.read(folder, run.spec)
+    assert compare(run, predict, folder, plain, "texts").largest < 1e-5
+    with pytest.raises(RunError, match="differs from the run: by"):
+        compare(run, predict, folder, texts, "texts")
+
+
+def refusal(folder: Path, spec: TaskSpec) -> list[str]:
+    """Return the lines of the error for a run whose model is a checkpoint in the folder."""
+    run = unbuilt_run(folder / "run", spec, {**tokenizer_files(folder), SHAPE: b"{}"})
+    with pytest.raises(ConfigError) as caught:
+        FORMATS["transformers"].refuse(run)
+    return str(caught.value).splitlines()
+
+
+def test_a_decoder_without_a_token_for_padding_is_refused(tmp_path):
+    import transformers
+
+    folder = write_family_checkpoint(tmp_path / "llama", "llama")
+    engine = transformers.AutoTokenizer.from_pretrained(folder).backend_tokenizer
+    transformers.PreTrainedTokenizerFast(tokenizer_object=engine).save_pretrained(folder)
+    assert refusal(folder, SPECS["single_label"]) == [
+        " error: transformers' class for llama finds a text's end by its padding, and this"
+        " tokenizer has no special token for it",
+        f" where: {folder / 'run'}: model",
+        "   fix: --to keras|litert|onnx|saved_model, or train with a tokenizer that has a"
+        " pad_token",
+    ]
+
+
+def test_a_task_without_a_class_is_refused(tmp_path):
+    folder = write_family_checkpoint(tmp_path / "gemma3", "gemma3")
+    assert refusal(folder, SPECS["token_classification"]) == [
+        " error: transformers has no class Gemma3TextForTokenClassification",
+        f" where: {folder / 'run'}: model",
+        "   fix: --to keras|litert|onnx|saved_model, or train a model of another family",
+    ]
 
 
 @pytest.mark.skipif(PEER is None, reason="no Python with PyTorch is named")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,28 +27,32 @@ def untrained_run(folder: Path, checkpoint: Path, spec: TaskSpec, lora: Lora | N
         lora: transfer strategy whose matrices are merged, as in a finished run.
     """
     model = Encoder(str(checkpoint)).build(spec)
-    budget = Budget(1, 1, 1)
     if lora is not None:
-        lora.apply(model, budget)
+        lora.apply(model, Budget(1, 1, 1))
     random = np.random.default_rng(0)
     head = [weight.path for name in model.blocks["head"] for weight in _weights(model, name)]
     for weight in model.network.weights:
         if weight.path in head or "lora" in weight.path:
             weight.assign(random.normal(size=weight.shape))
     merge_lora(model.network)
+    run = unbuilt_run(folder, spec, model.files)
+    run.__dict__["model"] = model
+    return run
+
+
+def unbuilt_run(folder: Path, spec: TaskSpec, files: Mapping[str, Path | bytes]) -> Run:
+    """Return a run of ``model=encoder`` without a network, of the files in its folder ``model``."""
     (folder / "model").mkdir(parents=True)
-    for name, content in model.files.items():
+    for name, content in files.items():
         data = content if isinstance(content, bytes) else content.read_bytes()
         (folder / "model" / name).write_bytes(data)
     config: dict[str, Any] = {
-        "model": {"name": "encoder", "checkpoint": str(checkpoint)},
+        "model": {"name": "encoder", "checkpoint": "checkpoint"},
         "data": {"name": "files"},
         "train": {"precision": "float32"},
     }
-    content = RunFolder(folder, {}, {}, config, spec, budget, folder / "none", "none")
-    run = Run(content)
-    run.__dict__["model"] = model
-    return run
+    budget = Budget(1, 1, 1)
+    return Run(RunFolder(folder, {}, {}, config, spec, budget, folder / "none", "none"))
 
 
 def _weights(model: TextModel, layer: str) -> list[Any]:
