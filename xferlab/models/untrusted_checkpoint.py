@@ -85,8 +85,14 @@ def refuse_unsafe(folder: Path, where: str) -> None:
 
 
 def refuse_code(table: dict[str, Any], name: str, where: str) -> None:
-    """Raise ConfigError if a JSON table of the checkpoint names code to run."""
-    if table.get("auto_map"):
+    """Raise ConfigError if a JSON table of the checkpoint names code that would have to be run.
+
+    The code of a model is left aside where its family computes the same.
+    """
+    code = table.get("auto_map")
+    family = FAMILIES.get(str(table.get("model_type")), Architecture)
+    is_model = isinstance(code, dict) and "AutoTokenizer" not in code
+    if code and not (is_model and family.replaces_own_code):
         raise ConfigError(
             f"the checkpoint brings its own code ({name} has auto_map), and that is never run",
             where=where,

@@ -83,7 +83,6 @@ class ModernBert(WindowArchitecture):
         "feedforward_gate_dense": (1, 2),
     }
     pretrained_head = ("head_dense", "head_norm")
-    licences = {"answerdotai": "apache-2.0", "jhu-clsp": "mit"}
 
     @classmethod
     def from_values(cls, values: dict[str, Any], config: ConfigReader) -> Self:

@@ -68,6 +68,7 @@ class RotaryArchitecture(Architecture):
 
     poolings: ClassVar[Mapping[str, str]] = {}
     default_theta: ClassVar[float] = 10000.0
+    position_types = ("absolute", "sans_pos")
     weight_prefix = "model."
     config_keys = LLAMA_KEYS
     config_defaults = {
