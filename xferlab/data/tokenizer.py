@@ -168,7 +168,7 @@ class HubTokenizer:
                 log.info("tokenised %d of %d examples, %d/s", len(sizes), len(texts), rate)
         if empty and not are_words:
             token = self._tokenizer.convert_ids_to_tokens(self._id_for_nothing)
-            log.info("%d texts have no tokens; each is read as %r", empty, token)
+            log.info("texts without a token: %d; each is read as %r", empty, token)
         lengths = np.frombuffer(sizes, dtype="int32")
         return CountedEncoding(
             token_ids=Ragged(np.frombuffer(ids, dtype="int32"), lengths),
