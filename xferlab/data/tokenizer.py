@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from xferlab.contracts import Encoding, Split, Tokenizer
 from xferlab.data.batching import Ragged, row_lengths
 from xferlab.data.tokenizer_rules import (
+    choose_padding,
     id_for_nothing,
-    padding_id,
     refuse_wrong_conversion,
     with_leading_blanks,
     without_added_tokens,
@@ -79,7 +79,9 @@ def load_tokenizer(folder: Path) -> HubTokenizer:
     if not getattr(tokenizer, "is_fast", False):
         raise ConfigError("the tokenizer has no fast version", where=where, fix=fix)
     refuse_wrong_conversion(tokenizer, folder)
-    return HubTokenizer(tokenizer, embedding_rows(folder, where))
+    rows = embedding_rows(folder, where)
+    choose_padding(tokenizer, rows)
+    return HubTokenizer(tokenizer, rows)
 
 
 class HubTokenizer:
@@ -93,7 +95,8 @@ class HubTokenizer:
         rows: of the table of embeddings; tokens that were added beyond it are read as text.
 
     Attributes:
-        pad_id: token id of padding; of the end of a text where the tokenizer has none.
+        has_padding: whether it has a token for padding.
+        pad_id: token id of padding; 0 where it has none.
         vocabulary_size: how many tokens there are.
         largest_id: the largest token id that it can give.
         unknown_id: token id of what is not in the vocabulary, if it has one.
@@ -105,7 +108,6 @@ class HubTokenizer:
         import tokenizers
 
         self._tokenizer = tokenizer
-        self.pad_id = padding_id(tokenizer, rows)
         engine = tokenizer.backend_tokenizer
         engine.no_padding()
         engine.no_truncation()
@@ -116,7 +118,9 @@ class HubTokenizer:
             engine = tokenizers.Tokenizer.from_str(rules)
         self._rules = rules
         self._word_rules = with_leading_blanks(rules)
-        self._id_for_nothing = id_for_nothing(tokenizer, self.pad_id, rows)
+        self.has_padding = tokenizer.pad_token_id is not None
+        self.pad_id = tokenizer.pad_token_id or 0
+        self._id_for_nothing = id_for_nothing(tokenizer, rows)
         self.vocabulary_size = len(tokenizer)
         known = engine.get_vocab(with_added_tokens=True).values()
         self.largest_id = max([*known, *engine.encode("a", "a").ids], default=-1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,47 +23,39 @@ COMPARED_WORDS = 50
 log = logging.getLogger("xferlab.data.tokenizer")
 
 
-def padding_id(tokenizer: Any, rows: int | None) -> int:
-    """Return the id that fills up a batch: of padding, else of the end of a text, else another.
+def choose_padding(tokenizer: Any, rows: int | None) -> None:
+    """Give a tokenizer without a usable token for padding another of its special tokens.
 
-    Padding is masked, so any id of the table does; but a saved tokenizer needs a token for it. No
-    token is added.
+    Llama's have none, and Qwen3's embedding models end each text with it. PyTorch's classes for
+    decoders read the last token that is not padding's, so no text may end with it. Attention is
+    masked, so nothing else depends on the choice. No token is added.
 
     Args:
-        tokenizer: a ``PreTrainedTokenizerFast``; one without padding is given the token.
+        tokenizer: a ``PreTrainedTokenizerFast``.
         rows: of the table of embeddings; None where they are not known.
     """
-    known = list(_ids_in_table(tokenizer, rows))
-    if tokenizer.pad_token_id is not None and tokenizer.pad_token_id in known:
-        return int(tokenizer.pad_token_id)
-    if not known:
-        return 0
-    token = tokenizer.convert_ids_to_tokens(known[0])
-    log.info("the tokenizer has no token for padding: batches are filled up with %r", token)
-    tokenizer.pad_token = token
-    return known[0]
+    ids = tokenizer.backend_tokenizer.encode("a").ids
+    known = [i for i in _special_ids(tokenizer, rows) if i not in ids[-1:]]
+    if tokenizer.pad_token_id not in known:
+        token = tokenizer.convert_ids_to_tokens(known[0]) if known else None
+        tokenizer.pad_token = token
+        log.info("no token is for padding: batches are filled up with %s", token or "id 0")
 
 
-def id_for_nothing(tokenizer: Any, pad_id: int, rows: int | None) -> int:
+def id_for_nothing(tokenizer: Any, rows: int | None) -> int:
     """Return the id of the one token that a text without tokens is: the end of a text.
 
     It is another one than padding where the tokenizer has a second token that is no text.
     """
-    known = [*_ids_in_table(tokenizer, rows), *tokenizer.all_special_ids]
-    inside = [i for i in known if rows is None or i < rows]
-    return next((i for i in inside if i != pad_id), pad_id)
+    known = _special_ids(tokenizer, rows)
+    others = [i for i in known if i != tokenizer.pad_token_id]
+    return next(iter(others or known), 0)
 
 
-def _ids_in_table(tokenizer: Any, rows: int | None) -> Iterator[int]:
-    """Yield the ids of the end of a text, the unknown token, the beginning and of padding."""
-    for token_id in (
-        tokenizer.eos_token_id,
-        tokenizer.unk_token_id,
-        tokenizer.bos_token_id,
-        tokenizer.pad_token_id,
-    ):
-        if token_id is not None and (rows is None or token_id < rows):
-            yield token_id
+def _special_ids(tokenizer: Any, rows: int | None) -> list[int]:
+    """Return the special ids that the table of embeddings has, that of a text's end first."""
+    ids = (tokenizer.eos_token_id, *tokenizer.all_special_ids)
+    return [i for i in ids if i is not None and (rows is None or i < rows)]
 
 
 def without_added_tokens(rules: str, ids: Sequence[int]) -> str:
