@@ -32,8 +32,9 @@ def untrained_run(folder: Path, checkpoint: Path, spec: TaskSpec, lora: Lora | N
     random = np.random.default_rng(0)
     head = [weight.path for name in model.blocks["head"] for weight in _weights(model, name)]
     for weight in model.network.weights:
-        if weight.path in head or "lora" in weight.path:
-            weight.assign(random.normal(size=weight.shape))
+        is_low_rank = "lora" in weight.path
+        if weight.path in head or is_low_rank:
+            weight.assign((0.1 if is_low_rank else 1.0) * random.normal(size=weight.shape))
     merge_lora(model.network)
     run = unbuilt_run(folder, spec, model.files)
     run.__dict__["model"] = model
