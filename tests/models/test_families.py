@@ -366,7 +366,11 @@ def test_deberta_loads_with_its_sentencepiece_file_alone(tmp_path):
 @pytest.mark.parametrize(
     ("name", "change", "reason"),
     [
-        ("bert", {"position_embedding_type": "relative_key"}, "its positions are 'relative_key'"),
+        (
+            "bert",
+            {"position_embedding_type": "relative_key"},
+            "its position_embedding_type is 'relative_key'",
+        ),
         ("mpnet", {"relative_attention_num_buckets": 16}, "num_buckets is 16, and only 32 is"),
         ("deberta-v3", {"conv_kernel_size": 3}, "its conv_kernel_size is 3, and only 0 is"),
         ("deberta-v3", {"relative_attention": False}, "its relative_attention is False"),
