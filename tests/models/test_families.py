@@ -27,8 +27,8 @@ from xferlab.models.architectures import FAMILIES, read_architecture
 from xferlab.models.checkpoint import Checkpoint
 from xferlab.models.encoder import Encoder, load_encoder
 from xferlab.models.frozen_part import cut_network
-from xferlab.models.head import attach_head, reads_first_token
-from xferlab.models.pooling import pooling_of
+from xferlab.models.head import SENTENCE_VECTOR, attach_head
+from xferlab.models.reading import reading_without_modules
 from xferlab.models.to_transformers import encoder_tensors, head_tensors
 from xferlab.models.weight_names import TensorNames, assign_head
 
@@ -92,8 +92,9 @@ class Family:
 
 def build(checkpoint: Checkpoint, expected: Mapping[str, np.ndarray], **options: Any) -> Family:
     encoder = load_encoder(checkpoint, **options)
+    vector = reading_without_modules(encoder.architecture, "auto").vector
     network, blocks, _ = attach_head(
-        encoder, len(LABELS), is_per_word=False, pooling="auto", dropout=0.0
+        encoder, len(LABELS), is_per_word=False, vector=vector, dropout=0.0
     )
     names = TensorNames(encoder.architecture, checkpoint.tensors, checkpoint.source)
     assign_head(network, names, is_per_word=False)
@@ -184,7 +185,8 @@ def test_ten_steps_have_the_losses_of_pytorch(family, weights):
 def test_the_first_token_alone_is_the_same_and_half_precision_is_near(family):
     import keras
 
-    first = reads_first_token(family.encoder.architecture, False, "auto")
+    vector = reading_without_modules(family.encoder.architecture, "auto").vector
+    first = vector.reads_first_token(is_per_word=False)
     expected = family.expected["padded/logits"]
     if first:
         alone = build(family.checkpoint, family.expected, first_token_only=True)
@@ -280,10 +282,11 @@ def test_other_poolings_are_of_the_tokens(name, pooling):
 
     keras.config.set_dtype_policy("float32")
     encoder = load_encoder(fixture_checkpoint(FIXTURES / name))
-    network, _, new_layers = attach_head(
-        encoder, 3, is_per_word=False, pooling=pooling, dropout=0.0
-    )
-    assert pooling_of(network) == pooling
+    vector = reading_without_modules(encoder.architecture, pooling).vector
+    network, _, new_layers = attach_head(encoder, 3, is_per_word=False, vector=vector, dropout=0.0)
+    of_class = {"bert": ["first"], "llama": ["last"]}.get(name, ["first", "mean"])
+    assert vector.is_of_class == (pooling in of_class)
+    assert (SENTENCE_VECTOR in [layer.name for layer in network.layers]) != vector.is_of_class
     has_dense = name in ("eurobert", "modernbert") and pooling != "last"
     assert ("head_dense" in new_layers) == has_dense
     with np.load(FIXTURES / name / "expected.npz") as file:
@@ -328,8 +331,9 @@ def write_export(folder: Path, name: str, task: Task, **changes: Any) -> None:
     from safetensors.numpy import save_file
 
     encoder = load_encoder(fixture_checkpoint(FIXTURES / name, **changes))
+    vector = reading_without_modules(encoder.architecture, "auto").vector
     network, _, _ = attach_head(
-        encoder, 3, is_per_word=task.is_per_word, pooling="auto", dropout=0.0
+        encoder, 3, is_per_word=task.is_per_word, vector=vector, dropout=0.0
     )
     for weight in network.get_layer("head").weights:
         weight.assign(np.random.default_rng(0).normal(size=weight.shape))

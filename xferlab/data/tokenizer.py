@@ -18,6 +18,7 @@ from xferlab.contracts import Encoding, Split, Tokenizer
 from xferlab.data.batching import Ragged, row_lengths
 from xferlab.errors import ConfigError
 from xferlab.io.atomic import atomic_replace, no_standard_input
+from xferlab.models.prompts import NO_PROMPTS, Prompts
 from xferlab.models.untrusted_checkpoint import refuse_unsafe
 
 if TYPE_CHECKING:
@@ -49,8 +50,12 @@ class CountedEncoding(Encoding):
     cut: int = 0
 
 
-def load_tokenizer(folder: Path) -> HubTokenizer:
+def load_tokenizer(folder: Path, prompts: Prompts = NO_PROMPTS) -> HubTokenizer:
     """Return the tokenizer of a Hugging Face folder; no code of the folder is run.
+
+    Args:
+        folder: of the checkpoint.
+        prompts: what it puts before texts.
 
     Raises:
         ConfigError: there is none, only a slow one, or the folder has more than data.
@@ -72,7 +77,7 @@ def load_tokenizer(folder: Path) -> HubTokenizer:
         raise ConfigError(f"no tokenizer could be loaded: {what}", where=where, fix=fix) from e
     if not getattr(tokenizer, "is_fast", False):
         raise ConfigError("the tokenizer has no fast version", where=where, fix=fix)
-    return HubTokenizer(tokenizer)
+    return HubTokenizer(tokenizer, prompts)
 
 
 class HubTokenizer:
@@ -80,8 +85,10 @@ class HubTokenizer:
 
     Args:
         tokenizer: a ``PreTrainedTokenizerFast``.
+        prompts: what it puts before texts; lists of words have none.
 
     Attributes:
+        prompts: what it puts before texts.
         pad_id: token id of padding.
         vocabulary_size: how many tokens there are.
         largest_id: the largest token id that it can give.
@@ -90,10 +97,11 @@ class HubTokenizer:
         fingerprint: SHA-256 of everything that the ids depend on, and of the library's version.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, prompts: Prompts = NO_PROMPTS) -> None:
         import tokenizers
 
         self._tokenizer = tokenizer
+        self.prompts = prompts
         engine = tokenizer.backend_tokenizer
         engine.no_padding()
         engine.no_truncation()
@@ -106,6 +114,8 @@ class HubTokenizer:
         self.unknown_id: int | None = tokenizer.unk_token_id
         self.special_ids: list[int] = tokenizer.all_special_ids
         text = f"{tokenizers.__version__}\n{self.pad_id}\n{rules}"
+        if prompts:
+            text += f"\n{prompts}"
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
 
     def encode(
@@ -132,8 +142,11 @@ class HubTokenizer:
         started = reported = time.monotonic()
         for first in range(0, len(texts), CHUNK):
             rows = list(texts[first : first + CHUNK])
+            if self.prompts and not are_words:
+                rows = [self.prompts.text + row for row in rows]
             if pairs is not None:
-                rows = list(zip(rows, pairs[first : first + CHUNK], strict=True))
+                others = [self.prompts.pair + pair for pair in pairs[first : first + CHUNK]]
+                rows = list(zip(rows, others, strict=True))
             done = encode(rows, is_pretokenized=are_words)
             sizes.extend(map(len, done))
             _append(ids, [row.ids for row in done])

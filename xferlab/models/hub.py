@@ -15,6 +15,7 @@ from xferlab.models.checkpoint_files import (
     CONFIG,
     PYTORCH,
     SAFETENSORS,
+    SENTENCE_FILES,
     TOKENIZER_FILES,
     read_table,
     weight_format,
@@ -74,12 +75,13 @@ def download(
                 repo_id,
                 revision=commit,
                 allow_patterns=list(patterns),
-                ignore_patterns=["*/*"],
+                ignore_patterns=["*/*/*"],
                 library_name="xferlab",
             )
             return Path(folder)
 
-        folder = fetch((CONFIG, *TOKENIZER_FILES, *(SAFETENSORS.patterns if weights else ())))
+        small = (CONFIG, *TOKENIZER_FILES, *SENTENCE_FILES)
+        folder = fetch((*small, *(SAFETENSORS.patterns if weights else ())))
         if weights and weight_format(folder) is None:
             fetch(PYTORCH.patterns)
             _report_conversion(repo_id)
