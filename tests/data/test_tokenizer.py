@@ -1,6 +1,7 @@
 """Tokens: the ids are transformers' own, and the cache never answers wrongly."""
 
 import dataclasses
+import json
 import logging
 import os
 import stat
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.family_checkpoints import family_tokenizer
 from tests.support.tiny_checkpoints import ARCHITECTURES, write_tokenizer
 from xferlab.contracts import Encoding, Split
 from xferlab.data import tokenizer as tokens
@@ -107,6 +109,32 @@ def test_a_long_tokenisation_says_how_far_it_is(bert, monkeypatch, caplog):
 def test_no_rows_give_no_tokens(bert):
     made = bert.encode([], None, 24)
     assert len(made.token_ids) == 0
+
+
+def test_padding_is_a_token_that_no_text_ends_with(tmp_path):
+    llama = family_tokenizer("llama")
+    assert llama.pad_token is None
+    llama.save_pretrained(tmp_path / "llama")
+    tokenizer = load_tokenizer(tmp_path / "llama")
+    assert tokenizer.pad_id == llama.eos_token_id
+    tokenizer.save(tmp_path / "again")
+    settings = json.loads((tmp_path / "again" / "tokenizer_config.json").read_text())
+    assert settings["pad_token"] == llama.eos_token
+    (end,) = tokenizer.encode(["a"], None, 9).token_ids[0][-1:]
+    ending = family_tokenizer("llama")
+    ending.pad_token = ending.convert_ids_to_tokens(int(end))  # as Qwen3's embedding models
+    ending.save_pretrained(tmp_path / "ending")
+    assert load_tokenizer(tmp_path / "ending").pad_id == llama.eos_token_id
+
+
+def test_a_tokenizer_without_special_tokens_has_no_padding(tmp_path):
+    import transformers
+
+    engine = family_tokenizer("llama").backend_tokenizer
+    bare = transformers.PreTrainedTokenizerFast(tokenizer_object=engine)
+    bare.save_pretrained(tmp_path)
+    tokenizer = load_tokenizer(tmp_path)
+    assert (tokenizer.has_padding, tokenizer.pad_id) == (False, 0)
 
 
 def test_a_saved_tokenizer_is_the_same(folder, tmp_path):

@@ -13,12 +13,13 @@ import pytest
 
 import xferlab
 from plugins.model.encoder import Encoder
+from plugins.transfer.lora import Lora
 from tests.support.finished_runs import train, write_rows
 from tests.support.sentence_files import write_sentence_files
 from tests.support.tiny_checkpoints import ARCHITECTURES, tiny_tensors, write_tiny_checkpoint
 from xferlab import Task, TaskSpec
 from xferlab.cli.main import main
-from xferlab.contracts import OutputKind, Split
+from xferlab.contracts import Budget, OutputKind, Split
 from xferlab.data.tokenizer import load_tokenizer
 from xferlab.errors import ConfigError, RunError
 from xferlab.export import export_run as exporting
@@ -29,6 +30,7 @@ from xferlab.export.output_folder import refuse_taken
 from xferlab.export.parity import compare, generated_texts, read_texts
 from xferlab.export.serving_function import serving_function
 from xferlab.export.tokenizer import write_tokenizer
+from xferlab.inference.merge_lora import merge_lora
 from xferlab.io.folders import atomic_folder
 from xferlab.models.architectures import read_architecture
 from xferlab.models.checkpoint import resolve
@@ -99,6 +101,23 @@ def test_a_checkpoint_without_a_pooler_has_the_new_dense_layer_in_its_place(tmp_
     dense = model.network.get_layer("head_dense")
     np.testing.assert_array_equal(heads["bert.pooler.dense.weight"], dense.kernel.numpy().T)
     assert dense.activation.__name__ == "tanh"
+
+
+def test_low_rank_matrices_are_merged_into_the_tensors(tmp_path):
+    model, config = built(tmp_path, "distilbert")
+    before = encoder_tensors(model.network, config)
+    Lora(rank=2, targets=["query"]).apply(model, Budget(1, 1, 1))
+    for weight in model.network.weights:
+        if "lora" in weight.path:
+            weight.assign(np.ones(weight.shape))
+    merge_lora(model.network)
+    after = encoder_tensors(model.network, config)
+    assert before.keys() == after.keys()
+    gaps = {name: np.abs(after[name] - before[name]).max() for name in before}
+    changed = {name for name, gap in gaps.items() if gap > 0}
+    stem = "distilbert.transformer.layer"
+    assert changed == {f"{stem}.{i}.attention.q_lin.weight" for i in range(2)}
+    assert gaps[f"{stem}.0.attention.q_lin.weight"] == pytest.approx(16.0, rel=1e-5)
 
 
 def test_the_head_of_distilbert_has_the_relu_of_transformers_class(tmp_path):

@@ -336,13 +336,3 @@ def test_a_file_cut_off_anywhere_is_torn(tiny, fraction):
     data = weights.read_bytes()
     weights.write_bytes(data[: int(len(data) * fraction)])
     assert "are torn or damaged" in refusal(str(tiny))[0]
-
-
-def test_presets_name_checkpoints_that_can_be_meant():
-    folder = Path(__file__).parents[2] / "conf" / "model"
-    for path in folder.glob("*.yaml"):
-        comment, defaults, line = path.read_text().splitlines()
-        assert comment.startswith("# ")
-        assert defaults == "defaults: [encoder]"
-        source = line.removeprefix('checkpoint: "').removesuffix('"')
-        assert source.startswith("bundled:") or checkpoints._HUB_ID.fullmatch(source)

@@ -7,9 +7,7 @@ with them (``tools/families/make_fixtures.py``). A family is a folder there.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xferlab import Task, TaskSpec
+from tests.support.family_checkpoints import FIXTURES, NAMES, SAME_GRAPH
 from xferlab.errors import ConfigError
-from xferlab.export.formats.transformers import config_json
 from xferlab.io.safetensors import read_header
 from xferlab.io.tensors import read_weight
 from xferlab.models.architectures import FAMILIES, read_architecture
@@ -32,13 +29,9 @@ from xferlab.models.reading import reading_without_modules
 from xferlab.models.to_transformers import encoder_tensors, head_tensors
 from xferlab.models.weight_names import TensorNames, assign_head
 
-FIXTURES = Path(__file__).parents[1] / "fixtures" / "families"
-NAMES = sorted(path.name for path in FIXTURES.iterdir())
 CASES = ("padded", "unpadded", "pairs", "longest")
 LABELS = np.array([2, 0, 1])
 RATE = 0.05
-SAME_GRAPH = {"camembert": "roberta", "xlm-roberta": "roberta"}
-"""Families that are another one under a name of their own."""
 
 
 def fixture_checkpoint(folder: Path, **changes: Any) -> Checkpoint:
@@ -326,55 +319,20 @@ def test_a_family_of_the_same_graph_has_the_same_names_and_numbers(name, other):
     assert set(alias.tensors()) == set(checkpoint.tensors)
 
 
-def write_export(folder: Path, name: str, task: Task, **changes: Any) -> None:
-    """Export a fixture's encoder below a fresh head, with the logits of a batch."""
-    from safetensors.numpy import save_file
-
-    encoder = load_encoder(fixture_checkpoint(FIXTURES / name, **changes))
-    vector = reading_without_modules(encoder.architecture, "auto").vector
-    network, _, _ = attach_head(
-        encoder, 3, is_per_word=task.is_per_word, vector=vector, dropout=0.0
-    )
-    for weight in network.get_layer("head").weights:
-        weight.assign(np.random.default_rng(0).normal(size=weight.shape))
-    architecture = encoder.architecture
-    tensors = encoder_tensors(network, architecture)
-    tensors |= head_tensors(network, architecture, task.is_per_word)
-    folder.mkdir()
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    pad_id = encoder.architecture.position_offset - 1 if encoder.architecture.position_offset else 0
-    table = config_json(architecture, TaskSpec(task, ("O", "B-x", "I-x"), 10, 24), pad_id, 0.1)
-    (folder / "config.json").write_text(json.dumps(table))
-    with np.load(FIXTURES / name / "expected.npz") as file:
-        family = Family(fixture_checkpoint(FIXTURES / name), dict(file), encoder, network, {})
-        batch = {
-            key.removeprefix("padded/"): file[key]
-            for key in file
-            if key.startswith("padded/") and not key.endswith(("sequence", "logits"))
-        }
-    logits = np.asarray(network(family.inputs("padded"), training=False))
-    np.savez(folder / "expected.npz", logits=logits, **batch)
-
-
-@pytest.mark.skipif("XFERLAB_PEER" not in os.environ, reason="no Python with PyTorch is named")
-def test_every_export_opens_in_the_class_of_pytorch(tmp_path):
-    import keras
-
-    keras.config.set_dtype_policy("float32")
-    for task in (Task.single_label, Task.token_classification):
-        for name in NAMES:
-            config = fixture_checkpoint(FIXTURES / name).config
-            if task.head_class in read_architecture(config, name).head_classes:
-                write_export(tmp_path / f"{name}-{task.name}", name, task)
-        for alias, other in SAME_GRAPH.items():
-            write_export(tmp_path / f"{alias}-{task.name}", other, task, model_type=alias)
-    folders = sorted(map(str, tmp_path.iterdir()))
-    script = Path(__file__).parents[2] / "tools" / "families" / "open_exports.py"
-    done = subprocess.run(
-        [os.environ["XFERLAB_PEER"], str(script), *folders], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
-    assert len(done.stdout.splitlines()) == len(folders)
+def test_the_tensors_of_a_tagger_are_those_of_transformers_class(family):
+    expected = json.loads((FIXTURES / family.checkpoint.source / "tagger.json").read_text())
+    architecture = family.encoder.architecture
+    has_class = "TokenClassification" in architecture.head_classes
+    assert (architecture.class_name("TokenClassification") if has_class else None) == expected[
+        "class"
+    ]
+    if not has_class:
+        return
+    vector = reading_without_modules(architecture, "auto").vector
+    network, _, _ = attach_head(family.encoder, 3, is_per_word=True, vector=vector, dropout=0.0)
+    found = encoder_tensors(network, architecture) | head_tensors(network, architecture, True)
+    shapes = {name: list(array.shape) for name, array in found.items()}
+    assert shapes == expected["tensors"]
 
 
 def test_deberta_loads_with_its_sentencepiece_file_alone(tmp_path):
@@ -412,7 +370,11 @@ def test_deberta_loads_with_its_sentencepiece_file_alone(tmp_path):
 @pytest.mark.parametrize(
     ("name", "change", "reason"),
     [
-        ("bert", {"position_embedding_type": "relative_key"}, "its positions are 'relative_key'"),
+        (
+            "bert",
+            {"position_embedding_type": "relative_key"},
+            "its position_embedding_type is 'relative_key'",
+        ),
         ("mpnet", {"relative_attention_num_buckets": 16}, "num_buckets is 16, and only 32 is"),
         ("deberta-v3", {"conv_kernel_size": 3}, "its conv_kernel_size is 3, and only 0 is"),
         ("deberta-v3", {"relative_attention": False}, "its relative_attention is False"),

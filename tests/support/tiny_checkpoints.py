@@ -7,8 +7,9 @@ that transformers' own models have, so that a mistake in the loading cannot hide
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -294,22 +295,35 @@ def write_tokenizer(folder: Path, architecture: str) -> int:
     import transformers
 
     if architecture in ("bert", "distilbert"):
-        pieces = [*_SPECIAL["wordpiece"], *_SIGNS, *_LETTERS, *(f"##{x}" for x in _LETTERS), *WORDS]
-        vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
+        vocabulary = wordpieces()
         tokenizer = transformers.BertTokenizer(vocab=vocabulary)
         (folder / "vocab.txt").write_text("".join(f"{piece}\n" for piece in vocabulary))
     elif architecture == "roberta":
-        tokenizer = transformers.RobertaTokenizer(**_byte_pairs())
+        tokenizer = transformers.RobertaTokenizer(**byte_pairs())
     elif architecture == "xlm-roberta":
-        tokenizer = transformers.XLMRobertaTokenizer(vocab=_unigrams("roberta"))
+        tokenizer = transformers.XLMRobertaTokenizer(vocab=unigrams("roberta"))
     else:
-        tokenizer = transformers.AlbertTokenizer(vocab=_unigrams("unigram"))
+        tokenizer = transformers.AlbertTokenizer(vocab=unigrams("unigram"))
     tokenizer.model_max_length = 64
     tokenizer.save_pretrained(folder)
     return len(tokenizer)
 
 
-def _byte_pairs() -> dict[str, object]:
+def wordpieces(special: Sequence[str] = _SPECIAL["wordpiece"]) -> dict[str, int]:
+    """Return a WordPiece vocabulary: letters and whole words."""
+    pieces = [*special, *_SIGNS, *_LETTERS, *(f"##{x}" for x in _LETTERS), *WORDS]
+    return {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
+
+
+def byte_pairs(
+    first: Sequence[str] = _SPECIAL["roberta"], last: Sequence[str] = ("<mask>",)
+) -> dict[str, Any]:
+    """Return the vocabulary and the merges of a byte-level BPE of whole words.
+
+    Args:
+        first: tokens before all others.
+        last: tokens after them.
+    """
     from tokenizers.pre_tokenizers import ByteLevel
 
     merges = []
@@ -321,12 +335,13 @@ def _byte_pairs() -> dict[str, object]:
             built += letter
             pieces.append(built)
     alphabet = sorted(ByteLevel.alphabet())
-    names = dict.fromkeys([*_SPECIAL["roberta"], *alphabet, *pieces, "<mask>"])
+    names = dict.fromkeys([*first, *alphabet, *pieces, *last])
     vocabulary = {piece: index for index, piece in enumerate(names)}
     return {"vocab": vocabulary, "merges": list(dict.fromkeys(merges))}
 
 
-def _unigrams(kind: str) -> list[tuple[str, float]]:
+def unigrams(kind: str) -> list[tuple[str, float]]:
+    """Return the pieces of a unigram model with their scores."""
     pieces = [*_LETTERS, *_SIGNS, "▁", *(f"▁{word}" for word in WORDS)]
     scored = [(piece, -2.0 - 0.01 * index) for index, piece in enumerate(pieces)]
     ends = [("<mask>", 0.0)] if kind == "roberta" else []

@@ -4,12 +4,14 @@
 
 ``PYTHON`` is that of an environment with PyTorch and transformers (``benchmarks/peer/README.md``).
 Each folder of ``tests/fixtures/families`` gets ``config.json``, ``model.safetensors`` (float32,
-with the head of transformers' class for classification) and ``expected.npz``: batches, the outputs
-of the encoder and of the head, the gradient of a loss, and the losses of ten steps. Dropout is off.
+with the head of transformers' class for classification), ``expected.npz`` (batches, the outputs of
+the encoder and of the head, the gradient of a loss, and the losses of ten steps; dropout is off)
+and ``tagger.json`` (the class for token classification, if there is one, and its tensors' shapes).
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from copy import deepcopy
@@ -19,7 +21,11 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.numpy import load_file
-from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+)
 
 FOLDER = Path(__file__).parents[2] / "tests" / "fixtures" / "families"
 LONGEST = 24
@@ -163,6 +169,20 @@ def write_fixture(folder: Path, model_type: str, keys: dict[str, Any]) -> None:
     expected |= gradients(model, found["padded"])
     expected["losses"] = losses(model, [found["padded"], found["pairs"]])
     np.savez_compressed(folder / "expected.npz", **expected)
+    write_tagger(folder, config)
+
+
+def write_tagger(folder: Path, config: Any) -> None:
+    """Write what transformers' class for token classification would save."""
+    table: dict[str, Any] = {"class": None, "tensors": {}}
+    if type(config) in AutoModelForTokenClassification._model_mapping:
+        model = AutoModelForTokenClassification.from_config(config)
+        with tempfile.TemporaryDirectory() as saved:
+            model.save_pretrained(saved)
+            tensors = load_file(Path(saved) / "model.safetensors")
+        shapes = {name: list(tensors[name].shape) for name in sorted(tensors)}
+        table = {"class": type(model).__name__, "tensors": shapes}
+    (folder / "tagger.json").write_text(json.dumps(table) + "\n")
 
 
 def randomize(model: Any, scale: float) -> None:

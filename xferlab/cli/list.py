@@ -5,12 +5,23 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import inspect
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from xferlab.cli.terminal import print_folded
-from xferlab.config.presets import name_of_plugin, preset_files, presets
+from xferlab.config.presets import (
+    KINDS,
+    CheckpointFacts,
+    checkpoint_presets,
+    name_of_plugin,
+    preset_files,
+    presets,
+)
 from xferlab.contracts import GROUPS
 from xferlab.errors import ConfigError, did_you_mean
+from xferlab.formatting import terminal_width
+from xferlab.models.hub_cache import is_on_this_machine
 from xferlab.registry import REGISTRY
 from xferlab.validation import format_default
 
@@ -23,8 +34,11 @@ def show_list(flags: argparse.Namespace, groups: list[str]) -> int:
     for group in groups or GROUPS:
         rows = {e.name: e.summary for e in REGISTRY if e.group == group}
         rows |= presets(group, Path.cwd())
-        for name in sorted(rows):
+        checkpoints = checkpoint_presets(Path.cwd()) if group == "model" else {}
+        for name in sorted(rows.keys() - checkpoints.keys()):
             print_folded(f"{group + '=' + name:<30} {rows[name]}", 31)
+        if checkpoints:
+            _print_checkpoints(checkpoints)
     for error in REGISTRY.broken:
         print(f"broken: {error.where:<22} {error.what}")
     return 0
@@ -49,6 +63,42 @@ def describe(flags: argparse.Namespace, names: list[str]) -> int:
         value = "required" if defaults[f.name] == "???" else format_default(defaults[f.name])
         print(f"  {group}.{f.name:<20} {f.type!s:<22} {value}")
     return 0
+
+
+COLUMNS = "{:<21} {:>6}  {:>8}  {:<10}  {:<14}  {:<6}  {}"
+TITLES = ("size", "download", "licence", "languages", "cached", "checkpoint")
+WIDE = 128
+"""Columns of a terminal from which on the table of presets has the checkpoints too."""
+
+
+def _print_checkpoints(presets: Mapping[str, CheckpointFacts]) -> None:
+    """Print the presets of checkpoints as a table, by kind, and which are on this machine."""
+    is_wide = (terminal_width(sys.stdout) or WIDE) >= WIDE
+    _print_row("model=", TITLES, is_wide)
+    for kind in dict.fromkeys([*KINDS, *(facts.group for facts in presets.values())]):
+        print(f"- {KINDS.get(kind, kind)}")
+        for name, facts in presets.items():
+            if facts.group == kind:
+                _print_row(name, _cells(facts), is_wide)
+
+
+def _print_row(name: str, cells: tuple[str, ...], is_wide: bool) -> None:
+    shown = cells if is_wide else (*cells[:-1], "")
+    print(COLUMNS.format(name, *shown).rstrip())
+
+
+def _cells(facts: CheckpointFacts) -> tuple[str, ...]:
+    """Return the cells of a preset's row, without its name."""
+    repo_id, _, revision = facts.checkpoint.partition("@")
+    languages = facts.languages
+    return (
+        facts.parameters,
+        facts.download,
+        facts.licence,
+        f"{languages} languages" if languages.isdigit() else languages,
+        "yes" if is_on_this_machine(facts.checkpoint) else "",
+        f"{repo_id}@{revision[:7]}" if revision else repo_id,
+    )
 
 
 def _no_group(name: str) -> ConfigError:

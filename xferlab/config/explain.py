@@ -179,9 +179,9 @@ def _missing(e: MissingConfigException, overrides: Sequence[str], config_name: s
         return ConfigError(
             what, where=f"--config-name {name}", fix=did_you_mean(name, files_in(""))
         )
-    if (e.missing_cfg_file or "").startswith("data/"):
-        group = "data"
-        name = str(e.missing_cfg_file).removeprefix("data/")
+    if group.startswith(("data/", "model/")):  # an id of the Hub
+        group, _, name = str(e.missing_cfg_file).partition("/")
+    if group == "data":
         fix = suggest_data(name)
         if fix:
             place = source_of_choice(group, name, overrides, config_name)

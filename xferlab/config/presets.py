@@ -2,16 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import yaml
 from omegaconf import OmegaConf
 
 from xferlab.origin import own_folder
 
+KINDS = {
+    "tiny": "tiny, for a processor",
+    "english": "English encoders",
+    "multilingual": "encoders of other languages",
+    "sentences": "sentence encoders",
+    "decoders": "decoders, read as encoders",
+}
+"""The groups that presets of checkpoints are listed in, and their titles."""
+
+
+@dataclass(frozen=True)
+class CheckpointFacts:
+    """What a preset's file says of its checkpoint, in the comment that is a YAML mapping.
+
+    They describe the checkpoint, not the experiment, so they are no part of the config.
+
+    Attributes:
+        checkpoint: as in ``model.checkpoint``.
+        group: one of :data:`KINDS`.
+        parameters: of the encoder, like ``184M``.
+        download: size of the files that are fetched, like ``371MB``; empty where it is not known.
+        licence: as on the Hub's page.
+        languages: one by its name, several by their number.
+    """
+
+    checkpoint: str
+    group: str
+    parameters: str = ""
+    download: str = ""
+    licence: str = ""
+    languages: str = ""
+
 
 def presets(group: str, workspace: Path) -> dict[str, str]:
     """Return the presets of a group by name, each with its file's first comment line."""
-    return {name: _first_comment(path) for name, path in preset_files(group, workspace).items()}
+    return {
+        name: next(_comments(path), "") for name, path in preset_files(group, workspace).items()
+    }
 
 
 def preset_files(group: str, workspace: Path) -> dict[str, Path]:
@@ -26,10 +64,28 @@ def name_of_plugin(path: Path) -> str:
     return str(defaults[0]).partition("@")[0]
 
 
-def _first_comment(path: Path) -> str:
-    """Return the first comment that is no ``@package`` line, without its mark."""
+def checkpoint_presets(workspace: Path) -> dict[str, CheckpointFacts]:
+    """Return the presets of models whose files state facts about a checkpoint, by name."""
+    found = {name: _facts(path) for name, path in preset_files("model", workspace).items()}
+    return {name: facts for name, facts in found.items() if facts}
+
+
+def _facts(path: Path) -> CheckpointFacts | None:
+    """Return the facts of a preset's file, None where it has none that can be read."""
+    for text in _comments(path):
+        if text.startswith("{"):
+            try:
+                stated: dict[str, Any] = yaml.safe_load(text)
+                checkpoint = str(yaml.safe_load(path.read_text(encoding="utf-8"))["checkpoint"])
+                return CheckpointFacts(checkpoint, **{key: str(x) for key, x in stated.items()})
+            except (yaml.YAMLError, AttributeError, KeyError, TypeError):
+                return None  # a comment of the user's own
+    return None
+
+
+def _comments(path: Path) -> Iterator[str]:
+    """Yield the comment lines of a file that are no ``@package`` line, without their mark."""
     for line in path.read_text(encoding="utf-8").splitlines():
         text = line.removeprefix("#").strip()
         if line.startswith("#") and text and not text.startswith("@"):
-            return text
-    return ""
+            yield text

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from xferlab.config.aliases import KEYS, OTHER_FAMILIES, advice, known_key, known_name
 from xferlab.config.overrides import format_for_shell
+from xferlab.config.presets import checkpoint_presets
 from xferlab.config.schema import TrainConfig
 from xferlab.errors import NONE, UnknownKey, did_you_mean, nearest
 from xferlab.models.architectures import FAMILIES
@@ -103,6 +104,8 @@ def suggest_name(group: str, name: str, known: Mapping[str, Sequence[str]]) -> s
     ours = known_name(name.rpartition("/")[2])
     if ours in here:
         return f"its name here is {_choice(top, str(ours))}"
+    if top == "model" and (alike := _checkpoints_like(name)):
+        return alike
     if top == "model" and (unsupported_family(name) or "/" in name or "-" in name):
         return _checkpoint(name)
     if top == "data" and "/" in name:
@@ -139,6 +142,35 @@ def suggest_data(name: str) -> str:
     if _REPOSITORY.fullmatch(name):
         return f"data=hub {format_for_shell('data.id', name)}"
     return ""
+
+
+MOST_PRESETS = 4
+"""Presets that an error names."""
+
+
+def _checkpoints_like(name: str) -> str:
+    """Return the presets of checkpoints that a name or an id of the Hub may mean, "" for none.
+
+    A preset is meant where each word of the name begins one of its own or of its checkpoint.
+    """
+    words = _words(name.rpartition("/")[2])
+    found = []
+    for preset, facts in checkpoint_presets(Path.cwd()).items():
+        repo_id = facts.checkpoint.partition("@")[0]
+        if repo_id.lower() == name.lower():
+            return f"its name here is model={preset}"
+        own = _words(preset) + _words(repo_id.rpartition("/")[2])
+        if "/" not in name and all(any(x.startswith(word) for x in own) for word in words):
+            found.append(preset)
+    if not words or not found:
+        return ""
+    *others, last = found[:MOST_PRESETS]
+    listed = f"{', '.join(others)} or {last}" if others else last
+    return f"did you mean model={listed}? (python -m xferlab list model)"
+
+
+def _words(name: str) -> list[str]:
+    return [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
 
 
 def _checkpoint(name: str) -> str:

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
+from xferlab.config.presets import checkpoint_presets
 from xferlab.contracts import OutputKind, TaskSpec
 from xferlab.errors import printable
 from xferlab.escaping import markdown
-from xferlab.models.architectures import FAMILIES
 from xferlab.models.prompts import NO_PROMPTS
 
 if TYPE_CHECKING:
@@ -200,10 +200,11 @@ def _licence_note(base: str) -> str:
 
 
 def _licence(checkpoint: str) -> str | None:
-    """Return the licence of a checkpoint that has a preset, by its organisation on the Hub."""
-    organisation, _, name = checkpoint.partition("/")
-    licences = (family.licences.get(organisation) for family in FAMILIES.values())
-    return next(filter(None, licences), None) if name else None
+    """Return the licence of a checkpoint that has a preset."""
+    for facts in checkpoint_presets(Path.cwd()).values():
+        if facts.checkpoint.partition("@")[0] == checkpoint:
+            return facts.licence or None
+    return None
 
 
 def _base_checkpoint(run: Run) -> str:

@@ -18,7 +18,7 @@ from xferlab.errors import ConfigError, did_you_mean
 from xferlab.io import pytorch_file, safetensors
 from xferlab.io.atomic import digest_of
 from xferlab.io.tensors import Tensor
-from xferlab.models.architectures import refuse_unknown_family
+from xferlab.models.architectures import read_architecture
 from xferlab.models.checkpoint_files import (
     CONFIG,
     OTHER_WEIGHTS,
@@ -89,7 +89,7 @@ def resolve(checkpoint: str, *, weights: bool = True) -> Checkpoint:
     folder, revision = _locate(source, where, weights)
     refuse_unsafe(folder, where)
     config = read_table(folder / CONFIG, where)
-    _check_config(config, where)
+    check_config(config, where)
     _check_tokenizer(folder, where)
     files = _weight_files(folder, where) if weights or (folder / WEIGHTS).is_file() else ()
     tensors = {name: tensor for path in files for name, tensor in _header(path, where).items()}
@@ -153,15 +153,25 @@ def _hub_folder(repo_id: str, revision: str | None, where: str, weights: bool) -
             fix=f"type model.checkpoint=bundled:{repo_id}, or ORG/{repo_id} for one of the Hub",
         )
 
-    def check_config(config: dict[str, Any]) -> None:
-        _check_config(config, where)
+    def check(config: dict[str, Any]) -> None:
+        check_config(config, where)
 
-    return download(repo_id, revision, weights=weights, check_config=check_config)
+    def check_folder(folder: Path) -> None:
+        refuse_unsafe(folder, where)
+        _check_tokenizer(folder, where)
+
+    return download(
+        repo_id, revision, weights=weights, check_config=check, check_folder=check_folder
+    )
 
 
-def _check_config(config: dict[str, Any], where: str) -> None:
+def check_config(config: dict[str, Any], where: str) -> None:
+    """Raise ConfigError for a ``config.json`` whose encoder is not built here.
+
+    It is read before any weights are fetched.
+    """
     refuse_code(config, CONFIG, where)
-    refuse_unknown_family(config, where)
+    read_architecture(config, where)
 
 
 def _check_tokenizer(folder: Path, where: str) -> None:

@@ -84,6 +84,17 @@ def weight_format(folder: Path) -> WeightFormat | None:
     return None
 
 
+def has_weights(folder: Path, format: WeightFormat) -> bool:
+    """Return whether a folder has all weight files of a format."""
+    if (folder / format.file).is_file():
+        return True
+    try:
+        names = set(read_table(folder / format.index, "")["weight_map"].values())
+        return bool(names) and all((folder / str(name)).is_file() for name in names)
+    except (AttributeError, ConfigError, KeyError, TypeError):
+        return False
+
+
 def read_table(path: Path, where: str) -> dict[str, Any]:
     """Return a JSON table of a checkpoint, or raise ConfigError."""
     table = read_json(path, where)

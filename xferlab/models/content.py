@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from functools import cache
 from pathlib import Path
 
@@ -19,8 +18,7 @@ from xferlab.models.checkpoint_files import (
     weight_format,
 )
 from xferlab.models.hub import limit_waits
-
-COMMIT = re.compile("[0-9a-f]{40}")
+from xferlab.models.hub_cache import COMMIT
 
 
 class ReadsCheckpoint:

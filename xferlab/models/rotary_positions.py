@@ -62,6 +62,12 @@ class Rotary:
         keys = ("rope_theta", "rope_type", *SCALED[self.rope_type])
         return {key: value for key, value in asdict(self).items() if key in keys}
 
+    def older_keys(self) -> dict[str, Any]:
+        """Return what transformers 4 reads in ``config.json`` instead of ``rope_parameters``."""
+        scaling = self.table()
+        older = {"rope_theta": scaling.pop("rope_theta")}
+        return older if self.rope_type == "default" else {**older, "rope_scaling": scaling}
+
 
 def read_rotary(
     config: ConfigReader, default: float, *, key: str = "rope_theta", kind: str = ""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import TaskSpec
+from xferlab.data.tokenizer import load_tokenizer
 from xferlab.errors import ConfigError
 from xferlab.export.formats.base import FORMATS, Format, register
 from xferlab.export.model_card import model_card
@@ -44,6 +46,7 @@ class Transformers(Format):
                 fix=f"--to {_others()}, or train model=encoder",
             )
         _architecture_of_class(run)
+        _refuse_missing_padding(run)
 
     def write(self, run: Run, folder: Path) -> None:
         """Write ``config.json``, ``model.safetensors`` and ``README.md``."""
@@ -82,11 +85,14 @@ class Transformers(Format):
         )
         names = TensorNames(encoder.architecture, checkpoint.tensors, str(folder))
         assign_head(network, names, is_per_word)
+        pad_id = int(checkpoint.config["pad_token_id"])
+        finds_end = encoder.architecture.is_causal and not is_per_word
 
         def predict(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
             import numpy as np
 
-            return probabilities_of(spec, np.asarray(network(dict(inputs), training=False)))
+            given = end_texts_by_id(inputs, pad_id) if finds_end else dict(inputs)
+            return probabilities_of(spec, np.asarray(network(given, training=False)))
 
         return predict
 
@@ -121,9 +127,36 @@ def reading_of(run: Run) -> Reading:
     return saved or reading_without_modules(architecture_of(run), getattr(pooling, "name", "auto"))
 
 
+def end_texts_by_id(inputs: Mapping[str, np.ndarray], pad_id: int) -> dict[str, np.ndarray]:
+    """Return inputs whose texts end as transformers' classes for decoders find their ends.
+
+    These read the last token that is not padding's, whatever the mask is.
+    """
+    import numpy as np
+
+    is_token = np.asarray(inputs["token_ids"]) != pad_id
+    is_token[:, 0] = True
+    is_text = np.cumsum(is_token[:, ::-1], axis=1)[:, ::-1] > 0
+    return {**inputs, "padding_mask": inputs["padding_mask"] * is_text}
+
+
 def _others() -> str:
     """Return the formats that hold any network."""
     return "|".join(name for name in sorted(FORMATS) if name != Transformers.name)
+
+
+def _refuse_missing_padding(run: Run) -> None:
+    """Raise ConfigError for a decoder whose tokenizer has no special token for padding."""
+    architecture = architecture_of(run)
+    if run.spec.task.is_per_word or not architecture.is_causal:
+        return
+    if not load_tokenizer(run.folder / "model").has_padding:
+        raise ConfigError(
+            f"transformers' class for {architecture.model_type} finds a text's end by its padding,"
+            " and this tokenizer has no special token for it",
+            where=f"{run.folder}: model",
+            fix=f"--to {_others()}, or train with a tokenizer that has a pad_token",
+        )
 
 
 def architecture_of(run: Run) -> Architecture:
@@ -150,6 +183,7 @@ def config_json(
         "id2label": {str(i): name for i, name in enumerate(names)},
         "label2id": {name: i for i, name in enumerate(names)},
         "dtype": "float32",
+        "transformers_version": version("transformers"),
     }
     table[architecture.head_dropout_key] = dropout
     if spec.task.problem_type:

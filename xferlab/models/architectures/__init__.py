@@ -1,11 +1,10 @@
-"""One file an encoder family: its config keys, graph, tensor names, head and licences."""
+"""One file an encoder family: its config keys, graph, tensor names and head."""
 
 from xferlab.models.architectures.base import Architecture
 from xferlab.models.architectures.registry import (
     FAMILIES,
     read_architecture,
-    refuse_unknown_family,
     register,
 )
 
-__all__ = ["FAMILIES", "Architecture", "read_architecture", "refuse_unknown_family", "register"]
+__all__ = ["FAMILIES", "Architecture", "read_architecture", "register"]

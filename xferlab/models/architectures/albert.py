@@ -63,7 +63,6 @@ class Albert(Architecture):
     }
     pooler_tensor = "pooler"
     head_dropout_key = "classifier_dropout_prob"
-    licences = {"albert": "apache-2.0"}
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -57,13 +57,14 @@ class Architecture:
         is_causal: a token attends to those before it alone.
         required_values: the values of keys of ``config.json`` that are computed here; any other
             changes the mathematics and is refused. A missing key counts as None.
+        position_types: the values of ``position_embedding_type`` that mean the family's positions.
+        replaces_own_code: whether this computes what the code of the checkpoints' own does.
         first_token_dense: Keras name and activation of the dense layer that transformers' class
             for classification applies to the first token, where there is no pooler.
         drops_first_token: whether that class has dropout before this layer too.
         head_dropout_key: key of ``config.json`` for the rate before the head.
         head_classes: endings of transformers' classes with a head that the family has.
         pretrained_head: Keras layers of the head that checkpoints without it may have.
-        licences: licence of the checkpoints with a preset, by organisation of the Hub.
     """
 
     vocabulary_size: int
@@ -104,12 +105,13 @@ class Architecture:
     layers_above: ClassVar[tuple[str, ...]] = ()
     is_causal: ClassVar[bool] = False
     required_values: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    position_types: ClassVar[tuple[str, ...]] = ("absolute",)
+    replaces_own_code: ClassVar[bool] = False
     first_token_dense: ClassVar[tuple[str, str]] = ("head_dense", "tanh")
     drops_first_token: ClassVar[bool] = False
     head_dropout_key: ClassVar[str] = "classifier_dropout"
     head_classes: ClassVar[tuple[str, ...]] = ("SequenceClassification", "TokenClassification")
     pretrained_head: ClassVar[tuple[str, ...]] = ()
-    licences: ClassVar[Mapping[str, str]] = {}
 
     def __post_init__(self) -> None:
         if self.hidden_size % self.heads:
@@ -157,9 +159,7 @@ class Architecture:
     @classmethod
     def refuse_variants(cls, config: ConfigReader) -> None:
         """Raise ConfigError for a variant of the family that this project does not compute."""
-        kind = config.get("position_embedding_type", "absolute")
-        if kind != "absolute":
-            raise config.error(f"its positions are '{kind}', only absolute ones are supported")
+        config.require("position_embedding_type", (None, *cls.position_types))
         if config.get("is_decoder") or config.get("add_cross_attention"):
             raise config.error("it is a decoder (is_decoder or add_cross_attention)")
         for key, values in cls.required_values.items():

@@ -21,4 +21,3 @@ class Bert(Architecture):
     weight_prefix = "bert."
     config_keys = {**BERT_KEYS, "segments": "type_vocab_size"}
     pooler_tensor = "pooler.dense"
-    licences = {"google-bert": "apache-2.0", "sentence-transformers": "apache-2.0"}

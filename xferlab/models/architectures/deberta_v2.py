@@ -70,7 +70,6 @@ class DebertaV2(Architecture):
         "feedforward_layer_norm": "output.LayerNorm",
     }
     head_dropout_key = "cls_dropout"
-    licences = {"microsoft": "mit"}
 
     @classmethod
     def from_values(cls, values: dict[str, Any], config: ConfigReader) -> Self:

@@ -50,7 +50,6 @@ class DistilBert(Architecture):
     }
     first_token_dense = ("pre_classifier", "relu")
     head_dropout_key = "seq_classif_dropout"
-    licences = {"distilbert": "apache-2.0"}
 
     def head_layers(self, is_per_word: bool) -> Mapping[str, str]:
         """Return the stems of the head's tensors by Keras layer."""

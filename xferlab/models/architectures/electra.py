@@ -35,7 +35,6 @@ class Electra(Architecture):
     embedding_tensors = {**BERT_EMBEDDINGS, "embedding_projection": "embeddings_project"}
     first_token_dense = ("head_dense", "gelu")
     drops_first_token = True
-    licences = {"google": "apache-2.0"}
 
     @property
     def embedding_width(self) -> int:

@@ -17,10 +17,10 @@ class EuroBert(RotaryArchitecture):
 
     model_type = "eurobert"
     class_prefix = "EuroBert"
+    replaces_own_code = True
     poolings = {"late": "late", "bos": "first", "mean": "mean"}
     config_defaults = {**RotaryArchitecture.config_defaults, "rms_norm_eps": 1e-5}
     first_token_dense = ("head_dense", "gelu")
-    licences = {"EuroBERT": "apache-2.0"}
 
     def head(
         self, outputs: Mapping[str, Any], padding_mask: Any, is_per_word: bool, dropout: float

@@ -15,4 +15,3 @@ class Llama(Decoder):
 
     model_type = "llama"
     class_prefix = "Llama"
-    licences = {"HuggingFaceTB": "apache-2.0"}

@@ -83,7 +83,6 @@ class ModernBert(WindowArchitecture):
         "feedforward_gate_dense": (1, 2),
     }
     pretrained_head = ("head_dense", "head_norm")
-    licences = {"answerdotai": "apache-2.0", "jhu-clsp": "mit"}
 
     @classmethod
     def from_values(cls, values: dict[str, Any], config: ConfigReader) -> Self:
@@ -103,11 +102,22 @@ class ModernBert(WindowArchitecture):
     def to_config(self, pad_id: int) -> dict[str, Any]:
         """Return the ``config.json``."""
         table = super().to_config(pad_id)
-        for key in self.required_values:
+        for key in (*self.required_values, "rope_theta"):
             del table[key]
+        table.pop("rope_scaling", None)
         return table | {
             "norm_bias": self.norm_bias,
             "classifier_bias": self.classifier_bias,
+            **self._older_keys(),
+        }
+
+    def _older_keys(self) -> dict[str, Any]:
+        """Return what transformers 4 reads instead of ``rope_parameters`` and ``layer_types``."""
+        full = [index for index, kind in enumerate(self.layer_types) if kind == FULL]
+        return {
+            "global_rope_theta": self.rotary.rope_theta,
+            "local_rope_theta": self.window_rotary.rope_theta,
+            "global_attn_every_n_layers": full[1] if len(full) > 1 else self.layers,
         }
 
     def embed(self, inputs: Mapping[str, Any]) -> Any:

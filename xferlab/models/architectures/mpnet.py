@@ -45,7 +45,6 @@ class MPNet(Architecture):
         "feedforward_layer_norm": "output.LayerNorm",
     }
     drops_first_token = True
-    licences = {"microsoft": "mit", "sentence-transformers": "apache-2.0"}
 
     @classmethod
     def from_values(cls, values: dict[str, Any], config: ConfigReader) -> Self:

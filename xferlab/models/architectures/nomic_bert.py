@@ -56,7 +56,6 @@ class NomicBert(RotaryArchitecture):
         "self_attention_layer/value": (2, 3),
     }
     pooler_tensor = "pooler.dense"
-    licences = {"nomic-ai": "apache-2.0"}
 
     def to_config(self, pad_id: int) -> dict[str, Any]:
         """Return the ``config.json``."""

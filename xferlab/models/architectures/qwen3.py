@@ -18,7 +18,6 @@ class Qwen3(Decoder):
     model_type = "qwen3"
     class_prefix = "Qwen3"
     required_values = {"use_sliding_window": (None, False), "mlp_bias": (None, False)}
-    licences = {"Qwen": "apache-2.0"}
 
     @classmethod
     def refuse_variants(cls, config: ConfigReader) -> None:

@@ -24,7 +24,20 @@ def register(family: A) -> A:
     return family
 
 
-def refuse_unknown_family(config: Mapping[str, Any], where: str) -> None:
+def read_architecture(config: Mapping[str, Any], where: str) -> Architecture:
+    """Return the encoder that a parsed ``config.json`` describes.
+
+    Raises:
+        ConfigError: its family cannot be loaded, or its content is refused.
+    """
+    _refuse_unknown_family(config, where)
+    reader = ConfigReader(config, where)
+    if config.get("quantization_config"):
+        raise reader.error("its weights are quantized (quantization_config)")
+    return FAMILIES[config["model_type"]].read(reader)
+
+
+def _refuse_unknown_family(config: Mapping[str, Any], where: str) -> None:
     """Raise ConfigError if a ``config.json`` is of no family that can be loaded."""
     model_type = str(config.get("model_type"))
     if model_type not in FAMILIES:
@@ -35,13 +48,3 @@ def refuse_unknown_family(config: Mapping[str, Any], where: str) -> None:
             where=where,
             fix="choose a checkpoint of one of these: " + ", ".join(sorted(FAMILIES)),
         )
-
-
-def read_architecture(config: Mapping[str, Any], where: str) -> Architecture:
-    """Return the encoder that a parsed ``config.json`` describes.
-
-    Raises:
-        ConfigError: its family cannot be loaded, or its content is refused.
-    """
-    refuse_unknown_family(config, where)
-    return FAMILIES[config["model_type"]].read(ConfigReader(config, where))

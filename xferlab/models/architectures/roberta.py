@@ -25,7 +25,6 @@ class Roberta(Architecture):
     weight_prefix = "roberta."
     has_constant_segment = True
     drops_first_token = True
-    licences = {"FacebookAI": "mit"}
 
     @classmethod
     def from_values(cls, values: dict[str, Any], config: ConfigReader) -> Self:
@@ -66,4 +65,3 @@ class Camembert(Roberta):
 
     model_type = "camembert"
     class_prefix = "Camembert"
-    licences = {"almanach": "mit"}

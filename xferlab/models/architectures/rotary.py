@@ -68,6 +68,7 @@ class RotaryArchitecture(Architecture):
 
     poolings: ClassVar[Mapping[str, str]] = {}
     default_theta: ClassVar[float] = 10000.0
+    position_types = ("absolute", "sans_pos")
     weight_prefix = "model."
     config_keys = LLAMA_KEYS
     config_defaults = {
@@ -129,6 +130,7 @@ class RotaryArchitecture(Architecture):
             "attention_bias": self.has_attention_bias,
             "mlp_bias": self.has_feedforward_bias,
             "rope_parameters": self.rotary.table(),
+            **self.rotary.older_keys(),
         }
 
     @property

@@ -1,0 +1,119 @@
+"""The ``config.json`` of each preset's checkpoint, as it is on the Hub, is read; variants are not.
+
+``tests/fixtures/hub_configs.json`` has them whole, also the keys that no graph depends on.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from xferlab.config.presets import KINDS, checkpoint_presets
+from xferlab.errors import ConfigError
+from xferlab.models.architectures import FAMILIES, read_architecture
+from xferlab.models.checkpoint import _HUB_ID, check_config
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = json.loads((ROOT / "tests" / "fixtures" / "hub_configs.json").read_text())
+PRESETS = checkpoint_presets(ROOT / "tests")
+ONE_OF_EACH = {table["model_type"]: table for table in CONFIGS.values()}
+
+
+def refusal(table: dict) -> str:
+    with pytest.raises(ConfigError) as caught:
+        check_config(table, "model.checkpoint=org/name")
+    assert len(str(caught.value).splitlines()) == 3
+    return caught.value.what
+
+
+def test_every_preset_has_its_config_and_every_config_a_preset():
+    named = {facts.checkpoint.partition("@")[0] for facts in PRESETS.values()}
+    assert named - {"bundled:bert"} == set(CONFIGS)
+
+
+@pytest.mark.parametrize(("name", "facts"), PRESETS.items(), ids=PRESETS)
+def test_a_preset_states_its_facts_and_is_read(name, facts):
+    lines = (ROOT / "conf" / "model" / f"{name}.yaml").read_text().splitlines()
+    assert [line[:1] for line in lines[:2]] == ["#", "#"]
+    assert lines[2:] == ["defaults: [encoder]", f'checkpoint: "{facts.checkpoint}"']
+    assert facts.group in KINDS
+    assert facts.licence in ("apache-2.0", "gemma", "mit")
+    assert re.fullmatch(r"[\d.]+(MB|GB)|", facts.download)
+    if facts.checkpoint.startswith("bundled:"):
+        return
+    match = _HUB_ID.fullmatch(facts.checkpoint)
+    assert match
+    assert re.fullmatch("[0-9a-f]{40}", match["revision"] or "0" * 40)
+    table = CONFIGS[match["id"]]
+    check_config(table, name)
+    estimate = read_architecture(table, name).max_parameters / 1e6
+    assert float(facts.parameters.removesuffix("M")) == pytest.approx(estimate, rel=0.1)
+
+
+EVERYWHERE = {
+    "quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True},
+    "position_embedding_type": "alibi",
+    "num_hidden_layers": "12",
+    "n_layers": 0,
+    "vocab_size": None,
+}
+CHANGES = {
+    "bert": [{"position_embedding_type": "relative_key"}, {"is_decoder": True}],
+    "roberta": [{"add_cross_attention": True}, {"pad_token_id": None}],
+    "albert": [{"num_hidden_groups": 5}, {"position_embedding_type": "relative_key_query"}],
+    "deberta-v2": [
+        {"relative_attention": False},
+        {"conv_kernel_size": 3},
+        {"pos_att_type": "p2p"},
+        {"embedding_size": 128},
+        {"attention_head_size": 32},
+        {"norm_rel_ebd": "batch_norm"},
+    ],
+    "modernbert": [{"layer_types": ["full_attention"]}, {"classifier_pooling": "max"}],
+    "mpnet": [{"relative_attention_num_buckets": 64}],
+    "eurobert": [
+        {"rope_scaling": {"rope_type": "yarn", "factor": 2.0}},
+        {"auto_map": {"AutoTokenizer": "tokenizer.Evil"}},
+        {"auto_map": "evil"},
+    ],
+    "qwen3": [
+        {"use_sliding_window": True},
+        {"rope_scaling": {"type": "dynamic", "factor": 2.0}},
+        {"auto_map": {"AutoModel": "evil.Model"}},
+    ],
+    "llama": [{"rope_parameters": {"rope_type": "longrope", "rope_theta": 1e4}}],
+    "gemma3_text": [
+        {"attn_logit_softcapping": 50.0},
+        {"use_bidirectional_attention": True},
+        {"layer_types": ["full_attention"] * 17},
+    ],
+}
+
+
+@pytest.mark.parametrize("family", ONE_OF_EACH)
+def test_what_changes_the_mathematics_is_refused(family):
+    table = ONE_OF_EACH[family]
+    changes = [{key: value} for key, value in EVERYWHERE.items() if key in table]
+    changes += [
+        {"quantization_config": EVERYWHERE["quantization_config"]},
+        {"position_embedding_type": "alibi"},
+    ]
+    for change in [*changes, *CHANGES.get(family, ())]:
+        refusal(table | change)
+
+
+def test_the_code_of_another_family_is_no_reason_to_read_it():
+    table = CONFIGS["google-bert/bert-base-uncased"] | {"auto_map": {"AutoModel": "a.B"}}
+    assert "brings its own code" in refusal(table)
+
+
+def test_an_unknown_family_is_named_with_the_nearest_and_what_would_work():
+    table = CONFIGS["Qwen/Qwen3-0.6B"] | {"model_type": "qwen2"}
+    assert refusal(table) == (
+        "the checkpoint is of the architecture 'qwen2', which cannot be loaded"
+        " (the nearest that can be is 'qwen3')"
+    )
+    assert "qwen2" not in FAMILIES
