@@ -31,6 +31,15 @@ from xferlab.models.saved_encoder import SHAPE, tokenizer_files
 EVERY = sorted([*NAMES, *SAME_GRAPH])
 OTHER_SIZES = ("deberta-v3", "modernbert-mean")
 """Fixtures of a family that has another one."""
+OLDER_KEYS = (
+    "rope_theta",
+    "rope_scaling",
+    "rope_local_base_freq",
+    "global_rope_theta",
+    "local_rope_theta",
+    "global_attn_every_n_layers",
+)
+"""Of transformers 4; version 5 reads ``rope_parameters`` and ``layer_types``."""
 CLASSES = ("O", "B-x", "I-x")
 SPECS = {
     "single_label": TaskSpec(Task.single_label, CLASSES, 10, 24),
@@ -65,8 +74,17 @@ def test_transformers_reads_the_config_that_is_written(name):
         assert (found.id2label, found.num_labels) == (names, spec.num_outputs)
         assert found.problem_type == spec.task.problem_type
         assert found.architectures == [f"{architecture.class_prefix}For{spec.task.head_class}"]
-        for key in table.keys() - {"id2label"}:
+        for key in table.keys() - {"id2label", *OLDER_KEYS}:
             assert getattr(found, key) == table[key], key
+
+
+@pytest.mark.parametrize("name", ["gemma3", "llama", "modernbert", "qwen3"])
+def test_the_keys_of_transformers_4_say_the_same(name):
+    table = read_architecture(fixture_config(name), name).to_config(1)
+    older = {key: value for key, value in table.items() if key != "rope_parameters"}
+    if name == "modernbert":
+        del older["layer_types"]
+    assert read_architecture(older, name) == read_architecture(table, name)
 
 
 def examples(spec: TaskSpec) -> tuple[list[Any], list[str] | None]:
