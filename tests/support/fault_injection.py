@@ -179,8 +179,8 @@ def read_only(folder: Path, wanted: dict[str, Any]) -> Ending:
 def vanished(folder: Path, wanted: dict[str, Any]) -> Ending:
     child = start(WORDS, folder)
     when(folder, "epoch 1/2", child)
-    while (folder / RUN).exists():  # the run may write into it meanwhile
-        shutil.rmtree(folder / RUN, ignore_errors=True)
+    (folder / RUN).rename(folder / "gone")  # at once: the run may write into it meanwhile
+    shutil.rmtree(folder / "gone", ignore_errors=True)
     found = ending(folder, ended(child))
     found.after = "nothing is written there again" if not (folder / RUN).exists() else "came back"
     return found
