@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.hub_server import HubServer
 from tests.support.pytorch_files import convert_checkpoint
+from tests.support.sentence_files import write_sentence_files
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from xferlab.models.architectures import FAMILIES
 
@@ -26,6 +27,7 @@ import io, json, logging, sys
 from huggingface_hub import constants
 from xferlab.models import hub, hub_transfer
 from xferlab.models.checkpoint import resolve
+from xferlab.models.text_vector import read_sentence_vector
 from xferlab.errors import ConfigError
 order = json.loads(sys.argv[1])
 log = io.StringIO()
@@ -38,7 +40,9 @@ for text in order["texts"]:
     try:
         checkpoint = resolve(text, weights=order["weights"])
         files = sorted(path.name for path in checkpoint.folder.iterdir())
-        print(json.dumps(checkpoint.record() | {"files": files, "log": log.getvalue()}))
+        pooling = str(read_sentence_vector(checkpoint.folder, text))
+        more = {"files": files, "log": log.getvalue(), "pooling": pooling}
+        print(json.dumps(checkpoint.record() | more))
     except ConfigError as error:
         print(json.dumps(str(error).splitlines()))
 """
@@ -64,7 +68,7 @@ def hub(tmp_path_factory):
     for name in ("pytorch_model.bin", "modeling.py", "README.md", "onnx/model.safetensors"):
         (main / name).parent.mkdir(exist_ok=True)
         (main / name).write_bytes(b"not to be fetched")
-    write_tiny_checkpoint(models / "tiny@v2", seed=2)
+    write_sentence_files(write_tiny_checkpoint(models / "tiny@v2", seed=2), normalize=True)
     write_tiny_checkpoint(models / "tiny@refs%2Fpr%2F1", shards=2)
     write_tiny_checkpoint(models / "gpt", model_type="gpt2")
     write_tiny_checkpoint(models / "relative", position_embedding_type="relative_key")
@@ -157,6 +161,7 @@ def test_tags_pull_requests_and_commits_are_revisions(hub, ask):
     commit = hub.commit("models", "org/tiny", "v2")
     tag, pull, exact = ask("org/tiny@v2", "org/tiny@refs/pr/1", f"org/tiny@{commit}")
     assert tag["revision"] == exact["revision"] == commit
+    assert tag["pooling"] == "the mean of all tokens, normalised"
     assert pull["revision"] == hub.commit("models", "org/tiny", "refs/pr/1")
     assert len(pull["sha256"]) == 2
 

@@ -24,6 +24,7 @@ from xferlab.data.tokenizer_rules import (
 )
 from xferlab.errors import ConfigError
 from xferlab.io.atomic import atomic_replace, no_standard_input
+from xferlab.models.prompts import NO_PROMPTS, Prompts
 from xferlab.models.untrusted_checkpoint import embedding_rows, refuse_unsafe
 
 if TYPE_CHECKING:
@@ -55,8 +56,12 @@ class CountedEncoding(Encoding):
     cut: int = 0
 
 
-def load_tokenizer(folder: Path) -> HubTokenizer:
+def load_tokenizer(folder: Path, prompts: Prompts = NO_PROMPTS) -> HubTokenizer:
     """Return the tokenizer of a Hugging Face folder; no code of the folder is run.
+
+    Args:
+        folder: of the checkpoint.
+        prompts: what it puts before texts.
 
     Raises:
         ConfigError: there is none, only a slow one, or the folder has more than data.
@@ -81,7 +86,7 @@ def load_tokenizer(folder: Path) -> HubTokenizer:
     refuse_wrong_conversion(tokenizer, folder)
     rows = embedding_rows(folder, where)
     choose_padding(tokenizer, rows)
-    return HubTokenizer(tokenizer, rows)
+    return HubTokenizer(tokenizer, rows, prompts)
 
 
 class HubTokenizer:
@@ -93,8 +98,10 @@ class HubTokenizer:
     Args:
         tokenizer: a ``PreTrainedTokenizerFast``.
         rows: of the table of embeddings; tokens that were added beyond it are read as text.
+        prompts: what it puts before texts; lists of words have none.
 
     Attributes:
+        prompts: what it puts before texts.
         has_padding: whether it has a token for padding.
         pad_id: token id of padding; 0 where it has none.
         vocabulary_size: how many tokens there are.
@@ -104,10 +111,13 @@ class HubTokenizer:
         fingerprint: SHA-256 of everything that the ids depend on, and of the library's version.
     """
 
-    def __init__(self, tokenizer: Any, rows: int | None = None) -> None:
+    def __init__(
+        self, tokenizer: Any, rows: int | None = None, prompts: Prompts = NO_PROMPTS
+    ) -> None:
         import tokenizers
 
         self._tokenizer = tokenizer
+        self.prompts = prompts
         engine = tokenizer.backend_tokenizer
         engine.no_padding()
         engine.no_truncation()
@@ -127,6 +137,8 @@ class HubTokenizer:
         self.unknown_id: int | None = tokenizer.unk_token_id
         self.special_ids: list[int] = tokenizer.all_special_ids
         text = f"{tokenizers.__version__}\n{self.pad_id}\n{self._id_for_nothing}\n{rules}"
+        if prompts:
+            text += f"\n{prompts}"
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
 
     def encode(
@@ -154,8 +166,11 @@ class HubTokenizer:
         started = reported = time.monotonic()
         for first in range(0, len(texts), CHUNK):
             rows = list(texts[first : first + CHUNK])
+            if self.prompts and not are_words:
+                rows = [self.prompts.text + row for row in rows]
             if pairs is not None:
-                rows = list(zip(rows, pairs[first : first + CHUNK], strict=True))
+                others = [self.prompts.pair + pair for pair in pairs[first : first + CHUNK]]
+                rows = list(zip(rows, others, strict=True))
             done = encode(rows, is_pretokenized=are_words)
             nothing = [] if are_words else [self._id_for_nothing]
             tokens = [row.ids or nothing for row in done]

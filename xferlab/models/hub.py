@@ -15,6 +15,7 @@ from xferlab.models.checkpoint_files import (
     CONFIG,
     PYTORCH,
     SAFETENSORS,
+    SENTENCE_FILES,
     TOKENIZER_FILES,
     WEIGHT_FORMATS,
     has_weights,
@@ -72,7 +73,7 @@ def download(
         commit = HfApi(library_name="xferlab").resolve_revision(repo_id, revision=revision)
         config = hf_hub_download(repo_id, CONFIG, revision=commit, library_name="xferlab")
         check_config(read_table(Path(config), where))
-        folder = _fetch(repo_id, commit, (CONFIG, *TOKENIZER_FILES))
+        folder = _fetch(repo_id, commit, (CONFIG, *TOKENIZER_FILES, *SENTENCE_FILES))
         check_folder(folder)
         if weights and not has_weights(folder, SAFETENSORS):
             _fetch_weights(repo_id, commit, folder, where)
@@ -93,7 +94,7 @@ def _fetch(repo_id: str, commit: str, patterns: tuple[str, ...]) -> Path:
         repo_id,
         revision=commit,
         allow_patterns=list(patterns),
-        ignore_patterns=["*/*"],
+        ignore_patterns=["*/*/*"],
         library_name="xferlab",
     )
     return Path(folder)

@@ -70,7 +70,8 @@ def refuse_unsafe(folder: Path, where: str) -> None:
     """
     inside = folder.resolve()
     blobs = inside.parent.parent / "blobs"  # targets of the links in the Hub's cache
-    for path in (*folder.glob("*"), *folder.glob("additional_chat_templates/*")):
+    below = (f"*/{CONFIG}", "additional_chat_templates/*")
+    for path in (*folder.glob("*"), *(path for each in below for path in folder.glob(each))):
         real = path.resolve()
         if not (real.is_relative_to(inside) or real.parent == blobs):
             raise ConfigError(
