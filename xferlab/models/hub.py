@@ -217,12 +217,13 @@ class TooSlowError(OSError):
 
 
 def limit_waits() -> None:
-    """Give the Hub's shared client a time-out and a minimum speed.
+    """Give the Hub's shared client a time-out and a minimum speed, and no log line a request.
 
     Without them it waits for ever for a server that accepts a request and sends nothing.
     """
     from huggingface_hub import get_session
 
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     session = get_session()
     hooks = session.event_hooks
     if _cap_wait not in hooks["request"]:
