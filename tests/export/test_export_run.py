@@ -223,7 +223,7 @@ def home(tmp_path_factory):
     write_rows(there)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XFERLAB_CACHE", str(there / "cache"))
-        folder = write_tiny_checkpoint(there / "tiny", "distilbert")
+        folder = write_tiny_checkpoint(there / "tiny", "distilbert", layers=1)
         model = ["model=encoder", f"model.checkpoint={folder}", "train.epochs=1"]
         train(there, "plain", *model)
         train(there, "pairs", "model=bag_of_embeddings", "model.width=8", "train.epochs=1")
