@@ -39,6 +39,18 @@ def format_duration(seconds: float) -> str:
     return f"{seconds // 3600} h {seconds % 3600 // 60} min"
 
 
+def format_size(count: float) -> str:
+    """Return a number of bytes in the unit that leaves at most three digits before the point.
+
+    >>> format_size(512), format_size(371_146_213), format_size(1_583_544_840)
+    ('512 bytes', '371 MB', '1.6 GB')
+    """
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= unit:
+            return f"{count / unit:.{1 if unit == 1e9 else 0}f} {name}"
+    return f"{count:.0f} bytes"
+
+
 def format_learning_rate(rate: float, digits: int = 2) -> str:
     """Return a learning rate as short as it can be typed.
 

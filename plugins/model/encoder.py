@@ -27,17 +27,22 @@ class Encoder(ReadsCheckpoint):
         checkpoint: where the weights are: ``bundled:bert``, a Hugging Face folder, or a Hub id
             with an optional ``@revision``.
         pretrained: False trains the same architecture from random weights.
-        pooling: ``auto`` is the head of transformers' own class for the architecture: mostly the
-            ``first`` token's vector, through the checkpoint's own pooler where it has one, else
-            through a new dense layer; the ``last`` token's for a decoder. ``mean`` averages all
-            tokens.
+        pooling: ``auto`` is that of a sentence encoder's own modules.json; of any other checkpoint
+            the head of transformers' own class for the architecture: mostly the ``first`` token's
+            vector, through the checkpoint's own pooler where it has one, else through a new dense
+            layer; the ``last`` token's for a decoder. ``mean`` averages all tokens.
         dropout: fraction of the pooled vector dropped before the head, 0 to below 1.
+        prompt: what stands before each text, as E5's ``"query: "``, or the name of one of the
+            checkpoint's prompts; null is the checkpoint's default, mostly none.
+        pair_prompt: the same before the second text of a pair; null is that of the first.
     """
 
     checkpoint: str
     pretrained: bool = True
     pooling: Pooling = Pooling.auto
     dropout: float = 0.1
+    prompt: str | None = None
+    pair_prompt: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.dropout < 1:
@@ -51,44 +56,51 @@ class Encoder(ReadsCheckpoint):
     def check(self, spec: TaskSpec) -> tuple[str, ...]:
         from xferlab.models.limits import blocks_for
 
-        return blocks_for(self.fetch(), spec, self.pooling.value)
+        checkpoint = self.fetch()
+        self._reading(checkpoint, spec)
+        return blocks_for(checkpoint, spec, self.pooling.value)
 
     def build(self, spec: TaskSpec) -> TextModel:
         from xferlab.models.encoder import load_encoder
 
         checkpoint = self.fetch()
-        first = self._reads_first_token(checkpoint, spec)
-        encoder = load_encoder(checkpoint, pretrained=self.pretrained, first_token_only=first)
-        return self._with_head(checkpoint, encoder, spec)
+        reading = self._reading(checkpoint, spec)
+        encoder = load_encoder(
+            checkpoint,
+            pretrained=self.pretrained,
+            first_token_only=reading.vector.reads_first_token(spec.task.is_per_word),
+        )
+        return self._with_head(checkpoint, encoder, spec, reading)
 
     def restore(self, spec: TaskSpec, folder) -> TextModel:
-        from xferlab.models.saved_encoder import saved_checkpoint, saved_encoder
+        from xferlab.models.saved_encoder import saved_checkpoint, saved_encoder, saved_reading
 
         checkpoint = saved_checkpoint(folder)
-        encoder = saved_encoder(checkpoint, self._reads_first_token(checkpoint, spec))
-        return self._with_head(checkpoint, encoder, spec)
+        is_per_word = spec.task.is_per_word
+        reading = saved_reading(folder, is_per_word) or self._reading(checkpoint, spec)
+        first = reading.vector.reads_first_token(is_per_word)
+        return self._with_head(checkpoint, saved_encoder(checkpoint, first), spec, reading)
 
-    def _reads_first_token(self, checkpoint, spec: TaskSpec) -> bool:
-        from xferlab.models.architectures import read_architecture
-        from xferlab.models.head import reads_first_token
+    def _reading(self, checkpoint, spec: TaskSpec):
+        from xferlab.models.reading import choose_reading
 
-        architecture = read_architecture(checkpoint.config, checkpoint.source)
-        return reads_first_token(architecture, spec.task.is_per_word, self.pooling.value)
+        pooling = self.pooling.value
+        return choose_reading(checkpoint, spec, pooling, self.prompt, self.pair_prompt)
 
-    def _with_head(self, checkpoint, encoder, spec: TaskSpec) -> TextModel:
+    def _with_head(self, checkpoint, encoder, spec: TaskSpec, reading) -> TextModel:
         from xferlab.data.tokenizer import load_tokenizer
         from xferlab.models.head import assign_pretrained_head, attach_head
         from xferlab.models.limits import refuse_ids, refuse_length
         from xferlab.models.saved_encoder import files_of, origin_of
 
         refuse_length(spec.max_length, encoder.max_length)
-        tokenizer = load_tokenizer(checkpoint.folder)
+        tokenizer = load_tokenizer(checkpoint.folder, reading.prompts)
         refuse_ids(tokenizer.largest_id, encoder.vocabulary_size, checkpoint.source)
         network, blocks, new_layers = attach_head(
             encoder,
             spec.num_outputs,
             is_per_word=spec.task.is_per_word,
-            pooling=self.pooling.value,
+            vector=reading.vector,
             dropout=self.dropout,
         )
         if self.pretrained:
@@ -101,6 +113,7 @@ class Encoder(ReadsCheckpoint):
             tokenizer=tokenizer,
             blocks=blocks,
             output_kind=spec.head_output_kind,
-            origin=origin_of(checkpoint, network, new_layers, self.pretrained),
-            files=files_of(checkpoint, encoder),
+            origin=origin_of(checkpoint, network, new_layers, self.pretrained)
+            | {"reading": reading.describe(self.pooling.value, checkpoint.source)},
+            files=files_of(checkpoint, encoder, reading),
         )

@@ -74,9 +74,8 @@ def test_a_vocabulary_longer_than_the_table_is_refused(tmp_path):
     (checkpoint / "vocab.txt").write_text("\n".join([*special, *rest]) + "\n")
     overrides = ["data=files", "data.text=a", rows_file(tmp_path), "data.max_length=32"]
     overrides += ["model=encoder", f"model.checkpoint={checkpoint}"]
-    made, data = prepare_inputs(recipe(*overrides))
-    with pytest.raises(ConfigError, match="its table of embeddings has") as caught:
-        assemble(made, data)
+    with pytest.raises(ConfigError, match="and the checkpoint's table has") as caught:
+        prepare_inputs(recipe(*overrides))
     assert caught.value.where == f"model.checkpoint={checkpoint}"
 
 

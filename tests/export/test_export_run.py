@@ -15,6 +15,7 @@ import xferlab
 from plugins.model.encoder import Encoder
 from plugins.transfer.lora import Lora
 from tests.support.finished_runs import train, write_rows
+from tests.support.sentence_files import write_sentence_files
 from tests.support.tiny_checkpoints import ARCHITECTURES, tiny_tensors, write_tiny_checkpoint
 from xferlab import Task, TaskSpec
 from xferlab.cli.main import main
@@ -33,6 +34,9 @@ from xferlab.inference.merge_lora import merge_lora
 from xferlab.io.folders import atomic_folder
 from xferlab.models.architectures import read_architecture
 from xferlab.models.checkpoint import resolve
+from xferlab.models.reading import choose_reading
+from xferlab.models.saved_encoder import saved_reading
+from xferlab.models.text_vector import TextVector, read_sentence_vector
 from xferlab.models.to_transformers import encoder_tensors, head_tensors
 
 PREFIX = {a: "roberta." if "roberta" in a else f"{a}." for a in ARCHITECTURES}
@@ -224,8 +228,9 @@ def home(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XFERLAB_CACHE", str(there / "cache"))
         folder = write_tiny_checkpoint(there / "tiny", "distilbert", layers=1)
+        write_sentence_files(folder, normalize=True)
         model = ["model=encoder", f"model.checkpoint={folder}", "train.epochs=1"]
-        train(there, "plain", *model)
+        train(there, "plain", *model, "model.pooling=first")
         train(there, "pairs", "model=bag_of_embeddings", "model.width=8", "train.epochs=1")
     for kind in ("plain", "pairs"):
         shutil.move(there / f"run-{kind}", home / kind)
@@ -238,7 +243,7 @@ def run(home):
     return xferlab.load(home / "plain")
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", set(FORMATS) - {"sentence_transformers"})
 def test_an_export_says_what_the_run_says(home, name, tmp_path, capsys):
     for module in FORMATS[name].modules:
         pytest.importorskip(module)
@@ -271,13 +276,43 @@ def test_an_export_of_any_network_to_a_format_that_is_a_graph(home, tmp_path, ca
     assert not (tmp_path / "out" / "config.json").exists()
 
 
-def test_a_head_on_the_mean_is_refused_by_the_words_of_the_config(home, tmp_path):
-    changed = shutil.copytree(home / "plain", tmp_path / "mean")
-    text = (changed / "config.yaml").read_text().replace("pooling: auto", "pooling: mean")
-    (changed / "config.yaml").write_text(text)
-    with pytest.raises(ConfigError, match=r"head on the mean of all tokens"):
-        exporting.export_run(xferlab.load(changed), "transformers", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+def test_a_sentence_encoder_is_exported_with_its_modules_prompt_and_head(runs, tmp_path, capsys):
+    plain = xferlab.load(runs["plain"])
+    with pytest.raises(ConfigError, match="has no head on the mean of all tokens, normalised"):
+        exporting.export_run(plain, "transformers", tmp_path / "out")
+    words = ["export", str(runs["plain"]), "--to", "sentence_transformers"]
+    folder = tmp_path / "out"
+    assert main([*words, "--output", str(folder)]) == 0
+    assert "difference" in capsys.readouterr().out
+    assert json.loads((folder / "export.json").read_text())["prompts"]["text"] == "it is "
+    settings = json.loads((folder / "config_sentence_transformers.json").read_text())
+    assert settings["prompts"][settings["default_prompt_name"]] == "it is "
+    assert json.loads((folder / "sentence_bert_config.json").read_text())["max_seq_length"] == 32
+    read = choose_reading(resolve(str(folder)), plain.spec, "auto")
+    assert read == saved_reading(runs["plain"] / "model")
+    card = (folder / "README.md").read_text()
+    assert "library_name: sentence-transformers" in card
+    assert "it is " not in card  # the library adds it
+    exporting.export_run(plain, "keras", tmp_path / "keras")
+    assert '["it is a text"]' in (card := (tmp_path / "keras" / "README.md").read_text())
+    assert "It was trained with `it is ` before each text; no tokenizer adds it." in card
+
+
+def test_a_class_head_keeps_the_modules_of_its_checkpoint(run, tmp_path):
+    exporting.export_run(run, "transformers", tmp_path / "out")
+    table = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert table["architectures"] == ["DistilBertForSequenceClassification"]
+    assert read_sentence_vector(tmp_path / "out", "here") == TextVector("mean", True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("values", "reads no vector that sentence"), ("pairs", "this run reads pairs")],
+)
+def test_other_runs_are_no_sentence_encoders(runs, tmp_path, kind, reason):
+    with pytest.raises(ConfigError, match=reason) as caught:
+        exporting.export_run(xferlab.load(runs[kind]), "sentence_transformers", tmp_path / "out")
+    assert len(str(caught.value).splitlines()) == 3
 
 
 def test_a_wrong_export_is_told_and_nothing_of_it_is_kept(run, tmp_path, monkeypatch):

@@ -356,7 +356,10 @@ def test_a_checkpoint_of_two_encoders_is_refused(tmp_path):
     ("change", "reason"),
     [
         ({"hidden_act": "snake"}, "its activation 'snake' is not one of gelu,"),
-        ({"position_embedding_type": "relative_key"}, "its positions are 'relative_key'"),
+        (
+            {"position_embedding_type": "relative_key"},
+            "its position_embedding_type is 'relative_key'",
+        ),
         ({"is_decoder": True}, "it is a decoder"),
         ({"hidden_size": None}, "it has no size 'hidden_size'"),
         ({"vocab_size": -3}, "its vocab_size is -3"),

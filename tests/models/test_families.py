@@ -24,8 +24,8 @@ from xferlab.models.architectures import FAMILIES, read_architecture
 from xferlab.models.checkpoint import Checkpoint
 from xferlab.models.encoder import Encoder, load_encoder
 from xferlab.models.frozen_part import cut_network
-from xferlab.models.head import attach_head, reads_first_token
-from xferlab.models.pooling import pooling_of
+from xferlab.models.head import SENTENCE_VECTOR, attach_head
+from xferlab.models.reading import reading_without_modules
 from xferlab.models.to_transformers import encoder_tensors, head_tensors
 from xferlab.models.weight_names import TensorNames, assign_head
 
@@ -85,8 +85,9 @@ class Family:
 
 def build(checkpoint: Checkpoint, expected: Mapping[str, np.ndarray], **options: Any) -> Family:
     encoder = load_encoder(checkpoint, **options)
+    vector = reading_without_modules(encoder.architecture, "auto").vector
     network, blocks, _ = attach_head(
-        encoder, len(LABELS), is_per_word=False, pooling="auto", dropout=0.0
+        encoder, len(LABELS), is_per_word=False, vector=vector, dropout=0.0
     )
     names = TensorNames(encoder.architecture, checkpoint.tensors, checkpoint.source)
     assign_head(network, names, is_per_word=False)
@@ -177,7 +178,8 @@ def test_ten_steps_have_the_losses_of_pytorch(family, weights):
 def test_the_first_token_alone_is_the_same_and_half_precision_is_near(family):
     import keras
 
-    first = reads_first_token(family.encoder.architecture, False, "auto")
+    vector = reading_without_modules(family.encoder.architecture, "auto").vector
+    first = vector.reads_first_token(is_per_word=False)
     expected = family.expected["padded/logits"]
     if first:
         alone = build(family.checkpoint, family.expected, first_token_only=True)
@@ -273,10 +275,11 @@ def test_other_poolings_are_of_the_tokens(name, pooling):
 
     keras.config.set_dtype_policy("float32")
     encoder = load_encoder(fixture_checkpoint(FIXTURES / name))
-    network, _, new_layers = attach_head(
-        encoder, 3, is_per_word=False, pooling=pooling, dropout=0.0
-    )
-    assert pooling_of(network) == pooling
+    vector = reading_without_modules(encoder.architecture, pooling).vector
+    network, _, new_layers = attach_head(encoder, 3, is_per_word=False, vector=vector, dropout=0.0)
+    of_class = {"bert": ["first"], "llama": ["last"]}.get(name, ["first", "mean"])
+    assert vector.is_of_class == (pooling in of_class)
+    assert (SENTENCE_VECTOR in [layer.name for layer in network.layers]) != vector.is_of_class
     has_dense = name in ("eurobert", "modernbert") and pooling != "last"
     assert ("head_dense" in new_layers) == has_dense
     with np.load(FIXTURES / name / "expected.npz") as file:
@@ -325,7 +328,8 @@ def test_the_tensors_of_a_tagger_are_those_of_transformers_class(family):
     ]
     if not has_class:
         return
-    network, _, _ = attach_head(family.encoder, 3, is_per_word=True, pooling="auto", dropout=0.0)
+    vector = reading_without_modules(architecture, "auto").vector
+    network, _, _ = attach_head(family.encoder, 3, is_per_word=True, vector=vector, dropout=0.0)
     found = encoder_tensors(network, architecture) | head_tensors(network, architecture, True)
     shapes = {name: list(array.shape) for name, array in found.items()}
     assert shapes == expected["tensors"]
@@ -366,7 +370,11 @@ def test_deberta_loads_with_its_sentencepiece_file_alone(tmp_path):
 @pytest.mark.parametrize(
     ("name", "change", "reason"),
     [
-        ("bert", {"position_embedding_type": "relative_key"}, "its positions are 'relative_key'"),
+        (
+            "bert",
+            {"position_embedding_type": "relative_key"},
+            "its position_embedding_type is 'relative_key'",
+        ),
         ("mpnet", {"relative_attention_num_buckets": 16}, "num_buckets is 16, and only 32 is"),
         ("deberta-v3", {"conv_kernel_size": 3}, "its conv_kernel_size is 3, and only 0 is"),
         ("deberta-v3", {"relative_attention": False}, "its relative_attention is False"),

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.support.hub_server import HubServer
 from tests.support.pytorch_files import convert_checkpoint
+from tests.support.sentence_files import write_sentence_files
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from xferlab.models.architectures import FAMILIES
 
@@ -21,19 +24,25 @@ LATER = f"{OFFLINE}; or run once where the Hub can be reached, and then with HF_
 
 ASK = """
 import io, json, logging, sys
-from xferlab.models import hub
+from huggingface_hub import constants
+from xferlab.models import hub, hub_transfer
 from xferlab.models.checkpoint import resolve
+from xferlab.models.text_vector import read_sentence_vector
 from xferlab.errors import ConfigError
 order = json.loads(sys.argv[1])
 log = io.StringIO()
 logging.getLogger("xferlab").addHandler(logging.StreamHandler(log))
 logging.getLogger("xferlab").setLevel("INFO")
 hub.WINDOW_SECONDS = order["window"]
+hub_transfer.LARGE = order["large"]
+constants.DOWNLOAD_CHUNK_SIZE = min(constants.DOWNLOAD_CHUNK_SIZE, order["large"])
 for text in order["texts"]:
     try:
         checkpoint = resolve(text, weights=order["weights"])
         files = sorted(path.name for path in checkpoint.folder.iterdir())
-        print(json.dumps(checkpoint.record() | {"files": files, "log": log.getvalue()}))
+        pooling = str(read_sentence_vector(checkpoint.folder, text))
+        more = {"files": files, "log": log.getvalue(), "pooling": pooling}
+        print(json.dumps(checkpoint.record() | more))
     except ConfigError as error:
         print(json.dumps(str(error).splitlines()))
 """
@@ -44,14 +53,30 @@ def hub(tmp_path_factory):
     root = tmp_path_factory.mktemp("hub")
     models = root / "models" / "org"
     main = write_tiny_checkpoint(models / "tiny")
-    for name in ("slow", "once", "silent", "broken", "dribble", "gated", "private", "error"):
+    for name in (
+        "slow",
+        "once",
+        "silent",
+        "broken",
+        "dribble",
+        "gated",
+        "private",
+        "error",
+        "huge",
+    ):
         shutil.copytree(main, models / name)
     for name in ("pytorch_model.bin", "modeling.py", "README.md", "onnx/model.safetensors"):
         (main / name).parent.mkdir(exist_ok=True)
         (main / name).write_bytes(b"not to be fetched")
-    write_tiny_checkpoint(models / "tiny@v2", seed=2)
+    write_sentence_files(write_tiny_checkpoint(models / "tiny@v2", seed=2), normalize=True)
     write_tiny_checkpoint(models / "tiny@refs%2Fpr%2F1", shards=2)
     write_tiny_checkpoint(models / "gpt", model_type="gpt2")
+    write_tiny_checkpoint(models / "relative", position_embedding_type="relative_key")
+    write_tiny_checkpoint(models / "quantized", quantization_config={"quant_method": "gptq"})
+    write_tiny_checkpoint(models / "ids", vocab_size=7)
+    (write_tiny_checkpoint(models / "class") / "tokenizer_config.json").write_text(
+        '{"tokenizer_class": "AutoProcessor"}'
+    )
     convert_checkpoint(write_tiny_checkpoint(models / "pickled"))
     hostile = write_tiny_checkpoint(models / "hostile")
     (hostile / "model.safetensors").rename(hostile / "pytorch_model.bin")
@@ -76,19 +101,25 @@ def write_datasets(folder: Path) -> None:
     pyarrow.parquet.write_table(table, folder / "parquet" / "data" / "train-00000-of-00001.parquet")
 
 
-def resolve_all(hub, home, texts, weights=True, window=30.0, **env) -> list:
-    """Return the records or the three lines of checkpoints, resolved in a new process."""
+def start(hub, home, texts, weights=True, window=30.0, large=10**7, **env) -> subprocess.Popen:
+    """Start a process that resolves checkpoints."""
     hub.requests = []
-    order = json.dumps({"texts": texts, "weights": weights, "window": window})
-    ran = subprocess.run(
-        [sys.executable, "-c", ASK, order],
+    order = {"texts": texts, "weights": weights, "window": window, "large": large}
+    return subprocess.Popen(
+        [sys.executable, "-c", ASK, json.dumps(order)],
         env=os.environ | hub.environment(home) | env,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
     )
-    assert ran.returncode == 0, ran.stderr
-    return [json.loads(line) for line in ran.stdout.splitlines()]
+
+
+def resolve_all(hub, home, texts, **more) -> list:
+    """Return the records or the three lines of checkpoints, resolved in a new process."""
+    with start(hub, home, texts, **more) as process:
+        printed, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    return [json.loads(line) for line in printed.splitlines()]
 
 
 @pytest.fixture
@@ -130,6 +161,7 @@ def test_tags_pull_requests_and_commits_are_revisions(hub, ask):
     commit = hub.commit("models", "org/tiny", "v2")
     tag, pull, exact = ask("org/tiny@v2", "org/tiny@refs/pr/1", f"org/tiny@{commit}")
     assert tag["revision"] == exact["revision"] == commit
+    assert tag["pooling"] == "the mean of all tokens, normalised"
     assert pull["revision"] == hub.commit("models", "org/tiny", "refs/pr/1")
     assert len(pull["sha256"]) == 2
 
@@ -159,23 +191,65 @@ def test_weights_of_pytorch_are_fetched_where_there_are_no_safetensors(hub, ask)
     assert again["sha256"] == record["sha256"]
 
 
+def test_a_killed_download_is_continued_and_a_damaged_part_is_not_used(hub, tmp_path):
+    home = tmp_path / "home"
+    hub.modes["org/slow"] = "slow"
+    with start(hub, home, ["org/slow"], large=1000) as process:
+        while not part_size(home):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
+        process.kill()
+    size = part_size(home)
+    sha256 = hashlib.sha256((hub.root / "models/org/once/model.safetensors").read_bytes())
+    other = home / "hub" / "models--org--once" / "blobs" / f"{sha256.hexdigest()}.incomplete"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"not what it should be")
+    hub.modes = {}
+    hub.ranges = {}
+    slow, once = resolve_all(hub, home, ["org/slow", "org/once"], large=1000)
+    assert hub.ranges["model.safetensors"] == [f"bytes={size}-", "bytes=21-"]
+    assert "model.safetensors: continued after" in slow["log"]
+    assert slow["sha256"] == once["sha256"] == {"model.safetensors": sha256.hexdigest()}
+    assert not list(home.glob("hub/*/blobs/*.incomplete"))
+
+
+def part_size(home: Path) -> int:
+    """Return the size of the first part of a file in a cache, 0 where there is none."""
+    return next((path.stat().st_size for path in home.glob("hub/*/blobs/*.incomplete")), 0)
+
+
 # --- what the Hub refuses, all asked for in one process ------------------------------------------
 
 
-REFUSED = ("gpt", "hostile", "bare", "nope", "tiny@v9", "missing", "private", "gated", "error")
+BEFORE_WEIGHTS = ("gpt", "relative", "quantized", "class", "ids", "huge")
+OTHERS = ("hostile", "bare", "nope", "tiny@v9", "missing", "private", "gated", "error")
+REFUSED = BEFORE_WEIGHTS + OTHERS
 
 
 @pytest.fixture(scope="module")
 def refused(hub, tmp_path_factory):
     """Return the three lines for each of REFUSED, and ``fetched``: the files asked for."""
-    for mode in ("missing", "private", "gated", "error"):
+    for mode in ("missing", "private", "gated", "error", "huge"):
         hub.modes[f"org/{mode}"] = mode
     texts = [*(f"org/{name}" for name in REFUSED), "nope"]
     lines = dict(zip(texts, resolve_all(hub, tmp_path_factory.mktemp("home"), texts), strict=True))
     return lines | {"fetched": fetched(hub)}
 
 
-def test_weights_of_what_cannot_be_loaded_are_not_fetched(refused):
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("gpt", "the architecture 'gpt2', which cannot be loaded"),
+        ("relative", "its position_embedding_type is 'relative_key'"),
+        ("quantized", "its weights are quantized"),
+        ("class", "names a tokenizer class that is not loaded: 'AutoProcessor'"),
+        ("ids", "the checkpoint's table has 7 rows"),
+        ("huge", "'org/huge' needs 1000000000.0 GB of disk, and "),
+    ],
+)
+def test_weights_of_what_cannot_be_loaded_are_not_fetched(refused, name, reason):
+    assert reason in refused[f"org/{name}"][0]
+    assert len(refused[f"org/{name}"]) == 3
     assert "model.safetensors" not in refused["fetched"]
 
 

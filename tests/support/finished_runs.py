@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.build_once import build_once
+from tests.support.sentence_files import write_sentence_files
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from xferlab.cli.main import main
 
@@ -78,7 +79,8 @@ def train(folder: Path, kind: str, *overrides: str) -> Path:
 
 
 KINDS: dict[str, tuple[str | None, list[str]]] = {
-    "plain": ("bert", ["model.pooling=mean", "transfer=lora", "transfer.targets=[query,feed*]"]),
+    # of sentence-transformers: the mean, normalised; each text has a prompt
+    "plain": ("bert", ["model.prompt='it is '", "transfer=lora", "transfer.targets=[query,feed*]"]),
     "tags": ("roberta", []),
     "values": ("bert", []),  # a checkpoint that lacks the pooler of its architecture
     "several": (None, []),
@@ -111,6 +113,8 @@ def train_every_kind(home: Path) -> None:
             if architecture:
                 folder = there / kind
                 write_tiny_checkpoint(folder, architecture, layers=1, pooler=kind != "values")
+                if kind == "plain":
+                    write_sentence_files(folder, normalize=True)
                 model = ["model=encoder", f"model.checkpoint={folder}"]
             train(there, kind, *model, *overrides)
             shutil.copytree(there / f"run-{kind}", home / kind)

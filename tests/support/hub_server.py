@@ -30,6 +30,7 @@ MODES = {
     "private": "answers 401, as the Hub does without a token",
     "gated": "shows repositories, not their files",
     "error": "answers 500",
+    "huge": "lists weights that no disk has room for",
 }
 _ORIGIN = r"(?P<kind>models|datasets)/(?P<repo>[^/]+/[^/]+)"
 _INFO = re.compile(rf"/api/{_ORIGIN}(?:/revision/(?P<revision>[^/]+))?")
@@ -48,6 +49,7 @@ class HubServer:
         mode: one of MODES.
         modes: the mode of single repositories, by ``ORG/NAME``.
         requests: ``METHOD /path`` of every request so far.
+        ranges: the ``Range`` of every request of a file that has one, by the file's name.
         conversions: numbers of a repository's pull requests with converted weights.
         slow_bytes: bytes of one piece in the mode ``slow``.
         slow_seconds: seconds between two pieces.
@@ -58,6 +60,7 @@ class HubServer:
         self.mode = mode
         self.modes: dict[str, str] = {}
         self.requests: list[str] = []
+        self.ranges: dict[str, list[str]] = {}
         self.conversions: dict[str, list[int]] = {}
         self.slow_bytes = 512
         self.slow_seconds = 0.01
@@ -262,7 +265,10 @@ class _Handler(BaseHTTPRequestHandler):
         name = entry.relative_to(folder).as_posix()
         if entry.is_dir():
             return {"type": "directory", "oid": "0" * 40, "size": 0, "path": name}
-        return {"type": "file", "path": name, **blob_of(entry)}
+        row = {"type": "file", "path": name, **blob_of(entry)}
+        if self._mode == "huge" and "lfs" in row:
+            row["size"] = 10**18
+        return row
 
     def _file(self, folder: Path, repo: str, commit: str, path: str) -> None:
         if self._mode == "gated":
@@ -284,6 +290,8 @@ class _Handler(BaseHTTPRequestHandler):
             headers["X-Linked-Etag"] = f'"{blob["lfs"]["oid"]}"'
             headers["X-Linked-Size"] = str(len(data))
         status, start, stop = self._range(len(data))
+        if status == 206:
+            self.hub.ranges.setdefault(file.name, []).append(self.headers["Range"])
         if status == 206:
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(data)}"
         self._send(status, headers, data[start:stop])

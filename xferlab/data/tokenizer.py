@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import time
@@ -16,9 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import Encoding, Split, Tokenizer
 from xferlab.data.batching import Ragged, row_lengths
+from xferlab.data.tokenizer_rules import (
+    choose_padding,
+    id_for_nothing,
+    refuse_wrong_conversion,
+    with_leading_blanks,
+    without_added_tokens,
+)
 from xferlab.errors import ConfigError
 from xferlab.io.atomic import atomic_replace, no_standard_input
-from xferlab.models.untrusted_checkpoint import refuse_unsafe
+from xferlab.models.prompts import NO_PROMPTS, Prompts
+from xferlab.models.untrusted_checkpoint import embedding_rows, refuse_unsafe
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,8 +56,12 @@ class CountedEncoding(Encoding):
     cut: int = 0
 
 
-def load_tokenizer(folder: Path) -> HubTokenizer:
+def load_tokenizer(folder: Path, prompts: Prompts = NO_PROMPTS) -> HubTokenizer:
     """Return the tokenizer of a Hugging Face folder; no code of the folder is run.
+
+    Args:
+        folder: of the checkpoint.
+        prompts: what it puts before texts.
 
     Raises:
         ConfigError: there is none, only a slow one, or the folder has more than data.
@@ -72,32 +83,25 @@ def load_tokenizer(folder: Path) -> HubTokenizer:
         raise ConfigError(f"no tokenizer could be loaded: {what}", where=where, fix=fix) from e
     if not getattr(tokenizer, "is_fast", False):
         raise ConfigError("the tokenizer has no fast version", where=where, fix=fix)
-    choose_padding(tokenizer)
-    return HubTokenizer(tokenizer)
-
-
-def choose_padding(tokenizer: Any) -> None:
-    """Give a tokenizer without a usable token for padding another of its special tokens.
-
-    Llama's have none, and Qwen3's embedding models end each text with it. PyTorch's classes for
-    decoders read the last token that is not padding's, so no text may end with it. Attention is
-    masked, so nothing else depends on the choice.
-    """
-    ids = tokenizer.backend_tokenizer.encode("a").ids
-    refused = {None, ids[-1] if ids else None}
-    if tokenizer.pad_token_id in refused:
-        others = [tokenizer.eos_token_id, *tokenizer.all_special_ids]
-        chosen = next((each for each in others if each not in refused), None)
-        tokenizer.pad_token = None if chosen is None else tokenizer.convert_ids_to_tokens(chosen)
+    refuse_wrong_conversion(tokenizer, folder)
+    rows = embedding_rows(folder, where)
+    choose_padding(tokenizer, rows)
+    return HubTokenizer(tokenizer, rows, prompts)
 
 
 class HubTokenizer:
     """A fast tokenizer of transformers, as a :class:`~xferlab.contracts.Tokenizer`.
 
+    A text of which no token is left, of a tokenizer that adds none, is one token: the mean or the
+    last vector of no tokens would be no number.
+
     Args:
         tokenizer: a ``PreTrainedTokenizerFast``.
+        rows: of the table of embeddings; tokens that were added beyond it are read as text.
+        prompts: what it puts before texts; lists of words have none.
 
     Attributes:
+        prompts: what it puts before texts.
         has_padding: whether it has a token for padding.
         pad_id: token id of padding; 0 where it has none.
         vocabulary_size: how many tokens there are.
@@ -107,23 +111,34 @@ class HubTokenizer:
         fingerprint: SHA-256 of everything that the ids depend on, and of the library's version.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(
+        self, tokenizer: Any, rows: int | None = None, prompts: Prompts = NO_PROMPTS
+    ) -> None:
         import tokenizers
 
         self._tokenizer = tokenizer
+        self.prompts = prompts
         engine = tokenizer.backend_tokenizer
         engine.no_padding()
         engine.no_truncation()
         rules = engine.to_str()
+        beyond = [i for i in tokenizer.added_tokens_decoder if rows is not None and i >= rows]
+        if beyond:
+            rules = without_added_tokens(rules, beyond)
+            engine = tokenizers.Tokenizer.from_str(rules)
         self._rules = rules
         self._word_rules = with_leading_blanks(rules)
         self.has_padding = tokenizer.pad_token_id is not None
         self.pad_id = tokenizer.pad_token_id or 0
+        self._id_for_nothing = id_for_nothing(tokenizer, rows)
         self.vocabulary_size = len(tokenizer)
-        self.largest_id = max(engine.get_vocab(with_added_tokens=True).values(), default=-1)
+        known = engine.get_vocab(with_added_tokens=True).values()
+        self.largest_id = max([*known, *engine.encode("a", "a").ids], default=-1)
         self.unknown_id: int | None = tokenizer.unk_token_id
         self.special_ids: list[int] = tokenizer.all_special_ids
-        text = f"{tokenizers.__version__}\n{self.pad_id}\n{rules}"
+        text = f"{tokenizers.__version__}\n{self.pad_id}\n{self._id_for_nothing}\n{rules}"
+        if prompts:
+            text += f"\n{prompts}"
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
 
     def encode(
@@ -147,15 +162,22 @@ class HubTokenizer:
         segments = array("i")
         words = array("i")
         cut = 0
+        empty = 0
         started = reported = time.monotonic()
         for first in range(0, len(texts), CHUNK):
             rows = list(texts[first : first + CHUNK])
+            if self.prompts and not are_words:
+                rows = [self.prompts.text + row for row in rows]
             if pairs is not None:
-                rows = list(zip(rows, pairs[first : first + CHUNK], strict=True))
+                others = [self.prompts.pair + pair for pair in pairs[first : first + CHUNK]]
+                rows = list(zip(rows, others, strict=True))
             done = encode(rows, is_pretokenized=are_words)
-            sizes.extend(map(len, done))
-            _append(ids, [row.ids for row in done])
-            _append(segments, [row.type_ids for row in done])
+            nothing = [] if are_words else [self._id_for_nothing]
+            tokens = [row.ids or nothing for row in done]
+            empty += sum(not row.ids for row in done)
+            sizes.extend(map(len, tokens))
+            _append(ids, tokens)
+            _append(segments, [row.type_ids or [0] * len(nothing) for row in done])
             if are_words:
                 _append(words, [[-1 if w is None else w for w in row.word_ids] for row in done])
             cut += sum(len(row) >= max_length and bool(row.overflowing) for row in done)
@@ -163,6 +185,9 @@ class HubTokenizer:
                 reported = time.monotonic()
                 rate = len(sizes) / (reported - started)
                 log.info("tokenised %d of %d examples, %d/s", len(sizes), len(texts), rate)
+        if empty and not are_words:
+            token = self._tokenizer.convert_ids_to_tokens(self._id_for_nothing)
+            log.info("texts without a token: %d; each is read as %r", empty, token)
         lengths = np.frombuffer(sizes, dtype="int32")
         return CountedEncoding(
             token_ids=Ragged(np.frombuffer(ids, dtype="int32"), lengths),
@@ -178,27 +203,6 @@ class HubTokenizer:
     def save(self, folder: Path) -> None:
         """Write the tokenizer's files into a folder, for :func:`load_tokenizer`."""
         self._tokenizer.save_pretrained(str(folder))
-
-
-def with_leading_blanks(rules: str) -> str:
-    """Return a tokenizer's rules changed so that each word of a list begins with a blank.
-
-    Byte-level tokenizers (RoBERTa) distinguish " word" from "word"; a word in a text is the former.
-    """
-
-    def change(node: Any) -> None:
-        if isinstance(node, dict):
-            if node.get("type") == "ByteLevel" and "add_prefix_space" in node:
-                node["add_prefix_space"] = True
-            for value in node.values():
-                change(value)
-        elif isinstance(node, list):
-            for value in node:
-                change(value)
-
-    parsed = json.loads(rules)
-    change(parsed["pre_tokenizer"])
-    return json.dumps(parsed, ensure_ascii=False)
 
 
 @lru_cache(maxsize=4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
@@ -11,6 +12,7 @@ from xferlab.config.presets import checkpoint_presets
 from xferlab.contracts import OutputKind, TaskSpec
 from xferlab.errors import printable
 from xferlab.escaping import markdown
+from xferlab.models.prompts import NO_PROMPTS
 
 if TYPE_CHECKING:
     from xferlab.inference.run import Run
@@ -29,14 +31,31 @@ print(tag("Words of a sentence".split(), is_split_into_words=True))
 """
 
 
-def model_card(run: Run) -> str:
-    """Return the README of a transformers folder, with the metadata that the Hub reads."""
+def model_card(run: Run, usage: str | None = None, library: str = "transformers") -> str:
+    """Return the README of a folder of weights, with the metadata that the Hub reads.
+
+    Args:
+        run: what was exported.
+        usage: Python lines for a text without its prompt, ``FOLDER`` stands for the folder. None
+            for those of transformers' pipeline.
+        library: that opens the folder.
+    """
     spec = run.spec
-    text = '"a text"'
-    if spec.has_pairs:
-        text = '{"text": "a text", "text_pair": "its pair"}'
-    usage = _TAG if spec.task.is_per_word else _CLASSIFY.replace("{text}", text)
-    return "\n".join(["---", _metadata(run), "---", "", *_body(run, usage, [spec.task.card_note])])
+    notes = [spec.task.card_note]
+    if usage is None:
+        notes = [*_prompt_notes(run), *notes]
+        text, pair = _example_texts(run)
+        if spec.has_pairs:
+            text = f'{{"text": {text}, "text_pair": {pair}}}'
+        usage = _TAG if spec.task.is_per_word else _CLASSIFY.replace("{text}", text)
+    body = _body(run, usage, notes)
+    return "\n".join(["---", _metadata(run, library), "---", "", *body])
+
+
+def _example_texts(run: Run) -> tuple[str, str]:
+    """Return a text and its pair as Python literals, each with its prompt."""
+    prompts = getattr(run.model.tokenizer, "prompts", NO_PROMPTS)
+    return json.dumps(f"{prompts.text}a text"), json.dumps(f"{prompts.pair}its pair")
 
 
 def write_graph_card(run: Run, folder: Path, usage: str, outputs: str | None = None) -> None:
@@ -49,9 +68,8 @@ def write_graph_card(run: Run, folder: Path, usage: str, outputs: str | None = N
         outputs: a description of the outputs; None for the graph's own names.
     """
     spec = run.spec
-    texts = '["a text"]'
-    if spec.has_pairs:
-        texts = '["a text"], ["its pair"]'
+    first, second = _example_texts(run)
+    texts = f"[{first}], [{second}]" if spec.has_pairs else f"[{first}]"
     notes = [f"{outputs or _graph_outputs(spec)}."]
     if spec.task.is_per_word:
         texts = '["Words of a sentence".split()], is_split_into_words=True'
@@ -59,7 +77,7 @@ def write_graph_card(run: Run, folder: Path, usage: str, outputs: str | None = N
             f"{outputs or _graph_outputs(spec)}, a row for each token.",
             "A word's tag is that of its first token: `found.word_ids(0)`.",
         ]
-    lines = _body(run, usage.replace("TEXTS", texts), notes)
+    lines = _body(run, usage.replace("TEXTS", texts), [*_prompt_notes(run), *notes])
     (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
 
 
@@ -70,7 +88,7 @@ def _graph_outputs(spec: TaskSpec) -> str:
     return f"outputs: `{name}`"
 
 
-def _metadata(run: Run) -> str:
+def _metadata(run: Run, library: str) -> str:
     """Return the YAML that the Hub reads: library, task, base model, licence, ``model-index``."""
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -88,7 +106,7 @@ def _metadata(run: Run) -> str:
         for split, metric, value in _scores(run)
     ]
     return ModelCardData(
-        library_name="transformers",
+        library_name=library,
         pipeline_tag=task,
         tags=["xferlab"],
         base_model=base if "/" in base else None,
@@ -117,6 +135,17 @@ def _body(run: Run, usage: str, notes: list[str]) -> list[str]:
         *_score_section(run),
         *_training_section(run),
     ]
+
+
+def _prompt_notes(run: Run) -> list[str]:
+    prompts = getattr(run.model.tokenizer, "prompts", NO_PROMPTS)
+    if not prompts:
+        return []
+    pair = "" if prompts.is_one else f", {_code(prompts.pair)} before its pair"
+    line = (
+        f"It was trained with {_code(prompts.text)} before each text{pair}; no tokenizer adds it."
+    )
+    return [line, ""]
 
 
 def _label_section(spec: TaskSpec) -> list[str]:

@@ -14,6 +14,7 @@ from xferlab.errors import ConfigError, RunError
 from xferlab.export.serving_function import Predictor
 from xferlab.inference.predictions import probabilities_of
 from xferlab.inference.run import Run
+from xferlab.models.prompts import NO_PROMPTS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,9 +74,10 @@ def compare(run: Run, predict: Predictor, folder: Path, texts: Split, source: st
 
     spec = run.spec
     model = run.model
+    prompts = getattr(model.tokenizer, "prompts", NO_PROMPTS)  # no tokenizer's file has them
     ours, theirs = (
         tokenizer.encode(texts.texts, texts.pairs, spec.max_length)
-        for tokenizer in (model.tokenizer, load_tokenizer(folder))
+        for tokenizer in (model.tokenizer, load_tokenizer(folder, prompts))
     )
     _refuse_other_tokens(ours, theirs, folder)
     encoding = Encoding(theirs.token_ids, theirs.segment_ids)

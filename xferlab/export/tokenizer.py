@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from xferlab.contracts import TaskSpec, TextModel
-from xferlab.data.tokenizer import with_leading_blanks
+from xferlab.data.tokenizer_rules import with_leading_blanks
 from xferlab.errors import ConfigError
 from xferlab.export.output_folder import write_plain
 from xferlab.export.serving_function import TOKENIZER_NAMES

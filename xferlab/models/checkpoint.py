@@ -156,7 +156,13 @@ def _hub_folder(repo_id: str, revision: str | None, where: str, weights: bool) -
     def check(config: dict[str, Any]) -> None:
         check_config(config, where)
 
-    return download(repo_id, revision, weights=weights, check_config=check)
+    def check_folder(folder: Path) -> None:
+        refuse_unsafe(folder, where)
+        _check_tokenizer(folder, where)
+
+    return download(
+        repo_id, revision, weights=weights, check_config=check, check_folder=check_folder
+    )
 
 
 def check_config(config: dict[str, Any], where: str) -> None:

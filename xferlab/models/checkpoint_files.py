@@ -58,6 +58,20 @@ TOKENIZER_FILES = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
+MODULES = "modules.json"
+"""What sentence-transformers computes with a checkpoint."""
+SENTENCE_SETTINGS = "config_sentence_transformers.json"
+"""Its prompts."""
+SENTENCE_TRANSFORMERS = "sentence_*_config.json"
+"""Pattern of its settings of the encoder."""
+SENTENCE_FILES = (
+    MODULES,
+    SENTENCE_SETTINGS,
+    SENTENCE_TRANSFORMERS,
+    f"[0-9]*_Pooling/{CONFIG}",
+    f"[0-9]*_Normalize/{CONFIG}",
+)
+"""Patterns of the files that say what sentence-transformers computes above an encoder."""
 OTHER_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.keras", "*.msgpack")
 """Weights of other formats, which are never loaded: their own libraries can run code of them."""
 
@@ -70,10 +84,29 @@ def weight_format(folder: Path) -> WeightFormat | None:
     return None
 
 
+def has_weights(folder: Path, format: WeightFormat) -> bool:
+    """Return whether a folder has all weight files of a format."""
+    if (folder / format.file).is_file():
+        return True
+    try:
+        names = set(read_table(folder / format.index, "")["weight_map"].values())
+        return bool(names) and all((folder / str(name)).is_file() for name in names)
+    except (AttributeError, ConfigError, KeyError, TypeError):
+        return False
+
+
 def read_table(path: Path, where: str) -> dict[str, Any]:
     """Return a JSON table of a checkpoint, or raise ConfigError."""
+    table = read_json(path, where)
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path.name} is not a JSON table", where=where, fix=f"replace {path}")
+    return table
+
+
+def read_json(path: Path, where: str) -> Any:
+    """Return the content of a JSON file of a checkpoint, or raise ConfigError."""
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(
             f"the folder has no {path.name}: {path.parent}",
@@ -84,6 +117,3 @@ def read_table(path: Path, where: str) -> dict[str, Any]:
         raise ConfigError(
             f"{path.name} cannot be read: {error}", where=where, fix=f"correct or replace {path}"
         ) from error
-    if not isinstance(table, dict):
-        raise ConfigError(f"{path.name} is not a JSON table", where=where, fix=f"replace {path}")
-    return table

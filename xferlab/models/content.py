@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from functools import cache
 from pathlib import Path
 
@@ -13,13 +12,13 @@ from xferlab.models.checkpoint import BUNDLED, Checkpoint, resolve
 from xferlab.models.checkpoint_files import (
     CONFIG,
     SAFETENSORS,
+    SENTENCE_FILES,
     TOKENIZER_FILES,
     WeightFormat,
     weight_format,
 )
 from xferlab.models.hub import limit_waits
-
-COMMIT = re.compile("[0-9a-f]{40}")
+from xferlab.models.hub_cache import COMMIT
 
 
 class ReadsCheckpoint:
@@ -53,9 +52,11 @@ def content_of_checkpoint(checkpoint: str, *, weights: bool = True) -> dict[str,
     )
     if bundled or os.path.isdir(folder):
         format = weight_format(folder) or SAFETENSORS
-        patterns = (CONFIG, *TOKENIZER_FILES, *(_weight_patterns(format) if weights else ()))
+        small = (CONFIG, *TOKENIZER_FILES, *SENTENCE_FILES)
+        patterns = (*small, *(_weight_patterns(format) if weights else ()))
         files = sorted({path for pattern in patterns for path in folder.glob(pattern)})
-        return {f"checkpoint: {f.name}": digest_of([f]) for f in files if f.is_file()}
+        names = {f"checkpoint: {f.relative_to(folder).as_posix()}": f for f in files}
+        return {name: digest_of([f]) for name, f in names.items() if f.is_file()}
     name, _, revision = source.partition("@")
     return commit_of(name, revision or None, key="checkpoint", kind="model")
 

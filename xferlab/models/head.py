@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from xferlab.models.architectures import Architecture
 from xferlab.models.checkpoint import Checkpoint
 from xferlab.models.encoder import Encoder
-from xferlab.models.pooling import pooled
+from xferlab.models.text_vector import TextVector
 from xferlab.models.weight_names import TensorNames, assign_head
+
+SENTENCE_VECTOR = "sentence_vector"
+"""Layer of the vector that a head reads, where it is none of transformers' class."""
+SCALE = "sentence_vector_scale"
+"""Layer that scales a vector of length 1 for the head."""
+
+
+def scale_of(width: int) -> float:
+    """Return the factor that gives the parts of a vector of length 1 a mean square of 1.
+
+    A head learns at the usual rates from vectors of the size that a normalisation layer gives.
+    """
+    return math.sqrt(width)
 
 
 def attach_head(
-    encoder: Encoder, outputs: int, *, is_per_word: bool, pooling: str, dropout: float
+    encoder: Encoder, outputs: int, *, is_per_word: bool, vector: TextVector, dropout: float
 ) -> tuple[Any, dict[str, tuple[str, ...]], tuple[str, ...]]:
     """Return a functional ``keras.Model`` of logits, its blocks, and the names of its new layers.
 
@@ -20,18 +34,22 @@ def attach_head(
         encoder: what the head reads.
         outputs: width of the last layer.
         is_per_word: whether there is an output for each token.
-        pooling: ``auto`` (that of transformers' class), ``first``, ``mean`` or ``last``.
+        vector: what is read of a text.
         dropout: rate before the last layer.
     """
     import keras
 
+    from xferlab.models.layers import SentencePooling
+
     mask = encoder.backbone.input["padding_mask"]
-    architecture = encoder.architecture.with_pooling(pooling)
-    if is_per_word or architecture is not None:
-        family = architecture or encoder.architecture
+    if is_per_word or vector.is_of_class:
+        family = encoder.architecture.with_pooling(vector.pooling) or encoder.architecture
         vectors, new_layers = family.head(encoder.backbone.output, mask, is_per_word, dropout)
     else:
-        vectors = pooled(encoder.sequence_output, mask, pooling)
+        pool = SentencePooling(vector.pooling, vector.normalize, name=SENTENCE_VECTOR)
+        vectors = pool(encoder.sequence_output, mask)
+        if vector.normalize:
+            vectors = keras.layers.Rescaling(scale_of(encoder.hidden_size), name=SCALE)(vectors)
         new_layers = ()
     vectors = keras.layers.Dropout(dropout, name="head_dropout")(vectors)
     head = encoder.architecture.output_layer(outputs, is_per_word)
@@ -57,15 +75,3 @@ def assign_pretrained_head(
     tensors = TensorNames(architecture, checkpoint.tensors, f"model.checkpoint={checkpoint.source}")
     assign_head(network, tensors, is_per_word, names)
     return tuple(names)
-
-
-def reads_first_token(encoder: Architecture, is_per_word: bool, pooling: str) -> bool:
-    """Return whether a head reads the first token alone.
-
-    Args:
-        encoder: what the head reads.
-        is_per_word: whether there is an output for each token.
-        pooling: as in :func:`attach_head`.
-    """
-    chosen = encoder.class_pooling if pooling == "auto" else pooling
-    return chosen == "first" and not is_per_word

@@ -15,11 +15,14 @@ from xferlab.models.checkpoint_files import (
     CONFIG,
     PYTORCH,
     SAFETENSORS,
+    SENTENCE_FILES,
     TOKENIZER_FILES,
+    WEIGHT_FORMATS,
+    has_weights,
     read_table,
-    weight_format,
 )
 from xferlab.models.hub_errors import CHECKPOINT, gated, unknown_repository, unknown_revision
+from xferlab.models.hub_transfer import fetch_large, files_of_format, remote_files
 
 CONVERTER = "SFconvertbot"
 """The Hub's account that converts weights to safetensors in pull requests."""
@@ -40,23 +43,25 @@ def download(
     *,
     weights: bool,
     check_config: Callable[[dict[str, Any]], None],
+    check_folder: Callable[[Path], None],
 ) -> tuple[Path, str]:
     """Return the local folder of a Hub checkpoint and the commit that it is of.
 
-    The configuration is fetched and checked before any weights are. Everything is of one commit.
-    Files in the Hub's cache are not fetched again; the cache is enough where the Hub cannot be
-    reached.
+    The configuration is fetched and checked first, then the tokenizer, then the weights. Everything
+    is of one commit. Files in the Hub's cache are not fetched again; the cache is enough where the
+    Hub cannot be reached.
 
     Args:
         repo_id: ``ORG/NAME``.
         revision: a branch, tag, commit or ``refs/pr/N``; None is the default branch.
         weights: False does not download the weights.
         check_config: raises a ConfigError for a ``config.json`` that cannot be used.
+        check_folder: raises one for a folder whose tokenizer cannot be used.
 
     Raises:
         ConfigError: it cannot be downloaded, and the cache does not have it.
     """
-    from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+    from huggingface_hub import HfApi, hf_hub_download
     from huggingface_hub.errors import HFValidationError, RevisionResolutionError
     from huggingface_hub.utils import disable_progress_bars
 
@@ -68,21 +73,10 @@ def download(
         commit = HfApi(library_name="xferlab").resolve_revision(repo_id, revision=revision)
         config = hf_hub_download(repo_id, CONFIG, revision=commit, library_name="xferlab")
         check_config(read_table(Path(config), where))
-
-        def fetch(patterns: tuple[str, ...]) -> Path:
-            folder = snapshot_download(
-                repo_id,
-                revision=commit,
-                allow_patterns=list(patterns),
-                ignore_patterns=["*/*"],
-                library_name="xferlab",
-            )
-            return Path(folder)
-
-        folder = fetch((CONFIG, *TOKENIZER_FILES, *(SAFETENSORS.patterns if weights else ())))
-        if weights and weight_format(folder) is None:
-            fetch(PYTORCH.patterns)
-            _report_conversion(repo_id)
+        folder = _fetch(repo_id, commit, (CONFIG, *TOKENIZER_FILES, *SENTENCE_FILES))
+        check_folder(folder)
+        if weights and not has_weights(folder, SAFETENSORS):
+            _fetch_weights(repo_id, commit, folder, where)
     except (OSError, HFValidationError, RevisionResolutionError) as error:
         _refuse(error, repo_id, revision, where)
     except Exception as error:  # httpx2 has its own tree of errors, imported only here
@@ -90,6 +84,39 @@ def download(
             raise
         _refuse(error, repo_id, revision, where)
     return folder, commit.resolved
+
+
+def _fetch(repo_id: str, commit: str, patterns: tuple[str, ...]) -> Path:
+    """Return the local folder of a commit after the files of some patterns were fetched."""
+    from huggingface_hub import snapshot_download
+
+    folder = snapshot_download(
+        repo_id,
+        revision=commit,
+        allow_patterns=list(patterns),
+        ignore_patterns=["*/*/*"],
+        library_name="xferlab",
+    )
+    return Path(folder)
+
+
+def _fetch_weights(repo_id: str, commit: str, folder: Path, where: str) -> None:
+    """Fetch the weights in the first format that the repository has."""
+    try:
+        files = remote_files(repo_id, commit)
+    except Exception:
+        if has_weights(folder, PYTORCH):
+            return  # the Hub cannot be reached, and its cache is enough
+        raise
+    for format in WEIGHT_FORMATS:
+        found = files_of_format(files, format)
+        if not found:
+            continue
+        fetch_large(repo_id, commit, found, where)
+        _fetch(repo_id, commit, format.patterns)
+        if format is PYTORCH:
+            _report_conversion(repo_id)
+        return
 
 
 def _report_conversion(repo_id: str) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
-from xferlab.models.checkpoint_files import CONFIG, read_table, weight_format
-from xferlab.models.content import COMMIT
+from xferlab.models.checkpoint_files import CONFIG, WEIGHT_FORMATS, has_weights
+
+COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def cache_folder(repo_id: str) -> Path:
@@ -33,16 +35,5 @@ def is_on_this_machine(checkpoint: str) -> bool:
         except (OSError, ValueError):
             return False
     snapshot = folder / "snapshots" / commit
-    return (snapshot / CONFIG).is_file() and _has_weights(snapshot)
-
-
-def _has_weights(snapshot: Path) -> bool:
-    """Return whether a folder has all weight files of its format."""
-    found = weight_format(snapshot)
-    if found is None or (snapshot / found.file).is_file():
-        return found is not None
-    try:
-        names = set(read_table(snapshot / found.index, "")["weight_map"].values())
-        return all((snapshot / str(name)).is_file() for name in names)
-    except (AttributeError, KeyError, TypeError):
-        return False
+    is_whole = any(has_weights(snapshot, format) for format in WEIGHT_FORMATS)
+    return is_whole and (snapshot / CONFIG).is_file()

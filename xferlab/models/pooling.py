@@ -17,10 +17,3 @@ def pooled(sequence: Any, padding_mask: Any, pooling: str) -> Any:
     if pooling == "last":
         return LastToken(name="head_last")(sequence, padding_mask)
     return sequence[:, 0, :]
-
-
-def pooling_of(network: Any) -> str:
-    """Return which tokens a network's head reads, by its layers."""
-    names = {layer.name for layer in network.layers}
-    found = [name for name in ("mean", "last", "late") if f"head_{name}" in names]
-    return found[0] if found else "first"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ from xferlab.io.records import read_record
 from xferlab.models.checkpoint import Checkpoint, resolve
 from xferlab.models.checkpoint_files import CONFIG, TOKENIZER_FILES
 from xferlab.models.encoder import Encoder, load_encoder
+from xferlab.models.prompts import NO_PROMPTS
+from xferlab.models.reading import RECORD, Reading
 
 SHAPE = "encoder.json"
-"""Whether the checkpoint had the pooler of its architecture, which ``config.json`` lacks."""
+"""What ``config.json`` lacks: whether the checkpoint had its architecture's pooler; the reading."""
+SHAPE_RECORD = {"pooler": bool, "reading?": RECORD}
 
 
 def tokenizer_files(folder: Path) -> dict[str, Path | bytes]:
@@ -22,9 +26,11 @@ def tokenizer_files(folder: Path) -> dict[str, Path | bytes]:
     return {path.name: path for path in paths if path.is_file()}
 
 
-def files_of(checkpoint: Checkpoint, encoder: Encoder) -> Mapping[str, Path | bytes]:
+def files_of(
+    checkpoint: Checkpoint, encoder: Encoder, reading: Reading
+) -> Mapping[str, Path | bytes]:
     """Return the files from which :func:`saved_encoder` makes the same network and tokenizer."""
-    shape = {"pooler": encoder.pooled_output is not None}
+    shape = {"pooler": encoder.pooled_output is not None, "reading": reading.record()}
     return {
         **tokenizer_files(checkpoint.folder),
         SHAPE: json.dumps(shape).encode(),
@@ -41,10 +47,27 @@ def saved_encoder(checkpoint: Checkpoint, first_token_only: bool = False) -> Enc
     Raises:
         ConfigError: a file is missing or damaged.
     """
-    pooler = read_record(checkpoint.folder / SHAPE, {"pooler": bool})["pooler"]
+    pooler = read_record(checkpoint.folder / SHAPE, SHAPE_RECORD)["pooler"]
     return load_encoder(
         checkpoint, pretrained=False, pooler=pooler, first_token_only=first_token_only
     )
+
+
+def saved_reading(folder: Path, is_per_word: bool = False) -> Reading | None:
+    """Return how a run reads texts, by the files of :func:`files_of`.
+
+    Args:
+        folder: of the files.
+        is_per_word: whether the texts are lists of words, which have no prompt.
+
+    Returns:
+        None for a run that was trained before this was stored, with transformers' heads alone.
+    """
+    record = read_record(folder / SHAPE, SHAPE_RECORD).get("reading")
+    if record is None:
+        return None
+    reading = Reading.from_record(record)
+    return replace(reading, prompts=NO_PROMPTS) if is_per_word else reading
 
 
 def saved_checkpoint(folder: Path) -> Checkpoint:

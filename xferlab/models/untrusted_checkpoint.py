@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,14 @@ from xferlab.io.atomic import file_state
 from xferlab.models.architectures import FAMILIES, Architecture
 from xferlab.models.checkpoint_files import CONFIG, read_table
 
-ID_FILES = ("tokenizer.json", "tokenizer_config.json")
+TOKENIZER = "tokenizer.json"
+VOCABULARY = "vocab.txt"
+UNUSED_BESIDE = (VOCABULARY, "vocab.json")
+"""Files that are not read where there is a ``tokenizer.json``."""
+ID_FILES = (TOKENIZER, "tokenizer_config.json", "added_tokens.json", *UNUSED_BESIDE)
 """Files that give tokens an id."""
+MOST_BEYOND = 100
+"""Tokens that may be added beyond the table of embeddings."""
 TOKENIZER_CLASSES = frozenset(
     f"{name}Tokenizer"
     for name in (
@@ -64,7 +70,8 @@ def refuse_unsafe(folder: Path, where: str) -> None:
     """
     inside = folder.resolve()
     blobs = inside.parent.parent / "blobs"  # targets of the links in the Hub's cache
-    for path in (*folder.glob("*"), *folder.glob("additional_chat_templates/*")):
+    below = (f"*/{CONFIG}", "additional_chat_templates/*")
+    for path in (*folder.glob("*"), *(path for each in below for path in folder.glob(each))):
         real = path.resolve()
         if not (real.is_relative_to(inside) or real.parent == blobs):
             raise ConfigError(
@@ -119,17 +126,24 @@ def _refuse_class(table: dict[str, Any], name: str, where: str) -> None:
     )
 
 
-def _refuse_large_ids(folder: Path, where: str) -> None:
-    """Raise ConfigError for a token id that the checkpoint's table of embeddings does not have.
-
-    The tokenizer's library allocates memory for every id up to the largest one.
-    """
+def embedding_rows(folder: Path, where: str) -> int | None:
+    """Return the rows of the checkpoint's table of embeddings, None where nothing states them."""
     if not (folder / CONFIG).is_file():
-        return
+        return None
     config = read_table(folder / CONFIG, where)
     family = FAMILIES.get(str(config.get("model_type")), Architecture)
     rows = config.get(family.config_keys["vocabulary_size"])
-    if not isinstance(rows, int) or isinstance(rows, bool) or rows < 1:
+    return rows if isinstance(rows, int) and not isinstance(rows, bool) and rows > 0 else None
+
+
+def _refuse_large_ids(folder: Path, where: str) -> None:
+    """Raise ConfigError for a token id that the checkpoint's table of embeddings does not have.
+
+    The tokenizer's library allocates memory for every id up to the largest one. A few tokens that
+    were added beyond the table are no error: they are read as text (``data.tokenizer``).
+    """
+    rows = embedding_rows(folder, where)
+    if rows is None:
         return
     states = tuple(file_state(folder / name) for name in ID_FILES if (folder / name).is_file())
     if found := _find_large_id(folder, rows, states, where):
@@ -150,30 +164,41 @@ def _find_large_id(
 
     A run checks a checkpoint several times; its files are read again once their states change.
     """
-    for name, token, token_id in _stored_ids(folder, where):
-        if not isinstance(token_id, int) or not 0 <= token_id < rows:
-            return name, str(token), str(token_id)
+    present = [name for name in ID_FILES if (folder / name).is_file()]
+    for name in present:
+        if name in UNUSED_BESIDE and TOKENIZER in present:
+            continue
+        if name == VOCABULARY:
+            table = {"model": {"vocab": (folder / name).read_bytes().splitlines()}}
+        else:
+            table = read_table(folder / name, where)
+        for ids, limit in ((_vocabulary, rows), (_added_tokens, rows + MOST_BEYOND)):
+            for token, token_id in ids(name, table):
+                if not isinstance(token_id, int) or not 0 <= token_id < limit:
+                    return name, str(token), str(token_id)
     return None
 
 
-def _stored_ids(folder: Path, where: str) -> Iterator[tuple[str, Any, Any]]:
-    """Yield file, token and id of every token, or of the last one where ids are positions."""
-    tokenizer, config = ID_FILES
-    path = folder / tokenizer
-    if path.is_file():
-        table = read_table(path, where)
-        model = table.get("model")
-        vocabulary = model.get("vocab") if isinstance(model, dict) else None
-        if isinstance(vocabulary, dict):
-            yield from ((path.name, token, number) for token, number in vocabulary.items())
-        elif isinstance(vocabulary, list) and vocabulary:
-            yield path.name, "the last of its pieces", len(vocabulary) - 1
-        for added in table.get("added_tokens") or ():
-            if isinstance(added, dict):
-                yield path.name, added.get("content"), added.get("id")
-    path = folder / config
-    if path.is_file():
-        added_tokens = read_table(path, where).get("added_tokens_decoder")
-        for number, token in added_tokens.items() if isinstance(added_tokens, dict) else ():
-            content = token.get("content") if isinstance(token, dict) else token
-            yield path.name, content, int(number) if str(number).isdecimal() else number
+def _vocabulary(name: str, table: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
+    """Yield token and id of a file's vocabulary, or of the last one where ids are positions."""
+    model = table.get("model")
+    vocabulary = model.get("vocab") if isinstance(model, dict) else None
+    if name == "vocab.json":
+        vocabulary = table
+    if isinstance(vocabulary, Mapping):
+        yield from vocabulary.items()
+    elif isinstance(vocabulary, list) and vocabulary:
+        yield "the last of its pieces", len(vocabulary) - 1
+
+
+def _added_tokens(name: str, table: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
+    """Yield token and id of the tokens that a file adds to a vocabulary."""
+    if name == "added_tokens.json":
+        yield from table.items()
+    for added in (table.get("added_tokens") if name == TOKENIZER else ()) or ():
+        if isinstance(added, dict):
+            yield added.get("content"), added.get("id")
+    decoder = table.get("added_tokens_decoder")
+    for number, token in decoder.items() if isinstance(decoder, dict) else ():
+        content = token.get("content") if isinstance(token, dict) else token
+        yield content, int(number) if str(number).isdecimal() else number

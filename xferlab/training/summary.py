@@ -108,6 +108,8 @@ def summary_lines(experiment: Experiment, rates: np.ndarray) -> list[str]:
         f"padding    {measure_padding(experiment.batches)}",
         f"weights    {experiment.model.origin.get('line', 'freshly initialised')}",
     ]
+    reading = experiment.model.origin.get("reading", {})
+    lines += [f"{key:<10} {printable(text)}" for key, text in reading.items()]
     weights = [f"{name} {weight:.3g}" for name, weight in class_weights(experiment).items()]
     if weights:
         lines.append(f"loss       class weights: {', '.join(weights)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,20 +13,20 @@ from xferlab.errors import ConfigError
 from xferlab.export.formats.base import FORMATS, Format, register
 from xferlab.export.model_card import model_card
 from xferlab.export.output_folder import write_plain
+from xferlab.export.sentence_files import write_sentence_files
 from xferlab.export.serving_function import Predictor
 from xferlab.inference.predictions import probabilities_of
 from xferlab.models.architectures import Architecture, read_architecture
 from xferlab.models.checkpoint import resolve
-from xferlab.models.pooling import pooling_of
-from xferlab.models.saved_encoder import SHAPE
+from xferlab.models.reading import Reading, reading_without_modules
+from xferlab.models.saved_encoder import SHAPE, saved_reading
+from xferlab.models.text_vector import TextVector
 from xferlab.models.to_transformers import encoder_tensors, head_tensors
 
 if TYPE_CHECKING:
     import numpy as np
 
     from xferlab.inference.run import Run
-
-POOLED = {"first": "the first token", "last": "the last token", "mean": "the mean of all tokens"}
 
 
 @register
@@ -42,10 +43,9 @@ class Transformers(Format):
             raise ConfigError(
                 f"transformers has no class for model={run.config['model'].get('name')}",
                 where=f"{run.folder}: model",
-                fix=f"--to {_others()}, or train model=encoder",
+                fix=f"--to {_others(run)}, or train model=encoder",
             )
-        pooling = getattr(run.plugin("model"), "pooling", None)
-        _with_pooling(run, architecture_of(run), getattr(pooling, "name", "auto"))
+        _architecture_of_class(run)
         _refuse_missing_padding(run)
 
     def write(self, run: Run, folder: Path) -> None:
@@ -54,7 +54,7 @@ class Transformers(Format):
 
         network = run.model.network
         spec = run.spec
-        architecture = _with_pooling(run, architecture_of(run), pooling_of(network))
+        architecture = _architecture_of_class(run)
         names = {layer.name for layer in network.layers}
         tensors = encoder_tensors(network, architecture)
         tensors |= head_tensors(network, architecture, spec.task.is_per_word)
@@ -62,6 +62,9 @@ class Transformers(Format):
         dropout = float(network.get_layer("head_dropout").rate) if "head_dropout" in names else 0.0
         table = config_json(architecture, spec, run.model.tokenizer.pad_id, dropout)
         write_plain(folder, "config.json", table)
+        own = reading_of(run).own
+        if own is not None:
+            write_sentence_files(run, own, architecture.hidden_size, folder)
         (folder / "README.md").write_text(model_card(run), encoding="utf-8")
 
     def read(self, folder: Path, spec: TaskSpec) -> Predictor:
@@ -76,8 +79,9 @@ class Transformers(Format):
         checkpoint = resolve(str(folder))
         encoder = load_encoder(checkpoint)
         is_per_word = spec.task.is_per_word
+        vector = TextVector(encoder.architecture.class_pooling, is_of_class=True)
         network, _, _ = attach_head(
-            encoder, spec.num_outputs, is_per_word=is_per_word, pooling="auto", dropout=0.0
+            encoder, spec.num_outputs, is_per_word=is_per_word, vector=vector, dropout=0.0
         )
         names = TensorNames(encoder.architecture, checkpoint.tensors, str(folder))
         assign_head(network, names, is_per_word)
@@ -93,26 +97,34 @@ class Transformers(Format):
         return predict
 
 
-def _with_pooling(run: Run, architecture: Architecture, pooling: str) -> Architecture:
-    """Return the architecture whose class of transformers has the run's pooling, or refuse it."""
+def _architecture_of_class(run: Run) -> Architecture:
+    """Return the architecture whose class of transformers has the run's head, or refuse it."""
+    architecture = architecture_of(run)
     head_class = run.spec.task.head_class
     if head_class not in architecture.head_classes:
         raise ConfigError(
             f"transformers has no class {architecture.class_name(head_class)}",
             where=f"{run.folder}: model",
-            fix=f"--to {_others()}, or train a model of another family",
+            fix=f"--to {_others(run)}, or train a model of another family",
         )
     if run.spec.task.is_per_word:
         return architecture
-    found = architecture.with_pooling(pooling)
-    if found is None:
+    vector = reading_of(run).vector
+    found = architecture.with_pooling(vector.pooling)
+    if found is None or not vector.is_of_class:
         raise ConfigError(
-            f"transformers' class for {architecture.model_type} has no head on"
-            f" {POOLED[pooling]} (pooling={pooling})",
+            f"transformers' class for {architecture.model_type} has no head on {vector}",
             where=f"{run.folder}: model.pooling",
-            fix=f"--to {_others()}, or train with model.pooling=auto",
+            fix=f"--to {_others(run)}, or train with model.pooling={architecture.class_pooling}",
         )
     return found
+
+
+def reading_of(run: Run) -> Reading:
+    """Return how the run reads texts."""
+    saved = saved_reading(run.folder / "model")
+    pooling = getattr(run.plugin("model"), "pooling", None)
+    return saved or reading_without_modules(architecture_of(run), getattr(pooling, "name", "auto"))
 
 
 def end_texts_by_id(inputs: Mapping[str, np.ndarray], pad_id: int) -> dict[str, np.ndarray]:
@@ -128,9 +140,18 @@ def end_texts_by_id(inputs: Mapping[str, np.ndarray], pad_id: int) -> dict[str, 
     return {**inputs, "padding_mask": inputs["padding_mask"] * is_text}
 
 
-def _others() -> str:
-    """Return the formats that hold any network."""
-    return "|".join(name for name in sorted(FORMATS) if name != Transformers.name)
+def _others(run: Run) -> str:
+    """Return the names of the formats that hold a run."""
+    names = [name for name in sorted(FORMATS) if name != Transformers.name]
+    return "|".join(name for name in names if _holds(FORMATS[name], run))
+
+
+def _holds(other: Format, run: Run) -> bool:
+    try:
+        other.refuse(run)
+    except ConfigError:
+        return False
+    return True
 
 
 def _refuse_missing_padding(run: Run) -> None:
@@ -143,7 +164,7 @@ def _refuse_missing_padding(run: Run) -> None:
             f"transformers' class for {architecture.model_type} finds a text's end by its padding,"
             " and this tokenizer has no special token for it",
             where=f"{run.folder}: model",
-            fix=f"--to {_others()}, or train with a tokenizer that has a pad_token",
+            fix=f"--to {_others(run)}, or train with a tokenizer that has a pad_token",
         )
 
 
@@ -171,6 +192,7 @@ def config_json(
         "id2label": {str(i): name for i, name in enumerate(names)},
         "label2id": {name: i for i, name in enumerate(names)},
         "dtype": "float32",
+        "transformers_version": version("transformers"),
     }
     table[architecture.head_dropout_key] = dropout
     if spec.task.problem_type:

@@ -73,6 +73,11 @@ class Gemma3Text(Decoder, WindowArchitecture):
         }
         return super().from_values(values | more, config)
 
+    def to_config(self, pad_id: int) -> dict[str, Any]:
+        """Return the ``config.json``."""
+        older = {"rope_local_base_freq": self.window_rotary.rope_theta}
+        return super().to_config(pad_id) | older
+
     def embed(self, inputs: Mapping[str, Any]) -> Any:
         """Scale the embeddings by the root of their width."""
         import keras

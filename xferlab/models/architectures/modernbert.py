@@ -87,6 +87,7 @@ class ModernBert(WindowArchitecture):
     @classmethod
     def from_values(cls, values: dict[str, Any], config: ConfigReader) -> Self:
         """Read the kinds of layers, their positions and the head."""
+        config.require("sliding_window", (None, values["window"] // 2))
         layers = values["layers"]
         every = config.optional_size("global_attn_every_n_layers", 3)
         usual = tuple(WINDOW if i % every else FULL for i in range(layers))
@@ -102,11 +103,22 @@ class ModernBert(WindowArchitecture):
     def to_config(self, pad_id: int) -> dict[str, Any]:
         """Return the ``config.json``."""
         table = super().to_config(pad_id)
-        for key in self.required_values:
+        for key in (*self.required_values, "rope_theta"):
             del table[key]
+        table.pop("rope_scaling", None)
         return table | {
             "norm_bias": self.norm_bias,
             "classifier_bias": self.classifier_bias,
+            **self._older_keys(),
+        }
+
+    def _older_keys(self) -> dict[str, Any]:
+        """Return what transformers 4 reads instead of ``rope_parameters`` and ``layer_types``."""
+        full = [index for index, kind in enumerate(self.layer_types) if kind == FULL]
+        return {
+            "global_rope_theta": self.rotary.rope_theta,
+            "local_rope_theta": self.window_rotary.rope_theta,
+            "global_attn_every_n_layers": full[1] if len(full) > 1 else self.layers,
         }
 
     def embed(self, inputs: Mapping[str, Any]) -> Any:

@@ -130,6 +130,7 @@ class RotaryArchitecture(Architecture):
             "attention_bias": self.has_attention_bias,
             "mlp_bias": self.has_feedforward_bias,
             "rope_parameters": self.rotary.table(),
+            **self.rotary.older_keys(),
         }
 
     @property

@@ -15,6 +15,7 @@ from xferlab.models.layers.basic import (
     Uninitialized,
 )
 from xferlab.models.layers.disentangled import DisentangledLayer, RelativeRows, RelativeTable
+from xferlab.models.layers.pooling import SentencePooling
 from xferlab.models.layers.rotary import GatedLayer, GatedOptions, RotaryTable
 from xferlab.models.layers.transformer import TransformerLayer
 
@@ -35,6 +36,7 @@ __all__ = [
     "RelativeTable",
     "RotaryTable",
     "SelfAttention",
+    "SentencePooling",
     "TransformerLayer",
     "Uninitialized",
     "gelu",

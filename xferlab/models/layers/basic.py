@@ -165,16 +165,21 @@ class PositionEmbedding(keras.layers.Layer):
         }
 
 
+def last_token(sequence: Any, padding_mask: Any) -> Any:
+    """Return (batch, width) of (batch, length, width), padded at the end; without tokens zeros."""
+    mask = ops.cast(padding_mask, sequence.dtype)
+    following = ops.pad(mask[:, 1:], ((0, 0), (0, 1)))
+    is_last = ops.expand_dims(mask - following, 1)
+    return ops.squeeze(ops.matmul(is_last, sequence), 1)
+
+
 @keras.saving.register_keras_serializable("xferlab")
 class LastToken(keras.layers.Layer):
     """The vector of each text's last token; of a text without tokens zeros."""
 
     def call(self, sequence: Any, padding_mask: Any) -> Any:
         """Return (batch, width) for (batch, length, width), padded at the end."""
-        mask = ops.cast(padding_mask, sequence.dtype)
-        following = ops.pad(mask[:, 1:], ((0, 0), (0, 1)))
-        is_last = ops.expand_dims(mask - following, 1)
-        return ops.squeeze(ops.matmul(is_last, sequence), 1)
+        return last_token(sequence, padding_mask)
 
     def compute_output_spec(self, sequence: Any, padding_mask: Any) -> Any:
         """Return the symbolic result."""
