@@ -58,6 +58,8 @@ def fixture_config(name: str) -> dict[str, Any]:
 
 
 TEXTS = ["a good film!", "it", "the plot of this movie was not bad and the cast is fine " * 4, "x?"]
+CHOICES = {"eurobert": ["first", "mean"], "modernbert": ["mean"], "modernbert-mean": ["first"]}
+"""Poolings that a class has beside that of the checkpoint."""
 WITHOUT_CLASS = [("gemma3", "token_classification")]
 PEER = os.environ.get("XFERLAB_PEER")
 
@@ -94,8 +96,9 @@ def examples(spec: TaskSpec) -> tuple[list[Any], list[str] | None]:
     return TEXTS, TEXTS[::-1] if spec.has_pairs else None
 
 
-def write_expected(run: Any, folder: Path) -> None:
-    """Write a batch beside an export, and what the run computes of it."""
+def export_with_answers(run: Any, folder: Path) -> str:
+    """Export a run, write a batch and what the run computes of it beside, and return where."""
+    export_run(run, "transformers", folder)
     spec = run.spec
     texts, pairs = examples(spec)
     encoding = run.model.tokenizer.encode(texts, pairs, spec.max_length)
@@ -120,6 +123,7 @@ def write_expected(run: Any, folder: Path) -> None:
         rows = [{"text": a, "text_pair": b} for a, b in zip(texts, pairs, strict=True)]
     table = {"texts": rows, "class_names": spec.class_names or ["value"]}
     (folder / "expected.json").write_text(json.dumps(table))
+    return str(folder)
 
 
 def test_a_text_ends_where_pytorch_finds_its_end(tmp_path):
@@ -139,9 +143,10 @@ def test_a_text_ends_where_pytorch_finds_its_end(tmp_path):
         compare(run, predict, folder, texts, "texts")
 
 
-def refusal(folder: Path, spec: TaskSpec) -> list[str]:
+def refusal(folder: Path, spec: TaskSpec, pooling: str = "auto") -> list[str]:
     """Return the lines of the error for a run whose model is a checkpoint in the folder."""
-    run = unbuilt_run(folder / "run", spec, {**tokenizer_files(folder), SHAPE: b"{}"})
+    files = {**tokenizer_files(folder), SHAPE: b'{"pooler": false}'}
+    run = unbuilt_run(folder / f"run-{pooling}", spec, files, pooling)
     with pytest.raises(ConfigError) as caught:
         FORMATS["transformers"].refuse(run)
     return str(caught.value).splitlines()
@@ -156,7 +161,7 @@ def test_a_decoder_without_a_token_for_padding_is_refused(tmp_path):
     assert refusal(folder, SPECS["single_label"]) == [
         " error: transformers' class for llama finds a text's end by its padding, and this"
         " tokenizer has no special token for it",
-        f" where: {folder / 'run'}: model",
+        f" where: {folder / 'run-auto'}: model",
         "   fix: --to keras|litert|onnx|saved_model, or train with a tokenizer that has a"
         " pad_token",
     ]
@@ -166,9 +171,27 @@ def test_a_task_without_a_class_is_refused(tmp_path):
     folder = write_family_checkpoint(tmp_path / "gemma3", "gemma3")
     assert refusal(folder, SPECS["token_classification"]) == [
         " error: transformers has no class Gemma3TextForTokenClassification",
-        f" where: {folder / 'run'}: model",
+        f" where: {folder / 'run-auto'}: model",
         "   fix: --to keras|litert|onnx|saved_model, or train a model of another family",
     ]
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if name not in OTHER_SIZES])
+def test_a_pooling_that_the_class_lacks_is_refused(name, tmp_path):
+    folder = write_family_checkpoint(tmp_path / name, name)
+    of_class = {"gemma3": {"last"}, "llama": {"last"}, "qwen3": {"last"}} | {
+        "eurobert": {"first", "mean"},
+        "modernbert": {"first", "mean"},
+    }
+    for pooling in {"first", "mean", "last"} - of_class.get(name, {"first"}):
+        lines = refusal(folder, SPECS["single_label"], pooling)
+        assert len(lines) == 3
+        assert "has no head on" in lines[0]
+        assert "onnx|saved_model|sentence_transformers, or train with" in lines[2]
+    files = {**tokenizer_files(folder), SHAPE: b'{"pooler": false}'}
+    for pooling in ("auto", *of_class.get(name, {"first"})):
+        run = unbuilt_run(tmp_path / pooling, SPECS["single_label"], files, pooling)
+        FORMATS["transformers"].refuse(run)
 
 
 @pytest.mark.skipif(PEER is None, reason="no Python with PyTorch is named")
@@ -181,10 +204,12 @@ def test_pytorch_computes_the_same_and_so_does_its_pipeline(name, tmp_path):
             continue
         lora = Lora() if kind == "pairs_lora" else None
         run = untrained_run(tmp_path / "runs" / kind, checkpoint, spec, lora)
-        folder = tmp_path / f"{name}-{kind}"
-        export_run(run, "transformers", folder)
-        write_expected(run, folder)
-        folders.append(str(folder))
+        folders.append(export_with_answers(run, tmp_path / f"{name}-{kind}"))
+    for pooling in CHOICES.get(name, ()):
+        folder = tmp_path / f"{name}-{pooling}"
+        spec = SPECS["single_label"]
+        run = untrained_run(tmp_path / "runs" / pooling, checkpoint, spec, pooling=pooling)
+        folders.append(export_with_answers(run, folder))
     script = Path(__file__).parents[2] / "tools" / "families" / "open_exports.py"
     done = subprocess.run([PEER, str(script), *folders], capture_output=True, text=True)
     sys.stdout.write(done.stdout)
