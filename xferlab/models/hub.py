@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
@@ -37,6 +38,26 @@ _WORKS_OFFLINE = (
 )
 
 
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Switch the bars of the Hub's client off: it draws three for a few kilobytes."""
+    from huggingface_hub.utils import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    was_on = not are_progress_bars_disabled()
+    if was_on:
+        disable_progress_bars()
+    try:
+        yield
+    finally:
+        if was_on and sys.stderr.isatty():
+            enable_progress_bars()
+
+
+@_without_bars()
 def download(
     repo_id: str,
     revision: str | None,
@@ -63,10 +84,7 @@ def download(
     """
     from huggingface_hub import HfApi, hf_hub_download
     from huggingface_hub.errors import HFValidationError, RevisionResolutionError
-    from huggingface_hub.utils import disable_progress_bars
 
-    if not sys.stderr.isatty():
-        disable_progress_bars()
     limit_waits()
     where = f"model.checkpoint={repo_id}" + (f"@{revision}" if revision else "")
     try:
@@ -217,12 +235,13 @@ class TooSlowError(OSError):
 
 
 def limit_waits() -> None:
-    """Give the Hub's shared client a time-out and a minimum speed.
+    """Give the Hub's shared client a time-out and a minimum speed, and no log line a request.
 
     Without them it waits for ever for a server that accepts a request and sends nothing.
     """
     from huggingface_hub import get_session
 
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     session = get_session()
     hooks = session.event_hooks
     if _cap_wait not in hooks["request"]:
