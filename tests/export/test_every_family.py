@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,16 @@ import pytest
 from plugins.transfer.lora import Lora
 from tests.support.family_checkpoints import FIXTURES, NAMES, SAME_GRAPH, write_family_checkpoint
 from tests.support.untrained_run import unbuilt_run, untrained_run
-from xferlab import Task, TaskSpec
+from xferlab import Task, TaskSpec, TextModel
 from xferlab.contracts import OutputKind, Split
 from xferlab.data.batching import Batch, batch_inputs
+from xferlab.data.tokenizer import load_tokenizer
 from xferlab.errors import ConfigError, RunError
 from xferlab.export.export_run import export_run
 from xferlab.export.formats import FORMATS
 from xferlab.export.formats.transformers import config_json
 from xferlab.export.parity import compare
+from xferlab.export.serving_function import TOKENIZER_NAMES
 from xferlab.export.tokenizer import write_tokenizer
 from xferlab.inference.predictions import probabilities_of
 from xferlab.models.architectures import read_architecture
@@ -98,20 +101,17 @@ def examples(spec: TaskSpec) -> tuple[list[Any], list[str] | None]:
 
 def export_with_answers(run: Any, folder: Path) -> str:
     """Export a run, write a batch and what the run computes of it beside, and return where."""
-    export_run(run, "transformers", folder)
     spec = run.spec
     texts, pairs = examples(spec)
+    lines = TEXTS if pairs is None else map("\t".join, zip(texts, pairs, strict=True))
+    (file := run.folder / "texts.txt").write_text("\n".join(lines))
+    export_run(run, "transformers", folder, texts=file)
     encoding = run.model.tokenizer.encode(texts, pairs, spec.max_length)
     batch = Batch(np.arange(len(texts)), max(map(len, encoding.token_ids)))
     inputs = batch_inputs(encoding, batch, run.model.tokenizer.pad_id)
-    names = {
-        "token_ids": "input_ids",
-        "padding_mask": "attention_mask",
-        "segment_ids": "token_type_ids",
-    }
     inputs = {name: inputs[name] for name in run.model.network.input}
     logits = np.asarray(run.model.network(inputs, training=False))
-    arrays = {names[name]: array for name, array in inputs.items()}
+    arrays = {TOKENIZER_NAMES[name]: array for name, array in inputs.items()}
     np.savez(
         folder / "expected.npz",
         logits=logits,
@@ -141,6 +141,22 @@ def test_a_text_ends_where_pytorch_finds_its_end(tmp_path):
     assert compare(run, predict, folder, plain, "texts").largest < 1e-5
     with pytest.raises(RunError, match="differs from the run: by"):
         compare(run, predict, folder, texts, "texts")
+
+
+@pytest.mark.parametrize("name", ["bert", "gemma3"])
+def test_padding_is_at_the_end_as_in_the_run(name, tmp_path):
+    from transformers import AutoTokenizer
+
+    tokenizer = load_tokenizer(write_family_checkpoint(tmp_path / name, name))
+    network = SimpleNamespace(input={"token_ids": None, "padding_mask": None})
+    model = TextModel(network, tokenizer, {}, OutputKind.logits)
+    (folder := tmp_path / "out").mkdir()
+    write_tokenizer(model, SPECS["single_label"], folder)
+    written = AutoTokenizer.from_pretrained(folder)(TEXTS[:2], padding=True)
+    assert list(written) == ["input_ids", "attention_mask"]
+    for mask, ids in zip(written["attention_mask"], written["input_ids"], strict=True):
+        assert mask == sorted(mask, reverse=True)
+        assert set(ids[sum(mask) :]) <= {tokenizer.pad_id}
 
 
 def refusal(folder: Path, spec: TaskSpec, pooling: str = "auto") -> list[str]:
@@ -194,22 +210,24 @@ def test_a_pooling_that_the_class_lacks_is_refused(name, tmp_path):
         FORMATS["transformers"].refuse(run)
 
 
-@pytest.mark.skipif(PEER is None, reason="no Python with PyTorch is named")
-@pytest.mark.parametrize("name", EVERY)
-def test_pytorch_computes_the_same_and_so_does_its_pipeline(name, tmp_path):
-    checkpoint = write_family_checkpoint(tmp_path / "checkpoint", name)
+def export_all(folder: Path, name: str) -> list[str]:
+    """Export runs of every task, and of every pooling of its class, below a family's folder."""
+    checkpoint = write_family_checkpoint(folder / "checkpoints" / name, name)
+    kinds = {
+        kind: (spec, "auto") for kind, spec in SPECS.items() if (name, kind) not in WITHOUT_CLASS
+    }
+    kinds |= {pooling: (SPECS["single_label"], pooling) for pooling in CHOICES.get(name, ())}
     folders = []
-    for kind, spec in SPECS.items():
-        if (name, kind) in WITHOUT_CLASS:
-            continue
+    for kind, (spec, pooling) in kinds.items():
         lora = Lora() if kind == "pairs_lora" else None
-        run = untrained_run(tmp_path / "runs" / kind, checkpoint, spec, lora)
-        folders.append(export_with_answers(run, tmp_path / f"{name}-{kind}"))
-    for pooling in CHOICES.get(name, ()):
-        folder = tmp_path / f"{name}-{pooling}"
-        spec = SPECS["single_label"]
-        run = untrained_run(tmp_path / "runs" / pooling, checkpoint, spec, pooling=pooling)
-        folders.append(export_with_answers(run, folder))
+        run = untrained_run(folder / "runs" / f"{name}-{kind}", checkpoint, spec, lora, pooling)
+        folders.append(export_with_answers(run, folder / f"{name}-{kind}"))
+    return folders
+
+
+@pytest.mark.skipif(PEER is None, reason="no Python with PyTorch is named")
+def test_pytorch_computes_the_same_and_so_does_its_pipeline(tmp_path):
+    folders = [folder for name in EVERY for folder in export_all(tmp_path, name)]
     script = Path(__file__).parents[2] / "tools" / "families" / "open_exports.py"
     done = subprocess.run([PEER, str(script), *folders], capture_output=True, text=True)
     sys.stdout.write(done.stdout)
