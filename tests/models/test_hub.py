@@ -216,6 +216,8 @@ def test_a_killed_download_is_continued_and_a_damaged_part_is_not_used(hub, tmp_
     slow, once = resolve_all(hub, home, ["org/slow", "org/once"], large=1000)
     assert hub.ranges["model.safetensors"] == [f"bytes={size}-", "bytes=21-"]
     assert "model.safetensors: continued after" in slow["log"]
+    weights = [row for row in hub.requests if row.startswith("GET") and "safetensors" in row]
+    assert f"/resolve/{slow['revision']}/" in weights[0]  # of the commit, not of the branch
     assert slow["sha256"] == once["sha256"] == {"model.safetensors": sha256.hexdigest()}
     assert not list(home.glob("hub/*/blobs/*.incomplete"))
 

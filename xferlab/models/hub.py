@@ -118,10 +118,17 @@ def _fetch(repo_id: str, commit: str, patterns: tuple[str, ...]) -> Path:
     return Path(folder)
 
 
-def _fetch_weights(repo_id: str, commit: str, folder: Path, where: str) -> None:
-    """Fetch the weights in the first format that the repository has."""
+def _fetch_weights(repo_id: str, commit: Any, folder: Path, where: str) -> None:
+    """Fetch the weights in the first format that the repository has.
+
+    Args:
+        repo_id: ``ORG/NAME``.
+        commit: a ``ResolvedRevision`` of the Hub's client.
+        folder: the commit's, with its other files.
+        where: of the errors.
+    """
     try:
-        files = remote_files(repo_id, commit)
+        files = remote_files(repo_id, commit.resolved)
     except Exception:
         if has_weights(folder, PYTORCH):
             return  # the Hub cannot be reached, and its cache is enough
@@ -130,7 +137,7 @@ def _fetch_weights(repo_id: str, commit: str, folder: Path, where: str) -> None:
         found = files_of_format(files, format)
         if not found:
             continue
-        fetch_large(repo_id, commit, found, where)
+        fetch_large(repo_id, commit.resolved, found, where)
         _fetch(repo_id, commit, format.patterns)
         if format is PYTORCH:
             _report_conversion(repo_id)
