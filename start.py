@@ -19,6 +19,8 @@ XDIST = ["-n", "auto", "--maxprocesses", "4", "--dist", "worksteal"]
 COVERAGE = {"SLIPCOVER_ENABLED": "1", "SLIPCOVER_SOURCE": "xferlab,plugins"}
 """Has the processes of the tests count the lines that they execute."""
 INSTALL = [str(PYTHON), "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-deps"]
+if not sys.dont_write_bytecode:
+    INSTALL.append("--no-compile")  # half of pip's work; an import compiles what it needs
 PINS = (ROOT / "requirements.lock", ROOT / "pyproject.toml")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import graphlib
+import json
 import subprocess
 import sys
 import tomllib
@@ -78,8 +79,13 @@ def modules() -> dict[str, Path]:
 
 
 @functools.cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@functools.cache
 def imports_of(path: Path) -> set[str]:
-    nodes = list(ast.walk(ast.parse(path.read_text())))
+    nodes = list(ast.walk(tree_of(path)))
     found = {n.module for n in nodes if isinstance(n, ast.ImportFrom) and n.module}
     found |= {
         f"{n.module}.{a.name}" for n in nodes if isinstance(n, ast.ImportFrom) for a in n.names
@@ -125,74 +131,93 @@ def test_every_package_is_shipped():
     ids=lambda p: f"{p.parent.name}/{p.stem}",
 )
 def test_nothing_heavy_is_imported_at_module_level(path):
-    top = [
-        n for n in ast.parse(path.read_text()).body if isinstance(n, ast.Import | ast.ImportFrom)
-    ]
+    top = [n for n in tree_of(path).body if isinstance(n, ast.Import | ast.ImportFrom)]
     names = {alias.name for n in top if isinstance(n, ast.Import) for alias in n.names}
     names |= {n.module or "" for n in top if isinstance(n, ast.ImportFrom)}
     assert {name.partition(".")[0] for name in names} & HEAVY == set()
 
 
-@pytest.mark.parametrize(
-    "args",
-    [
-        ["--help"],
-        ["list"],
-        ["describe", "loss=cross_entropy"],
-        ["check"],
-        ["check", "loss=crs"],
-        ["--cfg", "job"],
-        ["loss=crs"],
-        ["-m", "sweep=lr", "--dry-run"],
-        ["-m", "sweep=search", "--dry-run"],
-        ["report"],
-        ["predict", "--help"],
-        ["export", "--help"],
-        ["export", "no/such/run", "--to", "onnx"],
-        ["evaluate", "--help"],
-        ["evaluate", "no/such/run", "data=files"],
-        ["predict", "no/such/run", "a text"],
-    ],
-    ids=" ".join,
-)
-def test_no_heavy_import_without_training(args, tmp_path):
-    code = (
-        "import sys\n"
-        "from xferlab.cli.main import main\n"
-        f"main({args!r})\n"
-        f"print(sorted({HEAVY | {'numpy'}!r} & set(sys.modules)))\n"
-    )
-    out = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
-    )
-    reads_data = args == ["check"]
-    assert out.stdout.splitlines()[-1] == ("['numpy']" if reads_data else "[]")
+LIGHT = [
+    (["--help"], 0, 0),
+    (["list"], 0, 0),
+    (["describe", "loss=cross_entropy"], 0, 0),
+    (["check", "loss=crs"], 2, None),
+    (["--cfg", "job"], 0, 1),
+    (["--cfg", "all", "--resolve"], 0, 1),
+    (["loss=crs"], 2, None),
+    (["-m", "sweep=lr", "--dry-run"], 0, None),
+    (["-m", "sweep=search", "--dry-run"], 0, None),
+    (["report"], 2, 0),
+    (["predict", "--help"], 0, 0),
+    (["export", "--help"], 0, 0),
+    (["export", "no/such/run", "--to", "onnx"], 2, 0),
+    (["evaluate", "--help"], 0, 0),
+    (["evaluate", "no/such/run", "data=files"], 2, 0),
+    (["predict", "no/such/run", "a text"], 2, 0),
+    (["check"], 0, 1),  # the last one: it reads data, with NumPy
+]
+"""Commands that train nothing, their exit codes, and how often each composes a config, if fixed."""
+MISTAKES = [
+    (["model=bert", "data.max_length=129"], "is more than this model's 128 positions"),
+    (["loss=huber"], "loss=huber accepts float labels"),
+    (["metric=[pearson]"], "metric=pearson accepts float labels"),
+    (["data=files", "data.train=none.csv"], "there is no file none.csv"),
+]
+OBSERVER = """
+import contextlib, io, json, sys
+from hydra._internal.config_loader_impl import ConfigLoaderImpl as Loader
+from xferlab.cli.main import main
+
+load, calls, found = Loader.load_configuration, [], []
+Loader.load_configuration = lambda *a, **k: calls.append(1) or load(*a, **k)
+commands, heavy = json.loads(sys.argv[1])
+for command in commands:
+    calls.clear()
+    errors = io.StringIO()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(errors):
+        try:
+            code = main(command)
+        except SystemExit as e:
+            code = e.code
+    found.append([code, len(calls), sorted({*heavy} & {*sys.modules}), errors.getvalue()])
+print(json.dumps(found))
+"""
 
 
-@pytest.mark.parametrize(
-    ("args", "times"),
-    [
-        (["--cfg", "job"], 1),
-        (["--cfg", "all", "--resolve"], 1),
-        (["check"], 1),
-        (["list"], 0),
-        (["describe", "loss=cross_entropy"], 0),
-    ],
-    ids=str,
-)
-def test_a_command_composes_at_most_once(args, times, tmp_path):
-    code = (
-        "from hydra._internal.config_loader_impl import ConfigLoaderImpl as Loader\n"
-        "load, calls = Loader.load_configuration, []\n"
-        "Loader.load_configuration = lambda *a, **k: calls.append(1) or load(*a, **k)\n"
-        "from xferlab.cli.main import main\n"
-        f"code = main({args!r})\n"
-        "print(code, len(calls))\n"
-    )
+def observe(commands: list[list[str]], folder: Path) -> list[list]:
+    """Run commands in one new process.
+
+    Returns:
+        Of each command the exit code, the number of configs that it composes, the heavy modules
+        that are loaded after it, and what it writes to stderr.
+    """
+    given = json.dumps([commands, sorted(HEAVY | {"numpy"})])
     out = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+        [sys.executable, "-c", OBSERVER, given],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=folder,
     )
-    assert out.stdout.splitlines()[-1] == f"0 {times}"
+    return json.loads(out.stdout)
+
+
+def test_commands_that_train_nothing_import_nothing_heavy_and_compose_once(tmp_path):
+    found = observe([command for command, *_ in LIGHT], tmp_path)
+    for (command, expected, times), answer in zip(LIGHT, found, strict=True):
+        code, composed, loaded, errors = answer
+        assert (code or 0) == expected, (command, errors)
+        assert loaded == (["numpy"] if command == ["check"] else []), command
+        if times is not None:
+            assert composed == times, command
+
+
+def test_a_mistake_is_told_before_tensorflow_is_loaded(tmp_path):
+    found = observe([command for command, _ in MISTAKES], tmp_path)
+    for (command, printed), (code, _, loaded, errors) in zip(MISTAKES, found, strict=True):
+        assert printed in errors, command
+        assert code == 2, command
+        assert not HEAVY & {*loaded}, command
 
 
 @pytest.mark.parametrize(
@@ -220,7 +245,7 @@ def test_the_shown_config_is_what_hydra_shows(flags, tmp_path):
 
 
 def test_only_backend_and_export_import_tensorflow():
-    tree = {path: ast.walk(ast.parse(path.read_text())) for path in modules().values()}
+    tree = {path: ast.walk(tree_of(path)) for path in modules().values()}
     importers = {
         str(path.relative_to(PACKAGE))
         for path, nodes in tree.items()
@@ -231,29 +256,6 @@ def test_only_backend_and_export_import_tensorflow():
     others = {name for name in importers if not name.startswith(("backend/", "export/"))}
     assert importers
     assert not others
-
-
-@pytest.mark.parametrize(
-    ("overrides", "printed"),
-    [
-        (["model=bert", "data.max_length=129"], "is more than this model's 128 positions"),
-        (["loss=huber"], "loss=huber accepts float labels"),
-        (["metric=[pearson]"], "metric=pearson accepts float labels"),
-        (["data=files", "data.train=none.csv"], "there is no file none.csv"),
-    ],
-)
-def test_a_mistake_is_told_before_tensorflow_is_loaded(overrides, printed, tmp_path):
-    code = (
-        "import sys\n"
-        "from xferlab.cli.main import main\n"
-        f"code = main({overrides!r})\n"
-        f"print(code, sorted({HEAVY!r} & set(sys.modules)))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
-    )
-    assert printed in done.stderr
-    assert done.stdout.splitlines()[-1] == "2 []"
 
 
 def _name_of(call: ast.Call) -> str:
@@ -281,13 +283,13 @@ def _can_fail(
     "path", sorted(TESTS.rglob("test_*.py")), ids=lambda p: str(p.relative_to(TESTS))
 )
 def test_every_test_asserts_something(path):
-    tree = ast.parse(path.read_text())
+    tree = tree_of(path)
     imported = {
         TESTS.parent / f"{node.module.replace('.', '/')}.py"
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests.")
     }
-    trees = [ast.parse(each.read_text()) for each in imported if each.is_file()]
+    trees = [tree_of(each) for each in imported if each.is_file()]
     functions = [n for t in [*trees, tree] for n in ast.walk(t) if isinstance(n, ast.FunctionDef)]
     helpers = {function.name: function for function in functions}
     tests = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
@@ -297,16 +299,14 @@ def test_every_test_asserts_something(path):
 
 def test_configs_never_name_code_to_run():
     for path in sources(PACKAGE):
-        names = {
-            n.attr for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Attribute)
-        }
+        names = {n.attr for n in ast.walk(tree_of(path)) if isinstance(n, ast.Attribute)}
         assert not names & {"instantiate", "get_object", "get_class", "get_method"}, path
 
 
 @pytest.mark.parametrize("path", sources(PACKAGE), ids=lambda p: p.stem)
 def test_modules_and_functions_stay_small(path):
     assert path.read_text().count("\n") <= LONGEST_MODULE
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.FunctionDef):
             assert node.end_lineno - node.lineno < LONGEST_FUNCTION, node.name
 

@@ -77,8 +77,10 @@ def trained(kind: str, micro_batches: int, optimizer):
     return logs, weights
 
 
-@pytest.mark.parametrize("micro_batches", [2, 4])
-@pytest.mark.parametrize("kind", ["classes", "classes with weights", "tags", "several labels"])
+@pytest.mark.parametrize(
+    ("kind", "micro_batches"),
+    [("classes", 2), ("classes with weights", 4), ("tags", 4), ("several labels", 2)],
+)
 def test_slices_add_up_to_the_step_of_the_whole_batch(kind, micro_batches):
     import keras
 

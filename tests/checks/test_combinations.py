@@ -164,7 +164,7 @@ SCORES = {
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    return write_tiny_checkpoint(tmp_path_factory.mktemp("tiny"))
+    return write_tiny_checkpoint(tmp_path_factory.mktemp("tiny"), layers=1)
 
 
 @pytest.mark.parametrize(

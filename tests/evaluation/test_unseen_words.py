@@ -34,7 +34,7 @@ def conlleval(wanted: list[list[str]], found: list[list[str]]) -> float:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("unread")
-    write_tiny_checkpoint(folder / "tiny", "bert")
+    write_tiny_checkpoint(folder / "tiny", "bert", layers=1)
     sizes = {"train": [5, 6, 7, 8] * 10, "validation": [6, 9] * 4, "test": [5, 8, 30, 40] * 3}
     for name, words in sizes.items():
         rows = [sentence(i + len(name), n) for i, n in enumerate(words)]

@@ -157,7 +157,7 @@ def test_another_seed_gives_another_history(finished_bag):
 
 
 def test_overfitting_one_batch_drives_its_loss_down():
-    folder = train("debug=overfit", "optimizer.lr=3e-3", "train.epochs=8")
+    folder = train("debug=overfit", *BAG, "optimizer.lr=0.1", "train.epochs=20")
     losses = [float(row["loss"]) for row in rows(folder)]
     assert losses[-1] < 0.1 * losses[0]
 
@@ -226,7 +226,7 @@ def test_patience_stops_a_run_that_gets_no_better():
 
 
 def test_a_random_encoder_trains_in_half_precision(tmp_path):
-    checkpoint = f"model.checkpoint={write_tiny_checkpoint(tmp_path / 'bert')}"
+    checkpoint = f"model.checkpoint={write_tiny_checkpoint(tmp_path / 'bert', layers=1)}"
     folder = train(checkpoint, "model.pretrained=false", "train.precision=mixed_bfloat16")
     record = _record(folder)
     assert record["checkpoint"]["from_checkpoint"] == 0

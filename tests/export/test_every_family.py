@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,16 @@ import pytest
 from plugins.transfer.lora import Lora
 from tests.support.family_checkpoints import FIXTURES, NAMES, SAME_GRAPH, write_family_checkpoint
 from tests.support.untrained_run import unbuilt_run, untrained_run
-from xferlab import Task, TaskSpec
+from xferlab import Task, TaskSpec, TextModel
 from xferlab.contracts import OutputKind, Split
 from xferlab.data.batching import Batch, batch_inputs
+from xferlab.data.tokenizer import load_tokenizer
 from xferlab.errors import ConfigError, RunError
 from xferlab.export.export_run import export_run
 from xferlab.export.formats import FORMATS
 from xferlab.export.formats.transformers import config_json
 from xferlab.export.parity import compare
+from xferlab.export.serving_function import TOKENIZER_NAMES
 from xferlab.export.tokenizer import write_tokenizer
 from xferlab.inference.predictions import probabilities_of
 from xferlab.models.architectures import read_architecture
@@ -58,6 +61,8 @@ def fixture_config(name: str) -> dict[str, Any]:
 
 
 TEXTS = ["a good film!", "it", "the plot of this movie was not bad and the cast is fine " * 4, "x?"]
+CHOICES = {"eurobert": ["first", "mean"], "modernbert": ["mean"], "modernbert-mean": ["first"]}
+"""Poolings that a class has beside that of the checkpoint."""
 WITHOUT_CLASS = [("gemma3", "token_classification")]
 PEER = os.environ.get("XFERLAB_PEER")
 
@@ -94,21 +99,19 @@ def examples(spec: TaskSpec) -> tuple[list[Any], list[str] | None]:
     return TEXTS, TEXTS[::-1] if spec.has_pairs else None
 
 
-def write_expected(run: Any, folder: Path) -> None:
-    """Write a batch beside an export, and what the run computes of it."""
+def export_with_answers(run: Any, folder: Path) -> str:
+    """Export a run, write a batch and what the run computes of it beside, and return where."""
     spec = run.spec
     texts, pairs = examples(spec)
+    lines = TEXTS if pairs is None else map("\t".join, zip(texts, pairs, strict=True))
+    (file := run.folder / "texts.txt").write_text("\n".join(lines))
+    export_run(run, "transformers", folder, texts=file)
     encoding = run.model.tokenizer.encode(texts, pairs, spec.max_length)
     batch = Batch(np.arange(len(texts)), max(map(len, encoding.token_ids)))
     inputs = batch_inputs(encoding, batch, run.model.tokenizer.pad_id)
-    names = {
-        "token_ids": "input_ids",
-        "padding_mask": "attention_mask",
-        "segment_ids": "token_type_ids",
-    }
     inputs = {name: inputs[name] for name in run.model.network.input}
     logits = np.asarray(run.model.network(inputs, training=False))
-    arrays = {names[name]: array for name, array in inputs.items()}
+    arrays = {TOKENIZER_NAMES[name]: array for name, array in inputs.items()}
     np.savez(
         folder / "expected.npz",
         logits=logits,
@@ -120,6 +123,7 @@ def write_expected(run: Any, folder: Path) -> None:
         rows = [{"text": a, "text_pair": b} for a, b in zip(texts, pairs, strict=True)]
     table = {"texts": rows, "class_names": spec.class_names or ["value"]}
     (folder / "expected.json").write_text(json.dumps(table))
+    return str(folder)
 
 
 def test_a_text_ends_where_pytorch_finds_its_end(tmp_path):
@@ -139,9 +143,26 @@ def test_a_text_ends_where_pytorch_finds_its_end(tmp_path):
         compare(run, predict, folder, texts, "texts")
 
 
-def refusal(folder: Path, spec: TaskSpec) -> list[str]:
+@pytest.mark.parametrize("name", ["bert", "gemma3"])
+def test_padding_is_at_the_end_as_in_the_run(name, tmp_path):
+    from transformers import AutoTokenizer
+
+    tokenizer = load_tokenizer(write_family_checkpoint(tmp_path / name, name))
+    network = SimpleNamespace(input={"token_ids": None, "padding_mask": None})
+    model = TextModel(network, tokenizer, {}, OutputKind.logits)
+    (folder := tmp_path / "out").mkdir()
+    write_tokenizer(model, SPECS["single_label"], folder)
+    written = AutoTokenizer.from_pretrained(folder)(TEXTS[:2], padding=True)
+    assert list(written) == ["input_ids", "attention_mask"]
+    for mask, ids in zip(written["attention_mask"], written["input_ids"], strict=True):
+        assert mask == sorted(mask, reverse=True)
+        assert set(ids[sum(mask) :]) <= {tokenizer.pad_id}
+
+
+def refusal(folder: Path, spec: TaskSpec, pooling: str = "auto") -> list[str]:
     """Return the lines of the error for a run whose model is a checkpoint in the folder."""
-    run = unbuilt_run(folder / "run", spec, {**tokenizer_files(folder), SHAPE: b"{}"})
+    files = {**tokenizer_files(folder), SHAPE: b'{"pooler": false}'}
+    run = unbuilt_run(folder / f"run-{pooling}", spec, files, pooling)
     with pytest.raises(ConfigError) as caught:
         FORMATS["transformers"].refuse(run)
     return str(caught.value).splitlines()
@@ -156,7 +177,7 @@ def test_a_decoder_without_a_token_for_padding_is_refused(tmp_path):
     assert refusal(folder, SPECS["single_label"]) == [
         " error: transformers' class for llama finds a text's end by its padding, and this"
         " tokenizer has no special token for it",
-        f" where: {folder / 'run'}: model",
+        f" where: {folder / 'run-auto'}: model",
         "   fix: --to keras|litert|onnx|saved_model, or train with a tokenizer that has a"
         " pad_token",
     ]
@@ -166,25 +187,47 @@ def test_a_task_without_a_class_is_refused(tmp_path):
     folder = write_family_checkpoint(tmp_path / "gemma3", "gemma3")
     assert refusal(folder, SPECS["token_classification"]) == [
         " error: transformers has no class Gemma3TextForTokenClassification",
-        f" where: {folder / 'run'}: model",
+        f" where: {folder / 'run-auto'}: model",
         "   fix: --to keras|litert|onnx|saved_model, or train a model of another family",
     ]
 
 
-@pytest.mark.skipif(PEER is None, reason="no Python with PyTorch is named")
-@pytest.mark.parametrize("name", EVERY)
-def test_pytorch_computes_the_same_and_so_does_its_pipeline(name, tmp_path):
-    checkpoint = write_family_checkpoint(tmp_path / "checkpoint", name)
+@pytest.mark.parametrize("name", [name for name in EVERY if name not in OTHER_SIZES])
+def test_a_pooling_that_the_class_lacks_is_refused(name, tmp_path):
+    folder = write_family_checkpoint(tmp_path / name, name)
+    of_class = {"gemma3": {"last"}, "llama": {"last"}, "qwen3": {"last"}} | {
+        "eurobert": {"first", "mean"},
+        "modernbert": {"first", "mean"},
+    }
+    for pooling in {"first", "mean", "last"} - of_class.get(name, {"first"}):
+        lines = refusal(folder, SPECS["single_label"], pooling)
+        assert len(lines) == 3
+        assert "has no head on" in lines[0]
+        assert "onnx|saved_model|sentence_transformers, or train with" in lines[2]
+    files = {**tokenizer_files(folder), SHAPE: b'{"pooler": false}'}
+    for pooling in ("auto", *of_class.get(name, {"first"})):
+        run = unbuilt_run(tmp_path / pooling, SPECS["single_label"], files, pooling)
+        FORMATS["transformers"].refuse(run)
+
+
+def export_all(folder: Path, name: str) -> list[str]:
+    """Export runs of every task, and of every pooling of its class, below a family's folder."""
+    checkpoint = write_family_checkpoint(folder / "checkpoints" / name, name)
+    kinds = {
+        kind: (spec, "auto") for kind, spec in SPECS.items() if (name, kind) not in WITHOUT_CLASS
+    }
+    kinds |= {pooling: (SPECS["single_label"], pooling) for pooling in CHOICES.get(name, ())}
     folders = []
-    for kind, spec in SPECS.items():
-        if (name, kind) in WITHOUT_CLASS:
-            continue
+    for kind, (spec, pooling) in kinds.items():
         lora = Lora() if kind == "pairs_lora" else None
-        run = untrained_run(tmp_path / "runs" / kind, checkpoint, spec, lora)
-        folder = tmp_path / f"{name}-{kind}"
-        export_run(run, "transformers", folder)
-        write_expected(run, folder)
-        folders.append(str(folder))
+        run = untrained_run(folder / "runs" / f"{name}-{kind}", checkpoint, spec, lora, pooling)
+        folders.append(export_with_answers(run, folder / f"{name}-{kind}"))
+    return folders
+
+
+@pytest.mark.skipif(PEER is None, reason="no Python with PyTorch is named")
+def test_pytorch_computes_the_same_and_so_does_its_pipeline(tmp_path):
+    folders = [folder for name in EVERY for folder in export_all(tmp_path, name)]
     script = Path(__file__).parents[2] / "tools" / "families" / "open_exports.py"
     done = subprocess.run([PEER, str(script), *folders], capture_output=True, text=True)
     sys.stdout.write(done.stdout)

@@ -227,7 +227,7 @@ def home(tmp_path_factory):
     write_rows(there)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XFERLAB_CACHE", str(there / "cache"))
-        folder = write_tiny_checkpoint(there / "tiny", "distilbert")
+        folder = write_tiny_checkpoint(there / "tiny", "distilbert", layers=1)
         write_sentence_files(folder, normalize=True)
         model = ["model=encoder", f"model.checkpoint={folder}", "train.epochs=1"]
         train(there, "plain", *model, "model.pooling=first")
@@ -270,7 +270,7 @@ def test_an_export_of_any_network_to_a_format_that_is_a_graph(home, tmp_path, ca
     assert capsys.readouterr().err.splitlines() == [
         " error: transformers has no class for model=bag_of_embeddings",
         f" where: {home / 'pairs'}: model",
-        "   fix: --to keras|litert|onnx|saved_model|sentence_transformers, or train model=encoder",
+        "   fix: --to keras|litert|onnx|saved_model, or train model=encoder",
     ]
     assert main([*overrides, "keras"]) == 0
     assert not (tmp_path / "out" / "config.json").exists()
@@ -420,3 +420,11 @@ def test_the_card_of_a_transformers_folder_has_the_scores_that_the_hub_reads(run
     metrics = json.loads((run.folder / "metrics.json").read_text())
     assert scores["test", "accuracy"] == metrics["test"]["accuracy"]
     assert {r.dataset_name for r in data.eval_results} == {"plain-train.jsonl"}
+
+
+def test_the_licence_of_a_model_card_is_that_of_the_preset():
+    from xferlab.export.model_card import _licence
+
+    assert _licence("jhu-clsp/mmBERT-base") == "mit"
+    assert _licence("bundled:bert") == "apache-2.0"
+    assert _licence("jhu-clsp/another") is None

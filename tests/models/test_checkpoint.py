@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.family_checkpoints import write_family_checkpoint
 from tests.support.pytorch_files import convert_checkpoint, write_pytorch_file
 from tests.support.tiny_checkpoints import ARCHITECTURES, write_tiny_checkpoint
 from xferlab.errors import ConfigError
@@ -179,6 +180,19 @@ def test_code_in_a_checkpoint(tiny, name):
         f" where: model.checkpoint={tiny}",
         "   fix: choose a checkpoint without code of its own: " + ", ".join(sorted(FAMILIES)),
     ]
+
+
+def test_code_of_a_family_that_is_built_here_is_left_aside(tmp_path):
+    from xferlab.data.tokenizer import load_tokenizer
+
+    folder = write_family_checkpoint(tmp_path / "euro", "eurobert")
+    code = {"AutoConfig": "configuration_eurobert.Config", "AutoModel": "modeling_eurobert.Model"}
+    change_json(folder / "config.json", auto_map=code)
+    for module in ("configuration_eurobert", "modeling_eurobert"):
+        (folder / f"{module}.py").write_text(f"open({str(tmp_path / 'touched')!r}, 'w')")
+    assert resolve(str(folder)).model_type == "eurobert"
+    assert load_tokenizer(folder).largest_id > 0
+    assert not (tmp_path / "touched").exists()
 
 
 def test_no_tokenizer(tiny):

@@ -159,16 +159,17 @@ def test_gradients_are_those_of_pytorch(family, weights):
         )
 
 
-def test_ten_steps_have_the_losses_of_pytorch(family, weights):
+@pytest.mark.parametrize("steps", [4, pytest.param(10, marks=pytest.mark.slow)])
+def test_steps_have_the_losses_of_pytorch(family, weights, steps):
     found = []
-    for step in range(10):
+    for step in range(steps):
         loss, gradients = loss_and_gradients(family, ("padded", "pairs")[step % 2])
         found.append(loss)
         for weight, gradient in zip(weights, gradients, strict=True):
             weight.assign_sub(RATE * gradient)
             if family.is_folded and "position" in weight.path:  # PyTorch moves both tables
                 weight.assign_sub(RATE * gradient.numpy().sum(0, keepdims=True))
-    np.testing.assert_allclose(found, family.expected["losses"], atol=1e-3)
+    np.testing.assert_allclose(found, family.expected["losses"][:steps], atol=1e-3)
     assert abs(found[0] - found[-2]) > 0.01  # it learns something
 
 

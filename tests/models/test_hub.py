@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from tests.support.pytorch_files import convert_checkpoint
 from tests.support.sentence_files import write_sentence_files
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from xferlab.models.architectures import FAMILIES
+from xferlab.models.hub import limit_waits
 
 OFFLINE = "without a network use model=bert (it is bundled), or model.checkpoint=FOLDER"
 LATER = f"{OFFLINE}; or run once where the Hub can be reached, and then with HF_HUB_OFFLINE=1"
@@ -151,6 +153,11 @@ def test_only_configuration_safetensors_and_tokenizer_are_fetched(hub, ask):
     assert (record["source"], record["revision"]) == ("org/tiny", hub.commit("models", "org/tiny"))
 
 
+def test_a_request_is_no_line_of_the_log():
+    limit_waits()
+    assert not logging.getLogger("httpx2").isEnabledFor(logging.INFO)
+
+
 def test_without_weights_none_are_fetched(hub, ask):
     (record,) = ask("org/tiny", weights=False)
     assert "model.safetensors" not in fetched(hub)
@@ -209,6 +216,8 @@ def test_a_killed_download_is_continued_and_a_damaged_part_is_not_used(hub, tmp_
     slow, once = resolve_all(hub, home, ["org/slow", "org/once"], large=1000)
     assert hub.ranges["model.safetensors"] == [f"bytes={size}-", "bytes=21-"]
     assert "model.safetensors: continued after" in slow["log"]
+    weights = [row for row in hub.requests if row.startswith("GET") and "safetensors" in row]
+    assert f"/resolve/{slow['revision']}/" in weights[0]  # of the commit, not of the branch
     assert slow["sha256"] == once["sha256"] == {"model.safetensors": sha256.hexdigest()}
     assert not list(home.glob("hub/*/blobs/*.incomplete"))
 

@@ -38,7 +38,7 @@ def test_every_preset_has_its_config_and_every_config_a_preset():
 def test_a_preset_states_its_facts_and_is_read(name, facts):
     lines = (ROOT / "conf" / "model" / f"{name}.yaml").read_text().splitlines()
     assert [line[:1] for line in lines[:2]] == ["#", "#"]
-    assert lines[2:] == ["defaults: [encoder]", f'checkpoint: "{facts.checkpoint}"']
+    assert lines[2:4] == ["defaults: [encoder]", f'checkpoint: "{facts.checkpoint}"']
     assert facts.group in KINDS
     assert facts.licence in ("apache-2.0", "gemma", "mit")
     assert re.fullmatch(r"[\d.]+(MB|GB)|", facts.download)
@@ -72,7 +72,12 @@ CHANGES = {
         {"attention_head_size": 32},
         {"norm_rel_ebd": "batch_norm"},
     ],
-    "modernbert": [{"layer_types": ["full_attention"]}, {"classifier_pooling": "max"}],
+    "modernbert": [
+        {"layer_types": ["full_attention"]},
+        {"classifier_pooling": "max"},
+        {"sliding_window": 32},
+    ],
+    "distilbert": [{"num_hidden_layers": 3}, {"hidden_size": 512}],
     "mpnet": [{"relative_attention_num_buckets": 64}],
     "eurobert": [
         {"rope_scaling": {"rope_type": "yarn", "factor": 2.0}},
@@ -84,7 +89,14 @@ CHANGES = {
         {"rope_scaling": {"type": "dynamic", "factor": 2.0}},
         {"auto_map": {"AutoModel": "evil.Model"}},
     ],
-    "llama": [{"rope_parameters": {"rope_type": "longrope", "rope_theta": 1e4}}],
+    "llama": [
+        {"rope_parameters": {"rope_type": "longrope", "rope_theta": 1e4}},
+        {
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1e4},
+            "rope_scaling": {"rope_type": "linear", "factor": 2.0},
+        },
+        {"layer_types": ["sliding_attention"] * 30},
+    ],
     "gemma3_text": [
         {"attn_logit_softcapping": 50.0},
         {"use_bidirectional_attention": True},
@@ -117,3 +129,20 @@ def test_an_unknown_family_is_named_with_the_nearest_and_what_would_work():
         " (the nearest that can be is 'qwen3')"
     )
     assert "qwen2" not in FAMILIES
+
+
+ODD = [None, True, -1, 2**70, float("nan"), "", "x", [], [1], {}, {"a": 1}, [[]], 0.5]
+ODD += [{"rope_type": []}, {"rope_type": "linear"}, {"full_attention": []}, {"type": {}}]
+
+
+@pytest.mark.parametrize("family", ONE_OF_EACH)
+def test_odd_values_of_any_key_are_read_or_refused_in_three_lines(family):
+    keys = {*ONE_OF_EACH[family], "rope_parameters", "rope_scaling", "auto_map", "layer_types"}
+    refused = []
+    for key in keys:
+        for value in ODD:
+            try:
+                check_config(ONE_OF_EACH[family] | {key: value}, "model.checkpoint=org/name")
+            except ConfigError as error:
+                refused.append(str(error))
+    assert {len(text.splitlines()) for text in refused} == {3}

@@ -139,11 +139,11 @@ def everything(experiment: Experiment) -> set[str]:
 
 @pytest.mark.parametrize("recompute", ["false", "true"])
 def test_full_with_accumulation(workspace, recompute):
-    overrides = ["transfer=full", "train.epochs=4", "train.gradient_accumulation_steps=2"]
+    overrides = ["transfer=full", "train.epochs=2", "train.gradient_accumulation_steps=2"]
     ours = experiment_of(workspace, *overrides, f"train.recompute={recompute}")
     hand = experiment_of(workspace, *overrides)
     fit(ours, [])
-    by_hand(hand, {}, [everything(hand)] * 4, gradient_accumulation_steps=2)
+    by_hand(hand, {}, [everything(hand)] * 2, gradient_accumulation_steps=2)
     assert largest_difference(ours, hand) < ROUNDING
 
 
@@ -167,10 +167,9 @@ def test_gradual_unfreezing_from_the_top(workspace):
     assert largest_difference(ours, hand) < ROUNDING
 
 
-@pytest.mark.parametrize("recompute", ["false", "true"])
-def test_lora_trains_low_rank_additions_and_the_head(workspace, recompute):
+def test_lora_trains_low_rank_additions_and_the_head(workspace):
     overrides = ["transfer=lora", "transfer.rank=2", "train.epochs=2"]
-    ours = experiment_of(workspace, *overrides, f"train.recompute={recompute}")
+    ours = experiment_of(workspace, *overrides, "train.recompute=true")
     hand = experiment_of(workspace, *overrides)
     before = {v.path: v.numpy() for v in ours.model.network.weights}
     fit(ours, [])
@@ -192,7 +191,9 @@ def test_moments_survive_unfreezing(workspace):
     assert largest_difference(ours, hand) < ROUNDING
 
 
-@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "precision", ["mixed_float16", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)]
+)
 def test_frozen_outputs_of_half_precision_train_like_the_whole_network(workspace, precision):
     overrides = ["transfer=gradual", "train.epochs=2", f"train.precision={precision}"]
     cached = experiment_of(workspace, *overrides)

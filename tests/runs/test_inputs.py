@@ -233,7 +233,7 @@ def test_equal_size_and_time_do_not_hide_an_edit():
 
 
 def test_a_checkpoints_folder_is_known_by_its_files(tmp_path):
-    folder = write_tiny_checkpoint(tmp_path / "tiny")
+    folder = write_tiny_checkpoint(tmp_path / "tiny", layers=1)
     config = config_of("model=encoder", "model.checkpoint=tiny")
     vocabulary = folder / "vocab.txt"
     weights = folder / "model.safetensors"
@@ -406,7 +406,7 @@ def test_a_name_of_the_hub_is_known_by_the_commit_that_it_means(tmp_path):
     rows = tmp_path / "hub" / "datasets" / "org" / "rows"
     rows.mkdir(parents=True)
     shutil.copy("train.csv", rows / "train.csv")
-    write_tiny_checkpoint(tmp_path / "hub" / "models" / "org" / "tiny")
+    write_tiny_checkpoint(tmp_path / "hub" / "models" / "org" / "tiny", layers=1)
     overrides = ["data=hub", "data.id=org/rows", "model=encoder", "model.checkpoint=org/tiny"]
     with HubServer(tmp_path / "hub") as hub:
         there = hub.environment(tmp_path / "home")

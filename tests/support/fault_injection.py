@@ -179,7 +179,8 @@ def read_only(folder: Path, wanted: dict[str, Any]) -> Ending:
 def vanished(folder: Path, wanted: dict[str, Any]) -> Ending:
     child = start(WORDS, folder)
     when(folder, "epoch 1/2", child)
-    shutil.rmtree(folder / RUN)
+    (folder / RUN).rename(folder / "gone")  # at once: the run may write into it meanwhile
+    shutil.rmtree(folder / "gone", ignore_errors=True)
     found = ending(folder, ended(child))
     found.after = "nothing is written there again" if not (folder / RUN).exists() else "came back"
     return found
@@ -255,9 +256,10 @@ def newest(folder: Path) -> Path:
 def seal(checkpoint: Path) -> None:
     """Write a checkpoint's digests anew."""
     from xferlab.io.atomic import sha256_of, write_json
-    from xferlab.runs.checkpoints import ARRAYS, DIGESTS, STATE
+    from xferlab.runs.checkpoints import DIGESTS
 
-    digests = {part: sha256_of(checkpoint / part) for part in (ARRAYS, STATE)}
+    parts = {path.name for path in checkpoint.iterdir()} - {DIGESTS}
+    digests = {part: sha256_of(checkpoint / part) for part in sorted(parts)}
     write_json(checkpoint / DIGESTS, digests)
 
 

@@ -18,9 +18,9 @@ from xferlab.cli.main import main
 GOOD = ["good", "great", "fine"]
 BAD = ["bad", "poor"]
 LENGTH = [
-    "train.epochs=30",
+    "train.epochs=12",
     "train.batch_size=8",
-    "optimizer.lr=1e-2",
+    "optimizer.lr=2e-2",
     "train.checkpoint_every=null",
 ]
 
@@ -112,7 +112,7 @@ def train_every_kind(home: Path) -> None:
             model = ["model=bag_of_embeddings", "model.width=8"]
             if architecture:
                 folder = there / kind
-                write_tiny_checkpoint(folder, architecture, pooler=kind != "values")
+                write_tiny_checkpoint(folder, architecture, layers=1, pooler=kind != "values")
                 if kind == "plain":
                     write_sentence_files(folder, normalize=True)
                 model = ["model=encoder", f"model.checkpoint={folder}"]

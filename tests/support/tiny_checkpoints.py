@@ -74,6 +74,7 @@ def write_tiny_checkpoint(
     architecture: str = "bert",
     *,
     seed: int = 0,
+    layers: int = 2,
     prefix: str = "",
     pooler: bool = True,
     dtype: str = "F32",
@@ -81,12 +82,13 @@ def write_tiny_checkpoint(
     old_norms: bool = False,
     **config: object,
 ) -> Path:
-    """Write a checkpoint (2 layers, 16 wide, 2 heads) and return its folder.
+    """Write a checkpoint (16 wide, 2 heads) and return its folder.
 
     Args:
         folder: made where needed.
         architecture: one of ARCHITECTURES.
         seed: the same seed gives the same bytes.
+        layers: of the encoder; a second one costs a second of tracing in each run.
         prefix: stands before the tensors' names, like ``bert.`` in a model with a head.
         pooler: whether BERT and ALBERT have their pooler.
         dtype: number type in the file: F32, F16 or BF16.
@@ -96,7 +98,7 @@ def write_tiny_checkpoint(
     """
     folder.mkdir(parents=True, exist_ok=True)
     size = write_tokenizer(folder, architecture)
-    table = tiny_config(architecture, size) | config
+    table = tiny_config(architecture, size, layers) | config
     (folder / "config.json").write_text(json.dumps(table, indent=2))
     tensors = {
         prefix + name: value for name, value in tiny_tensors(table, seed, pooler=pooler).items()
@@ -109,7 +111,7 @@ def write_tiny_checkpoint(
     return folder
 
 
-def tiny_config(architecture: str, vocabulary_size: int) -> dict[str, object]:
+def tiny_config(architecture: str, vocabulary_size: int, layers: int = 2) -> dict[str, object]:
     """Return the content of a ``config.json``, with the keys that transformers writes."""
     if architecture == "distilbert":
         return {
@@ -117,7 +119,7 @@ def tiny_config(architecture: str, vocabulary_size: int) -> dict[str, object]:
             "model_type": "distilbert",
             "vocab_size": vocabulary_size,
             "dim": 16,
-            "n_layers": 2,
+            "n_layers": layers,
             "n_heads": 2,
             "hidden_dim": 32,
             "activation": "gelu",
@@ -132,7 +134,7 @@ def tiny_config(architecture: str, vocabulary_size: int) -> dict[str, object]:
         "model_type": architecture,
         "vocab_size": vocabulary_size,
         "hidden_size": 16,
-        "num_hidden_layers": 2,
+        "num_hidden_layers": layers,
         "num_attention_heads": 2,
         "intermediate_size": 32,
         "hidden_act": "gelu",

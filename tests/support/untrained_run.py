@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from plugins.model.encoder import Encoder
+from plugins.model.encoder import Encoder, Pooling
 from plugins.transfer.lora import Lora
 from xferlab import TaskSpec, TextModel
 from xferlab.contracts import Budget
@@ -17,7 +17,13 @@ from xferlab.inference.run import Run
 from xferlab.inference.run_folder import RunFolder
 
 
-def untrained_run(folder: Path, checkpoint: Path, spec: TaskSpec, lora: Lora | None = None) -> Run:
+def untrained_run(
+    folder: Path,
+    checkpoint: Path,
+    spec: TaskSpec,
+    lora: Lora | None = None,
+    pooling: str = "auto",
+) -> Run:
     """Return a run of ``model=encoder`` whose new weights are random numbers of a usual size.
 
     Args:
@@ -25,8 +31,9 @@ def untrained_run(folder: Path, checkpoint: Path, spec: TaskSpec, lora: Lora | N
         checkpoint: a Hugging Face folder.
         spec: the task.
         lora: transfer strategy whose matrices are merged, as in a finished run.
+        pooling: value of ``model.pooling``.
     """
-    model = Encoder(str(checkpoint)).build(spec)
+    model = Encoder(str(checkpoint), pooling=Pooling(pooling)).build(spec)
     if lora is not None:
         lora.apply(model, Budget(1, 1, 1))
     random = np.random.default_rng(0)
@@ -36,19 +43,21 @@ def untrained_run(folder: Path, checkpoint: Path, spec: TaskSpec, lora: Lora | N
         if weight.path in head or is_low_rank:
             weight.assign((0.1 if is_low_rank else 1.0) * random.normal(size=weight.shape))
     merge_lora(model.network)
-    run = unbuilt_run(folder, spec, model.files)
+    run = unbuilt_run(folder, spec, model.files, pooling)
     run.__dict__["model"] = model
     return run
 
 
-def unbuilt_run(folder: Path, spec: TaskSpec, files: Mapping[str, Path | bytes]) -> Run:
+def unbuilt_run(
+    folder: Path, spec: TaskSpec, files: Mapping[str, Path | bytes], pooling: str = "auto"
+) -> Run:
     """Return a run of ``model=encoder`` without a network, of the files in its folder ``model``."""
     (folder / "model").mkdir(parents=True)
     for name, content in files.items():
         data = content if isinstance(content, bytes) else content.read_bytes()
         (folder / "model" / name).write_bytes(data)
     config: dict[str, Any] = {
-        "model": {"name": "encoder", "checkpoint": "checkpoint"},
+        "model": {"name": "encoder", "checkpoint": "checkpoint", "pooling": pooling},
         "data": {"name": "files"},
         "train": {"precision": "float32"},
     }

@@ -50,6 +50,11 @@ WIDTH = 16
 ROUNDING = 1e-6
 
 
+def slow(*values: object) -> object:
+    """Return a case of a test that CI leaves out; another case takes the same path."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("features")
@@ -154,8 +159,8 @@ def notes(log: pytest.LogCaptureFixture) -> list[str]:
     ("checkpoint", "kind", "overrides"),
     [
         ("bert", "plain", ["transfer=frozen", "train.gradient_accumulation_steps=2"]),
-        ("bert", "plain", ["transfer=head_first", "model.pooling=mean"]),
-        ("roberta", "plain", ["transfer=gradual", "train.epochs=3"]),
+        slow("bert", "plain", ["transfer=head_first", "model.pooling=mean"]),
+        slow("roberta", "plain", ["transfer=gradual", "train.epochs=3"]),
         ("bert", "tagged", ["transfer=top_layers", "transfer.blocks=1"]),
     ],
 )
@@ -213,8 +218,8 @@ def with_test(workspace: Path, *overrides: str, kind: str = "plain", **settings)
 @pytest.mark.parametrize(
     ("kind", "overrides"),
     [
-        ("plain", ["transfer=frozen"]),
-        ("plain", ["transfer=frozen", "model.pooling=mean"]),
+        slow("plain", ["transfer=frozen"]),
+        slow("plain", ["transfer=frozen", "model.pooling=mean"]),
         ("plain", ["transfer=top_layers", "transfer.blocks=2"]),
         ("tagged", ["transfer=frozen"]),
     ],
@@ -335,10 +340,10 @@ def uninterrupted(workspace: Path) -> Callable[[str], Experiment]:
 @pytest.mark.parametrize(
     ("strategy", "batch"),  # of 5 an epoch
     [
-        ("head_first", 3),
+        slow("head_first", 3),
         ("gradual", 5),
         ("gradual train.recompute=true", 6),
-        (TRAINED_THEN_FROZEN, 7),
+        slow(TRAINED_THEN_FROZEN, 7),
     ],
 )
 def test_an_interrupted_run_ends_with_the_same_bits(
@@ -352,7 +357,7 @@ def test_an_interrupted_run_ends_with_the_same_bits(
     assert_same_bits(resumed, wanted)
 
 
-@pytest.mark.parametrize("strategy", ["gradual", TRAINED_THEN_FROZEN])
+@pytest.mark.parametrize("strategy", [slow("gradual"), TRAINED_THEN_FROZEN])
 def test_a_signal_while_frozen_outputs_are_computed_stops_at_once(
     workspace, uninterrupted, tmp_path, cache, monkeypatch, strategy
 ):

@@ -32,7 +32,7 @@ COMMON = [
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shared")
-    write_tiny_checkpoint(folder / "bert", "bert")
+    write_tiny_checkpoint(folder / "bert", "bert", layers=1)
     words = ["good", "bad", "film", "the", "not"]
     for number, split in enumerate(("train", "validation", "test")):
         texts = [f"{words[i % 5]} {words[(i * i + number) % 5]}" for i in range(40)]
@@ -84,35 +84,46 @@ def found(monkeypatch: pytest.MonkeyPatch) -> list[CachedNetwork]:
     return restored
 
 
+ALL_CHANGES = [
+    [],
+    ["optimizer.lr=3e-3"],
+    ["seed=1"],
+    ["loss=focal", "metric=[accuracy,f1]"],
+    ["schedule=polynomial", "optimizer=adam"],
+    ["seed=1", "optimizer.lr=3e-3"],
+]
+
+
 @pytest.mark.parametrize(
-    "strategy", [["transfer=frozen"], ["transfer=top_layers", "transfer.blocks=1"]]
+    ("strategy", "changes", "restored"),
+    [
+        (["transfer=frozen"], [[], ["loss=focal", "optimizer=adam"], ["seed=1"]], 1),
+        pytest.param(["transfer=frozen"], ALL_CHANGES, 4, marks=pytest.mark.slow),
+        pytest.param(
+            ["transfer=top_layers", "transfer.blocks=1"], ALL_CHANGES, 4, marks=pytest.mark.slow
+        ),
+    ],
 )
-def test_each_run_equals_one_of_its_own(workspace, tmp_path, cache, found, strategy):
-    changes = [
-        [],
-        ["optimizer.lr=3e-3"],
-        ["seed=1"],
-        ["loss=focal", "metric=[accuracy,f1]"],
-        ["schedule=polynomial", "optimizer=adam"],
-        ["seed=1", "optimizer.lr=3e-3"],
-    ]
+def test_each_run_equals_one_of_its_own(
+    workspace, tmp_path, cache, found, strategy, changes, restored
+):
     cache.is_enabled = True
     together = [
         train(workspace, tmp_path / f"together-{i}", *strategy, *change)
         for i, change in enumerate(changes)
     ]
-    assert len(found) == 4
+    assert len(found) == restored
     cache.is_enabled = False
     for i, change in enumerate(changes):
         alone = train(workspace, tmp_path / f"alone-{i}", *strategy, *change)
         assert together[i] == alone, change
-    assert len(found) == 4
+    assert len(found) == restored
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        ["transfer=full"],
+        pytest.param(["transfer=full"], marks=pytest.mark.slow),
         ["transfer=head_first"],
         ["train.cache_frozen=false"],
         ["model=bag_of_embeddings"],
@@ -124,15 +135,17 @@ def test_a_run_that_trains_the_whole_network_leaves_nothing(workspace, tmp_path,
     assert cache.is_empty
 
 
-@pytest.mark.parametrize(
-    "change",
-    ["data.max_length=8", "model.dropout=0.3", "train.batch_size=4", "transfer=top_layers"],
-)
-def test_another_network_is_built_anew(workspace, tmp_path, cache, found, change):
+def test_another_network_is_built_anew(workspace, tmp_path, cache, found):
     cache.is_enabled = True
     train(workspace, tmp_path / "first", "transfer=frozen")
-    train(workspace, tmp_path / "second", "transfer=frozen", change)
-    assert not found
+    for change in (
+        "data.max_length=8",
+        "model.dropout=0.3",
+        "train.batch_size=4",
+        "transfer=top_layers",
+    ):
+        train(workspace, tmp_path / change.replace("=", "-"), "transfer=frozen", change)
+        assert not found, change
 
 
 def test_a_failed_run_leaves_nothing_to_the_next(workspace, tmp_path, cache, monkeypatch):

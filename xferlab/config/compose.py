@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_module
 from hydra._internal.callbacks import Callbacks
+from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -28,7 +29,7 @@ from xferlab.config.provenance import COMMAND_LINE
 from xferlab.config.recipe import Recipe, read, run_id
 from xferlab.config.schema import RootConfig, SweepConfig
 from xferlab.config.suggestions import suggest_data
-from xferlab.config.yaml_files import LocalConf, YamlFolder
+from xferlab.config.yaml_files import LocalConf, PackagedConfigs, YamlFolder
 from xferlab.contracts import GROUPS
 from xferlab.errors import ConfigError, XferlabError, raise_together
 from xferlab.registry import REGISTRY, Registry
@@ -61,6 +62,8 @@ def publish(workspace: Path, config_dir: Path | None = None) -> None:
     LocalConf.folders = tuple(folder.resolve() for folder in folders)
     Plugins.instance().register(LocalConf)
     Plugins.instance().register(YamlFolder)
+    # in the place of the class below it, which  register()  would keep
+    SourcesRegistry.instance().types[PackagedConfigs.scheme()] = PackagedConfigs
 
 
 def _refuse_shadowing(conf: Path, registry: Registry) -> None:

@@ -15,9 +15,9 @@ from xferlab.export.serving_function import TOKENIZER_NAMES
 def write_tokenizer(model: TextModel, spec: TaskSpec, folder: Path) -> None:
     """Write the files that ``AutoTokenizer.from_pretrained(folder)`` reads.
 
-    It truncates to the run's ``max_length`` with ``truncation=True``, returns only the arrays that
-    the network takes, and for token classification it puts a blank before a word as the run did,
-    where the tokenizer distinguishes " word" from "word".
+    It truncates to the run's ``max_length`` with ``truncation=True``, pads at the end, returns only
+    the arrays that the network takes, and for token classification it puts a blank before a word as
+    the run did, where the tokenizer distinguishes " word" from "word".
 
     Raises:
         ConfigError: the run's tokenizer has no such files.
@@ -32,6 +32,7 @@ def write_tokenizer(model: TextModel, spec: TaskSpec, folder: Path) -> None:
     save(folder)
     settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
     settings["model_max_length"] = spec.max_length
+    settings["padding_side"] = "right"
     inputs = model.network.input
     settings["model_input_names"] = [
         TOKENIZER_NAMES[name]

@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
@@ -37,6 +38,26 @@ _WORKS_OFFLINE = (
 )
 
 
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Switch the bars of the Hub's client off: it draws three for a few kilobytes."""
+    from huggingface_hub.utils import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    was_on = not are_progress_bars_disabled()
+    if was_on:
+        disable_progress_bars()
+    try:
+        yield
+    finally:
+        if was_on and sys.stderr.isatty():
+            enable_progress_bars()
+
+
+@_without_bars()
 def download(
     repo_id: str,
     revision: str | None,
@@ -63,10 +84,7 @@ def download(
     """
     from huggingface_hub import HfApi, hf_hub_download
     from huggingface_hub.errors import HFValidationError, RevisionResolutionError
-    from huggingface_hub.utils import disable_progress_bars
 
-    if not sys.stderr.isatty():
-        disable_progress_bars()
     limit_waits()
     where = f"model.checkpoint={repo_id}" + (f"@{revision}" if revision else "")
     try:
@@ -100,10 +118,17 @@ def _fetch(repo_id: str, commit: str, patterns: tuple[str, ...]) -> Path:
     return Path(folder)
 
 
-def _fetch_weights(repo_id: str, commit: str, folder: Path, where: str) -> None:
-    """Fetch the weights in the first format that the repository has."""
+def _fetch_weights(repo_id: str, commit: Any, folder: Path, where: str) -> None:
+    """Fetch the weights in the first format that the repository has.
+
+    Args:
+        repo_id: ``ORG/NAME``.
+        commit: a ``ResolvedRevision`` of the Hub's client.
+        folder: the commit's, with its other files.
+        where: of the errors.
+    """
     try:
-        files = remote_files(repo_id, commit)
+        files = remote_files(repo_id, commit.resolved)
     except Exception:
         if has_weights(folder, PYTORCH):
             return  # the Hub cannot be reached, and its cache is enough
@@ -112,7 +137,7 @@ def _fetch_weights(repo_id: str, commit: str, folder: Path, where: str) -> None:
         found = files_of_format(files, format)
         if not found:
             continue
-        fetch_large(repo_id, commit, found, where)
+        fetch_large(repo_id, commit.resolved, found, where)
         _fetch(repo_id, commit, format.patterns)
         if format is PYTORCH:
             _report_conversion(repo_id)
@@ -217,12 +242,13 @@ class TooSlowError(OSError):
 
 
 def limit_waits() -> None:
-    """Give the Hub's shared client a time-out and a minimum speed.
+    """Give the Hub's shared client a time-out and a minimum speed, and no log line a request.
 
     Without them it waits for ever for a server that accepts a request and sends nothing.
     """
     from huggingface_hub import get_session
 
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     session = get_session()
     hooks = session.event_hooks
     if _cap_wait not in hooks["request"]:

@@ -133,7 +133,7 @@ def _fetch(repo_id: str, commit: str, file: RemoteFile, blobs: Path) -> None:
                 headers=build_hf_headers(library_name="xferlab"),
                 expected_size=file.size,
                 displayed_filename=file.name,
-                tqdm_class=None if sys.stderr.isatty() else _Progress,
+                tqdm_class=_progress_class(),
             )
         with partial.open("rb") as content:
             is_whole = hashlib.file_digest(content, "sha256").hexdigest() == file.sha256
@@ -141,6 +141,15 @@ def _fetch(repo_id: str, commit: str, file: RemoteFile, blobs: Path) -> None:
             partial.replace(blobs / file.sha256)
         else:
             partial.unlink()
+
+
+def _progress_class() -> type:
+    """Return the class that shows progress: a bar on a terminal, else lines of the log."""
+    from huggingface_hub import constants
+    from tqdm.auto import tqdm
+
+    is_quiet = constants.HF_HUB_DISABLE_PROGRESS_BARS or not sys.stderr.isatty()
+    return _Progress if is_quiet else tqdm
 
 
 class _Progress:

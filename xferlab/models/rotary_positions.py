@@ -88,9 +88,15 @@ def read_rotary(
         table = table[kind] or {}
     if not isinstance(table, dict):
         raise config.error(f"its rope_parameters are {table!r}")
+    older = config.get("rope_scaling") or {}
+    if (
+        not isinstance(older, dict)
+        or not _with_new_names(older).items() <= _with_new_names(table).items()
+    ):
+        raise config.error("its rope_scaling contradicts its rope_parameters")
     values = ConfigReader({key: config.get(key, default), **table}, config.where)
     rope_type = values.get("rope_type", values.get("type", "default"))
-    if rope_type not in SCALED:
+    if not isinstance(rope_type, str) or rope_type not in SCALED:
         known = ", ".join(SCALED)
         raise config.error(f"its rotary positions are {rope_type!r}, and only {known} are computed")
     for each in (config, values):
@@ -99,3 +105,8 @@ def read_rotary(
     factors = {name: values.number(name) for name in SCALED[rope_type] if name != LENGTH}
     length = values.size(LENGTH) if LENGTH in SCALED[rope_type] else 1
     return Rotary(theta, rope_type, **factors, original_max_position_embeddings=length)
+
+
+def _with_new_names(table: dict[str, Any]) -> dict[str, Any]:
+    """Return a table of angles with the name that transformers gives their kind now."""
+    return {"rope_type" if name == "type" else name: value for name, value in table.items()}

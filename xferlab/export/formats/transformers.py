@@ -43,7 +43,7 @@ class Transformers(Format):
             raise ConfigError(
                 f"transformers has no class for model={run.config['model'].get('name')}",
                 where=f"{run.folder}: model",
-                fix=f"--to {_others()}, or train model=encoder",
+                fix=f"--to {_others(run)}, or train model=encoder",
             )
         _architecture_of_class(run)
         _refuse_missing_padding(run)
@@ -105,7 +105,7 @@ def _architecture_of_class(run: Run) -> Architecture:
         raise ConfigError(
             f"transformers has no class {architecture.class_name(head_class)}",
             where=f"{run.folder}: model",
-            fix=f"--to {_others()}, or train a model of another family",
+            fix=f"--to {_others(run)}, or train a model of another family",
         )
     if run.spec.task.is_per_word:
         return architecture
@@ -115,7 +115,7 @@ def _architecture_of_class(run: Run) -> Architecture:
         raise ConfigError(
             f"transformers' class for {architecture.model_type} has no head on {vector}",
             where=f"{run.folder}: model.pooling",
-            fix=f"--to {_others()}, or train with model.pooling={architecture.class_pooling}",
+            fix=f"--to {_others(run)}, or train with model.pooling={architecture.class_pooling}",
         )
     return found
 
@@ -140,9 +140,18 @@ def end_texts_by_id(inputs: Mapping[str, np.ndarray], pad_id: int) -> dict[str, 
     return {**inputs, "padding_mask": inputs["padding_mask"] * is_text}
 
 
-def _others() -> str:
-    """Return the formats that hold any network."""
-    return "|".join(name for name in sorted(FORMATS) if name != Transformers.name)
+def _others(run: Run) -> str:
+    """Return the names of the formats that hold a run."""
+    names = [name for name in sorted(FORMATS) if name != Transformers.name]
+    return "|".join(name for name in names if _holds(FORMATS[name], run))
+
+
+def _holds(other: Format, run: Run) -> bool:
+    try:
+        other.refuse(run)
+    except ConfigError:
+        return False
+    return True
 
 
 def _refuse_missing_padding(run: Run) -> None:
@@ -155,7 +164,7 @@ def _refuse_missing_padding(run: Run) -> None:
             f"transformers' class for {architecture.model_type} finds a text's end by its padding,"
             " and this tokenizer has no special token for it",
             where=f"{run.folder}: model",
-            fix=f"--to {_others()}, or train with a tokenizer that has a pad_token",
+            fix=f"--to {_others(run)}, or train with a tokenizer that has a pad_token",
         )
 
 

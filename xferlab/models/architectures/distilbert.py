@@ -7,6 +7,14 @@ from dataclasses import dataclass
 
 from xferlab.models.architectures.base import Architecture
 from xferlab.models.architectures.registry import register
+from xferlab.models.config_reader import ConfigReader
+
+OTHER_NAMES = {
+    "hidden_size": "dim",
+    "num_hidden_layers": "n_layers",
+    "num_attention_heads": "n_heads",
+}
+"""Keys that transformers takes for those of the family."""
 
 
 @register
@@ -50,6 +58,13 @@ class DistilBert(Architecture):
     }
     first_token_dense = ("pre_classifier", "relu")
     head_dropout_key = "seq_classif_dropout"
+
+    @classmethod
+    def refuse_variants(cls, config: ConfigReader) -> None:
+        """Raise ConfigError where a size has another value under the name of other families."""
+        super().refuse_variants(config)
+        for other, key in OTHER_NAMES.items():
+            config.require(other, (None, config.get(key)))
 
     def head_layers(self, is_per_word: bool) -> Mapping[str, str]:
         """Return the stems of the head's tensors by Keras layer."""

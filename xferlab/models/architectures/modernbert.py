@@ -87,6 +87,7 @@ class ModernBert(WindowArchitecture):
     @classmethod
     def from_values(cls, values: dict[str, Any], config: ConfigReader) -> Self:
         """Read the kinds of layers, their positions and the head."""
+        config.require("sliding_window", (None, values["window"] // 2))
         layers = values["layers"]
         every = config.optional_size("global_attn_every_n_layers", 3)
         usual = tuple(WINDOW if i % every else FULL for i in range(layers))
