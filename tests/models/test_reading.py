@@ -260,5 +260,11 @@ def test_a_run_stores_how_it_reads_and_an_older_one_has_its_class(folder, tmp_pa
     older = Encoder("gone").restore(ONE, stored)
     assert "pooler" in older.blocks
     assert "head_dense" not in older.blocks
+    strange = json.loads(model.files["encoder.json"])
+    strange["reading"]["vector"]["pooling"] = "max"
+    (stored / "encoder.json").write_text(json.dumps(strange))
+    with pytest.raises(ConfigError, match=r"reading.vector.pooling is 'max'"):
+        Encoder("gone").restore(ONE, stored)
+    (stored / "encoder.json").write_text('{"pooler": true}')
     mean = Encoder("gone", pooling=Pooling.mean).restore(ONE, stored)
     assert mean.network.get_layer("sentence_vector").pooling == "mean"
