@@ -78,7 +78,7 @@ def run(
     suffix = "jsonl" if task == "wnut17" else "csv"
     if not folder.exists():
         files = [f"data.{s}={data}/{s}.{suffix}" for s in ("train", "validation", "test")]
-        model = ["model=encoder", f"model.checkpoint={options.checkpoint}"]
+        model = ["model=encoder", f"model.checkpoint={options.checkpoint}", "model.pooling=first"]
         length = [f"train.max_steps={steps}", f"optimizer.lr={rate}", "train.batch_size=16"]
         command = [sys.executable, "-m", "xferlab", "-m", f"seed={options.seeds}", "data=files"]
         command += [*files, *model, *length, "train.restore_best=false", "sweep.threads=1", *words]

@@ -124,6 +124,7 @@ def begun(task: str, checkpoint: Path, options: argparse.Namespace) -> tuple[Rec
                 limit,
                 "model=encoder",
                 f"model.checkpoint={checkpoint}",
+                "model.pooling=first",  # the head of transformers' class, as in PyTorch
                 "model.dropout=0",
                 f"train.max_steps={STEPS[task]}",
                 f"optimizer.lr={rate}",

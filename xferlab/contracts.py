@@ -204,7 +204,8 @@ class Model(Protocol):
     And it may have ``restore(spec, folder) -> TextModel``: the same network and
     tokenizer from nothing but the ``files`` that its ``build`` named, which are in ``folder``;
     the trained weights are assigned afterwards. Without it a run is loaded through ``build``,
-    which then has to work without network and checkpoint.
+    which then has to work without network and checkpoint. ``has_layers = False`` declares that the
+    network has no transformer layers, so that ``train.recompute`` is refused at once.
     """
 
     def build(self, spec: TaskSpec) -> TextModel: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from xferlab import TaskSpec, TextModel, register
 from xferlab.models.content import ReadsCheckpoint
@@ -24,6 +25,8 @@ class BagOfEmbeddings(ReadsCheckpoint):
     checkpoint: str = "bundled:bert"
     width: int = 64
     dropout: float = 0.1
+
+    has_layers: ClassVar[bool] = False
 
     def build(self, spec: TaskSpec) -> TextModel:
         return self.restore(spec, self.fetch().folder)

@@ -1,6 +1,9 @@
-"""The ``config.json`` of each preset's checkpoint, as it is on the Hub, is read; variants are not.
+"""A ``config.json`` for each preset's checkpoint is read; variants are refused.
 
-``tests/fixtures/hub_configs.json`` has them whole, also the keys that no graph depends on.
+``tests/fixtures/hub_configs.json`` has them with the keys that no graph depends on. ALBERT, BERT,
+DistilBERT, BGE small, E5 small, EuroBERT, ModernBERT base, all-mpnet, Qwen3 and SmolLM2 are the
+files of the Hub as public sources have them. The others (Ettin, mmBERT, GTE, large and small sizes)
+are the file of a sibling with the published sizes, so a key that only they have is missing.
 """
 
 from __future__ import annotations

@@ -106,6 +106,7 @@ def test_types_of_every_version_are_known_and_other_folders_have_their_class(fol
         ("modules.json", [("my_code.Pooling", "1_Pooling")], "lists 'my_code.Pooling'"),
         ("modules.json", [("sentence_transformers.models.Pooling", "..")], "names the folder '..'"),
         ("modules.json", [("sentence_transformers.models.Pooling", "/x")], "names the folder '/x'"),
+        ("modules.json", [("sentence_transformers.models.Pooling", "x" * 999)], "names the folder"),
     ],
 )
 def test_what_is_not_computed_is_refused_and_can_be_chosen(folder, name, content, reason):
@@ -190,7 +191,13 @@ def test_a_prompt_before_no_text_is_refused(tiny, spec, prompts, reason):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"prompts": ["x"]}, {"prompts": {"x": 1}}, {"default_prompt_name": "x"}, {"prompts": 3}],
+    [
+        {"prompts": ["x"]},
+        {"prompts": {"x": 1}},
+        {"default_prompt_name": "x"},
+        {"prompts": 3},
+        {"prompts": {"x": "\ud800"}},
+    ],
 )
 def test_damaged_prompts_are_refused(folder, settings):
     (folder / "config_sentence_transformers.json").write_text(json.dumps(settings))
@@ -253,5 +260,11 @@ def test_a_run_stores_how_it_reads_and_an_older_one_has_its_class(folder, tmp_pa
     older = Encoder("gone").restore(ONE, stored)
     assert "pooler" in older.blocks
     assert "head_dense" not in older.blocks
+    strange = json.loads(model.files["encoder.json"])
+    strange["reading"]["vector"]["pooling"] = "max"
+    (stored / "encoder.json").write_text(json.dumps(strange))
+    with pytest.raises(ConfigError, match=r"reading.vector.pooling is 'max'"):
+        Encoder("gone").restore(ONE, stored)
+    (stored / "encoder.json").write_text('{"pooler": true}')
     mean = Encoder("gone", pooling=Pooling.mean).restore(ONE, stored)
     assert mean.network.get_layer("sentence_vector").pooling == "mean"

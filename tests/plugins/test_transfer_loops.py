@@ -137,9 +137,10 @@ def everything(experiment: Experiment) -> set[str]:
     return set(experiment.model.blocks)
 
 
-def test_full_with_accumulation(workspace):
+@pytest.mark.parametrize("recompute", ["false", "true"])
+def test_full_with_accumulation(workspace, recompute):
     overrides = ["transfer=full", "train.epochs=2", "train.gradient_accumulation_steps=2"]
-    ours = experiment_of(workspace, *overrides)
+    ours = experiment_of(workspace, *overrides, f"train.recompute={recompute}")
     hand = experiment_of(workspace, *overrides)
     fit(ours, [])
     by_hand(hand, {}, [everything(hand)] * 2, gradient_accumulation_steps=2)
@@ -168,7 +169,7 @@ def test_gradual_unfreezing_from_the_top(workspace):
 
 def test_lora_trains_low_rank_additions_and_the_head(workspace):
     overrides = ["transfer=lora", "transfer.rank=2", "train.epochs=2"]
-    ours = experiment_of(workspace, *overrides)
+    ours = experiment_of(workspace, *overrides, "train.recompute=true")
     hand = experiment_of(workspace, *overrides)
     before = {v.path: v.numpy() for v in ours.model.network.weights}
     fit(ours, [])

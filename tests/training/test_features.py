@@ -280,7 +280,8 @@ TRAINED_THEN_FROZEN = "the body is trained in the first epoch and frozen in the 
 def interruptible_experiment(workspace: Path, strategy: str) -> Experiment:
     """Return an experiment with dropout, whose results depend on every seed."""
     custom = strategy == TRAINED_THEN_FROZEN
-    overrides = ["transfer=full" if custom else f"transfer={strategy}", "model.dropout=0.2"]
+    overrides = ["transfer=full"] if custom else f"transfer={strategy}".split()
+    overrides.append("model.dropout=0.2")
     experiment = experiment_of(workspace, *overrides, checkpoint="bert-dropout")
     if not custom:
         return experiment
@@ -338,7 +339,12 @@ def uninterrupted(workspace: Path) -> Callable[[str], Experiment]:
 
 @pytest.mark.parametrize(
     ("strategy", "batch"),  # of 5 an epoch
-    [slow("head_first", 3), ("gradual", 5), slow(TRAINED_THEN_FROZEN, 7)],
+    [
+        slow("head_first", 3),
+        ("gradual", 5),
+        ("gradual train.recompute=true", 6),
+        slow(TRAINED_THEN_FROZEN, 7),
+    ],
 )
 def test_an_interrupted_run_ends_with_the_same_bits(
     workspace, uninterrupted, tmp_path, cache, strategy, batch

@@ -16,6 +16,7 @@ from xferlab.config.schema import Precision
 from xferlab.contracts import TaskSpec, TextData, TextModel
 from xferlab.errors import ConfigError, XferlabError, collect_errors, raise_together
 from xferlab.models.limits import refuse_length
+from xferlab.models.recomputed_layers import nothing_to_recompute
 from xferlab.training.assemble import length_of_run
 
 log = logging.getLogger("xferlab")
@@ -62,6 +63,8 @@ def prepare_inputs(recipe: Recipe) -> tuple[Recipe, TextData]:
     Raises:
         ConfigError: what training would refuse before its first step.
     """
+    if recipe.train.recompute and not getattr(recipe.model, "has_layers", True):
+        raise nothing_to_recompute()
     data = recipe.data.build(recipe.seed)
     check_data(recipe.data, data)
     recipe = fitted_to(recipe, data.spec.task)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from xferlab.errors import ConfigError, did_you_mean
+from xferlab.errors import ConfigError, did_you_mean, encodable
 from xferlab.models.checkpoint_files import SENTENCE_SETTINGS, read_table
 
 NAME = re.compile(r"[\w.-]+")
@@ -86,6 +86,8 @@ def read_prompts(folder: Path, where: str) -> StoredPrompts:
         raise _damaged(path, "its prompts are no texts by name", where)
     if default is not None and (not isinstance(default, str) or default not in texts):
         raise _damaged(path, f"its default_prompt_name is {default!r}, no name of a prompt", where)
+    if any(encodable(text or "") != (text or "") for text in texts.values()):
+        raise _damaged(path, "a prompt holds half a character", where)
     return StoredPrompts({name: text or "" for name, text in texts.items()}, default)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,12 @@ from xferlab.models.checkpoint_files import MODULES
 from xferlab.models.prompts import NO_PROMPTS, Prompts, read_prompts
 from xferlab.models.text_vector import TextVector, read_sentence_vector
 
-VECTOR = {"pooling": str, "normalize": bool, "is_of_class": bool, "includes_prompt": bool}
+VECTOR = {
+    "pooling": re.compile("first|mean|last"),
+    "normalize": bool,
+    "is_of_class": bool,
+    "includes_prompt": bool,
+}
 RECORD = {"vector": VECTOR, "prompts": {"text": str, "pair": str}, "own": (None, VECTOR)}
 """Shape of :meth:`Reading.record`."""
 

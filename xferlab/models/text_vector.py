@@ -30,6 +30,7 @@ OLD_KEYS = {
     "pooling_mode_lasttoken": "lasttoken",
 }
 """The flags of older versions, one for each value of ``pooling_mode``."""
+LONGEST_NAME = 60
 LIBRARY = "sentence_transformers."
 COMPUTED = (("Transformer", "Pooling"), ("Transformer", "Pooling", "Normalize"))
 """Modules that are computed here, by the last part of their types."""
@@ -104,7 +105,7 @@ def _read_module(module: Any, where: str) -> tuple[str, str]:
     path = table.get("path")
     if not isinstance(name, str) or not isinstance(path, str):
         raise _not_computed(f"{MODULES} is no list of types and folders", where)
-    if Path(path).name != path or path == "..":
+    if Path(path).name != path or path == ".." or len(path) > LONGEST_NAME:
         raise _not_computed(f"{MODULES} names the folder '{path[:60]}'", where)
     if not name.startswith(LIBRARY):
         raise _not_computed(f"{MODULES} lists '{name[:60]}'", where)

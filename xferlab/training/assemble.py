@@ -16,6 +16,7 @@ from xferlab.data.tokenizer import encode_cached
 from xferlab.errors import ConfigError, did_you_mean
 from xferlab.functional.metrics import keras_form
 from xferlab.functional.unseen_words import outside_of
+from xferlab.models.recomputed_layers import recompute_layers
 from xferlab.training.evaluation import Forward, scores
 from xferlab.training.network_cache import NETWORK_CACHE, CachedNetwork, TrainingSetup
 from xferlab.training.optimizer_extensions import per_update
@@ -135,6 +136,8 @@ def _training_setup(recipe: Recipe, data: TextData, micro_batches: int) -> Train
     """Build model, tokens, batches and transfer."""
     train = recipe.train
     model = _built("model", recipe.model.build, data.spec)
+    if train.recompute:
+        recompute_layers(model.network)
     spec = dataclasses.replace(data.spec, output_kind=model.output_kind)
     refuse_misfits(recipe, spec)
     encodings = {

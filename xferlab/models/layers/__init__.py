@@ -17,7 +17,7 @@ from xferlab.models.layers.basic import (
 from xferlab.models.layers.disentangled import DisentangledLayer, RelativeRows, RelativeTable
 from xferlab.models.layers.pooling import SentencePooling
 from xferlab.models.layers.rotary import GatedLayer, GatedOptions, RotaryTable
-from xferlab.models.layers.transformer import TransformerLayer
+from xferlab.models.layers.transformer import SequenceLayer, TransformerLayer
 
 __all__ = [
     "ACTIVATIONS",
@@ -37,6 +37,7 @@ __all__ = [
     "RotaryTable",
     "SelfAttention",
     "SentencePooling",
+    "SequenceLayer",
     "TransformerLayer",
     "Uninitialized",
     "gelu",

@@ -25,13 +25,20 @@ class Uninitialized(keras.initializers.TruncatedNormal):
 
 @keras.saving.register_keras_serializable("xferlab")
 class Dropout(keras.layers.Dropout):
-    """Keras's dropout with masks of 16 bits an element."""
+    """Keras's dropout with masks of 16 bits an element.
+
+    Attributes:
+        held_seed: of the mask, instead of the generator's next one; None for that.
+    """
+
+    held_seed: Any = None
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Return ``inputs``, some of them 0 while training."""
         if not training or self.rate == 0:
             return inputs
-        return dropout(inputs, self.rate, self.seed_generator.next())
+        seed = self.seed_generator.next() if self.held_seed is None else self.held_seed
+        return dropout(inputs, self.rate, seed)
 
 
 @keras.saving.register_keras_serializable("xferlab")

@@ -281,26 +281,15 @@ class GatedLayer(SequenceLayer):
     def _norm(self, width: int, name: str) -> Any:
         return normalization(self.options, width, dtype=self.dtype_policy, name=name)
 
-    def call(
+    def compute(
         self,
         sequence: Any,
         attention_bias: Any,
         positions: Any,
-        first_token_only: bool = False,
-        training: bool = False,
+        first_token_only: bool,
+        training: bool,
     ) -> Any:
-        """Return the sequence after attention and feed-forward part.
-
-        Args:
-            sequence: (batch, length, width).
-            attention_bias: float32 (batch, 1, 1 or length, length).
-            positions: :class:`RotaryTable`.
-            first_token_only: compute the first token's output alone.
-            training: whether dropout is applied.
-
-        Returns:
-            (batch, length, width), or (batch, 1, width) of the first token.
-        """
+        """Return the sequence after attention and feed-forward part."""
         options = self.options
         batch_size, _, width = ops.shape(sequence)
         if first_token_only:

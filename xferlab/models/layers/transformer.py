@@ -2,18 +2,72 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
 from keras import ops
 
+from xferlab.backend.recompute import recompute
 from xferlab.models.layers.activations import activate
 from xferlab.models.layers.attention import SelfAttention, built_dense
 from xferlab.models.layers.basic import Dropout, LayerNormalization
 
 
 class SequenceLayer(keras.layers.Layer):
-    """A layer that returns a sequence as wide as the one it is called on, or its first token."""
+    """A layer that returns a sequence as wide as the one it is called on, or its first token.
+
+    Attributes:
+        recomputes: whether training computes it again for the gradient, instead of keeping what is
+            inside it: the same numbers in less memory.
+    """
+
+    recomputes = False
+
+    def call(
+        self,
+        sequence: Any,
+        attention_bias: Any,
+        positions: Any = None,
+        first_token_only: bool = False,
+        training: bool = False,
+    ) -> Any:
+        """Return the sequence after attention and feed-forward part.
+
+        Args:
+            sequence: (batch, length, width).
+            attention_bias: float32 (batch, 1 or heads, 1 or length, length), see
+                :class:`AttentionBias`.
+            positions: what the attention reads of the tokens' positions, if it does.
+            first_token_only: compute the first token's output alone.
+            training: whether dropout is applied.
+
+        Returns:
+            (batch, length, width), or (batch, 1, width) of the first token.
+        """
+        if not (self.recomputes and training):
+            return self.compute(sequence, attention_bias, positions, first_token_only, training)
+        layers = self._flatten_layers(include_self=False)
+        dropouts = [each for each in layers if isinstance(each, Dropout) and each.rate > 0]
+        seeds = [each.seed_generator.next() for each in dropouts]
+
+        def compute(sequence: Any, attention_bias: Any, positions: Any) -> Any:
+            with held_seeds(dropouts, seeds):
+                return self.compute(sequence, attention_bias, positions, first_token_only, training)
+
+        return recompute(compute, sequence, attention_bias, positions)
+
+    def compute(
+        self,
+        sequence: Any,
+        attention_bias: Any,
+        positions: Any,
+        first_token_only: bool,
+        training: bool,
+    ) -> Any:
+        """Return what :meth:`call` does."""
+        raise NotImplementedError
 
     def compute_output_spec(
         self,
@@ -27,6 +81,18 @@ class SequenceLayer(keras.layers.Layer):
         batch_size, length, width = sequence.shape
         length = 1 if first_token_only else length
         return keras.KerasTensor((batch_size, length, width), self.compute_dtype)
+
+
+@contextmanager
+def held_seeds(dropouts: Sequence[Dropout], seeds: Sequence[Any]) -> Iterator[None]:
+    """Give dropout layers the masks of these seeds, however often they are computed."""
+    for layer, seed in zip(dropouts, seeds, strict=True):
+        layer.held_seed = seed
+    try:
+        yield
+    finally:
+        for layer in dropouts:
+            layer.held_seed = None
 
 
 @keras.saving.register_keras_serializable("xferlab")
@@ -92,27 +158,15 @@ class TransformerLayer(SequenceLayer):
         norm.build((None, width))
         return norm
 
-    def call(
+    def compute(
         self,
         sequence: Any,
         attention_bias: Any,
-        positions: Any = None,
-        first_token_only: bool = False,
-        training: bool = False,
+        positions: Any,
+        first_token_only: bool,
+        training: bool,
     ) -> Any:
-        """Return the sequence after attention and feed-forward part.
-
-        Args:
-            sequence: (batch, length, width).
-            attention_bias: float32 (batch, 1 or heads, 1 or length, length), see
-                :class:`AttentionBias`.
-            positions: what the attention reads of the tokens' positions, if it does.
-            first_token_only: compute the first token's output alone.
-            training: whether dropout is applied.
-
-        Returns:
-            (batch, length, width), or (batch, 1, width) of the first token.
-        """
+        """Return the sequence after attention and feed-forward part."""
         batch_size, _, width = ops.shape(sequence)
         tokens = ops.reshape(sequence, (-1, width))
         queries = sequence[:, 0] if first_token_only else tokens
