@@ -14,8 +14,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 ENVIRONMENT = ROOT / ".venv"
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-XDIST = ["-n", "auto", "--maxprocesses", "4", "--dist", "worksteal"]
-"""Each process takes a stretch of the tests in their order, then some of a slower one's; 2.5 GB."""
+WORKERS = min(4, (os.cpu_count() or 1) + 1)
+"""One more than cores, as tests wait for processes and for the disk; 2.5 GB each."""
+XDIST = ["-n", str(WORKERS), "--dist", "worksteal"]
+"""Each worker takes a stretch of the tests in their order, then some of a slower one's."""
 COVERAGE = {"SLIPCOVER_ENABLED": "1", "SLIPCOVER_SOURCE": "xferlab,plugins"}
 """Has the processes of the tests count the lines that they execute."""
 INSTALL = [str(PYTHON), "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-deps"]
