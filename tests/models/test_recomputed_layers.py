@@ -69,7 +69,7 @@ def test_a_graph_that_fuses_other_kernels_differs_by_rounding():
     for found, expected in zip(again[1], plain[1], strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-6)
     for found, expected in zip(again[2], plain[2], strict=True):
-        np.testing.assert_array_equal(found, expected)  # each mask is drawn once
+        np.testing.assert_array_equal(found, expected)  # each mask is sampled once
 
 
 def test_a_network_without_layers_is_refused_before_its_data(capsys):

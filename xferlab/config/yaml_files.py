@@ -65,9 +65,9 @@ class YamlFolder(FileConfigSource):
 
 
 class PackagedConfigs(ImportlibResourcesConfigSource):
-    """The configs of installed packages, each read once a process: Hydra reads all in each compose.
+    """The configs of installed packages, each read once a process.
 
-    That is two fifths of a compose, and a sweep composes each of its jobs.
+    Hydra reads all of them in each compose, which is a third of its time.
     """
 
     def load_config(self, config_path: str) -> ConfigResult:

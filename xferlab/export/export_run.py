@@ -15,7 +15,7 @@ from xferlab.export.parity import Comparison, compare, generated_texts, read_tex
 from xferlab.export.tokenizer import write_tokenizer
 from xferlab.inference.run import Run
 from xferlab.io.folders import atomic_folder
-from xferlab.models.prompts import NO_PROMPTS
+from xferlab.models.prompts import prompts_of
 
 VERSION = 1
 """Of ``export.json``."""
@@ -83,7 +83,7 @@ def _record(run: Run, name: str, comparison: Comparison) -> dict[str, Any]:
         "class_names": list(spec.class_names),
         "max_length": spec.max_length,
         "pairs": spec.has_pairs,
-        "prompts": dataclasses.asdict(getattr(run.model.tokenizer, "prompts", NO_PROMPTS)),
+        "prompts": dataclasses.asdict(prompts_of(run.model.tokenizer)),
         "compared": comparison.record(),
         "versions": {
             "python": platform.python_version(),

@@ -12,7 +12,7 @@ from xferlab.config.presets import checkpoint_presets
 from xferlab.contracts import OutputKind, TaskSpec
 from xferlab.errors import printable
 from xferlab.escaping import markdown
-from xferlab.models.prompts import NO_PROMPTS
+from xferlab.models.prompts import prompts_of
 
 if TYPE_CHECKING:
     from xferlab.inference.run import Run
@@ -54,7 +54,7 @@ def model_card(run: Run, usage: str | None = None, library: str = "transformers"
 
 def _example_texts(run: Run) -> tuple[str, str]:
     """Return a text and its pair as Python literals, each with its prompt."""
-    prompts = getattr(run.model.tokenizer, "prompts", NO_PROMPTS)
+    prompts = prompts_of(run.model.tokenizer)
     return json.dumps(f"{prompts.text}a text"), json.dumps(f"{prompts.pair}its pair")
 
 
@@ -138,7 +138,7 @@ def _body(run: Run, usage: str, notes: list[str]) -> list[str]:
 
 
 def _prompt_notes(run: Run) -> list[str]:
-    prompts = getattr(run.model.tokenizer, "prompts", NO_PROMPTS)
+    prompts = prompts_of(run.model.tokenizer)
     if not prompts:
         return []
     pair = "" if prompts.is_one else f", {_code(prompts.pair)} before its pair"

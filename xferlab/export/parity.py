@@ -14,7 +14,7 @@ from xferlab.errors import ConfigError, RunError
 from xferlab.export.serving_function import Predictor
 from xferlab.inference.predictions import probabilities_of
 from xferlab.inference.run import Run
-from xferlab.models.prompts import NO_PROMPTS
+from xferlab.models.prompts import prompts_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,7 +74,7 @@ def compare(run: Run, predict: Predictor, folder: Path, texts: Split, source: st
 
     spec = run.spec
     model = run.model
-    prompts = getattr(model.tokenizer, "prompts", NO_PROMPTS)  # no tokenizer's file has them
+    prompts = prompts_of(model.tokenizer)  # no tokenizer's file has them
     ours, theirs = (
         tokenizer.encode(texts.texts, texts.pairs, spec.max_length)
         for tokenizer in (model.tokenizer, load_tokenizer(folder, prompts))

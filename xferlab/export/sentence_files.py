@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from xferlab.export.output_folder import write_plain
 from xferlab.models.checkpoint_files import CONFIG, MODULES, SENTENCE_SETTINGS
-from xferlab.models.prompts import NO_PROMPTS, Prompts
+from xferlab.models.prompts import Prompts, prompts_of
 from xferlab.models.text_vector import OLD_KEYS, POOLINGS, TextVector
 
 if TYPE_CHECKING:
     from xferlab.inference.run import Run
 
-TYPES = {name: f"sentence_transformers.models.{name}" for name in ("Transformer", "Pooling")}
-TYPES["Normalize"] = "sentence_transformers.models.Normalize"
+LIBRARY_MODULES = "sentence_transformers.models"
 PROMPT = "text"
 """Name of the prompt that a run was trained with; that of the second text of a pair is ``pair``."""
 
@@ -32,7 +31,7 @@ def write_sentence_files(run: Run, vector: TextVector, width: int, folder: Path)
     if vector.normalize:
         modules.append(("Normalize", "2_Normalize"))
     listed = [
-        {"idx": index, "name": str(index), "path": path, "type": TYPES[kind]}
+        {"idx": index, "name": str(index), "path": path, "type": f"{LIBRARY_MODULES}.{kind}"}
         for index, (kind, path) in enumerate(modules)
     ]
     write_plain(folder, MODULES, listed)
@@ -43,7 +42,7 @@ def write_sentence_files(run: Run, vector: TextVector, width: int, folder: Path)
         write_plain(folder / "2_Normalize", CONFIG, {})
     encoder = {"max_seq_length": run.spec.max_length, "do_lower_case": False}
     write_plain(folder, "sentence_bert_config.json", encoder)
-    prompts = getattr(run.model.tokenizer, "prompts", NO_PROMPTS)
+    prompts = prompts_of(run.model.tokenizer)
     write_plain(folder, SENTENCE_SETTINGS, _settings_table(prompts))
 
 

@@ -17,12 +17,12 @@ SCALE = "sentence_vector_scale"
 """Layer that scales a vector of length 1 for the head."""
 
 
-def scale_of(width: int) -> float:
-    """Return the factor that gives the parts of a vector of length 1 a mean square of 1.
+def scale_of(vector: TextVector, width: int) -> float:
+    """Return the factor that gives the parts of a vector of length 1 a mean square of 1; else 1.
 
     A head learns at the usual rates from vectors of the size that a normalisation layer gives.
     """
-    return math.sqrt(width)
+    return math.sqrt(width) if vector.normalize else 1.0
 
 
 def attach_head(
@@ -49,7 +49,8 @@ def attach_head(
         pool = SentencePooling(vector.pooling, vector.normalize, name=SENTENCE_VECTOR)
         vectors = pool(encoder.sequence_output, mask)
         if vector.normalize:
-            vectors = keras.layers.Rescaling(scale_of(encoder.hidden_size), name=SCALE)(vectors)
+            scale = scale_of(vector, encoder.hidden_size)
+            vectors = keras.layers.Rescaling(scale, name=SCALE)(vectors)
         new_layers = ()
     vectors = keras.layers.Dropout(dropout, name="head_dropout")(vectors)
     head = encoder.architecture.output_layer(outputs, is_per_word)

@@ -1,4 +1,4 @@
-"""Which checkpoints lie in the Hub's cache on this machine; nothing is fetched."""
+"""Which checkpoints the Hub's cache on this machine has; nothing is fetched."""
 
 from __future__ import annotations
 

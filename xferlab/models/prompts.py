@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from xferlab.errors import ConfigError, did_you_mean, encodable
 from xferlab.models.checkpoint_files import SENTENCE_SETTINGS, read_table
@@ -36,6 +37,11 @@ class Prompts:
 
 
 NO_PROMPTS = Prompts()
+
+
+def prompts_of(tokenizer: Any) -> Prompts:
+    """Return what a tokenizer puts before texts; one of a plugin's own may have no prompts."""
+    return getattr(tokenizer, "prompts", NO_PROMPTS)
 
 
 @dataclass(frozen=True)

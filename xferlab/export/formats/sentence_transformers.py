@@ -78,7 +78,7 @@ class SentenceTransformers(Format):
         )
         vector = reading_of(run).vector
         write_sentence_files(run, vector, architecture.hidden_size, folder)
-        scale = scale_of(architecture.hidden_size) if vector.normalize else 1.0
+        scale = scale_of(vector, architecture.hidden_size)
         _write_head(run.model.network.get_layer("head"), scale, folder / HEAD)
         card = model_card(run, _USE, "sentence-transformers")
         (folder / "README.md").write_text(card, encoding="utf-8")
@@ -99,7 +99,7 @@ class SentenceTransformers(Format):
         )
         tensors = load_file(folder / HEAD / SAFETENSORS.file)
         head = network.get_layer("head")
-        scale = scale_of(encoder.hidden_size) if vector.normalize else 1.0
+        scale = scale_of(vector, encoder.hidden_size)
         head.kernel.assign(tensors["linear.weight"].T / scale)
         if head.bias is not None:
             head.bias.assign(tensors["linear.bias"])
