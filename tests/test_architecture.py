@@ -29,6 +29,7 @@ ORDER = [
     "tasks.base",
     "validation",
     "contracts",
+    "callbacks",
     "registry",
     "discovery",
     "compatibility",

@@ -11,7 +11,7 @@ from typing import Any
 
 from xferlab.backend.process import import_backend
 from xferlab.config.recipe import Recipe, fitted_to, read_plain
-from xferlab.contracts import Encoding, Split, TaskSpec, TextModel
+from xferlab.contracts import GROUPS, Encoding, Split, TaskSpec, TextModel
 from xferlab.data.batching import begins_word
 from xferlab.data.labels import Rows
 from xferlab.data.readers.examples import text_problem
@@ -93,7 +93,10 @@ class Run:
         """
         for group in ("data", "model", "transfer", "loss", "optimizer", "schedule"):
             self.plugin(group)
-        return fitted_to(read_plain(self.config), self.spec.task)
+        needed = {
+            k: v for k, v in self.config.items() if k not in GROUPS or not GROUPS[k].may_be_absent
+        }
+        return fitted_to(read_plain(needed), self.spec.task)
 
     def plugin(self, group: str) -> Any:
         """Return the run's plugin of a group, made from its config.
@@ -102,6 +105,12 @@ class Run:
             ConfigError: it is not installed here.
         """
         node = self.config.get(group)
+        for member in GROUPS[group].nodes(node).values():
+            self._refuse_missing(group, member)
+        return REGISTRY.create_chosen(GROUPS[group], node)
+
+    def _refuse_missing(self, group: str, node: Any) -> None:
+        """Raise ConfigError if a plugin of the run is not installed here."""
         name = node.get("name") if isinstance(node, Mapping) else None
         if isinstance(name, str) and name not in REGISTRY.names(group):
             origins = self.record.get("plugins")
@@ -111,7 +120,6 @@ class Run:
                 name,
                 fix=f"install the plugin: it came from {origin or 'an unknown file'} at training",
             )
-        return REGISTRY.create(group, node)
 
     @cached_property
     def model(self) -> TextModel:
