@@ -197,10 +197,11 @@ class Data(Protocol):
 class Model(Protocol):
     """Builds an uncompiled network of ``spec.num_outputs`` outputs and its tokenizer.
 
-    It may also have ``fetch()``, called before TensorFlow is imported, so that a missing checkpoint
-    is reported within a second; ``max_sequence_length()``, the tokens of the longest text that it
-    can read; and ``check(spec) -> tuple[str, ...]``, which refuses examples that it cannot read and
-    returns the names of its blocks.
+    It may also have three methods that are called in this order before TensorFlow is imported:
+    ``max_sequence_length()``, the tokens of the longest text that it can read;
+    ``check(spec) -> tuple[str, ...]``, which refuses examples that it cannot read and returns the
+    names of its blocks; and ``fetch()``, so that a missing checkpoint is reported within a second.
+    The first two need no weights.
     And it may have ``restore(spec, folder) -> TextModel``: the same network and
     tokenizer from nothing but the ``files`` that its ``build`` named, which are in ``folder``;
     the trained weights are assigned afterwards. Without it a run is loaded through ``build``,

@@ -69,12 +69,12 @@ def prepare_inputs(recipe: Recipe) -> tuple[Recipe, TextData]:
     check_data(recipe.data, data)
     recipe = fitted_to(recipe, data.spec.task)
     _refuse_other_labels(recipe, data.spec)
-    if hasattr(recipe.model, "fetch"):
-        recipe.model.fetch()
     if hasattr(recipe.model, "max_sequence_length"):
         data = _fitted_length(recipe, data, recipe.model.max_sequence_length())
     if hasattr(recipe.model, "check"):
         _refuse_blocks(recipe, data.spec, recipe.model.check(data.spec))
+    if hasattr(recipe.model, "fetch"):
+        recipe.model.fetch()
     return recipe, data
 
 
