@@ -19,6 +19,7 @@ from xferlab.contracts import (
     TextData,
     TextModel,
     TransferPlan,
+    VariableGroup,
 )
 from xferlab.deprecated import EXPORTS, report_renamed
 from xferlab.errors import ConfigError, PluginError
@@ -44,6 +45,7 @@ __all__ = [
     "TextData",
     "TextModel",
     "TransferPlan",
+    "VariableGroup",
     "load",
     "register",
 ]

@@ -171,16 +171,38 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class VariableGroup:
+    """Variables of a network with a learning rate or a weight decay of their own.
+
+    Attributes:
+        name: in the log.
+        paths: of the variables (``variable.path``).
+        rate: multiplier of the learning rate.
+        decay: multiplier of the weight decay.
+    """
+
+    name: str
+    paths: tuple[str, ...]
+    rate: float = 1.0
+    decay: float = 1.0
+
+
+@dataclass(frozen=True)
 class TransferPlan:
     """What a transfer strategy freezes and how fast it trains; plain data, testable without fit.
 
     Attributes:
         phases: parts of training, in order.
         rates: multiplier of the learning rate by block; a block not named has 1.
+        groups: variables with multipliers of their own, beside that of their block.
+        fixed: paths of variables that are trained in no phase; the framework adds those whose
+            ``trainable`` the strategy sets to False.
     """
 
     phases: tuple[Phase, ...]
     rates: Mapping[str, float] = field(default_factory=dict)
+    groups: tuple[VariableGroup, ...] = ()
+    fixed: tuple[str, ...] = ()
 
 
 class Data(Protocol):
@@ -213,7 +235,13 @@ class Model(Protocol):
 
 
 class Transfer(Protocol):
-    """Decides which blocks are trained, when and how fast; may change ``model.network``."""
+    """Decides which blocks are trained, when and how fast; may change ``model.network``.
+
+    Several are combined: rates multiply, frozen blocks unite, a phase ends where one of any does.
+    A strategy may have ``check_plan(plan, blocks)``, which raises ValueError where it can do
+    nothing under the plan of all, and ``chooses_weights = True``, which declares that it decides
+    alone which weights inside the blocks are trained.
+    """
 
     def apply(self, model: TextModel, budget: Budget) -> TransferPlan: ...
 

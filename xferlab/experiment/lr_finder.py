@@ -89,7 +89,7 @@ def _losses(experiment: Experiment, steps: int) -> Iterator[float]:
     optimizer = experiment.optimizer
     network = build_phase(experiment, 0)
     optimizer.build(experiment.model.network.trainable_variables)
-    extend_optimizer(optimizer, experiment.model, experiment.plan.rates)
+    extend_optimizer(optimizer, experiment.model, experiment.plan)
     network.compile(experiment)
     gradient_accumulation_steps = optimizer.gradient_accumulation_steps or 1
     segment = Segment(

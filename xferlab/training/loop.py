@@ -104,7 +104,7 @@ def _build_optimizer(experiment: Experiment) -> None:
     optimizer = experiment.optimizer
     unfreeze(experiment)
     optimizer.build(network.trainable_variables)
-    extend_optimizer(optimizer, experiment.model, experiment.plan.rates)
+    extend_optimizer(optimizer, experiment.model, experiment.plan)
 
 
 def phase_of(phases: Sequence[Phase], epoch: int) -> int:

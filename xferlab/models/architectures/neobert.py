@@ -62,6 +62,7 @@ class NeoBert(RotaryArchitecture):
         "head_range": "classifier_init_range",
     }
     config_defaults = {
+        "max_length": 1024,
         "norm_eps": 1e-6,
         "decoder_init_range": 0.02,
         "embedding_init_range": 0.02,
