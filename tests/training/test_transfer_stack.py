@@ -258,7 +258,8 @@ def test_a_conflict_is_named_before_there_is_a_network(strategies, reason):
     ],
 )
 def test_what_fits_together_is_accepted(strategies):
-    check_transfer(strategies, TextModel(None, None, BLOCKS), BUDGET)
+    plan = check_transfer(strategies, TextModel(None, None, BLOCKS), BUDGET)
+    assert sum(phase.epochs for phase in plan.phases) == BUDGET.epochs
 
 
 def test_the_strategy_that_does_not_fit_the_model_is_named():

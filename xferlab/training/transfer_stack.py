@@ -40,10 +40,13 @@ def apply_transfer(transfer: Any, model: TextModel, budget: Budget) -> TransferP
     return plan if not fixed else _with_fixed(plan, fixed)
 
 
-def check_transfer(transfer: Any, model: TextModel, budget: Budget) -> None:
-    """Raise ConfigError for what :func:`apply_transfer` would refuse of a model's blocks.
+def check_transfer(transfer: Any, model: TextModel, budget: Budget) -> TransferPlan:
+    """Return the plan as far as it is known without a network.
 
-    There is no network yet. A strategy that needs one counts as one that freezes nothing.
+    A strategy that needs a network counts as one that freezes nothing.
+
+    Raises:
+        ConfigError: what :func:`apply_transfer` would refuse of the model's blocks.
     """
     strategies = strategies_of(transfer)
     plans = {}
@@ -54,8 +57,9 @@ def check_transfer(transfer: Any, model: TextModel, budget: Budget) -> None:
             raise
         except Exception:  # noqa: BLE001 - it needs the network, which does not exist yet
             plans[name] = TransferPlan((Phase(budget.epochs),))
-    combine(plans, budget.epochs)
+    plan = combine(plans, budget.epochs)
     refuse_conflicts(strategies, plans, tuple(model.blocks))
+    return plan
 
 
 class _Errors:
