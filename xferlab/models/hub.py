@@ -259,7 +259,7 @@ def limit_waits() -> None:
             "request": [*hooks["request"], _cap_wait],
             "response": [*hooks["response"], _limit_speed],
         }
-        session.send = _without_retries(session.send)
+        session.send = _without_retries(session.send)  # type: ignore[method-assign]
 
 
 def _without_retries(send: Callable[..., Any]) -> Callable[..., Any]:

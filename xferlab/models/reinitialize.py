@@ -19,7 +19,7 @@ def reinitialize(layer: Any) -> None:
     done = set()
     for part in layer._flatten_layers():  # Keras has no public access to the layers inside one
         for name in WEIGHTS:
-            variable = getattr(part, f"_{name}", None)
+            variable: Any = getattr(part, f"_{name}", None)
             if variable is None:
                 variable = getattr(part, name, None)
             initializer = getattr(part, f"{name}_initializer", None)
