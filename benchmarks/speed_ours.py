@@ -16,7 +16,7 @@ def network(shape: str, precision: str) -> Any:
     """Return a compiled network with a head on the first token, random weights."""
     import keras
 
-    from xferlab import TextModel, TransferPlan
+    from xferlab import TextModel
     from xferlab.models.checkpoint import Checkpoint
     from xferlab.models.encoder import load_encoder
     from xferlab.training.optimizer_extensions import extend_optimizer
@@ -41,7 +41,7 @@ def network(shape: str, precision: str) -> Any:
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     optimizer.global_clipnorm = 1.0
     optimizer.build(model.trainable_variables)
-    extend_optimizer(optimizer, TextModel(model, None, {}), TransferPlan(()))
+    extend_optimizer(optimizer, TextModel(model, None, {}), {})
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"], jit_compile=False)
     return model

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xferlab import TextModel, TransferPlan
+from xferlab import TextModel
 from xferlab.training.optimizer_extensions import extend_optimizer
 
 ROWS = 11
@@ -54,7 +54,7 @@ def trained(optimizer, *, extended: bool, steps: int = STEPS, rates=None):
     optimizer.build(model.trainable_variables)
     if extended:
         blocks = {"embeddings": ("embedding", "norm"), "layer_0": ("dense",), "head": ("head",)}
-        extend_optimizer(optimizer, TextModel(model, None, blocks), TransferPlan((), rates or {}))
+        extend_optimizer(optimizer, TextModel(model, None, blocks), rates or {})
     else:
         with_dense_gradients(optimizer)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

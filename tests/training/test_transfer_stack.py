@@ -68,7 +68,7 @@ def trained_by_framework(model: TextModel, plan: TransferPlan, phases=(0,)) -> N
     always = set.intersection(*(set(phase.frozen) for phase in plan.phases))
     freeze(model, plan, Phase(0, tuple(always)))
     optimizer.build(model.network.trainable_variables)
-    extend_optimizer(optimizer, model, plan)
+    extend_optimizer(optimizer, model, plan.rates, plan.groups)
     ids, labels = data()
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     for index in phases:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xferlab.backend.optimizer_kernels import (
@@ -12,7 +12,7 @@ from xferlab.backend.optimizer_kernels import (
     has_fused_step,
     tensorflow_variable,
 )
-from xferlab.contracts import TextModel, TransferPlan, VariableGroup
+from xferlab.contracts import TextModel, VariableGroup
 
 
 def per_update(learning_rate: Any, gradient_accumulation_steps: int) -> Any:
@@ -32,7 +32,12 @@ def per_update(learning_rate: Any, gradient_accumulation_steps: int) -> Any:
     return PerUpdate()
 
 
-def extend_optimizer(optimizer: Any, model: TextModel, plan: TransferPlan) -> None:
+def extend_optimizer(
+    optimizer: Any,
+    model: TextModel,
+    rates: Mapping[str, float],
+    groups: Sequence[VariableGroup] = (),
+) -> None:
     """Give a built optimizer learning rates by block, an exact norm for clipping, a fused step.
 
     Keras has no parameter groups, so the three methods that :meth:`apply` calls are replaced. They
@@ -41,10 +46,11 @@ def extend_optimizer(optimizer: Any, model: TextModel, plan: TransferPlan) -> No
     Args:
         optimizer: a Keras optimizer, built.
         model: gives the variables of each block.
-        plan: what rates and weight decay are multiplied by.
+        rates: by block, what the learning rate is multiplied by; 1 where there is none.
+        groups: what rate and weight decay of single variables are multiplied by.
     """
-    multipliers = _multipliers(optimizer, model, plan)
-    decays = _of_groups(optimizer, model, [(group, group.decay) for group in plan.groups])
+    multipliers = _multipliers(optimizer, model, rates, groups)
+    decays = _of_groups(optimizer, model, [(group, group.decay) for group in groups])
 
     def rate_of(variable: Any, learning_rate: Any) -> Any:
         multiplier = multipliers.get(optimizer._var_key(variable), 1.0)
@@ -76,15 +82,17 @@ def extend_optimizer(optimizer: Any, model: TextModel, plan: TransferPlan) -> No
     optimizer._backend_update_step = update
 
 
-def _multipliers(optimizer: Any, model: TextModel, plan: TransferPlan) -> dict[str, float]:
+def _multipliers(
+    optimizer: Any, model: TextModel, rates: Mapping[str, float], groups: Sequence[VariableGroup]
+) -> dict[str, float]:
     """Return the multiplier of each variable's learning rate, by the optimizer's key of it."""
     found = {
         optimizer._var_key(variable): multiplier
-        for block, multiplier in plan.rates.items()
+        for block, multiplier in rates.items()
         for layer in model.blocks[block]
         for variable in model.network.get_layer(layer).trainable_variables
     }
-    of_groups = _of_groups(optimizer, model, [(group, group.rate) for group in plan.groups])
+    of_groups = _of_groups(optimizer, model, [(group, group.rate) for group in groups])
     for key, rate in of_groups.items():
         found[key] = found.get(key, 1.0) * rate
     return found
