@@ -20,6 +20,7 @@ from xferlab.contracts import (
     TextData,
     TextModel,
     TransferPlan,
+    VariableGroup,
 )
 from xferlab.deprecated import EXPORTS, report_renamed
 from xferlab.errors import ConfigError, PluginError
@@ -51,6 +52,7 @@ __all__ = [
     "TextData",
     "TextModel",
     "TransferPlan",
+    "VariableGroup",
     "load",
     "register",
 ]

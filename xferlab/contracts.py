@@ -172,16 +172,38 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class VariableGroup:
+    """Variables of a network with a learning rate or a weight decay of their own.
+
+    Attributes:
+        name: in the log.
+        paths: of the variables (``variable.path``).
+        rate: multiplier of the learning rate.
+        decay: multiplier of the weight decay.
+    """
+
+    name: str
+    paths: tuple[str, ...]
+    rate: float = 1.0
+    decay: float = 1.0
+
+
+@dataclass(frozen=True)
 class TransferPlan:
     """What a transfer strategy freezes and how fast it trains; plain data, testable without fit.
 
     Attributes:
         phases: parts of training, in order.
         rates: multiplier of the learning rate by block; a block not named has 1.
+        groups: variables with multipliers of their own, beside that of their block.
+        fixed: paths of variables that are trained in no phase; the framework adds those whose
+            ``trainable`` the strategy sets to False.
     """
 
     phases: tuple[Phase, ...]
     rates: Mapping[str, float] = field(default_factory=dict)
+    groups: tuple[VariableGroup, ...] = ()
+    fixed: tuple[str, ...] = ()
 
 
 class Data(Protocol):
@@ -198,10 +220,11 @@ class Data(Protocol):
 class Model(Protocol):
     """Builds an uncompiled network of ``spec.num_outputs`` outputs and its tokenizer.
 
-    It may also have ``fetch()``, called before TensorFlow is imported, so that a missing checkpoint
-    is reported within a second; ``max_sequence_length()``, the tokens of the longest text that it
-    can read; and ``check(spec) -> tuple[str, ...]``, which refuses examples that it cannot read and
-    returns the names of its blocks.
+    It may also have three methods that are called in this order before TensorFlow is imported:
+    ``max_sequence_length()``, the tokens of the longest text that it can read;
+    ``check(spec) -> tuple[str, ...]``, which refuses examples that it cannot read and returns the
+    names of its blocks; and ``fetch()``, so that a missing checkpoint is reported within a second.
+    The first two need no weights.
     And it may have ``restore(spec, folder) -> TextModel``: the same network and
     tokenizer from nothing but the ``files`` that its ``build`` named, which are in ``folder``;
     the trained weights are assigned afterwards. Without it a run is loaded through ``build``,
@@ -213,7 +236,13 @@ class Model(Protocol):
 
 
 class Transfer(Protocol):
-    """Decides which blocks are trained, when and how fast; may change ``model.network``."""
+    """Decides which blocks are trained, when and how fast; may change ``model.network``.
+
+    Several are combined: rates multiply, frozen blocks unite, a phase ends where one of any does.
+    A strategy may have ``check_plan(plan, blocks)``, which raises ValueError where it can do
+    nothing under the plan of all, and ``chooses_weights = True``, which declares that it decides
+    alone which weights inside the blocks are trained.
+    """
 
     def apply(self, model: TextModel, budget: Budget) -> TransferPlan: ...
 

@@ -51,12 +51,12 @@ class Encoder(ReadsCheckpoint):
     def max_sequence_length(self) -> int:
         from xferlab.models.architectures import read_architecture
 
-        return read_architecture(self.fetch().config, self.checkpoint).positions
+        return read_architecture(self.fetch_small().config, self.checkpoint).positions
 
     def check(self, spec: TaskSpec) -> tuple[str, ...]:
         from xferlab.models.limits import blocks_for
 
-        checkpoint = self.fetch()
+        checkpoint = self.fetch_small()
         self._reading(checkpoint, spec)
         return blocks_for(checkpoint, spec, self.pooling.value)
 
@@ -114,6 +114,6 @@ class Encoder(ReadsCheckpoint):
             blocks=blocks,
             output_kind=spec.head_output_kind,
             origin=origin_of(checkpoint, network, new_layers, self.pretrained)
-            | {"reading": reading.describe(self.pooling.value, checkpoint.source)},
+            | {"reading": reading.describe(self.pooling.value, checkpoint, spec.max_length)},
             files=files_of(checkpoint, encoder, reading),
         )

@@ -14,3 +14,8 @@ class Full:
 
     def apply(self, model: TextModel, budget: Budget) -> TransferPlan:
         return TransferPlan((Phase(budget.epochs),))
+
+    def check_plan(self, plan: TransferPlan, blocks) -> None:
+        frozen = {block for phase in plan.phases for block in phase.frozen}
+        if frozen:
+            raise ValueError(f"full trains every block, and others freeze {', '.join(frozen)}")

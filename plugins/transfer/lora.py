@@ -27,6 +27,8 @@ class Lora:
     alpha: float = 16.0
     targets: list[str] = field(default_factory=lambda: ["query", "value"])
 
+    chooses_weights = True
+
     def __post_init__(self) -> None:
         if self.rank < 1:
             raise ValueError(f"rank must be >= 1, got {self.rank}")
@@ -44,6 +46,11 @@ class Lora:
         for layer in chosen:
             layer.enable_lora(self.rank, lora_alpha=self.alpha)
         return TransferPlan((Phase(budget.epochs),))
+
+    def check_plan(self, plan: TransferPlan, blocks) -> None:
+        *body, _head = blocks
+        if all(set(body) <= set(phase.frozen) for phase in plan.phases):
+            raise ValueError("lora trains matrices in blocks that are frozen throughout")
 
     def _chosen(self, layers):
         """Return the layers that a target names; ValueError if a target names none."""

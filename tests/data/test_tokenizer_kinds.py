@@ -153,6 +153,8 @@ def add_token(folder: Path, token_id: int) -> None:
 
 
 def test_a_token_that_was_added_beyond_the_table_is_read_as_text(tmp_path, tokenizers, caplog):
+    import transformers
+
     caplog.set_level(logging.INFO)
     folder = copy_without(tmp_path, eos_token="<|im_end|>", pad_token="<image>")
     add_token(folder, 380)
@@ -162,6 +164,12 @@ def test_a_token_that_was_added_beyond_the_table_is_read_as_text(tmp_path, token
     assert "the table of embeddings has no row for them: '<image>'" in caplog.text
     assert (tokenizer.pad_id, tokenizer.largest_id) == (1, 379)
     assert ids_of(tokenizer, ["a <image> b"]) == ids_of(tokenizers[NO_SPECIALS], ["a <image> b"])
+    saved = tmp_path / "saved"
+    tokenizer.save(saved)
+    written = [path.read_text() for path in saved.iterdir()]
+    assert not any('"<image>"' in text for text in written)
+    found = transformers.AutoTokenizer.from_pretrained(saved)("a <image> b")["input_ids"]
+    assert [found] == ids_of(tokenizer, ["a <image> b"])
 
 
 @pytest.mark.parametrize(

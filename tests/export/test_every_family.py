@@ -63,11 +63,13 @@ def fixture_config(name: str) -> dict[str, Any]:
 TEXTS = ["a good film!", "it", "the plot of this movie was not bad and the cast is fine " * 4, "x?"]
 CHOICES = {"eurobert": ["first", "mean"], "modernbert": ["mean"], "modernbert-mean": ["first"]}
 """Poolings that a class has beside that of the checkpoint."""
-WITHOUT_CLASS = [("gemma3", "token_classification")]
+WITHOUT_CLASS = [("gemma3", "token_classification"), ("neobert", "token_classification")]
+OWN_CODE = "neobert"
+"""The family whose class is code of its authors, not of transformers."""
 PEER = os.environ.get("XFERLAB_PEER")
 
 
-@pytest.mark.parametrize("name", [name for name in EVERY if name not in OTHER_SIZES])
+@pytest.mark.parametrize("name", [name for name in EVERY if name not in (*OTHER_SIZES, OWN_CODE)])
 def test_transformers_reads_the_config_that_is_written(name):
     from transformers import AutoConfig
 
@@ -81,6 +83,17 @@ def test_transformers_reads_the_config_that_is_written(name):
         assert found.architectures == [f"{architecture.class_prefix}For{spec.task.head_class}"]
         for key in table.keys() - {"id2label", *OLDER_KEYS}:
             assert getattr(found, key) == table[key], key
+
+
+def test_a_class_that_is_code_of_the_authors_is_named_with_its_repository():
+    table = config_json(
+        read_architecture(fixture_config(OWN_CODE), OWN_CODE), SPECS["single_label"], 0, 0.25
+    )
+    name = table["architectures"][0]
+    assert table["auto_map"][f"AutoModelFor{name.partition('For')[2]}"] == (
+        f"chandar-lab/NeoBERT--model.{name}"
+    )
+    assert table["classifier_dropout"] == 0.25
 
 
 @pytest.mark.parametrize("name", ["gemma3", "llama", "modernbert", "qwen3"])

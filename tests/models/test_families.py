@@ -269,6 +269,18 @@ def test_the_graph_is_built_again_from_its_own_config(family):
     )
 
 
+@pytest.mark.parametrize(
+    ("kinds", "every"), [("fsfs", 2), ("fsss", 4), ("ffff", 1), ("sfsf", None), ("fssf", 3)]
+)
+def test_the_key_of_transformers_4_for_kinds_of_layers_is_right_or_null(kinds, every):
+    names = {"f": "full_attention", "s": "sliding_attention"}
+    listed = {"num_hidden_layers": 4, "layer_types": [names[kind] for kind in kinds]}
+    config = fixture_checkpoint(FIXTURES / "modernbert", **listed).config
+    written = read_architecture(config, "here").to_config(0)
+    assert written["global_attn_every_n_layers"] == every
+    assert written["layer_types"] == listed["layer_types"]
+
+
 @pytest.mark.parametrize("pooling", ["first", "mean", "last"])
 @pytest.mark.parametrize("name", ["bert", "eurobert", "llama", "modernbert"])
 def test_other_poolings_are_of_the_tokens(name, pooling):

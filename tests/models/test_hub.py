@@ -342,8 +342,15 @@ def test_offline_with_half_a_copy_is_not_enough(ask):
     )
 
 
-def test_no_hub_at_the_address(ask):
-    lines = ask("org/tiny", HF_ENDPOINT="http://127.0.0.1:9")[0]
+def test_no_hub_at_the_address_is_said_once_and_at_once(hub, tmp_path):
+    address = "http://127.0.0.1:9"
+    commit = hub.commit("models", "org/tiny")
+    texts = ["org/tiny", f"org/tiny@{commit}"]
+    with start(hub, tmp_path, texts, HF_ENDPOINT=address) as process:
+        printed, errors = process.communicate(timeout=120)
+    assert errors == ""  # the Hub's client has a line for each of five tries, 23 seconds in all
+    lines, of_commit = [json.loads(line) for line in printed.splitlines()]
+    assert of_commit[0] == lines[0]
     assert lines == [
         " error: the download of 'org/tiny' from http://127.0.0.1:9 failed: "
         "[Errno 111] Connection refused",

@@ -1,9 +1,10 @@
 """A ``config.json`` for each preset's checkpoint is read; variants are refused.
 
 ``tests/fixtures/hub_configs.json`` has them with the keys that no graph depends on. ALBERT, BERT,
-DistilBERT, BGE small, E5 small, EuroBERT, ModernBERT base, all-mpnet, Qwen3 and SmolLM2 are the
-files of the Hub as public sources have them. The others (Ettin, mmBERT, GTE, large and small sizes)
-are the file of a sibling with the published sizes, so a key that only they have is missing.
+DistilBERT, BGE small, E5 small, EuroBERT, ModernBERT base, all-mpnet, NeoBERT, Qwen3 and SmolLM2
+are the files of the Hub as public sources have them. The others (Ettin, mmBERT, GTE, large and
+small sizes) are the file of a sibling with the published sizes, so a key that only they have is
+missing; of Nomic Embed the keys are from descriptions of the file.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import pytest
 from xferlab.config.presets import KINDS, checkpoint_presets
 from xferlab.errors import ConfigError
 from xferlab.models.architectures import FAMILIES, read_architecture
+from xferlab.models.architectures.nomic_bert import OWN_KEYS, OWN_VARIANTS
 from xferlab.models.checkpoint import _HUB_ID, check_config
 
 ROOT = Path(__file__).parents[2]
@@ -87,6 +89,22 @@ CHANGES = {
         {"auto_map": {"AutoTokenizer": "tokenizer.Evil"}},
         {"auto_map": "evil"},
     ],
+    "neobert": [
+        {"rope": False},
+        {"rms_norm": False},
+        {"hidden_act": "gelu"},
+        {"rope_theta": 20000.0},
+        {"num_key_value_heads": 4},
+        {"auto_map": {"AutoTokenizer": "tokenizer.Evil"}},
+    ],
+    "nomic_bert": [
+        {"n_embd": 512},
+        {"rotary_emb_base": 10000},
+        {"num_experts": 8},
+        {"qkv_proj_bias": True},
+        {"rotary_scaling_factor": 2.0},
+        {"activation_function": "geglu"},
+    ],
     "qwen3": [
         {"use_sliding_window": True},
         {"rope_scaling": {"type": "dynamic", "factor": 2.0}},
@@ -118,6 +136,18 @@ def test_what_changes_the_mathematics_is_refused(family):
     ]
     for change in [*changes, *CHANGES.get(family, ())]:
         refusal(table | change)
+
+
+def test_the_keys_of_nomics_own_code_describe_the_same_encoder():
+    both = CONFIGS["nomic-ai/nomic-embed-text-v1.5"]
+    theirs = {"hidden_act", "hidden_dropout_prob", "attention_probs_dropout_prob"}
+    theirs |= {"max_position_embeddings", "rope_parameters", *OWN_KEYS.values()}
+    own = {key: value for key, value in both.items() if key not in theirs}
+    expected = read_architecture(both | {"max_position_embeddings": 8192}, "here")
+    assert read_architecture(own | {"vocab_size": 30522}, "here") == expected
+    for key in OWN_VARIANTS:
+        left_out = {name: value for name, value in own.items() if name != key}
+        assert f"its {key} is None" in refusal(left_out)
 
 
 def test_the_code_of_another_family_is_no_reason_to_read_it():

@@ -13,6 +13,7 @@ from plugins.model.encoder import Encoder, Pooling
 from tests.support.sentence_files import NEW_TYPES, write_sentence_files
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from xferlab import Task, TaskSpec
+from xferlab.cli.main import main
 from xferlab.data.tokenizer import load_tokenizer
 from xferlab.errors import ConfigError
 from xferlab.models.checkpoint import resolve
@@ -77,6 +78,18 @@ def test_the_modules_decide(folder, pooling, normalize, expected):
     assert reading(folder, ONE, "first").vector == CLASS
 
 
+def test_a_run_with_longer_texts_than_the_encoder_was_trained_on_says_so(folder):
+    assert "note" not in reading(folder).describe("auto", resolve(str(folder)), 512)
+    write_sentence_files(folder)
+    checkpoint = resolve(str(folder))
+    assert "note" not in reading(folder).describe("auto", checkpoint, 24)
+    note = reading(folder).describe("auto", checkpoint, 25)["note"]
+    assert note.startswith("data.max_length is 25, and max_seq_length of this sentence encoder is")
+    for odd in (None, True, -1, "x", []):
+        (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": odd}))
+        assert "note" not in reading(folder).describe("auto", checkpoint, 512)
+
+
 def test_types_of_every_version_are_known_and_other_folders_have_their_class(folder):
     assert reading(folder) == Reading(CLASS)
     write_sentence_files(folder, normalize=True, types=NEW_TYPES)
@@ -121,6 +134,13 @@ def test_what_is_not_computed_is_refused_and_can_be_chosen(folder, name, content
     assert reading(folder, ONE, "mean") == Reading(TextVector("mean"))
     with pytest.raises(ConfigError):
         Encoder(str(folder)).check(ONE)
+
+
+def test_a_pooling_is_refused_before_any_weights_are_read(folder, capsys):
+    write_sentence_files(folder, {"pooling_mode": "max"})
+    (folder / "model.safetensors").unlink()
+    assert main(["check", "model=encoder", f"model.checkpoint={folder}"]) == 2
+    assert "1_Pooling/config.json pools by max" in capsys.readouterr().err
 
 
 def test_a_module_without_its_file_is_refused(folder):

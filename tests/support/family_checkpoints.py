@@ -14,7 +14,12 @@ FIXTURES = Path(__file__).parents[1] / "fixtures" / "families"
 NAMES = sorted(path.name for path in FIXTURES.iterdir())
 SAME_GRAPH = {"camembert": "roberta", "xlm-roberta": "roberta"}
 """Families that are another one under a name of their own."""
-TOKEN_TABLES = ("word_embeddings.weight", "tok_embeddings.weight", "embed_tokens.weight")
+TOKEN_TABLES = (
+    "word_embeddings.weight",
+    "tok_embeddings.weight",
+    "embed_tokens.weight",
+    "model.encoder.weight",
+)
 
 
 def write_family_checkpoint(folder: Path, name: str) -> Path:

@@ -42,6 +42,11 @@ SCENARIOS = {
         "transfer=layer_decay",
         "optimizer=lamb",
     ],
+    "stack": [
+        "transfer=[head_first,reinit_top,layer_decay,bitfit]",
+        "train.epochs=3",
+        "train.cache_frozen=false",
+    ],
     "half": ["train.precision=mixed_float16", "transfer=gradual", "train.epochs=2"],
 }
 WRITES = ("open", "os.rename", "os.remove", "os.mkdir", "os.truncate", "shutil.rmtree")

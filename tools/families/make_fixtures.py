@@ -18,6 +18,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import neobert
 import numpy as np
 import torch
 from safetensors.numpy import load_file
@@ -41,6 +42,7 @@ SIZES = {
     "max_position_embeddings": LONGEST,
 }
 AFTER_PADDING = {**SIZES, "max_position_embeddings": LONGEST + 2, "pad_token_id": 1}
+WITHOUT_POSITIONS = {key: x for key, x in SIZES.items() if key != "max_position_embeddings"}
 MODERNBERT_IDS = {
     f"{name}_token_id": i for i, name in enumerate(["pad", "bos", "eos", "cls", "sep"])
 }
@@ -127,6 +129,10 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "mpnet": ("mpnet", AFTER_PADDING),
+    "neobert": (
+        "neobert",
+        {**WITHOUT_POSITIONS, "max_length": LONGEST, "intermediate_size": 44, "norm_eps": 1e-5},
+    ),
     "nomic_bert": ("nomic_bert", SIZES),
     "qwen3": (
         "qwen3",
@@ -140,6 +146,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
 def main(names: list[str]) -> None:
     """Write the folders of the families in ``names``, or all."""
     torch.set_num_threads(1)
+    neobert.register()
     for name in names or FAMILIES:
         write_fixture(FOLDER / name, *FAMILIES[name])
         size = sum(path.stat().st_size for path in (FOLDER / name).iterdir())
@@ -160,6 +167,10 @@ def write_fixture(folder: Path, model_type: str, keys: dict[str, Any]) -> None:
     for path in folder.iterdir():
         if path.name not in ("config.json", "model.safetensors"):
             path.unlink()
+    written = json.loads((folder / "config.json").read_text())
+    if left_out := keys.keys() - written.keys():  # NeoBERT's max_length is one of generation
+        written |= {key: keys[key] for key in left_out}
+        (folder / "config.json").write_text(json.dumps(written, indent=2, sort_keys=True) + "\n")
     segments = int(getattr(config, "type_vocab_size", 0) or 0)
     found = batches(config.pad_token_id, segments)
     expected: dict[str, np.ndarray] = {}

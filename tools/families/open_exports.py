@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import neobert
 import numpy as np
 import torch
 import transformers
@@ -27,6 +28,7 @@ def main(folders: list[str]) -> int:
     """Return how many folders are not what they should be."""
     transformers.logging.set_verbosity_error()
     torch.set_num_threads(1)
+    neobert.register()  # transformers has no class of its own
     return sum(not is_same(Path(folder)) for folder in folders)
 
 
@@ -39,7 +41,8 @@ def is_same(folder: Path) -> bool:
     logits = arrays.pop("logits")
     probabilities = arrays.pop("probabilities")
     name = config["architectures"][0]
-    model, info = getattr(transformers, name).from_pretrained(folder, output_loading_info=True)
+    model_class = getattr(neobert, name, None) or getattr(transformers, name)
+    model, info = model_class.from_pretrained(folder, output_loading_info=True)
     strange = [f"{kind}: {sorted(map(str, found))}" for kind, found in info.items() if found]
     if not has_same_tokens(folder, expected["texts"], arrays):
         strange.append("other tokens")

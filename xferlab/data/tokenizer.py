@@ -19,6 +19,7 @@ from xferlab.data.tokenizer_rules import (
     choose_padding,
     id_for_nothing,
     refuse_wrong_conversion,
+    remove_tokens,
     with_leading_blanks,
     without_added_tokens,
 )
@@ -122,9 +123,10 @@ class HubTokenizer:
         engine.no_padding()
         engine.no_truncation()
         rules = engine.to_str()
-        beyond = [i for i in tokenizer.added_tokens_decoder if rows is not None and i >= rows]
-        if beyond:
-            rules = without_added_tokens(rules, beyond)
+        added = tokenizer.added_tokens_decoder
+        self._beyond = {i: str(x) for i, x in added.items() if rows is not None and i >= rows}
+        if self._beyond:
+            rules = without_added_tokens(rules, list(self._beyond))
             engine = tokenizers.Tokenizer.from_str(rules)
         self._rules = rules
         self._word_rules = with_leading_blanks(rules)
@@ -203,6 +205,8 @@ class HubTokenizer:
     def save(self, folder: Path) -> None:
         """Write the tokenizer's files into a folder, for :func:`load_tokenizer`."""
         self._tokenizer.save_pretrained(str(folder))
+        if self._beyond:
+            remove_tokens(folder, list(self._beyond.values()))
 
 
 @lru_cache(maxsize=4)

@@ -18,6 +18,8 @@ SENTENCEPIECE_FILES = (
     "tokenizer.model",
 )
 """Models of SentencePiece, by the names that transformers gives them."""
+SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+"""Files of a saved tokenizer that name tokens beside ``tokenizer.json``."""
 COMPARED_WORDS = 50
 
 log = logging.getLogger("xferlab.data.tokenizer")
@@ -68,6 +70,38 @@ def without_added_tokens(rules: str, ids: Sequence[int]) -> str:
     )
     parsed["added_tokens"] = [each for each in parsed["added_tokens"] if each["id"] not in ids]
     return json.dumps(parsed, ensure_ascii=False)
+
+
+def remove_tokens(folder: Path, contents: Sequence[str]) -> None:
+    """Remove added tokens from the files of a saved tokenizer.
+
+    transformers adds a token anew that any of the files names.
+    """
+    for name in ("tokenizer.json", *SETTINGS):
+        path = folder / name
+        if path.is_file():
+            table = json.loads(path.read_text(encoding="utf-8"))
+            if name in SETTINGS:
+                table = _without(table, contents)
+            else:
+                tokens = table["added_tokens"]
+                table["added_tokens"] = [x for x in tokens if x["content"] not in contents]
+            path.write_text(json.dumps(table, ensure_ascii=False, indent=2), encoding="utf-8")
+
+
+def _without(node: Any, contents: Sequence[str]) -> Any:
+    """Return a JSON value without the keys, texts and descriptions of tokens."""
+    if isinstance(node, dict):
+        pairs = ((key, x) for key, x in node.items() if key not in contents)
+        return {key: _without(x, contents) for key, x in pairs if not _names(x, contents)}
+    if isinstance(node, list):
+        return [_without(x, contents) for x in node if not _names(x, contents)]
+    return node
+
+
+def _names(node: Any, contents: Sequence[str]) -> bool:
+    text = node.get("content") if isinstance(node, dict) else node
+    return isinstance(text, str) and text in contents
 
 
 def with_leading_blanks(rules: str) -> str:

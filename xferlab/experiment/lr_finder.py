@@ -88,7 +88,8 @@ def _losses(experiment: Experiment, steps: int) -> Iterator[float]:
     optimizer = experiment.optimizer
     network = build_phase(experiment, 0)
     optimizer.build(experiment.model.network.trainable_variables)
-    extend_optimizer(optimizer, experiment.model, experiment.plan.rates)
+    plan = experiment.plan
+    extend_optimizer(optimizer, experiment.model, plan.rates, plan.groups)
     network.compile(experiment)
     gradient_accumulation_steps = optimizer.gradient_accumulation_steps or 1
     segment = Segment(

@@ -14,10 +14,11 @@ from xferlab.compatibility import refuse_other_labels
 from xferlab.config.recipe import Recipe, fitted_to
 from xferlab.config.schema import Precision
 from xferlab.contracts import TaskSpec, TextData, TextModel
-from xferlab.errors import ConfigError, XferlabError, collect_errors, raise_together
+from xferlab.errors import XferlabError, collect_errors, raise_together
 from xferlab.models.limits import refuse_length
 from xferlab.models.recomputed_layers import nothing_to_recompute
 from xferlab.training.assemble import length_of_run
+from xferlab.training.transfer_stack import check_transfer
 
 log = logging.getLogger("xferlab")
 INPUTS = ("data", "model", "transfer", "loss", "metric", "callback", "train")
@@ -70,12 +71,12 @@ def prepare_inputs(recipe: Recipe) -> tuple[Recipe, TextData]:
     recipe = fitted_to(recipe, data.spec.task)
     _check_callbacks(recipe)
     _refuse_other_labels(recipe, data.spec)
-    if hasattr(recipe.model, "fetch"):
-        recipe.model.fetch()
     if hasattr(recipe.model, "max_sequence_length"):
         data = _fitted_length(recipe, data, recipe.model.max_sequence_length())
     if hasattr(recipe.model, "check"):
         _refuse_blocks(recipe, data.spec, recipe.model.check(data.spec))
+    if hasattr(recipe.model, "fetch"):
+        recipe.model.fetch()
     return recipe, data
 
 
@@ -134,18 +135,8 @@ def _fitted_length(recipe: Recipe, data: TextData, positions: int) -> TextData:
 
 
 def _refuse_blocks(recipe: Recipe, spec: TaskSpec, blocks: tuple[str, ...]) -> None:
-    """Raise ConfigError if the transfer strategy refuses a model of these blocks.
-
-    There is no network yet. A strategy that needs one is called when there is.
-    """
+    """Raise ConfigError if the transfer strategies refuse a model of these blocks."""
     model = TextModel(network=None, tokenizer=None, blocks=dict.fromkeys(blocks, ("",)))  # type: ignore[arg-type]
     steps = -(-spec.train_size // recipe.train.batch_size)
     _, budget = length_of_run(recipe.train, steps)
-    try:
-        recipe.transfer.apply(model, budget)
-    except ConfigError:
-        raise
-    except ValueError as e:
-        raise ConfigError(str(e), where="transfer", fix="change transfer") from e
-    except Exception:  # noqa: BLE001 - it needs the network, which does not exist yet
-        return
+    check_transfer(recipe.transfer, model, budget)

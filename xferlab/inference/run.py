@@ -29,6 +29,7 @@ from xferlab.inference.predictions import Predictions, probabilities_of
 from xferlab.inference.run_folder import RunFolder, read_folder
 from xferlab.registry import REGISTRY
 from xferlab.training.evaluation import Forward
+from xferlab.training.transfer_stack import apply_transfer
 from xferlab.training.weights import load_weights
 
 
@@ -244,10 +245,10 @@ class Run:
     def _apply_transfer(self, model: TextModel) -> None:
         """Change the network as the transfer strategy did before the weights were trained."""
         try:
-            self.plugin("transfer").apply(model, self.content.budget)
-        except ValueError as e:
+            apply_transfer(self.plugin("transfer"), model, self.content.budget)
+        except ConfigError as e:
             raise ConfigError(
-                f"the transfer strategy does not fit the run's network: {e}",
+                f"the transfer strategy does not fit the run's network: {e.what}",
                 where=f"{self.folder}/config.yaml: transfer",
                 fix="use the plugins of the run that wrote it",
             ) from e

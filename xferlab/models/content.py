@@ -30,6 +30,10 @@ class ReadsCheckpoint:
         """Return the checkpoint as a checked folder of this machine."""
         return resolve(self.checkpoint, weights=getattr(self, "pretrained", False))
 
+    def fetch_small(self) -> Checkpoint:
+        """Return the checkpoint without its weights: what says how it reads texts."""
+        return resolve(self.checkpoint, weights=False)
+
     def inputs(self) -> dict[str, str]:
         """Return digests of the checkpoint's files."""
         return content_of_checkpoint(self.checkpoint, weights=getattr(self, "pretrained", False))

@@ -29,6 +29,8 @@ CONVERTER = "SFconvertbot"
 """The Hub's account that converts weights to safetensors in pull requests."""
 MIN_SPEED = 1024  # bytes a second, over each window of WINDOW_SECONDS
 WINDOW_SECONDS = 30.0
+CONNECT_SECONDS = 5.0
+"""How long a connection may take."""
 
 log = logging.getLogger("xferlab")
 
@@ -244,7 +246,8 @@ class TooSlowError(OSError):
 def limit_waits() -> None:
     """Give the Hub's shared client a time-out and a minimum speed, and no log line a request.
 
-    Without them it waits for ever for a server that accepts a request and sends nothing.
+    Without them it waits for ever for a server that accepts a request and sends nothing, and tries
+    five times, with a line each, to reach one that cannot be reached.
     """
     from huggingface_hub import get_session
 
@@ -256,16 +259,37 @@ def limit_waits() -> None:
             "request": [*hooks["request"], _cap_wait],
             "response": [*hooks["response"], _limit_speed],
         }
+        session.send = _without_retries(session.send)  # type: ignore[method-assign]
+
+
+def _without_retries(send: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``send`` of a client that counts as offline while no server has ever answered it."""
+    import httpx2
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    has_answered = False
+
+    def send_or_be_offline(request: Any, **options: Any) -> Any:
+        nonlocal has_answered
+        try:
+            response = send(request, **options)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+            if has_answered:
+                raise  # a lost connection: the Hub's client tries again
+            raise OfflineModeIsEnabled(str(error)) from error
+        has_answered = True
+        return response
+
+    return send_or_be_offline
 
 
 def _cap_wait(request: Any) -> None:
     from huggingface_hub import constants
 
     limit = float(constants.HF_HUB_DOWNLOAD_TIMEOUT)
+    limits = {"connect": min(limit, CONNECT_SECONDS), "read": limit, "write": limit, "pool": limit}
     waits = request.extensions.get("timeout", {})
-    capped = {
-        kind: min(waits.get(kind) or limit, limit) for kind in ("connect", "read", "write", "pool")
-    }
+    capped = {kind: min(waits.get(kind) or most, most) for kind, most in limits.items()}
     request.extensions = {**request.extensions, "timeout": capped}
 
 

@@ -13,7 +13,7 @@ from xferlab.models.architectures import Architecture, read_architecture
 from xferlab.models.checkpoint import Checkpoint
 from xferlab.models.checkpoint_files import MODULES
 from xferlab.models.prompts import NO_PROMPTS, Prompts, read_prompts
-from xferlab.models.text_vector import TextVector, read_sentence_vector
+from xferlab.models.text_vector import TextVector, read_longest_text, read_sentence_vector
 
 VECTOR = {
     "pooling": re.compile("first|mean|last"),
@@ -54,13 +54,15 @@ class Reading:
             None if own is None else TextVector(**own),
         )
 
-    def describe(self, pooling: str, source: str) -> dict[str, str]:
+    def describe(self, pooling: str, checkpoint: Checkpoint, max_length: int) -> dict[str, str]:
         """Return what the log says of it; nothing where it is all of transformers' class.
 
         Args:
             pooling: value of ``model.pooling``.
-            source: of the checkpoint.
+            checkpoint: of the encoder.
+            max_length: tokens of the longest text of the run.
         """
+        source = checkpoint.source
         origin = f"{MODULES} of {source}" if pooling == "auto" else f"model.pooling={pooling}"
         lines = {}
         if not self.vector.is_of_class:
@@ -69,6 +71,12 @@ class Reading:
             before = f"{self.prompts.text!r} before each text"
             pair = "" if self.prompts.is_one else f", {self.prompts.pair!r} before its pair"
             lines["prompt"] = before + pair
+        longest = read_longest_text(checkpoint.folder, f"model.checkpoint={source}")
+        if longest is not None and longest < max_length:
+            lines["note"] = (
+                f"data.max_length is {max_length}, and max_seq_length of this sentence encoder is"
+                f" {longest}: it was trained on texts of that length"
+            )
         return lines
 
 

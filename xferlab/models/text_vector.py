@@ -133,6 +133,15 @@ def _refuse_other_names(path: Path, where: str) -> None:
         raise _not_computed(f"{path.parent.name}/{path.name} names other vectors", where)
 
 
+def read_longest_text(folder: Path, where: str) -> int | None:
+    """Return ``max_seq_length`` of a folder of sentence-transformers; None where it has none."""
+    for path in folder.glob(SENTENCE_TRANSFORMERS):
+        length = read_table(path, where).get("max_seq_length")
+        if isinstance(length, int) and not isinstance(length, bool) and length > 0:
+            return length
+    return None
+
+
 def _refuse_lower_case(folder: Path, where: str) -> None:
     """Raise ConfigError for texts that are lower-cased where the tokenizer does not do so."""
     tokenizer = folder / "tokenizer_config.json"

@@ -29,7 +29,6 @@ def encoder_tensors(network: Any, architecture: Architecture) -> dict[str, np.nd
     import numpy as np
 
     tensors: dict[str, np.ndarray] = {}
-    fused: dict[str, dict[int, np.ndarray]] = {}
     prefix = architecture.weight_prefix
     for layer in network.layers:
         if layer.name == "pooler":
@@ -43,10 +42,12 @@ def encoder_tensors(network: Any, architecture: Architecture) -> dict[str, np.nd
             if layer.name == "position_embedding" and architecture.position_offset:
                 unused = _zeros(architecture.position_offset, array.shape[1])
                 array = np.concatenate([unused, array])
-            index, _ = architecture.fused.get(part, (0, 1))
-            fused.setdefault(name, {})[index] = array
-    for name, parts in fused.items():
-        tensors[name] = np.concatenate([parts[index] for index in sorted(parts)])
+            rows, count = architecture.tensor_rows(part, len(array))
+            if count == len(array):
+                tensors[name] = array
+                continue
+            whole = tensors.setdefault(name, _zeros(count, *array.shape[1:]))
+            whole[rows] = array
     if architecture.has_constant_segment:
         name = f"{prefix}{architecture.tensor_stem('segment_embedding')}.weight"
         tensors[name] = _zeros(1, architecture.embedding_width)

@@ -135,12 +135,12 @@ def assign_head(
 def _value(names: TensorNames, layer: str, weight: str, shape: tuple[int, ...]) -> Any:
     """Return a tensor in the shape of the Keras weight."""
     part, _, ending = weight.rpartition("/")
-    index, parts = names.architecture.fused.get(part, (0, 1))
     offset = names.architecture.position_offset if layer == "position_embedding" else 0
     rows, *others = stored_shape(ending, shape)
-    stored = ((rows + offset) * parts, *others)
+    chosen, count = names.architecture.tensor_rows(part, rows)
+    stored = (count + offset, *others)
     array = _read_in_shape(names.tensor(layer, weight), names, f"{layer}/{weight}", stored)
-    array = array[index * rows + offset :][:rows]
+    array = array[offset:][chosen]
     if layer == "position_embedding":
         return array + _constant_segment(names, shape[1])
     return array.T if ending == "kernel" else array

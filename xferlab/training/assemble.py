@@ -20,6 +20,7 @@ from xferlab.models.recomputed_layers import recompute_layers
 from xferlab.training.evaluation import Forward, scores
 from xferlab.training.network_cache import NETWORK_CACHE, CachedNetwork, TrainingSetup
 from xferlab.training.optimizer_extensions import per_update
+from xferlab.training.transfer_stack import apply_transfer
 from xferlab.validation import defaults_of
 
 OWN_WAYS = {
@@ -153,7 +154,7 @@ def _training_setup(recipe: Recipe, data: TextData, micro_batches: int) -> Train
         batches=batches,
         total_batches=total_batches,
         budget=budget,
-        plan=_apply(recipe, model, budget),
+        plan=apply_transfer(recipe.transfer, model, budget),
         forward=Forward(
             model.network,
             model.tokenizer.pad_id,
@@ -190,25 +191,6 @@ def length_of_run(train: TrainConfig, steps_per_epoch: int) -> tuple[int, Budget
         )
     epochs = -(-total // steps_per_epoch)  # ceil: the last epoch may be cut short
     return total, Budget(epochs, updates, total // train.gradient_accumulation_steps)
-
-
-def _apply(recipe: Recipe, model: TextModel, budget: Budget) -> TransferPlan:
-    plan = _built("transfer", recipe.transfer.apply, model, budget)
-    if sum(phase.epochs for phase in plan.phases) != budget.epochs:
-        raise ConfigError(
-            f"the phases of the transfer strategy are {[p.epochs for p in plan.phases]} epochs long"
-            f" and the run has {budget.epochs}",
-            where="transfer",
-            fix="change train.epochs or the strategy's own lengths",
-        )
-    named = {block for phase in plan.phases for block in phase.frozen} | set(plan.rates)
-    for block in sorted(named - set(model.blocks)):
-        raise ConfigError(
-            f"the transfer strategy names a block '{block}' that the model does not have",
-            where="transfer",
-            fix=f"its blocks are: {', '.join(model.blocks)}",
-        )
-    return plan
 
 
 def _optimizer(recipe: Recipe, learning_rate: Any, network: Any) -> Any:
@@ -269,5 +251,5 @@ def _built(key: str, build: Any, *arguments: Any) -> Any:
     except ConfigError:
         raise
     except ValueError as e:
-        length = " or the length of the run" if key in ("schedule", "transfer") else ""
+        length = " or the length of the run" if key == "schedule" else ""
         raise ConfigError(str(e), where=key, fix=f"change {key}{length}") from e

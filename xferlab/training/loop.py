@@ -110,7 +110,8 @@ def _build_optimizer(experiment: Experiment) -> None:
     optimizer = experiment.optimizer
     unfreeze(experiment)
     optimizer.build(network.trainable_variables)
-    extend_optimizer(optimizer, experiment.model, experiment.plan.rates)
+    plan = experiment.plan
+    extend_optimizer(optimizer, experiment.model, plan.rates, plan.groups)
 
 
 def phase_of(phases: Sequence[Phase], epoch: int) -> int:

@@ -12,7 +12,7 @@ from xferlab.backend.optimizer_kernels import (
     has_fused_step,
     tensorflow_variable,
 )
-from xferlab.contracts import TextModel
+from xferlab.contracts import TextModel, VariableGroup
 
 
 def per_update(learning_rate: Any, gradient_accumulation_steps: int) -> Any:
@@ -32,7 +32,12 @@ def per_update(learning_rate: Any, gradient_accumulation_steps: int) -> Any:
     return PerUpdate()
 
 
-def extend_optimizer(optimizer: Any, model: TextModel, rates: Mapping[str, float]) -> None:
+def extend_optimizer(
+    optimizer: Any,
+    model: TextModel,
+    rates: Mapping[str, float],
+    groups: Sequence[VariableGroup] = (),
+) -> None:
     """Give a built optimizer learning rates by block, an exact norm for clipping, a fused step.
 
     Keras has no parameter groups, so the three methods that :meth:`apply` calls are replaced. They
@@ -42,8 +47,10 @@ def extend_optimizer(optimizer: Any, model: TextModel, rates: Mapping[str, float
         optimizer: a Keras optimizer, built.
         model: gives the variables of each block.
         rates: by block, what the learning rate is multiplied by; 1 where there is none.
+        groups: what rate and weight decay of single variables are multiplied by.
     """
-    multipliers = _multipliers(optimizer, model, rates)
+    multipliers = _multipliers(optimizer, model, rates, groups)
+    decays = _of_groups(optimizer, model, [(group, group.decay) for group in groups])
 
     def rate_of(variable: Any, learning_rate: Any) -> Any:
         multiplier = multipliers.get(optimizer._var_key(variable), 1.0)
@@ -57,8 +64,10 @@ def extend_optimizer(optimizer: Any, model: TextModel, rates: Mapping[str, float
             return
         for variable in variables:
             raw = tensorflow_variable(variable)  # exclusions go by TensorFlow's names
-            if optimizer._use_weight_decay(raw):
-                decay(raw, rate_of(variable, optimizer.learning_rate) * optimizer.weight_decay)
+            fraction = decays.get(optimizer._var_key(variable), 1.0)
+            if fraction and optimizer._use_weight_decay(raw):
+                weight_decay = optimizer.weight_decay * fraction
+                decay(raw, rate_of(variable, optimizer.learning_rate) * weight_decay)
 
     def update(gradients: Sequence[Any], variables: Sequence[Any], learning_rate: Any) -> None:
         rates_of_variables = [rate_of(variable, learning_rate) for variable in variables]
@@ -73,14 +82,33 @@ def extend_optimizer(optimizer: Any, model: TextModel, rates: Mapping[str, float
     optimizer._backend_update_step = update
 
 
-def _multipliers(optimizer: Any, model: TextModel, rates: Mapping[str, float]) -> dict[str, float]:
+def _multipliers(
+    optimizer: Any, model: TextModel, rates: Mapping[str, float], groups: Sequence[VariableGroup]
+) -> dict[str, float]:
     """Return the multiplier of each variable's learning rate, by the optimizer's key of it."""
-    return {
+    found = {
         optimizer._var_key(variable): multiplier
         for block, multiplier in rates.items()
         for layer in model.blocks[block]
         for variable in model.network.get_layer(layer).trainable_variables
     }
+    of_groups = _of_groups(optimizer, model, [(group, group.rate) for group in groups])
+    for key, rate in of_groups.items():
+        found[key] = found.get(key, 1.0) * rate
+    return found
+
+
+def _of_groups(
+    optimizer: Any, model: TextModel, factors: Sequence[tuple[VariableGroup, float]]
+) -> dict[str, float]:
+    """Return the product of the groups' factors of each variable, by the optimizer's key of it."""
+    variables = {variable.path: variable for variable in model.network.weights} if factors else {}
+    found: dict[str, float] = {}
+    for group, factor in factors:
+        for path in group.paths:
+            key = optimizer._var_key(variables[path])
+            found[key] = found.get(key, 1.0) * factor
+    return found
 
 
 def current_rate(optimizer: Any, planned: Sequence[float], update: int) -> float:

@@ -149,10 +149,14 @@ def _upper_part(experiment: Experiment, index: int) -> PhaseNetwork | None:
 
 
 def freeze(model: TextModel, plan: TransferPlan, phase: Phase) -> None:
-    """Set ``trainable`` on the blocks that ``plan`` names, and on no other."""
+    """Set ``trainable`` on the blocks and variables that ``plan`` names, and on no other."""
     for block in frozen_blocks(plan.phases):
         for layer in model.blocks[block]:
             model.network.get_layer(layer).trainable = block not in phase.frozen
+    fixed = set(plan.fixed)
+    for variable in model.network.weights if fixed else ():
+        if variable.path in fixed:  # a layer that is made trainable makes all its variables so
+            variable.trainable = False
 
 
 def unfreeze(experiment: Experiment) -> None:

@@ -54,17 +54,21 @@ def parameter_rows(experiment: Experiment) -> list[dict[str, Any]]:
     ``decayed`` counts the trainable parameters that weight decay applies to.
     """
     rows = []
+    undecayed = {
+        path for group in experiment.plan.groups if not group.decay for path in group.paths
+    }
     for block, layers in experiment.model.blocks.items():
         get_layer = experiment.model.network.get_layer
         variables = [weight for layer in layers for weight in get_layer(layer).weights]
         phases = _phases_of(experiment.plan, block) if any(v.trainable for v in variables) else []
         trainable = [v for v in variables if v.trainable] if phases else []
+        decayed = [v for v in trainable if v.path not in undecayed]
         rows.append(
             {
                 "block": block,
                 "parameters": _count(variables),
                 "trainable": _count(trainable),
-                "decayed": _count([v for v in trainable if decays(experiment.optimizer, v)]),
+                "decayed": _count([v for v in decayed if decays(experiment.optimizer, v)]),
                 "trained_in": _format_phases(phases, len(experiment.plan.phases)),
                 "rate": experiment.plan.rates.get(block, 1.0) if phases else 0.0,
             }
@@ -125,7 +129,8 @@ def summary_lines(experiment: Experiment, rates: np.ndarray) -> list[str]:
         f" of {format_count(examples, 'example')}",
         f"schedule   learning rate {', '.join(marks)}",
     ]
-    return [*lines, *_block_table(experiment, plan["learning_rate"]["peak"]["rate"])]
+    peak = plan["learning_rate"]["peak"]["rate"]
+    return [*lines, *_block_table(experiment, peak), *_group_lines(experiment, peak)]
 
 
 def _block_table(experiment: Experiment, peak: float) -> list[str]:
@@ -137,6 +142,29 @@ def _block_table(experiment: Experiment, peak: float) -> list[str]:
         lines.append(
             f"{row['block']:<14} {row['parameters']:>12,} {row['trainable']:>12,}"
             f" {row['decayed']:>12,}  {row['trained_in']:<14} {rate:>9}"
+        )
+    return lines
+
+
+def _group_lines(experiment: Experiment, peak: float) -> list[str]:
+    """Return a line for each group of variables with a rate or a weight decay of its own."""
+    model = experiment.model
+    plan = experiment.plan
+    layers = {layer: block for block, names in model.blocks.items() for layer in names}
+    factors: dict[str, float] = {}
+    for group in plan.groups:
+        for path in group.paths:
+            of_block = plan.rates.get(layers.get(path.partition("/")[0], ""), 1.0)
+            factors[path] = factors.get(path, of_block) * group.rate
+    variables = {variable.path: variable for variable in model.network.weights}
+    lines = []
+    for group in plan.groups:
+        rates = sorted({peak * factors[path] for path in group.paths})
+        ends = dict.fromkeys(format_learning_rate(rate) for rate in (rates[0], rates[-1]))
+        lines.append(
+            f"group      {group.name}: {format_count(len(group.paths), 'variable')},"
+            f" {_count([variables[path] for path in group.paths]):,} parameters,"
+            f" peak rate {' to '.join(ends)}, weight decay x{group.decay:g}"
         )
     return lines
 

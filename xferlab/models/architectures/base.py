@@ -172,8 +172,8 @@ class Architecture:
             pad_id: token id of padding.
         """
         table = {key: getattr(self, field) for field, key in self.config_keys.items()}
-        activation = self.config_keys["activation"]
-        table[activation] = WRITTEN_ACTIVATIONS.get(self.activation, self.activation)
+        if activation := self.config_keys.get("activation"):
+            table[activation] = WRITTEN_ACTIVATIONS.get(self.activation, self.activation)
         return {"model_type": self.model_type, **table, "pad_token_id": pad_id}
 
     # Sizes and blocks
@@ -207,11 +207,8 @@ class Architecture:
         """Return a functional ``keras.Model`` with fresh weights.
 
         Its inputs are ``token_ids``, ``padding_mask`` and, with segments, ``segment_ids``; its
-        outputs ``sequence_output`` and, with a pooler, ``pooled_output``.
-
-        Args:
-            first_token_only: the last layer computes the first token alone: ``sequence_output`` is
-                (batch, 1, hidden_size).
+        outputs ``sequence_output``, of the first token alone (batch, 1, hidden_size), and, with a
+        pooler, ``pooled_output``.
         """
         import keras
 
@@ -311,11 +308,9 @@ class Architecture:
         """Return the name of the tensors of a layer's part, without prefix and last word.
 
         Args:
-            layer: the Keras layer, like ``transformer_layer_0``.
+            layer: the Keras layer, like ``transformer_layer_0``; None is returned for one that is
+                no part of the encoder.
             part: path of the part inside it, like ``feedforward_layer_norm``; empty for itself.
-
-        Returns:
-            None for a layer that is no part of the encoder.
         """
         if layer == "pooler":
             return self.pooler_tensor
@@ -329,6 +324,11 @@ class Architecture:
     def stem_of_layer(self, index: int) -> str:
         """Return the stem of the tensors of a transformer layer."""
         return self.layer_stem.format(index=index)
+
+    def tensor_rows(self, part: str, rows: int) -> tuple[Any, int]:
+        """Return which rows of its tensor a part of a layer is, and how many the tensor has."""
+        index, parts = self.fused.get(part, (0, 1))
+        return slice(index * rows, (index + 1) * rows), parts * rows
 
     # The head of transformers' classes
 

@@ -20,6 +20,11 @@ from xferlab.models.config_reader import ConfigReader
 from xferlab.models.rotary_positions import read_rotary
 
 
+def regular_layers(layers: int, every: int) -> tuple[str, ...]:
+    """Return the kinds of layers of which each ``every``-th attends to all tokens."""
+    return tuple(WINDOW if index % every else FULL for index in range(layers))
+
+
 @register
 @dataclass(frozen=True, kw_only=True)
 class ModernBert(WindowArchitecture):
@@ -90,11 +95,11 @@ class ModernBert(WindowArchitecture):
         config.require("sliding_window", (None, values["window"] // 2))
         layers = values["layers"]
         every = config.optional_size("global_attn_every_n_layers", 3)
-        usual = tuple(WINDOW if i % every else FULL for i in range(layers))
         more = {
             "rotary": read_rotary(config, 160_000.0, key="global_rope_theta", kind=FULL),
             "window_rotary": read_rotary(config, 10_000.0, key="local_rope_theta", kind=WINDOW),
-            "layer_types": config.choices("layer_types", [WINDOW, FULL], layers) or usual,
+            "layer_types": config.choices("layer_types", [WINDOW, FULL], layers)
+            or regular_layers(layers, every),
             "norm_bias": config.flag("norm_bias"),
             "classifier_bias": config.flag("classifier_bias"),
         }
@@ -113,12 +118,17 @@ class ModernBert(WindowArchitecture):
         }
 
     def _older_keys(self) -> dict[str, Any]:
-        """Return what transformers 4 reads instead of ``rope_parameters`` and ``layer_types``."""
+        """Return what transformers 4 reads instead of ``rope_parameters`` and ``layer_types``.
+
+        It has no key for layers whose kinds follow no rule; with a null it refuses to build them.
+        """
         full = [index for index, kind in enumerate(self.layer_types) if kind == FULL]
+        every = full[1] if len(full) > 1 else self.layers
+        is_regular = self.layer_types == regular_layers(self.layers, every)
         return {
             "global_rope_theta": self.rotary.rope_theta,
             "local_rope_theta": self.window_rotary.rope_theta,
-            "global_attn_every_n_layers": full[1] if len(full) > 1 else self.layers,
+            "global_attn_every_n_layers": every if is_regular else None,
         }
 
     def embed(self, inputs: Mapping[str, Any]) -> Any:

@@ -137,8 +137,13 @@ class RotaryArchitecture(Architecture):
     def max_parameters(self) -> int:
         """An estimate of the parameters, without building anything."""
         heads = self.head_size * (self.heads + self.kv_heads)
-        layer = self.hidden_size * (2 * heads + 3 * self.intermediate_size)
+        layer = self.hidden_size * (2 * heads + 3 * self.inner_size)
         return self.vocabulary_size * self.hidden_size + self.layers * layer
+
+    @property
+    def inner_size(self) -> int:
+        """Width inside the feed-forward part."""
+        return self.intermediate_size
 
     def embed(self, inputs: Mapping[str, Any]) -> Any:
         """Return the tokens' embeddings."""
@@ -178,7 +183,7 @@ class RotaryArchitecture(Architecture):
             "heads": self.heads,
             "kv_heads": self.kv_heads,
             "head_size": self.head_size,
-            "intermediate_size": self.intermediate_size,
+            "intermediate_size": self.inner_size,
             "activation": self.activation,
             "epsilon": self.epsilon,
             "attention_bias": self.has_attention_bias,

@@ -1,0 +1,324 @@
+"""Several transfer strategies at once, each against a loop written by hand."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from plugins.transfer.bitfit import BitFit
+from plugins.transfer.frozen import Frozen
+from plugins.transfer.full import Full
+from plugins.transfer.gradual import Gradual
+from plugins.transfer.head_first import HeadFirst
+from plugins.transfer.layer_decay import LayerDecay
+from plugins.transfer.lora import Lora
+from plugins.transfer.patterns import Patterns
+from plugins.transfer.reinit_top import ReinitTop
+from plugins.transfer.top_layers import TopLayers
+from xferlab import Budget, ConfigError, Phase, TextModel, TransferPlan
+from xferlab.training.optimizer_extensions import extend_optimizer
+from xferlab.training.phase_network import freeze
+from xferlab.training.transfer_stack import apply_transfer, check_transfer, combine
+
+BLOCKS = {
+    "embeddings": ("embedding", "norm"),
+    "layer_0": ("dense",),
+    "layer_1": ("dense_top", "norm_top"),
+    "head": ("head",),
+}
+BUDGET = Budget(epochs=4, steps_per_epoch=10, total_steps=40)
+RATE = 0.1
+DECAY = 0.05
+STEPS = 10
+
+
+@pytest.fixture(autouse=True)
+def full_precision():
+    import keras
+
+    keras.config.set_dtype_policy("float32")  # an earlier run of the process may have another
+
+
+def text_model() -> TextModel:
+    import keras
+
+    keras.utils.set_random_seed(3)
+    ids = keras.Input((None,), dtype="int32", name="token_ids")
+    x = keras.layers.Embedding(11, 6, name="embedding")(ids)
+    x = keras.layers.LayerNormalization(name="norm")(x)
+    x = keras.layers.Dense(6, "tanh", name="dense")(x)
+    x = keras.layers.Dense(6, "tanh", name="dense_top", bias_initializer="ones")(x)
+    x = keras.layers.LayerNormalization(name="norm_top")(x)
+    outputs = keras.layers.Dense(3, name="head")(keras.layers.GlobalAveragePooling1D()(x))
+    return TextModel(keras.Model({"token_ids": ids}, outputs), None, BLOCKS)
+
+
+def data():
+    random = np.random.default_rng(0)
+    return random.integers(0, 11, (8, 5), dtype="int32"), random.integers(0, 3, 8)
+
+
+def trained_by_framework(model: TextModel, plan: TransferPlan, phases=(0,)) -> None:
+    """Train some steps in each of the phases, as a run does."""
+    import keras
+
+    optimizer = keras.optimizers.SGD(RATE, weight_decay=DECAY)
+    always = set.intersection(*(set(phase.frozen) for phase in plan.phases))
+    freeze(model, plan, Phase(0, tuple(always)))
+    optimizer.build(model.network.trainable_variables)
+    extend_optimizer(optimizer, model, plan.rates, plan.groups)
+    ids, labels = data()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    for index in phases:
+        freeze(model, plan, plan.phases[index])
+        model.network.compile(optimizer, loss, jit_compile=False)
+        for _ in range(STEPS):
+            model.network.train_on_batch({"token_ids": ids}, labels)
+
+
+def trained_by_hand(model: TextModel, rate_of, decay_of=lambda path: 1.0, phases=(0,)) -> None:
+    """Train by gradient descent with decoupled weight decay; a rate of 0 leaves a weight alone."""
+    import tensorflow as tf
+
+    ids, labels = data()
+    model.network.trainable = True
+    for phase in phases:
+        for _ in range(STEPS):
+            with tf.GradientTape() as tape:
+                logits = model.network({"token_ids": ids}, training=True)
+                losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+                loss = tf.reduce_mean(losses)
+            variables = model.network.weights
+            raw = [variable.value for variable in variables]
+            for variable, gradient in zip(variables, tape.gradient(loss, raw), strict=True):
+                path = variable.path
+                rate = RATE * rate_of(path, phase)
+                if rate:
+                    value = variable.numpy() * (1 - rate * DECAY * decay_of(path))
+                    variable.assign(value - rate * np.asarray(tf.convert_to_tensor(gradient)))
+
+
+def compare(found: TextModel, expected: TextModel) -> None:
+    for one, other in zip(found.network.weights, expected.network.weights, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), atol=2e-6, err_msg=one.path)
+
+
+def block_of(path: str) -> str:
+    layer = path.partition("/")[0]
+    return next(block for block, layers in BLOCKS.items() if layer in layers)
+
+
+DEPTH = {"head": 0, "layer_1": 1, "layer_0": 2, "embeddings": 3}
+
+
+# --- against loops by hand -----------------------------------------------------------------------
+
+
+def test_patterns_below_decaying_rates():
+    model = text_model()
+    strategies = {
+        "layer_decay": LayerDecay(0.5),
+        "patterns": Patterns(
+            rates={"*/bias": 3.0, "*top/*": 2.0}, decays={"norm*": 0.0}, frozen=["embedding/*"]
+        ),
+    }
+    plan = apply_transfer(strategies, model, BUDGET)
+    assert plan.fixed == ("embedding/embeddings",)
+    trained_by_framework(model, plan)
+
+    def rate_of(path, _):
+        if path.startswith("embedding/"):
+            return 0.0
+        factor = 3.0 if path.endswith("/bias") else 2.0 if "top/" in path else 1.0
+        return 0.5 ** DEPTH[block_of(path)] * factor
+
+    by_hand = text_model()
+    trained_by_hand(by_hand, rate_of, lambda path: 0.0 if path.startswith("norm") else 1.0)
+    compare(model, by_hand)
+
+
+def test_biases_alone_with_decaying_rates():
+    model = text_model()
+    strategies = {"bitfit": BitFit(), "layer_decay": LayerDecay(0.5)}
+    trained_by_framework(model, apply_transfer(strategies, model, BUDGET))
+
+    def rate_of(path, _):
+        is_trained = path.startswith("head/") or path.endswith(("bias", "beta"))
+        return is_trained * 0.5 ** DEPTH[block_of(path)]
+
+    by_hand = text_model()
+    trained_by_hand(by_hand, rate_of)
+    compare(model, by_hand)
+
+
+def test_fresh_top_layers_matrices_and_phases():
+    """The matrices begin with the second phase, and nothing ever moves what is below them."""
+    model = text_model()
+    strategies = {
+        "head_first": HeadFirst(1),
+        "reinit_top": ReinitTop(1),
+        "layer_decay": LayerDecay(0.5),
+        "lora": Lora(rank=2, targets=["dense*"]),
+    }
+    before = {v.path: v.numpy() for v in model.network.weights}
+    plan = apply_transfer(strategies, model, BUDGET)
+    assert [phase.epochs for phase in plan.phases] == [1, 3]
+    fresh = {path for path in before if path in plan.fixed and block_of(path) == "layer_1"}
+    assert fresh == {"dense_top/kernel", "dense_top/bias", "norm_top/gamma", "norm_top/beta"}
+    by_hand = text_model()
+    for name in ("dense", "dense_top"):
+        by_hand.network.get_layer(name).enable_lora(2, lora_alpha=16.0)
+    for one, other in zip(by_hand.network.weights, model.network.weights, strict=True):
+        one.assign(other)
+    values = {v.path: v.numpy() for v in model.network.weights}
+    assert not np.allclose(values["dense_top/kernel"], before["dense_top/kernel"])
+    np.testing.assert_array_equal(values["dense/kernel"], before["dense/kernel"])
+    trained_by_framework(model, plan, phases=(0, 1))
+
+    def rate_of(path, phase):
+        if path.startswith("head/"):
+            return 1.0
+        return ("lora_" in path and phase == 1) * 0.5 ** DEPTH[block_of(path)]
+
+    trained_by_hand(by_hand, rate_of, phases=(0, 1))
+    compare(model, by_hand)
+
+
+def test_fresh_layers_have_the_values_of_their_initializers():
+    model = text_model()
+    dense = model.network.get_layer("dense_top")
+    dense.bias.assign(np.full(6, 7.0))
+    norm = model.network.get_layer("norm_top")
+    norm.gamma.assign(np.full(6, 7.0))
+    before = {v.path: v.numpy() for v in model.network.weights}
+    apply_transfer({"reinit_top": ReinitTop(1)}, model, BUDGET)
+    after = {v.path: v.numpy() for v in model.network.weights}
+    moved = {path for path in before if not np.array_equal(before[path], after[path])}
+    assert moved == {"dense_top/kernel", "dense_top/bias", "norm_top/gamma"}
+    np.testing.assert_array_equal(after["dense_top/bias"], np.ones(6))
+    np.testing.assert_array_equal(after["norm_top/gamma"], np.ones(6))
+
+
+# --- plans ---------------------------------------------------------------------------------------
+
+
+def test_one_strategy_has_its_own_plan():
+    plan = TransferPlan((Phase(1, ("a",)), Phase(3)), {"a": 0.5})
+    assert combine({"": plan}, 4) is plan
+
+
+def test_phases_end_where_one_of_any_does():
+    model = TextModel(None, None, BLOCKS)
+    plans = {
+        "gradual": Gradual(every=1).apply(model, BUDGET),
+        "head_first": HeadFirst(2).apply(model, BUDGET),
+    }
+    phases = combine(plans, 4).phases
+    body = ("embeddings", "layer_0", "layer_1")
+    assert phases == (Phase(1, body), Phase(1, body), Phase(1, ("embeddings",)), Phase(1))
+
+
+@pytest.mark.parametrize(
+    ("strategies", "reason"),
+    [
+        ({"full": Full(), "frozen": Frozen()}, "full trains every block, and others freeze"),
+        (
+            {"frozen": Frozen(), "layer_decay": LayerDecay()},
+            "layer_decay sets rates of blocks that frozen freezes throughout",
+        ),
+        ({"frozen": Frozen(), "lora": Lora()}, "lora trains matrices in blocks that are frozen"),
+        ({"bitfit": BitFit(), "frozen": Frozen()}, "bitfit trains biases in blocks that are"),
+        ({"lora": Lora(), "bitfit": BitFit()}, "lora and bitfit each choose the weights"),
+        (
+            {"top_layers": TopLayers(1), "reinit_top": ReinitTop(2)},
+            "reinit_top gives 'layer_0' fresh weights that are never trained",
+        ),
+    ],
+)
+def test_a_conflict_is_named_before_there_is_a_network(strategies, reason):
+    model = TextModel(None, None, BLOCKS)
+    with pytest.raises(ConfigError) as caught:
+        check_transfer(strategies, model, BUDGET)
+    what, where, fix = str(caught.value).splitlines()
+    assert f"these transfer strategies contradict each other: {reason}" in what
+    assert where == f" where: transfer=[{','.join(strategies)}]"
+    assert fix == "   fix: leave one of them out, or let the other train those blocks"
+
+
+@pytest.mark.parametrize(
+    "strategies",
+    [
+        {"reinit_top": ReinitTop(), "layer_decay": LayerDecay(), "lora": Lora()},
+        {"gradual": Gradual(), "layer_decay": LayerDecay()},
+        {"full": Full(), "layer_decay": LayerDecay()},
+        {"top_layers": TopLayers(1), "lora": Lora()},
+        {"frozen": Frozen()},
+    ],
+)
+def test_what_fits_together_is_accepted(strategies):
+    plan = check_transfer(strategies, TextModel(None, None, BLOCKS), BUDGET)
+    assert sum(phase.epochs for phase in plan.phases) == BUDGET.epochs
+
+
+def test_the_strategy_that_does_not_fit_the_model_is_named():
+    with pytest.raises(ConfigError) as caught:
+        check_transfer(
+            {"layer_decay": LayerDecay(), "reinit_top": ReinitTop(3)},
+            TextModel(None, None, BLOCKS),
+            BUDGET,
+        )
+    assert caught.value.where == "transfer.reinit_top"
+    assert "the model has only 2 blocks of transformer layers: layer_0, layer_1" in str(
+        caught.value
+    )
+
+
+# --- patterns ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"frozen": ["layer_9*"]}, "frozen: 'layer_9*' matches no trained variable, like '"),
+        ({"rates": {"*/biass": 2.0}}, "rates: '*/biass' matches no trained variable, like '"),
+        ({"decays": {"*": 0.0, "dense/*": 1.0}}, "'dense/*' matches only what an earlier pattern"),
+        ({"frozen": ["*"]}, "the patterns leave no variable that is trained"),
+        (
+            {"frozen": ["dense/*"], "rates": {"dense/*": 2.0}},
+            "rates: 'dense/*' matches no trained variable",
+        ),
+    ],
+)
+def test_a_pattern_that_names_nothing_is_an_error(fields, message):
+    with pytest.raises(ConfigError) as caught:
+        apply_transfer(Patterns(**fields), text_model(), BUDGET)
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"rates": {"*": 0.0}}, "rates: '*' must be above 0, got 0.0"),
+        ({"rates": {"*": float("nan")}}, "rates: '*' must be above 0, got nan"),
+        ({"decays": {"*": -1.0}}, "decays: '*' must be 0 or above, got -1.0"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(fields, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Patterns(**fields)
+
+
+def test_a_network_without_biases_is_no_case_for_bitfit():
+    import keras
+
+    ids = keras.Input((3,), name="token_ids")
+    x = keras.layers.Dense(4, use_bias=False, name="dense")(ids)
+    network = keras.Model({"token_ids": ids}, keras.layers.Dense(2, name="head")(x))
+    model = TextModel(network, None, {"layer_0": ("dense",), "head": ("head",)})
+    with pytest.raises(ConfigError, match="has no biases below its head"):
+        apply_transfer(BitFit(), model, BUDGET)
+    with pytest.raises(ConfigError, match="'query' matches no layer with a bias; there are: dense"):
+        apply_transfer(BitFit(targets=["query"]), text_model(), BUDGET)
