@@ -28,6 +28,7 @@ ORDER = [
     "io",
     "tasks.base",
     "validation",
+    "groups",
     "contracts",
     "callbacks",
     "registry",
