@@ -29,7 +29,10 @@ def batch_dataset(
     is_by_token = labels.dtype.kind == "i" and labels.ndim == 2  # of another length each batch
     shape = (None, None) if is_by_token else (None, *labels.shape[1:])
     signature = (_input_specs(network, names), tf.TensorSpec(shape, labels.dtype))
-    return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
+    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
+    options = tf.data.Options()
+    options.autotune.enabled = False  # its thread may keep an iterator that ends for a minute
+    return dataset.with_options(options)
 
 
 def compile_forward(network: Any, names: Iterable[str]) -> Callable[[Mapping[str, Any]], Any]:
