@@ -1,9 +1,10 @@
 """The contract of every plugin group, and the data that passes between them; nothing heavy here.
 
-A plugin is a frozen dataclass registered under ``(group, name)`` with one method, listed in
-:data:`xferlab.groups.GROUPS`. The arguments of the method are all that it may depend on. Its fields make the run
-id; a plugin with a path as a field may replace it there: ``identity() -> dict`` returns the values
-that are hashed.
+A plugin is a frozen dataclass registered under ``(group, name)`` with one method, which
+:data:`xferlab.groups.GROUPS` names. The arguments of the method are all that it may depend on. Its
+fields make the run id; a plugin may replace them there: ``identity() -> dict`` returns the values
+that are hashed, such as a digest for a path. One that returns None changes nothing that a run
+computes: runs with and without it have one id.
 
 The content at a path can change while its name stays. A plugin that reads one may have
 ``inputs() -> dict[str, str]``: a digest of the content by the field that names it, or by
