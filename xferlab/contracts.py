@@ -20,6 +20,13 @@ from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from xferlab.step_contracts import Average as Average
+from xferlab.step_contracts import Budget as Budget
+from xferlab.step_contracts import Moment as Moment
+from xferlab.step_contracts import Needs as Needs
+from xferlab.step_contracts import Objective as Objective
+from xferlab.step_contracts import Take as Take
+from xferlab.step_contracts import TrainingStep as TrainingStep
 from xferlab.tasks.base import Accepts as Accepts
 from xferlab.tasks.base import LabelKind as LabelKind
 from xferlab.tasks.base import OutputKind as OutputKind
@@ -137,25 +144,6 @@ class TextModel:
     output_kind: OutputKind = OutputKind.logits
     origin: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, Path | bytes] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How long training lasts, counted in optimizer steps.
-
-    Attributes:
-        epochs: passes over the training split, the last one perhaps cut short.
-        steps_per_epoch: optimizer steps (updates) in a full pass.
-        total_steps: optimizer steps of the whole run.
-    """
-
-    epochs: int
-    steps_per_epoch: int
-    total_steps: int
-
-    def warmup_steps(self, warmup: float) -> int:
-        """Return ``warmup`` in steps: it is a fraction of the run if below 1, else steps."""
-        return round(warmup * self.total_steps) if warmup < 1 else int(warmup)
 
 
 @dataclass(frozen=True)
@@ -410,6 +398,14 @@ GROUPS: dict[str, Group] = {
             Choice.several,
             declares={"accepts": Accepts, "mode": str},
         ),
+        Group(
+            "objective",
+            "build",
+            "what a training step minimises",
+            default=("supervised",),
+            declares={"accepts": Accepts},
+        ),
+        Group("average", "take", "a second set of weights", default=("none",)),
         Group(
             "callback",
             "build",

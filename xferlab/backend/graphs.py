@@ -21,14 +21,18 @@ def batch_dataset(
     Args:
         batches: returns a generator.
         network: the model that reads the inputs.
-        names: of the inputs.
+        names: of its inputs; others are arrays of the examples, or single numbers.
     """
     import tensorflow as tf
 
-    _, labels = next(batches())
+    inputs, labels = next(batches())
     is_by_token = labels.dtype.kind == "i" and labels.ndim == 2  # of another length each batch
     shape = (None, None) if is_by_token else (None, *labels.shape[1:])
-    signature = (_input_specs(network, names), tf.TensorSpec(shape, labels.dtype))
+    specs = _input_specs(network, names)
+    for name in inputs.keys() - specs.keys():  # the objective's own
+        own = inputs[name]
+        specs[name] = tf.TensorSpec(own.shape and (None, *own.shape[1:]), own.dtype)
+    signature = (specs, tf.TensorSpec(shape, labels.dtype))
     return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
 
 

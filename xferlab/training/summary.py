@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from xferlab.backend.graphs import evaluate_schedule
+from xferlab.backend.train_step import PART
 from xferlab.config.schema import ENOUGH_VALIDATION_ROWS, FEWEST_EPOCHS, TrainConfig
 from xferlab.contracts import TransferPlan
 from xferlab.data.batching import measure_padding
@@ -117,6 +118,12 @@ def summary_lines(experiment: Experiment, rates: np.ndarray) -> list[str]:
     weights = [f"{name} {weight:.3g}" for name, weight in class_weights(experiment).items()]
     if weights:
         lines.append(f"loss       class weights: {', '.join(weights)}")
+    if experiment.objective is not None:
+        parts = [f"{PART}{name}" for name in experiment.objective.parts]
+        logged = f"; logged beside the loss: {', '.join(parts)}" if parts else ""
+        lines.append(f"objective  {experiment.objective.name}{logged}")
+    if experiment.average is not None:
+        lines.append(f"average    {experiment.average.name}: it is scored, saved and exported")
     plan = schedule_plan(experiment, rates)
     marks = [
         f"{name} {format_learning_rate(mark['rate'])} (step {mark['step']})"
