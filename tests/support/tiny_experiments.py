@@ -87,8 +87,8 @@ def tf_tensor(value: Any) -> Any:
 
 
 def values_of(experiment: Experiment) -> list[np.ndarray]:
-    """Return the trained weights."""
-    return [weight.numpy() for weight in experiment.model.network.trainable_weights]
+    """Return the weights, frozen ones too."""
+    return [weight.numpy() for weight in experiment.model.network.weights]
 
 
 class Killed(Exception):

@@ -19,7 +19,8 @@ class StepObjective(Protocol):
         parts: names of the scalars that it returns beside the loss.
     """
 
-    parts: Sequence[str]
+    @property
+    def parts(self) -> Sequence[str]: ...
 
     def __call__(
         self,

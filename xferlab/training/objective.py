@@ -98,7 +98,7 @@ class RunObjective:
             arrays,
             batch_seed(self.seed, number, part),
             self.loss if optimizer is None else loss,
-            optimizer.scale_loss if hasattr(optimizer, "inner_optimizer") else None,
+            _loss_scale_of(optimizer),
         )
         try:
             return self._checked(self.function(step), network)
@@ -147,6 +147,13 @@ class RunObjective:
 
     def _violation(self, what: str, fix: str) -> XferlabError:
         return contract_violation(GROUP, self.plugin, what, fix)
+
+
+def _loss_scale_of(optimizer: Any) -> Callable[[Any], Any] | None:
+    """Return what scales a loss for half precision; None where nothing does."""
+    is_scaled = hasattr(optimizer, "inner_optimizer")  # a LossScaleOptimizer
+    scale_loss: Callable[[Any], Any] | None = optimizer.scale_loss if is_scaled else None
+    return scale_loss
 
 
 def needs_of(plugin: Any) -> Needs:
