@@ -123,14 +123,17 @@ def rate(precision: str) -> float:
 
 
 def start(threads: int) -> None:
-    """Import and seed TensorFlow, with so many threads an operation."""
+    """Import and seed TensorFlow, with so many threads an operation and operations at once.
+
+    That is what TensorFlow chooses by itself on so many cores.
+    """
     from xferlab.backend.process import prepare_backend
 
     prepare_backend(0, "float32", deterministic=True)
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ ORDER = [
     "tasks.base",
     "validation",
     "step_contracts",
+    "groups",
     "contracts",
     "callbacks",
     "registry",

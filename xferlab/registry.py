@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 from omegaconf.errors import OmegaConfBaseException
 
-from xferlab.contracts import GROUPS, Group
 from xferlab.deprecated import adopt_attributes
 from xferlab.errors import (
     ConfigError,
@@ -23,6 +22,7 @@ from xferlab.errors import (
     did_you_mean,
     raise_together,
 )
+from xferlab.groups import GROUPS, Group
 from xferlab.validation import build_typed, defaults_of
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")

@@ -22,8 +22,8 @@ from xferlab.checks.experiment import inspect
 from xferlab.cli.main import main
 from xferlab.config.recipe import Recipe, fitted_to, monitored
 from xferlab.config.schema import TrainConfig
-from xferlab.contracts import GROUPS
 from xferlab.errors import ConfigError, PluginError
+from xferlab.groups import GROUPS
 from xferlab.registry import REGISTRY
 from xferlab.training.assemble import assemble
 from xferlab.training.loop import fit

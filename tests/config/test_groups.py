@@ -12,8 +12,8 @@ from tests.support.plugin_isolation import isolated_plugins
 from xferlab.cli.main import main
 from xferlab.config.compose import compose_experiment, publish
 from xferlab.config.recipe import Recipe, compared, identity, read_plain, run_id
-from xferlab.contracts import GROUPS, Choice, Group
 from xferlab.errors import XferlabError
+from xferlab.groups import GROUPS, Choice, Group
 from xferlab.registry import chosen_plugins, register
 from xferlab.runs.inputs import inputs_of
 from xferlab.sweep.compose import Composer

@@ -33,7 +33,10 @@ def batch_dataset(
         own = inputs[name]
         specs[name] = tf.TensorSpec(own.shape and (None, *own.shape[1:]), own.dtype)
     signature = (specs, tf.TensorSpec(shape, labels.dtype))
-    return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
+    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
+    options = tf.data.Options()
+    options.autotune.enabled = False  # its thread may keep an iterator that ends for a minute
+    return dataset.with_options(options)
 
 
 def compile_forward(network: Any, names: Iterable[str]) -> Callable[[Mapping[str, Any]], Any]:

@@ -18,9 +18,9 @@ from xferlab.config.presets import (
     preset_files,
     presets,
 )
-from xferlab.contracts import GROUPS, Choice, Group
 from xferlab.errors import ConfigError, did_you_mean
 from xferlab.formatting import terminal_width
+from xferlab.groups import GROUPS, Choice, Group
 from xferlab.models.hub_cache import is_on_this_machine
 from xferlab.registry import REGISTRY
 from xferlab.validation import format_default

@@ -31,8 +31,8 @@ from xferlab.config.schema import SweepConfig, root_node
 from xferlab.config.stacks import with_stacks
 from xferlab.config.suggestions import suggest_data
 from xferlab.config.yaml_files import LocalConf, PackagedConfigs, YamlFolder
-from xferlab.contracts import GROUPS, Choice
 from xferlab.errors import ConfigError, XferlabError, raise_together
+from xferlab.groups import GROUPS, Choice
 from xferlab.registry import REGISTRY, Registry
 from xferlab.validation import defaults_of, plain
 

@@ -19,9 +19,9 @@ from xferlab.config.provenance import (
 )
 from xferlab.config.suggestions import suggest_data, suggest_key, suggest_name
 from xferlab.config.yaml_files import defaults_of_file, files_in, find
-from xferlab.contracts import GROUPS
 from xferlab.errors import ConfigError, UnknownKey, XferlabError, collect_errors, did_you_mean
 from xferlab.formatting import format_path
+from xferlab.groups import GROUPS
 from xferlab.registry import REGISTRY
 from xferlab.validation import translate
 

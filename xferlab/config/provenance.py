@@ -12,8 +12,8 @@ from hydra.types import RunMode
 
 from xferlab.config.stacks import with_stacks
 from xferlab.config.yaml_files import defaults_of_file, find, nodes_of, value_of
-from xferlab.contracts import GROUPS
 from xferlab.formatting import format_path
+from xferlab.groups import GROUPS
 from xferlab.registry import REGISTRY
 
 COMMAND_LINE = "command line"

@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from xferlab.config.allowlist import refuse_code, refuse_name
 from xferlab.config.schema import TrainConfig, root_keys
-from xferlab.contracts import GROUPS, Choice, Group, Task
+from xferlab.contracts import Task
 from xferlab.errors import (
     ConfigError,
     UnknownKey,
@@ -25,6 +25,7 @@ from xferlab.errors import (
     did_you_mean,
     raise_together,
 )
+from xferlab.groups import GROUPS, Choice, Group
 from xferlab.registry import REGISTRY, Registry
 from xferlab.tasks.base import TASKS
 from xferlab.validation import build_typed, plain

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from xferlab.contracts import GROUPS, Group
+from xferlab.groups import GROUPS, Group
 from xferlab.validation import defaults_of
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 
 from xferlab.config.overrides import parse_overrides
-from xferlab.contracts import GROUPS, Choice
+from xferlab.groups import GROUPS, Choice
 
 JOINT = "+"
 

@@ -12,8 +12,8 @@ from xferlab.config.aliases import KEYS, OTHER_FAMILIES, advice, known_key, know
 from xferlab.config.overrides import format_for_shell
 from xferlab.config.presets import checkpoint_presets
 from xferlab.config.schema import TrainConfig
-from xferlab.contracts import GROUPS, Group
 from xferlab.errors import NONE, UnknownKey, did_you_mean, nearest
+from xferlab.groups import GROUPS, Group
 from xferlab.models.architectures import FAMILIES
 from xferlab.registry import Registry
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from xferlab.backend.process import import_backend
 from xferlab.config.recipe import Recipe, fitted_to, read_plain
-from xferlab.contracts import GROUPS, Encoding, Split, TaskSpec, TextModel
+from xferlab.contracts import Encoding, Split, TaskSpec, TextModel
 from xferlab.data.batching import begins_word
 from xferlab.data.labels import Rows
 from xferlab.data.readers.examples import text_problem
@@ -24,6 +24,7 @@ from xferlab.evaluation.split_evaluation import Evaluation, evaluate_split
 from xferlab.evaluation.split_outputs import split_outputs
 from xferlab.evaluation.unseen_words import count_unseen_words
 from xferlab.functional.metrics import keras_form
+from xferlab.groups import GROUPS
 from xferlab.inference.merge_lora import merge_lora
 from xferlab.inference.predictions import Predictions, probabilities_of
 from xferlab.inference.run_folder import RunFolder, read_folder

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xferlab.config.recipe import NOT_IDENTITY, compared
-from xferlab.contracts import GROUPS
+from xferlab.groups import GROUPS
 from xferlab.report.groups import DataDigests, assign_groups, differing_contents
 from xferlab.report.read_runs import CONTENT, JobResult, mode_of, read_jobs, with_best_so_far
 from xferlab.sweep.job_state import FINISHED
