@@ -34,6 +34,7 @@ from xferlab.training.objective import refuse_objective, refuse_slices
 from xferlab.training.phase_network import build_phase
 
 ROUNDING = 1e-6
+FLAGS = re.DOTALL | re.MULTILINE
 
 
 @pytest.fixture(scope="module")
@@ -396,7 +397,7 @@ def test_a_teacher_that_does_not_fit_is_refused(what, found, workspace, tmp_path
 
 def test_the_objective_of_the_page_trains_and_resumes(workspace):
     page = Path(__file__).parents[2] / "docs" / "objectives.md"
-    shown = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    shown = re.findall(r"(?:```python|^\$ cat .*?)\n(.*?)(?:```|^\$ )", page.read_text(), FLAGS)
     head = "from dataclasses import dataclass\n\nfrom xferlab import Take, register\n\n\n"
     files = {"objective/confidence": shown[0], "average/second_half": head + shown[1]}
     assert len(shown[0].splitlines()) <= 40
