@@ -19,7 +19,8 @@ from typing import Any
 from xferlab.config.compose import compose_config, publish
 from xferlab.config.recipe import read
 from xferlab.discovery import load_plugins
-from xferlab.experiment import run as runner
+from xferlab.experiment import run as running
+from xferlab.experiment import train_and_test as runner
 from xferlab.training.checkpointing import FolderCheckpointer
 
 EVERY = {"default": [], "none": ["train.checkpoint_every=null"]}
@@ -104,7 +105,7 @@ def main() -> None:
 
 def run(recipe: Any, name: str) -> None:
     """Train in a folder of its own; a run is known by its config, so folders are named."""
-    runner.run(recipe, Path(name))
+    running.run(recipe, Path(name))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from parity import TASKS
 
+from xferlab.callbacks import Callback, Step
 from xferlab.config.compose import compose_config, publish
 from xferlab.config.recipe import Recipe, read
 from xferlab.data.batching import Batch, batch_arrays
@@ -34,7 +35,6 @@ from xferlab.models.to_transformers import encoder_tensors, head_tensors
 from xferlab.tasks.base import Task
 from xferlab.training.assemble import Experiment, assemble
 from xferlab.training.evaluation import input_names, scores
-from xferlab.training.events import Callback, Step
 from xferlab.training.loop import fit
 from xferlab.training.summary import planned_rates
 

@@ -87,8 +87,7 @@ def run(case: str, seed: int, count: int) -> dict[str, Any]:
     if kind == "train":
         wall, processor = cases.timed(lambda: train(network(shape, precision), made))
     else:
-        call = forward(shape, precision)
-        wall, processor = cases.timed(lambda: [np.asarray(call(inputs)) for inputs, _ in made])
+        wall, processor = cases.timed(lambda: predict(forward(shape, precision), made))
     return {"wall": wall, "processor": processor, "tokens": tokens, "cells": cells}
 
 
@@ -111,6 +110,14 @@ def train(model: Any, made: list[Any], every: int = 1) -> None:
     )
 
 
+def predict(call: Any, made: list[Any]) -> None:
+    """Compute the outputs of these batches as an evaluation does."""
+    from xferlab.backend.graphs import compute_batches
+
+    for _ in compute_batches(call, ((None, inputs) for inputs, _ in made)):
+        pass
+
+
 def rate(precision: str) -> float:
     """Return the rate of the largest product of MiniLM's step."""
     import tensorflow as tf
@@ -123,14 +130,17 @@ def rate(precision: str) -> float:
 
 
 def start(threads: int) -> None:
-    """Import and seed TensorFlow, with so many threads an operation."""
+    """Import and seed TensorFlow, with so many threads an operation and operations at once.
+
+    That is what TensorFlow chooses by itself on so many cores.
+    """
     from xferlab.backend.process import prepare_backend
 
     prepare_backend(0, "float32", deterministic=True)
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 if __name__ == "__main__":

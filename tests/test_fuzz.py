@@ -24,9 +24,9 @@ from tests.support.plugin_isolation import isolated_plugins
 from xferlab.cli.main import main
 from xferlab.config.compose import compose_config, publish
 from xferlab.config.recipe import read
-from xferlab.contracts import GROUPS
 from xferlab.discovery import load_plugins
 from xferlab.errors import XferlabError
+from xferlab.groups import GROUPS
 from xferlab.registry import REGISTRY
 
 HANG = 20  # seconds of the processor; an example takes a tenth of one

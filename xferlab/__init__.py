@@ -6,6 +6,7 @@ Everything a plugin may import from the framework is named here; all of it is li
 from typing import TYPE_CHECKING, Any
 
 from xferlab import origin as origin  # first: it binds this package's own conf and plugins
+from xferlab.callbacks import Callback, Epoch, Evaluation, Result, Run, Step
 from xferlab.contracts import (
     Accepts,
     Budget,
@@ -33,13 +34,19 @@ __version__ = "0.2.0"
 __all__ = [
     "Accepts",
     "Budget",
+    "Callback",
     "ConfigError",
     "Encoding",
+    "Epoch",
+    "Evaluation",
     "LabelKind",
     "OutputKind",
     "Phase",
     "PluginError",
+    "Result",
+    "Run",
     "Split",
+    "Step",
     "Task",
     "TaskSpec",
     "TextData",

@@ -1,9 +1,10 @@
 """The contract of every plugin group, and the data that passes between them; nothing heavy here.
 
-A plugin is a frozen dataclass registered under ``(group, name)`` with one method, listed in
-:data:`GROUPS`. The arguments of the method are all that it may depend on. Its fields make the run
-id; a plugin with a path as a field may replace it there: ``identity() -> dict`` returns the values
-that are hashed.
+A plugin is a frozen dataclass registered under ``(group, name)`` with one method, which
+:data:`xferlab.groups.GROUPS` names. The arguments of the method are all that it may depend on. Its
+fields make the run id; a plugin may replace them there: ``identity() -> dict`` returns the values
+that are hashed, such as a digest for a path. One that returns None changes nothing that a run
+computes: runs with and without it have one id.
 
 The content at a path can change while its name stays. A plugin that reads one may have
 ``inputs() -> dict[str, str]``: a digest of the content by the field that names it, or by
@@ -297,19 +298,13 @@ class Metric(Protocol):
     def build(self, spec: TaskSpec) -> keras.metrics.Metric | Callable[[Any, Any], float]: ...
 
 
-GROUPS: dict[str, str] = {
-    "data": "build",
-    "model": "build",
-    "transfer": "apply",
-    "loss": "build",
-    "optimizer": "build",
-    "schedule": "build",
-    "metric": "build",
-}
-"""Plugin groups and the one method each plugin of the group has."""
+class Callback(Protocol):
+    """Builds what follows a run, a :class:`xferlab.Callback`, from a :class:`xferlab.Run`.
 
-DECLARATIONS: dict[str, dict[str, type]] = {
-    "loss": {"accepts": Accepts},
-    "metric": {"accepts": Accepts, "mode": str},
-}
-"""Class variables a plugin of the group must declare, and their types."""
+    A plugin may also have ``check(logged)``, called before TensorFlow is imported with the names of
+    the values that an epoch has: it raises ConfigError for a missing package, say. One that
+    changes nothing that a run computes has ``identity()`` return None: then runs with and without
+    it are the same run, and its file may change while a run is resumed.
+    """
+
+    def build(self, run: Any) -> Any: ...

@@ -43,7 +43,11 @@ EXPORTS = {"Takes": "Accepts", "Emits": "OutputKind"}
 
 TASK_RECORD = {"emits": "output_kind"}
 CHECKPOINT_STATE = {"listeners": "callbacks", "made_on": "environment"}
-CALLBACKS = {"BestKeeper": "BestWeights", "RateFollower": "ReactiveLearningRate"}
+CALLBACKS = {
+    "BestKeeper": "BestWeights",
+    "RateFollower": "ReactiveLearningRate",
+    "TensorBoardLog": "callback.tensorboard",
+}
 JOB = {"words": "overrides"}
 PLAN = {"asked": "requested"}
 """Keys of JSON records, old to new."""

@@ -13,9 +13,16 @@ from typing import Any, TypeVar
 
 from omegaconf.errors import OmegaConfBaseException
 
-from xferlab.contracts import DECLARATIONS, GROUPS
 from xferlab.deprecated import adopt_attributes
-from xferlab.errors import ConfigError, PluginError, did_you_mean
+from xferlab.errors import (
+    ConfigError,
+    PluginError,
+    XferlabError,
+    collect_errors,
+    did_you_mean,
+    raise_together,
+)
+from xferlab.groups import GROUPS, Group
 from xferlab.validation import build_typed, defaults_of
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -129,17 +136,61 @@ class Registry:
         fields = {k: v for k, v in node.items() if k != "name"}
         return build_typed(self.get(group, node["name"]).cls, fields, key)
 
+    def create_chosen(self, group: Group, node: Any) -> Any:
+        """Return what a config chooses of a group.
+
+        Args:
+            group: of plugins.
+            node: the group's node.
+
+        Returns:
+            A plugin; None where none is chosen of an optional group; or plugins by name where the
+            group holds several.
+
+        Raises:
+            ConfigError: as :meth:`create`; the errors of all plugins together.
+        """
+        if not group.has_members(node):
+            return None if node is None and group.is_optional else self.create(group.name, node)
+        if not isinstance(node, Mapping):
+            what = f"{group.name} must hold one {group.name} a name, got {node!r}"
+            fix = f"{group.override(*self.names(group.name)[:2])} chooses several"
+            raise ConfigError(what, where=group.name, fix=fix)
+        plugins: dict[str, Any] = {}
+        errors: list[XferlabError] = []
+        for name, member in node.items():
+            with collect_errors(errors):
+                _check_member_name(group.name, str(name))
+                plugins[name] = self.create(group.name, member, f"{group.name}.{name}")
+        raise_together(errors)
+        return plugins
+
+    def default_node(self, group: Group) -> Any:
+        """Return the node of a group for a config that does not have its key."""
+        if not group.may_be_absent:
+            return None
+        nodes = {name: self.get(group.name, name).defaults() for name in group.default}
+        return nodes if group.holds_several else next(iter(nodes.values()), None)
+
 
 def chosen_plugins(config: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any]]]:
     """Return the name ``loss=focal``, the key and the node of each plugin that a config names."""
-    nodes = {group: config[group] for group in GROUPS if group != "metric" and group in config}
-    metrics = config.get("metric") or {}
-    nodes |= {f"metric.{name}": node for name, node in metrics.items()}
     return [
-        (f"{key.partition('.')[0]}={node['name']}", key, node)
-        for key, node in nodes.items()
+        (f"{group.name}={node['name']}", key, node)
+        for group in GROUPS.values()
+        for key, node in group.nodes(config.get(group.name)).items()
         if isinstance(node, Mapping) and "name" in node
     ]
+
+
+def _check_member_name(group: str, name: str) -> None:
+    """Raise ConfigError for a name that a table's head or a log cannot hold as it is."""
+    if not (name[:1].isalnum() and name.isprintable()):
+        raise ConfigError(
+            f"a {group} may not be called {name!r}",
+            where=group,
+            fix="begin its name with a letter, without control characters",
+        )
 
 
 def _check_contract(group: str, name: str, cls: type, origin: str) -> None:
@@ -156,10 +207,10 @@ def _check_contract(group: str, name: str, cls: type, origin: str) -> None:
     elif any(f.name == "name" for f in dataclasses.fields(cls)):
         problem = f"{cls.__name__} has a field 'name', which is the plugin's own"
         fix = "rename it"
-    elif not callable(getattr(cls, GROUPS[group], None)):
-        problem = f"{cls.__name__} has no {GROUPS[group]}() method"
+    elif not callable(getattr(cls, GROUPS[group].method, None)):
+        problem = f"{cls.__name__} has no {GROUPS[group].method}() method"
     else:
-        for word, kind in DECLARATIONS.get(group, {}).items():
+        for word, kind in GROUPS[group].declares.items():
             if not isinstance(getattr(cls, word, None), kind):
                 problem = f"{cls.__name__} does not declare '{word}: ClassVar[{kind.__name__}]'"
     if problem:

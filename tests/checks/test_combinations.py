@@ -21,8 +21,8 @@ from xferlab.checks.experiment import inspect
 from xferlab.cli.main import main
 from xferlab.config.recipe import Recipe, fitted_to, monitored
 from xferlab.config.schema import TrainConfig
-from xferlab.contracts import GROUPS
 from xferlab.errors import ConfigError, PluginError
+from xferlab.groups import GROUPS
 from xferlab.registry import REGISTRY
 from xferlab.training.assemble import assemble
 from xferlab.training.loop import fit
@@ -75,12 +75,12 @@ def recipe_of(command: str) -> Recipe:
     nodes = OmegaConf.to_container(OmegaConf.from_dotlist(overrides))
     train = TrainConfig(batch_size=6, **nodes.pop("train", {"max_steps": 2}))
     metric = nodes.pop("metric", None)
-    metrics = {metric["name"]: REGISTRY.create("metric", metric)} if metric else {}
     parts = {group: REGISTRY.create(group, node) for group, node in nodes.items()}
+    metrics = {metric["name"]: REGISTRY.create("metric", metric)} if metric else {}
+    parts["metric"] = metrics
     monitor, mode = monitored("loss", metrics)
     return Recipe(
-        **parts,
-        metrics=metrics,
+        parts,
         train=train,
         seed=0,
         monitor=monitor,

@@ -31,7 +31,8 @@ def of(group: str):
 
 def instance(entry):
     """Return the plugin with its defaults; a field without one gets a text."""
-    values = {k: "x" if v == "???" else v for k, v in entry.defaults().items()}
+    needed = {"condition": "val_loss < 1"}
+    values = {k: needed.get(k, "x") if v == "???" else v for k, v in entry.defaults().items()}
     return REGISTRY.create(entry.group, values)
 
 

@@ -21,7 +21,7 @@ from xferlab.config.recipe import read
 from xferlab.config.schema import Interval, TrainConfig, interval
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
-from xferlab.experiment.run import _longer_run_note
+from xferlab.experiment.train_and_test import _longer_run_note
 from xferlab.io.atomic import atomic_write, write_json
 from xferlab.runs.checkpoints import latest_checkpoint, write_checkpoint
 from xferlab.runs.inputs import inputs_of, write_inputs

@@ -136,7 +136,7 @@ def in_a_save(folder: Path, wanted: dict[str, Any]) -> Ending:
 
 
 def in_the_results(folder: Path, wanted: dict[str, Any]) -> Ending:
-    before = request_at("xferlab.training.callbacks.tensorboard:TensorBoardLog", "close", 1)
+    before = request_at("xferlab.training.callbacks.tensorboard:TensorBoardLog", "on_end", 1)
     return ending(folder, attempt(WORDS, folder, before), wanted)
 
 
@@ -190,7 +190,7 @@ def out_of_memory(folder: Path, wanted: dict[str, Any]) -> Ending:
     """From the first step on the process may take 600 MB more; a tensor of the batch takes 1 GB."""
 
     def before() -> None:
-        from xferlab.experiment import run as runner
+        from xferlab.experiment import train_and_test as runner
 
         real = runner.fit
 

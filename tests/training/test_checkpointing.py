@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from xferlab.callbacks import Epoch
 from xferlab.contracts import Budget
 from xferlab.training.callbacks.best_weights import BestWeights
-from xferlab.training.events import Epoch
 
 
 class Weights:

@@ -20,6 +20,7 @@ import pytest
 
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from xferlab.backend.process import prepare_backend
+from xferlab.callbacks import Callback
 from xferlab.config.compose import compose_config, publish
 from xferlab.config.recipe import fitted_to, read
 from xferlab.config.schema import Interval
@@ -31,7 +32,6 @@ from xferlab.runs.signals import Interrupted, StopRequest
 from xferlab.training import features
 from xferlab.training.assemble import Experiment, assemble
 from xferlab.training.checkpointing import STATE_SHAPE, FolderCheckpointer
-from xferlab.training.events import Callback
 from xferlab.training.features import SUFFIX, FeatureCache
 from xferlab.training.loop import fit, network_of_epoch
 from xferlab.training.phase_network import PhaseNetwork, build_phase
@@ -244,7 +244,7 @@ def test_validation_and_test_are_scored_from_features(workspace, cache, log, kin
 def test_after_a_phase_of_the_whole_network_the_test_split_has_no_features(workspace, cache):
     experiment = with_test(workspace, "transfer=head_first")
     network = fit(experiment, [])
-    network.evaluate(experiment, "test")
+    network.outputs(experiment, "test")
     assert network.trained is experiment.model.network
     assert len(files(cache)) == 2
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import textwrap
 
-from xferlab.contracts import GROUPS
+from xferlab.groups import GROUPS
 from xferlab.registry import REGISTRY
 
 HELP = """\

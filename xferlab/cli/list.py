@@ -18,9 +18,9 @@ from xferlab.config.presets import (
     preset_files,
     presets,
 )
-from xferlab.contracts import GROUPS
 from xferlab.errors import ConfigError, did_you_mean
 from xferlab.formatting import terminal_width
+from xferlab.groups import GROUPS, Choice, Group
 from xferlab.models.hub_cache import is_on_this_machine
 from xferlab.registry import REGISTRY
 from xferlab.validation import format_default
@@ -45,10 +45,12 @@ def show_list(flags: argparse.Namespace, groups: list[str]) -> int:
 
 
 def describe(flags: argparse.Namespace, names: list[str]) -> int:
-    """Print a preset's file, a plugin's docstring and its fields."""
-    group, _, name = (names[0] if names else "").partition("=")
+    """Print a preset's file, a plugin's docstring and its fields; or what a group is."""
+    group, equals, name = (names[0] if names else "").partition("=")
     if group not in GROUPS:
         raise _no_group(group)
+    if not equals:
+        return _describe_group(GROUPS[group])
     preset = preset_files(group, Path.cwd()).get(name)
     if preset:
         print(f"{group}={name}  ({preset})\n\n{preset.read_text(encoding='utf-8').strip()}\n")
@@ -61,7 +63,29 @@ def describe(flags: argparse.Namespace, names: list[str]) -> int:
     defaults = entry.defaults()
     for f in dataclasses.fields(entry.cls):
         value = "required" if defaults[f.name] == "???" else format_default(defaults[f.name])
-        print(f"  {group}.{f.name:<20} {f.type!s:<22} {value}")
+        key = GROUPS[group].key_of_field(name, f.name)
+        print(f"  {key:<{len(key) - len(f.name) + 20}} {f.type!s:<22} {value}")
+    return 0
+
+
+CHOICES = {
+    Choice.one: "one: {0}",
+    Choice.several: "several: {1}",
+    Choice.in_order: "several, in order: {1}",
+    Choice.one_or_more: "one, or several in order: {0}, {1}",
+}
+
+
+def _describe_group(group: Group) -> int:
+    """Print what the plugins of a group are, how they are chosen, and which there are."""
+    names = REGISTRY.names(group.name)
+    print(f"{group.name}: {group.summary}\n")
+    examples = (group.override(names[0]), group.override(*names[:2]))
+    print(f"  chosen   {CHOICES[group.choice].format(*examples)}")
+    if group.may_be_absent:
+        print(f"  default  {', '.join(group.default) or 'none'}")
+    print(f"  method   {group.method}(), see xferlab.contracts.{group.name.title()}")
+    print_folded(f"  plugins  {', '.join(names)}", 11)
     return 0
 
 

@@ -130,6 +130,8 @@ KEYS = {
     "freeze": "transfer",
     "metrics": "metric",
     "scorer": "metric",
+    "callbacks": "callback",
+    "hooks": "callback",
     "criterion": "loss",
     "loss_fn": "loss",
     "loss_function": "loss",
@@ -155,7 +157,9 @@ KEYS = {
 }
 
 DEVICE = "leave it out: TensorFlow takes the GPU there is; CUDA_VISIBLE_DEVICES chooses another"
-TRACKERS = "leave it out: TensorBoard logs, history.csv and metrics.json are always written"
+TRACKERS = (
+    "callback=[tensorboard,mlflow] or callback=[tensorboard,wandb]; history.csv is always written"
+)
 EPOCHLY = "leave it out: every epoch is scored, logged and saved if it is the best"
 ADVICE = {
     **dict.fromkeys(("devices", "accelerator", "gpus", "gpu_id", "no_cuda", "use_cpu"), DEVICE),
@@ -182,11 +186,6 @@ ADVICE = {
     **dict.fromkeys(
         ("resume_from_checkpoint", "ckpt_path", "resume", "restore_file", "initial_epoch"),
         "type the same command again with --recover",
-    ),
-    **dict.fromkeys(
-        ("callbacks", "hooks"),
-        "there are no callbacks: train.patience stops early, train.restore_best chooses the best"
-        " epoch, files and TensorBoard are always written",
     ),
     "overwrite_output_dir": "type the same command again with --force",
     "group_by_length": "leave it out: examples of similar length share a batch anyway",

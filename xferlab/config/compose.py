@@ -27,11 +27,12 @@ from xferlab.config.explain import add_locations, explain, find_errors
 from xferlab.config.overrides import parse_overrides, refuse_sweep_overrides
 from xferlab.config.provenance import COMMAND_LINE
 from xferlab.config.recipe import Recipe, read, run_id
-from xferlab.config.schema import RootConfig, SweepConfig
+from xferlab.config.schema import SweepConfig, root_node
+from xferlab.config.stacks import with_stacks
 from xferlab.config.suggestions import suggest_data
 from xferlab.config.yaml_files import LocalConf, PackagedConfigs, YamlFolder
-from xferlab.contracts import GROUPS
 from xferlab.errors import ConfigError, XferlabError, raise_together
+from xferlab.groups import GROUPS, Choice
 from xferlab.registry import REGISTRY, Registry
 from xferlab.validation import defaults_of, plain
 
@@ -45,13 +46,13 @@ def publish(workspace: Path, config_dir: Path | None = None) -> None:
     import types that live in a plugin file. Types are checked by :func:`read`.
     """
     store = ConfigStore.instance()
-    store.store(name="root", node=defaults_of(RootConfig), provider="xferlab")
+    store.store(name="root", node=root_node(), provider="xferlab")
     for entry in REGISTRY:
         store.store(
             group=entry.group,
             name=entry.name,
             node=entry.defaults(),
-            package=f"metric.{entry.name}" if entry.group == "metric" else None,
+            package=f"{entry.group}.{entry.name}" if GROUPS[entry.group].holds_several else None,
             provider=entry.origin,
         )
     if not OmegaConf.has_resolver("run_id"):
@@ -94,7 +95,7 @@ def compose_with_context(
         try:
             refuse_search_path(_first_config(config_name), overrides)
             with warnings.catch_warnings(action="ignore"):  # what they are about is an error here
-                cfg = compose(config_name, overrides=list(overrides), return_hydra_config=True)
+                cfg = compose(config_name, with_stacks(overrides), return_hydra_config=True)
         except Exception as e:
             raise explain(e, overrides, config_name) from e
         try:
@@ -119,7 +120,8 @@ def _refuse_two(overrides: Sequence[str]) -> None:
     for override in parse_overrides(overrides):
         group = override.key_or_group
         value = override.value()
-        if group in GROUPS and group != "metric" and isinstance(value, list) and len(value) > 1:
+        takes_one = group in GROUPS and GROUPS[group].choice is Choice.one
+        if takes_one and isinstance(value, list) and len(value) > 1:
             fix = f"-m {group}={','.join(map(str, value))}  runs a job for each"
             if group == "data" and suggest_data(str(value[0])):
                 fix = f"{suggest_data(str(value[0]))}; a glob names several files of one split"

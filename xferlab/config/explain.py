@@ -10,18 +10,18 @@ from hydra.errors import MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
 from xferlab.config.provenance import (
-    CHOICES,
     COMMAND_LINE,
     PlainOverride,
+    choices,
     layers_of,
     source_of_choice,
     source_of_value,
 )
 from xferlab.config.suggestions import suggest_data, suggest_key, suggest_name
 from xferlab.config.yaml_files import defaults_of_file, files_in, find
-from xferlab.contracts import GROUPS
 from xferlab.errors import ConfigError, UnknownKey, XferlabError, collect_errors, did_you_mean
 from xferlab.formatting import format_path
+from xferlab.groups import GROUPS
 from xferlab.registry import REGISTRY
 from xferlab.validation import translate
 
@@ -143,7 +143,7 @@ def explain(e: Exception, overrides: Sequence[str], config_name: str) -> Xferlab
     cause = e.__cause__ if isinstance(e.__cause__, OmegaConfBaseException) else e
     key = re.match(r"Could not override '([^']+)'", str(e))
     if isinstance(cause, OmegaConfBaseException):
-        error = translate(cause, groups=CHOICES, key=key[1] if key else "")
+        error = translate(cause, groups=choices(), key=key[1] if key else "")
     else:
         lines = [line.strip() for line in f"{e or type(e).__name__}".split("\n") if line.strip()]
         what = " ".join(lines[:2] if lines[0].endswith(":") else lines[:1])
@@ -187,7 +187,7 @@ def _missing(e: MissingConfigException, overrides: Sequence[str], config_name: s
             place = source_of_choice(group, name, overrides, config_name)
             where = f"data={name} ({place})" if place else f"data={name}"
             return ConfigError(f"there is no data named '{name}'", where=where, fix=fix)
-    known = {g: [*REGISTRY.names(g), *files_in(g)] for g in CHOICES}
+    known = {g: [*REGISTRY.names(g), *files_in(g)] for g in choices()}
     known.setdefault(group, list(e.options or []))
     error = REGISTRY.unknown(group or "file", name, suggest_name(group, name, known))
     other = find(f"{group}/{name}", ".yml")

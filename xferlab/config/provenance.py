@@ -10,13 +10,18 @@ from hydra.core.default_element import ResultDefault
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
+from xferlab.config.stacks import with_stacks
 from xferlab.config.yaml_files import defaults_of_file, find, nodes_of, value_of
-from xferlab.contracts import GROUPS
 from xferlab.formatting import format_path
+from xferlab.groups import GROUPS
 from xferlab.registry import REGISTRY
 
 COMMAND_LINE = "command line"
-CHOICES = (*GROUPS, "experiment", "debug")
+
+
+def choices() -> tuple[str, ...]:
+    """Return the keys that choose a plugin or a file."""
+    return (*GROUPS, "experiment", "debug")
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ def layers_of(overrides: Sequence[str], config_name: str) -> list[ResultDefault]
     Hydra must be initialised, and the config must be one that it can compose.
     """
     loader = GlobalHydra.instance().config_loader()
-    return loader.compute_defaults_list(config_name, list(overrides), RunMode.RUN).defaults
+    return loader.compute_defaults_list(config_name, with_stacks(overrides), RunMode.RUN).defaults
 
 
 def source_of_value(where: str, overrides: Sequence[str], layers: Iterable[ResultDefault]) -> str:
@@ -67,7 +72,7 @@ def source_of_value(where: str, overrides: Sequence[str], layers: Iterable[Resul
 
 def _sets_value(override: PlainOverride, where: str) -> bool:
     """Return whether an override sets a key, or a key below it; a choice of a plugin sets none."""
-    if override.key in (*CHOICES, "sweep") and not override.value.startswith("{"):
+    if override.key in (*choices(), "sweep") and not override.value.startswith("{"):
         return False
     return f"{where}.".startswith(f"{override.key}.") or override.key.startswith(f"{where}.")
 

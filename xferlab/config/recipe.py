@@ -15,8 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from xferlab.config.allowlist import refuse_code, refuse_name
-from xferlab.config.schema import RootConfig, TrainConfig
-from xferlab.contracts import GROUPS, Task
+from xferlab.config.schema import TrainConfig, root_keys
+from xferlab.contracts import Task
 from xferlab.errors import (
     ConfigError,
     UnknownKey,
@@ -25,6 +25,7 @@ from xferlab.errors import (
     did_you_mean,
     raise_together,
 )
+from xferlab.groups import GROUPS, Choice, Group
 from xferlab.registry import REGISTRY, Registry
 from xferlab.tasks.base import TASKS
 from xferlab.validation import build_typed, plain
@@ -40,26 +41,43 @@ LARGEST_SEED = 2**32  # what NumPy and Keras take
 class Recipe:
     """A checked config: plugin instances, no Keras object yet.
 
+    The plugin of each group is an attribute, too: ``recipe.loss``.
+
     Attributes:
+        plugins: by group, a plugin; plugins by name where the group holds several; None where none
+            is chosen.
+        train: how long and how to train.
+        seed: of everything random.
         monitor: logged name of the value that picks the best epoch.
         better: ``max`` or ``min``, for that value.
         config: the same as plain, resolved data, for the record.
         run_id: eight hexadecimal digits that name what this run computes.
     """
 
-    data: Any
-    model: Any
-    transfer: Any
-    loss: Any
-    optimizer: Any
-    schedule: Any
-    metrics: Mapping[str, Any]
+    plugins: Mapping[str, Any]
     train: TrainConfig
     seed: int
     monitor: str
     mode: str
     config: Mapping[str, Any]
     run_id: str
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what is chosen of a group."""
+        plugins = self.__dict__.get("plugins", {})
+        if name not in plugins:
+            raise AttributeError(f"a recipe has no '{name}'")
+        return plugins[name]
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        """The metrics by name."""
+        metrics: Mapping[str, Any] = self.plugins["metric"]
+        return metrics
+
+    def with_plugin(self, group: str, chosen: Any) -> Recipe:
+        """Return the recipe with another choice of a group."""
+        return dataclasses.replace(self, plugins={**self.plugins, group: chosen})
 
 
 def read(cfg: DictConfig, registry: Registry = REGISTRY) -> Recipe:
@@ -79,28 +97,27 @@ def read_plain(config: Mapping[str, Any], registry: Registry = REGISTRY) -> Reci
 
 def _read(config: Mapping[str, Any], errors: list[XferlabError], registry: Registry) -> Recipe:
     parts: dict[str, Any] = {}
-    for group in GROUPS:
+    plugins: dict[str, Any] = {}
+    for group in GROUPS.values():
         with collect_errors(errors):
-            if group == "metric":
-                parts["metrics"] = _metrics(config.get("metric"), registry)
-            else:
-                parts[group] = registry.create(group, config.get(group))
+            node = config[group.name] if group.name in config else registry.default_node(group)
+            plugins[group.name] = registry.create_chosen(group, node)
     with collect_errors(errors):
         parts["train"] = build_typed(TrainConfig, config.get("train"), "train")
     with collect_errors(errors):
         _check_own(config)
     train = config.get("train")
     monitor = train.get("monitor", "auto") if isinstance(train, Mapping) else None
-    if "metrics" in parts and isinstance(monitor, str):
+    if "metric" in plugins and isinstance(monitor, str):
         with collect_errors(errors):
-            metrics = parts["metrics"] or _every_default(registry)
+            metrics = plugins["metric"] or _every_default(registry)
             parts["monitor"], parts["mode"] = monitored(monitor, metrics)
     raise_together(errors)
-    return Recipe(**parts, seed=config["seed"], config=config, run_id=_digest(config))
+    return Recipe(plugins, **parts, seed=config["seed"], config=config, run_id=_digest(config))
 
 
 def _check_own(config: Mapping[str, Any]) -> None:
-    """Raise ConfigError unless ``seed`` and ``name`` are what :class:`RootConfig` says."""
+    """Raise ConfigError unless ``seed`` and ``name`` are what they may be."""
     errors: list[XferlabError] = []
     seed = config.get("seed")
     name = config.get("name")
@@ -123,10 +140,10 @@ def _unknown_words(cfg: DictConfig) -> Iterator[ConfigError]:
     """
     data = plain(cfg, resolve=False)
     text = repr(data)
-    known = {*RootConfig.__dataclass_fields__, *NOT_EXPERIMENT}
+    known = {*root_keys(), *NOT_EXPERIMENT}
     for key in (key for key in data if key not in known):
         if not re.search(rf"\$\{{\.*{re.escape(str(key))}\b", text):
-            fix = did_you_mean(str(key), RootConfig.__dataclass_fields__)
+            fix = did_you_mean(str(key), root_keys())
             yield UnknownKey(f"there is no key '{key}'", where=str(key), fix=fix)
 
 
@@ -134,39 +151,17 @@ def fitted_to(recipe: Recipe, task: Task, registry: Registry = REGISTRY) -> Reci
     """Return the recipe with the task's own metrics, where none was chosen."""
     if recipe.metrics:
         return recipe
-    metrics = _metrics(task.default_metrics, registry)
+    metrics = registry.create_chosen(GROUPS["metric"], task.default_metrics)
     monitor, mode = monitored(recipe.train.monitor, metrics)
-    return dataclasses.replace(recipe, metrics=metrics, monitor=monitor, mode=mode)
-
-
-def _metrics(nodes: Any, registry: Registry) -> dict[str, Any]:
-    if not isinstance(nodes, Mapping):
-        what = f"metric must hold one metric a name, got {nodes!r}"
-        raise ConfigError(what, where="metric", fix="metric=[accuracy,f1] chooses several")
-    metrics: dict[str, Any] = {}
-    errors: list[XferlabError] = []
-    for name, node in nodes.items():
-        with collect_errors(errors):
-            _check_metric_name(str(name))
-            metrics[name] = registry.create("metric", node, f"metric.{name}")
-    raise_together(errors)
-    return metrics
-
-
-def _check_metric_name(name: str) -> None:
-    """Raise ConfigError for a name that a table's head or a log cannot hold as it is."""
-    if not (name[:1].isalnum() and name.isprintable()):
-        raise ConfigError(
-            f"a metric may not be called {name!r}",
-            where="metric",
-            fix="begin its name with a letter, without control characters",
-        )
+    fitted = recipe.with_plugin("metric", metrics)
+    return dataclasses.replace(fitted, monitor=monitor, mode=mode)
 
 
 def _every_default(registry: Registry) -> dict[str, Any]:
     """Return the default metrics of all tasks: the data defines which one it is."""
     nodes = {name: node for task in TASKS.values() for name, node in task.default_metrics.items()}
-    return _metrics(nodes, registry)
+    metrics: dict[str, Any] = registry.create_chosen(GROUPS["metric"], nodes)
+    return metrics
 
 
 def monitored(monitor: str, metrics: Mapping[str, Any]) -> tuple[str, str]:
@@ -223,8 +218,41 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     saved do not count.
     """
     normalised = {key: _normalised(key, value) for key, value in config.items()}
+    for group in GROUPS.values():
+        if group.may_be_absent and normalised.get(group.name) == _default_identity(group):
+            normalised.pop(group.name, None)
     flat = _flat(normalised)
     return {key: value for key, value in flat.items() if key not in NOT_IDENTITY}
+
+
+def compared(config: Mapping[str, Any], registry: Registry = REGISTRY) -> dict[str, Any]:
+    """Return a config as a report compares it with others.
+
+    A group that it lacks has its default; plugins that are no part of what a run computes are left
+    out.
+    """
+    config = dict(config)
+    for group in GROUPS.values():
+        if group.may_be_absent:
+            node = config.get(group.name, registry.default_node(group))
+            members = {key: m for key, m in group.nodes(node).items() if _is_identity(group, m)}
+            config.pop(group.name, None)
+            config |= {key: m for key, m in members.items() if m is not None}
+    return config
+
+
+def _is_identity(group: Group, node: Any) -> bool:
+    try:
+        return _normalised_plugin(group.name, node) is not None
+    except (XferlabError, TypeError, AttributeError):
+        return True  # its plugin is not here
+
+
+def _default_identity(group: Group) -> Any:
+    try:
+        return _normalised(group.name, REGISTRY.default_node(group))
+    except XferlabError:
+        return None  # the plugin's file is broken, which read() reports
 
 
 def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -280,10 +308,8 @@ def _broken_references(node: Any, prefix: str = "") -> Iterator[ConfigError]:
 def _normalised(key: str, node: Any) -> Any:
     """Return ``node`` as the fields' types would read it; unknown shapes stay as they are."""
     try:
-        if key == "metric":
-            return {name: _normalised_plugin("metric", n) for name, n in node.items()}
         if key in GROUPS:
-            return _normalised_plugin(key, node)
+            return _normalised_group(GROUPS[key], node)
         if key == "train":
             return _fields(build_typed(TrainConfig, node, key))
     except ConfigError:
@@ -291,10 +317,22 @@ def _normalised(key: str, node: Any) -> Any:
     return node
 
 
-def _normalised_plugin(group: str, node: Mapping[str, Any]) -> dict[str, Any]:
+def _normalised_group(group: Group, node: Any) -> Any:
+    """Return what identifies the chosen plugins; of those in order, their order too."""
+    if not group.has_members(node):
+        return None if node is None else _normalised_plugin(group.name, node)
+    found = {name: _normalised_plugin(group.name, member) for name, member in node.items()}
+    members: dict[str, Any] = {k: member for k, member in found.items() if member is not None}
+    if len(members) > 1 and group.choice is not Choice.several:
+        members["(order)"] = list(members)
+    return members
+
+
+def _normalised_plugin(group: str, node: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what identifies a plugin; None for one that changes nothing that a run computes."""
     plugin = REGISTRY.create(group, node)
     own = plugin.identity() if hasattr(plugin, "identity") else _fields(plugin)
-    return {"name": node["name"], **own}
+    return None if own is None else {"name": node["name"], **own}
 
 
 def _fields(instance: Any) -> dict[str, Any]:

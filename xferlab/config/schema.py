@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from xferlab.groups import GROUPS, Group
 from xferlab.validation import defaults_of
 
 
@@ -219,24 +220,34 @@ class SweepConfig:
         return interval(self.time_limit).seconds
 
 
-@dataclass
-class RootConfig:
-    """Top level of a composed config; the seven plugin groups hang off it.
+def root_keys() -> tuple[str, ...]:
+    """Return the top-level keys of a composed config."""
+    return ("seed", "name", *GROUPS, "train", "sweep")
 
-    Attributes:
-        seed: seeds Python, NumPy, Keras, the split of data and the order of batches.
-        name: a name for the run's folder and table, no part of the run's identity.
-        sweep: the jobs of ``-m`` beside the command line's axes, and how they are run.
+
+def root_node() -> dict[str, Any]:
+    """Return the node that every config begins with, as Hydra's store takes it.
+
+    ``seed`` seeds Python, NumPy, Keras, the split of data and the order of batches. ``name`` is
+    for the run's folder and table, no part of the run's identity. ``sweep`` has the jobs of ``-m``
+    beside the command line's axes. The groups that a config may leave out are in its defaults
+    list, so that they can be chosen on top of any config.
     """
+    choices = [
+        {group.name: _default_choice(group)} for group in GROUPS.values() if group.may_be_absent
+    ]
+    groups: dict[str, Any] = {
+        group.name: {} if group.holds_several else None for group in GROUPS.values()
+    }
+    return {
+        "defaults": ["_self_", *choices],
+        "seed": 0,
+        "name": None,
+        **groups,
+        "train": defaults_of(TrainConfig),
+        "sweep": defaults_of(SweepConfig),
+    }
 
-    seed: int = 0
-    name: str | None = None
-    data: Any = None
-    model: Any = None
-    transfer: Any = None
-    loss: Any = None
-    optimizer: Any = None
-    schedule: Any = None
-    metric: dict[str, Any] = field(default_factory=dict)
-    train: dict[str, Any] = field(default_factory=lambda: defaults_of(TrainConfig))
-    sweep: dict[str, Any] = field(default_factory=lambda: defaults_of(SweepConfig))
+
+def _default_choice(group: Group) -> Any:
+    return list(group.default) if group.holds_several else next(iter(group.default), None)

@@ -13,6 +13,7 @@ from xferlab.config.overrides import format_for_shell
 from xferlab.config.presets import checkpoint_presets
 from xferlab.config.schema import TrainConfig
 from xferlab.errors import NONE, UnknownKey, did_you_mean, nearest
+from xferlab.groups import GROUPS, Group
 from xferlab.models.architectures import FAMILIES
 from xferlab.registry import Registry
 
@@ -33,6 +34,10 @@ def suggest_key(error: UnknownKey, registry: Registry) -> str:
     head, _, field = key.rpartition(".")
     group = head.partition(".")[0]
     places = _places(registry)
+    member = head.rpartition(".")[2]
+    holds_several = group in GROUPS and GROUPS[group].holds_several
+    if holds_several and member in registry.names(group):
+        return f"choose it first: {GROUPS[group].override(*GROUPS[group].default, member)}"
     if field in places:
         return _owners_of_field(group, field, places[field])
     if error.fix.startswith("did you mean"):
@@ -40,12 +45,22 @@ def suggest_key(error: UnknownKey, registry: Registry) -> str:
     for entry in registry:
         if entry.name in (field, group):
             return _elsewhere(entry.group, entry.name)
-    if error.fix.endswith(NONE) and group == "metric":
-        return "choose the metric first: metric=[f1] metric.f1.average=macro"
+    if error.fix.endswith(NONE) and holds_several:
+        return f"choose the {group} first: {_example(GROUPS[group], registry)}"
     if error.fix.endswith(NONE):
         return f"{head} holds one value: {head}=VALUE"
     near = nearest(field, places, cutoff=0.75)
     return _owners_of_field(group, near, places[near]) if near else error.fix
+
+
+def _example(group: Group, registry: Registry) -> str:
+    """Return overrides that choose a plugin of a group and set a field of it."""
+    entries = [entry for entry in registry if entry.group == group.name]
+    for entry in entries:
+        for f in dataclasses.fields(entry.cls):
+            chosen = group.override(entry.name)
+            return f"{chosen} {group.key_of_field(entry.name, f.name)}=VALUE"
+    return group.override("NAME")
 
 
 def setting_for_flag(arguments: Sequence[str], flag: str) -> str:
@@ -83,7 +98,7 @@ def _owners_of_field(group: str, field: str, places: list[str]) -> str:
         return f"did you mean train.{field}?"
     owners = beside or places
     first = owners[0].partition("=")[0]
-    key = f"metric.NAME.{field}" if first == "metric" else f"{first}.{field}"
+    key = GROUPS[first].key_of_field("NAME", field) if first in GROUPS else f"{first}.{field}"
     same = [place for place in owners if place.startswith(f"{first}=")]
     listed = ", ".join(same[:3]) + (" and others" if len(same) > 3 else "")
     return f"{key} is a field of {listed}: choose one of these"
@@ -200,7 +215,7 @@ def _letters(name: str) -> list[str]:
 
 
 def _choice(group: str, name: str) -> str:
-    return f"{group}=[{name}]" if group == "metric" else f"{group}={name}"
+    return GROUPS[group].override(name) if group in GROUPS else f"{group}={name}"
 
 
 def _elsewhere(group: str, name: str) -> str:

@@ -19,6 +19,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from xferlab.config.stacks import defaults_with_stacks
 from xferlab.deprecated import current_config
 from xferlab.errors import ConfigError
 from xferlab.formatting import format_path
@@ -51,13 +52,12 @@ class YamlFolder(FileConfigSource):
             text = path.read_text(encoding="utf-8")
             if text.startswith("\ufeff"):  # Hydra's reader finds no  # @package  behind it
                 result.header = self._get_header_dict(text[1:512])
-            result.config = OmegaConf.create(
-                current_config(
-                    OmegaConf.to_container(result.config, resolve=False),
-                    _package_of(result.header, config_path),
-                    report=True,
-                )
+            content = current_config(
+                OmegaConf.to_container(result.config, resolve=False),
+                _package_of(result.header, config_path),
+                report=True,
             )
+            result.config = OmegaConf.create(defaults_with_stacks(content))
             return result
         except ValueError as e:
             fix = "write  # @package _global_  or leave the line out"

@@ -7,13 +7,13 @@ grows by the same factor every step, as in fastai. It writes only into its own f
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xferlab.callbacks import Step
 from xferlab.checks.experiment import inspect
 from xferlab.config.recipe import Recipe
 from xferlab.contracts import Budget
@@ -34,7 +34,6 @@ from xferlab.plotting import BLUE, FAINT, GRID, INK, ORANGE, new_figure, save_fi
 from xferlab.runs.metadata import write_config
 from xferlab.training.assemble import Experiment, assemble
 from xferlab.training.callbacks.progress import ProgressBar
-from xferlab.training.events import Step
 from xferlab.training.loop import Segment, training_batches
 from xferlab.training.optimizer_extensions import extend_optimizer
 from xferlab.training.phase_network import build_phase
@@ -66,7 +65,7 @@ def find_lr(recipe: Recipe, folder: Path, span: Span) -> LRFinderResult:
     import numpy as np
 
     recipe, data = prepare(recipe)
-    recipe = dataclasses.replace(recipe, schedule=_Growing(span))
+    recipe = recipe.with_plugin("schedule", _Growing(span))
     experiment = assemble(recipe, data)
     inspect(experiment, recipe, np.asarray(span.rates))
     losses = until_too_high(_losses(experiment, span.steps))

@@ -21,7 +21,7 @@ from xferlab.training.assemble import length_of_run
 from xferlab.training.transfer_stack import check_transfer
 
 log = logging.getLogger("xferlab")
-INPUTS = ("data", "model", "transfer", "loss", "metric", "train")
+INPUTS = ("data", "model", "transfer", "loss", "metric", "callback", "train")
 """Parts of a config that decide whether its data, checkpoint and blocks fit together."""
 
 
@@ -69,6 +69,7 @@ def prepare_inputs(recipe: Recipe) -> tuple[Recipe, TextData]:
     data = recipe.data.build(recipe.seed)
     check_data(recipe.data, data)
     recipe = fitted_to(recipe, data.spec.task)
+    _check_callbacks(recipe)
     _refuse_other_labels(recipe, data.spec)
     if hasattr(recipe.model, "max_sequence_length"):
         data = _fitted_length(recipe, data, recipe.model.max_sequence_length())
@@ -93,6 +94,17 @@ def check_inputs(recipes: Iterable[Recipe]) -> None:
             seen.add(inputs)
             with collect_errors(errors):
                 prepare_inputs(recipe)
+    raise_together(errors)
+
+
+def _check_callbacks(recipe: Recipe) -> None:
+    """Raise ConfigError for a callback whose package is missing, or whose score is not logged."""
+    errors: list[XferlabError] = []
+    logged = ["loss", "val_loss", *recipe.metrics, *(f"val_{name}" for name in recipe.metrics)]
+    for plugin in recipe.callback.values():
+        if hasattr(plugin, "check"):
+            with collect_errors(errors):
+                plugin.check(logged)
     raise_together(errors)
 
 

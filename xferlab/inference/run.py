@@ -24,6 +24,7 @@ from xferlab.evaluation.split_evaluation import Evaluation, evaluate_split
 from xferlab.evaluation.split_outputs import split_outputs
 from xferlab.evaluation.unseen_words import count_unseen_words
 from xferlab.functional.metrics import keras_form
+from xferlab.groups import GROUPS
 from xferlab.inference.merge_lora import merge_lora
 from xferlab.inference.predictions import Predictions, probabilities_of
 from xferlab.inference.run_folder import RunFolder, read_folder
@@ -94,7 +95,10 @@ class Run:
         """
         for group in ("data", "model", "transfer", "loss", "optimizer", "schedule"):
             self.plugin(group)
-        return fitted_to(read_plain(self.config), self.spec.task)
+        needed = {
+            k: v for k, v in self.config.items() if k not in GROUPS or not GROUPS[k].may_be_absent
+        }
+        return fitted_to(read_plain(needed), self.spec.task)
 
     def plugin(self, group: str) -> Any:
         """Return the run's plugin of a group, made from its config.
@@ -103,6 +107,12 @@ class Run:
             ConfigError: it is not installed here.
         """
         node = self.config.get(group)
+        for member in GROUPS[group].nodes(node).values():
+            self._refuse_missing(group, member)
+        return REGISTRY.create_chosen(GROUPS[group], node)
+
+    def _refuse_missing(self, group: str, node: Any) -> None:
+        """Raise ConfigError if a plugin of the run is not installed here."""
         name = node.get("name") if isinstance(node, Mapping) else None
         if isinstance(name, str) and name not in REGISTRY.names(group):
             origins = self.record.get("plugins")
@@ -112,7 +122,6 @@ class Run:
                 name,
                 fix=f"install the plugin: it came from {origin or 'an unknown file'} at training",
             )
-        return REGISTRY.create(group, node)
 
     @cached_property
     def model(self) -> TextModel:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from xferlab.config.recipe import NOT_IDENTITY
-from xferlab.contracts import GROUPS
+from xferlab.config.recipe import NOT_IDENTITY, compared
+from xferlab.groups import GROUPS
 from xferlab.report.groups import DataDigests, assign_groups, differing_contents
 from xferlab.report.read_runs import CONTENT, JobResult, mode_of, read_jobs, with_best_so_far
 from xferlab.sweep.job_state import FINISHED
@@ -119,7 +119,7 @@ def swept_keys(folders: Sequence[Path], jobs: Sequence[JobResult]) -> list[str]:
     """Return the keys that the sweeps vary as typed, then others in which the jobs differ."""
     plans = [read_plan(folder)["swept"] for folder in folders if (folder / PLAN).exists()]
     planned = list(dict.fromkeys(key for keys in plans for key in keys))
-    flat = [dict(_flat(job.config)) for job in jobs]
+    flat = [dict(_flat(compared(job.config))) for job in jobs]
     every = dict.fromkeys(key for each in flat for key in each)
     keys = [key for key in every if key not in NOT_IDENTITY]
     implied = tuple(f"{key}." for key in planned)

@@ -54,7 +54,7 @@ class InputsReader:
     """Digests of many configs; what several of them name is read once."""
 
     def __init__(self) -> None:
-        self._groups: dict[str, tuple[dict[str, str], str]] = {}
+        self._groups: dict[str, _Content] = {}
         self._plugins: dict[str, dict[str, str]] = {}
         self._texts: dict[int, tuple[Mapping[str, Any], str]] = {}
 
@@ -72,10 +72,12 @@ class InputsReader:
             text = f"{name} {key} {self._text_of(node)}"
             if text not in self._groups:
                 self._groups[text] = _content_of(name, key, node)
-            digests, why = self._groups[text]
-            content |= digests
-            if why:
-                unknown[key] = why
+            found = self._groups[text]
+            if not found.is_identity:
+                continue
+            content |= found.digests
+            if found.unknown:
+                unknown[key] = found.unknown
             if name not in self._plugins:
                 self._plugins[name] = plugin_digests(name)
             plugins |= self._plugins[name]
@@ -92,16 +94,34 @@ class InputsReader:
         return known[1]
 
 
-def _content_of(name: str, key: str, node: Mapping[str, Any]) -> tuple[dict[str, str], str]:
-    """Return the digests of what a plugin's fields name, and why there are none."""
+@dataclass(frozen=True)
+class _Content:
+    """What one plugin reads.
+
+    Attributes:
+        digests: by config key, of the content.
+        unknown: why there are none, "" where they are known.
+        is_identity: whether the plugin is part of what a run computes. One that is not, such as a
+            tracker, may change while a run is resumed.
+    """
+
+    digests: Mapping[str, str]
+    unknown: str = ""
+    is_identity: bool = True
+
+
+def _content_of(name: str, key: str, node: Mapping[str, Any]) -> _Content:
+    """Return the digests of what a plugin's fields name, or why there are none."""
     try:
         plugin = REGISTRY.create(name.partition("=")[0], node, key)
+        if hasattr(plugin, "identity") and plugin.identity() is None:
+            return _Content({}, is_identity=False)
         own = plugin.inputs() if hasattr(plugin, "inputs") else _content_at(vars(plugin))
     except XferlabError as e:
-        return {}, e.what
+        return _Content({}, e.what)
     except Exception as e:  # noqa: BLE001 - a plugin may raise anything; a run reports it
-        return {}, f"{type(e).__name__}: {text_of(e)}"
-    return {f"{key}.{each}": digest for each, digest in own.items()}, ""
+        return _Content({}, f"{type(e).__name__}: {text_of(e)}")
+    return _Content({f"{key}.{each}": digest for each, digest in own.items()})
 
 
 def _content_at(fields: Mapping[str, Any]) -> dict[str, str]:

@@ -46,7 +46,7 @@ LIBRARIES = (
     "xferlab.experiment.run",
 )
 """What a run imports on its way, beside TensorFlow."""
-ABOVE = ("optimizer", "schedule", "loss", "metric", "seed", "name")
+ABOVE = ("optimizer", "schedule", "loss", "metric", "callback", "seed", "name")
 """Keys of a config that jobs of one process may differ in."""
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xferlab.backend.process import random_state, set_random_state
+from xferlab.callbacks import Callback
 from xferlab.config.schema import Interval
 from xferlab.errors import RunError
 from xferlab.runs.checkpoints import (
@@ -20,7 +21,8 @@ from xferlab.runs.checkpoints import (
     write_checkpoint,
 )
 from xferlab.runs.signals import StopRequest
-from xferlab.training.events import Callback, Checkpointer, Diverged, TrainState
+from xferlab.training.callback_list import CallbackList
+from xferlab.training.events import Checkpointer, Diverged, TrainState
 from xferlab.training.phase_network import PhaseNetwork, variables_by_kind
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ STATE_SHAPE = {
         "stopped": bool,
     },
     "callbacks": {
-        "TensorBoardLog?": {"*": range(2**62)},
+        "callback.tensorboard?": {"*": range(2**62)},
         "HistoryFile?": {"rows": [{"*": float}]},
         "BestWeights?": {
             "best": (float, None),
@@ -73,14 +75,14 @@ class FolderCheckpointer(Checkpointer):
     def __init__(
         self,
         folder: Path,
-        callbacks: Sequence[Callback],
+        callbacks: CallbackList | Sequence[Callback],
         interval: Interval,
         gradient_accumulation_steps: int,
         environment: Mapping[str, Any],
         stop: StopRequest,
     ) -> None:
         self._folder = folder
-        self._callbacks = callbacks
+        self._callbacks = CallbackList.of(callbacks)
         self._interval = interval
         self._accumulation = gradient_accumulation_steps
         self._environment = environment
@@ -97,8 +99,7 @@ class FolderCheckpointer(Checkpointer):
     def _restore_callbacks(self, checkpoint: TrainingCheckpoint) -> None:
         """Restore the callbacks' state and files, and report where the run resumes."""
         checkpoint.restore_files()
-        for callback in self._callbacks:
-            callback.restore(checkpoint.state["callbacks"].get(type(callback).__name__, {}))
+        self._callbacks.restore(checkpoint.state["callbacks"])
         log.info("resumed    at batch %d from %s", self.start.batch, checkpoint.folder.name)
         before = checkpoint.state["environment"]
         changed = [key for key in self._environment if before.get(key) != self._environment[key]]
@@ -190,15 +191,16 @@ class FolderCheckpointer(Checkpointer):
         _refuse_not_finite(arrays, state)
         record = {
             "position": asdict(state),
-            "callbacks": {type(each).__name__: each.state() for each in self._callbacks},
+            "callbacks": self._callbacks.states(),
             "random": random_state(),
             "environment": dict(self._environment),
         }
         name = f"step-{state.batch:08d}-{state.scored:05d}"
-        files = [path for callback in self._callbacks for path in callback.files()]
-        write_checkpoint(self._folder / "checkpoints", name, arrays, record, files)
+        checkpoints = self._folder / "checkpoints"
+        write_checkpoint(checkpoints, name, arrays, record, self._callbacks.files(checkpoints))
         self._saved_at = time.monotonic()
         self._cost = self._saved_at - began
+        self._callbacks.checkpoint(checkpoints / name)
 
     def _refuse_vanished(self) -> None:
         """Raise RunError if the run's folder is deleted, instead of creating a part of it again."""

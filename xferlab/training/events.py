@@ -1,11 +1,9 @@
-"""What a training run reports: steps, epochs, its state; and the callbacks that follow it."""
+"""Where a training run is, and how its state is saved."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from xferlab.errors import RunError
@@ -13,40 +11,6 @@ from xferlab.errors import RunError
 
 class Diverged(RunError):
     """The loss or a weight is not a finite number; the run's status is ``nan``."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One training batch.
-
-    Attributes:
-        batch: number of training batches done, this one included.
-        update: number of optimizer steps done.
-        loss: mean loss of this batch.
-    """
-
-    batch: int
-    update: int
-    loss: float
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One pass over the training split; the last one may be cut short.
-
-    Attributes:
-        epoch: its number, counted from 1.
-        update: number of optimizer steps done.
-        train: mean loss and metrics over the epoch's training batches.
-        validation: loss and metrics over the whole validation split.
-        seconds: duration of the epoch, validation included.
-    """
-
-    epoch: int
-    update: int
-    train: Mapping[str, float]
-    validation: Mapping[str, float]
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -68,35 +32,6 @@ class TrainState:
     loss_sum: float = 0.0
     seconds: float = 0.0
     stopped: bool = False
-
-
-class Callback:
-    """Follows a run; everything that logs, prints or saves weights is one.
-
-    What a callback remembers from one epoch to the next must be in its ``state``, or a resumed run
-    would not equal an uninterrupted one.
-    """
-
-    def on_step(self, step: Step) -> None:
-        """Handle the end of a training batch."""
-
-    def on_epoch(self, epoch: Epoch) -> bool | None:
-        """Handle the end of an epoch; True requests to stop the training."""
-
-    def state(self) -> dict[str, Any]:
-        """Return what it remembers, as JSON data."""
-        return {}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Set what it remembers to what :meth:`state` returned."""
-
-    def files(self) -> list[Path]:
-        """Return the files beside the checkpoints that belong to :meth:`state`.
-
-        A checkpoint holds them as they are now and a resumed run gets them back: what was written
-        after the checkpoint is of steps that are trained again, perhaps with another result.
-        """
-        return []
 
 
 class Checkpointer:

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from xferlab.backend.graphs import batch_dataset
+from xferlab.callbacks import Callback, Epoch, Evaluation, Step
 from xferlab.contracts import Phase
 from xferlab.data.batching import Batch
 from xferlab.training.assemble import Experiment
-from xferlab.training.events import Callback, Checkpointer, Diverged, Epoch, Step, TrainState
+from xferlab.training.callback_list import CallbackList
+from xferlab.training.events import Checkpointer, Diverged, TrainState
 from xferlab.training.optimizer_extensions import extend_optimizer
 from xferlab.training.phase_network import PhaseNetwork, build_phase, unfreeze, whole_network
 
@@ -65,7 +67,9 @@ def segments(
 
 
 def fit(
-    experiment: Experiment, callbacks: Sequence[Callback], checkpointer: Checkpointer | None = None
+    experiment: Experiment,
+    callbacks: CallbackList | Sequence[Callback],
+    checkpointer: Checkpointer | None = None,
 ) -> PhaseNetwork:
     """Train all phases from where ``checkpointer`` starts, and return what was trained last.
 
@@ -75,8 +79,10 @@ def fit(
         checkpointer: saves and restores the state; None saves nothing.
     """
     checkpointer = checkpointer or Checkpointer()
+    callbacks = CallbackList.of(callbacks)
     _build_optimizer(experiment)
     loop = TrainingLoop(experiment, callbacks, checkpointer)
+    callbacks.begin(loop.update)
     phase = loop.resume() if checkpointer.start.batch else None
     phases = experiment.plan.phases
     per_epoch = experiment.batches.steps_per_epoch
@@ -146,7 +152,7 @@ class TrainingLoop:
     network: PhaseNetwork
 
     def __init__(
-        self, experiment: Experiment, callbacks: Sequence[Callback], checkpointer: Checkpointer
+        self, experiment: Experiment, callbacks: CallbackList, checkpointer: Checkpointer
     ) -> None:
         self._experiment = experiment
         self._callbacks = callbacks
@@ -170,6 +176,11 @@ class TrainingLoop:
         return TrainState(
             self.batch, self._scored, self._rows, self._loss_sum, seconds, self.stopped
         )
+
+    @property
+    def update(self) -> int:
+        """Optimizer steps done."""
+        return self.batch // self._accumulation
 
     def resume(self) -> int:
         """Restore the network at a checkpoint's state and return the phase it is in.
@@ -210,11 +221,10 @@ class TrainingLoop:
         loss_before = self._loss_sum
         self._loss_sum = running_mean * self._rows
         loss = (self._loss_sum - loss_before) / len(trained.rows)
-        step = Step(self.batch, self.batch // self._accumulation, loss)
+        step = Step(self.batch, self.update, loss)
         if not math.isfinite(loss):
             raise _not_finite(step, trained)
-        for callback in self._callbacks:
-            callback.on_step(step)
+        self._callbacks.step(step)
         self._checkpointer.after_step(self.network, self.state)
 
     def end_epoch(self, means: Mapping[str, Any]) -> None:
@@ -222,11 +232,13 @@ class TrainingLoop:
         order = sorted(means, key=lambda name: (name != "loss", name))
         train = {name: float(means[name]) for name in order}
         with self._checkpointer.interruptible(self.network, self.state):
-            validation = self.network.evaluate(self._experiment, "validation")
+            labels, outputs = self.network.outputs(self._experiment, "validation")
+            validation = self._experiment.scores(labels, outputs)
         seconds = time.monotonic() - self._began
-        update = self.batch // self._accumulation
-        epoch = Epoch(self._scored + 1, update, train, validation, seconds)
-        self.stopped = any([callback.on_epoch(epoch) for callback in self._callbacks])
+        evaluation = Evaluation("validation", self.update, labels, outputs, validation)
+        epoch = Epoch(self._scored + 1, self.update, train, validation, seconds)
+        self._callbacks.evaluation(evaluation)
+        self.stopped = self._callbacks.epoch(epoch)
         self._scored = epoch.epoch
         self._rows = 0
         self._loss_sum = 0.0

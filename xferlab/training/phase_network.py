@@ -72,10 +72,6 @@ class PhaseNetwork:
             inputs[FEATURES] = features.batch(batch)
         return {name: inputs[name] for name in self.forward.names}, y
 
-    def evaluate(self, experiment: Experiment, split: str) -> dict[str, float]:
-        """Return the loss and every metric over a whole split."""
-        return experiment.scores(*self.outputs(experiment, split))
-
     def outputs(self, experiment: Experiment, split: str) -> tuple[Any, Any]:
         """Return labels and float32 outputs of a whole split, in the order of its rows."""
         encoding = experiment.encodings[split]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from xferlab.callbacks import Callback, Epoch, Step
 from xferlab.config.compose import compose_experiment, publish
 from xferlab.config.schema import interval
 from xferlab.discovery import load_plugins
@@ -17,7 +18,6 @@ from xferlab.runs.signals import StopRequest
 from xferlab.training.assemble import Experiment, assemble
 from xferlab.training.callbacks.best_weights import BestWeights
 from xferlab.training.checkpointing import FolderCheckpointer
-from xferlab.training.events import Callback, Epoch, Step
 from xferlab.training.loop import fit
 
 # --- the whole tracker ---------------------------------------------------------------------------

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import tensorflow as tf
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 from tensorboard.plugins.hparams import metadata
 
+from xferlab.callbacks import Result
 from xferlab.training.callbacks.tensorboard import TensorBoardLog, hyperparameters
 
 DOT = tf.io.encode_png(tf.zeros([1, 1, 3], tf.uint8)).numpy()
@@ -28,13 +31,25 @@ def rows_of(folder):
     return rows
 
 
+def run_in(folder, rate):
+    """Return a run as its callbacks see it."""
+    config = {"optimizer": {"name": "adamw", "lr": rate}, "seed": 0}
+    folder.mkdir(exist_ok=True)
+    (folder / "plan.png").write_bytes(DOT)
+    return SimpleNamespace(
+        folder=folder,
+        config=config,
+        settings=hyperparameters(config),
+        learning_rate=lambda step: 0.0,
+    )
+
+
 def test_every_job_that_has_begun_has_a_row_and_a_finished_one_its_scores(tmp_path):
     for name, rate in (("at_work", 1e-5), ("done", 3e-5)):
-        config = {"optimizer": {"name": "adamw", "lr": rate}, "seed": 0}
-        log = TensorBoardLog(tmp_path / name / "tensorboard", lambda step: 0.0)
-        log.begin(config, DOT)
+        log = TensorBoardLog(run_in(tmp_path / name, rate))
+        log.on_begin(0)
         if name == "done":
-            log.close(hyperparameters(config), {"test/accuracy": 0.5})
+            log.on_end(Result("finished", {"test/accuracy": 0.5}, {}))
     assert rows_of(tmp_path) == {
         "at_work": (1e-5, {}),
         "done": (3e-5, {"test/accuracy": 0.5}),
@@ -42,10 +57,10 @@ def test_every_job_that_has_begun_has_a_row_and_a_finished_one_its_scores(tmp_pa
 
 
 def test_a_run_that_goes_on_keeps_its_row(tmp_path):
-    config = {"optimizer": {"name": "adamw", "lr": 1e-5}}
-    log = TensorBoardLog(tmp_path / "job", lambda step: 0.0)
-    log.begin(config, DOT)
+    log = TensorBoardLog(run_in(tmp_path / "job", 1e-5))
+    log.on_begin(0)
     state = log.state()
-    again = TensorBoardLog(tmp_path / "job", lambda step: 0.0)
+    again = TensorBoardLog(run_in(tmp_path / "job", 1e-5))
     again.restore(state)
+    again.on_begin(3)
     assert rows_of(tmp_path) == {"job": (1e-5, {})}

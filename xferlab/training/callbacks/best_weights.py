@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from xferlab.training.callbacks.monitor import monitored_value
-from xferlab.training.events import Callback, Epoch
+from xferlab.callbacks import Callback, Epoch
 from xferlab.training.weights import weight_arrays, write_weights
 
 SMALL = 2**20
@@ -68,7 +67,7 @@ class BestWeights(Callback):
 
     def on_epoch(self, epoch: Epoch) -> bool:
         """Save the weights if this epoch is the best; True if patience is over."""
-        value = monitored_value(epoch, self._monitor)
+        value = epoch.value(self._monitor)
         improves = self.best is None or self._sign * value > self._sign * self.best
         if math.isfinite(value) and (improves or value == self.best):
             self.best = value

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from xferlab.callbacks import Callback, Epoch
 from xferlab.io.atomic import atomic_write
-from xferlab.training.events import Callback, Epoch
 
 
 class HistoryFile(Callback):

@@ -7,8 +7,8 @@ import sys
 import time
 from typing import Any
 
+from xferlab.callbacks import Callback, Epoch, Step
 from xferlab.formatting import format_duration, format_scores
-from xferlab.training.events import Callback, Epoch, Step
 
 log = logging.getLogger("xferlab")
 PLAIN_LINE_SECONDS = 20.0

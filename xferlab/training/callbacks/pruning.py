@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from xferlab.callbacks import Callback, Epoch, Step
 from xferlab.runs.pruning import obey_pruning
-from xferlab.training.events import Callback, Epoch, Step
 
 CHECK_SECONDS = 0.5
 """The folder may be on another machine, so it is not checked at every step."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from xferlab.training.callbacks.monitor import monitored_value
-from xferlab.training.events import Callback, Epoch
+from xferlab.callbacks import Callback, Epoch
 
 
 class ReactiveLearningRate(Callback):
@@ -22,7 +21,7 @@ class ReactiveLearningRate(Callback):
 
     def on_epoch(self, epoch: Epoch) -> None:
         """Set the next epoch's learning rate."""
-        self.values.append(monitored_value(epoch, self._monitor))
+        self.values.append(epoch.value(self._monitor))
         self._optimizer.learning_rate = self._schedule.react(self._peak, self.values, self._mode)
 
     def state(self) -> dict[str, Any]:

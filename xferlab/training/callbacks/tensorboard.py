@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from xferlab.backend.event_files import EventWriter, indented
+from xferlab.callbacks import Callback, Epoch, Result, Run, Step
 from xferlab.io.atomic import sync
-from xferlab.training.events import Callback, Epoch, Step
 
 
 class TensorBoardLog(Callback):
@@ -22,13 +22,12 @@ class TensorBoardLog(Callback):
     ``tensorboard/validation`` the same names for the validation split.
 
     Args:
-        folder: of the logs.
-        rate_of: returns the learning rate of an optimizer step, counted from 1.
+        run: whose folder ``tensorboard`` holds the logs.
     """
 
-    def __init__(self, folder: Path, rate_of: Callable[[int], float]) -> None:
-        self._folder = folder
-        self._rate_of = rate_of
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._folder = run.folder / "tensorboard"
 
     @cached_property
     def _train(self) -> EventWriter:
@@ -38,15 +37,17 @@ class TensorBoardLog(Callback):
     def _validation(self) -> EventWriter:
         return EventWriter(self._folder / "validation")
 
-    def begin(self, config: Mapping[str, Any], plan: bytes) -> None:
+    def on_begin(self, update: int) -> None:
         """Start an empty log with the config as text and the plan as an image (PNG)."""
+        if update and self._event_files():
+            return
         from omegaconf import OmegaConf
 
         shutil.rmtree(self._folder, ignore_errors=True)
-        self._write_hparams(hyperparameters(config), {})  # so that an unfinished run has a row too
-        text = OmegaConf.to_yaml(OmegaConf.create(dict(config)))
+        self._write_hparams({})  # so that an unfinished run has a row too
+        text = OmegaConf.to_yaml(OmegaConf.create(dict(self._run.config)))
         self._train.text("config", indented(text))
-        self._train.image("plan", plan)
+        self._train.image("plan", (self._run.folder / "plan.png").read_bytes())
 
     def state(self) -> dict[str, Any]:
         """Return the length of each event file, with everything so far on the disk."""
@@ -72,7 +73,7 @@ class TensorBoardLog(Callback):
     def on_step(self, step: Step) -> None:
         """Write the batch's loss and its learning rate."""
         self._train.scalar("batch_loss", step.loss, step.update)
-        self._train.scalar("learning_rate", self._rate_of(step.update), step.update)
+        self._train.scalar("learning_rate", self._run.learning_rate(step.update), step.update)
 
     def on_epoch(self, epoch: Epoch) -> None:
         """Write the epoch's scores."""
@@ -81,17 +82,17 @@ class TensorBoardLog(Callback):
                 writer.scalar(name, value, epoch.update)
             writer.flush()
 
-    def close(self, settings: Mapping[str, Any], final: Mapping[str, float]) -> None:
+    def on_end(self, result: Result) -> None:
         """Write the run's row of the HParams page: its settings and final scores."""
         for unfinished in self._folder.glob("events.out.tfevents.*"):
             unfinished.unlink()
-        self._write_hparams(settings, final)
+        self._write_hparams(result.scores)
         self._train.close()
         self._validation.close()
 
-    def _write_hparams(self, settings: Mapping[str, Any], scores: Mapping[str, float]) -> None:
+    def _write_hparams(self, scores: Mapping[str, float]) -> None:
         writer = EventWriter(self._folder)
-        writer.hparams(settings, trial_id=self._folder.parent.name)
+        writer.hparams(self._run.settings, trial_id=self._folder.parent.name)
         for name, value in scores.items():
             writer.scalar(name, value)
         writer.close()

@@ -1,0 +1,173 @@
+"""The contract of callbacks, and what a training run reports to them; nothing heavy here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from xferlab.contracts import Budget, Split, TaskSpec
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Run:
+    """The run that a callback follows.
+
+    Attributes:
+        folder: of the run; whatever a callback writes goes there.
+        run_id: what the run computes, in eight hexadecimal digits.
+        config: everything that was chosen, as plain data; ``name``, where the user gave one.
+        settings: the same as flat ``key: value`` pairs, without what changes no result.
+        spec: the task.
+        splits: texts and labels by split.
+        budget: how long training lasts.
+        monitor: logged name of the value that picks the best epoch.
+        mode: ``max`` or ``min``, for that value.
+        network: the model, to be read only.
+        learning_rate: the rate of an optimizer step, counted from 1.
+        sweep: the folder of the sweep that the run is a job of, or None.
+    """
+
+    folder: Path
+    run_id: str
+    config: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    spec: TaskSpec
+    splits: Mapping[str, Split]
+    budget: Budget
+    monitor: str
+    mode: str
+    network: keras.Model
+    learning_rate: Callable[[int], float]
+    sweep: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """The user's name for the run, or its folder's."""
+        return str(self.config.get("name") or self.folder.name)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One training batch.
+
+    Attributes:
+        batch: number of training batches done, this one included.
+        update: number of optimizer steps done.
+        loss: mean loss of this batch.
+    """
+
+    batch: int
+    update: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the training split; the last one may be cut short.
+
+    Attributes:
+        epoch: its number, counted from 1.
+        update: number of optimizer steps done.
+        train: mean loss and metrics over the epoch's training batches.
+        validation: loss and metrics over the whole validation split.
+        seconds: duration of the epoch, validation included.
+    """
+
+    epoch: int
+    update: int
+    train: Mapping[str, float]
+    validation: Mapping[str, float]
+    seconds: float
+
+    def value(self, name: str) -> float:
+        """Return a logged value, such as ``val_accuracy`` or ``loss``; raises KeyError."""
+        if name.startswith("val_"):
+            return self.validation[name.removeprefix("val_")]
+        return self.train[name]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The outputs of a whole split.
+
+    Attributes:
+        split: ``validation`` after each epoch, the last split once at the end.
+        update: number of optimizer steps done.
+        labels: one row for each example, in order.
+        outputs: float32, likewise, as the model gives them.
+        scores: loss and metrics.
+    """
+
+    split: str
+    update: int
+    labels: np.ndarray
+    outputs: np.ndarray
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended.
+
+    Attributes:
+        status: ``finished``, or ``pruned`` by a search.
+        scores: the final scores by ``validation/accuracy``.
+        metrics: the content of ``metrics.json``.
+    """
+
+    status: str
+    scores: Mapping[str, float]
+    metrics: Mapping[str, Any]
+
+
+class Callback:
+    """Follows a run: everything that logs, prints or saves weights is one.
+
+    What it remembers from one call to another must be in its :meth:`state`, or a resumed run would
+    not equal an uninterrupted one. It may read the network and may not change it.
+    """
+
+    transient: ClassVar[tuple[str, ...]] = ()
+    """Names of attributes that a resumed run may begin without, such as a time or an open file."""
+
+    def on_begin(self, update: int) -> None:
+        """Handle the start of training after optimizer step ``update``, 0 in a new run."""
+
+    def on_step(self, step: Step) -> None:
+        """Handle the end of a training batch."""
+
+    def on_evaluation(self, evaluation: Evaluation) -> None:
+        """Handle the outputs of a split, before :meth:`on_epoch`."""
+
+    def on_epoch(self, epoch: Epoch) -> bool | None:
+        """Handle the end of an epoch; True requests to stop the training."""
+
+    def on_checkpoint(self, folder: Path) -> None:
+        """Handle a checkpoint that has been written to ``folder``."""
+
+    def on_end(self, result: Result) -> None:
+        """Handle the end of a run, with its files written."""
+
+    def on_failure(self, error: BaseException) -> None:
+        """Handle what ended the run early, a failure or a request to stop."""
+
+    def state(self) -> dict[str, Any]:
+        """Return what it remembers, as JSON data."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Set what it remembers to what :meth:`state` returned."""
+
+    def files(self) -> list[Path]:
+        """Return the files in the run's folder ``checkpoints`` that belong to :meth:`state`.
+
+        A checkpoint holds them as they are now and a resumed run gets them back: what was written
+        after the checkpoint is of steps that are trained again, perhaps with another result.
+        """
+        return []
