@@ -27,6 +27,7 @@ from xferlab.models.frozen_part import cut_network
 from xferlab.models.head import SENTENCE_VECTOR, attach_head
 from xferlab.models.network_parts import cut_at_embeddings, cut_below_last_layer
 from xferlab.models.reading import reading_without_modules
+from xferlab.models.saved_encoder import saved_reading
 from xferlab.models.to_transformers import encoder_tensors, head_tensors
 from xferlab.models.weight_names import TensorNames, assign_head
 from xferlab.step_contracts import Needs
@@ -357,6 +358,14 @@ def test_other_poolings_are_of_the_tokens(name, pooling):
     whole = network(inputs)
     changed = inputs | {"token_ids": np.where(padding, 9, inputs["token_ids"])}
     np.testing.assert_allclose(network(changed), whole, atol=1e-6)
+
+
+def test_a_run_stores_how_its_class_pools(family, tmp_path):
+    reading = reading_without_modules(family.encoder.architecture, "auto")
+    shape = {"pooler": False, "reading": reading.record()}
+    (tmp_path / "encoder.json").write_text(json.dumps(shape))
+    assert saved_reading(tmp_path) == reading
+    assert str(reading.vector)
 
 
 def test_a_written_config_has_the_pooling_of_the_run():

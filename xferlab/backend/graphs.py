@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from xferlab.backend.process import intra_op_threads
 
 if TYPE_CHECKING:
     import numpy as np
 
+T = TypeVar("T")
+AT_ONCE = 2
+"""Batches that are computed at once: one has work for the cores that the other leaves idle."""
 TOKEN_INPUTS = ("token_ids", "segment_ids", "padding_mask")
 """Inputs of every network, int32 (batch, length)."""
 
@@ -55,6 +63,38 @@ def compile_forward(network: Any, names: Iterable[str]) -> Callable[[Mapping[str
         return concrete()({name: tf.constant(inputs[name]) for name in specs})
 
     return forward
+
+
+def compute_batches(
+    forward: Callable[[Mapping[str, Any]], Any], batches: Iterable[tuple[T, Mapping[str, Any]]]
+) -> Iterator[tuple[T, np.ndarray]]:
+    """Yield what belongs to each batch, and its outputs in float32, in the order of the batches.
+
+    Two batches are computed at once, each as it would be alone: the outputs are the same bits. A
+    process that is limited to one thread computes one.
+
+    Args:
+        forward: of :func:`compile_forward`.
+        batches: what belongs to a batch, and its inputs by name.
+    """
+    import numpy as np
+
+    def compute(inputs: Mapping[str, Any]) -> np.ndarray:
+        return np.asarray(forward(inputs), dtype="float32")
+
+    remaining = iter(batches)
+    first = None if intra_op_threads() == 1 else 1  # the first one traces the graph
+    for owner, inputs in itertools.islice(remaining, first):
+        yield owner, compute(inputs)
+    pending: deque[tuple[T, Future[np.ndarray]]] = deque()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for owner, inputs in remaining:
+            pending.append((owner, pool.submit(compute, inputs)))
+            if len(pending) > AT_ONCE:
+                owner, future = pending.popleft()
+                yield owner, future.result()
+        for owner, future in pending:
+            yield owner, future.result()
 
 
 def _input_specs(network: Any, names: Iterable[str]) -> dict[str, Any]:
