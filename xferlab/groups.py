@@ -99,7 +99,9 @@ GROUPS: dict[str, Group] = {
     for group in (
         Group("data", "build", "the examples, in splits"),
         Group("model", "build", "the network and its tokenizer"),
-        Group("transfer", "apply", "which blocks are trained, when and how fast"),
+        Group(
+            "transfer", "apply", "which blocks are trained, when and how fast", Choice.one_or_more
+        ),
         Group("loss", "build", "what training minimises", declares={"accepts": Accepts}),
         Group("optimizer", "build", "how gradients change weights"),
         Group("schedule", "build", "the learning rate of each step"),

@@ -168,10 +168,11 @@ def _group_lines(experiment: Experiment, peak: float) -> list[str]:
     for group in plan.groups:
         rates = sorted({peak * factors[path] for path in group.paths})
         ends = dict.fromkeys(format_learning_rate(rate) for rate in (rates[0], rates[-1]))
+        how = f"peak rate {' to '.join(ends)}, weight decay x{group.decay:g}"
         lines.append(
             f"group      {group.name}: {format_count(len(group.paths), 'variable')},"
             f" {_count([variables[path] for path in group.paths]):,} parameters,"
-            f" peak rate {' to '.join(ends)}, weight decay x{group.decay:g}"
+            f" {how if rates[-1] else 'frozen'}"
         )
     return lines
 
