@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -21,8 +23,9 @@ from tests.support.tiny_experiments import (
     write_examples,
 )
 from tests.support.violating_plugins import registered
-from xferlab import ConfigError, Task, TaskSpec
+from xferlab import Accepts, ConfigError, LabelKind, OutputKind, PluginError, Task, TaskSpec
 from xferlab.callbacks import Callback
+from xferlab.checks.objective import check_objective
 from xferlab.config.compose import publish
 from xferlab.config.schema import TrainConfig
 from xferlab.discovery import load_plugins
@@ -232,7 +235,7 @@ def test_an_objective_of_one_forward_pass_is_keras_own_step(workspace):
         np.testing.assert_array_equal(found, wanted)
 
 
-@pytest.mark.parametrize("name", ["r_drop", "fgm"])
+@pytest.mark.parametrize("name", ["fgm", pytest.param("r_drop", marks=pytest.mark.slow)])
 def test_slices_of_a_batch_add_up_to_its_step(name, workspace):
     words = [*words_of(name, workspace), "model.dropout=0", "train.epochs=1"]
     whole = experiment_of(workspace, *words)
@@ -264,6 +267,35 @@ def test_the_loss_is_what_is_minimised_and_its_parts_are_logged(workspace):
             parts = means["loss_supervised"] + 3 * means["loss_divergence"]
             assert means["loss"] == pytest.approx(parts, rel=1e-5)
             assert means["loss_divergence"] > 0
+
+
+@dataclass(frozen=True)
+class Branches:
+    """It fails where it is traced: a tensor of a graph is neither true nor false."""
+
+    accepts: ClassVar[Accepts] = Accepts((OutputKind.logits,), (LabelKind.class_index,))
+
+    def build(self, spec):
+        def objective(step):
+            outputs = step.forward()
+            loss = step.loss(outputs)
+            if loss > 0:
+                return loss, outputs
+            return -loss, outputs
+
+        return objective
+
+
+def test_an_objective_that_fails_in_the_graph_alone_is_named_with_its_line(workspace):
+    with isolated_plugins():
+        REGISTRY.add("objective", "branches", Branches)
+        publish(workspace)
+        experiment = experiment_of(workspace, "objective=branches")
+        assert check_objective(experiment) is None
+        with pytest.raises(PluginError, match="objective=branches fails in the training") as caught:
+            fit(experiment, [])
+    file, _, line = caught.value.where.rpartition(":")
+    assert "if loss > 0" in Path(file).read_text().splitlines()[int(line) - 1]
 
 
 @pytest.mark.parametrize(
@@ -334,12 +366,15 @@ def test_mixup_on_features_is_that_on_the_whole_network(workspace, encoders, mon
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["fgm", "awp", "r_drop"])
+@pytest.mark.parametrize("name", ["fgm", "awp"])
 def test_half_precision_trains_as_single_precision(name, workspace):
     moved = []
     for precision in ("float32", "mixed_float16"):
         experiment = experiment_of(
-            workspace, *words_of(name, workspace), f"train.precision={precision}"
+            workspace,
+            *words_of(name, workspace),
+            f"train.precision={precision}",
+            "model.dropout=0",  # masks of another precision are others
         )
         start = values_of(experiment)
         fit(experiment, [])
@@ -395,7 +430,7 @@ def test_a_teacher_that_does_not_fit_is_refused(what, found, workspace, tmp_path
     assert caught.value.where == "objective.teacher"
 
 
-def test_the_objective_of_the_page_trains_and_resumes(workspace):
+def test_the_objective_and_the_average_of_the_page_train(workspace):
     page = Path(__file__).parents[2] / "docs" / "objectives.md"
     shown = re.findall(r"(?:```python|^\$ cat .*?)\n(.*?)(?:```|^\$ )", page.read_text(), FLAGS)
     head = "from dataclasses import dataclass\n\nfrom xferlab import Take, register\n\n\n"
@@ -408,13 +443,8 @@ def test_the_objective_of_the_page_trains_and_resumes(workspace):
     with isolated_plugins():
         load_plugins(workspace)
         publish(workspace)
-        words = ["objective=confidence", "average=second_half", "train.epochs=2"]
-        alone = experiment_of(workspace, *words)
-        fit(alone, [])
-        killed = MemoryCheckpointer(7)
-        with pytest.raises(Killed):
-            fit(experiment_of(workspace, *words), [], killed)
-        resumed = experiment_of(workspace, *words)
-        fit(resumed, [], killed.resumed())
-    for found, wanted in zip(values_of(resumed), values_of(alone), strict=True):
-        np.testing.assert_array_equal(found, wanted)
+        experiment = experiment_of(workspace, "objective=confidence", "average=second_half")
+        epochs = Epochs()
+        fit(experiment, [epochs])
+    first, last = (means["loss_entropy"] for means in epochs.means)
+    assert 0 < last < first < np.log(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from xferlab.models.frozen_part import nodes_in_order, tensors_above
@@ -42,16 +43,21 @@ def cut_below_last_layer(network: Any) -> tuple[Any, Any] | None:
     return _cut(network, nodes, weighted[-1].input_tensors[0], POOLED)
 
 
-def _cut(network: Any, nodes: list[Any], boundary: Any, name: str) -> tuple[Any, Any] | None:
-    import keras
-
-    if any(boundary is each for each in network.input.values()):
-        return None
+def _cut(network: Any, nodes: list[Any], boundary: Any, name: str) -> tuple[Any, Any]:
     above = tensors_above(nodes, boundary, network.outputs)
     besides = {key: each for key, each in network.input.items() if id(each) in above}
-    lower = keras.Model(network.input, boundary)
-    before = boundary.name
-    boundary.name = name  # Keras warns of an input whose key is not its name
-    upper = keras.Model({name: boundary, **besides}, network.output)
-    boundary.name = before
-    return lower, upper
+    lower = _model(network.input, boundary)
+    return lower, _model({**besides, name: boundary}, network.output)
+
+
+def _model(inputs: Mapping[str, Any], outputs: Any) -> Any:
+    """Return a functional model; its inputs are called by their keys, or Keras would warn."""
+    import keras
+
+    before = {key: each.name for key, each in inputs.items()}
+    for key, each in inputs.items():
+        each.name = key
+    model = keras.Model(dict(inputs), outputs)
+    for key, each in inputs.items():
+        each.name = before[key]
+    return model
