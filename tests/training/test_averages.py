@@ -136,6 +136,9 @@ def test_a_whole_fraction_is_the_weights_exactly():
     slots = WeightSlots([weight], 2)
     weight.assign(np.full(3, 0.1, "float32"))
     slots.take(1, Take(1.0).fraction)
+    weight.assign(np.full(3, 7.0, "float32"))
     with slots.in_place():
         np.testing.assert_array_equal(weight.numpy(), np.full(3, 0.1, "float32"))
+        np.testing.assert_array_equal(slots.own_value(weight), np.full(3, 7.0, "float32"))
+    np.testing.assert_array_equal(weight.numpy(), np.full(3, 7.0, "float32"))
     assert slots.counts.numpy().tolist() == [0, 1]

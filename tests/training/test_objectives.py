@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from tests.support.plugin_isolation import isolated_plugins
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from tests.support.tiny_experiments import (
+    BAG,
     Killed,
     MemoryCheckpointer,
     batches_of,
@@ -26,6 +28,7 @@ from tests.support.violating_plugins import registered
 from xferlab import Accepts, ConfigError, LabelKind, OutputKind, PluginError, Task, TaskSpec
 from xferlab.callbacks import Callback
 from xferlab.checks.objective import check_objective
+from xferlab.cli.main import main
 from xferlab.config.compose import publish
 from xferlab.config.schema import TrainConfig
 from xferlab.discovery import load_plugins
@@ -384,6 +387,35 @@ def test_half_precision_trains_as_single_precision(name, workspace):
         assert np.linalg.norm(half - single) < 0.05 * np.linalg.norm(single)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", ["fgm", "r_drop", "supervised_contrastive"])
+def test_layers_that_are_computed_again_give_the_same_step(objective, workspace, encoders):
+    model = ("model=encoder", f"model.checkpoint={encoders}/dropout")
+    trained = []
+    for recompute in ("false", "true"):
+        words = [f"objective={objective}", "train.epochs=1", f"train.recompute={recompute}"]
+        experiment = experiment_of(workspace, *words, model=model)
+        fit(experiment, [])
+        trained.append(values_of(experiment))
+    for found, wanted in zip(*trained, strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_objective_of_the_page_is_swept_and_resumed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_page_plugins(tmp_path)
+    words = ["-m", "debug=tiny", *BAG, "objective=confidence", "average=none,second_half"]
+    with isolated_plugins():
+        assert main([*words, "train.max_steps=6", "sweep.isolate=true"]) == 0
+        runs = sorted(tmp_path.glob("outputs/sweeps/*/*/metrics.json"))
+        assert len(runs) == 2
+        assert all("loss_entropy" in json.loads(p.read_text())["train"] for p in runs)
+        capsys.readouterr()
+        assert main([*words, "train.max_steps=6", "sweep.isolate=true"]) == 0
+        assert "2 finished" in capsys.readouterr().out
+
+
 def plugin(name):
     return REGISTRY.create("objective", {"name": name})
 
@@ -430,16 +462,20 @@ def test_a_teacher_that_does_not_fit_is_refused(what, found, workspace, tmp_path
     assert caught.value.where == "objective.teacher"
 
 
-def test_the_objective_and_the_average_of_the_page_train(workspace):
+def write_page_plugins(folder):
     page = Path(__file__).parents[2] / "docs" / "objectives.md"
     shown = re.findall(r"(?:```python|^\$ cat .*?)\n(.*?)(?:```|^\$ )", page.read_text(), FLAGS)
     head = "from dataclasses import dataclass\n\nfrom xferlab import Take, register\n\n\n"
     files = {"objective/confidence": shown[0], "average/second_half": head + shown[1]}
     assert len(shown[0].splitlines()) <= 40
     for name, text in files.items():
-        path = workspace / "plugins" / f"{name}.py"
+        path = folder / "plugins" / f"{name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+
+
+def test_the_objective_and_the_average_of_the_page_train(workspace):
+    write_page_plugins(workspace)
     with isolated_plugins():
         load_plugins(workspace)
         publish(workspace)

@@ -34,6 +34,10 @@ class WeightSlots:
         """Every variable of its state."""
         return [self.counts, *(each for slot in self._slots for each in slot)]
 
+    def taken(self) -> int:
+        """Return how often the sets were blended with the weights, all together."""
+        return int(self.counts.numpy().sum())
+
     def take(self, slot: int, fraction: float) -> None:
         """Move a set by a fraction of the way to the weights; by 1 it is them exactly."""
         import tensorflow as tf

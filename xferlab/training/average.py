@@ -62,6 +62,7 @@ class RunAverage:
         self.plugin = plugin
         self.plan = plan
         self._slots: WeightSlots | None = None
+        self._taken: int | None = None  # read once: of a resumed run it is in the checkpoint
 
     def build(self, weights: Sequence[Any]) -> None:
         """Create its sets of weights, of what is trained in some phase."""
@@ -80,11 +81,13 @@ class RunAverage:
 
     def after_batch(self, batch: int) -> None:
         """Take the weights after ``batch`` batches of the run, if the plugin does."""
-        taken = int(self.slots.counts.numpy().sum())
-        moment = self.plan.moment(batch, taken)
+        if self._taken is None:
+            self._taken = self.slots.taken()
+        moment = self.plan.moment(batch, self._taken)
         take = None if moment is None else take_at(self.plugin, moment)
         if take is not None:
             self.slots.take(take.slot, take.fraction)
+            self._taken += 1
 
 
 def chosen_average(recipe: Recipe) -> Any:
