@@ -28,6 +28,7 @@ ORDER = [
     "io",
     "tasks.base",
     "validation",
+    "step_contracts",
     "groups",
     "contracts",
     "callbacks",

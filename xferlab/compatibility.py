@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import traceback
 from dataclasses import replace
 from typing import Any
 
@@ -82,6 +84,37 @@ def contract_violation(
     """
     name, origin = name_and_origin(group, plugin, registry)
     return PluginError(f"{name} {what}", where=origin, fix=fix)
+
+
+def plugin_failure(
+    group: str, plugin: Any, e: Exception, verb: str, registry: Registry = REGISTRY
+) -> PluginError:
+    """Return the error for a plugin that raised ``e``, with the line in its file if it is there.
+
+    Args:
+        group: the plugin's group.
+        plugin: the instance.
+        e: what it raised.
+        verb: what it does then, e.g. ``fails its check``.
+        registry: where its name and its file are found.
+    """
+    name, origin = name_and_origin(group, plugin, registry)
+    file = origin.rpartition(":")[0]
+    frames = traceback.extract_tb(e.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == file]
+    return PluginError(
+        f"{name} {verb}: {type(e).__name__}: {_message_of(e)}",
+        where=f"{file}:{lines[-1]}" if lines else origin,
+        fix="correct that line",
+    )
+
+
+def _message_of(e: Exception) -> str:
+    """Return the first informative line of a message, without what Keras puts around it."""
+    text = re.sub(r"\x1b\[\d*m|\{\{.*?\}\} ?| \[Op:.*", "", str(e))
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    own = [line for line in lines if not line.startswith("Exception encountered when calling")]
+    return (own or lines or [""])[0][:200]
 
 
 def name_and_origin(group: str, plugin: Any, registry: Registry = REGISTRY) -> tuple[str, str]:

@@ -20,6 +20,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from xferlab.step_contracts import Average as Average
+from xferlab.step_contracts import Budget as Budget
+from xferlab.step_contracts import Moment as Moment
+from xferlab.step_contracts import Needs as Needs
+from xferlab.step_contracts import Objective as Objective
+from xferlab.step_contracts import Take as Take
+from xferlab.step_contracts import TrainingStep as TrainingStep
 from xferlab.tasks.base import Accepts as Accepts
 from xferlab.tasks.base import LabelKind as LabelKind
 from xferlab.tasks.base import OutputKind as OutputKind
@@ -140,25 +147,6 @@ class TextModel:
 
 
 @dataclass(frozen=True)
-class Budget:
-    """How long training lasts, counted in optimizer steps.
-
-    Attributes:
-        epochs: passes over the training split, the last one perhaps cut short.
-        steps_per_epoch: optimizer steps (updates) in a full pass.
-        total_steps: optimizer steps of the whole run.
-    """
-
-    epochs: int
-    steps_per_epoch: int
-    total_steps: int
-
-    def warmup_steps(self, warmup: float) -> int:
-        """Return ``warmup`` in steps: it is a fraction of the run if below 1, else steps."""
-        return round(warmup * self.total_steps) if warmup < 1 else int(warmup)
-
-
-@dataclass(frozen=True)
 class Phase:
     """A part of training during which the same blocks are trained.
 
@@ -198,12 +186,14 @@ class TransferPlan:
         groups: variables with multipliers of their own, beside that of their block.
         fixed: paths of variables that are trained in no phase; the framework adds those whose
             ``trainable`` the strategy sets to False.
+        fresh: blocks whose weights the strategy has drawn anew, for the log.
     """
 
     phases: tuple[Phase, ...]
     rates: Mapping[str, float] = field(default_factory=dict)
     groups: tuple[VariableGroup, ...] = ()
     fixed: tuple[str, ...] = ()
+    fresh: tuple[str, ...] = ()
 
 
 class Data(Protocol):

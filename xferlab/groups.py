@@ -102,7 +102,9 @@ GROUPS: dict[str, Group] = {
     for group in (
         Group("data", "build", "the examples, in splits"),
         Group("model", "build", "the network and its tokenizer"),
-        Group("transfer", "apply", "which blocks are trained, when and how fast"),
+        Group(
+            "transfer", "apply", "which blocks are trained, when and how fast", Choice.one_or_more
+        ),
         Group("loss", "build", "what training minimises", declares={"accepts": Accepts}),
         Group("optimizer", "build", "how gradients change weights"),
         Group("schedule", "build", "the learning rate of each step"),
@@ -113,6 +115,14 @@ GROUPS: dict[str, Group] = {
             Choice.several,
             declares={"accepts": Accepts, "mode": str},
         ),
+        Group(
+            "objective",
+            "build",
+            "what a training step minimises",
+            default=("supervised",),
+            declares={"accepts": Accepts},
+        ),
+        Group("average", "take", "a second set of weights", default=("none",)),
         Group(
             "callback",
             "build",

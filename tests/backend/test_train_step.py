@@ -62,14 +62,14 @@ def trained(kind: str, micro_batches: int, optimizer):
     import keras
 
     from xferlab import TextModel
-    from xferlab.backend.train_step import use_micro_batches
+    from xferlab.backend.train_step import set_train_step
     from xferlab.training.optimizer_extensions import extend_optimizer
 
     metrics = [] if kind in ("tags", "several labels") else ["accuracy"]
     model = network(kind == "tags", optimizer, loss_of(kind), metrics)
     optimizer.build(model.trainable_variables)
     extend_optimizer(optimizer, TextModel(model, None, {}), {})
-    use_micro_batches(model, micro_batches)
+    set_train_step(model, micro_batches)
     logs = []
     for inputs, labels in batches(kind):
         logs.append(model.train_on_batch(inputs, labels, return_dict=True))

@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 
 from tests.support import violating_plugins
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
+from xferlab.callbacks import Callback
 from xferlab.checks.data import check_data
 from xferlab.checks.experiment import inspect
 from xferlab.cli.main import main
@@ -42,7 +43,7 @@ DEFAULTS = {
 }
 
 
-class Steps:
+class Steps(Callback):
     """Counts the training steps that were done."""
 
     def __init__(self) -> None:
@@ -50,8 +51,6 @@ class Steps:
 
     def on_step(self, step: Any) -> None:
         self.losses.append(step.loss)
-
-    def on_epoch(self, epoch: Any) -> None: ...
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -77,7 +76,7 @@ def recipe_of(command: str) -> Recipe:
     metric = nodes.pop("metric", None)
     parts = {group: REGISTRY.create(group, node) for group, node in nodes.items()}
     metrics = {metric["name"]: REGISTRY.create("metric", metric)} if metric else {}
-    parts["metric"] = metrics
+    parts = {"objective": None, "average": None, **parts, "metric": metrics}
     monitor, mode = monitored("loss", metrics)
     return Recipe(
         parts,

@@ -25,9 +25,12 @@ from xferlab.models.checkpoint import Checkpoint
 from xferlab.models.encoder import Encoder, load_encoder
 from xferlab.models.frozen_part import cut_network
 from xferlab.models.head import SENTENCE_VECTOR, attach_head
+from xferlab.models.network_parts import cut_at_embeddings, cut_below_last_layer
 from xferlab.models.reading import reading_without_modules
+from xferlab.models.saved_encoder import saved_reading
 from xferlab.models.to_transformers import encoder_tensors, head_tensors
 from xferlab.models.weight_names import TensorNames, assign_head
+from xferlab.step_contracts import Needs
 
 CASES = ("padded", "unpadded", "pairs", "longest")
 LABELS = np.array([2, 0, 1])
@@ -233,6 +236,55 @@ def test_a_frozen_part_is_cut_off(family, trained):
 # --- files ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("cut", [cut_at_embeddings, cut_below_last_layer])
+def test_an_objective_gets_the_network_in_two_parts(family, cut):
+    parts = cut(family.network)
+    assert parts is not None
+    lower, upper = parts
+    every = family.inputs("padded", family.network.input)
+    name = "embedded" if cut is cut_at_embeddings else "pooled"
+    given = {**every, name: lower(every, training=False)}
+    assert len(given[name].shape) == (3 if cut is cut_at_embeddings else 2)
+    found = upper({each: given[each] for each in upper.input}, training=False)
+    np.testing.assert_allclose(found, family.network(every, training=False), atol=1e-6)
+
+
+def test_shifted_weights_compute_what_assigned_ones_do(family, weights):
+    import tensorflow as tf
+
+    from xferlab.backend.objective_step import NetworkParts, ObjectiveStep
+
+    network = family.network
+    every = family.inputs("padded", network.input)
+    kernels = [weight for weight in network.trainable_weights if len(weight.shape) > 1]
+    rng = np.random.default_rng(0)
+    shifts = [0.02 * rng.normal(size=weight.shape).astype("float32") for weight in kernels]
+    seeds = [(seed, seed.numpy()) for seed in network.non_trainable_variables]
+    with tf.GradientTape(persistent=True) as tape:
+        needs = Needs(shifted_weights=True)
+        step = ObjectiveStep(
+            network, NetworkParts(), needs, tape, every, None, {}, None, lambda *_: None, None
+        )
+        with step.shifted(list(zip(kernels, shifts, strict=True))):
+            shifted = step.forward()
+    raw = [weight.value for weight in kernels]
+    by_shift = tape.gradient(shifted, raw, unconnected_gradients="zero")
+    after = [seed.numpy() for seed, _ in seeds]
+    for seed, value in seeds:
+        seed.assign(value)
+    for weight, shift in zip(kernels, shifts, strict=True):
+        weight.assign_add(shift)
+    with tf.GradientTape() as tape:
+        assigned = network(every, training=True)
+    np.testing.assert_allclose(shifted, assigned, atol=1e-5)
+    np.testing.assert_array_equal(after, [seed.numpy() for seed, _ in seeds])
+    by_assignment = tape.gradient(assigned, raw, unconnected_gradients="zero")
+    for found, wanted in zip(by_shift, by_assignment, strict=True):
+        wanted = tf.convert_to_tensor(wanted)
+        tolerance = 1e-4 * max(float(tf.reduce_max(abs(wanted))), 1e-3)
+        np.testing.assert_allclose(tf.convert_to_tensor(found), wanted, atol=tolerance)
+
+
 def test_what_is_exported_is_the_checkpoint(family):
     found = family.tensors()
     stored = {name: read_weight(t) for name, t in family.checkpoint.tensors.items()}
@@ -306,6 +358,14 @@ def test_other_poolings_are_of_the_tokens(name, pooling):
     whole = network(inputs)
     changed = inputs | {"token_ids": np.where(padding, 9, inputs["token_ids"])}
     np.testing.assert_allclose(network(changed), whole, atol=1e-6)
+
+
+def test_a_run_stores_how_its_class_pools(family, tmp_path):
+    reading = reading_without_modules(family.encoder.architecture, "auto")
+    shape = {"pooler": False, "reading": reading.record()}
+    (tmp_path / "encoder.json").write_text(json.dumps(shape))
+    assert saved_reading(tmp_path) == reading
+    assert str(reading.vector)
 
 
 def test_a_written_config_has_the_pooling_of_the_run():

@@ -126,7 +126,7 @@ def request_at(target: str, attribute: str, call: int) -> Callable[[], None]:
 
 
 def in_validation(folder: Path, wanted: dict[str, Any]) -> Ending:
-    before = request_at("xferlab.training.phase_network:PhaseNetwork", "evaluate", 1)
+    before = request_at("xferlab.training.phase_network:PhaseNetwork", "outputs", 1)
     return ending(folder, attempt(WORDS, folder, before), wanted)
 
 

@@ -48,6 +48,21 @@ SCENARIOS = {
         "train.cache_frozen=false",
     ],
     "half": ["train.precision=mixed_float16", "transfer=gradual", "train.epochs=2"],
+    "objective": [
+        "objective=mixup",
+        "average=ema",
+        "transfer=head_first",
+        "train.epochs=3",
+        "train.gradient_accumulation_steps=2",
+        "train.batch_size=8",
+    ],
+    "average": [
+        "objective=fgm",
+        "average=last_k",
+        "average.k=2",
+        "train.precision=mixed_float16",
+        "train.epochs=3",
+    ],
 }
 WRITES = ("open", "os.rename", "os.remove", "os.mkdir", "os.truncate", "shutil.rmtree")
 KILLS_A_RUN = 6

@@ -17,8 +17,11 @@ from xferlab import (
     Accepts,
     Encoding,
     LabelKind,
+    Moment,
+    Needs,
     OutputKind,
     Split,
+    Take,
     Task,
     TaskSpec,
     TextData,
@@ -695,3 +698,164 @@ def nothing(progress):
 @schedule("not_a_number")
 def not_a_number(progress):
     return np.sqrt(0.5 - progress)
+
+
+# -- objectives ------------------------------------------------------------------------------------
+
+
+def objective(name: str, parts: tuple[str, ...] = (), needs: Needs | None = None):
+    """Register a function of the training step as an objective plugin."""
+
+    def mark(call: Callable[[Any], Any]):
+        class Given:
+            accepts: ClassVar[Accepts] = Accepts(tuple(OutputKind), EVERY_LABEL)
+
+            def build(self, spec: TaskSpec):
+                return call
+
+        Given.parts = parts
+        Given.needs = needs or Needs()
+        return plugin("objective", name)(Given)
+
+    return mark
+
+
+@objective("one_pass")
+def one_pass(step):
+    """Honest: what supervised computes."""
+    outputs = step.forward()
+    return step.loss(outputs), outputs
+
+
+@objective("entropy", ("supervised", "entropy"))
+def entropy(step):
+    """Honest: also wants confident predictions (Grandvalet & Bengio 2004)."""
+    import keras
+
+    ops = _ops()
+    outputs = step.forward()
+    noisy = outputs + 0.01 * keras.random.normal(ops.shape(outputs), seed=step.seed)
+    spread = -ops.mean(ops.sum(ops.softmax(noisy) * ops.log_softmax(noisy), axis=-1))
+    loss = step.loss(outputs)
+    return loss + 0.1 * spread, outputs, {"supervised": loss, "entropy": spread}
+
+
+@objective("a_loss_a_row")
+def a_loss_a_row(step):
+    outputs = step.forward()
+    return _ops().sum(outputs, axis=-1), outputs
+
+
+@objective("loss_alone")
+def loss_alone(step):
+    return step.loss(step.forward())
+
+
+@objective("pooled_outputs")
+def pooled_outputs(step):
+    outputs = step.forward()
+    return step.loss(outputs), _ops().mean(outputs, axis=-1)
+
+
+@objective("both_outputs")
+def both_outputs(step):
+    outputs = step.forward()
+    return step.loss(outputs), _ops().concatenate([outputs, step.forward()])
+
+
+@objective("nan_loss")
+def nan_loss(step):
+    outputs = step.forward()
+    return step.loss(outputs) * float("nan"), outputs
+
+
+@objective("root_of_zero")
+def root_of_zero(step):
+    outputs = step.forward()
+    return step.loss(outputs) + _ops().sum(_ops().sqrt(outputs - outputs)), outputs
+
+
+@objective("constant_loss")
+def constant_loss(step):
+    outputs = step.forward()
+    return _ops().stop_gradient(step.loss(outputs)), outputs
+
+
+@objective("undeclared_part")
+def undeclared_part(step):
+    outputs = step.forward()
+    return step.loss(outputs), outputs, {"supervised": step.loss(outputs)}
+
+
+@objective("undeclared_need")
+def undeclared_need(step):
+    pooled = step.pool()
+    outputs = step.forward(pooled=pooled)
+    return step.loss(outputs), outputs
+
+
+@objective("own_random_numbers")
+def own_random_numbers(step):
+    outputs = step.forward()
+    return step.loss(outputs) * np.random.uniform(0.5, 1.5), outputs
+
+
+@objective("assigns_weights")
+def assigns_weights(step):
+    step.weights[-1].assign_add(_ops().ones_like(step.weights[-1]))
+    outputs = step.forward()
+    return step.loss(outputs), outputs
+
+
+@objective("raises")
+def raises(step):
+    return step.loss(step.forward(), step.arrays["teacher"]), step.forward()
+
+
+# -- averages --------------------------------------------------------------------------------------
+
+
+def average(name: str, slots: int = 1):
+    """Register a function of the moment as an average plugin."""
+
+    def mark(call: Callable[[Any], Any]):
+        class Given:
+            def take(self, moment: Moment):
+                return call(moment)
+
+        Given.slots = slots
+        return plugin("average", name)(Given)
+
+    return mark
+
+
+@average("every_second_step")
+def every_second_step(moment):
+    """Honest: the mean of every second step's weights."""
+    return Take(1 / (moment.taken + 1)) if moment.step % 2 == 0 else None
+
+
+@average("takes_a_number")
+def takes_a_number(moment):
+    return 0.1
+
+
+@average("takes_more_than_all")
+def takes_more_than_all(moment):
+    return Take(1.5)
+
+
+@average("third_slot", slots=2)
+def third_slot(moment):
+    return Take(1.0, moment.step)
+
+
+@average("never_takes")
+def never_takes(moment):
+    return Take(1.0) if moment.step > 1000 else None
+
+
+@average("remembers")
+def remembers(moment, counted=[0]):  # noqa: B006
+    counted[0] += 1
+    return Take(1 / counted[0])

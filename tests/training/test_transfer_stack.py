@@ -121,7 +121,12 @@ def test_patterns_below_decaying_rates():
     strategies = {
         "layer_decay": LayerDecay(0.5),
         "patterns": Patterns(
-            rates={"*/bias": 3.0, "*top/*": 2.0}, decays={"norm*": 0.0}, frozen=["embedding/*"]
+            [
+                {"match": "embedding/*", "frozen": True},
+                {"match": "norm*/beta", "rate": 4, "decay": 0},
+                {"match": "*/bias", "rate": 3.0},
+                {"match": "*top/*", "rate": 2.0, "decay": 0.5},
+            ]
         ),
     }
     plan = apply_transfer(strategies, model, BUDGET)
@@ -129,14 +134,23 @@ def test_patterns_below_decaying_rates():
     trained_by_framework(model, plan)
 
     def rate_of(path, _):
-        if path.startswith("embedding/"):
-            return 0.0
-        factor = 3.0 if path.endswith("/bias") else 2.0 if "top/" in path else 1.0
-        return 0.5 ** DEPTH[block_of(path)] * factor
+        rate, _ = multipliers(path)
+        return 0.5 ** DEPTH[block_of(path)] * rate
 
     by_hand = text_model()
-    trained_by_hand(by_hand, rate_of, lambda path: 0.0 if path.startswith("norm") else 1.0)
+    trained_by_hand(by_hand, rate_of, lambda path: multipliers(path)[1])
     compare(model, by_hand)
+
+
+def multipliers(path: str) -> tuple[float, float]:
+    """Return rate and decay of the groups above."""
+    if path.startswith("embedding/"):
+        return 0.0, 0.0
+    if path.startswith("norm") and path.endswith("beta"):
+        return 4.0, 0.0
+    if path.endswith("bias"):
+        return 3.0, 1.0
+    return (2.0, 0.5) if "top/" in path else (1.0, 1.0)
 
 
 def test_biases_alone_with_decaying_rates():
@@ -279,36 +293,40 @@ def test_the_strategy_that_does_not_fit_the_model_is_named():
 
 
 @pytest.mark.parametrize(
-    ("fields", "message"),
+    ("groups", "message"),
     [
-        ({"frozen": ["layer_9*"]}, "frozen: 'layer_9*' matches no trained variable, like '"),
-        ({"rates": {"*/biass": 2.0}}, "rates: '*/biass' matches no trained variable, like '"),
-        ({"decays": {"*": 0.0, "dense/*": 1.0}}, "'dense/*' matches only what an earlier pattern"),
-        ({"frozen": ["*"]}, "the patterns leave no variable that is trained"),
+        ([{"match": "layer_9*"}], "groups[0]: 'layer_9*' matches no trained variable, like '"),
+        ([{"match": "*/biass"}], "'*/biass' matches no trained variable, like 'head/bias'"),
         (
-            {"frozen": ["dense/*"], "rates": {"dense/*": 2.0}},
-            "rates: 'dense/*' matches no trained variable",
+            [{"match": "*", "rate": 2.0}, {"match": "dense/*"}],
+            "groups[1]: 'dense/*' matches only variables of earlier groups",
         ),
+        ([{"match": "*", "frozen": True}], "they leave no variable that is trained"),
     ],
 )
-def test_a_pattern_that_names_nothing_is_an_error(fields, message):
+def test_a_group_without_a_variable_is_an_error(groups, message):
     with pytest.raises(ConfigError) as caught:
-        apply_transfer(Patterns(**fields), text_model(), BUDGET)
+        apply_transfer(Patterns(groups), text_model(), BUDGET)
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 3
 
 
 @pytest.mark.parametrize(
-    ("fields", "message"),
+    ("group", "message"),
     [
-        ({"rates": {"*": 0.0}}, "rates: '*' must be above 0, got 0.0"),
-        ({"rates": {"*": float("nan")}}, "rates: '*' must be above 0, got nan"),
-        ({"decays": {"*": -1.0}}, "decays: '*' must be 0 or above, got -1.0"),
+        ({}, "groups[0] has no 'match'"),
+        ({"match": 3}, "groups[0] has no 'match'"),
+        ({"match": "*", "lr": 2.0}, "groups[0] has 'lr'; it may have match, rate, decay and"),
+        ({"match": "*", "rate": 0}, "a rate of 0 costs time; frozen: true does not"),
+        ({"match": "*", "rate": True}, "rate must be a number of at least 0, got True"),
+        ({"match": "*", "decay": -1.0}, "decay must be a number of at least 0, got -1.0"),
+        ({"match": "*", "rate": float("nan")}, "rate must be a number of at least 0, got nan"),
+        ({"match": "*", "frozen": "yes"}, "frozen must be true or false, got yes"),
     ],
 )
-def test_values_that_make_no_sense_are_refused(fields, message):
+def test_values_that_make_no_sense_are_refused(group, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        Patterns(**fields)
+        Patterns([group])
 
 
 def test_a_network_without_biases_is_no_case_for_bitfit():

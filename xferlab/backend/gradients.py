@@ -22,3 +22,27 @@ def output_gradient(
         value = loss(labels, outputs)
     gradient = tape.gradient(value, outputs) if tf.is_tensor(value) else None
     return None if gradient is None else np.asarray(gradient)
+
+
+def objective_gradients(
+    objective: Any, network: Any, inputs: Any, labels: Any, arrays: Any
+) -> tuple[float, np.ndarray, list[np.ndarray | None]]:
+    """Return loss, outputs and the gradient by each trainable weight of one batch.
+
+    Args:
+        objective: see ``backend.train_step.StepObjective``.
+        network: the model.
+        inputs: by name.
+        labels: of the examples.
+        arrays: the objective's own.
+    """
+    import numpy as np
+    import tensorflow as tf
+
+    inputs, labels, arrays = tf.nest.map_structure(tf.constant, (inputs, labels, dict(arrays)))
+    with tf.GradientTape(persistent=True) as tape:
+        loss, outputs, _ = objective(network, tape, (inputs, labels), arrays, 0, 0)
+    raw = [weight.value for weight in network.trainable_weights]
+    gradients = tape.gradient(loss, raw)
+    dense = [None if each is None else np.asarray(tf.convert_to_tensor(each)) for each in gradients]
+    return float(loss), np.asarray(outputs), dense

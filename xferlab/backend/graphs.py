@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from xferlab.backend.process import intra_op_threads
 
 if TYPE_CHECKING:
     import numpy as np
 
+T = TypeVar("T")
+AT_ONCE = 2
+"""Batches that are computed at once: one has work for the cores that the other leaves idle."""
 TOKEN_INPUTS = ("token_ids", "segment_ids", "padding_mask")
 """Inputs of every network, int32 (batch, length)."""
 
@@ -21,14 +29,18 @@ def batch_dataset(
     Args:
         batches: returns a generator.
         network: the model that reads the inputs.
-        names: of the inputs.
+        names: of its inputs; others are arrays of the examples, or single numbers.
     """
     import tensorflow as tf
 
-    _, labels = next(batches())
+    inputs, labels = next(batches())
     is_by_token = labels.dtype.kind == "i" and labels.ndim == 2  # of another length each batch
     shape = (None, None) if is_by_token else (None, *labels.shape[1:])
-    signature = (_input_specs(network, names), tf.TensorSpec(shape, labels.dtype))
+    specs = _input_specs(network, names)
+    for name in inputs.keys() - specs.keys():  # the objective's own
+        own = inputs[name]
+        specs[name] = tf.TensorSpec(own.shape and (None, *own.shape[1:]), own.dtype)
+    signature = (specs, tf.TensorSpec(shape, labels.dtype))
     dataset = tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
     options = tf.data.Options()
     options.autotune.enabled = False  # its thread may keep an iterator that ends for a minute
@@ -51,6 +63,38 @@ def compile_forward(network: Any, names: Iterable[str]) -> Callable[[Mapping[str
         return concrete()({name: tf.constant(inputs[name]) for name in specs})
 
     return forward
+
+
+def compute_batches(
+    forward: Callable[[Mapping[str, Any]], Any], batches: Iterable[tuple[T, Mapping[str, Any]]]
+) -> Iterator[tuple[T, np.ndarray]]:
+    """Yield what belongs to each batch, and its outputs in float32, in the order of the batches.
+
+    Two batches are computed at once, each as it would be alone: the outputs are the same bits. A
+    process that is limited to one thread computes one.
+
+    Args:
+        forward: of :func:`compile_forward`.
+        batches: what belongs to a batch, and its inputs by name.
+    """
+    import numpy as np
+
+    def compute(inputs: Mapping[str, Any]) -> np.ndarray:
+        return np.asarray(forward(inputs), dtype="float32")
+
+    remaining = iter(batches)
+    first = None if intra_op_threads() == 1 else 1  # the first one traces the graph
+    for owner, inputs in itertools.islice(remaining, first):
+        yield owner, compute(inputs)
+    pending: deque[tuple[T, Future[np.ndarray]]] = deque()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for owner, inputs in remaining:
+            pending.append((owner, pool.submit(compute, inputs)))
+            if len(pending) > AT_ONCE:
+                owner, future = pending.popleft()
+                yield owner, future.result()
+        for owner, future in pending:
+            yield owner, future.result()
 
 
 def _input_specs(network: Any, names: Iterable[str]) -> dict[str, Any]:

@@ -7,20 +7,20 @@ an error that names the plugin.
 
 from __future__ import annotations
 
-import re
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from xferlab.checks.average import check_average
 from xferlab.checks.loss import check_loss, check_loss_on_batch
 from xferlab.checks.metric import check_metric
+from xferlab.checks.objective import check_objective
 from xferlab.checks.probe_batch import ContractViolation
 from xferlab.checks.tokenizer import token_notes
-from xferlab.compatibility import contract_violation, name_and_origin
+from xferlab.compatibility import contract_violation, plugin_failure
 from xferlab.config.recipe import Recipe
 from xferlab.contracts import OutputKind, Task
 from xferlab.data.batching import Batch, batch_arrays
-from xferlab.errors import PluginError, XferlabError
+from xferlab.errors import XferlabError
 from xferlab.registry import REGISTRY, Registry
 from xferlab.training.assemble import Experiment
 from xferlab.training.evaluation import input_names
@@ -56,7 +56,7 @@ def inspect(
         except XferlabError:
             raise
         except Exception as e:  # a plugin of others may raise anything
-            raise _failure(group, plugin, e, registry) from e
+            raise plugin_failure(group, plugin, e, "fails its check", registry) from e
 
     def check(group: str, plugin: Any, function: Callable[..., Any], *arguments: Any) -> None:
         violation: ContractViolation | None = call(group, plugin, function, *arguments)
@@ -78,6 +78,10 @@ def inspect(
     if recipe.loss not in passed:
         check("loss", recipe.loss, check_loss, experiment.loss, spec, labels)
         check("loss", recipe.loss, check_loss_on_batch, experiment.loss, batch_labels, _floats(raw))
+    if experiment.objective is not None:
+        check("objective", recipe.objective, check_objective, experiment)
+    if experiment.average is not None:
+        check("average", recipe.average, check_average, experiment.average)
     for name, plugin in recipe.metrics.items():
         metric = experiment.metrics[name]
         mode = plugin.mode
@@ -87,27 +91,6 @@ def inspect(
         cached.outputs = raw
         cached.checked += [recipe.loss, *recipe.metrics.values()]
     return [*token_notes(experiment), *_notes(experiment, rates)]
-
-
-def _failure(group: str, plugin: Any, e: Exception, registry: Registry) -> PluginError:
-    """Return the error for a plugin that raised ``e``, with the line in its file if it is there."""
-    name, origin = name_and_origin(group, plugin, registry)
-    file = origin.rpartition(":")[0]
-    frames = traceback.extract_tb(e.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == file]
-    return PluginError(
-        f"{name} fails its check: {type(e).__name__}: {_message_of(e)}",
-        where=f"{file}:{lines[-1]}" if lines else origin,
-        fix="correct that line",
-    )
-
-
-def _message_of(e: Exception) -> str:
-    """Return the first informative line of a message, without what Keras puts around it."""
-    text = re.sub(r"\x1b\[\d*m|\{\{.*?\}\} ?| \[Op:.*", "", str(e))
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    own = [line for line in lines if not line.startswith("Exception encountered when calling")]
-    return (own or lines or [""])[0][:200]
 
 
 def _check_rates(rates: np.ndarray) -> ContractViolation | None:

@@ -18,10 +18,11 @@ from xferlab.errors import XferlabError, collect_errors, raise_together
 from xferlab.models.limits import refuse_length
 from xferlab.models.recomputed_layers import nothing_to_recompute
 from xferlab.training.assemble import length_of_run
+from xferlab.training.objective import refuse_objective
 from xferlab.training.transfer_stack import check_transfer
 
 log = logging.getLogger("xferlab")
-INPUTS = ("data", "model", "transfer", "loss", "metric", "callback", "train")
+INPUTS = ("data", "model", "transfer", "loss", "metric", "objective", "callback", "train")
 """Parts of a config that decide whether its data, checkpoint and blocks fit together."""
 
 
@@ -66,6 +67,7 @@ def prepare_inputs(recipe: Recipe) -> tuple[Recipe, TextData]:
     """
     if recipe.train.recompute and not getattr(recipe.model, "has_layers", True):
         raise nothing_to_recompute()
+    refuse_objective(recipe)
     data = recipe.data.build(recipe.seed)
     check_data(recipe.data, data)
     recipe = fitted_to(recipe, data.spec.task)
@@ -110,6 +112,8 @@ def _check_callbacks(recipe: Recipe) -> None:
 
 def _refuse_other_labels(recipe: Recipe, spec: TaskSpec) -> None:
     refuse_other_labels("loss", "loss", recipe.loss, spec)
+    if recipe.objective is not None:
+        refuse_other_labels("objective", "objective", recipe.objective, spec)
     for name, metric in recipe.metrics.items():
         refuse_other_labels(f"metric.{name}", "metric", metric, spec)
         if hasattr(metric, "check"):

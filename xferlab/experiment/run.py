@@ -37,6 +37,7 @@ from xferlab.runs.resume import PreviousRun, refuse_changed
 from xferlab.runs.signals import Interrupted, StopRequest
 from xferlab.training.assemble import assemble
 from xferlab.training.events import Diverged
+from xferlab.training.objective import refuse_slices
 from xferlab.training.summary import (
     class_weights,
     parameter_rows,
@@ -125,6 +126,7 @@ def _run_with_smaller_batches(
             smaller = 2 * micro_batches <= recipe.train.batch_size
             if not (recipe.train.split_on_oom and smaller and allocator_failed(e)):
                 raise
+            refuse_slices(recipe, e)
         gc.collect()  # frees the network that did not fit
         micro_batches *= 2
         log.warning(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from xferlab.backend.process import intra_op_threads
+from xferlab.backend.train_step import PART
 from xferlab.callbacks import Callback, Evaluation, Result, Run
 from xferlab.compatibility import name_and_origin
 from xferlab.config.recipe import Recipe, compared
@@ -209,11 +210,19 @@ def _write_metrics(
         "weights": weights,
         "sha256": _digests(folder / "checkpoints"),
         "validation": dict(best.validation),
+        **_loss_parts(callbacks.history.rows, best.best_epoch if weights == "best" else None),
         **scores,
         "seconds": round(seconds, 3),
     }
     write_json(folder / "metrics.json", metrics)
     return metrics
+
+
+def _loss_parts(rows: Sequence[Mapping[str, float]], epoch: int | None) -> dict[str, Any]:
+    """Return what an objective minimised in an epoch, None for the last; nothing by default."""
+    row = next((row for row in rows if row["epoch"] == epoch), rows[-1])
+    parts = {key: value for key, value in row.items() if key.startswith(PART)}
+    return {"train": {"loss": row["loss"], **parts}} if parts else {}
 
 
 def _result(status: str, metrics: dict[str, Any]) -> Result:

@@ -46,10 +46,9 @@ def cut_network(network: Any, frozen: Collection[str]) -> CutNetwork | None:
     """
     import keras
 
-    is_functional = isinstance(network, keras.Model) and hasattr(network, "_nodes_by_depth")
-    if not is_functional or not isinstance(network.input, dict):
+    nodes = nodes_in_order(network)
+    if nodes is None:
         return None
-    nodes = _nodes_in_order(network)
     below = _nodes_of_lower_part(nodes, frozen)
     if not any(weight.name == "kernel" for node in below for weight in _weights(node.operation)):
         return None
@@ -64,7 +63,7 @@ def cut_network(network: Any, frozen: Collection[str]) -> CutNetwork | None:
     if len(leaving) != 1:
         return None
     (boundary,) = leaving
-    above = _tensors_above(nodes, boundary, network.outputs)
+    above = tensors_above(nodes, boundary, network.outputs)
     besides = {name: each for name, each in network.input.items() if id(each) in above}
     boundary.name = FEATURES  # Keras warns of an input whose key is not its name
     return CutNetwork(
@@ -82,8 +81,16 @@ def has_dropout(network: Any) -> bool:
     return any(isinstance(layer, keras.layers.Dropout) and layer.rate > 0 for layer in layers)
 
 
-def _nodes_in_order(network: Any) -> list[Any]:
-    """Return the nodes of a network from its inputs to its outputs, without those of the inputs."""
+def nodes_in_order(network: Any) -> list[Any] | None:
+    """Return the nodes of a functional network from its inputs to its outputs, without the inputs'.
+
+    None for another network, or one whose inputs have no names.
+    """
+    import keras
+
+    is_functional = isinstance(network, keras.Model) and hasattr(network, "_nodes_by_depth")
+    if not is_functional or not isinstance(network.input, dict):
+        return None
     depths = sorted(network._nodes_by_depth, reverse=True)
     nodes = [node for depth in depths for node in network._nodes_by_depth[depth]]
     return [node for node in nodes if not node.is_input]
@@ -148,7 +155,7 @@ def _outputs_of_the_mask(network: Any, below: list[Any]) -> set[int]:
     return found
 
 
-def _tensors_above(nodes: list[Any], boundary: Any, outputs: list[Any]) -> set[int]:
+def tensors_above(nodes: list[Any], boundary: Any, outputs: list[Any]) -> set[int]:
     """Return the ids of the tensors that the outputs are computed from, down to the boundary."""
     needed = {id(each) for each in outputs}
     for node in reversed(nodes):

@@ -16,7 +16,7 @@ from xferlab.models.prompts import NO_PROMPTS, Prompts, read_prompts
 from xferlab.models.text_vector import TextVector, read_longest_text, read_sentence_vector
 
 VECTOR = {
-    "pooling": re.compile("first|mean|last"),
+    "pooling": re.compile("first|mean|last|late"),
     "normalize": bool,
     "is_of_class": bool,
     "includes_prompt": bool,

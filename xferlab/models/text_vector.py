@@ -38,6 +38,7 @@ TEXT_OF_POOLING = {
     "first": "the first token",
     "last": "the last token",
     "mean": "the mean of all tokens",
+    "late": "the mean of what a dense layer makes of each token",
 }
 
 
@@ -46,7 +47,7 @@ class TextVector:
     """What one vector is made of a text's token vectors.
 
     Attributes:
-        pooling: ``first``, ``mean`` or ``last``: which tokens.
+        pooling: ``first``, ``mean`` or ``last``: which tokens; ``late``: all, after a dense layer.
         normalize: whether it has length 1.
         is_of_class: whether it goes through the layers of transformers' class for classification.
         includes_prompt: whether a prompt's tokens are pooled too.

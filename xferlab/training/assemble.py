@@ -17,8 +17,10 @@ from xferlab.errors import ConfigError, did_you_mean
 from xferlab.functional.metrics import keras_form
 from xferlab.functional.unseen_words import outside_of
 from xferlab.models.recomputed_layers import recompute_layers
+from xferlab.training.average import RunAverage, StepPlan, chosen_average
 from xferlab.training.evaluation import Forward, scores
 from xferlab.training.network_cache import NETWORK_CACHE, CachedNetwork, TrainingSetup
+from xferlab.training.objective import RunObjective, bind_objective
 from xferlab.training.optimizer_extensions import per_update
 from xferlab.training.transfer_stack import apply_transfer
 from xferlab.validation import defaults_of
@@ -54,9 +56,11 @@ class Experiment:
         learning_rate: what the schedule built, a float or a Keras schedule.
         optimizer: not yet built on any variable.
         loss: of labels and outputs.
+        objective: computes what a training step minimises; None for the loss of one forward pass.
         train_metrics: Keras metrics followed on the training batches.
         metrics: every metric, for whole splits, by logged name.
         forward: the network without dropout.
+        average: a second set of weights, which is scored and saved, if there is one.
         cache_frozen: compute what is frozen once for all epochs.
         micro_batches: slices that a training batch is computed in, for want of memory.
         cached: what a later run of this process may use again; None where there is none.
@@ -77,6 +81,8 @@ class Experiment:
     train_metrics: list[Any]
     metrics: Mapping[str, Any]
     forward: Forward
+    objective: RunObjective | None = None
+    average: RunAverage | None = None
     cache_frozen: bool = True
     micro_batches: int = 1
     cached: CachedNetwork | None = None
@@ -101,7 +107,7 @@ def assemble(recipe: Recipe, data: TextData, micro_batches: int = 1) -> Experime
     Args:
         recipe: checked plugins.
         data: rows by split.
-        micro_batches: slices that each batch is computed in, see ``backend.use_micro_batches``.
+        micro_batches: slices that each batch is computed in, see ``backend.set_train_step``.
     """
     cached = NETWORK_CACHE.find(recipe, micro_batches)
     if cached is None:
@@ -112,6 +118,7 @@ def assemble(recipe: Recipe, data: TextData, micro_batches: int = 1) -> Experime
         refuse_misfits(recipe, base.spec)
     learning_rate = _built("schedule", recipe.schedule.build, recipe.optimizer.lr, base.budget)
     metrics = _metrics(recipe, base.spec).values()
+    loss = _built("loss", recipe.loss.build, base.spec)
     return Experiment(
         data=data,
         encodings=base.encodings,
@@ -123,14 +130,25 @@ def assemble(recipe: Recipe, data: TextData, micro_batches: int = 1) -> Experime
         plan=base.plan,
         learning_rate=learning_rate,
         optimizer=_optimizer(recipe, learning_rate, base.model.network),
-        loss=_built("loss", recipe.loss.build, base.spec),
+        loss=loss,
         train_metrics=[metric for metric in metrics if hasattr(metric, "update_state")],
         metrics=_metrics(recipe, base.spec),
         forward=base.forward,
+        objective=bind_objective(recipe, data, base.spec, base.model.network, loss),
+        average=_average(recipe, base),
         cache_frozen=recipe.train.cache_frozen,
         micro_batches=micro_batches,
         cached=cached,
     )
+
+
+def _average(recipe: Recipe, base: TrainingSetup) -> RunAverage | None:
+    plugin = chosen_average(recipe)
+    if plugin is None:
+        return None
+    accumulation = recipe.train.gradient_accumulation_steps
+    per_epoch = base.batches.steps_per_epoch
+    return RunAverage(plugin, StepPlan(per_epoch, base.total_batches, accumulation, base.budget))
 
 
 def _training_setup(recipe: Recipe, data: TextData, micro_batches: int) -> TrainingSetup:
@@ -167,6 +185,8 @@ def _training_setup(recipe: Recipe, data: TextData, micro_batches: int) -> Train
 def refuse_misfits(recipe: Recipe, spec: TaskSpec) -> None:
     """Raise ConfigError if the loss or a metric does not take what it would be given."""
     refuse_misfit("loss", "loss", recipe.loss, spec)
+    if recipe.objective is not None:
+        refuse_misfit("objective", "objective", recipe.objective, spec)
     for name, metric in recipe.metrics.items():
         refuse_misfit(f"metric.{name}", "metric", metric, spec)
 

@@ -187,7 +187,10 @@ class FolderCheckpointer(Checkpointer):
     def _save(self, network: PhaseNetwork, state: TrainState) -> None:
         self._refuse_vanished()
         began = time.monotonic()
-        arrays = {name: _array(variable) for name, variable in network.variables().items()}
+        arrays = {
+            name: _array(network.own_value(variable))
+            for name, variable in network.variables().items()
+        }
         _refuse_not_finite(arrays, state)
         record = {
             "position": asdict(state),

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from xferlab.backend.graphs import TOKEN_INPUTS, compile_forward
+from xferlab.backend.graphs import TOKEN_INPUTS, compile_forward, compute_batches
 from xferlab.contracts import Encoding
 from xferlab.data.batching import batch_arrays, begins_word, evaluation_batches
 from xferlab.deprecated import metric_attribute
@@ -54,14 +54,16 @@ class Forward:
         self, encoding: Encoding, labels: Any, features: Features | None = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Yield row numbers, labels and float32 outputs of each batch, long rows first."""
-        import numpy as np
 
-        for batch in evaluation_batches(encoding, self.batch_size):
-            inputs, y = batch_arrays(encoding, labels, batch, self.pad_id)
-            if features is not None:
-                inputs[FEATURES] = features.batch(batch)
-            out = self._call({name: inputs[name] for name in self.names})
-            yield batch.rows, y, np.asarray(out, dtype="float32")
+        def inputs_of_batches() -> Iterator[tuple[tuple[np.ndarray, np.ndarray], dict[str, Any]]]:
+            for batch in evaluation_batches(encoding, self.batch_size):
+                inputs, y = batch_arrays(encoding, labels, batch, self.pad_id)
+                if features is not None:
+                    inputs[FEATURES] = features.batch(batch)
+                yield (batch.rows, y), {name: inputs[name] for name in self.names}
+
+        for (rows, y), outputs in compute_batches(self._call, inputs_of_batches()):
+            yield rows, y, outputs
 
     def __call__(
         self, encoding: Encoding, labels: Any, features: Features | None = None

@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xferlab.backend.graphs import compute_batches
 from xferlab.contracts import Encoding
 from xferlab.data.batching import (
     Batch,
@@ -166,9 +167,12 @@ class FeatureCache:
         rows = np.ones(len(encoding.token_ids), "int64") if lengths is None else lengths
         starts = np.cumsum(rows) - rows
         progress = _Progress(name, len(rows))
+        batches = (
+            (batch, self._inputs(encoding, batch))
+            for batch in evaluation_batches(encoding, self._batch_size)
+        )
         with path.open("wb") as stream:
-            for batch in evaluation_batches(encoding, self._batch_size):
-                outputs = np.asarray(self._forward(self._inputs(encoding, batch)), "float32")
+            for batch, outputs in compute_batches(self._forward, batches):
                 outputs = outputs.reshape(len(batch.rows), -1, outputs.shape[-1])
                 for values, row in zip(outputs, batch.rows, strict=True):
                     stream.seek(int(starts[row]) * values[0].nbytes)

@@ -19,6 +19,7 @@ from xferlab.callbacks import Callback, Epoch, Evaluation, Step
 from xferlab.contracts import Phase
 from xferlab.data.batching import Batch
 from xferlab.training.assemble import Experiment
+from xferlab.training.average import averaged
 from xferlab.training.callback_list import CallbackList
 from xferlab.training.events import Checkpointer, Diverged, TrainState
 from xferlab.training.optimizer_extensions import extend_optimizer
@@ -101,6 +102,8 @@ def fit(
             shuffle=False,  # the batches are in their final order
             verbose=0,
         )
+    if experiment.average is not None:
+        experiment.average.slots.assign()
     return loop.network
 
 
@@ -112,6 +115,8 @@ def _build_optimizer(experiment: Experiment) -> None:
     optimizer.build(network.trainable_variables)
     plan = experiment.plan
     extend_optimizer(optimizer, experiment.model, plan.rates, plan.groups)
+    if experiment.average is not None:
+        experiment.average.build(network.trainable_variables)
 
 
 def phase_of(phases: Sequence[Phase], epoch: int) -> int:
@@ -136,7 +141,8 @@ def network_of_epoch(experiment: Experiment, network: PhaseNetwork, epoch: int) 
 def _create_metric_variables(experiment: Experiment, network: PhaseNetwork) -> None:
     """Create the variables of the running means, which Keras does at the first batch only."""
     first = Segment(phase=0, epoch=0, epochs=1, batches=1, start=0)
-    batch = next(iter(training_batches(experiment, network, first)))
+    inputs, labels = next(iter(training_batches(experiment, network, first)))
+    batch = ({name: inputs[name] for name in network.forward.names}, labels)
     network.trained._symbolic_build(data_batch=batch)  # the loss scale of float16, too
 
 
@@ -224,6 +230,8 @@ class TrainingLoop:
         step = Step(self.batch, self.update, loss)
         if not math.isfinite(loss):
             raise _not_finite(step, trained)
+        if self._experiment.average is not None:
+            self._experiment.average.after_batch(self.batch)
         self._callbacks.step(step)
         self._checkpointer.after_step(self.network, self.state)
 
@@ -231,14 +239,15 @@ class TrainingLoop:
         """Score the validation split and report the epoch."""
         order = sorted(means, key=lambda name: (name != "loss", name))
         train = {name: float(means[name]) for name in order}
-        with self._checkpointer.interruptible(self.network, self.state):
-            labels, outputs = self.network.outputs(self._experiment, "validation")
-            validation = self._experiment.scores(labels, outputs)
-        seconds = time.monotonic() - self._began
-        evaluation = Evaluation("validation", self.update, labels, outputs, validation)
-        epoch = Epoch(self._scored + 1, self.update, train, validation, seconds)
-        self._callbacks.evaluation(evaluation)
-        self.stopped = self._callbacks.epoch(epoch)
+        with averaged(self._experiment.average):
+            with self._checkpointer.interruptible(self.network, self.state):
+                labels, outputs = self.network.outputs(self._experiment, "validation")
+                validation = self._experiment.scores(labels, outputs)
+            seconds = time.monotonic() - self._began
+            evaluation = Evaluation("validation", self.update, labels, outputs, validation)
+            epoch = Epoch(self._scored + 1, self.update, train, validation, seconds)
+            self._callbacks.evaluation(evaluation)
+            self.stopped = self._callbacks.epoch(epoch)
         self._scored = epoch.epoch
         self._rows = 0
         self._loss_sum = 0.0
@@ -278,7 +287,8 @@ def training_batches(experiment: Experiment, network: PhaseNetwork, segment: Seg
     stop = segment.start + segment.epochs * segment.batches
 
     def batches() -> Iterator[tuple[dict[str, Any], Any]]:
-        for batch in experiment.batches.steps(segment.start, stop):
-            yield network.batch(experiment, batch)
+        steps = experiment.batches.steps(segment.start, stop)
+        for number, batch in enumerate(steps, segment.start):
+            yield network.batch(experiment, batch, number)
 
     return batch_dataset(batches, network.trained, network.forward.names)

@@ -18,7 +18,9 @@ from xferlab.config.recipe import Recipe
 from xferlab.contracts import Budget, Encoding, Phase, TaskSpec, TextModel, TransferPlan
 from xferlab.data.batching import BatchPlan
 from xferlab.runs.inputs import inputs_of
+from xferlab.training.average import chosen_average
 from xferlab.training.evaluation import Forward
+from xferlab.training.objective import chosen_objective
 
 if TYPE_CHECKING:
     import numpy as np
@@ -118,7 +120,7 @@ class NetworkCache:
 
     def find(self, recipe: Recipe, micro_batches: int) -> CachedNetwork | None:
         """Return the setup of such a run as it was before training."""
-        if not self.is_enabled:
+        if not self.is_enabled or _keeps_more(recipe):
             return None
         parts = _parts_of(recipe, micro_batches)
         found = next((each for each in self._networks if each.parts == parts), None)
@@ -135,6 +137,8 @@ class NetworkCache:
         layers = network._flatten_layers(include_self=False)
         blocks = always_frozen_blocks(setup.plan.phases)
         if not (self.is_enabled and blocks and all(layer.trainable for layer in layers)):
+            return None
+        if _keeps_more(recipe):
             return None
         names = [name for block in blocks for name in setup.model.blocks[block]]
         fixed = [weight for name in names for weight in network.get_layer(name).weights]
@@ -169,6 +173,14 @@ def frozen_blocks(phases: Sequence[Phase]) -> set[str]:
 def always_frozen_blocks(phases: Sequence[Phase]) -> set[str]:
     """Return the blocks that are frozen in every phase."""
     return set.intersection(*(set(phase.frozen) for phase in phases))
+
+
+def _keeps_more(recipe: Recipe) -> bool:
+    """Return whether a run leaves more on its network than the weights that are restored.
+
+    The parts of an objective's loss have running means there, and an average its own weights.
+    """
+    return chosen_objective(recipe) is not None or chosen_average(recipe) is not None
 
 
 def _parts_of(recipe: Recipe, micro_batches: int) -> list[Any]:

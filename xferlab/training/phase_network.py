@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xferlab.backend.graphs import compile_forward
-from xferlab.backend.train_step import use_micro_batches
+from xferlab.backend.train_step import set_train_step
 from xferlab.contracts import Phase, TextModel, TransferPlan
 from xferlab.data.batching import Batch, batch_arrays
-from xferlab.models.frozen_part import FEATURES, cut_network, has_dropout
+from xferlab.models.frozen_part import FEATURES, CutNetwork, cut_network, has_dropout
 from xferlab.training.assemble import Experiment
+from xferlab.training.average import RunAverage, was_trained_before
 from xferlab.training.evaluation import Forward
 from xferlab.training.features import FeatureCache, Features
 from xferlab.training.network_cache import always_frozen_blocks, frozen_blocks
@@ -32,6 +33,7 @@ class PhaseNetwork:
         features: the frozen part's outputs by split, None where they cannot be kept; empty where
             ``trained`` is the whole.
         cache: gives the features of further splits; None where ``trained`` is the whole.
+        average: the second set of weights, if the run has one.
     """
 
     phase: int
@@ -40,6 +42,7 @@ class PhaseNetwork:
     forward: Forward
     features: MutableMapping[str, Features | None] = field(default_factory=dict)
     cache: FeatureCache | None = None
+    average: RunAverage | None = None
 
     def compile(self, experiment: Experiment) -> None:
         """Compile it: Keras applies a phase's freezing only there."""
@@ -49,20 +52,27 @@ class PhaseNetwork:
             metrics=experiment.train_metrics,
             jit_compile=False,  # XLA compiles anew for every shape of batch
         )
-        use_micro_batches(self.trained, experiment.micro_batches)
+        set_train_step(self.trained, experiment.micro_batches, experiment.objective)
 
     def variables(self) -> dict[str, Any]:
-        """Return all variables by kind and position: weights, seeds, optimizer, metrics."""
+        """Return all variables by kind and position: weights, seeds, optimizer, metrics, ...."""
         return variables_by_kind(
             {
                 "network": self.whole.variables,  # the seeds of dropout are among them
                 "optimizer": self.trained.optimizer.variables,
                 "metrics": self.trained.metrics_variables,
+                "average": [] if self.average is None else self.average.slots.variables,
             }
         )
 
-    def batch(self, experiment: Experiment, batch: Batch) -> tuple[dict[str, Any], Any]:
-        """Return the inputs and the labels of a training batch."""
+    def own_value(self, variable: Any) -> Any:
+        """Return a variable's value in training, also while the average is in its place."""
+        return variable if self.average is None else self.average.slots.own_value(variable)
+
+    def batch(
+        self, experiment: Experiment, batch: Batch, number: int
+    ) -> tuple[dict[str, Any], Any]:
+        """Return the inputs and the labels of training batch ``number``, counted from 0."""
         encoding = experiment.encodings["train"]
         labels = experiment.data.train.labels
         inputs, y = batch_arrays(encoding, labels, batch, self.forward.pad_id)
@@ -70,7 +80,10 @@ class PhaseNetwork:
             features = self.features["train"]
             assert features is not None
             inputs[FEATURES] = features.batch(batch)
-        return {name: inputs[name] for name in self.forward.names}, y
+        inputs = {name: inputs[name] for name in self.forward.names}
+        if experiment.objective is not None:
+            inputs |= experiment.objective.inputs(batch.rows, number)
+        return inputs, y
 
     def outputs(self, experiment: Experiment, split: str) -> tuple[Any, Any]:
         """Return labels and float32 outputs of a whole split, in the order of its rows."""
@@ -115,7 +128,7 @@ def build_phase(experiment: Experiment, index: int) -> PhaseNetwork:
 def whole_network(experiment: Experiment, index: int) -> PhaseNetwork:
     """Return the run's network, of which nothing is computed in advance."""
     network = experiment.model.network
-    return PhaseNetwork(index, network, network, experiment.forward)
+    return PhaseNetwork(index, network, network, experiment.forward, average=experiment.average)
 
 
 def _upper_part(experiment: Experiment, index: int) -> PhaseNetwork | None:
@@ -129,6 +142,10 @@ def _upper_part(experiment: Experiment, index: int) -> PhaseNetwork | None:
     cut = cut_network(model.network, frozen)
     if cut is None:
         log.info("features   the blocks %s are computed in every step", blocks)
+        return None
+    reason = _why_computed(experiment, index, cut)
+    if reason is not None:
+        log.info("features   the blocks %s are computed in every step: %s", blocks, reason)
         return None
     forward = experiment.forward.of(cut.upper)
     lower = compile_forward(cut.lower, list(cut.lower.input))
@@ -145,7 +162,18 @@ def _upper_part(experiment: Experiment, index: int) -> PhaseNetwork | None:
             " (train.cache_frozen=false: in every step, with dropout)",
             blocks,
         )
-    return PhaseNetwork(index, model.network, cut.upper, forward, features, cache)
+    return PhaseNetwork(
+        index, model.network, cut.upper, forward, features, cache, experiment.average
+    )
+
+
+def _why_computed(experiment: Experiment, index: int, cut: CutNetwork) -> str | None:
+    """Return why the frozen part is computed in every step, or None where it need not be."""
+    if experiment.average is not None and was_trained_before(experiment.plan.phases, index):
+        return "their averaged weights are others"
+    if experiment.objective is None:
+        return None
+    return experiment.objective.why_frozen_part_is_computed(cut)
 
 
 def freeze(model: TextModel, plan: TransferPlan, phase: Phase) -> None:

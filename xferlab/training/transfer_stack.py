@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -37,7 +38,7 @@ def apply_transfer(transfer: Any, model: TextModel, budget: Budget) -> TransferP
     refuse_unknown_blocks(plan, model)
     refuse_conflicts(strategies, plans, tuple(model.blocks))
     fixed = tuple(v.path for v in was_trainable if not v.trainable)
-    return plan if not fixed else _with_fixed(plan, fixed)
+    return replace(plan, fixed=tuple(dict.fromkeys([*plan.fixed, *fixed]))) if fixed else plan
 
 
 def check_transfer(transfer: Any, model: TextModel, budget: Budget) -> TransferPlan:
@@ -115,6 +116,7 @@ def combine(plans: Mapping[str, TransferPlan], epochs: int) -> TransferPlan:
         rates,
         tuple(group for plan in plans.values() for group in plan.groups),
         tuple(dict.fromkeys(path for plan in plans.values() for path in plan.fixed)),
+        tuple(dict.fromkeys(block for plan in plans.values() for block in plan.fresh)),
     )
 
 
@@ -126,12 +128,6 @@ def _frozen_at(plans: Mapping[str, TransferPlan], epoch: int) -> tuple[str, ...]
         phase = next(p for p, end in zip(plan.phases, ends, strict=True) if epoch < end)
         found |= dict.fromkeys(phase.frozen)
     return tuple(found)
-
-
-def _with_fixed(plan: TransferPlan, paths: Sequence[str]) -> TransferPlan:
-    return TransferPlan(
-        plan.phases, plan.rates, plan.groups, tuple(dict.fromkeys([*plan.fixed, *paths]))
-    )
 
 
 def refuse_unknown_blocks(plan: TransferPlan, model: TextModel) -> None:
