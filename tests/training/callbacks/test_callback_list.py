@@ -196,12 +196,15 @@ def test_a_violation_is_named_with_its_file_and_line(cls):
 
 
 def test_honest_ones_pass():
-    until_the_first_checkpoint(of(Counting, network=network()))
+    callbacks = of(Counting, network=network())
+    until_the_first_checkpoint(callbacks)
+    assert callbacks.states() == {"callback.mine": {"count": 1}}
 
 
 def test_what_is_declared_transient_may_be_forgotten():
-    honest = type("Timed", (ForgetsItsState,), {"transient": ("best",)})
-    until_the_first_checkpoint(of(honest))
+    callbacks = of(type("Timed", (ForgetsItsState,), {"transient": ("best",)}))
+    until_the_first_checkpoint(callbacks)
+    assert callbacks.states() == {"callback.mine": {}}
 
 
 def test_a_failure_within_on_failure_is_a_line(caplog):
