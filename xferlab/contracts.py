@@ -186,12 +186,14 @@ class TransferPlan:
         groups: variables with multipliers of their own, beside that of their block.
         fixed: paths of variables that are trained in no phase; the framework adds those whose
             ``trainable`` the strategy sets to False.
+        fresh: blocks whose weights the strategy has drawn anew, for the log.
     """
 
     phases: tuple[Phase, ...]
     rates: Mapping[str, float] = field(default_factory=dict)
     groups: tuple[VariableGroup, ...] = ()
     fixed: tuple[str, ...] = ()
+    fresh: tuple[str, ...] = ()
 
 
 class Data(Protocol):

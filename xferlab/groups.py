@@ -36,6 +36,8 @@ class Group:
         default: the plugins that are chosen where a config does not have the key, such as that of
             an older run; the run id is the same with and without them.
         is_optional: whether a config may choose none.
+        may_change: whether the file of a plugin may change before a run is resumed: who has
+            corrected a callback that failed resumes from the checkpoint.
         declares: class variables that a plugin must declare, and their types.
     """
 
@@ -45,6 +47,7 @@ class Group:
     choice: Choice = Choice.one
     default: tuple[str, ...] = ()
     is_optional: bool = False
+    may_change: bool = False
     declares: Mapping[str, type] = field(default_factory=dict)
 
     @property
@@ -99,7 +102,9 @@ GROUPS: dict[str, Group] = {
     for group in (
         Group("data", "build", "the examples, in splits"),
         Group("model", "build", "the network and its tokenizer"),
-        Group("transfer", "apply", "which blocks are trained, when and how fast"),
+        Group(
+            "transfer", "apply", "which blocks are trained, when and how fast", Choice.one_or_more
+        ),
         Group("loss", "build", "what training minimises", declares={"accepts": Accepts}),
         Group("optimizer", "build", "how gradients change weights"),
         Group("schedule", "build", "the learning rate of each step"),
@@ -125,6 +130,7 @@ GROUPS: dict[str, Group] = {
             Choice.in_order,
             default=("tensorboard",),
             is_optional=True,
+            may_change=True,
         ),
     )
 }

@@ -86,7 +86,7 @@ class _Tracker(Tracker):
             for path, inner in files:
                 artifact.add_file(str(path), inner)
             self._live.log_artifact(artifact)
-        self._live.finish(exit_code=0 if status in ("finished", "pruned") else 1, quiet=True)
+        self._live.finish(exit_code=0 if status in ("finished", "pruned") else 1)
 
 
 def _usual_mode() -> str:

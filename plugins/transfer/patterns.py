@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Any
 
 from xferlab import Budget, Phase, TextModel, TransferPlan, VariableGroup, register
+
+FACTORS = ("rate", "decay")
 
 
 @register("transfer", "patterns")
@@ -15,65 +18,59 @@ class Patterns:
     """Variables have rates, weight decay and freezing of their own, by patterns of their names.
 
     A name is like ``transformer_layer_0/self_attention_layer/query/kernel``; ``*`` in a pattern
-    stands for any characters. Of several rates, or several decays, the first that matches counts.
-    A pattern that names no variable is an error; without patterns it is full fine-tuning.
+    stands for any characters. A variable belongs to the first group that matches it; one that no
+    group matches is trained as usual. A group without a variable is an error.
 
     Attributes:
-        rates: by pattern, what the learning rate is multiplied by, above 0.
-        decays: by pattern, what the weight decay is multiplied by, 0 for none.
-        frozen: patterns of variables that are not trained.
+        groups: each a table of ``match`` (a pattern) and any of ``rate`` and ``decay``, what the
+            learning rate and the weight decay are multiplied by, and ``frozen``:
+            ``[{match: "*/bias", decay: 0}, {match: "token_embedding/*", frozen: true}]``.
     """
 
-    rates: dict[str, float] = field(default_factory=dict)
-    decays: dict[str, float] = field(default_factory=dict)
-    frozen: list[str] = field(default_factory=list)
+    groups: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for pattern, rate in self.rates.items():
-            if not 0 < rate < float("inf"):
-                raise ValueError(f"rates: '{pattern}' must be above 0, got {rate}; frozen is 0")
-        for pattern, decay in self.decays.items():
-            if not 0 <= decay < float("inf"):
-                raise ValueError(f"decays: '{pattern}' must be 0 or above, got {decay}")
+        for number, group in enumerate(self.groups):
+            here = f"groups[{number}]"
+            if not isinstance(group.get("match"), str):
+                raise ValueError(f"{here} has no 'match', the pattern of its variables: {group}")
+            for key in group.keys() - {"match", "frozen", *FACTORS}:
+                raise ValueError(f"{here} has '{key}'; it may have match, rate, decay and frozen")
+            for key in FACTORS:
+                factor = group.get(key, 1.0)
+                is_number = isinstance(factor, int | float) and not isinstance(factor, bool)
+                if not is_number or not 0 <= factor < float("inf"):
+                    raise ValueError(f"{here}: {key} must be a number of at least 0, got {factor}")
+            if group.get("rate") == 0:
+                raise ValueError(f"{here}: a rate of 0 costs time; frozen: true does not")
+            if not isinstance(group.get("frozen", False), bool):
+                raise ValueError(f"{here}: frozen must be true or false, got {group['frozen']}")
 
     def apply(self, model: TextModel, budget: Budget) -> TransferPlan:
         variables = {v.path: v for v in model.network.trainable_variables}
-        for pattern in self.frozen:
-            for path in matches(pattern, list(variables), "frozen"):
-                variables[path].trainable = False
-        trained = [path for path, variable in variables.items() if variable.trainable]
-        if not trained:
-            raise ValueError("frozen: the patterns leave no variable that is trained")
-        rates = matched(self.rates, trained, "rates")
-        decays = matched(self.decays, trained, "decays")
-        groups = (
-            *(VariableGroup(p, paths, rate=self.rates[p]) for p, paths in rates.items()),
-            *(VariableGroup(p, paths, decay=self.decays[p]) for p, paths in decays.items()),
-        )
-        return TransferPlan((Phase(budget.epochs),), groups=groups)
+        left = list(variables)
+        found = []
+        for number, group in enumerate(self.groups):
+            pattern = group["match"]
+            paths = tuple(path for path in left if fnmatchcase(path, pattern))
+            if not paths:
+                raise ValueError(f"groups[{number}]: {_why_empty(pattern, left, list(variables))}")
+            left = [path for path in left if path not in paths]
+            is_frozen = group.get("frozen", False)
+            rate, decay = (0.0 if is_frozen else float(group.get(key, 1.0)) for key in FACTORS)
+            found.append(VariableGroup(pattern, paths, rate, decay))
+            for path in paths:
+                variables[path].trainable = not is_frozen
+        if not any(variable.trainable for variable in variables.values()):
+            raise ValueError("groups: they leave no variable that is trained")
+        return TransferPlan((Phase(budget.epochs),), groups=tuple(found))
 
 
-def matched(
-    patterns: Mapping[str, float], paths: Sequence[str], key: str
-) -> dict[str, tuple[str, ...]]:
-    """Return the paths of each pattern that no earlier one matches."""
-    left = list(paths)
-    found = {}
-    for pattern in patterns:
-        if not any(fnmatchcase(path, pattern) for path in left):
-            matches(pattern, paths, key)
-            raise ValueError(f"{key}: '{pattern}' matches only what an earlier pattern does")
-        found[pattern] = tuple(path for path in left if fnmatchcase(path, pattern))
-        left = [path for path in left if not fnmatchcase(path, pattern)]
-    return found
-
-
-def matches(pattern: str, paths: Sequence[str], key: str) -> list[str]:
-    """Return the paths that a pattern matches; ValueError where there are none."""
+def _why_empty(pattern: str, left: Sequence[str], paths: Sequence[str]) -> str:
+    """Return why a pattern matches none of the variables that are left."""
     from xferlab.errors import nearest
 
-    found = [path for path in paths if fnmatchcase(path, pattern)]
-    if not found:
-        close = nearest(pattern, paths, cutoff=0.3) or paths[0]
-        raise ValueError(f"{key}: '{pattern}' matches no trained variable, like '{close}'")
-    return found
+    if any(fnmatchcase(path, pattern) for path in paths):
+        return f"'{pattern}' matches only variables of earlier groups"
+    close = nearest(pattern, paths, cutoff=0.3) or next(iter(left), "none is left")
+    return f"'{pattern}' matches no trained variable, like '{close}'"

@@ -30,10 +30,11 @@ class ReinitTop:
     def apply(self, model: TextModel, budget: Budget) -> TransferPlan:
         from xferlab.models.reinitialize import reinitialize
 
-        for block in self._blocks(model.blocks):
+        fresh = self._blocks(model.blocks)
+        for block in fresh:
             for name in model.blocks[block]:
                 reinitialize(model.network.get_layer(name))
-        return TransferPlan((Phase(budget.epochs),))
+        return TransferPlan((Phase(budget.epochs),), fresh=tuple(fresh))
 
     def check_plan(self, plan: TransferPlan, blocks) -> None:
         for block in self._blocks(blocks):

@@ -180,6 +180,21 @@ def test_lora_trains_low_rank_additions_and_the_head(workspace):
     assert all("lora" in path or path.startswith("head/") for path in moved)
 
 
+def test_a_stack_of_fresh_layers_rates_and_matrices(workspace):
+    overrides = ["transfer=[reinit_top,layer_decay,lora]", "train.epochs=2"]
+    overrides += ["transfer.layer_decay.decay=0.5", "transfer.lora.rank=2"]
+    ours = experiment_of(workspace, *overrides)
+    hand = experiment_of(workspace, *overrides)
+    assert largest_difference(ours, hand) == 0  # the fresh layers are those of the seed
+    before = {v.path: v.numpy() for v in ours.model.network.weights}
+    fit(ours, [])
+    rates = {block: 0.5**depth for depth, block in enumerate(reversed(hand.model.blocks))}
+    by_hand(hand, rates, [everything(hand)] * 2)
+    assert largest_difference(ours, hand) < ROUNDING
+    moved = {v.path for v in ours.model.network.weights if (v.numpy() != before[v.path]).any()}
+    assert all("lora" in path or path.startswith("head/") for path in moved)
+
+
 def test_moments_survive_unfreezing(workspace):
     """In epoch two the head goes on with the moments of epoch one; a new optimizer would not."""
     overrides = ["transfer=head_first", "train.epochs=2"]

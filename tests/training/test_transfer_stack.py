@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from plugins.transfer.lora import Lora
 from plugins.transfer.patterns import Patterns
 from plugins.transfer.reinit_top import ReinitTop
 from plugins.transfer.top_layers import TopLayers
-from xferlab import Budget, ConfigError, Phase, TextModel, TransferPlan
+from xferlab import Budget, ConfigError, Phase, TextModel, TransferPlan, VariableGroup
 from xferlab.training.optimizer_extensions import extend_optimizer
 from xferlab.training.phase_network import freeze
 from xferlab.training.transfer_stack import apply_transfer, check_transfer, combine
@@ -121,7 +122,12 @@ def test_patterns_below_decaying_rates():
     strategies = {
         "layer_decay": LayerDecay(0.5),
         "patterns": Patterns(
-            rates={"*/bias": 3.0, "*top/*": 2.0}, decays={"norm*": 0.0}, frozen=["embedding/*"]
+            [
+                {"match": "embedding/*", "frozen": True},
+                {"match": "norm*/beta", "rate": 4, "decay": 0},
+                {"match": "*/bias", "rate": 3.0},
+                {"match": "*top/*", "rate": 2.0, "decay": 0.5},
+            ]
         ),
     }
     plan = apply_transfer(strategies, model, BUDGET)
@@ -129,14 +135,23 @@ def test_patterns_below_decaying_rates():
     trained_by_framework(model, plan)
 
     def rate_of(path, _):
-        if path.startswith("embedding/"):
-            return 0.0
-        factor = 3.0 if path.endswith("/bias") else 2.0 if "top/" in path else 1.0
-        return 0.5 ** DEPTH[block_of(path)] * factor
+        rate, _ = multipliers(path)
+        return 0.5 ** DEPTH[block_of(path)] * rate
 
     by_hand = text_model()
-    trained_by_hand(by_hand, rate_of, lambda path: 0.0 if path.startswith("norm") else 1.0)
+    trained_by_hand(by_hand, rate_of, lambda path: multipliers(path)[1])
     compare(model, by_hand)
+
+
+def multipliers(path: str) -> tuple[float, float]:
+    """Return rate and decay of the groups above."""
+    if path.startswith("embedding/"):
+        return 0.0, 0.0
+    if path.startswith("norm") and path.endswith("beta"):
+        return 4.0, 0.0
+    if path.endswith("bias"):
+        return 3.0, 1.0
+    return (2.0, 0.5) if "top/" in path else (1.0, 1.0)
 
 
 def test_biases_alone_with_decaying_rates():
@@ -262,6 +277,29 @@ def test_what_fits_together_is_accepted(strategies):
     assert sum(phase.epochs for phase in plan.phases) == BUDGET.epochs
 
 
+@pytest.mark.parametrize(
+    ("plan", "reason"),
+    [
+        (TransferPlan((Phase(3),)), "the phases of the transfer strategy are [3] epochs long and"),
+        (TransferPlan((Phase(4, ("layer_9",)),)), "names a block 'layer_9' that the model does"),
+        (TransferPlan((Phase(4),), {"tail": 2.0}), "names a block 'tail' that the model does not"),
+        (
+            TransferPlan((Phase(4),), groups=(VariableGroup("x", ("dense/scale",)),)),
+            "names a variable 'dense/scale' that the network does not have",
+        ),
+        (TransferPlan((Phase(4),), fixed=("x",)), "names a variable 'x' that the network does not"),
+        (TransferPlan((Phase(4, tuple(BLOCKS)),)), "nothing is trained"),
+    ],
+)
+def test_a_plan_that_breaks_its_contract_is_refused(plan, reason):
+    strategy = SimpleNamespace(apply=lambda model, budget: plan)
+    for transfer in (strategy, {"layer_decay": LayerDecay(), "mine": strategy}):
+        with pytest.raises(ConfigError) as caught:
+            apply_transfer(transfer, text_model(), BUDGET)
+        assert reason in str(caught.value)
+        assert len(str(caught.value).splitlines()) == 3
+
+
 def test_the_strategy_that_does_not_fit_the_model_is_named():
     with pytest.raises(ConfigError) as caught:
         check_transfer(
@@ -279,36 +317,40 @@ def test_the_strategy_that_does_not_fit_the_model_is_named():
 
 
 @pytest.mark.parametrize(
-    ("fields", "message"),
+    ("groups", "message"),
     [
-        ({"frozen": ["layer_9*"]}, "frozen: 'layer_9*' matches no trained variable, like '"),
-        ({"rates": {"*/biass": 2.0}}, "rates: '*/biass' matches no trained variable, like '"),
-        ({"decays": {"*": 0.0, "dense/*": 1.0}}, "'dense/*' matches only what an earlier pattern"),
-        ({"frozen": ["*"]}, "the patterns leave no variable that is trained"),
+        ([{"match": "layer_9*"}], "groups[0]: 'layer_9*' matches no trained variable, like '"),
+        ([{"match": "*/biass"}], "'*/biass' matches no trained variable, like 'head/bias'"),
         (
-            {"frozen": ["dense/*"], "rates": {"dense/*": 2.0}},
-            "rates: 'dense/*' matches no trained variable",
+            [{"match": "*", "rate": 2.0}, {"match": "dense/*"}],
+            "groups[1]: 'dense/*' matches only variables of earlier groups",
         ),
+        ([{"match": "*", "frozen": True}], "they leave no variable that is trained"),
     ],
 )
-def test_a_pattern_that_names_nothing_is_an_error(fields, message):
+def test_a_group_without_a_variable_is_an_error(groups, message):
     with pytest.raises(ConfigError) as caught:
-        apply_transfer(Patterns(**fields), text_model(), BUDGET)
+        apply_transfer(Patterns(groups), text_model(), BUDGET)
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 3
 
 
 @pytest.mark.parametrize(
-    ("fields", "message"),
+    ("group", "message"),
     [
-        ({"rates": {"*": 0.0}}, "rates: '*' must be above 0, got 0.0"),
-        ({"rates": {"*": float("nan")}}, "rates: '*' must be above 0, got nan"),
-        ({"decays": {"*": -1.0}}, "decays: '*' must be 0 or above, got -1.0"),
+        ({}, "groups[0] has no 'match'"),
+        ({"match": 3}, "groups[0] has no 'match'"),
+        ({"match": "*", "lr": 2.0}, "groups[0] has 'lr'; it may have match, rate, decay and"),
+        ({"match": "*", "rate": 0}, "a rate of 0 costs time; frozen: true does not"),
+        ({"match": "*", "rate": True}, "rate must be a number of at least 0, got True"),
+        ({"match": "*", "decay": -1.0}, "decay must be a number of at least 0, got -1.0"),
+        ({"match": "*", "rate": float("nan")}, "rate must be a number of at least 0, got nan"),
+        ({"match": "*", "frozen": "yes"}, "frozen must be true or false, got yes"),
     ],
 )
-def test_values_that_make_no_sense_are_refused(fields, message):
+def test_values_that_make_no_sense_are_refused(group, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        Patterns(**fields)
+        Patterns([group])
 
 
 def test_a_network_without_biases_is_no_case_for_bitfit():

@@ -63,8 +63,9 @@ def describe(flags: argparse.Namespace, names: list[str]) -> int:
     defaults = entry.defaults()
     for f in dataclasses.fields(entry.cls):
         value = "required" if defaults[f.name] == "???" else format_default(defaults[f.name])
+        kind = f.type.__name__ if isinstance(f.type, type) else str(f.type)
         key = GROUPS[group].key_of_field(name, f.name)
-        print(f"  {key:<{len(key) - len(f.name) + 20}} {f.type!s:<22} {value}")
+        print(f"  {key:<{len(key) - len(f.name) + 20}} {kind:<22} {value}")
     return 0
 
 

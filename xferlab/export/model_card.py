@@ -12,6 +12,7 @@ from xferlab.config.presets import checkpoint_presets
 from xferlab.contracts import OutputKind, TaskSpec
 from xferlab.errors import printable
 from xferlab.escaping import markdown
+from xferlab.groups import GROUPS
 from xferlab.models.prompts import prompts_of
 
 if TYPE_CHECKING:
@@ -186,9 +187,10 @@ def _training_section(run: Run) -> list[str]:
         f"- weights: SHA-256 {_code(run.content.digest)}",
     ]
     for group in ("transfer", "loss", "optimizer", "schedule"):
-        config = _table_of(run.config, group)
-        fields = [f"{key}={value}" for key, value in config.items() if key != "name"]
-        lines.append(f"- {group}: {_code(' '.join([str(config.get('name')), *fields]))}")
+        for node in GROUPS[group].nodes(_table_of(run.config, group)).values():
+            config = node if isinstance(node, Mapping) else {}
+            fields = [f"{key}={value}" for key, value in config.items() if key != "name"]
+            lines.append(f"- {group}: {_code(' '.join([str(config.get('name')), *fields]))}")
     return ["## How it was trained", "", *lines, ""]
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import xferlab
 from xferlab.errors import ConfigError, XferlabError, text_of
+from xferlab.groups import GROUPS
 from xferlab.io.atomic import digest_of, digest_of_folder, write_json
 from xferlab.io.records import read_record
 from xferlab.origin import own_folder
@@ -78,6 +79,8 @@ class InputsReader:
             content |= found.digests
             if found.unknown:
                 unknown[key] = found.unknown
+            if GROUPS[name.partition("=")[0]].may_change:
+                continue
             if name not in self._plugins:
                 self._plugins[name] = plugin_digests(name)
             plugins |= self._plugins[name]

@@ -154,7 +154,7 @@ def _block_table(experiment: Experiment, peak: float) -> list[str]:
 
 
 def _group_lines(experiment: Experiment, peak: float) -> list[str]:
-    """Return a line for each group of variables with a rate or a weight decay of its own."""
+    """Return a line for blocks with fresh weights, and one for each group of variables."""
     model = experiment.model
     plan = experiment.plan
     layers = {layer: block for block, names in model.blocks.items() for layer in names}
@@ -164,14 +164,15 @@ def _group_lines(experiment: Experiment, peak: float) -> list[str]:
             of_block = plan.rates.get(layers.get(path.partition("/")[0], ""), 1.0)
             factors[path] = factors.get(path, of_block) * group.rate
     variables = {variable.path: variable for variable in model.network.weights}
-    lines = []
+    lines = [f"fresh      weights drawn anew: {', '.join(plan.fresh)}"] if plan.fresh else []
     for group in plan.groups:
         rates = sorted({peak * factors[path] for path in group.paths})
         ends = dict.fromkeys(format_learning_rate(rate) for rate in (rates[0], rates[-1]))
+        how = f"peak rate {' to '.join(ends)}, weight decay x{group.decay:g}"
         lines.append(
             f"group      {group.name}: {format_count(len(group.paths), 'variable')},"
             f" {_count([variables[path] for path in group.paths]):,} parameters,"
-            f" peak rate {' to '.join(ends)}, weight decay x{group.decay:g}"
+            f" {how if rates[-1] else 'frozen'}"
         )
     return lines
 

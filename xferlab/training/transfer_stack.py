@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate, pairwise
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from xferlab.contracts import Budget, Phase, TextModel, TransferPlan
@@ -37,7 +38,7 @@ def apply_transfer(transfer: Any, model: TextModel, budget: Budget) -> TransferP
     refuse_unknown_blocks(plan, model)
     refuse_conflicts(strategies, plans, tuple(model.blocks))
     fixed = tuple(v.path for v in was_trainable if not v.trainable)
-    return plan if not fixed else _with_fixed(plan, fixed)
+    return replace(plan, fixed=tuple(dict.fromkeys([*plan.fixed, *fixed]))) if fixed else plan
 
 
 def check_transfer(transfer: Any, model: TextModel, budget: Budget) -> TransferPlan:
@@ -104,8 +105,7 @@ def combine(plans: Mapping[str, TransferPlan], epochs: int) -> TransferPlan:
             )
     if len(plans) == 1:
         return next(iter(plans.values()))
-    ends = {end for plan in plans.values() for end in accumulate(p.epochs for p in plan.phases)}
-    edges = sorted({0, *ends})
+    edges = sorted({0, *(end for plan in plans.values() for end in _ends(plan))})
     rates: dict[str, float] = {}
     for plan in plans.values():
         for block, rate in plan.rates.items():
@@ -115,23 +115,24 @@ def combine(plans: Mapping[str, TransferPlan], epochs: int) -> TransferPlan:
         rates,
         tuple(group for plan in plans.values() for group in plan.groups),
         tuple(dict.fromkeys(path for plan in plans.values() for path in plan.fixed)),
+        tuple(dict.fromkeys(block for plan in plans.values() for block in plan.fresh)),
     )
+
+
+def _ends(plan: TransferPlan) -> list[int]:
+    """Return how many epochs are over at the end of each phase."""
+    epochs = [phase.epochs for phase in plan.phases]
+    return [sum(epochs[: index + 1]) for index in range(len(epochs))]
 
 
 def _frozen_at(plans: Mapping[str, TransferPlan], epoch: int) -> tuple[str, ...]:
     """Return the blocks that some plan freezes in an epoch, counted from 0."""
     found: dict[str, None] = {}
     for plan in plans.values():
-        ends = accumulate(phase.epochs for phase in plan.phases)
-        phase = next(p for p, end in zip(plan.phases, ends, strict=True) if epoch < end)
+        ends = zip(plan.phases, _ends(plan), strict=True)
+        phase = next(phase for phase, end in ends if epoch < end)
         found |= dict.fromkeys(phase.frozen)
     return tuple(found)
-
-
-def _with_fixed(plan: TransferPlan, paths: Sequence[str]) -> TransferPlan:
-    return TransferPlan(
-        plan.phases, plan.rates, plan.groups, tuple(dict.fromkeys([*plan.fixed, *paths]))
-    )
 
 
 def refuse_unknown_blocks(plan: TransferPlan, model: TextModel) -> None:
