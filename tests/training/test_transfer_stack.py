@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from plugins.transfer.lora import Lora
 from plugins.transfer.patterns import Patterns
 from plugins.transfer.reinit_top import ReinitTop
 from plugins.transfer.top_layers import TopLayers
-from xferlab import Budget, ConfigError, Phase, TextModel, TransferPlan
+from xferlab import Budget, ConfigError, Phase, TextModel, TransferPlan, VariableGroup
 from xferlab.training.optimizer_extensions import extend_optimizer
 from xferlab.training.phase_network import freeze
 from xferlab.training.transfer_stack import apply_transfer, check_transfer, combine
@@ -274,6 +275,29 @@ def test_a_conflict_is_named_before_there_is_a_network(strategies, reason):
 def test_what_fits_together_is_accepted(strategies):
     plan = check_transfer(strategies, TextModel(None, None, BLOCKS), BUDGET)
     assert sum(phase.epochs for phase in plan.phases) == BUDGET.epochs
+
+
+@pytest.mark.parametrize(
+    ("plan", "reason"),
+    [
+        (TransferPlan((Phase(3),)), "the phases of the transfer strategy are [3] epochs long and"),
+        (TransferPlan((Phase(4, ("layer_9",)),)), "names a block 'layer_9' that the model does"),
+        (TransferPlan((Phase(4),), {"tail": 2.0}), "names a block 'tail' that the model does not"),
+        (
+            TransferPlan((Phase(4),), groups=(VariableGroup("x", ("dense/scale",)),)),
+            "names a variable 'dense/scale' that the network does not have",
+        ),
+        (TransferPlan((Phase(4),), fixed=("x",)), "names a variable 'x' that the network does not"),
+        (TransferPlan((Phase(4, tuple(BLOCKS)),)), "nothing is trained"),
+    ],
+)
+def test_a_plan_that_breaks_its_contract_is_refused(plan, reason):
+    strategy = SimpleNamespace(apply=lambda model, budget: plan)
+    for transfer in (strategy, {"layer_decay": LayerDecay(), "mine": strategy}):
+        with pytest.raises(ConfigError) as caught:
+            apply_transfer(transfer, text_model(), BUDGET)
+        assert reason in str(caught.value)
+        assert len(str(caught.value).splitlines()) == 3
 
 
 def test_the_strategy_that_does_not_fit_the_model_is_named():
