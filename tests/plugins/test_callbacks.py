@@ -163,7 +163,7 @@ def followed(tracker):
 
 
 def test_a_tracker_sends_curves_scores_and_files(tmp_path):
-    for name in ("checkpoints/best.safetensors", "wandb/x", ".lock"):
+    for name in ("checkpoints/best.safetensors", ".lock"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
     tracker = Service(run_in(tmp_path), every=2)
