@@ -247,8 +247,8 @@ def test_phases_end_where_one_of_any_does():
         ({"bitfit": BitFit(), "frozen": Frozen()}, "bitfit trains biases in blocks that are"),
         ({"lora": Lora(), "bitfit": BitFit()}, "lora and bitfit each choose the weights"),
         (
-            {"top_layers": TopLayers(1), "reinit_top": ReinitTop(2)},
-            "reinit_top gives 'layer_0' fresh weights that are never trained",
+            {"frozen": Frozen(), "reinit_top": ReinitTop(1)},
+            "reinit_top gives 'layer_1' fresh weights that are never trained",
         ),
     ],
 )
@@ -303,12 +303,12 @@ def test_a_plan_that_breaks_its_contract_is_refused(plan, reason):
 def test_the_strategy_that_does_not_fit_the_model_is_named():
     with pytest.raises(ConfigError) as caught:
         check_transfer(
-            {"layer_decay": LayerDecay(), "reinit_top": ReinitTop(3)},
+            {"layer_decay": LayerDecay(), "reinit_top": ReinitTop(2)},
             TextModel(None, None, BLOCKS),
             BUDGET,
         )
     assert caught.value.where == "transfer.reinit_top"
-    assert "the model has only 2 blocks of transformer layers: layer_0, layer_1" in str(
+    assert "layers is 2, which leaves no pretrained one of the model's 2 blocks" in str(
         caught.value
     )
 
