@@ -52,6 +52,7 @@ ORDER = [
     "sweep",
     "report",
     "cli",
+    "api",
 ]
 RANK = {name: rank for rank, name in enumerate(ORDER)}
 HEAVY = {

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from xferlab.cli.report import report_on
-from xferlab.cli.search import run_search
+from xferlab.cli.search import run_search, search_folder
 from xferlab.config.overrides import key_of
 from xferlab.errors import ConfigError, printable
 from xferlab.escaping import visible
@@ -48,7 +48,11 @@ def sweep(overrides: Sequence[str], config_name: str = "config", *, dry_run: boo
     Returns:
         0 all requested jobs have finished, 1 one failed, 130 or 143 stopped by a signal.
     """
-    plan = plan_sweep(overrides, config_name)
+    return run_plan(plan_sweep(overrides, config_name), dry_run=dry_run)
+
+
+def run_plan(plan: Plan, *, dry_run: bool = False) -> int:
+    """Do what :func:`sweep` does with a sweep that is planned already."""
     refuse_unusable(plan.folder, "choose another hydra.sweep.dir")
     if plan.search:
         return run_search(plan, dry_run=dry_run)
@@ -73,6 +77,11 @@ def sweep(overrides: Sequence[str], config_name: str = "config", *, dry_run: boo
     if code or ends.intersection(RESUMED):
         print("stopped    the same command resumes the sweep", file=sys.stderr)
     return code or int(ends != {FINISHED})
+
+
+def folder_of(plan: Plan) -> Path:
+    """Return the folder that the plan's jobs are in, or will be."""
+    return search_folder(plan) if plan.search else folder_for(plan)
 
 
 def _print_states(plan: Plan, folder: Path) -> dict[str, State]:
