@@ -49,7 +49,7 @@ ORDER = [
     "inference",
     "export",
     "experiment",
-    "sweep",
+    "sweeps",
     "report",
     "cli",
     "api",

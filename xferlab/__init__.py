@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 FUNCTIONS = {
     "load": "xferlab.inference.run:load_run",
+    "sweep": "xferlab.api.train:sweep",
     "train": "xferlab.api.train:train",
 }
 """What is imported when it is used: ``module:function``."""
@@ -72,6 +73,7 @@ __all__ = [
     "VariableGroup",
     "load",
     "register",
+    "sweep",
     "train",
 ]
 

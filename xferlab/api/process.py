@@ -8,8 +8,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from hydra.core.singleton import Singleton
-
 from xferlab.backend.process import kept_generators, kept_settings
 
 
@@ -17,14 +15,14 @@ from xferlab.backend.process import kept_generators, kept_settings
 def kept_process(command: Sequence[str]) -> Iterator[None]:
     """Restore after the body what a run sets for the whole process, and free its memory.
 
-    That is logging, ``sys.argv``, Hydra's state, the random generators of Python and NumPy, and
-    Keras's precision.
+    That is logging, ``sys.argv``, the random generators of Python and NumPy, Keras's precision and
+    TensorFlow's determinism. Hydra restores its own state.
 
     Args:
         command: the arguments of the command line that does the same, which the run records.
     """
     with ExitStack() as stack:
-        for kept in (_kept_logging, _kept_hydra, kept_generators, kept_settings):
+        for kept in (_kept_logging, kept_generators, kept_settings):
             stack.enter_context(kept())
         before = sys.argv
         sys.argv = [before[0] if before else "xferlab", *command]
@@ -33,15 +31,6 @@ def kept_process(command: Sequence[str]) -> Iterator[None]:
         finally:
             sys.argv = before
             gc.collect()
-
-
-@contextmanager
-def _kept_hydra() -> Iterator[None]:
-    state = Singleton.get_state()
-    try:
-        yield
-    finally:
-        Singleton.set_state(state)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from xferlab.inference.run import Run, load_run
 from xferlab.report.read_runs import JobResult
 from xferlab.report.settings import Report, read_reports
 from xferlab.report.tables import format_status_counts, job_rows
-from xferlab.sweep.job_state import FINISHED
+from xferlab.sweeps.job_state import FINISHED
 
 
 @dataclass(frozen=True, repr=False)

@@ -17,7 +17,7 @@ from xferlab.config.compose import compose_experiment
 from xferlab.errors import ConfigError
 from xferlab.inference.run import Run, load_run
 from xferlab.runs.resume import stored_overrides
-from xferlab.sweep.planner import plan_sweep
+from xferlab.sweeps.planner import plan_sweep
 
 
 def train(
@@ -47,9 +47,9 @@ def train(
     """
     folder = None if recover is None else str(recover)
     own = _checked(overrides)
-    with kept_process(own):
+    words = [*data_overrides(data, own), *own]
+    with kept_process(words):
         load_workspace(None)
-        words = [*data_overrides(data, own), *own]
         stored = stored_overrides(Path(folder)) if folder else []
         experiment = compose_experiment([*stored, *words], config_name)
         chosen = choose_folder(experiment, words, recover=folder, force=force)
@@ -75,9 +75,10 @@ def sweep(*overrides: str, data: Any = None, config_name: str = "config") -> Swe
         KeyboardInterrupt: a signal stopped it.
     """
     own = _checked(overrides)
-    with kept_process(["-m", *own]):
+    words = [*data_overrides(data, own), *own]
+    with kept_process(["-m", *words]):
         load_workspace(None)
-        plan = plan_sweep([*data_overrides(data, own), *own], config_name)
+        plan = plan_sweep(words, config_name)
         folder = folder_of(plan)
         if run_plan(plan) > 128:
             raise KeyboardInterrupt("the sweep is stopped; the same call continues it")

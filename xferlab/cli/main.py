@@ -19,7 +19,7 @@ from xferlab.errors import ConfigError, XferlabError
 from xferlab.registry import REGISTRY
 from xferlab.runs.os_errors import as_run_error
 from xferlab.runs.signals import Interrupted
-from xferlab.sweep.engines import publish_engines
+from xferlab.sweeps.engines import publish_engines
 
 Command = Callable[[argparse.Namespace, list[str]], int]
 RunCommand = Callable[[list[str]], int]

@@ -14,11 +14,11 @@ from xferlab.errors import ConfigError, printable
 from xferlab.escaping import visible
 from xferlab.runs.checkpoints import latest_step
 from xferlab.runs.folder_access import own_place, refuse_unusable
-from xferlab.sweep.engine_launcher import offer_engines
-from xferlab.sweep.job_state import FINISHED, QUEUED, RESUMED, RUNNING, State, state_of
-from xferlab.sweep.launcher import launch, launcher_for
-from xferlab.sweep.local_pool import SweepStopped
-from xferlab.sweep.manifest import (
+from xferlab.sweeps.engine_launcher import offer_engines
+from xferlab.sweeps.job_state import FINISHED, QUEUED, RESUMED, RUNNING, State, state_of
+from xferlab.sweeps.launcher import launch, launcher_for
+from xferlab.sweeps.local_pool import SweepStopped
+from xferlab.sweeps.manifest import (
     DAMAGED,
     PLAN,
     REPLACED,
@@ -30,7 +30,7 @@ from xferlab.sweep.manifest import (
     unfinished,
     write_manifest,
 )
-from xferlab.sweep.planner import Job, Plan, plan_sweep
+from xferlab.sweeps.planner import Job, Plan, plan_sweep
 
 CHANGED = "to redo"
 """How a job stands that finished with other data or plugins than there are now."""

@@ -26,7 +26,7 @@ def train(flags: argparse.Namespace, overrides: list[str]) -> int:
 
         return sweep(overrides, flags.config_name, dry_run=flags.dry_run)
     if flags.recover and os.path.exists(Path(flags.recover) / "job.json"):
-        from xferlab.sweep.worker import recover_job
+        from xferlab.sweeps.worker import recover_job
 
         return recover_job(Path(flags.recover), overrides)
     stored = stored_overrides(Path(flags.recover)) if flags.recover else []

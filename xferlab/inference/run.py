@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from xferlab.backend.process import import_backend
+from xferlab.backend.process import import_backend, kept_generators
 from xferlab.config.recipe import Recipe, fitted_to, read_plain
 from xferlab.contracts import Encoding, Split, TaskSpec, TextModel
 from xferlab.data.batching import begins_word
@@ -151,7 +151,7 @@ class Run:
         """
         import_backend()
         plugin = self.plugin("model")
-        with _precision(self.config):
+        with _precision(self.config), kept_generators():
             if hasattr(plugin, "restore"):
                 model = plugin.restore(self.spec, self.folder / "model")
             else:
