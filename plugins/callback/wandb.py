@@ -21,8 +21,8 @@ class Wandb(TrackerSettings):
     """Settings, curves, final scores and files of the run for Weights & Biases.
 
     The server and the key are those of ``wandb login`` or of wandb's environment variables. Without
-    a key the run is written to its folder, for ``wandb sync``. The jobs of a sweep are one group. A
-    resumed run continues its run there.
+    a key the run is written to wandb's own folder here, for ``wandb sync``. The jobs of a sweep are
+    one group. A resumed run continues its run there.
 
     Attributes:
         every: optimizer steps between two points of the curve of the loss.
@@ -63,7 +63,6 @@ class _Tracker(Tracker):
             name=run.name,
             group=run.sweep.name if run.sweep else None,
             config=dict(run.settings),
-            dir=str(run.folder),
             mode=self._chosen.mode or _usual_mode(),
             settings=wandb.Settings(console="off", init_timeout=20, silent=True),
         )

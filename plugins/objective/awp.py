@@ -18,10 +18,11 @@ class AWP:
     the weights before the shift.
 
     Attributes:
-        gamma: size of the shift, as a fraction of each weight's norm, above 0.
+        gamma: size of the shift, as a fraction of each weight's norm, above 0; the paper has 0.005
+            for networks without pretraining.
     """
 
-    gamma: float = 0.005
+    gamma: float = 0.0005
 
     accepts: ClassVar[Accepts] = Accepts(tuple(OutputKind), tuple(LabelKind))
     needs: ClassVar[Needs] = Needs(shifted_weights=True, whole_batch=True)

@@ -21,7 +21,7 @@ class FGM:
         weight: of the adversarial loss, at least 0.
     """
 
-    epsilon: float = 1.0
+    epsilon: float = 0.3
     weight: float = 1.0
 
     accepts: ClassVar[Accepts] = Accepts(tuple(OutputKind), tuple(LabelKind))

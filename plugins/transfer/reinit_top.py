@@ -45,10 +45,10 @@ class ReinitTop:
         """Return the blocks that get fresh weights, from the bottom up."""
         *body, _head = blocks
         layers = [block for block in body if block not in ("embeddings", "pooler")]
-        if self.layers > len(layers):
+        if self.layers >= len(layers):
             raise ValueError(
-                f"layers is {self.layers}, but the model has only {len(layers)} blocks of"
-                f" transformer layers: {', '.join(layers) or 'none'}"
+                f"layers is {self.layers}, which leaves no pretrained one of the model's"
+                f" {len(layers)} blocks of transformer layers: {', '.join(layers) or 'none'}"
             )
         pooler = [block for block in body if block == "pooler" and self.pooler]
         return layers[-self.layers :] + pooler

@@ -123,3 +123,23 @@ def test_a_run_for_which_one_row_is_too_much_ends_with_the_error(workspace, caps
     assert "computed in 2 slices" in error
     assert "computed in 4 slices" not in error
     assert "out of memory" in error
+
+
+@pytest.mark.slow
+def test_an_objective_is_computed_in_slices_or_says_that_it_cannot_be(workspace, capsys):
+    fgm = [*TINY, "model.rows=8", "model.allocates=true", "objective=fgm"]
+    assert main([*fgm, "hydra.run.dir=split"]) == 0
+    assert main([*TINY, "model.rows=16", "objective=fgm", "hydra.run.dir=whole"]) == 0
+    for whole, split in zip(history("whole"), history("split"), strict=True):
+        assert split == pytest.approx(whole, rel=1e-4)
+    assert json.loads((workspace / "split" / "run.json").read_text())["micro_batches"] == 2
+    capsys.readouterr()
+    assert (
+        main(
+            [*TINY, "model.rows=8", "model.allocates=true", "objective=mixup", "hydra.run.dir=none"]
+        )
+        == 1
+    )
+    error = capsys.readouterr().err
+    assert "out of memory: objective=mixup computes with all examples of a batch at once" in error
+    assert "fix: train.batch_size=8, or a smaller model" in error

@@ -9,19 +9,21 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from tests.support.family_checkpoints import FIXTURES, NAMES, SAME_GRAPH
 from xferlab.errors import ConfigError
 from xferlab.io.safetensors import read_header
 from xferlab.io.tensors import read_weight
 from xferlab.models.architectures import FAMILIES, read_architecture
-from xferlab.models.checkpoint import Checkpoint
+from xferlab.models.checkpoint import Checkpoint, _header, _weight_files
 from xferlab.models.encoder import Encoder, load_encoder
 from xferlab.models.frozen_part import cut_network
 from xferlab.models.head import SENTENCE_VECTOR, attach_head
@@ -263,7 +265,7 @@ def test_shifted_weights_compute_what_assigned_ones_do(family, weights):
     with tf.GradientTape(persistent=True) as tape:
         needs = Needs(shifted_weights=True)
         step = ObjectiveStep(
-            network, NetworkParts(), needs, tape, every, None, {}, None, lambda *_: None, None
+            network, NetworkParts(), needs, tape, every, None, {}, None, 0.0, lambda *_: None, None
         )
         with step.shifted(list(zip(kernels, shifts, strict=True))):
             shifted = step.forward()
@@ -299,6 +301,30 @@ def test_what_is_exported_is_the_checkpoint(family):
     assert found.keys() == stored.keys()
     for name, array in stored.items():
         np.testing.assert_array_equal(found[name], array, err_msg=name)
+
+
+def test_shards_of_bfloat16_without_the_class_are_read_to_the_bit(family, tmp_path):
+    """As a checkpoint of the encoder alone has them, with a tied or unused tensor beside."""
+    architecture = family.encoder.architecture
+    stored = {name: read_weight(t) for name, t in family.checkpoint.tensors.items()}
+    names = [name for name in stored if name.startswith(architecture.weight_prefix)]
+    short = {name.removeprefix(architecture.weight_prefix): stored[name] for name in names}
+    short["lm_head.weight"] = next(iter(short.values()))
+    half = {name: array.astype(ml_dtypes.bfloat16) for name, array in short.items()}
+    places = {name: f"model-0000{i % 2 + 1}-of-00002.safetensors" for i, name in enumerate(half)}
+    for file in set(places.values()):
+        save_file({n: half[n] for n in half if places[n] == file}, tmp_path / file)
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
+    tensors = {}
+    for path in _weight_files(tmp_path, "here"):
+        tensors |= _header(path, "here")
+    checkpoint = replace(family.checkpoint, tensors=tensors)
+    found = load_encoder(checkpoint, pooler=architecture.has_pooler).backbone
+    for weight, original in zip(found.weights, family.encoder.backbone.weights, strict=True):
+        expected = original.numpy().astype(ml_dtypes.bfloat16).astype("float32")
+        is_sum = family.is_folded and "position" in weight.path  # each of two tables is rounded
+        tolerance = 0.02 if is_sum else 0.0
+        np.testing.assert_allclose(weight.numpy(), expected, atol=tolerance, err_msg=weight.path)
 
 
 def test_the_config_that_is_written_describes_the_same_encoder(family):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 from pathlib import Path
@@ -10,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from xferlab.callbacks import Epoch, Evaluation, Result, Step
+from xferlab.callbacks import Epoch, Evaluation, Result, Run, Step
 from xferlab.contracts import Split, Task, TaskSpec
 from xferlab.errors import ConfigError
 from xferlab.functional import trackers
@@ -126,6 +127,21 @@ def test_print_samples(tmp_path, caplog, fields, lines):
     assert len(caplog.records) == lines
 
 
+@pytest.mark.parametrize(
+    ("name", "sweep", "expected"),
+    [
+        (None, None, "ab12"),
+        ("mine", None, "mine"),
+        ("mine", Path("s"), "mine ab12"),
+        (None, Path("s"), "ab12"),
+    ],
+)
+def test_the_jobs_of_a_sweep_have_different_names(name, sweep, expected):
+    blank = dict.fromkeys(field.name for field in dataclasses.fields(Run))
+    run = Run(**{**blank, "folder": Path("s/ab12"), "config": {"name": name}, "sweep": sweep})
+    assert run.name == expected
+
+
 # -- trackers --------------------------------------------------------------------------------------
 
 
@@ -163,7 +179,7 @@ def followed(tracker):
 
 
 def test_a_tracker_sends_curves_scores_and_files(tmp_path):
-    for name in ("checkpoints/best.safetensors", "wandb/x", ".lock"):
+    for name in ("checkpoints/best.safetensors", ".lock"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
     tracker = Service(run_in(tmp_path), every=2)

@@ -84,7 +84,9 @@ def result(folder: Path) -> dict[str, Any]:
     metrics = json.loads((run / "metrics.json").read_text())
     metrics.pop("seconds")
     logs = ("train", "validation", "")
+    steps = run / "steps.csv"
     return {
+        "steps": steps.read_bytes() if steps.exists() else b"",
         "status": json.loads((run / "status.json").read_text())["status"],
         "history": rows,
         "metrics": metrics,

@@ -47,6 +47,15 @@ SCENARIOS = {
         "train.epochs=3",
         "train.cache_frozen=false",
     ],
+    "callbacks": [
+        "callback=[tensorboard,csv_steps,stop_when,print_samples]",
+        "+callback@callback.sparse=stop_when",
+        "callback.stop_when.condition='val_loss < 0.68'",
+        "callback.stop_when.epochs=2",
+        "callback.sparse.condition='loss < 0'",
+        "train.epochs=5",
+        "train.checkpoint_every=2",
+    ],
     "half": ["train.precision=mixed_float16", "transfer=gradual", "train.epochs=2"],
     "objective": [
         "objective=mixup",

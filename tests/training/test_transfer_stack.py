@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from plugins.transfer.lora import Lora
 from plugins.transfer.patterns import Patterns
 from plugins.transfer.reinit_top import ReinitTop
 from plugins.transfer.top_layers import TopLayers
-from xferlab import Budget, ConfigError, Phase, TextModel, TransferPlan
+from xferlab import Budget, ConfigError, Phase, TextModel, TransferPlan, VariableGroup
 from xferlab.training.optimizer_extensions import extend_optimizer
 from xferlab.training.phase_network import freeze
 from xferlab.training.transfer_stack import apply_transfer, check_transfer, combine
@@ -246,8 +247,8 @@ def test_phases_end_where_one_of_any_does():
         ({"bitfit": BitFit(), "frozen": Frozen()}, "bitfit trains biases in blocks that are"),
         ({"lora": Lora(), "bitfit": BitFit()}, "lora and bitfit each choose the weights"),
         (
-            {"top_layers": TopLayers(1), "reinit_top": ReinitTop(2)},
-            "reinit_top gives 'layer_0' fresh weights that are never trained",
+            {"frozen": Frozen(), "reinit_top": ReinitTop(1)},
+            "reinit_top gives 'layer_1' fresh weights that are never trained",
         ),
     ],
 )
@@ -276,15 +277,38 @@ def test_what_fits_together_is_accepted(strategies):
     assert sum(phase.epochs for phase in plan.phases) == BUDGET.epochs
 
 
+@pytest.mark.parametrize(
+    ("plan", "reason"),
+    [
+        (TransferPlan((Phase(3),)), "the phases of the transfer strategy are [3] epochs long and"),
+        (TransferPlan((Phase(4, ("layer_9",)),)), "names a block 'layer_9' that the model does"),
+        (TransferPlan((Phase(4),), {"tail": 2.0}), "names a block 'tail' that the model does not"),
+        (
+            TransferPlan((Phase(4),), groups=(VariableGroup("x", ("dense/scale",)),)),
+            "names a variable 'dense/scale' that the network does not have",
+        ),
+        (TransferPlan((Phase(4),), fixed=("x",)), "names a variable 'x' that the network does not"),
+        (TransferPlan((Phase(4, tuple(BLOCKS)),)), "nothing is trained"),
+    ],
+)
+def test_a_plan_that_breaks_its_contract_is_refused(plan, reason):
+    strategy = SimpleNamespace(apply=lambda model, budget: plan)
+    for transfer in (strategy, {"layer_decay": LayerDecay(), "mine": strategy}):
+        with pytest.raises(ConfigError) as caught:
+            apply_transfer(transfer, text_model(), BUDGET)
+        assert reason in str(caught.value)
+        assert len(str(caught.value).splitlines()) == 3
+
+
 def test_the_strategy_that_does_not_fit_the_model_is_named():
     with pytest.raises(ConfigError) as caught:
         check_transfer(
-            {"layer_decay": LayerDecay(), "reinit_top": ReinitTop(3)},
+            {"layer_decay": LayerDecay(), "reinit_top": ReinitTop(2)},
             TextModel(None, None, BLOCKS),
             BUDGET,
         )
     assert caught.value.where == "transfer.reinit_top"
-    assert "the model has only 2 blocks of transformer layers: layer_0, layer_1" in str(
+    assert "layers is 2, which leaves no pretrained one of the model's 2 blocks" in str(
         caught.value
     )
 

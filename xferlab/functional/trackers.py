@@ -156,17 +156,17 @@ class Tracker(Callback):
     def _run_files(self) -> list[tuple[Path, str]]:
         """Return the files of the run's folder with their paths below it.
 
-        Links, hidden files, what a service keeps there itself and unwanted weights are left out.
+        Links, hidden files and unwanted weights are left out.
         """
         folder = self.run.folder
-        skipped = {"wandb"} if self._settings.weights else {"wandb", "checkpoints"}
+        skipped = "" if self._settings.weights else "checkpoints"
         return [
             (path, path.relative_to(folder).as_posix())
             for path in sorted(folder.rglob("*"))
             if path.is_file()
             and not path.is_symlink()
             and not path.name.startswith(".")
-            and path.relative_to(folder).parts[0] not in skipped
+            and path.relative_to(folder).parts[0] != skipped
         ]
 
     @contextmanager

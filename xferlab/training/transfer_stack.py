@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from typing import Any
 
 from xferlab.contracts import Budget, Phase, TextModel, TransferPlan
@@ -105,8 +105,7 @@ def combine(plans: Mapping[str, TransferPlan], epochs: int) -> TransferPlan:
             )
     if len(plans) == 1:
         return next(iter(plans.values()))
-    ends = {end for plan in plans.values() for end in accumulate(p.epochs for p in plan.phases)}
-    edges = sorted({0, *ends})
+    edges = sorted({0, *(end for plan in plans.values() for end in _ends(plan))})
     rates: dict[str, float] = {}
     for plan in plans.values():
         for block, rate in plan.rates.items():
@@ -120,12 +119,18 @@ def combine(plans: Mapping[str, TransferPlan], epochs: int) -> TransferPlan:
     )
 
 
+def _ends(plan: TransferPlan) -> list[int]:
+    """Return how many epochs are over at the end of each phase."""
+    epochs = [phase.epochs for phase in plan.phases]
+    return [sum(epochs[: index + 1]) for index in range(len(epochs))]
+
+
 def _frozen_at(plans: Mapping[str, TransferPlan], epoch: int) -> tuple[str, ...]:
     """Return the blocks that some plan freezes in an epoch, counted from 0."""
     found: dict[str, None] = {}
     for plan in plans.values():
-        ends = accumulate(phase.epochs for phase in plan.phases)
-        phase = next(p for p, end in zip(plan.phases, ends, strict=True) if epoch < end)
+        ends = zip(plan.phases, _ends(plan), strict=True)
+        phase = next(phase for phase, end in ends if epoch < end)
         found |= dict.fromkeys(phase.frozen)
     return tuple(found)
 
