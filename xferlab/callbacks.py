@@ -48,8 +48,10 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The user's name for the run, or its folder's."""
-        return str(self.config.get("name") or self.folder.name)
+        """The user's name for the run, or its folder's; both for a job of a sweep."""
+        name = str(self.config.get("name") or "")
+        own = self.folder.name
+        return f"{name} {own}" if name and self.sweep is not None else name or own
 
 
 @dataclass(frozen=True)

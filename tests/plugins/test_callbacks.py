@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 from pathlib import Path
@@ -10,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from xferlab.callbacks import Epoch, Evaluation, Result, Step
+from xferlab.callbacks import Epoch, Evaluation, Result, Run, Step
 from xferlab.contracts import Split, Task, TaskSpec
 from xferlab.errors import ConfigError
 from xferlab.functional import trackers
@@ -124,6 +125,21 @@ def test_print_samples(tmp_path, caplog, fields, lines):
     assert lines == 1 or "a fine film" in shown[0]
     callback.on_evaluation(Evaluation("test", 1, labels, outputs, {}))
     assert len(caplog.records) == lines
+
+
+@pytest.mark.parametrize(
+    ("name", "sweep", "expected"),
+    [
+        (None, None, "ab12"),
+        ("mine", None, "mine"),
+        ("mine", Path("s"), "mine ab12"),
+        (None, Path("s"), "ab12"),
+    ],
+)
+def test_the_jobs_of_a_sweep_have_different_names(name, sweep, expected):
+    blank = dict.fromkeys(field.name for field in dataclasses.fields(Run))
+    run = Run(**{**blank, "folder": Path("s/ab12"), "config": {"name": name}, "sweep": sweep})
+    assert run.name == expected
 
 
 # -- trackers --------------------------------------------------------------------------------------

@@ -219,7 +219,7 @@ def test_wandb_offline_has_a_run_that_was_killed_and_resumed(workspace):
     (artifact,) = (record.artifact for record in records if record.HasField("artifact"))
     paths = {each.path for each in artifact.manifest.contents}
     assert {"config.yaml", "history.csv", "metrics.json"} <= paths
-    assert not any(path.startswith(("wandb", "checkpoints")) for path in paths)
+    assert not any(path.startswith("checkpoints") for path in paths)
 
 
 def test_wandb_groups_the_jobs_of_a_sweep(workspace):

@@ -120,8 +120,8 @@ def _refuse_two(overrides: Sequence[str]) -> None:
     for override in parse_overrides(overrides):
         group = override.key_or_group
         value = override.value()
-        takes_one = group in GROUPS and GROUPS[group].choice is Choice.one
-        if takes_one and isinstance(value, list) and len(value) > 1:
+        is_single = group in GROUPS and GROUPS[group].choice is Choice.one
+        if is_single and isinstance(value, list) and len(value) > 1:
             fix = f"-m {group}={','.join(map(str, value))}  runs a job for each"
             if group == "data" and suggest_data(str(value[0])):
                 fix = f"{suggest_data(str(value[0]))}; a glob names several files of one split"
