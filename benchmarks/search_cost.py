@@ -27,10 +27,10 @@ from xferlab.io.atomic import atomic_write, write_json
 from xferlab.runs.history import history_of
 from xferlab.runs.metadata import read_metrics, write_status
 from xferlab.runs.pruning import REQUEST
-from xferlab.sweep.job_state import FINISHED, state_of
-from xferlab.sweep.manifest import write_manifest
-from xferlab.sweep.planner import plan_sweep
-from xferlab.sweep.worker import run_planned_job
+from xferlab.sweeps.job_state import FINISHED, state_of
+from xferlab.sweeps.manifest import write_manifest
+from xferlab.sweeps.planner import plan_sweep
+from xferlab.sweeps.worker import run_planned_job
 
 EPOCHS = 4
 RATES = "1e-3,1e-4,1e-5,3e-4,3e-5,3e-3"

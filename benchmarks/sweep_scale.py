@@ -27,10 +27,10 @@ from xferlab.discovery import load_plugins
 from xferlab.report.comparison import compare
 from xferlab.report.settings import read_report
 from xferlab.runs.metadata import write_status
-from xferlab.sweep.console import JobLines
-from xferlab.sweep.manifest import folder_for, write_manifest
-from xferlab.sweep.planner import plan_sweep
-from xferlab.sweep.remote_jobs import RemoteJobMonitor
+from xferlab.sweeps.console import JobLines
+from xferlab.sweeps.manifest import folder_for, write_manifest
+from xferlab.sweeps.planner import plan_sweep
+from xferlab.sweeps.remote_jobs import RemoteJobMonitor
 
 
 def main(count: int) -> None:

@@ -49,9 +49,10 @@ ORDER = [
     "inference",
     "export",
     "experiment",
-    "sweep",
+    "sweeps",
     "report",
     "cli",
+    "api",
 ]
 RANK = {name: rank for rank, name in enumerate(ORDER)}
 HEAVY = {

@@ -150,8 +150,8 @@ def test_the_state_of_a_checkpoint_of_version_0_1():
 
 
 def test_a_sweep_of_version_0_1_is_read_continued_and_reported(capsys):
-    from xferlab.sweep import manifest
-    from xferlab.sweep.planner import plan_sweep
+    from xferlab.sweeps import manifest
+    from xferlab.sweeps.planner import plan_sweep
 
     load_plugins(Path())
     publish(Path())

@@ -16,8 +16,8 @@ from xferlab.cli.arguments import parse
 from xferlab.cli.main import main
 from xferlab.config.compose import compose_experiment, publish
 from xferlab.discovery import load_plugins
-from xferlab.sweep.engines import publish_engines
-from xferlab.sweep.planner import plan_sweep
+from xferlab.sweeps.engines import publish_engines
+from xferlab.sweeps.planner import plan_sweep
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -31,8 +31,8 @@ TEXT = re.compile(
 # the ask-and-tell interface of Optuna
 NAMES_ALLOWED = frozenset(
     {
-        "xferlab/sweep/search/controller.py",
-        "xferlab/sweep/search/trials.py",
+        "xferlab/sweeps/search/controller.py",
+        "xferlab/sweeps/search/trials.py",
     }
 )
 TEXT_ALLOWED = frozenset(

@@ -3,6 +3,7 @@
 Everything a plugin may import from the framework is named here; all of it is light.
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from xferlab import origin as origin  # first: it binds this package's own conf and plugins
@@ -31,7 +32,16 @@ from xferlab.errors import ConfigError, PluginError
 from xferlab.registry import register
 
 if TYPE_CHECKING:
+    from xferlab.api.train import sweep as sweep
+    from xferlab.api.train import train as train
     from xferlab.inference.run import load_run as load
+
+FUNCTIONS = {
+    "load": "xferlab.inference.run:load_run",
+    "sweep": "xferlab.api.train:sweep",
+    "train": "xferlab.api.train:train",
+}
+"""What is imported when it is used: ``module:function``."""
 
 __version__ = "0.2.0"
 
@@ -63,15 +73,16 @@ __all__ = [
     "VariableGroup",
     "load",
     "register",
+    "sweep",
+    "train",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Import ``load`` when it is used: a plugin needs only what is light."""
-    if name == "load":
-        from xferlab.inference.run import load_run
-
-        return load_run
+    """Import functions when they are used: a plugin needs only what is light."""
+    if name in FUNCTIONS:
+        module, _, function = FUNCTIONS[name].partition(":")
+        return getattr(importlib.import_module(module), function)
     if name in EXPORTS:
         report_renamed(f"xferlab.{name}", f"xferlab.{EXPORTS[name]}")
         return globals()[EXPORTS[name]]

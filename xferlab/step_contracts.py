@@ -39,6 +39,7 @@ class TrainingStep(Protocol):
         arrays: what the plugin's ``arrays`` returned, the rows of these examples.
         seed: of ``keras.random``'s functions; it depends on the run's seed and the batch alone.
         weights: the Keras variables that are trained.
+        progress: fraction of the run's batches before this one, a scalar from 0 to below 1.
     """
 
     inputs: Mapping[str, Any]
@@ -46,6 +47,7 @@ class TrainingStep(Protocol):
     arrays: Mapping[str, Any]
     seed: Any
     weights: Sequence[Any]
+    progress: Any
 
     def forward(self, *, embedded: Any = None, pooled: Any = None) -> Any:
         """Return the outputs, with new dropout masks.

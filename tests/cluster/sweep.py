@@ -16,8 +16,8 @@ from tests.support import stub_job
 from xferlab.cli.main import main
 from xferlab.runs.heartbeat import beating
 from xferlab.runs.lock import locked
-from xferlab.sweep import worker
-from xferlab.sweep.engines import ray, submitit_local, submitit_slurm
+from xferlab.sweeps import worker
+from xferlab.sweeps.engines import ray, submitit_local, submitit_slurm
 
 if __name__ == "__main__":
     if sys.argv[1] == "--job":

@@ -12,7 +12,7 @@ import pytest
 
 from tests.cluster.conftest import Sweep, counted, kill, kill_job
 from xferlab.runs.metadata import read_status
-from xferlab.sweep.job_state import state_of
+from xferlab.sweeps.job_state import state_of
 
 WHY = None if importlib.util.find_spec("ray") else "pip install 'xferlab[ray]'"
 pytestmark = [pytest.mark.cluster, pytest.mark.skipif(WHY is not None, reason=str(WHY))]

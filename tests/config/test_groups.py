@@ -16,7 +16,7 @@ from xferlab.errors import XferlabError
 from xferlab.groups import GROUPS, Choice, Group
 from xferlab.registry import chosen_plugins, register
 from xferlab.runs.inputs import inputs_of
-from xferlab.sweep.compose import Composer
+from xferlab.sweeps.compose import Composer
 
 GROUP = Group("audit", "build", "who checks", default=("usual",))
 MANY = Group("witness", "build", "who watches", Choice.in_order, ("quiet",), is_optional=True)

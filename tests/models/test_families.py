@@ -265,7 +265,7 @@ def test_shifted_weights_compute_what_assigned_ones_do(family, weights):
     with tf.GradientTape(persistent=True) as tape:
         needs = Needs(shifted_weights=True)
         step = ObjectiveStep(
-            network, NetworkParts(), needs, tape, every, None, {}, None, lambda *_: None, None
+            network, NetworkParts(), needs, tape, every, None, {}, None, 0.0, lambda *_: None, None
         )
         with step.shifted(list(zip(kernels, shifts, strict=True))):
             shifted = step.forward()

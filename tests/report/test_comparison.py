@@ -24,7 +24,7 @@ from xferlab.report.read_runs import JobResult
 from xferlab.report.settings import Setting, read_report
 from xferlab.report.stored_outputs import read_outputs
 from xferlab.runs.predictions import keep_predictions
-from xferlab.sweep.job_state import State
+from xferlab.sweeps.job_state import State
 
 EXAMPLES = 60
 

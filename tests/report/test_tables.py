@@ -24,8 +24,8 @@ from xferlab.report.comparison import compare
 from xferlab.report.settings import read_report, read_reports
 from xferlab.report.tables import format_value
 from xferlab.runs.metadata import write_status
-from xferlab.sweep.manifest import write_manifest
-from xferlab.sweep.planner import plan_sweep
+from xferlab.sweeps.manifest import write_manifest
+from xferlab.sweeps.planner import plan_sweep
 
 NINE = ["optimizer.lr=1e-5,3e-5,1e-4", "seed=0,1,2"]
 
@@ -117,7 +117,7 @@ def test_a_half_finished_sweep_has_a_table_too(capsys):
     assert "5 jobs:" in printed
     for word in ("1 finished", "1 failed", "1 nan", "1 interrupted", "1 queued"):
         assert word in printed
-    assert printed.count("again: python -m xferlab.sweep.worker") == 2
+    assert printed.count("again: python -m xferlab.sweeps.worker") == 2
     assert "it went wrong" in printed
     assert [row["status"] for row in rows_of(folder)] == [
         "finished",

@@ -30,7 +30,7 @@ from xferlab.runs.metadata import write_config, write_status
 from xferlab.runs.os_errors import as_run_error
 from xferlab.runs.resume import PreviousRun, refuse_changed, run_folder
 from xferlab.runs.signals import Interrupted, StopRequest
-from xferlab.sweep import worker
+from xferlab.sweeps import worker
 from xferlab.training.checkpointing import FolderCheckpointer
 from xferlab.training.events import TrainState
 

@@ -14,7 +14,7 @@ from xferlab.errors import ConfigError, encodable, printable
 from xferlab.runs.failure import report_failure, write_failure
 from xferlab.runs.metadata import read_status, write_error, write_status
 from xferlab.runs.os_errors import as_run_error
-from xferlab.sweep.job_state import state_of
+from xferlab.sweeps.job_state import state_of
 
 
 class Mute(Exception):

@@ -11,7 +11,7 @@ from xferlab.io.atomic import write_json
 from xferlab.runs.heartbeat import SILENT_SECONDS, beating, seconds_silent
 from xferlab.runs.lock import NAME, locked
 from xferlab.runs.metadata import read_status, write_status
-from xferlab.sweep.job_state import is_leaving, state_of
+from xferlab.sweeps.job_state import is_leaving, state_of
 
 
 def of_another_machine(folder, status="running", silent=0.0):

@@ -17,7 +17,7 @@ from tests.support import stub_job, stub_search
 from tests.support.hub_server import HubServer
 from tests.support.plugin_isolation import isolated_plugins
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
-from tests.sweep.test_planner import PLUGIN
+from tests.sweeps.test_planner import PLUGIN
 from xferlab.cli.main import main
 from xferlab.config.compose import compose_config, publish
 from xferlab.config.recipe import read
@@ -27,8 +27,8 @@ from xferlab.report.settings import read_reports
 from xferlab.runs.inputs import changed_since, fixed_inputs, inputs_of, write_inputs
 from xferlab.runs.metadata import write_config, write_status
 from xferlab.runs.resume import refuse_changed
-from xferlab.sweep.job_state import state_of
-from xferlab.sweep.manifest import manifest_recipe
+from xferlab.sweeps.job_state import state_of
+from xferlab.sweeps.manifest import manifest_recipe
 
 ROWS = "text,label\n" + "a fine film,good\na poor one,bad\n" * 10
 OTHER_ROWS = "text,label\n" + "no joy,bad\nall joy,great\nsome joy,fair\n" * 7

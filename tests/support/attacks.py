@@ -580,7 +580,7 @@ def planned(name: str) -> Change:
     """Lay a link into the folder of the job that a sweep is going to have."""
 
     def change(folder: Path) -> None:
-        from xferlab.sweep.planner import plan_sweep
+        from xferlab.sweeps.planner import plan_sweep
 
         (job,) = plan_sweep(JOB.split()[1:]).jobs
         shutil.rmtree(folder)

@@ -26,7 +26,7 @@ def import_heavy() -> None:
     from xferlab.data.tokenizer import load_tokenizer
     from xferlab.discovery import load_plugins
     from xferlab.models.checkpoint import resolve
-    from xferlab.sweep.fork_server import import_libraries
+    from xferlab.sweeps.fork_server import import_libraries
 
     import_libraries()
     load_tokenizer(resolve("bundled:bert", weights=False).folder)

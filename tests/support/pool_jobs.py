@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from xferlab.sweep.manifest import write_manifest
-from xferlab.sweep.planner import plan_sweep
+from xferlab.sweeps.manifest import write_manifest
+from xferlab.sweeps.planner import plan_sweep
 
 
 class Seen:

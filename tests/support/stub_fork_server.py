@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.support import stub_job
 from xferlab.io.atomic import atomic_write
 from xferlab.runs.lock import locked
-from xferlab.sweep import fork_server, worker
+from xferlab.sweeps import fork_server, worker
 
 
 def run_job(arguments: list[str]) -> int:

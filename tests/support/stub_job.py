@@ -16,7 +16,7 @@ from unittest import mock
 
 from xferlab.io.atomic import atomic_write, write_json
 from xferlab.runs.metadata import write_status
-from xferlab.sweep.manifest import read_job
+from xferlab.sweeps.manifest import read_job
 
 FAILS = 101
 DIES = 102
@@ -87,7 +87,7 @@ def sweep(
     from xferlab.cli.sweep import sweep as run_sweep
     from xferlab.config.compose import publish
     from xferlab.discovery import load_plugins
-    from xferlab.sweep import job_processes, launcher
+    from xferlab.sweeps import job_processes, launcher
 
     load_plugins(Path.cwd())
     publish(Path.cwd())

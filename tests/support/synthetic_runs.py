@@ -12,8 +12,8 @@ import numpy as np
 from xferlab.io.atomic import atomic_write, write_json
 from xferlab.runs.metadata import write_status
 from xferlab.runs.predictions import keep_predictions
-from xferlab.sweep.manifest import write_manifest
-from xferlab.sweep.planner import plan_sweep
+from xferlab.sweeps.manifest import write_manifest
+from xferlab.sweeps.planner import plan_sweep
 
 NAMES = ("negative", "positive")
 

@@ -734,7 +734,7 @@ def entropy(step):
 
     ops = _ops()
     outputs = step.forward()
-    noisy = outputs + 0.01 * keras.random.normal(ops.shape(outputs), seed=step.seed)
+    noisy = outputs + 0.01 * step.progress * keras.random.normal(ops.shape(outputs), seed=step.seed)
     spread = -ops.mean(ops.sum(ops.softmax(noisy) * ops.log_softmax(noisy), axis=-1))
     loss = step.loss(outputs)
     return loss + 0.1 * spread, outputs, {"supervised": loss, "entropy": spread}

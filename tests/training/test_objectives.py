@@ -289,6 +289,31 @@ class Branches:
         return objective
 
 
+@dataclass(frozen=True)
+class Progress:
+    """The default, with the progress as a part."""
+
+    accepts: ClassVar[Accepts] = Accepts((OutputKind.logits,), (LabelKind.class_index,))
+    parts: ClassVar[tuple[str, ...]] = ("progress",)
+
+    def build(self, spec):
+        def objective(step):
+            outputs = step.forward()
+            return step.loss(outputs), outputs, {"progress": step.progress}
+
+        return objective
+
+
+def test_progress_is_the_fraction_of_the_batches_before(workspace):
+    epochs = Epochs()
+    with isolated_plugins():
+        REGISTRY.add("objective", "progress", Progress)
+        publish(workspace)
+        fit(experiment_of(workspace, "objective=progress"), [epochs])
+    means = [means["loss_progress"] for means in epochs.means]
+    assert means == pytest.approx([0.2, 0.7])  # of 0, 0.1, ... 0.4, and of 0.5, ... 0.9
+
+
 def test_an_objective_that_fails_in_the_graph_alone_is_named_with_its_line(workspace):
     with isolated_plugins():
         REGISTRY.add("objective", "branches", Branches)

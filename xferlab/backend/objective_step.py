@@ -48,6 +48,7 @@ class ObjectiveStep:
         labels: of the batch.
         arrays: the objective's own.
         seed: a Keras seed generator.
+        progress: fraction of the run's batches before this one.
         loss: of labels and outputs.
         scale_loss: the optimizer's, against gradients that are too small for half precision; None
             where it has none.
@@ -63,6 +64,7 @@ class ObjectiveStep:
         labels: Any,
         arrays: Mapping[str, Any],
         seed: Any,
+        progress: Any,
         loss: Callable[[Any, Any], Any],
         scale_loss: Callable[[Any], Any] | None,
     ) -> None:
@@ -70,6 +72,7 @@ class ObjectiveStep:
         self.labels = labels
         self.arrays = arrays
         self.seed = seed
+        self.progress = progress
         self.weights = list(network.trainable_weights)
         self._network = network
         self._parts = parts

@@ -62,6 +62,54 @@ def import_backend() -> None:
 
 
 @contextmanager
+def kept_settings() -> Iterator[None]:
+    """Restore Keras's precision and TensorFlow's determinism after the body."""
+    before: Any = "float32"
+    is_deterministic = False
+    if "tensorflow" in sys.modules:
+        import keras
+
+        before = keras.config.dtype_policy()
+        is_deterministic = _is_deterministic()
+    try:
+        yield
+    finally:
+        _restore_settings(before, is_deterministic)
+
+
+def _restore_settings(policy: Any, is_deterministic: bool) -> None:
+    if "tensorflow" not in sys.modules:
+        return
+    import keras
+    from tensorflow.python.framework import config
+
+    keras.config.set_dtype_policy(policy)
+    if _is_deterministic() and not is_deterministic:
+        config.disable_op_determinism()
+
+
+def _is_deterministic() -> bool:
+    """Return whether TensorFlow's deterministic kernels are on; it has no public name."""
+    from tensorflow.python.framework import config
+
+    return bool(config.is_op_determinism_enabled())
+
+
+@contextmanager
+def kept_generators() -> Iterator[None]:
+    """Restore the generators of Python and NumPy after the body."""
+    import numpy as np
+
+    python_state = random.getstate()
+    numpy_state = np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)
+
+
+@contextmanager
 def quiet_stderr() -> Iterator[None]:
     """Hold back what C++ libraries write to file descriptor 2; show it if the body fails."""
     sys.stderr.flush()

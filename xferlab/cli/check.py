@@ -15,7 +15,7 @@ def check(flags: argparse.Namespace, overrides: list[str]) -> int:
 
     recipes: Iterator[Recipe]
     if flags.multirun:
-        from xferlab.sweep.planner import plan_sweep
+        from xferlab.sweeps.planner import plan_sweep
 
         plan = plan_sweep(overrides, flags.config_name)
         recipes = plan.recipes()

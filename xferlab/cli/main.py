@@ -19,7 +19,7 @@ from xferlab.errors import ConfigError, XferlabError
 from xferlab.registry import REGISTRY
 from xferlab.runs.os_errors import as_run_error
 from xferlab.runs.signals import Interrupted
-from xferlab.sweep.engines import publish_engines
+from xferlab.sweeps.engines import publish_engines
 
 Command = Callable[[argparse.Namespace, list[str]], int]
 RunCommand = Callable[[list[str]], int]
@@ -84,18 +84,18 @@ def main(argv: list[str] | None = None) -> int:
 def _run_command(name: str, argv: list[str]) -> int:
     """Load the plugins, then import and call the command."""
     if name in RUN_COMMANDS:
-        _load_workspace(None)
+        load_workspace(None)
         run_command: RunCommand = _imported(RUN_COMMANDS[name])
         return run_command(argv)
     flags, overrides = parse(argv)
-    _load_workspace(Path(flags.config_dir) if flags.config_dir else None)
+    load_workspace(Path(flags.config_dir) if flags.config_dir else None)
     if flags.help:
         return show_help(flags, overrides)
     command: Command = _imported(COMMANDS[name])
     return command(flags, overrides)
 
 
-def _load_workspace(config_dir: Path | None) -> None:
+def load_workspace(config_dir: Path | None) -> None:
     """Register the plugins and configs of the working directory; print broken plugin files."""
     load_plugins(Path.cwd())
     for error in REGISTRY.broken:

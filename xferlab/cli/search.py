@@ -20,12 +20,12 @@ from xferlab.io.atomic import write_json
 from xferlab.io.records import read_record
 from xferlab.runs.inputs import changed_since, fixed_inputs, refuse_changed_inputs
 from xferlab.runs.lock import is_locked, locked
-from xferlab.sweep.distributions import Distribution
-from xferlab.sweep.engine_launcher import offer_engines
-from xferlab.sweep.job_state import DONE, QUEUED, RESUMED, state_of
-from xferlab.sweep.launcher import launcher_for
-from xferlab.sweep.local_pool import SweepStopped
-from xferlab.sweep.manifest import (
+from xferlab.sweeps.distributions import Distribution
+from xferlab.sweeps.engine_launcher import offer_engines
+from xferlab.sweeps.job_state import DONE, QUEUED, RESUMED, state_of
+from xferlab.sweeps.launcher import launcher_for
+from xferlab.sweeps.local_pool import SweepStopped
+from xferlab.sweeps.manifest import (
     PLAN,
     SEARCH,
     neighbours,
@@ -34,11 +34,11 @@ from xferlab.sweep.manifest import (
     read_or_skip,
     read_plan,
 )
-from xferlab.sweep.planner import Plan
-from xferlab.sweep.search.controller import Search
-from xferlab.sweep.search.planner import Pruner, SearchPlan, masked
-from xferlab.sweep.search.runner import run_trials
-from xferlab.sweep.search.trials import Trials, refuse_no_optuna
+from xferlab.sweeps.planner import Plan
+from xferlab.sweeps.search.controller import Search
+from xferlab.sweeps.search.planner import Pruner, SearchPlan, masked
+from xferlab.sweeps.search.runner import run_trials
+from xferlab.sweeps.search.trials import Trials, refuse_no_optuna
 
 SHAPE = {
     "search": str,

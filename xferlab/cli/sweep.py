@@ -8,17 +8,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from xferlab.cli.report import report_on
-from xferlab.cli.search import run_search
+from xferlab.cli.search import run_search, search_folder
 from xferlab.config.overrides import key_of
 from xferlab.errors import ConfigError, printable
 from xferlab.escaping import visible
 from xferlab.runs.checkpoints import latest_step
 from xferlab.runs.folder_access import own_place, refuse_unusable
-from xferlab.sweep.engine_launcher import offer_engines
-from xferlab.sweep.job_state import FINISHED, QUEUED, RESUMED, RUNNING, State, state_of
-from xferlab.sweep.launcher import launch, launcher_for
-from xferlab.sweep.local_pool import SweepStopped
-from xferlab.sweep.manifest import (
+from xferlab.sweeps.engine_launcher import offer_engines
+from xferlab.sweeps.job_state import FINISHED, QUEUED, RESUMED, RUNNING, State, state_of
+from xferlab.sweeps.launcher import launch, launcher_for
+from xferlab.sweeps.local_pool import SweepStopped
+from xferlab.sweeps.manifest import (
     DAMAGED,
     PLAN,
     REPLACED,
@@ -30,7 +30,7 @@ from xferlab.sweep.manifest import (
     unfinished,
     write_manifest,
 )
-from xferlab.sweep.planner import Job, Plan, plan_sweep
+from xferlab.sweeps.planner import Job, Plan, plan_sweep
 
 CHANGED = "to redo"
 """How a job stands that finished with other data or plugins than there are now."""
@@ -48,7 +48,11 @@ def sweep(overrides: Sequence[str], config_name: str = "config", *, dry_run: boo
     Returns:
         0 all requested jobs have finished, 1 one failed, 130 or 143 stopped by a signal.
     """
-    plan = plan_sweep(overrides, config_name)
+    return run_plan(plan_sweep(overrides, config_name), dry_run=dry_run)
+
+
+def run_plan(plan: Plan, *, dry_run: bool = False) -> int:
+    """Do what :func:`sweep` does with a sweep that is planned already."""
     refuse_unusable(plan.folder, "choose another hydra.sweep.dir")
     if plan.search:
         return run_search(plan, dry_run=dry_run)
@@ -73,6 +77,11 @@ def sweep(overrides: Sequence[str], config_name: str = "config", *, dry_run: boo
     if code or ends.intersection(RESUMED):
         print("stopped    the same command resumes the sweep", file=sys.stderr)
     return code or int(ends != {FINISHED})
+
+
+def folder_of(plan: Plan) -> Path:
+    """Return the folder that the plan's jobs are in, or will be."""
+    return search_folder(plan) if plan.search else folder_for(plan)
 
 
 def _print_states(plan: Plan, folder: Path) -> dict[str, State]:

@@ -26,7 +26,7 @@ def train(flags: argparse.Namespace, overrides: list[str]) -> int:
 
         return sweep(overrides, flags.config_name, dry_run=flags.dry_run)
     if flags.recover and os.path.exists(Path(flags.recover) / "job.json"):
-        from xferlab.sweep.worker import recover_job
+        from xferlab.sweeps.worker import recover_job
 
         return recover_job(Path(flags.recover), overrides)
     stored = stored_overrides(Path(flags.recover)) if flags.recover else []
@@ -34,8 +34,11 @@ def train(flags: argparse.Namespace, overrides: list[str]) -> int:
     if flags.cfg or flags.info:
         print_config(experiment, flags)
         return 0
-    folder = choose_folder(flags, experiment, overrides)
-    return train_in(folder, experiment)
+    folder = choose_folder(experiment, overrides, recover=flags.recover, force=flags.force)
+    error = train_in(folder, experiment)
+    if error is None:
+        return 0
+    return error.exit_code if isinstance(error, XferlabError) else 1
 
 
 def _refuse_contradictions(flags: argparse.Namespace) -> None:
@@ -54,20 +57,23 @@ def _refuse_contradictions(flags: argparse.Namespace) -> None:
         raise ConfigError("--dry-run prints the jobs of a sweep", where="--dry-run", fix="add -m")
 
 
-def choose_folder(flags: argparse.Namespace, experiment: Composed, command_line: list[str]) -> Path:
+def choose_folder(
+    experiment: Composed, command_line: list[str], *, recover: str | None, force: bool
+) -> Path:
     """Return the folder that the run is trained in: a new one, or one that it resumes.
 
     Args:
-        flags: of the command; ``recover`` and ``force`` count.
         experiment: the checked config.
-        typed: the overrides of the command line, without those of a run that is resumed.
+        command_line: its overrides, without those of a run that is resumed.
+        recover: the folder to resume; "" to find it, None for a new run.
+        force: replace what is in the folder.
     """
     named = any(each.startswith("hydra.run.dir=") for each in experiment.overrides)
     default = Path(experiment.config.hydra.run.dir)
-    refuse_unusable(Path(flags.recover or default), "choose another hydra.run.dir")
+    refuse_unusable(Path(recover or default), "choose another hydra.run.dir")
     recipe = experiment.recipe
-    folder = run_folder(recipe, default, named=named, recover=flags.recover, force=flags.force)
-    if flags.recover:
+    folder = run_folder(recipe, default, named=named, recover=recover, force=force)
+    if recover:
         _refuse_untrusted(folder, recipe, command_line)
     refuse_changed(folder, recipe)
     return folder
@@ -82,8 +88,12 @@ def _refuse_untrusted(folder: Path, recipe: Recipe, command_line: list[str]) -> 
     refuse_places_outside(folder, recipe.config, inputs, command_line)
 
 
-def train_in(folder: Path, experiment: Composed) -> int:
-    """Train as a Hydra job in ``folder``; an invalid config leaves no new folder behind."""
+def train_in(folder: Path, experiment: Composed) -> Exception | None:
+    """Train as a Hydra job in ``folder``; an invalid config leaves no new folder behind.
+
+    Returns:
+        The error that ended the run, which its log has; None after success.
+    """
     from xferlab.experiment.run import run
 
     with left_if_begun(folder) as attempt:
@@ -91,6 +101,4 @@ def train_in(folder: Path, experiment: Composed) -> int:
             pass
         error = run_as_hydra_job(experiment, folder, lambda: run(experiment.recipe, folder))
         attempt.refused = isinstance(error, ConfigError | PluginError)
-    if error is None:
-        return 0
-    return error.exit_code if isinstance(error, XferlabError) else 1
+    return error

@@ -174,7 +174,7 @@ class Tracker(Callback):
         """Turn an exception into a line of the log; nothing more is sent then."""
         try:
             yield
-        except Exception as e:  # noqa: BLE001 - a service may fail in any way; the run must not
+        except Exception as e:  # noqa: BLE001 - a service may fail in any way; the run continues
             self._is_on = False
             why = (text_of(e).strip() or type(e).__name__).splitlines()[0][:200]
             log.warning("note       callback.%s sends nothing from here on: %s", self._name, why)

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from xferlab.backend.process import import_backend
+from xferlab.backend.process import import_backend, kept_generators
 from xferlab.config.recipe import Recipe, fitted_to, read_plain
 from xferlab.contracts import Encoding, Split, TaskSpec, TextModel
 from xferlab.data.batching import begins_word
@@ -25,10 +25,14 @@ from xferlab.evaluation.split_outputs import split_outputs
 from xferlab.evaluation.unseen_words import count_unseen_words
 from xferlab.functional.metrics import keras_form
 from xferlab.groups import GROUPS
+from xferlab.inference.frames import as_frame, columns_of_frame, is_frame
 from xferlab.inference.merge_lora import merge_lora
+from xferlab.inference.notebook_view import render_run
 from xferlab.inference.predictions import Predictions, probabilities_of
 from xferlab.inference.run_folder import RunFolder, read_folder
 from xferlab.registry import REGISTRY
+from xferlab.runs.history import history_of
+from xferlab.runs.metadata import read_metrics
 from xferlab.training.evaluation import Forward
 from xferlab.training.transfer_stack import apply_transfer
 from xferlab.training.weights import load_weights
@@ -80,6 +84,19 @@ class Run:
     def config(self) -> Mapping[str, Any]:
         """Its resolved config, plain data."""
         return self.content.config
+
+    @property
+    def scores(self) -> Mapping[str, Any]:
+        """Its ``metrics.json``: the ``best`` epoch, ``validation`` and ``test`` scores."""
+        return read_metrics(self.folder)
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """A dict for each epoch: the numbers of ``history.csv``."""
+        return history_of(self.folder)
+
+    def _repr_html_(self) -> str:
+        return render_run(repr(self), self.scores, self.history)
 
     @property
     def spec(self) -> TaskSpec:
@@ -134,7 +151,7 @@ class Run:
         """
         import_backend()
         plugin = self.plugin("model")
-        with _precision(self.config):
+        with _precision(self.config), kept_generators():
             if hasattr(plugin, "restore"):
                 model = plugin.restore(self.spec, self.folder / "model")
             else:
@@ -188,8 +205,20 @@ class Run:
         """
         return probabilities_of(self.spec, self.outputs(texts, pairs))
 
-    def predict(self, texts: Sequence[Any], pairs: Sequence[str] | None = None) -> Predictions:
-        """Return labels and probabilities of texts, by the names of the classes."""
+    def predict(self, texts: Any, pairs: Sequence[str] | None = None) -> Any:
+        """Return labels and probabilities of texts, by the names of the classes.
+
+        Args:
+            texts: strings, or lists of words; or a DataFrame, of pandas or polars, with the
+                columns that the run was trained on.
+            pairs: the second texts, where the run was trained on pairs.
+
+        Returns:
+            Predictions; of a DataFrame another one with its index, a row for each example.
+        """
+        if is_frame(texts):
+            found = self.predict(*columns_of_frame(texts, self.config.get("data"), self.spec))
+            return as_frame(found, texts)
         rows = check_examples(self.spec, texts, pairs)
         return Predictions(self.spec, rows.texts, rows.pairs, self.probabilities(texts, pairs))
 

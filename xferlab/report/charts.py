@@ -12,7 +12,7 @@ from xferlab.report.read_runs import JobResult
 from xferlab.report.settings import SEED, Report, is_number
 from xferlab.report.svg import LOG_RATIO, Chart, Dot, LegendEntry, Line, LineChart, render_file
 from xferlab.report.tables import format_setting, format_value
-from xferlab.sweep.job_state import FINISHED
+from xferlab.sweeps.job_state import FINISHED
 
 MAX_SCORE_CHARTS = 3
 MAX_CURVES = 300

@@ -25,7 +25,7 @@ from xferlab.report.significance import (
     welch,
 )
 from xferlab.report.stored_outputs import build_metric, read_outputs
-from xferlab.sweep.job_state import FINISHED
+from xferlab.sweeps.job_state import FINISHED
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from xferlab.errors import printable
 from xferlab.report.read_runs import JobResult
 from xferlab.report.settings import Report
-from xferlab.sweep.manifest import JOB
+from xferlab.sweeps.manifest import JOB
 
 
 @dataclass(frozen=True)
@@ -37,5 +37,5 @@ def failures_of(report: Report) -> list[Failure]:
 
 def _rerun_command(job: JobResult) -> str:
     if (job.folder / JOB).exists():
-        return f"python -m xferlab.sweep.worker {shlex.quote(printable(str(job.folder)))}"
+        return f"python -m xferlab.sweeps.worker {shlex.quote(printable(str(job.folder)))}"
     return f"python -m xferlab --recover={shlex.quote(printable(str(job.folder)))}"

@@ -27,7 +27,7 @@ from xferlab.report.tables import (
     format_status_counts,
     task_name,
 )
-from xferlab.sweep.job_state import FINISHED
+from xferlab.sweeps.job_state import FINISHED
 
 if TYPE_CHECKING:
     from jinja2 import Environment

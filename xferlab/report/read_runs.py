@@ -15,8 +15,8 @@ from xferlab.registry import REGISTRY
 from xferlab.runs.history import history_of
 from xferlab.runs.inputs import read_inputs
 from xferlab.runs.metadata import read_metrics, read_run
-from xferlab.sweep.job_state import State, state_of
-from xferlab.sweep.manifest import JOB, PLAN, read_job, read_plan
+from xferlab.sweeps.job_state import State, state_of
+from xferlab.sweeps.manifest import JOB, PLAN, read_job, read_plan
 
 NAME_ONE = "name the folder of a sweep or of a run; they are in outputs/sweeps and outputs/runs"
 CONTENT = " (content)"

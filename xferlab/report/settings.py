@@ -13,8 +13,8 @@ from xferlab.config.recipe import NOT_IDENTITY, compared
 from xferlab.groups import GROUPS
 from xferlab.report.groups import DataDigests, assign_groups, differing_contents
 from xferlab.report.read_runs import CONTENT, JobResult, mode_of, read_jobs, with_best_so_far
-from xferlab.sweep.job_state import FINISHED
-from xferlab.sweep.manifest import PLAN, read_plan
+from xferlab.sweeps.job_state import FINISHED
+from xferlab.sweeps.manifest import PLAN, read_plan
 
 SEED = "seed"
 

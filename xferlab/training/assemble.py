@@ -26,7 +26,7 @@ from xferlab.training.transfer_stack import apply_transfer
 from xferlab.validation import defaults_of
 
 OWN_WAYS = {
-    "use_ema": ("averages weights that no score is of", ""),
+    "use_ema": ("averages weights that no score is of", "; average=ema is scored"),
     "clipnorm": ("replaces train.max_grad_norm", "; train.max_grad_norm clips the global norm"),
     "clipvalue": (
         "train.max_grad_norm leaves without effect",
@@ -134,7 +134,9 @@ def assemble(recipe: Recipe, data: TextData, micro_batches: int = 1) -> Experime
         train_metrics=[metric for metric in metrics if hasattr(metric, "update_state")],
         metrics=_metrics(recipe, base.spec),
         forward=base.forward,
-        objective=bind_objective(recipe, data, base.spec, base.model.network, loss),
+        objective=bind_objective(
+            recipe, data, base.spec, base.model.network, loss, base.total_batches
+        ),
         average=_average(recipe, base),
         cache_frozen=recipe.train.cache_frozen,
         micro_batches=micro_batches,

@@ -32,6 +32,7 @@ class RunObjective:
         arrays: its own arrays, a row for each training example.
         loss: of labels and outputs, for the check before training.
         seed: of the run.
+        batches: of the run.
         networks: the networks that it was called with and their parts.
     """
 
@@ -40,6 +41,7 @@ class RunObjective:
     arrays: Mapping[str, np.ndarray]
     loss: Any
     seed: int
+    batches: int
     networks: list[tuple[Any, NetworkParts]] = field(default_factory=list)
 
     @property
@@ -82,6 +84,8 @@ class RunObjective:
         part: Any,
     ) -> tuple[Any, Any, Mapping[str, Any]]:
         """Return loss, outputs and parts, see ``backend.train_step.StepObjective``."""
+        from keras import ops
+
         inputs, labels = batch
 
         def loss(labels: Any, outputs: Any) -> Any:
@@ -97,6 +101,7 @@ class RunObjective:
             labels,
             arrays,
             batch_seed(self.seed, number, part),
+            ops.cast(number, "float32") / self.batches,
             self.loss if optimizer is None else loss,
             _loss_scale_of(optimizer),
         )
@@ -171,7 +176,7 @@ def chosen_objective(recipe: Recipe) -> Any:
 
 
 def bind_objective(
-    recipe: Recipe, data: TextData, spec: TaskSpec, network: Any, loss: Any
+    recipe: Recipe, data: TextData, spec: TaskSpec, network: Any, loss: Any, batches: int
 ) -> RunObjective | None:
     """Return a run's objective, or None for the default.
 
@@ -191,7 +196,7 @@ def bind_objective(
         raise ConfigError(str(e), where=GROUP, fix="change objective") from e
     except Exception as e:
         raise plugin_failure(GROUP, plugin, e, "cannot be built") from e
-    bound = RunObjective(plugin, function, arrays, loss, recipe.seed)
+    bound = RunObjective(plugin, function, arrays, loss, recipe.seed, batches)
     for name, values in arrays.items():
         if len(values) != len(data.train):
             what = f"gives {len(values)} rows of '{name}'; there are {len(data.train)} examples"

@@ -10,9 +10,9 @@ from xferlab.errors import ConfigError
 from xferlab.runs.history import history_of
 from xferlab.runs.metadata import read_metrics, read_status
 from xferlab.runs.pruning import REQUEST, Pruned, obey_pruning, request_pruning
-from xferlab.sweep.manifest import write_manifest
-from xferlab.sweep.planner import plan_sweep
-from xferlab.sweep.worker import run_planned_job
+from xferlab.sweeps.manifest import write_manifest
+from xferlab.sweeps.planner import plan_sweep
+from xferlab.sweeps.worker import run_planned_job
 from xferlab.training.callbacks.history import HistoryFile
 
 WORDS = [

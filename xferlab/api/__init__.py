@@ -1,0 +1,1 @@
+"""Training from Python: ``xferlab.train`` and ``xferlab.sweep``; one function a command."""

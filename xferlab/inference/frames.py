@@ -1,0 +1,50 @@
+"""DataFrames of pandas and polars: their texts, and predictions as another one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from xferlab.contracts import TaskSpec
+from xferlab.errors import ConfigError, did_you_mean
+from xferlab.inference.predictions import Predictions
+
+
+def is_frame(texts: Any) -> bool:
+    """Return whether examples are a DataFrame of pandas or polars."""
+    is_pandas = hasattr(texts, "iloc") and hasattr(texts, "columns")
+    return is_pandas or (hasattr(texts, "to_dicts") and hasattr(texts, "columns"))
+
+
+def columns_of_frame(frame: Any, data: Any, spec: TaskSpec) -> tuple[list[Any], list[Any] | None]:
+    """Return the texts of a DataFrame, and the second texts where a run reads pairs.
+
+    Args:
+        frame: of pandas or polars.
+        data: the ``data`` node of the run's config, which names the columns.
+        spec: the run's task.
+
+    Raises:
+        ConfigError: it has no such column.
+    """
+    names = data if isinstance(data, Mapping) else {}
+    texts = _column(frame, names.get("text") or "text")
+    return texts, _column(frame, names.get("pair") or "pair") if spec.has_pairs else None
+
+
+def _column(frame: Any, name: str) -> list[Any]:
+    if name not in list(frame.columns):
+        raise ConfigError(
+            f"the DataFrame has no column '{name}', which the run was trained on",
+            where="predict",
+            fix=f"rename a column: {did_you_mean(name, [str(each) for each in frame.columns])}",
+        )
+    return list(frame[name])
+
+
+def as_frame(predictions: Predictions, frame: Any) -> Any:
+    """Return predictions as a DataFrame of the kind and with the index of another one."""
+    rows = list(predictions.rows())
+    if hasattr(frame, "iloc"):
+        return type(frame)(rows, index=frame.index)
+    return type(frame)(rows)
