@@ -80,7 +80,14 @@ def train(folder: Path, kind: str, *overrides: str) -> Path:
 
 KINDS: dict[str, tuple[str | None, list[str]]] = {
     # of sentence-transformers: the mean, normalised; each text has a prompt
-    "plain": ("bert", ["model.prompt='it is '", "transfer=lora", "transfer.targets=[query,feed*]"]),
+    "plain": (
+        "bert",
+        [
+            "model.prompt='it is '",
+            "transfer=[layer_decay,lora]",
+            "transfer.lora.targets=[query,feed*]",
+        ],
+    ),
     "tags": ("roberta", []),
     "values": ("bert", []),  # a checkpoint that lacks the pooler of its architecture
     "several": (None, []),

@@ -13,7 +13,7 @@ from xferlab.config.compose import compose_config, publish
 from xferlab.config.recipe import read
 from xferlab.discovery import load_plugins
 from xferlab.errors import XferlabError
-from xferlab.experiment import run as experiment_run
+from xferlab.experiment import train_and_test
 from xferlab.experiment.run import run
 from xferlab.training import network_cache
 from xferlab.training.network_cache import NETWORK_CACHE, CachedNetwork
@@ -156,7 +156,7 @@ def test_a_failed_run_leaves_nothing_to_the_next(workspace, tmp_path, cache, mon
         raise XferlabError("no", where="here", fix="nothing")
 
     with monkeypatch.context() as patch:
-        patch.setattr(experiment_run, "_score_last_split", fail)
+        patch.setattr(train_and_test, "_score_last_split", fail)
         with pytest.raises(XferlabError):
             train(workspace, tmp_path / "second", "transfer=frozen")
     assert cache.is_empty
