@@ -25,7 +25,6 @@ from xferlab.models.hub_cache import is_on_this_machine
 from xferlab.registry import REGISTRY
 from xferlab.validation import format_default
 
-
 NAME_WIDTH = 33
 """Columns of ``objective=supervised_contrastive``, and one more."""
 
