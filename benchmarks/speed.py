@@ -1,6 +1,7 @@
 """The speed of a training step and of prediction beside PyTorch, interleaved in one run.
 
     python benchmarks/speed.py OUT --peer PYTHON [--threads 1] [--rounds 5] [--only minilm]
+                               [--keras-hub PYTHON]
 
 ``PYTHON`` is the interpreter of the peers' environment (benchmarks/peer/README.md). The sides are
 processes that stay alive; each round asks all of them for the same cases in turn. Rates count real
@@ -23,6 +24,8 @@ HERE = Path(__file__).parent
 TEXTS = {"minilm": ("short", "long"), "distilbert": ("short",), "bert-base": ("short",)}
 BATCHES = {"minilm": 8, "distilbert": 4, "bert-base": 3}
 LONG_BATCHES = 2
+RATED = ("xferlab", "PyTorch")
+"""The sides whose matrix products are measured."""
 START = "train minilm short fp32"
 """What the processes whose start-up and memory are measured do."""
 
@@ -61,21 +64,24 @@ class Side:
         raise SystemExit("a side of the comparison has ended; its error is above")
 
 
-def cases_of(only: list[str]) -> list[tuple[str, list[str]]]:
+def cases_of(only: list[str], with_keras_hub: bool = False) -> list[tuple[str, list[str]]]:
     """Return the cases of ours, and beside each the peers' that it is compared with."""
     cases = []
     for shape, texts in TEXTS.items():
         for text in texts if shape in only else ():
+            is_smallest = shape == "minilm" and text == "short"
             for precision in ("fp32", "bf16"):
                 end = f"{shape} {text} {precision}"
-                peers = [f"train {end}"]
-                if shape == "minilm" and text == "short":
-                    peers.append(f"train-random {end}")
-                cases.append((f"train {end}", [f"PyTorch {each}" for each in peers]))
+                peers = [f"PyTorch train {end}"]
                 others = [f"PyTorch predict {end}"]
+                if is_smallest:
+                    peers.append(f"PyTorch train-random {end}")
                 if precision == "fp32":
                     others.append(f"onnxruntime predict {end}")
-                cases.append((f"predict {end}", others))
+                if is_smallest and with_keras_hub:
+                    peers.append(f"keras-hub train {end}")
+                    others.append(f"keras-hub predict {end}")
+                cases += [(f"train {end}", peers), (f"predict {end}", others)]
     return cases
 
 
@@ -181,6 +187,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="+", default=list(TEXTS), choices=list(TEXTS))
+    parser.add_argument("--keras-hub", help="interpreter of an environment with keras-hub")
     options = parser.parse_args()
     threads = str(options.threads)
     commands = {
@@ -188,12 +195,14 @@ def main() -> None:
         "PyTorch": [options.peer, "peer/speed_torch.py", threads],
         "onnxruntime": [options.peer, "peer/speed_onnx.py", threads],
     }
+    if options.keras_hub:
+        commands["keras-hub"] = [options.keras_hub, "peer/speed_keras_hub.py", threads]
     started = start_up(commands, min(3, options.rounds))
     sides = {name: Side(command) for name, command in commands.items()}
-    cases = cases_of(options.only)
+    cases = cases_of(options.only, bool(options.keras_hub))
     found = measure(sides, cases, options.rounds)
     rates = {
-        precision: [sides[name].ask(f"rate {precision}", 0, 0)["rate"] for name in started]
+        precision: [sides[name].ask(f"rate {precision}", 0, 0)["rate"] for name in RATED]
         for precision in ("fp32", "bf16")
     }
     for side in sides.values():

@@ -53,3 +53,31 @@ def test_the_error_of_a_batch_reaches_the_caller(network):
 
     with pytest.raises(MemoryError, match="of one batch"):
         list(compute_batches(forward, inputs_of(6)))
+
+
+def test_a_large_batch_is_computed_alone(monkeypatch):
+    import threading
+
+    from xferlab.backend import graphs
+
+    monkeypatch.setattr(graphs, "LARGE", 4 * 8)
+    running: list[int] = []
+    together: list[list[int]] = []
+    lock = threading.Lock()
+
+    def forward(inputs):
+        length = inputs["token_ids"].shape[1]
+        with lock:
+            running.append(length)
+            together.append(list(running))
+        threading.Event().wait(0.02)
+        with lock:
+            running.remove(length)
+        return np.full(1, length)
+
+    lengths = [8, 7, 6, 9, 9, 5, 8]
+    batches = [(n, {"token_ids": np.zeros((4, length))}) for n, length in enumerate(lengths)]
+    found = list(graphs.compute_batches(forward, iter(batches)))
+    assert [(n, int(out[0])) for n, out in found] == list(enumerate(lengths))
+    assert all(len(each) == 1 for each in together if 9 in each)
+    assert any(len(each) == 2 for each in together)

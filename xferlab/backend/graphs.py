@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 AT_ONCE = 2
 """Batches that are computed at once: one has work for the cores that the other leaves idle."""
+LARGE = 16_384
+"""Tokens of a batch that is computed alone: two have the memory of two."""
 TOKEN_INPUTS = ("token_ids", "segment_ids", "padding_mask")
 """Inputs of every network, int32 (batch, length)."""
 
@@ -71,7 +74,8 @@ def compute_batches(
     """Yield what belongs to each batch, and its outputs in float32, in the order of the batches.
 
     Two batches are computed at once, each as it would be alone: the outputs are the same bits. A
-    process that is limited to one thread computes one.
+    large one is computed alone, for its memory; a process that is limited to one thread computes
+    one.
 
     Args:
         forward: of :func:`compile_forward`.
@@ -89,12 +93,20 @@ def compute_batches(
     pending: deque[tuple[T, Future[np.ndarray]]] = deque()
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for owner, inputs in remaining:
+            is_large = _tokens(inputs) > LARGE
+            while pending and (is_large or len(pending) > AT_ONCE):
+                earlier, future = pending.popleft()
+                yield earlier, future.result()
             pending.append((owner, pool.submit(compute, inputs)))
-            if len(pending) > AT_ONCE:
-                owner, future = pending.popleft()
-                yield owner, future.result()
+            if is_large:
+                pending[0][1].exception()  # waits until it is computed
         for owner, future in pending:
             yield owner, future.result()
+
+
+def _tokens(inputs: Mapping[str, Any]) -> int:
+    """Return the cells of a batch, padding included."""
+    return max((math.prod(values.shape[:2]) for values in inputs.values()), default=0)
 
 
 def _input_specs(network: Any, names: Iterable[str]) -> dict[str, Any]:

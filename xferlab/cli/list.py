@@ -25,6 +25,9 @@ from xferlab.models.hub_cache import is_on_this_machine
 from xferlab.registry import REGISTRY
 from xferlab.validation import format_default
 
+NAME_WIDTH = 33
+"""Columns of ``objective=supervised_contrastive``, and one more."""
+
 
 def show_list(flags: argparse.Namespace, groups: list[str]) -> int:
     """Print a line for each plugin and preset."""
@@ -36,7 +39,7 @@ def show_list(flags: argparse.Namespace, groups: list[str]) -> int:
         rows |= presets(group, Path.cwd())
         checkpoints = checkpoint_presets(Path.cwd()) if group == "model" else {}
         for name in sorted(rows.keys() - checkpoints.keys()):
-            print_folded(f"{group + '=' + name:<30} {rows[name]}", 31)
+            print_folded(f"{group + '=' + name:<{NAME_WIDTH}} {rows[name]}", NAME_WIDTH + 1)
         if checkpoints:
             _print_checkpoints(checkpoints)
     for error in REGISTRY.broken:
