@@ -49,7 +49,7 @@ def test_defaults_are_what_omegaconf_says():
 
 def test_plain_values_are_read_without_omegaconf(monkeypatch):
     monkeypatch.setattr(validation, "_schema", None)
-    required = dict.fromkeys(("train", "id", "checkpoint", "run", "condition"), "a")
+    required = dict.fromkeys(("train", "id", "checkpoint", "run", "condition", "teacher"), "a")
     for cls in schemas():
         given = {name: value for name, value in required.items() if name in validation._hints(cls)}
         errors = []
