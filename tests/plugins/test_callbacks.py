@@ -12,11 +12,15 @@ import numpy as np
 import pytest
 
 from xferlab.callbacks import Epoch, Evaluation, Result, Run, Step
+from xferlab.cli.main import main
 from xferlab.contracts import Split, Task, TaskSpec
 from xferlab.errors import ConfigError
 from xferlab.functional import trackers
 from xferlab.functional.trackers import Tracker, TrackerSettings, shared_id
 from xferlab.registry import REGISTRY
+from xferlab.training.callback_list import CallbackList
+
+SHORT = ["model=bag_of_embeddings", "train.epochs=2", "data.limit.train=64", "data.limit.test=16"]
 
 
 def run_in(folder: Path, sweep=None):
@@ -234,3 +238,20 @@ def test_a_missing_package_is_three_lines(name, monkeypatch):
         REGISTRY.create("callback", {"name": name}).check([])
     assert caught.value.fix == f"pip install 'xferlab[{name}]'"
     assert caught.value.where == f"callback.{name}"
+
+
+def test_shipped_callbacks_keep_the_contract_of_a_users(tmp_path, monkeypatch):
+    """They are observed as a stranger's plugin is: weights, answers, state."""
+    checked = []
+    check = CallbackList._check_state
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("xferlab.experiment.train_and_test.own_folder", lambda name: Path("/none"))
+    monkeypatch.setattr(
+        CallbackList,
+        "_check_state",
+        lambda self, name, state: (checked.append(name), check(self, name, state)),
+    )
+    callbacks = "callback=[csv_steps,stop_when,print_samples]"
+    words = [callbacks, "callback.stop_when.condition='val_loss > 1e9'", *SHORT]
+    assert main(words) == 0
+    assert {*checked} == {f"callback.{name}" for name in callbacks[10:-1].split(",")}
