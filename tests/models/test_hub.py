@@ -201,13 +201,14 @@ def test_weights_of_pytorch_are_fetched_where_there_are_no_safetensors(hub, ask)
 def test_a_killed_download_is_continued_and_a_damaged_part_is_not_used(hub, tmp_path):
     home = tmp_path / "home"
     hub.modes["org/slow"] = "slow"
+    sha256 = hashlib.sha256((hub.root / "models/org/once/model.safetensors").read_bytes())
+    part = f"hub/models--org--slow/blobs/{sha256.hexdigest()}.incomplete"
     with start(hub, home, ["org/slow"], large=1000) as process:
-        while not part_size(home):
+        while not size_of(home / part):
             assert process.poll() is None, process.communicate()
             time.sleep(0.01)
         process.kill()
-    size = part_size(home)
-    sha256 = hashlib.sha256((hub.root / "models/org/once/model.safetensors").read_bytes())
+    size = size_of(home / part)
     other = home / "hub" / "models--org--once" / "blobs" / f"{sha256.hexdigest()}.incomplete"
     other.parent.mkdir(parents=True)
     other.write_bytes(b"not what it should be")
@@ -222,9 +223,9 @@ def test_a_killed_download_is_continued_and_a_damaged_part_is_not_used(hub, tmp_
     assert not list(home.glob("hub/*/blobs/*.incomplete"))
 
 
-def part_size(home: Path) -> int:
-    """Return the size of the first part of a file in a cache, 0 where there is none."""
-    return next((path.stat().st_size for path in home.glob("hub/*/blobs/*.incomplete")), 0)
+def size_of(path: Path) -> int:
+    """Return the size of a file, 0 where there is none."""
+    return path.stat().st_size if path.exists() else 0
 
 
 # --- what the Hub refuses, all asked for in one process ------------------------------------------
