@@ -181,6 +181,8 @@ def supervised_contrastive(bag, tape, labels, rows, number):
     return 0.1 * cross_entropy(labels, bag.head(pooled)) + 0.9 * contrastive
 
 
+MORE_BY_HAND = ("fgm", "mixup", "distillation")
+"""Of BY_HAND, those that a short run of the tests leaves out."""
 BY_HAND = {
     "r_drop": (r_drop, ["objective.weight=3"]),
     "fgm": (fgm, ["objective.epsilon=0.5"]),
@@ -210,7 +212,13 @@ def words_of(name, workspace):
     return [f"objective={name}", *BY_HAND[name][1], *more]
 
 
-@pytest.mark.parametrize("name", BY_HAND)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in MORE_BY_HAND else [])
+        for name in BY_HAND
+    ],
+)
 def test_ten_steps_are_those_of_a_loop_written_by_hand(name, workspace):
     words = words_of(name, workspace)
     ours = experiment_of(workspace, *words)
