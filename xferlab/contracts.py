@@ -186,7 +186,7 @@ class TransferPlan:
         groups: variables with multipliers of their own, beside that of their block.
         fixed: paths of variables that are trained in no phase; the framework adds those whose
             ``trainable`` the strategy sets to False.
-        fresh: blocks whose weights the strategy has drawn anew, for the log.
+        fresh: blocks whose weights the strategy has initialised, for the log.
     """
 
     phases: tuple[Phase, ...]

@@ -16,8 +16,9 @@ from tests.support.tiny_experiments import (
 )
 from xferlab import Budget, Phase, Take
 from xferlab.callbacks import Callback
-from xferlab.training.average import StepPlan, was_trained_before
+from xferlab.training.average import StepPlan
 from xferlab.training.loop import fit
+from xferlab.training.phases import was_trained_before
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from typing import Any
 from xferlab.config.overrides import format_override, key_of
 from xferlab.data.splits import SPLITS
 from xferlab.errors import ConfigError
+from xferlab.inference.frames import is_pandas, is_polars
 from xferlab.io.atomic import atomic_write
 
 FOLDER = Path("outputs/data")
@@ -65,7 +66,7 @@ def data_overrides(data: Any, overrides: Sequence[str]) -> list[str]:
 
 def _is_by_split(data: Any) -> bool:
     """Return whether a dict holds tables by split, ours or of other names, and no columns."""
-    return isinstance(data, Mapping) and not {"train", "validation", "test"}.isdisjoint(data)
+    return isinstance(data, Mapping) and not set(SPLITS).isdisjoint(data)
 
 
 def columns_of(table: Any, name: str) -> Columns:
@@ -75,11 +76,11 @@ def columns_of(table: Any, name: str) -> Columns:
         table: see :func:`data_overrides`.
         name: of the table, for errors.
     """
-    if hasattr(table, "to_dicts") and hasattr(table, "columns"):  # polars
+    if is_polars(table):
         columns = {str(column): table[column].to_list() for column in table.columns}
     elif hasattr(table, "column_names") and hasattr(table, "features"):  # datasets
         columns = {column: _with_class_names(table, column) for column in table.column_names}
-    elif hasattr(table, "columns") and hasattr(table, "iloc"):  # pandas
+    elif is_pandas(table):
         columns = _columns_of_pandas(table, name)
     elif isinstance(table, Mapping):
         columns = {str(column): list(values) for column, values in table.items()}

@@ -12,7 +12,7 @@ from xferlab.inference.notebook_view import html_table
 from xferlab.inference.run import Run, load_run
 from xferlab.report.read_runs import JobResult
 from xferlab.report.settings import Report, read_reports
-from xferlab.report.tables import format_status_counts, job_rows
+from xferlab.report.tables import filled_columns, format_status_counts, job_rows
 from xferlab.sweeps.job_state import FINISHED
 
 
@@ -27,7 +27,9 @@ class Sweep:
     folder: Path
 
     def __repr__(self) -> str:
-        report = self._report()
+        return self._title(self._report())
+
+    def _title(self, report: Report) -> str:
         return f"<sweep of {format_status_counts(report)}, {self.folder}>"
 
     def _report(self) -> Report:
@@ -62,7 +64,6 @@ class Sweep:
         return load_run(max(done, key=lambda job: sign * (job.best or 0.0)).folder)
 
     def _repr_html_(self) -> str:
-        rows = self.rows
-        columns = [name for name in dict.fromkeys(key for row in rows for key in row)]
-        filled = [name for name in columns if any(row.get(name) is not None for row in rows)]
-        return f"<p>{escape(repr(self))}</p>{html_table(filled, rows)}"
+        report = self._report()
+        rows = job_rows(report)
+        return f"<p>{escape(self._title(report))}</p>{html_table(filled_columns(rows), rows)}"

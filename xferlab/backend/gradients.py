@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from xferlab.backend.objective_step import BatchPart
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -41,7 +43,7 @@ def objective_gradients(
 
     inputs, labels, arrays = tf.nest.map_structure(tf.constant, (inputs, labels, dict(arrays)))
     with tf.GradientTape(persistent=True) as tape:
-        loss, outputs, _ = objective(network, tape, (inputs, labels), arrays, 0, 0)
+        loss, outputs, _ = objective(network, tape, BatchPart(inputs, labels, arrays))
     raw = [weight.value for weight in network.trainable_weights]
     gradients = tape.gradient(loss, raw)
     dense = [None if each is None else np.asarray(tf.convert_to_tensor(each)) for each in gradients]

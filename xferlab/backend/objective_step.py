@@ -36,6 +36,25 @@ class NetworkParts:
     above_pooled: Any = None
 
 
+@dataclass(frozen=True)
+class BatchPart:
+    """A training batch, or a slice of it.
+
+    Attributes:
+        inputs: of the network by name.
+        labels: of the examples.
+        arrays: the objective's own, the rows of these examples.
+        number: of the batch in the run, from 0.
+        index: of the slice, from 0.
+    """
+
+    inputs: Mapping[str, Any]
+    labels: Any
+    arrays: Mapping[str, Any]
+    number: Any = 0
+    index: Any = 0
+
+
 class ObjectiveStep:
     """One batch or a slice of it, see ``step_contracts.TrainingStep``.
 

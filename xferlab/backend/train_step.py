@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MethodType
 from typing import Any, Protocol
 
-from xferlab.backend.objective_step import NUMBER, PREFIX
+from xferlab.backend.objective_step import NUMBER, PREFIX, BatchPart
 
 PART = "loss_"
 """Begins the logged name of a part of the loss."""
@@ -23,23 +23,14 @@ class StepObjective(Protocol):
     def parts(self) -> Sequence[str]: ...
 
     def __call__(
-        self,
-        network: Any,
-        tape: Any,
-        batch: tuple[Mapping[str, Any], Any],
-        arrays: Mapping[str, Any],
-        number: Any,
-        part: Any,
+        self, network: Any, tape: Any, batch: BatchPart
     ) -> tuple[Any, Any, Mapping[str, Any]]:
-        """Return loss, outputs and parts of a batch or of a slice of it.
+        """Return loss, outputs and the parts of the loss of a batch or of a slice of it.
 
         Args:
             network: compiled.
             tape: persistent, recording.
-            batch: inputs by name, and labels.
-            arrays: the objective's own, the rows of the batch.
-            number: of the batch in the run.
-            part: number of the slice.
+            batch: what is computed.
         """
 
 
@@ -85,22 +76,22 @@ def _objective_step(objective: StepObjective) -> Callable[..., Any]:
     import tensorflow as tf
 
     def train_step(network: Any, data: tuple[Mapping[str, Any], Any]) -> Any:
-        inputs, labels, arrays, number = _separated(data)
+        batch = _separated(data)
         weights = network.trainable_weights
         with tf.GradientTape(persistent=True) as tape:
-            loss, outputs, parts = objective(network, tape, (inputs, labels), arrays, number, 0)
+            loss, outputs, parts = objective(network, tape, batch)
             scaled = network.optimizer.scale_loss(loss)
-        rows = tf.shape(labels)[0]
+        rows = tf.shape(batch.labels)[0]
         network._loss_tracker.update_state(loss, sample_weight=rows)
         _update_parts(network, parts, rows)
         network.optimizer.apply_gradients(zip(tape.gradient(scaled, weights), weights, strict=True))
-        return network.compute_metrics(inputs, labels, outputs)
+        return network.compute_metrics(batch.inputs, batch.labels, outputs)
 
     return train_step
 
 
-def _separated(data: tuple[Mapping[str, Any], Any]) -> tuple[Any, Any, dict[str, Any], Any]:
-    """Return the network's inputs, the labels, the objective's arrays, the batch's number."""
+def _separated(data: tuple[Mapping[str, Any], Any]) -> BatchPart:
+    """Return a batch of ``fit``, the network's inputs apart from what is the objective's."""
     every, labels, *_ = data
     inputs = {name: values for name, values in every.items() if not name.startswith(PREFIX)}
     own = {
@@ -108,7 +99,7 @@ def _separated(data: tuple[Mapping[str, Any], Any]) -> tuple[Any, Any, dict[str,
         for name, values in every.items()
         if name.startswith(PREFIX) and name != NUMBER
     }
-    return inputs, labels, own, every.get(NUMBER, 0)
+    return BatchPart(inputs, labels, own, every.get(NUMBER, 0))
 
 
 def _micro_batched_step(micro_batches: int, objective: StepObjective | None) -> Any:
@@ -118,7 +109,8 @@ def _micro_batched_step(micro_batches: int, objective: StepObjective | None) -> 
     names = () if objective is None else objective.parts
 
     def train_step(network: Any, data: tuple[Mapping[str, Any], Any]) -> Any:
-        inputs, labels, arrays, number = _separated(data)
+        batch = _separated(data)
+        labels = batch.labels
         symbolic = getattr(network, "output", None)  # a subclassed model has none
         rows = tf.shape(labels)[0]
         weights = network.trainable_weights
@@ -130,12 +122,16 @@ def _micro_batched_step(micro_batches: int, objective: StepObjective | None) -> 
             # an empty slice is one row of weight 0: there is no mean of no rows
             start = tf.minimum(first, rows - 1)
             stop = tf.maximum(last, start + 1)
-            part = {name: array[start:stop] for name, array in inputs.items()}
-            own = {name: array[start:stop] for name, array in arrays.items()}
-            targets = labels[start:stop]
+            part = BatchPart(
+                {name: array[start:stop] for name, array in batch.inputs.items()},
+                labels[start:stop],
+                {name: array[start:stop] for name, array in batch.arrays.items()},
+                batch.number,
+                index,
+            )
             with tf.GradientTape(persistent=objective is not None) as tape:
-                loss, predicted, parts = compute(network, tape, (part, targets), own, number, index)
-                fraction = tf.where(last > first, _loss_denominator(targets) / total, 0.0)
+                loss, predicted, parts = compute(network, tape, part)
+                fraction = tf.where(last > first, _loss_denominator(part.labels) / total, 0.0)
                 loss *= tf.cast(fraction, loss.dtype)
                 scaled = network.optimizer.scale_loss(loss)
             gradients = tape.gradient(scaled, weights)
@@ -162,23 +158,15 @@ def _micro_batched_step(micro_batches: int, objective: StepObjective | None) -> 
         predicted = outputs.concat()
         if symbolic is not None:
             predicted.set_shape(symbolic.shape)  # which a TensorArray does not keep
-        return network.compute_metrics(inputs, labels, predicted)
+        return network.compute_metrics(batch.inputs, labels, predicted)
 
     return train_step
 
 
-def _supervised(
-    network: Any,
-    tape: Any,
-    batch: tuple[Mapping[str, Any], Any],
-    arrays: Mapping[str, Any],
-    number: Any,
-    part: Any,
-) -> tuple[Any, Any, dict[str, Any]]:
+def _supervised(network: Any, tape: Any, batch: BatchPart) -> tuple[Any, Any, dict[str, Any]]:
     """Return the loss and the outputs of one forward pass; a :class:`StepObjective`."""
-    inputs, labels = batch
-    outputs = network(inputs, training=True)
-    loss = network._compute_loss(x=inputs, y=labels, y_pred=outputs, training=True)
+    outputs = network(batch.inputs, training=True)
+    loss = network._compute_loss(x=batch.inputs, y=batch.labels, y_pred=outputs, training=True)
     return loss, outputs, {}
 
 

@@ -12,8 +12,17 @@ from xferlab.inference.predictions import Predictions
 
 def is_frame(texts: Any) -> bool:
     """Return whether examples are a DataFrame of pandas or polars."""
-    is_pandas = hasattr(texts, "iloc") and hasattr(texts, "columns")
-    return is_pandas or (hasattr(texts, "to_dicts") and hasattr(texts, "columns"))
+    return is_pandas(texts) or is_polars(texts)
+
+
+def is_pandas(table: Any) -> bool:
+    """Return whether a table is a DataFrame of pandas, which is not imported for it."""
+    return hasattr(table, "iloc") and hasattr(table, "columns")
+
+
+def is_polars(table: Any) -> bool:
+    """Return whether a table is a DataFrame of polars, which is not imported for it."""
+    return hasattr(table, "to_dicts") and hasattr(table, "columns")
 
 
 def columns_of_frame(frame: Any, data: Any, spec: TaskSpec) -> tuple[list[Any], list[Any] | None]:
@@ -45,6 +54,6 @@ def _column(frame: Any, name: str) -> list[Any]:
 def as_frame(predictions: Predictions, frame: Any) -> Any:
     """Return predictions as a DataFrame of the kind and with the index of another one."""
     rows = list(predictions.rows())
-    if hasattr(frame, "iloc"):
+    if is_pandas(frame):
         return type(frame)(rows, index=frame.index)
     return type(frame)(rows)

@@ -10,7 +10,7 @@ from typing import Any
 from xferlab.backend.weight_average import WeightSlots
 from xferlab.compatibility import contract_violation, name_and_origin, plugin_failure
 from xferlab.config.recipe import Recipe
-from xferlab.contracts import Budget, Phase
+from xferlab.contracts import Budget
 from xferlab.errors import XferlabError
 from xferlab.step_contracts import Moment, Take
 
@@ -130,12 +130,3 @@ def take_at(plugin: Any, moment: Moment) -> Take | None:
         what = f"takes slot {take.slot} at step {moment.step}, of {slots_of(plugin)}"
         raise contract_violation(GROUP, plugin, what, "declare as many slots as it uses")
     return take
-
-
-def was_trained_before(phases: Sequence[Phase], index: int) -> bool:
-    """Return whether a phase freezes a block that an earlier one trains.
-
-    Its average is not what the phase computes with.
-    """
-    frozen = set(phases[index].frozen)
-    return any(frozen - set(phase.frozen) for phase in phases[:index])

@@ -7,7 +7,6 @@ some phase, and its moments and schedule carry on from phase to phase.
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from xferlab.training.callback_list import CallbackList
 from xferlab.training.events import Checkpointer, Diverged, TrainState
 from xferlab.training.optimizer_extensions import extend_optimizer
 from xferlab.training.phase_network import PhaseNetwork, build_phase, unfreeze, whole_network
+from xferlab.training.phases import phase_of
 
 
 @dataclass(frozen=True)
@@ -117,16 +117,6 @@ def _build_optimizer(experiment: Experiment) -> None:
     extend_optimizer(optimizer, experiment.model, plan.rates, plan.groups)
     if experiment.average is not None:
         experiment.average.build(network.trainable_variables)
-
-
-def phase_of(phases: Sequence[Phase], epoch: int) -> int:
-    """Return the index of the phase that an epoch, counted from 0, belongs to.
-
-    >>> [phase_of([Phase(1), Phase(2)], epoch) for epoch in range(3)]
-    [0, 1, 1]
-    """
-    ends = itertools.accumulate(phase.epochs for phase in phases)
-    return next(index for index, end in enumerate(ends) if epoch < end)
 
 
 def network_of_epoch(experiment: Experiment, network: PhaseNetwork, epoch: int) -> PhaseNetwork:

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from xferlab.backend.process import generator_states, set_generator_states
 from xferlab.config.recipe import Recipe
-from xferlab.contracts import Budget, Encoding, Phase, TaskSpec, TextModel, TransferPlan
+from xferlab.contracts import Budget, Encoding, TaskSpec, TextModel, TransferPlan
 from xferlab.data.batching import BatchPlan
 from xferlab.runs.inputs import inputs_of
 from xferlab.training.average import chosen_average
 from xferlab.training.evaluation import Forward
 from xferlab.training.objective import chosen_objective
+from xferlab.training.phases import always_frozen_blocks, frozen_blocks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -163,16 +164,6 @@ class NetworkCache:
 
 NETWORK_CACHE = NetworkCache()
 """Of this process."""
-
-
-def frozen_blocks(phases: Sequence[Phase]) -> set[str]:
-    """Return the blocks that are frozen in some phase."""
-    return {block for phase in phases for block in phase.frozen}
-
-
-def always_frozen_blocks(phases: Sequence[Phase]) -> set[str]:
-    """Return the blocks that are frozen in every phase."""
-    return set.intersection(*(set(phase.frozen) for phase in phases))
 
 
 def _keeps_more(recipe: Recipe) -> bool:

@@ -6,7 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from xferlab.backend.objective_step import NUMBER, PREFIX, NetworkParts, ObjectiveStep, batch_seed
+from xferlab.backend.objective_step import (
+    NUMBER,
+    PREFIX,
+    BatchPart,
+    NetworkParts,
+    ObjectiveStep,
+    batch_seed,
+)
 from xferlab.compatibility import contract_violation, name_and_origin, plugin_failure
 from xferlab.config.recipe import Recipe
 from xferlab.contracts import TaskSpec, TextData
@@ -75,21 +82,13 @@ class RunObjective:
         return None
 
     def __call__(
-        self,
-        network: Any,
-        tape: Any,
-        batch: tuple[Mapping[str, Any], Any],
-        arrays: Mapping[str, Any],
-        number: Any,
-        part: Any,
+        self, network: Any, tape: Any, batch: BatchPart
     ) -> tuple[Any, Any, Mapping[str, Any]]:
         """Return loss, outputs and parts, see ``backend.train_step.StepObjective``."""
         from keras import ops
 
-        inputs, labels = batch
-
         def loss(labels: Any, outputs: Any) -> Any:
-            return network._compute_loss(x=inputs, y=labels, y_pred=outputs, training=True)
+            return network._compute_loss(x=batch.inputs, y=labels, y_pred=outputs, training=True)
 
         optimizer = getattr(network, "optimizer", None)  # none in the check before training
         step = ObjectiveStep(
@@ -97,11 +96,11 @@ class RunObjective:
             self._parts_of(network),
             self.needs,
             tape,
-            inputs,
-            labels,
-            arrays,
-            batch_seed(self.seed, number, part),
-            ops.cast(number, "float32") / self.batches,
+            batch.inputs,
+            batch.labels,
+            batch.arrays,
+            batch_seed(self.seed, batch.number, batch.index),
+            ops.cast(batch.number, "float32") / self.batches,
             self.loss if optimizer is None else loss,
             _loss_scale_of(optimizer),
         )
@@ -127,7 +126,8 @@ class RunObjective:
             kind = type(result).__name__
             what = f"returns a {kind} instead of loss and outputs"
             raise self._violation(what, "return loss, outputs, {name: part}")
-        loss, outputs, parts = (*result, {})[:3]
+        loss, outputs = result[:2]
+        parts = result[2] if len(result) == 3 else {}
         loss = self._scalar("loss", loss)
         if not isinstance(parts, Mapping) or set(parts) != set(self.parts):
             names = ", ".join(map(str, parts)) or "none"

@@ -13,10 +13,10 @@ from xferlab.contracts import Phase, TextModel, TransferPlan
 from xferlab.data.batching import Batch, batch_arrays
 from xferlab.models.frozen_part import FEATURES, CutNetwork, cut_network, has_dropout
 from xferlab.training.assemble import Experiment
-from xferlab.training.average import RunAverage, was_trained_before
+from xferlab.training.average import RunAverage
 from xferlab.training.evaluation import Forward
 from xferlab.training.features import FeatureCache, Features
-from xferlab.training.network_cache import always_frozen_blocks, frozen_blocks
+from xferlab.training.phases import always_frozen_blocks, frozen_blocks, was_trained_before
 
 log = logging.getLogger("xferlab")
 

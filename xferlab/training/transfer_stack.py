@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 from xferlab.contracts import Budget, Phase, TextModel, TransferPlan
 from xferlab.errors import ConfigError
+from xferlab.training.phases import phase_of
 
 
 def strategies_of(transfer: Any) -> dict[str, Any]:
@@ -105,13 +106,16 @@ def combine(plans: Mapping[str, TransferPlan], epochs: int) -> TransferPlan:
             )
     if len(plans) == 1:
         return next(iter(plans.values()))
-    edges = sorted({0, *(end for plan in plans.values() for end in _ends(plan))})
+    lengths = ([phase.epochs for phase in plan.phases] for plan in plans.values())
+    edges = sorted({0, *(end for each in lengths for end in itertools.accumulate(each))})
     rates: dict[str, float] = {}
     for plan in plans.values():
         for block, rate in plan.rates.items():
             rates[block] = rates.get(block, 1.0) * rate
     return TransferPlan(
-        tuple(Phase(end - begin, _frozen_at(plans, begin)) for begin, end in pairwise(edges)),
+        tuple(
+            Phase(end - begin, _frozen_at(plans, begin)) for begin, end in itertools.pairwise(edges)
+        ),
         rates,
         tuple(group for plan in plans.values() for group in plan.groups),
         tuple(dict.fromkeys(path for plan in plans.values() for path in plan.fixed)),
@@ -119,18 +123,11 @@ def combine(plans: Mapping[str, TransferPlan], epochs: int) -> TransferPlan:
     )
 
 
-def _ends(plan: TransferPlan) -> list[int]:
-    """Return how many epochs are over at the end of each phase."""
-    epochs = [phase.epochs for phase in plan.phases]
-    return [sum(epochs[: index + 1]) for index in range(len(epochs))]
-
-
 def _frozen_at(plans: Mapping[str, TransferPlan], epoch: int) -> tuple[str, ...]:
     """Return the blocks that some plan freezes in an epoch, counted from 0."""
     found: dict[str, None] = {}
     for plan in plans.values():
-        ends = zip(plan.phases, _ends(plan), strict=True)
-        phase = next(phase for phase, end in ends if epoch < end)
+        phase = plan.phases[phase_of(plan.phases, epoch)]
         found |= dict.fromkeys(phase.frozen)
     return tuple(found)
 
