@@ -95,6 +95,7 @@ def encoder() -> TextModel:
     """A BERT of two small layers, with a head."""
     import keras
 
+    keras.config.set_dtype_policy("float32")  # another test may have left a run's
     keras.utils.set_random_seed(0)
     backbone = tiny_encoder().build()
     head = keras.layers.Dense(3, name="head")(backbone.output["pooled_output"])
