@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from xferlab.output_contracts import Postprocess as Postprocess
+from xferlab.output_contracts import Processed as Processed
 from xferlab.step_contracts import Average as Average
 from xferlab.step_contracts import Budget as Budget
 from xferlab.step_contracts import Moment as Moment

@@ -124,6 +124,14 @@ GROUPS: dict[str, Group] = {
         ),
         Group("average", "take", "a second set of weights", default=("none",)),
         Group(
+            "postprocess",
+            "fit",
+            "what is fitted to the validation outputs after training",
+            Choice.one_or_more,
+            is_optional=True,
+            declares={"accepts": Accepts},
+        ),
+        Group(
             "callback",
             "build",
             "what follows a run: logs, trackers, conditions to stop",

@@ -32,6 +32,10 @@ class SplitOutputs:
             num_outputs). A word without a token is predicted as O; where there is no such tag its
             label is -1.
         probabilities: of the same shape; values as they are. 0 for a word without a token.
+        decisive: likewise, what is predicted is decided by these; None for ``outputs``.
+        included: classes in the predicted set, bool (examples, classes), if there are sets.
+        interval: lower and upper end of a value's interval, (examples, 2), if there are any.
+        before: the same without the run's postprocess; None where it has none.
     """
 
     spec: TaskSpec
@@ -40,6 +44,10 @@ class SplitOutputs:
     labels: np.ndarray
     outputs: np.ndarray
     probabilities: np.ndarray
+    decisive: np.ndarray | None = None
+    included: np.ndarray | None = None
+    interval: np.ndarray | None = None
+    before: SplitOutputs | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -47,7 +55,17 @@ class SplitOutputs:
     @cached_property
     def predicted(self) -> np.ndarray:
         """The predictions, as :meth:`xferlab.tasks.base.Task.decide` returns them."""
-        return self.spec.task.decide(self.outputs, self.spec)
+        return self.spec.task.decide(self.deciding, self.spec)
+
+    @property
+    def deciding(self) -> np.ndarray:
+        """The outputs that predictions are decided by."""
+        return self.outputs if self.decisive is None else self.decisive
+
+    @cached_property
+    def calibration(self) -> Any:
+        """The calibration of the probabilities; None for a task without probabilities."""
+        return self.spec.task.analyse(self).get("calibration")
 
     @cached_property
     def is_unseen(self) -> np.ndarray:

@@ -17,12 +17,17 @@ from xferlab.contracts import TaskSpec, TextData, TextModel
 from xferlab.errors import XferlabError, collect_errors, raise_together
 from xferlab.models.limits import refuse_length
 from xferlab.models.recomputed_layers import nothing_to_recompute
+from xferlab.postprocessing.fit import refuse_postprocess
+from xferlab.postprocessing.steps import chosen_steps
 from xferlab.training.assemble import length_of_run
 from xferlab.training.objective import refuse_objective
 from xferlab.training.transfer_stack import check_transfer
 
 log = logging.getLogger("xferlab")
-INPUTS = ("data", "model", "transfer", "loss", "metric", "objective", "callback", "train")
+INPUTS = (
+    *("data", "model", "transfer", "loss", "metric", "objective", "postprocess", "callback"),
+    "train",
+)
 """Parts of a config that decide whether its data, checkpoint and blocks fit together."""
 
 
@@ -73,6 +78,7 @@ def prepare_inputs(recipe: Recipe) -> tuple[Recipe, TextData]:
     recipe = fitted_to(recipe, data.spec.task)
     _check_callbacks(recipe)
     _refuse_other_labels(recipe, data.spec)
+    refuse_postprocess(chosen_steps(recipe.postprocess), data.spec, data.validation.labels)
     if hasattr(recipe.model, "max_sequence_length"):
         data = _fitted_length(recipe, data, recipe.model.max_sequence_length())
     if hasattr(recipe.model, "check"):

@@ -96,9 +96,9 @@ class Experiment:
         """Return labels and float32 outputs of a whole split, in the order of its rows."""
         return self.forward(self.encodings[split], self.data.splits[split].labels)
 
-    def scores(self, labels: Any, outputs: Any) -> dict[str, float]:
+    def scores(self, labels: Any, outputs: Any, decisive: Any = None) -> dict[str, float]:
         """Return the loss and every metric of labels and outputs of a whole split."""
-        return scores(self.loss, self.metrics, labels, outputs)
+        return scores(self.loss, self.metrics, labels, outputs, decisive)
 
 
 def assemble(recipe: Recipe, data: TextData, micro_batches: int = 1) -> Experiment:
