@@ -138,7 +138,8 @@ def test_sets_have_the_stated_coverage_on_new_examples(method):
     conformal = plugin("conformal", coverage=0.8, method=method)
     spec = spec_of(Task.single_label)
     labels, logits = single(60 * 300, scale=1.0)
-    covered, sizes = [], []
+    covered = []
+    sizes = []
     for part in range(300):
         own = slice(60 * part, 60 * part + 30)
         new = slice(60 * part + 30, 60 * part + 60)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -21,6 +23,7 @@ from xferlab import (
     TaskSpec,
     register,
 )
+from xferlab.discovery import load_plugins
 from xferlab.functional.unseen_words import predict_unseen
 from xferlab.postprocessing.fit import fit_postprocess, refuse_postprocess
 from xferlab.postprocessing.record import FILE, read_postprocess, write_postprocess
@@ -169,3 +172,20 @@ def test_words_without_a_token_keep_their_outputs():
     found = fitted.of_examples(listed).outputs
     np.testing.assert_array_equal(found[0], done[0, :3])
     assert np.isnan(found[1]).all()
+
+
+def test_the_documented_plugin_works(tmp_path):
+    page = Path(__file__).parents[2] / "docs" / "postprocess.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    (tmp_path / "plugins" / "postprocess").mkdir(parents=True)
+    (tmp_path / "plugins" / "postprocess" / "platt.py").write_text(code)
+    load_plugins(tmp_path)
+    assert not REGISTRY.broken
+    spec = TaskSpec(Task.multi_label, ("x", "y"), 9, 9)
+    random = np.random.default_rng(0)
+    labels = (random.random((60, 2)) < 0.4).astype("float32")
+    outputs = (labels - 0.5 + random.normal(size=labels.shape)).astype("float32")
+    chosen = {"platt": REGISTRY.create("postprocess", {"name": "platt"})}
+    fitted = fit_postprocess(chosen, labels, 3 * outputs + 1, spec)
+    expected = fit_postprocess(chosen, labels, outputs, spec)(outputs).outputs
+    np.testing.assert_allclose(fitted(3 * outputs + 1).outputs, expected, atol=1e-3)

@@ -1,1 +1,1 @@
-"""What is fitted to a run's validation outputs, kept in its folder, and applied to any outputs."""
+"""What is fitted to validation outputs, stored in the run folder, and applied to any outputs."""
