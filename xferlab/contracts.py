@@ -223,8 +223,9 @@ class Model(Protocol):
     the trained weights are assigned afterwards. Without it a run is loaded through ``build``,
     which then has to work without network and checkpoint. ``has_layers = False`` declares that the
     network has no transformer layers, so that ``train.recompute`` is refused at once.
-    ``accepts_head = True`` declares that a plugin of the group ``head`` can stand above its encoder:
-    where one is chosen, ``check``, ``build`` and ``restore`` have it as their argument ``head``.
+    ``accepts_head = True`` declares that a plugin of the group ``head`` can stand above its
+    encoder: where one is chosen, ``check``, ``build`` and ``restore`` have it as their argument
+    ``head``.
     """
 
     def build(self, spec: TaskSpec) -> TextModel: ...

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import ClassVar
 
 from xferlab import TaskSpec, TextModel, register
 from xferlab.models.content import ReadsCheckpoint
@@ -45,7 +44,7 @@ class Encoder(ReadsCheckpoint):
     prompt: str | None = None
     pair_prompt: str | None = None
 
-    accepts_head: ClassVar[bool] = True
+    accepts_head = True  # no ClassVar: that would be a part of the run id
 
     def __post_init__(self) -> None:
         if not 0 <= self.dropout < 1:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from xferlab import TaskSpec, TextModel, register
 
@@ -24,7 +23,7 @@ class FromRun:
     run: str
     keep_head: bool = False
 
-    accepts_head: ClassVar[bool] = True
+    accepts_head = True  # no ClassVar: that would be a part of the run id
 
     def identity(self) -> dict:
         from xferlab.inference.warm_start import identity_of
