@@ -1,6 +1,6 @@
 """Transfer learning on text as composable, registered experiments.
 
-Everything a plugin may import from the framework is named here; all of it is light.
+Everything a plugin may import from the framework is named here or in ``public``.
 """
 
 import importlib
@@ -31,6 +31,7 @@ from xferlab.contracts import (
 )
 from xferlab.deprecated import EXPORTS, report_renamed
 from xferlab.errors import ConfigError, PluginError
+from xferlab.public import PUBLIC
 from xferlab.registry import register
 
 if TYPE_CHECKING:
@@ -41,17 +42,6 @@ if TYPE_CHECKING:
     from xferlab.functional.pooling import mean_of_tokens as mean_of_tokens
     from xferlab.functional.pooling import weighted_mean_of_tokens as weighted_mean_of_tokens
     from xferlab.inference.run import load_run as load
-
-FUNCTIONS = {
-    "encoder": "xferlab.api.encoder:encoder",
-    "load": "xferlab.inference.run:load_run",
-    "max_of_tokens": "xferlab.functional.pooling:max_of_tokens",
-    "mean_of_tokens": "xferlab.functional.pooling:mean_of_tokens",
-    "sweep": "xferlab.api.train:sweep",
-    "train": "xferlab.api.train:train",
-    "weighted_mean_of_tokens": "xferlab.functional.pooling:weighted_mean_of_tokens",
-}
-"""What is imported when it is used: ``module:function``."""
 
 __version__ = "0.2.0"
 
@@ -95,10 +85,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import functions when they are used: a plugin needs only what is light."""
-    if name in FUNCTIONS:
-        module, _, function = FUNCTIONS[name].partition(":")
-        return getattr(importlib.import_module(module), function)
+    """Import what is public when it is used: a plugin needs only what is light."""
+    if name in PUBLIC:
+        module, _, attribute = PUBLIC[name].partition(":")
+        return getattr(importlib.import_module(module), attribute)
     if name in EXPORTS:
         report_renamed(f"xferlab.{name}", f"xferlab.{EXPORTS[name]}")
         return globals()[EXPORTS[name]]

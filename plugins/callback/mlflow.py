@@ -11,8 +11,16 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from xferlab import Callback, Run, register
-from xferlab.functional.trackers import Point, Tracker, TrackerSettings, parts, shared_id
+from xferlab import (
+    Callback,
+    Point,
+    Run,
+    Tracker,
+    TrackerSettings,
+    register,
+    shared_id,
+    tracker_parts,
+)
 
 MOST_PARAMETERS = 100  # that MLflow takes in a request
 MOST_METRICS = 1000
@@ -66,7 +74,7 @@ class _Tracker(Tracker):
             return known
         self._id = self._create_run(self._experiment_id())
         settings = [Param(name, str(v)[:LONGEST_VALUE]) for name, v in self.run.settings.items()]
-        for part in parts(settings, MOST_PARAMETERS):
+        for part in tracker_parts(settings, MOST_PARAMETERS):
             client.log_batch(self._id, params=part)
         return self._id
 
@@ -101,7 +109,7 @@ class _Tracker(Tracker):
             for name, value in values.items()
             if step > self._last  # an earlier attempt has sent the others
         ]
-        for part in parts(metrics, MOST_METRICS):
+        for part in tracker_parts(metrics, MOST_METRICS):
             self._client.log_batch(self._id, metrics=part)
 
     def close(

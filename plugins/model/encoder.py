@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from xferlab import TaskSpec, TextModel, register
-from xferlab.models.content import ReadsCheckpoint
+from xferlab import ReadsCheckpoint, TaskSpec, TextModel, register
 
 
 class Pooling(Enum):
@@ -51,19 +50,19 @@ class Encoder(ReadsCheckpoint):
             raise ValueError(f"dropout must be from 0 to below 1, got {self.dropout}")
 
     def max_sequence_length(self) -> int:
-        from xferlab.models.architectures import read_architecture
+        from xferlab import read_architecture
 
         return read_architecture(self.fetch_small().config, self.checkpoint).positions
 
     def check(self, spec: TaskSpec, head=None) -> tuple[str, ...]:
-        from xferlab.models.limits import blocks_for
+        from xferlab import blocks_for
 
         checkpoint = self.fetch_small()
         self._reading(checkpoint, spec, head)
         return blocks_for(checkpoint, spec, self.pooling.value, head)
 
     def build(self, spec: TaskSpec, head=None) -> TextModel:
-        from xferlab.models.encoder import load_encoder
+        from xferlab import load_encoder
 
         checkpoint = self.fetch()
         reading = self._reading(checkpoint, spec, head)
@@ -72,7 +71,7 @@ class Encoder(ReadsCheckpoint):
         return self._with_head(checkpoint, encoder, spec, reading, head)
 
     def restore(self, spec: TaskSpec, folder, head=None) -> TextModel:
-        from xferlab.models.saved_encoder import saved_checkpoint, saved_encoder, saved_reading
+        from xferlab import saved_checkpoint, saved_encoder, saved_reading
 
         checkpoint = saved_checkpoint(folder)
         reading = saved_reading(folder, spec.task.is_per_word)
@@ -81,16 +80,21 @@ class Encoder(ReadsCheckpoint):
         return self._with_head(checkpoint, encoder, spec, reading, head)
 
     def _reading(self, checkpoint, spec: TaskSpec, head):
-        from xferlab.models.reading import choose_reading
+        from xferlab import choose_reading
 
         pooling = self.pooling.value
         return choose_reading(checkpoint, spec, pooling, self.prompt, self.pair_prompt, head)
 
     def _with_head(self, checkpoint, encoder, spec: TaskSpec, reading, head) -> TextModel:
-        from xferlab.data.tokenizer import load_tokenizer
-        from xferlab.models.head import assign_pretrained_head, network_of_task
-        from xferlab.models.limits import refuse_ids, refuse_length
-        from xferlab.models.saved_encoder import files_of, origin_of
+        from xferlab import (
+            assign_pretrained_head,
+            files_of,
+            load_tokenizer,
+            network_of_task,
+            origin_of,
+            refuse_ids,
+            refuse_length,
+        )
 
         refuse_length(spec.max_length, encoder.max_length)
         tokenizer = load_tokenizer(checkpoint.folder, reading.prompts)

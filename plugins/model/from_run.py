@@ -26,31 +26,31 @@ class FromRun:
     accepts_head = True  # no ClassVar: that would be a part of the run id
 
     def identity(self) -> dict:
-        from xferlab.inference.warm_start import identity_of
+        from xferlab import identity_of_run
 
-        return {"run": identity_of(self.run), "keep_head": self.keep_head}
+        return {"run": identity_of_run(self.run), "keep_head": self.keep_head}
 
     def inputs(self) -> dict[str, str]:
-        from xferlab.inference.warm_start import content_of_run
+        from xferlab import content_of_run
 
         return content_of_run(self.run)
 
     def fetch(self):
-        from xferlab.inference.warm_start import source_run
+        from xferlab import source_run
 
         return source_run(self.run)
 
     def check(self, spec: TaskSpec, head=None) -> tuple[str, ...]:
-        from xferlab.inference.warm_start import blocks_of
+        from xferlab import blocks_of
 
         return blocks_of(self.fetch(), spec, head)
 
     def build(self, spec: TaskSpec, head=None) -> TextModel:
-        from xferlab.inference.warm_start import start_from
+        from xferlab import start_from
 
         return start_from(self.fetch(), spec, keep_head=self.keep_head, head=head)
 
     def restore(self, spec: TaskSpec, folder, head=None) -> TextModel:
-        from xferlab.inference.warm_start import restore
+        from xferlab import restore_from_run
 
-        return restore(spec, folder, head)
+        return restore_from_run(spec, folder, head)
