@@ -16,6 +16,7 @@ from xferlab.functional.trackers import Point, Tracker, TrackerSettings, parts, 
 
 MOST_PARAMETERS = 100  # that MLflow takes in a request
 MOST_METRICS = 1000
+CURVES = ("batch_loss", "epoch")  # one of them is in each point: of a step, of an epoch
 LONGEST_VALUE = 6000  # characters of a parameter
 STATUS = {"finished": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
@@ -48,7 +49,7 @@ class _Tracker(Tracker):
     def __init__(self, run: Run, settings: MLflow) -> None:
         super().__init__(run, settings)
         self._experiment = settings.experiment
-        self._last = 0
+        self._last: dict[str, int] = {}
 
     def open(self, known: str | None) -> str:
         # MLflow's own default repeats a failed request for minutes
@@ -60,8 +61,7 @@ class _Tracker(Tracker):
         self._client = client = MlflowClient()
         if known is not None:
             client.update_run(known, status="RUNNING")
-            history = client.get_metric_history(known, "batch_loss")
-            self._last = max((point.step for point in history), default=0)
+            self._last = {name: self._last_step(known, name) for name in CURVES}
             self._id = known
             return known
         self._id = self._create_run(self._experiment_id())
@@ -98,11 +98,21 @@ class _Tracker(Tracker):
         metrics = [
             Metric(name, value, now, step)
             for step, values in points
+            if step > self._last_of(values)  # an earlier attempt has sent the others
             for name, value in values.items()
-            if step > self._last  # an earlier attempt has sent the others
         ]
         for part in parts(metrics, MOST_METRICS):
             self._client.log_batch(self._id, metrics=part)
+
+    def _last_step(self, run: str, name: str) -> int:
+        """Return the last step of a curve that MLflow has, 0 if it has none."""
+        history = self._client.get_metric_history(run, name)
+        return max((point.step for point in history), default=0)
+
+    def _last_of(self, values: Mapping[str, float]) -> int:
+        """Return the last step that an earlier attempt has sent of such a point, 0 without one."""
+        (name,) = (name for name in CURVES if name in values)
+        return self._last.get(name, 0)
 
     def close(
         self, status: str, scores: Mapping[str, float], files: Sequence[tuple[Path, str]]
