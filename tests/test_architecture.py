@@ -29,6 +29,7 @@ ORDER = [
     "tasks.base",
     "validation",
     "step_contracts",
+    "head_contracts",
     "groups",
     "contracts",
     "callbacks",

@@ -11,12 +11,14 @@ from xferlab.callbacks import Callback, Epoch, Evaluation, Result, Run, Step
 from xferlab.contracts import (
     Accepts,
     Budget,
+    EncoderOutputs,
     Encoding,
     LabelKind,
     Moment,
     Needs,
     OutputKind,
     Phase,
+    Reads,
     Split,
     Take,
     Task,
@@ -34,12 +36,18 @@ from xferlab.registry import register
 if TYPE_CHECKING:
     from xferlab.api.train import sweep as sweep
     from xferlab.api.train import train as train
+    from xferlab.functional.pooling import max_of_tokens as max_of_tokens
+    from xferlab.functional.pooling import mean_of_tokens as mean_of_tokens
+    from xferlab.functional.pooling import weighted_mean_of_tokens as weighted_mean_of_tokens
     from xferlab.inference.run import load_run as load
 
 FUNCTIONS = {
     "load": "xferlab.inference.run:load_run",
+    "max_of_tokens": "xferlab.functional.pooling:max_of_tokens",
+    "mean_of_tokens": "xferlab.functional.pooling:mean_of_tokens",
     "sweep": "xferlab.api.train:sweep",
     "train": "xferlab.api.train:train",
+    "weighted_mean_of_tokens": "xferlab.functional.pooling:weighted_mean_of_tokens",
 }
 """What is imported when it is used: ``module:function``."""
 
@@ -50,6 +58,7 @@ __all__ = [
     "Budget",
     "Callback",
     "ConfigError",
+    "EncoderOutputs",
     "Encoding",
     "Epoch",
     "Evaluation",
@@ -59,6 +68,7 @@ __all__ = [
     "OutputKind",
     "Phase",
     "PluginError",
+    "Reads",
     "Result",
     "Run",
     "Split",
@@ -72,9 +82,12 @@ __all__ = [
     "TransferPlan",
     "VariableGroup",
     "load",
+    "max_of_tokens",
+    "mean_of_tokens",
     "register",
     "sweep",
     "train",
+    "weighted_mean_of_tokens",
 ]
 
 

@@ -23,6 +23,8 @@ class FromRun:
     run: str
     keep_head: bool = False
 
+    accepts_head = True  # no ClassVar: that would be a part of the run id
+
     def identity(self) -> dict:
         from xferlab.inference.warm_start import identity_of
 
@@ -38,12 +40,17 @@ class FromRun:
 
         return source_run(self.run)
 
-    def build(self, spec: TaskSpec) -> TextModel:
+    def check(self, spec: TaskSpec, head=None) -> tuple[str, ...]:
+        from xferlab.inference.warm_start import blocks_of
+
+        return blocks_of(self.fetch(), spec, head)
+
+    def build(self, spec: TaskSpec, head=None) -> TextModel:
         from xferlab.inference.warm_start import start_from
 
-        return start_from(self.fetch(), spec, keep_head=self.keep_head)
+        return start_from(self.fetch(), spec, keep_head=self.keep_head, head=head)
 
-    def restore(self, spec: TaskSpec, folder) -> TextModel:
+    def restore(self, spec: TaskSpec, folder, head=None) -> TextModel:
         from xferlab.inference.warm_start import restore
 
-        return restore(spec, folder)
+        return restore(spec, folder, head)
