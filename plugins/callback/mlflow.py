@@ -61,7 +61,9 @@ class _Tracker(Tracker):
         self._client = client = MlflowClient()
         if known is not None:
             client.update_run(known, status="RUNNING")
-            self._last = {name: self._last_step(known, name) for name in CURVES}
+            for name in CURVES:
+                history = client.get_metric_history(known, name)
+                self._last[name] = max((point.step for point in history), default=0)
             self._id = known
             return known
         self._id = self._create_run(self._experiment_id())
@@ -98,21 +100,11 @@ class _Tracker(Tracker):
         metrics = [
             Metric(name, value, now, step)
             for step, values in points
-            if step > self._last_of(values)  # an earlier attempt has sent the others
+            if all(step > self._last.get(name, 0) for name in values)  # others were sent before
             for name, value in values.items()
         ]
         for part in parts(metrics, MOST_METRICS):
             self._client.log_batch(self._id, metrics=part)
-
-    def _last_step(self, run: str, name: str) -> int:
-        """Return the last step of a curve that MLflow has, 0 if it has none."""
-        history = self._client.get_metric_history(run, name)
-        return max((point.step for point in history), default=0)
-
-    def _last_of(self, values: Mapping[str, float]) -> int:
-        """Return the last step that an earlier attempt has sent of such a point, 0 without one."""
-        (name,) = (name for name in CURVES if name in values)
-        return self._last.get(name, 0)
 
     def close(
         self, status: str, scores: Mapping[str, float], files: Sequence[tuple[Path, str]]
