@@ -34,6 +34,7 @@ from xferlab.errors import ConfigError, PluginError
 from xferlab.registry import register
 
 if TYPE_CHECKING:
+    from xferlab.api.encoder import encoder as encoder
     from xferlab.api.train import sweep as sweep
     from xferlab.api.train import train as train
     from xferlab.functional.pooling import max_of_tokens as max_of_tokens
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from xferlab.inference.run import load_run as load
 
 FUNCTIONS = {
+    "encoder": "xferlab.api.encoder:encoder",
     "load": "xferlab.inference.run:load_run",
     "max_of_tokens": "xferlab.functional.pooling:max_of_tokens",
     "mean_of_tokens": "xferlab.functional.pooling:mean_of_tokens",
@@ -81,6 +83,7 @@ __all__ = [
     "TrainingStep",
     "TransferPlan",
     "VariableGroup",
+    "encoder",
     "load",
     "max_of_tokens",
     "mean_of_tokens",
