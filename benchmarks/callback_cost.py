@@ -1,8 +1,8 @@
 """What callbacks cost of a training: ``python benchmarks/callback_cost.py [OVERRIDES]``.
 
-Trains in turn without a callback and with three, ``--repetitions`` times, in one process. Prints the
-fraction of each training that its callbacks took, the framework's own included (progress, history,
-best weights), and the difference of the paired runs.
+Trains in turn without a callback and with three, ``--repetitions`` times, in one process. Prints
+the fraction of each training that its callbacks took, the framework's own included (progress,
+history, best weights), and the difference of the paired runs.
 """
 
 from __future__ import annotations
