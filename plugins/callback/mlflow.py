@@ -24,6 +24,7 @@ from xferlab import (
 
 MOST_PARAMETERS = 100  # that MLflow takes in a request
 MOST_METRICS = 1000
+CURVES = ("batch_loss", "epoch")  # one of them is in each point: of a step, of an epoch
 LONGEST_VALUE = 6000  # characters of a parameter
 STATUS = {"finished": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
@@ -56,7 +57,7 @@ class _Tracker(Tracker):
     def __init__(self, run: Run, settings: MLflow) -> None:
         super().__init__(run, settings)
         self._experiment = settings.experiment
-        self._last = 0
+        self._last: dict[str, int] = {}
 
     def open(self, known: str | None) -> str:
         # MLflow's own default repeats a failed request for minutes
@@ -68,8 +69,9 @@ class _Tracker(Tracker):
         self._client = client = MlflowClient()
         if known is not None:
             client.update_run(known, status="RUNNING")
-            history = client.get_metric_history(known, "batch_loss")
-            self._last = max((point.step for point in history), default=0)
+            for name in CURVES:
+                history = client.get_metric_history(known, name)
+                self._last[name] = max((point.step for point in history), default=0)
             self._id = known
             return known
         self._id = self._create_run(self._experiment_id())
@@ -106,8 +108,8 @@ class _Tracker(Tracker):
         metrics = [
             Metric(name, value, now, step)
             for step, values in points
+            if all(step > self._last.get(name, 0) for name in values)  # others were sent before
             for name, value in values.items()
-            if step > self._last  # an earlier attempt has sent the others
         ]
         for part in tracker_parts(metrics, MOST_METRICS):
             self._client.log_batch(self._id, metrics=part)
