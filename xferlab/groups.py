@@ -102,6 +102,7 @@ GROUPS: dict[str, Group] = {
     for group in (
         Group("data", "build", "the examples, in splits"),
         Group("model", "build", "the network and its tokenizer"),
+        Group("head", "build", "what the task's outputs are made of", default=("auto",)),
         Group(
             "transfer", "apply", "which blocks are trained, when and how fast", Choice.one_or_more
         ),

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from xferlab import Split, TaskSpec, TextData, register
-from xferlab.data.class_names_file import NAMES_FILE, names_beside
-from xferlab.data.content import ReadsFiles
-from xferlab.data.labels import Rows
-from xferlab.data.overlaps import check_columns, refuse_shared_files
-from xferlab.data.paths import find_files
-from xferlab.data.readers.table import MAX_ROWS, read_table
-from xferlab.data.splits import AUTO, check_fields, known_split, no_limit, text_data
+from xferlab import (
+    AUTO_TASK,
+    CLASS_NAMES_FILE,
+    MAX_ROWS,
+    ReadsFiles,
+    Rows,
+    Split,
+    TaskSpec,
+    TextData,
+    check_columns,
+    check_fields,
+    find_files,
+    known_split,
+    names_beside,
+    no_limit,
+    read_table,
+    refuse_shared_files,
+    register,
+    text_data,
+)
 
 
 @register("data", "files")
@@ -46,7 +58,7 @@ class Files(ReadsFiles):
     text: str = "text"
     pair: str | None = None
     label: str = "label"
-    task: str = AUTO
+    task: str = AUTO_TASK
     class_names: list[str] = field(default_factory=list)
     label_separator: str = "|"
     separator: str = ""
@@ -72,7 +84,7 @@ class Files(ReadsFiles):
             task=self.task,
             class_names=self.class_names,
             suggested_names=self._names(self.train, "train"),
-            suggested_from=NAMES_FILE,
+            suggested_from=CLASS_NAMES_FILE,
             label_separator=self.label_separator,
             validation_fraction=self.validation_fraction,
             limit=self.limit,
@@ -89,7 +101,7 @@ class Files(ReadsFiles):
             spec,
             label_separator=self.label_separator,
             suggested_names=self.class_names or self._names(path, split),
-            suggested_from="data.class_names" if self.class_names else NAMES_FILE,
+            suggested_from="data.class_names" if self.class_names else CLASS_NAMES_FILE,
             most=self.limit.get(split),
             seed=seed,
         )

@@ -5,12 +5,19 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 
-from xferlab import ConfigError, TextData, register
-from xferlab.data.content import content_of_dataset
-from xferlab.data.hub import HubDataset
-from xferlab.data.overlaps import check_columns
-from xferlab.data.readers.table import MAX_ROWS
-from xferlab.data.splits import AUTO, check_fields, no_limit, text_data
+from xferlab import (
+    AUTO_TASK,
+    MAX_ROWS,
+    ConfigError,
+    HubDataset,
+    TextData,
+    check_columns,
+    check_fields,
+    content_of_dataset,
+    no_limit,
+    register,
+    text_data,
+)
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +59,7 @@ class Hub:
     text: str = "text"
     pair: str | None = None
     label: str = "label"
-    task: str = AUTO
+    task: str = AUTO_TASK
     class_names: list[str] = field(default_factory=list)
     label_separator: str = "|"
     validation_fraction: float = 0.1

@@ -30,6 +30,7 @@ from xferlab.inference.merge_lora import merge_lora
 from xferlab.inference.notebook_view import render_run
 from xferlab.inference.predictions import aligned_outputs, predictions_of, probabilities_of
 from xferlab.inference.run_folder import RunFolder, read_folder
+from xferlab.models.plugin_head import head_argument
 from xferlab.postprocessing.record import read_postprocess
 from xferlab.postprocessing.steps import GROUP as POSTPROCESS
 from xferlab.postprocessing.steps import Postprocessor
@@ -56,7 +57,7 @@ def load_run(folder: str | Path, weights: str | None = None) -> Run:
     """
     load_plugins(Path.cwd())
     run = Run(read_folder(Path(folder), weights))
-    for group in ("model", "transfer"):
+    for group in ("model", "head", "transfer"):
         run.plugin(group)
     return run
 
@@ -115,7 +116,7 @@ class Run:
         Raises:
             ConfigError: one of them is not installed here.
         """
-        for group in ("data", "model", "transfer", "loss", "optimizer", "schedule"):
+        for group in ("data", "model", "head", "transfer", "loss", "optimizer", "schedule"):
             self.plugin(group)
         needed = {
             k: v for k, v in self.config.items() if k not in GROUPS or not GROUPS[k].may_be_absent
@@ -128,7 +129,7 @@ class Run:
         Raises:
             ConfigError: it is not installed here.
         """
-        node = self.config.get(group)
+        node = self.config.get(group) or REGISTRY.default_node(GROUPS[group])
         for member in GROUPS[group].nodes(node).values():
             self._refuse_missing(group, member)
         return REGISTRY.create_chosen(GROUPS[group], node)
@@ -175,10 +176,11 @@ class Run:
         import_backend()
         plugin = self.plugin("model")
         with _precision(self.config), kept_generators():
+            head = head_argument(plugin, self.plugin("head"))
             if hasattr(plugin, "restore"):
-                model = plugin.restore(self.spec, self.folder / "model")
+                model = plugin.restore(self.spec, self.folder / "model", **head)
             else:
-                model = plugin.build(self.spec)
+                model = plugin.build(self.spec, **head)
             self._apply_transfer(model)
             load_weights(model.network, self.content.weights)
             merge_lora(model.network)
