@@ -100,6 +100,13 @@ PUBLIC: dict[str, str] = {
     "rising_steps": "xferlab.functional.schedules:rising_steps",
     "tabulated": "xferlab.functional.schedules:tabulated",
     "warmup_then": "xferlab.functional.schedules:warmup_then",
+    # Postprocesses
+    "DecisionScore": "xferlab.functional.thresholds:Score",
+    "best_cut": "xferlab.functional.thresholds:best_cut",
+    "score_of_counts": "xferlab.functional.thresholds:score_of_counts",
+    "sigmoid": "xferlab.functional.probabilities:sigmoid",
+    "softmax": "xferlab.functional.probabilities:softmax",
+    "to_probabilities": "xferlab.functional.probabilities:to_probabilities",
     # Callbacks
     "Point": "xferlab.functional.trackers:Point",
     "TensorBoardLog": "xferlab.training.callbacks.tensorboard:TensorBoardLog",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
 
-from xferlab import Accepts, ConfigError, LabelKind, OutputKind, Processed, register
+from xferlab import Accepts, ConfigError, LabelKind, OutputKind, Processed, register, softmax
 
 
 class Method(Enum):
@@ -72,8 +72,6 @@ class Conformal:
 
     def _scores(self, outputs, xp):
         """Return how unusual each class is, from 0 to 1."""
-        from xferlab.functional.probabilities import softmax
-
         p = softmax(outputs, xp)
         if self.method is Method.lac:
             return 1.0 - p

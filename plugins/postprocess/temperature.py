@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xferlab import Accepts, LabelKind, OutputKind, Processed, register
+from xferlab import Accepts, LabelKind, OutputKind, Processed, register, to_probabilities
 
 WIDEST = 50.0
 """The temperature is between its reciprocal and this."""
@@ -53,8 +53,6 @@ class Temperature:
 def _slope(z, labels, inverse, spec):
     """Return the mean slope of the negative log-likelihood of labels by the inverse temperature."""
     import numpy as np
-
-    from xferlab.functional.probabilities import to_probabilities
 
     p = to_probabilities(inverse * z, spec, np)
     if labels.ndim == 2:

@@ -6,8 +6,18 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
 
-from xferlab import Accepts, ConfigError, LabelKind, OutputKind, Processed, register
-from xferlab.functional.thresholds import Score, best_cut, sorted_counts
+from xferlab import (
+    Accepts,
+    ConfigError,
+    DecisionScore,
+    LabelKind,
+    OutputKind,
+    Processed,
+    best_cut,
+    register,
+    score_of_counts,
+    sigmoid,
+)
 
 SHOWN = 6
 
@@ -35,7 +45,7 @@ class Thresholds:
             together.
     """
 
-    score: Score = Score.f1
+    score: DecisionScore = DecisionScore.f1
     beta: float = 1.0
     shared: bool = False
     average: Average = Average.macro
@@ -88,15 +98,13 @@ class Thresholds:
         return {"cut": np.array(cuts)}
 
     def _of_counts(self, hits, predicted, actual, size):
-        return sorted_counts(self.score, hits, predicted, actual, size, self.beta)
+        return score_of_counts(self.score, hits, predicted, actual, size, self.beta)
 
     def apply(self, outputs, parameters, xp):
         return Processed(decisive=outputs - parameters["cut"])
 
     def describe(self, parameters, spec):
         import numpy as np
-
-        from xferlab.functional.probabilities import sigmoid
 
         values = sigmoid(np.asarray(parameters["cut"], "float64"), np)
         if self.shared:

@@ -21,7 +21,7 @@ class Score(Enum):
     matthews = "matthews"
 
 
-def sorted_counts(
+def score_of_counts(
     score: Score, hits: Any, predicted: Any, actual: Any, size: Any, beta: float
 ) -> Any:
     """Return a score of decisions about one label, from its counts; 0 where it is 0/0.
