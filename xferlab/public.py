@@ -23,6 +23,7 @@ PUBLIC: dict[str, str] = {
     "check_fields": "xferlab.data.splits:check_fields",
     "content_of_dataset": "xferlab.data.content:content_of_dataset",
     "find_files": "xferlab.data.paths:find_files",
+    "has_labels": "xferlab.data.splits:has_labels",
     "known_split": "xferlab.data.splits:known_split",
     "names_beside": "xferlab.data.class_names_file:names_beside",
     "no_limit": "xferlab.data.splits:no_limit",
@@ -52,6 +53,7 @@ PUBLIC: dict[str, str] = {
     "saved_reading": "xferlab.models.saved_encoder:saved_reading",
     "source_run": "xferlab.inference.warm_start:source_run",
     "start_from": "xferlab.inference.warm_start:start_from",
+    "token_masking": "xferlab.models.masked_lm:token_masking",
     "tokenizer_files": "xferlab.models.saved_encoder:tokenizer_files",
     # Heads
     "max_of_tokens": "xferlab.functional.pooling:max_of_tokens",

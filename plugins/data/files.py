@@ -16,6 +16,7 @@ from xferlab import (
     check_columns,
     check_fields,
     find_files,
+    has_labels,
     known_split,
     names_beside,
     no_limit,
@@ -37,7 +38,7 @@ class Files(ReadsFiles):
         test: likewise, scored once at the end; may be left out.
         text: column of the text; for token classification, of the list of words.
         pair: column of a second text, where examples are pairs.
-        label: column of the label.
+        label: column of the label; a task without labels has none.
         task: the task; ``auto`` infers regression from numbers with a point, multi-label from
             lists or strings with ``label_separator``, else single-label.
         class_names: every class, in label order; empty takes those of a ``labels.txt`` beside the
@@ -111,7 +112,9 @@ class Files(ReadsFiles):
         return [] if self.class_names else names_beside(find_files(path, f"data.{split}")[0])
 
     def _rows(self, path: str, split: str, seed: int) -> Rows:
-        columns = {self.text: "data.text", self.label: "data.label"}
+        columns = {self.text: "data.text"}
+        if has_labels(self.task):
+            columns[self.label] = "data.label"
         if self.pair:
             columns[self.pair] = "data.pair"
         table = read_table(
@@ -123,9 +126,11 @@ class Files(ReadsFiles):
             limit=self.limit.get(split),
             seed=seed,
         )
+        texts = table.column(self.text, "data.text")
+        is_labelled = has_labels(self.task)
         return Rows(
-            texts=table.column(self.text, "data.text"),
-            labels=table.column(self.label, "data.label"),
+            texts=texts,
+            labels=table.column(self.label, "data.label") if is_labelled else [0.0] * len(texts),
             pairs=table.column(self.pair, "data.pair") if self.pair else None,
             place=table.place,
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xferlab.backend.process import quiet_stderr
+from xferlab.errors import ConfigError
 from xferlab.export.formats import FORMATS, refuse_missing_modules
 from xferlab.export.output_folder import RECORD, refuse_taken, write_plain
 from xferlab.export.parity import Comparison, compare, generated_texts, read_texts
@@ -41,6 +42,12 @@ def export_run(
     """
     chosen = FORMATS[name]
     refuse_missing_modules(chosen)
+    if not run.spec.task.has_exports:
+        raise ConfigError(
+            f"a run of {run.spec.task.name} is not exported: it is an encoder to start from",
+            where=f"{run.folder}: data.task",
+            fix=f"train model=from_run model.run={run.folder} on labels, and export that run",
+        )
     refuse_taken(folder, force=force)
     chosen.refuse(run)
     rows = None if texts is None else read_texts(texts, run.spec)
