@@ -63,12 +63,14 @@ def _print_files(group: str) -> None:
 
 
 def _print_launchers(name: str) -> None:
-    summaries = {name: (settings.__doc__ or "").partition("\n")[0] for name, settings in ENGINES.items()}
+    summaries = {
+        name: (settings.__doc__ or "").partition("\n")[0] for name, settings in ENGINES.items()
+    }
     _print_rows("hydra/launcher=", presets("hydra/launcher", Path.cwd()) | summaries)
 
 
 def _print_section(name: str) -> None:
-    _print_rows("", {each.key: each.text for each in section_settings(name)})
+    _print_rows("", {each.key: each.summary for each in section_settings(name)})
 
 
 def _print_sweep(name: str) -> None:
