@@ -30,6 +30,7 @@ from xferlab.contracts import (
 from xferlab.deprecated import EXPORTS, report_renamed
 from xferlab.errors import ConfigError, PluginError
 from xferlab.registry import register
+from xferlab.validation import added_field
 
 if TYPE_CHECKING:
     from xferlab.api.train import sweep as sweep
@@ -71,6 +72,7 @@ __all__ = [
     "TrainingStep",
     "TransferPlan",
     "VariableGroup",
+    "added_field",
     "load",
     "register",
     "sweep",

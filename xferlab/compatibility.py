@@ -32,7 +32,8 @@ def refuse_misfit(
         return
     differ = []
     if spec.label_kind not in plugin.accepts.labels:
-        wanted = _join_names(plugin.accepts.labels)
+        given_by_data = [k for k in plugin.accepts.labels if k is not LabelKind.soft_label]
+        wanted = _join_names(given_by_data)
         given = spec.label_kind.value
         differ.append(f"{wanted} labels, but the data's are {given} ({spec.task.name})")
     if spec.output_kind not in plugin.accepts.outputs:
@@ -63,6 +64,48 @@ def refuse_other_labels(
     _check_declarations(group, plugin, assumed, registry)
     if spec.label_kind not in plugin.accepts.labels:
         refuse_misfit(key, group, plugin, assumed, registry)
+
+
+def refuse_soft_labels(
+    group: str, plugin: Any, spec: TaskSpec, registry: Registry = REGISTRY
+) -> None:
+    """Raise ConfigError if the examples have soft labels and a loss or objective takes none."""
+    if not spec.soft_labels or LabelKind.soft_label in plugin.accepts.labels:
+        return
+    others = [
+        entry.name
+        for entry in registry
+        if entry.group == group
+        and LabelKind.soft_label in _accepted_labels(entry.cls)
+        and fits(entry.cls, spec)
+    ]
+    raise ConfigError(
+        f"{name_and_origin(group, plugin, registry)[0]} accepts no soft labels, and"
+        " data.soft_labels gives them",
+        where=group,
+        fix=f"choose {group}={' or '.join(others)}, or data.soft_labels=null",
+    )
+
+
+def refuse_weights(plugin: Any, registry: Registry = REGISTRY) -> None:
+    """Raise ConfigError if an objective does not use the weights that the examples have."""
+    if getattr(plugin, "uses_weights", False):
+        return
+    others = [e.name for e in registry if e.group == "objective" and _uses_weights(e.cls)]
+    raise ConfigError(
+        f"{name_and_origin('objective', plugin, registry)[0]} uses no weights of examples, and"
+        " data.weight gives them",
+        where="objective",
+        fix=f"choose objective={' or '.join(others)}, or data.weight=null",
+    )
+
+
+def _accepted_labels(cls: Any) -> tuple[LabelKind, ...]:
+    return getattr(getattr(cls, "accepts", None), "labels", ())
+
+
+def _uses_weights(cls: Any) -> bool:
+    return bool(getattr(cls, "uses_weights", False))
 
 
 def fits(plugin: Any, spec: TaskSpec) -> bool:

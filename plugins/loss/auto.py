@@ -29,7 +29,13 @@ class Auto:
 
     accepts: ClassVar[Accepts] = Accepts(
         outputs=(OutputKind.logits, OutputKind.probabilities, OutputKind.values),
-        labels=(LabelKind.class_index, LabelKind.token_tags, LabelKind.multi_hot, LabelKind.float),
+        labels=(
+            LabelKind.class_index,
+            LabelKind.soft_label,
+            LabelKind.token_tags,
+            LabelKind.multi_hot,
+            LabelKind.float,
+        ),
     )
 
     def __post_init__(self) -> None:

@@ -28,7 +28,7 @@ class ClassBalanced:
 
     accepts: ClassVar[Accepts] = Accepts(
         outputs=(OutputKind.logits, OutputKind.probabilities),
-        labels=(LabelKind.class_index, LabelKind.token_tags),
+        labels=(LabelKind.class_index, LabelKind.soft_label, LabelKind.token_tags),
     )
 
     def __post_init__(self) -> None:

@@ -40,7 +40,12 @@ class Focal:
 
     accepts: ClassVar[Accepts] = Accepts(
         outputs=(OutputKind.logits, OutputKind.probabilities),
-        labels=(LabelKind.class_index, LabelKind.token_tags, LabelKind.multi_hot),
+        labels=(
+            LabelKind.class_index,
+            LabelKind.soft_label,
+            LabelKind.token_tags,
+            LabelKind.multi_hot,
+        ),
     )
 
     def __post_init__(self) -> None:

@@ -25,6 +25,7 @@ class AWP:
     gamma: float = 0.0005
 
     accepts: ClassVar[Accepts] = Accepts(tuple(OutputKind), tuple(LabelKind))
+    uses_weights: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs(shifted_weights=True, whole_batch=True)
     parts: ClassVar[tuple[str, ...]] = ("supervised",)
 

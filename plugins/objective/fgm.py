@@ -25,6 +25,7 @@ class FGM:
     weight: float = 1.0
 
     accepts: ClassVar[Accepts] = Accepts(tuple(OutputKind), tuple(LabelKind))
+    uses_weights: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs(embeddings=True)
     parts: ClassVar[tuple[str, ...]] = ("supervised", "adversarial")
 

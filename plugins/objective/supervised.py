@@ -14,6 +14,7 @@ class Supervised:
     """The run's loss of one forward pass: Keras's own training step."""
 
     accepts: ClassVar[Accepts] = Accepts(tuple(OutputKind), tuple(LabelKind))
+    uses_weights: ClassVar[bool] = True
     is_default: ClassVar[bool] = True
 
     def build(self, spec: TaskSpec):

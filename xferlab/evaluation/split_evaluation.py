@@ -44,7 +44,8 @@ class Evaluation:
 
     def table(self) -> str:
         """Return the scores and their intervals as text."""
-        rows = [("metric", "value", f"{LEVEL:.0%} interval" if self.samples else "")]
+        interval = f"{LEVEL:.0%} interval{self._over_groups}"
+        rows = [("metric", "value", interval if self.samples else "")]
         for name, score in self.scores.items():
             interval = "-" if self.samples else ""
             if score.low is not None:
@@ -56,6 +57,12 @@ class Evaluation:
         return "\n".join(
             f"{name:<{width}}  {value:>10}   {interval}".rstrip() for name, value, interval in rows
         )
+
+    @property
+    def _over_groups(self) -> str:
+        """What intervals are over, if not over examples."""
+        groups = self.outputs.groups
+        return "" if groups is None else f" over {len(set(groups.tolist())):,} groups"
 
     @cached_property
     def notes(self) -> list[str]:
@@ -101,7 +108,7 @@ class Evaluation:
             record["expected_calibration_error"] = self.calibration_error
         if self.samples:
             record["interval"] = {
-                "method": "percentile bootstrap over examples",
+                "method": f"percentile bootstrap{self._over_groups or ' over examples'}",
                 "level": LEVEL,
                 "samples": self.samples,
                 "seed": SEED,
@@ -151,5 +158,6 @@ def evaluate_split(
         unseen: words without a token, for token classification.
     """
     arrays = (outputs.labels, outputs.outputs)
-    scores = score_with_intervals(loss, metrics, *arrays, samples, progress)
+    groups = outputs.groups
+    scores = score_with_intervals(loss, metrics, *arrays, samples, progress, groups)
     return Evaluation(name, outputs, scores, samples, listed_errors, unseen)

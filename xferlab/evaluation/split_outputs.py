@@ -32,6 +32,7 @@ class SplitOutputs:
             num_outputs). A word without a token is predicted as O; where there is no such tag its
             label is -1.
         probabilities: of the same shape; values as they are. 0 for a word without a token.
+        groups: the group of each example, int32 (examples,), where they depend on each other.
     """
 
     spec: TaskSpec
@@ -40,6 +41,7 @@ class SplitOutputs:
     labels: np.ndarray
     outputs: np.ndarray
     probabilities: np.ndarray
+    groups: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -120,7 +122,8 @@ def split_outputs(spec: TaskSpec, split: Split, outputs: Any, probabilities: Any
     if spec.task.is_per_word:
         return _padded(spec, split, outputs, probabilities)
     labels = np.asarray(split.labels)
-    return SplitOutputs(spec, split.texts, split.pairs, labels, outputs, probabilities)
+    texts = (split.texts, split.pairs)
+    return SplitOutputs(spec, *texts, labels, outputs, probabilities, split.groups)
 
 
 def _padded(spec: TaskSpec, split: Split, outputs: Any, probabilities: Any) -> SplitOutputs:
@@ -142,4 +145,5 @@ def _padded(spec: TaskSpec, split: Split, outputs: Any, probabilities: Any) -> S
             array[i, : len(tags)][has_token] = values[has_token]
     if outside is not None:
         predict_unseen(padded[0], unseen, outside)
-    return SplitOutputs(spec, split.texts, split.pairs, labels, padded[0], padded[1])
+    texts = (split.texts, split.pairs)
+    return SplitOutputs(spec, *texts, labels, padded[0], padded[1], split.groups)

@@ -254,7 +254,7 @@ def _score_last_split(
     """
     split = "test" if "test" in experiment.encodings else "validation"
     labels, outputs = network.outputs(experiment, split)
-    keep_predictions(folder, split, labels, outputs)
+    keep_predictions(folder, split, labels, outputs, experiment.data.splits[split].groups)
     test = {split: experiment.scores(labels, outputs)} if split == "test" else {}
     if test:
         callbacks.evaluation(Evaluation(split, update, labels, outputs, test[split]))

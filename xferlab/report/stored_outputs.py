@@ -45,7 +45,7 @@ def read_outputs(job: JobResult, split: str) -> SplitOutputs:
         raise ValueError(f"the outputs of {name} do not fit its task")
     if stored.lengths is not None:
         labels, outputs = _padded(labels, outputs, stored.lengths)
-    return SplitOutputs(spec, [], None, labels, outputs, outputs)
+    return SplitOutputs(spec, [], None, labels, outputs, outputs, stored.groups)
 
 
 def _spec_of(task: Mapping[str, Any]) -> TaskSpec:

@@ -32,7 +32,8 @@ class LabelKind(Enum):
 
     ``class_index`` (batch,) int32; ``one_hot`` and ``multi_hot`` (batch, classes) float32;
     ``float`` (batch,) float32; ``token_tags`` (batch, length) int32 with -1 where there is no
-    label.
+    label. ``soft_label`` (batch, classes) float32, which sum to 1, is of training batches alone: a
+    loss that accepts it accepts ``class_index`` too, for scores.
     """
 
     class_index = "class_index"
@@ -40,6 +41,7 @@ class LabelKind(Enum):
     multi_hot = "multi_hot"
     float = "float"
     token_tags = "token_tags"
+    soft_label = "soft_label"
 
 
 class _TaskType(ABCMeta):
@@ -239,6 +241,7 @@ class TaskSpec:
         class_counts: training examples (tags, for token classification) of each class, in label
             order.
         output_kind: what the model's outputs mean; the framework takes it from the model.
+        soft_labels: whether training examples have the probability of each class as their label.
     """
 
     task: Task
@@ -248,6 +251,7 @@ class TaskSpec:
     has_pairs: bool = False
     class_counts: tuple[int, ...] = ()
     output_kind: OutputKind = OutputKind.logits
+    soft_labels: bool = False
 
     @property
     def num_classes(self) -> int:
