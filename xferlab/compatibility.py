@@ -11,6 +11,12 @@ from xferlab.contracts import LabelKind, OutputKind, TaskSpec
 from xferlab.errors import ConfigError, PluginError
 from xferlab.registry import REGISTRY, Registry
 
+IGNORED = {
+    "data.soft_labels": ("accepts_soft_labels", "accepts no soft labels"),
+    "data.weight": ("uses_weights", "uses no weights of examples"),
+}
+"""What a loss or an objective declares to take it, and what it does otherwise, by config key."""
+
 
 def refuse_misfit(
     key: str, group: str, plugin: Any, spec: TaskSpec, registry: Registry = REGISTRY
@@ -32,8 +38,7 @@ def refuse_misfit(
         return
     differ = []
     if spec.label_kind not in plugin.accepts.labels:
-        given_by_data = [k for k in plugin.accepts.labels if k is not LabelKind.soft_label]
-        wanted = _join_names(given_by_data)
+        wanted = _join_names(plugin.accepts.labels)
         given = spec.label_kind.value
         differ.append(f"{wanted} labels, but the data's are {given} ({spec.task.name})")
     if spec.output_kind not in plugin.accepts.outputs:
@@ -66,46 +71,34 @@ def refuse_other_labels(
         refuse_misfit(key, group, plugin, assumed, registry)
 
 
-def refuse_soft_labels(
-    group: str, plugin: Any, spec: TaskSpec, registry: Registry = REGISTRY
+def refuse_ignored(
+    key: str, group: str, plugin: Any, spec: TaskSpec, registry: Registry = REGISTRY
 ) -> None:
-    """Raise ConfigError if the examples have soft labels and a loss or objective takes none."""
-    if not spec.soft_labels or LabelKind.soft_label in plugin.accepts.labels:
+    """Raise ConfigError for a loss or an objective that ignores what the examples have.
+
+    Args:
+        key: config path of what they have: ``data.soft_labels`` or ``data.weight``.
+        group: ``loss`` or ``objective``.
+        plugin: the instance; it may declare ``accepts_soft_labels`` or ``uses_weights``.
+        spec: the task, for others that fit.
+        registry: where those are found.
+    """
+    declaration, what = IGNORED[key]
+    if getattr(plugin, declaration, False):
         return
+    assumed = replace(spec, output_kind=spec.head_output_kind)
     others = [
         entry.name
         for entry in registry
         if entry.group == group
-        and LabelKind.soft_label in _accepted_labels(entry.cls)
-        and fits(entry.cls, spec)
+        and getattr(entry.cls, declaration, False)
+        and fits(entry.cls, assumed)
     ]
     raise ConfigError(
-        f"{name_and_origin(group, plugin, registry)[0]} accepts no soft labels, and"
-        " data.soft_labels gives them",
+        f"{name_and_origin(group, plugin, registry)[0]} {what}, and {key} gives them",
         where=group,
-        fix=f"choose {group}={' or '.join(others)}, or data.soft_labels=null",
+        fix=f"choose {group}={' or '.join(others)}, or {key}=null",
     )
-
-
-def refuse_weights(plugin: Any, registry: Registry = REGISTRY) -> None:
-    """Raise ConfigError if an objective does not use the weights that the examples have."""
-    if getattr(plugin, "uses_weights", False):
-        return
-    others = [e.name for e in registry if e.group == "objective" and _uses_weights(e.cls)]
-    raise ConfigError(
-        f"{name_and_origin('objective', plugin, registry)[0]} uses no weights of examples, and"
-        " data.weight gives them",
-        where="objective",
-        fix=f"choose objective={' or '.join(others)}, or data.weight=null",
-    )
-
-
-def _accepted_labels(cls: Any) -> tuple[LabelKind, ...]:
-    return getattr(getattr(cls, "accepts", None), "labels", ())
-
-
-def _uses_weights(cls: Any) -> bool:
-    return bool(getattr(cls, "uses_weights", False))
 
 
 def fits(plugin: Any, spec: TaskSpec) -> bool:

@@ -271,7 +271,12 @@ class Optimizer(Protocol):
 
 
 class Loss(Protocol):
-    """Builds a loss of labels and outputs, of the kinds in ``accepts``."""
+    """Builds a loss of labels and outputs, of the kinds in ``accepts``.
+
+    It is a mean over examples (labelled tokens), so that their weights count. A plugin may declare
+    ``accepts_soft_labels = True``: in place of class indices, which scores have, the loss then also
+    takes the probability of each class, float32 (batch, classes).
+    """
 
     accepts: ClassVar[Accepts]
 

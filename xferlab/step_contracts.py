@@ -92,9 +92,9 @@ class Objective(Protocol):
     logged as ``loss_<name>``. Gradients, clipping, accumulation, loss scale, rates and resuming are
     the framework's.
 
-    A plugin may declare ``needs`` and ``parts``; it declares ``uses_weights = True`` if all that it
-    adds to ``step.loss`` uses ``step.example_weights``, or else a run with weights refuses it. It
-    may have
+    A plugin may declare ``needs`` and ``parts``; ``uses_weights = True`` if all that it adds to
+    ``step.loss`` uses ``step.example_weights``; and ``accepts_soft_labels = True`` if
+    ``step.labels`` may be those. Runs that have them refuse it otherwise. It may have
 
     - ``arrays(data: TextData, spec: TaskSpec) -> Mapping[str, np.ndarray]``: arrays with a row for
       each training example, whose rows of the batch are in ``step.arrays``;

@@ -28,8 +28,9 @@ class ClassBalanced:
 
     accepts: ClassVar[Accepts] = Accepts(
         outputs=(OutputKind.logits, OutputKind.probabilities),
-        labels=(LabelKind.class_index, LabelKind.soft_label, LabelKind.token_tags),
+        labels=(LabelKind.class_index, LabelKind.token_tags),
     )
+    accepts_soft_labels = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.beta < 1:

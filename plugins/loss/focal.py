@@ -40,13 +40,9 @@ class Focal:
 
     accepts: ClassVar[Accepts] = Accepts(
         outputs=(OutputKind.logits, OutputKind.probabilities),
-        labels=(
-            LabelKind.class_index,
-            LabelKind.soft_label,
-            LabelKind.token_tags,
-            LabelKind.multi_hot,
-        ),
+        labels=(LabelKind.class_index, LabelKind.token_tags, LabelKind.multi_hot),
     )
+    accepts_soft_labels = True
 
     def __post_init__(self) -> None:
         check_class_weight(self.class_weight)

@@ -29,10 +29,10 @@ class Distillation:
     weight: float = 0.5
 
     accepts: ClassVar[Accepts] = Accepts(
-        tuple(OutputKind),
-        (LabelKind.class_index, LabelKind.soft_label, LabelKind.multi_hot, LabelKind.float),
+        tuple(OutputKind), (LabelKind.class_index, LabelKind.multi_hot, LabelKind.float)
     )
-    uses_weights: ClassVar[bool] = True
+    accepts_soft_labels = True
+    uses_weights = True
     parts: ClassVar[tuple[str, ...]] = ("supervised", "distillation")
 
     def __post_init__(self) -> None:

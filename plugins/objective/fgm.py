@@ -25,7 +25,8 @@ class FGM:
     weight: float = 1.0
 
     accepts: ClassVar[Accepts] = Accepts(tuple(OutputKind), tuple(LabelKind))
-    uses_weights: ClassVar[bool] = True
+    accepts_soft_labels = True
+    uses_weights = True
     needs: ClassVar[Needs] = Needs(embeddings=True)
     parts: ClassVar[tuple[str, ...]] = ("supervised", "adversarial")
 

@@ -24,10 +24,10 @@ class Mixup:
     alpha: float = 0.4
 
     accepts: ClassVar[Accepts] = Accepts(
-        tuple(OutputKind),
-        (LabelKind.class_index, LabelKind.soft_label, LabelKind.multi_hot, LabelKind.float),
+        tuple(OutputKind), (LabelKind.class_index, LabelKind.multi_hot, LabelKind.float)
     )
-    uses_weights: ClassVar[bool] = True
+    accepts_soft_labels = True
+    uses_weights = True
     needs: ClassVar[Needs] = Needs(pooled=True, whole_batch=True)
 
     def __post_init__(self) -> None:

@@ -23,7 +23,8 @@ class RDrop:
     weight: float = 1.0
 
     accepts: ClassVar[Accepts] = Accepts(tuple(OutputKind), tuple(LabelKind))
-    uses_weights: ClassVar[bool] = True
+    accepts_soft_labels = True
+    uses_weights = True
     needs: ClassVar[Needs] = Needs(dropout=True)
     parts: ClassVar[tuple[str, ...]] = ("supervised", "divergence")
 

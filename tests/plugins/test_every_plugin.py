@@ -17,7 +17,6 @@ BUDGET = Budget(epochs=4, steps_per_epoch=5, total_steps=20)
 CLASSES = ("O", "B-PER", "I-PER", "B-LOC")
 TASKS = {
     LabelKind.class_index: Task.single_label,
-    LabelKind.soft_label: Task.single_label,
     LabelKind.multi_hot: Task.multi_label,
     LabelKind.float: Task.regression,
     LabelKind.token_tags: Task.token_classification,
@@ -86,7 +85,6 @@ def example(labels: LabelKind, outputs: OutputKind, scale: float = 1.0):
     random = np.random.default_rng(0)
     wanted = {
         LabelKind.class_index: np.array([0, 1, 2, 3, 0], "int32"),
-        LabelKind.soft_label: np.eye(4, dtype="float32")[[0, 1, 2, 3, 0]] * 0.6 + 0.1,
         LabelKind.multi_hot: np.eye(4, dtype="float32")[[0, 1, 2, 3, 0]],
         LabelKind.float: random.normal(size=5).astype("float32"),
         LabelKind.token_tags: np.array([[0, 1, -1], [1, 2, 0], [3, -1, -1], [0, 0, 0], [-1] * 3]),

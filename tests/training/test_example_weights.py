@@ -23,7 +23,7 @@ from tests.support.tiny_experiments import (
 )
 from xferlab import Accepts, ConfigError, LabelKind, OutputKind, Task, TaskSpec
 from xferlab.checks.loss import check_weighted_loss
-from xferlab.compatibility import refuse_soft_labels
+from xferlab.compatibility import refuse_ignored
 from xferlab.config.compose import compose_config, publish
 from xferlab.config.recipe import read
 from xferlab.discovery import load_plugins
@@ -257,16 +257,16 @@ def test_what_would_ignore_weights_or_soft_labels_is_refused_before_tensorflow(w
     )
     assert weights.fix.startswith("choose objective=awp or ")
     soft = refusal(workspace, contrastive, "data.soft_labels=[no,yes]")
-    assert soft.what.endswith("accepts no soft labels, and data.soft_labels gives them")
+    assert soft.what.endswith("takes no soft labels, and data.soft_labels gives them")
 
     @dataclass(frozen=True)
     class Hard:
         accepts: ClassVar = Accepts((OutputKind.logits,), (LabelKind.class_index,))
 
     with pytest.raises(ConfigError) as caught:
-        refuse_soft_labels("loss", Hard(), replace(spec_of(Task.single_label), soft_labels=True))
+        refuse_ignored("data.soft_labels", "loss", Hard(), spec_of(Task.single_label))
     assert caught.value.what == (
-        "the loss Hard accepts no soft labels, and data.soft_labels gives them"
+        "the loss Hard takes no soft labels, and data.soft_labels gives them"
     )
     assert "choose loss=auto or " in caught.value.fix
     balanced = refusal(workspace, "data.label=value", "train.sampling=balanced", "metric=pearson")

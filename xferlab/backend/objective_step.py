@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from xferlab.backend.optimizer_kernels import tensorflow_variable
@@ -60,6 +60,22 @@ class BatchPart:
     index: Any = 0
     weights: Any = None
     soft_labels: Any = None
+
+    def slice(self, start: Any, stop: Any, index: Any) -> BatchPart:
+        """Return the examples from ``start`` to before ``stop`` as slice number ``index``."""
+
+        def cut(values: Any) -> Any:
+            return None if values is None else values[start:stop]
+
+        return replace(
+            self,
+            inputs={name: cut(values) for name, values in self.inputs.items()},
+            labels=cut(self.labels),
+            arrays={name: cut(values) for name, values in self.arrays.items()},
+            index=index,
+            weights=cut(self.weights),
+            soft_labels=cut(self.soft_labels),
+        )
 
     @property
     def targets(self) -> Any:

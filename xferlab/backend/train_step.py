@@ -124,17 +124,7 @@ def _micro_batched_step(micro_batches: int, objective: StepObjective | None) -> 
             # an empty slice is one row of weight 0: there is no mean of no rows
             start = tf.minimum(first, rows - 1)
             stop = tf.maximum(last, start + 1)
-            part = BatchPart(
-                {name: array[start:stop] for name, array in batch.inputs.items()},
-                labels[start:stop],
-                {name: array[start:stop] for name, array in batch.arrays.items()},
-                batch.number,
-                index,
-                *(
-                    None if array is None else array[start:stop]
-                    for array in (batch.weights, batch.soft_labels)
-                ),
-            )
+            part = batch.slice(start, stop, index)
             with tf.GradientTape(persistent=objective is not None) as tape:
                 loss, predicted, parts = compute(network, tape, part)
                 fraction = tf.where(last > first, _loss_denominator(part.labels) / total, 0.0)

@@ -117,6 +117,7 @@ def text_data(
     notes = Notes()
     suggested = Names(tuple(suggested_names), suggested_from)
     chosen = None if task == AUTO else task_named(task)
+    splits = _given_splits(splits, folds, notes)
     for name, rows in splits.items():
         _refuse_empty(name, rows)
     refuse_copied_labels(splits["train"])
@@ -127,21 +128,46 @@ def text_data(
         suggested = Names(inferred.names, "the lists of 0 and 1")
     names, ready = _labelled(inferred.splits, kind, given, suggested, label_separator, notes)
     report_conflicts(ready["train"], notes)
-    limits = dict(limit or {})
+    held_back = "validation" not in ready
+    fold_rows = _divide(ready, names, dict(limit or {}), folds, fold, validation_fraction, seed)
+    report_overlaps(ready, held_back, notes)
+    return _text_data(kind, names, ready, max_length, notes, fold_rows)
+
+
+def _given_splits(
+    splits: Mapping[str, Rows], folds: int | None, notes: Notes
+) -> Mapping[str, Rows]:
+    """Return the splits that are used as they are: with folds, no test split."""
+    if folds is None or "test" not in splits:
+        return splits
+    notes.add("the test split is a fold of train; the given test split is not used")
+    return {name: rows for name, rows in splits.items() if name != "test"}
+
+
+def _divide(
+    ready: dict[str, Split],
+    names: tuple[str, ...],
+    limits: dict[str, int | float | None],
+    folds: int | None,
+    fold: int | None,
+    validation_fraction: float,
+    seed: int,
+) -> np.ndarray | None:
+    """Take a fold and validation examples out of train where need be, and limit every split.
+
+    Returns:
+        The rows of the fold among the training examples; None without folds.
+    """
     fold_rows = None
     if folds is not None and fold is not None:
-        if "test" in ready:
-            notes.add("the test split is a fold of train; the given test split is not used")
         fold_rows = _take_fold(ready, names, folds, fold, limits.pop("train", None), seed)
         limits.pop("test", None)
-    held_back = "validation" not in ready
-    if held_back:
+    if "validation" not in ready:
         ready["train"], ready["validation"] = hold_back(ready["train"], seed, validation_fraction)
     for order, name in enumerate(SPLITS):
         if name in ready:
             ready[name] = limited(ready[name], limits.get(name), seed, order)
-    report_overlaps(ready, held_back, notes)
-    return _text_data(kind, names, ready, max_length, notes, fold_rows)
+    return fold_rows
 
 
 def _take_fold(

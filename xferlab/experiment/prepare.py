@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from xferlab.backend.precision import measure_matrix_rates
 from xferlab.backend.process import import_backend, prepare_backend
 from xferlab.checks.data import check_data
-from xferlab.compatibility import refuse_other_labels, refuse_soft_labels, refuse_weights
+from xferlab.compatibility import refuse_ignored, refuse_other_labels
 from xferlab.config.recipe import Recipe, fitted_to
 from xferlab.config.schema import Precision
 from xferlab.contracts import TaskSpec, TextData, TextModel
@@ -124,12 +124,14 @@ def _refuse_other_labels(recipe: Recipe, spec: TaskSpec) -> None:
 
 def _refuse_unused(recipe: Recipe, data: TextData) -> None:
     """Raise ConfigError if loss or objective would ignore soft labels or weights."""
+    spec = data.spec
     objective = chosen_objective(recipe)
-    refuse_soft_labels("loss", recipe.loss, data.spec)
-    if objective is not None:
-        refuse_soft_labels("objective", objective, data.spec)
-        if data.train.weights is not None:
-            refuse_weights(objective)
+    if spec.soft_labels:
+        refuse_ignored("data.soft_labels", "loss", recipe.loss, spec)
+    if spec.soft_labels and objective is not None:
+        refuse_ignored("data.soft_labels", "objective", objective, spec)
+    if data.train.weights is not None and objective is not None:
+        refuse_ignored("data.weight", "objective", objective, spec)
     if recipe.train.sampling is not None:
         refuse_sampling(data)
 

@@ -32,8 +32,7 @@ class LabelKind(Enum):
 
     ``class_index`` (batch,) int32; ``one_hot`` and ``multi_hot`` (batch, classes) float32;
     ``float`` (batch,) float32; ``token_tags`` (batch, length) int32 with -1 where there is no
-    label. ``soft_label`` (batch, classes) float32, which sum to 1, is of training batches alone: a
-    loss that accepts it accepts ``class_index`` too, for scores.
+    label.
     """
 
     class_index = "class_index"
@@ -41,7 +40,6 @@ class LabelKind(Enum):
     multi_hot = "multi_hot"
     float = "float"
     token_tags = "token_tags"
-    soft_label = "soft_label"
 
 
 class _TaskType(ABCMeta):
