@@ -1,6 +1,6 @@
 """Transfer learning on text as composable, registered experiments.
 
-Everything a plugin may import from the framework is named here; all of it is light.
+Everything a plugin may import from the framework is named here or in ``public``.
 """
 
 import importlib
@@ -11,12 +11,15 @@ from xferlab.callbacks import Callback, Epoch, Evaluation, Result, Run, Step
 from xferlab.contracts import (
     Accepts,
     Budget,
+    EncoderOutputs,
     Encoding,
     LabelKind,
     Moment,
     Needs,
     OutputKind,
     Phase,
+    Processed,
+    Reads,
     Split,
     Take,
     Task,
@@ -29,20 +32,18 @@ from xferlab.contracts import (
 )
 from xferlab.deprecated import EXPORTS, report_renamed
 from xferlab.errors import ConfigError, PluginError
+from xferlab.public import PUBLIC
 from xferlab.registry import register
 from xferlab.validation import added_field
 
 if TYPE_CHECKING:
+    from xferlab.api.encoder import encoder as encoder
     from xferlab.api.train import sweep as sweep
     from xferlab.api.train import train as train
+    from xferlab.functional.pooling import max_of_tokens as max_of_tokens
+    from xferlab.functional.pooling import mean_of_tokens as mean_of_tokens
+    from xferlab.functional.pooling import weighted_mean_of_tokens as weighted_mean_of_tokens
     from xferlab.inference.run import load_run as load
-
-FUNCTIONS = {
-    "load": "xferlab.inference.run:load_run",
-    "sweep": "xferlab.api.train:sweep",
-    "train": "xferlab.api.train:train",
-}
-"""What is imported when it is used: ``module:function``."""
 
 __version__ = "0.2.0"
 
@@ -51,6 +52,7 @@ __all__ = [
     "Budget",
     "Callback",
     "ConfigError",
+    "EncoderOutputs",
     "Encoding",
     "Epoch",
     "Evaluation",
@@ -60,6 +62,8 @@ __all__ = [
     "OutputKind",
     "Phase",
     "PluginError",
+    "Processed",
+    "Reads",
     "Result",
     "Run",
     "Split",
@@ -73,18 +77,22 @@ __all__ = [
     "TransferPlan",
     "VariableGroup",
     "added_field",
+    "encoder",
     "load",
+    "max_of_tokens",
+    "mean_of_tokens",
     "register",
     "sweep",
     "train",
+    "weighted_mean_of_tokens",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Import functions when they are used: a plugin needs only what is light."""
-    if name in FUNCTIONS:
-        module, _, function = FUNCTIONS[name].partition(":")
-        return getattr(importlib.import_module(module), function)
+    """Import what is public when it is used: a plugin needs only what is light."""
+    if name in PUBLIC:
+        module, _, attribute = PUBLIC[name].partition(":")
+        return getattr(importlib.import_module(module), attribute)
     if name in EXPORTS:
         report_renamed(f"xferlab.{name}", f"xferlab.{EXPORTS[name]}")
         return globals()[EXPORTS[name]]

@@ -103,7 +103,7 @@ class Evaluation:
         update: number of optimizer steps done.
         labels: one row for each example, in order.
         outputs: float32, likewise, as the model gives them.
-        scores: loss and metrics.
+        scores: loss and metrics; of the last split after the run's postprocess.
     """
 
     split: str

@@ -20,6 +20,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from xferlab.head_contracts import EncoderOutputs as EncoderOutputs
+from xferlab.head_contracts import Head as Head
+from xferlab.head_contracts import Reads as Reads
+from xferlab.output_contracts import Postprocess as Postprocess
+from xferlab.output_contracts import Processed as Processed
 from xferlab.step_contracts import Average as Average
 from xferlab.step_contracts import Budget as Budget
 from xferlab.step_contracts import Moment as Moment
@@ -227,13 +232,16 @@ class Model(Protocol):
     It may also have three methods that are called in this order before TensorFlow is imported:
     ``max_sequence_length()``, the tokens of the longest text that it can read;
     ``check(spec) -> tuple[str, ...]``, which refuses examples that it cannot read and returns the
-    names of its blocks; and ``fetch()``, so that a missing checkpoint is reported within a second.
-    The first two need no weights.
+    names of its blocks, () where it does not know them; and ``fetch()``, so that a missing
+    checkpoint is reported within a second. The first two need no weights.
     And it may have ``restore(spec, folder) -> TextModel``: the same network and
     tokenizer from nothing but the ``files`` that its ``build`` named, which are in ``folder``;
     the trained weights are assigned afterwards. Without it a run is loaded through ``build``,
     which then has to work without network and checkpoint. ``has_layers = False`` declares that the
     network has no transformer layers, so that ``train.recompute`` is refused at once.
+    ``accepts_head = True`` declares that a plugin of the group ``head`` can stand above its
+    encoder: where one is chosen, ``check``, ``build`` and ``restore`` have it as their argument
+    ``head``.
     """
 
     def build(self, spec: TaskSpec) -> TextModel: ...

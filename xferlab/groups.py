@@ -102,6 +102,7 @@ GROUPS: dict[str, Group] = {
     for group in (
         Group("data", "build", "the examples, in splits"),
         Group("model", "build", "the network and its tokenizer"),
+        Group("head", "build", "what the task's outputs are made of", default=("auto",)),
         Group(
             "transfer", "apply", "which blocks are trained, when and how fast", Choice.one_or_more
         ),
@@ -123,6 +124,14 @@ GROUPS: dict[str, Group] = {
             declares={"accepts": Accepts},
         ),
         Group("average", "take", "a second set of weights", default=("none",)),
+        Group(
+            "postprocess",
+            "fit",
+            "what is fitted to the validation outputs after training",
+            Choice.one_or_more,
+            is_optional=True,
+            declares={"accepts": Accepts},
+        ),
         Group(
             "callback",
             "build",

@@ -11,11 +11,20 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from xferlab import Callback, Run, register
-from xferlab.functional.trackers import Point, Tracker, TrackerSettings, parts, shared_id
+from xferlab import (
+    Callback,
+    Point,
+    Run,
+    Tracker,
+    TrackerSettings,
+    register,
+    shared_id,
+    tracker_parts,
+)
 
 MOST_PARAMETERS = 100  # that MLflow takes in a request
 MOST_METRICS = 1000
+CURVES = ("batch_loss", "epoch")  # one of them is in each point: of a step, of an epoch
 LONGEST_VALUE = 6000  # characters of a parameter
 STATUS = {"finished": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
@@ -48,7 +57,7 @@ class _Tracker(Tracker):
     def __init__(self, run: Run, settings: MLflow) -> None:
         super().__init__(run, settings)
         self._experiment = settings.experiment
-        self._last = 0
+        self._last: dict[str, int] = {}
 
     def open(self, known: str | None) -> str:
         # MLflow's own default repeats a failed request for minutes
@@ -60,13 +69,14 @@ class _Tracker(Tracker):
         self._client = client = MlflowClient()
         if known is not None:
             client.update_run(known, status="RUNNING")
-            history = client.get_metric_history(known, "batch_loss")
-            self._last = max((point.step for point in history), default=0)
+            for name in CURVES:
+                history = client.get_metric_history(known, name)
+                self._last[name] = max((point.step for point in history), default=0)
             self._id = known
             return known
         self._id = self._create_run(self._experiment_id())
         settings = [Param(name, str(v)[:LONGEST_VALUE]) for name, v in self.run.settings.items()]
-        for part in parts(settings, MOST_PARAMETERS):
+        for part in tracker_parts(settings, MOST_PARAMETERS):
             client.log_batch(self._id, params=part)
         return self._id
 
@@ -98,10 +108,10 @@ class _Tracker(Tracker):
         metrics = [
             Metric(name, value, now, step)
             for step, values in points
+            if all(step > self._last.get(name, 0) for name in values)  # others were sent before
             for name, value in values.items()
-            if step > self._last  # an earlier attempt has sent the others
         ]
-        for part in parts(metrics, MOST_METRICS):
+        for part in tracker_parts(metrics, MOST_METRICS):
             self._client.log_batch(self._id, metrics=part)
 
     def close(

@@ -14,7 +14,7 @@ class TensorBoard:
 
     def build(self, run: Run) -> Callback:
         """Return what writes the run's folder ``tensorboard``."""
-        from xferlab.training.callbacks.tensorboard import TensorBoardLog
+        from xferlab import TensorBoardLog
 
         return TensorBoardLog(run)
 

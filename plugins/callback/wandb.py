@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlparse
 
-from xferlab import Callback, Run, register
-from xferlab.functional.trackers import Point, Tracker, TrackerSettings
+from xferlab import Callback, Point, Run, Tracker, TrackerSettings, register
 
 
 @register("callback", "wandb")

@@ -5,15 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from xferlab import Split, TaskSpec, TextData, added_field, register
-from xferlab.data.class_names_file import NAMES_FILE, names_beside
-from xferlab.data.content import ReadsFiles
-from xferlab.data.labels import Rows
-from xferlab.data.overlaps import refuse_shared_files
-from xferlab.data.paths import find_files
-from xferlab.data.readers.table import MAX_ROWS, read_table
-from xferlab.data.splits import AUTO, known_split, no_limit
-from xferlab.data.tabular import TabularData
+from xferlab import (
+    AUTO_TASK,
+    CLASS_NAMES_FILE,
+    MAX_ROWS,
+    ReadsFiles,
+    Rows,
+    Split,
+    TabularData,
+    TaskSpec,
+    TextData,
+    added_field,
+    find_files,
+    known_split,
+    names_beside,
+    no_limit,
+    read_table,
+    refuse_shared_files,
+    register,
+)
 
 
 @register("data", "files")
@@ -54,7 +64,7 @@ class Files(TabularData, ReadsFiles):
     text: str = "text"
     pair: str | None = None
     label: str | None = "label"
-    task: str = AUTO
+    task: str = AUTO_TASK
     class_names: list[str] = field(default_factory=list)
     label_separator: str = "|"
     separator: str = ""
@@ -77,7 +87,7 @@ class Files(TabularData, ReadsFiles):
         """Return the examples of all files."""
         refuse_shared_files({k: find_files(p, f"data.{k}") for k, p in self.paths().items()})
         splits = {name: self._rows(path, name, seed) for name, path in self.paths().items()}
-        return self.examples(splits, seed, self._names(self.train, "train"), NAMES_FILE)
+        return self.examples(splits, seed, self._names(self.train, "train"), CLASS_NAMES_FILE)
 
     def read(self, split: str, spec: TaskSpec, seed: int) -> Split | None:
         """Return the rows of one split's file, labelled by the names of a known task."""
@@ -90,7 +100,7 @@ class Files(TabularData, ReadsFiles):
             spec,
             label_separator=self.label_separator,
             suggested_names=self.class_names or self._names(path, split),
-            suggested_from="data.class_names" if self.class_names else NAMES_FILE,
+            suggested_from="data.class_names" if self.class_names else CLASS_NAMES_FILE,
             most=self.limit.get(split),
             seed=seed,
         )

@@ -6,12 +6,18 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
-from xferlab import ConfigError, TextData, added_field, register
-from xferlab.data.content import content_of_dataset
-from xferlab.data.hub import HubDataset
-from xferlab.data.readers.table import MAX_ROWS
-from xferlab.data.splits import AUTO, no_limit
-from xferlab.data.tabular import TabularData
+from xferlab import (
+    AUTO_TASK,
+    MAX_ROWS,
+    ConfigError,
+    HubDataset,
+    TabularData,
+    TextData,
+    added_field,
+    content_of_dataset,
+    no_limit,
+    register,
+)
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +66,7 @@ class Hub(TabularData):
     text: str = "text"
     pair: str | None = None
     label: str | None = "label"
-    task: str = AUTO
+    task: str = AUTO_TASK
     class_names: list[str] = field(default_factory=list)
     label_separator: str = "|"
     validation_fraction: float = 0.1

@@ -6,11 +6,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import xferlab
-from xferlab import TextData, added_field, register
-from xferlab.data.labels import Rows
-from xferlab.data.readers.table import read_table
-from xferlab.data.splits import SPLITS, check_fields, no_limit, text_data
-from xferlab.io.atomic import digest_of
+from xferlab import (
+    SPLITS,
+    Rows,
+    TextData,
+    added_field,
+    check_fields,
+    digest_of,
+    no_limit,
+    read_table,
+    register,
+    text_data,
+)
 
 FOLDER = Path(xferlab.__file__).parent / "bundled" / "reviews"
 

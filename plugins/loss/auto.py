@@ -5,8 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, register
-from xferlab.functional.losses import check_class_weight, check_label_smoothing
+from xferlab import (
+    Accepts,
+    LabelKind,
+    OutputKind,
+    TaskSpec,
+    check_class_weight,
+    check_label_smoothing,
+    register,
+)
 
 
 @register("loss", "auto")

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, register
-from xferlab.functional.losses import (
+from xferlab import (
+    Accepts,
+    LabelKind,
+    OutputKind,
+    TaskSpec,
     binary_cross_entropy,
     check_class_weight,
     check_label_smoothing,
+    register,
 )
 
 

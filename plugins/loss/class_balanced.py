@@ -5,8 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, register
-from xferlab.functional.losses import class_counts, example_cross_entropy, focused, of_right_class
+from xferlab import (
+    Accepts,
+    LabelKind,
+    OutputKind,
+    TaskSpec,
+    class_counts,
+    example_cross_entropy,
+    focused,
+    of_right_class,
+    register,
+)
 
 
 @register("loss", "class_balanced")

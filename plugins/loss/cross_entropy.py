@@ -5,8 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, register
-from xferlab.functional.losses import check_class_weight, check_label_smoothing, cross_entropy
+from xferlab import (
+    Accepts,
+    LabelKind,
+    OutputKind,
+    TaskSpec,
+    check_class_weight,
+    check_label_smoothing,
+    cross_entropy,
+    register,
+)
 
 
 @register("loss", "cross_entropy")

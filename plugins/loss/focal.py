@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from xferlab import Accepts, ConfigError, LabelKind, OutputKind, TaskSpec, register
-from xferlab.functional.losses import (
+from xferlab import (
+    Accepts,
+    ConfigError,
+    LabelKind,
+    OutputKind,
+    TaskSpec,
     check_class_weight,
     class_weights,
     elementwise,
@@ -15,6 +19,7 @@ from xferlab.functional.losses import (
     label_cross_entropy,
     label_weights,
     of_right_class,
+    register,
 )
 
 

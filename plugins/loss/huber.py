@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, register
-from xferlab.functional.losses import of_difference
+from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, of_difference, register
 
 
 @register("loss", "huber")

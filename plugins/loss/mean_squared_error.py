@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, register
-from xferlab.functional.losses import squared_error
+from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, register, squared_error
 
 
 @register("loss", "mean_squared_error")

@@ -5,8 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, register
-from xferlab.functional.resampling import WeightedScore, weighted_areas
+from xferlab import (
+    Accepts,
+    LabelKind,
+    OutputKind,
+    TaskSpec,
+    WeightedScore,
+    register,
+    weighted_areas,
+)
 
 
 @register("metric", "auc")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, register
-from xferlab.functional.resampling import one_hot, sum_score
+from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, one_hot, register, sum_score
 
 
 @register("metric", "calibration_error")

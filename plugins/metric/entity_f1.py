@@ -5,9 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xferlab import Accepts, ConfigError, LabelKind, OutputKind, TaskSpec, register
-from xferlab.functional.bio_tags import spans, strange_tag
-from xferlab.functional.resampling import WeightedScore
+from xferlab import (
+    Accepts,
+    ConfigError,
+    LabelKind,
+    OutputKind,
+    TaskSpec,
+    WeightedScore,
+    entity_spans,
+    register,
+    strange_tag,
+)
 
 
 @register("metric", "entity_f1")
@@ -47,7 +55,7 @@ class EntityF1:
         names = spec.class_names
 
         def entities(tags) -> set[tuple[int, int, str]]:
-            return set(spans(names[tag] for tag in tags))
+            return set(entity_spans(names[tag] for tag in tags))
 
         def prepare(labels, outputs):
             predicted = outputs.argmax(-1)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, register
-from xferlab.functional.metrics import Average, ratio_score
+from xferlab import Accepts, ClassAverage, LabelKind, OutputKind, TaskSpec, ratio_score, register
 
 
 @register("metric", "recall")
@@ -22,7 +21,7 @@ class Recall:
             all classes together, binary is the second of two classes alone.
     """
 
-    average: Average = Average.macro
+    average: ClassAverage = ClassAverage.macro
 
     accepts: ClassVar[Accepts] = Accepts(
         outputs=(OutputKind.logits, OutputKind.probabilities),

@@ -5,8 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, register
-from xferlab.functional.resampling import WeightedScore, weighted_correlation, weighted_ranks
+from xferlab import (
+    Accepts,
+    LabelKind,
+    OutputKind,
+    TaskSpec,
+    WeightedScore,
+    register,
+    weighted_correlation,
+    weighted_ranks,
+)
 
 
 @register("metric", "spearman")

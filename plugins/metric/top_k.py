@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, register
-from xferlab.functional.metrics import MeanScore
+from xferlab import Accepts, LabelKind, MeanScore, OutputKind, TaskSpec, register
 
 
 @register("metric", "top_k")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xferlab import TaskSpec, TextModel, register
-from xferlab.models.content import ReadsCheckpoint
+from xferlab import ReadsCheckpoint, TaskSpec, TextModel, register
 
 
 @register("model", "bag_of_embeddings")
@@ -34,8 +33,7 @@ class BagOfEmbeddings(ReadsCheckpoint):
     def restore(self, spec: TaskSpec, folder) -> TextModel:
         import keras
 
-        from xferlab.data.tokenizer import load_tokenizer
-        from xferlab.models.saved_encoder import tokenizer_files
+        from xferlab import load_tokenizer, tokenizer_files
 
         tokenizer = load_tokenizer(folder)
         token_ids = keras.Input((None,), dtype="int32", name="token_ids")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from xferlab import TaskSpec, TextModel, register
-from xferlab.models.content import ReadsCheckpoint
+from xferlab import ReadsCheckpoint, TaskSpec, TextModel, register
 
 
 class Pooling(Enum):
@@ -44,76 +43,74 @@ class Encoder(ReadsCheckpoint):
     prompt: str | None = None
     pair_prompt: str | None = None
 
+    accepts_head = True  # no ClassVar: that would be a part of the run id
+
     def __post_init__(self) -> None:
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be from 0 to below 1, got {self.dropout}")
 
     def max_sequence_length(self) -> int:
-        from xferlab.models.architectures import read_architecture
+        from xferlab import read_architecture
 
         return read_architecture(self.fetch_small().config, self.checkpoint).positions
 
-    def check(self, spec: TaskSpec) -> tuple[str, ...]:
-        from xferlab.models.limits import blocks_for
+    def check(self, spec: TaskSpec, head=None) -> tuple[str, ...]:
+        from xferlab import blocks_for
 
         checkpoint = self.fetch_small()
-        self._reading(checkpoint, spec)
-        return blocks_for(checkpoint, spec, self.pooling.value)
+        self._reading(checkpoint, spec, head)
+        return blocks_for(checkpoint, spec, self.pooling.value, head)
 
-    def build(self, spec: TaskSpec) -> TextModel:
-        from xferlab.models.encoder import load_encoder
+    def build(self, spec: TaskSpec, head=None) -> TextModel:
+        from xferlab import load_encoder
 
         checkpoint = self.fetch()
-        reading = self._reading(checkpoint, spec)
-        encoder = load_encoder(
-            checkpoint,
-            pretrained=self.pretrained,
-            first_token_only=reading.vector.reads_first_token(spec.task.is_per_word),
-        )
-        return self._with_head(checkpoint, encoder, spec, reading)
+        reading = self._reading(checkpoint, spec, head)
+        first = reading.reads_first_token(spec, head)
+        encoder = load_encoder(checkpoint, pretrained=self.pretrained, first_token_only=first)
+        return self._with_head(checkpoint, encoder, spec, reading, head)
 
-    def restore(self, spec: TaskSpec, folder) -> TextModel:
-        from xferlab.models.saved_encoder import saved_checkpoint, saved_encoder, saved_reading
+    def restore(self, spec: TaskSpec, folder, head=None) -> TextModel:
+        from xferlab import saved_checkpoint, saved_encoder, saved_reading
 
         checkpoint = saved_checkpoint(folder)
-        is_per_word = spec.task.is_per_word
-        reading = saved_reading(folder, is_per_word) or self._reading(checkpoint, spec)
-        first = reading.vector.reads_first_token(is_per_word)
-        return self._with_head(checkpoint, saved_encoder(checkpoint, first), spec, reading)
+        reading = saved_reading(folder, spec.task.is_per_word)
+        reading = reading or self._reading(checkpoint, spec, head)
+        encoder = saved_encoder(checkpoint, reading.reads_first_token(spec, head))
+        return self._with_head(checkpoint, encoder, spec, reading, head)
 
-    def _reading(self, checkpoint, spec: TaskSpec):
-        from xferlab.models.reading import choose_reading
+    def _reading(self, checkpoint, spec: TaskSpec, head):
+        from xferlab import choose_reading
 
         pooling = self.pooling.value
-        return choose_reading(checkpoint, spec, pooling, self.prompt, self.pair_prompt)
+        return choose_reading(checkpoint, spec, pooling, self.prompt, self.pair_prompt, head)
 
-    def _with_head(self, checkpoint, encoder, spec: TaskSpec, reading) -> TextModel:
-        from xferlab.data.tokenizer import load_tokenizer
-        from xferlab.models.head import assign_pretrained_head, attach_head
-        from xferlab.models.limits import refuse_ids, refuse_length
-        from xferlab.models.saved_encoder import files_of, origin_of
+    def _with_head(self, checkpoint, encoder, spec: TaskSpec, reading, head) -> TextModel:
+        from xferlab import (
+            assign_pretrained_head,
+            files_of,
+            load_tokenizer,
+            network_of_task,
+            origin_of,
+            refuse_ids,
+            refuse_length,
+        )
 
         refuse_length(spec.max_length, encoder.max_length)
         tokenizer = load_tokenizer(checkpoint.folder, reading.prompts)
         refuse_ids(tokenizer.largest_id, encoder.vocabulary_size, checkpoint.source)
-        network, blocks, new_layers = attach_head(
-            encoder,
-            spec.num_outputs,
-            is_per_word=spec.task.is_per_word,
-            vector=reading.vector,
-            dropout=self.dropout,
-        )
+        network, blocks, new = network_of_task(encoder, spec, reading.vector, self.dropout, head)
         if self.pretrained:
             loaded = assign_pretrained_head(
                 network, encoder.architecture, checkpoint, spec.task.is_per_word
             )
-            new_layers = tuple(name for name in new_layers if name not in loaded)
+            new = tuple(name for name in new if name not in loaded)
         return TextModel(
             network=network,
             tokenizer=tokenizer,
             blocks=blocks,
             output_kind=spec.head_output_kind,
-            origin=origin_of(checkpoint, network, new_layers, self.pretrained)
-            | {"reading": reading.describe(self.pooling.value, checkpoint, spec.max_length)},
+            origin=origin_of(checkpoint, network, new, self.pretrained)
+            | {"reading": reading.describe(self.pooling.value, checkpoint, spec, head)},
             files=files_of(checkpoint, encoder, reading),
         )

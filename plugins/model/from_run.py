@@ -23,27 +23,34 @@ class FromRun:
     run: str
     keep_head: bool = False
 
-    def identity(self) -> dict:
-        from xferlab.inference.warm_start import identity_of
+    accepts_head = True  # no ClassVar: that would be a part of the run id
 
-        return {"run": identity_of(self.run), "keep_head": self.keep_head}
+    def identity(self) -> dict:
+        from xferlab import identity_of_run
+
+        return {"run": identity_of_run(self.run), "keep_head": self.keep_head}
 
     def inputs(self) -> dict[str, str]:
-        from xferlab.inference.warm_start import content_of_run
+        from xferlab import content_of_run
 
         return content_of_run(self.run)
 
     def fetch(self):
-        from xferlab.inference.warm_start import source_run
+        from xferlab import source_run
 
         return source_run(self.run)
 
-    def build(self, spec: TaskSpec) -> TextModel:
-        from xferlab.inference.warm_start import start_from
+    def check(self, spec: TaskSpec, head=None) -> tuple[str, ...]:
+        from xferlab import blocks_of
 
-        return start_from(self.fetch(), spec, keep_head=self.keep_head)
+        return blocks_of(self.fetch(), spec, head)
 
-    def restore(self, spec: TaskSpec, folder) -> TextModel:
-        from xferlab.inference.warm_start import restore
+    def build(self, spec: TaskSpec, head=None) -> TextModel:
+        from xferlab import start_from
 
-        return restore(spec, folder)
+        return start_from(self.fetch(), spec, keep_head=self.keep_head, head=head)
+
+    def restore(self, spec: TaskSpec, folder, head=None) -> TextModel:
+        from xferlab import restore_from_run
+
+        return restore_from_run(spec, folder, head)

@@ -42,27 +42,27 @@ class Distillation:
             raise ValueError(f"weight must be from 0 to 1, got {self.weight}")
 
     def identity(self) -> dict:
-        from xferlab.inference.teacher import identity_of_teacher
+        from xferlab import identity_of_teacher
 
         return {**vars(self), "teacher": identity_of_teacher(self.teacher)}
 
     def inputs(self) -> dict[str, str]:
-        from xferlab.inference.teacher import content_of_teacher
+        from xferlab import content_of_teacher
 
         return content_of_teacher(self.teacher)
 
     def check(self) -> None:
-        from xferlab.inference.teacher import check_teacher
+        from xferlab import check_teacher
 
         check_teacher(self.teacher)
 
     def arrays(self, data: TextData, spec: TaskSpec) -> dict:
-        from xferlab.inference.teacher import teacher_outputs
+        from xferlab import teacher_outputs
 
         return {"teacher": teacher_outputs(self.teacher, data, spec)}
 
     def build(self, spec: TaskSpec):
-        from xferlab.functional.objectives import divergence_of, weighted_mean
+        from xferlab import divergence_of, weighted_mean
 
         is_value = spec.output_kind is OutputKind.values
         divergence = divergence_of(spec, self.temperature)

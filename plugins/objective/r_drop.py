@@ -33,7 +33,7 @@ class RDrop:
             raise ValueError(f"weight must be at least 0, got {self.weight}")
 
     def build(self, spec: TaskSpec):
-        from xferlab.functional.objectives import divergence_of, mean_over_labelled
+        from xferlab import divergence_of, mean_over_labelled
 
         divergence = divergence_of(spec)
 

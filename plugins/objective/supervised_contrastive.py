@@ -36,7 +36,7 @@ class SupervisedContrastive:
             raise ValueError(f"temperature must be above 0, got {self.temperature}")
 
     def build(self, spec: TaskSpec):
-        from xferlab.functional.objectives import contrastive_loss
+        from xferlab import contrastive_loss
 
         def objective(step: TrainingStep):
             pooled = step.pool()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from xferlab import register
-from xferlab.functional.optimizers import check_rates, exclude_from_weight_decay
+from xferlab import check_rates, exclude_from_weight_decay, register
 
 
 @register("optimizer", "adamw")

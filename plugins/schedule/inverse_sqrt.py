@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xferlab import Budget, register
-from xferlab.functional.schedules import check_fractions, warmup_then
+from xferlab import Budget, check_fractions, register, warmup_then
 
 
 @register("schedule", "inverse_sqrt")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xferlab import Budget, register
-from xferlab.functional.schedules import check_fractions, rising_steps, tabulated
+from xferlab import Budget, check_fractions, register, rising_steps, tabulated
 
 
 @register("schedule", "slanted_triangular")

@@ -68,9 +68,9 @@ class Patterns:
 
 def _why_empty(pattern: str, left: Sequence[str], paths: Sequence[str]) -> str:
     """Return why a pattern matches none of the variables that are left."""
-    from xferlab.errors import nearest
+    from xferlab import nearest_name
 
     if any(fnmatchcase(path, pattern) for path in paths):
         return f"'{pattern}' matches only variables of earlier groups"
-    close = nearest(pattern, paths, cutoff=0.3) or next(iter(left), "none is left")
+    close = nearest_name(pattern, paths, cutoff=0.3) or next(iter(left), "none is left")
     return f"'{pattern}' matches no trained variable, like '{close}'"

@@ -28,7 +28,7 @@ class ReinitTop:
             raise ValueError(f"layers must be >= 1, got {self.layers}; transfer=full is 0")
 
     def apply(self, model: TextModel, budget: Budget) -> TransferPlan:
-        from xferlab.models.reinitialize import reinitialize
+        from xferlab import reinitialize
 
         fresh = self._blocks(model.blocks)
         for block in fresh:

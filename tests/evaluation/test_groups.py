@@ -64,7 +64,7 @@ def test_resamples_are_those_of_a_cluster_bootstrap_written_by_hand():
 
 def test_an_evaluation_has_intervals_over_groups_and_says_so():
     labels, outputs, groups = examples()
-    given = SplitOutputs(spec(), ["t"] * len(labels), None, labels, outputs, outputs, groups)
+    given = SplitOutputs(spec(), ["t"] * len(labels), None, labels, outputs, outputs, groups=groups)
     found = evaluate_split("test", given, lambda y, out: 0.0, {"accuracy": accuracy()})
     right = (outputs.argmax(1) == labels).astype(float)
     wanted = interval(by_hand(right, groups, 1000))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,10 @@ def folder(tiny, tmp_path) -> Path:
 
 def reading(folder: Path, spec: TaskSpec = ONE, pooling: str = "auto", *prompts) -> Reading:
     return choose_reading(resolve(str(folder)), spec, pooling, *prompts)
+
+
+def long(length: int) -> TaskSpec:
+    return replace(ONE, max_length=length)
 
 
 def refused(*arguments) -> str:
@@ -79,15 +84,15 @@ def test_the_modules_decide(folder, pooling, normalize, expected):
 
 
 def test_a_run_with_longer_texts_than_the_encoder_was_trained_on_says_so(folder):
-    assert "note" not in reading(folder).describe("auto", resolve(str(folder)), 512)
+    assert "note" not in reading(folder).describe("auto", resolve(str(folder)), long(512))
     write_sentence_files(folder)
     checkpoint = resolve(str(folder))
-    assert "note" not in reading(folder).describe("auto", checkpoint, 24)
-    note = reading(folder).describe("auto", checkpoint, 25)["note"]
+    assert "note" not in reading(folder).describe("auto", checkpoint, long(24))
+    note = reading(folder).describe("auto", checkpoint, long(25))["note"]
     assert note.startswith("data.max_length is 25, and max_seq_length of this sentence encoder is")
     for odd in (None, True, -1, "x", []):
         (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": odd}))
-        assert "note" not in reading(folder).describe("auto", checkpoint, 512)
+        assert "note" not in reading(folder).describe("auto", checkpoint, long(512))
 
 
 def test_types_of_every_version_are_known_and_other_folders_have_their_class(folder):
@@ -103,7 +108,11 @@ def test_types_of_every_version_are_known_and_other_folders_have_their_class(fol
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("1_Pooling/config.json", {"pooling_mode": "max"}, "1_Pooling/config.json pools by max"),
+        (
+            "1_Pooling/config.json",
+            {"pooling_mode": "weightedmean"},
+            "1_Pooling/config.json pools by weightedmean",
+        ),
         (
             "1_Pooling/config.json",
             {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True},
@@ -137,10 +146,10 @@ def test_what_is_not_computed_is_refused_and_can_be_chosen(folder, name, content
 
 
 def test_a_pooling_is_refused_before_any_weights_are_read(folder, capsys):
-    write_sentence_files(folder, {"pooling_mode": "max"})
+    write_sentence_files(folder, {"pooling_mode": "weightedmean"})
     (folder / "model.safetensors").unlink()
     assert main(["check", "model=encoder", f"model.checkpoint={folder}"]) == 2
-    assert "1_Pooling/config.json pools by max" in capsys.readouterr().err
+    assert "1_Pooling/config.json pools by weightedmean" in capsys.readouterr().err
 
 
 def test_a_module_without_its_file_is_refused(folder):
@@ -281,9 +290,9 @@ def test_a_run_stores_how_it_reads_and_an_older_one_has_its_class(folder, tmp_pa
     assert "pooler" in older.blocks
     assert "head_dense" not in older.blocks
     strange = json.loads(model.files["encoder.json"])
-    strange["reading"]["vector"]["pooling"] = "max"
+    strange["reading"]["vector"]["pooling"] = "median"
     (stored / "encoder.json").write_text(json.dumps(strange))
-    with pytest.raises(ConfigError, match=r"reading.vector.pooling is 'max'"):
+    with pytest.raises(ConfigError, match=r"reading.vector.pooling is 'median'"):
         Encoder("gone").restore(ONE, stored)
     (stored / "encoder.json").write_text('{"pooler": true}')
     mean = Encoder("gone", pooling=Pooling.mean).restore(ONE, stored)

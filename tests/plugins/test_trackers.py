@@ -34,7 +34,7 @@ from xferlab import Callback, register
 @register("callback", "dies")
 @dataclass(frozen=True)
 class Dies:
-    "Kill the run in its sixth step."
+    "Kill the run in its sixth step, or after its first epoch."
 
     def identity(self):
         return None
@@ -45,6 +45,10 @@ class Dies:
 class Kills(Callback):
     def on_step(self, step):
         if os.path.exists("kill") and step.update == 6:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def on_epoch(self, epoch):
+        if os.path.exists("kill-epoch"):
             os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -128,6 +132,23 @@ def test_mlflow_has_a_run_that_was_killed_and_resumed_once(workspace, server):
     names = {file.path for file in client.list_artifacts(run.info.run_id)}
     assert {"config.yaml", "history.csv", "metrics.json", "predictions"} <= names
     assert "checkpoints" not in names
+
+
+def test_mlflow_has_the_scores_of_an_epoch_once(workspace, server):
+    """The epoch is sent, the run is killed before its checkpoint, and the epoch ends again."""
+    command = [*RUN, "callback=[mlflow,dies]", "callback.mlflow.every=5", "name=epochs"]
+    command += ["hydra.run.dir=epochs"]
+    (workspace / "kill-epoch").touch()
+    assert train(workspace, *command, MLFLOW_TRACKING_URI=server).returncode == -9
+    (workspace / "kill-epoch").unlink()
+    done = train(workspace, *command, "--recover", MLFLOW_TRACKING_URI=server)
+    assert done.returncode == 0, done.stderr
+    client, runs = runs_of(server)
+    (run,) = (run for run in runs if run.info.run_name == "epochs")
+    assert len(client.get_metric_history(run.info.run_id, "val_loss")) == 3
+    curve = client.get_metric_history(run.info.run_id, "batch_loss")
+    steps = [point.step for point in curve]
+    assert steps == sorted(set(steps))
 
 
 def test_mlflow_has_the_jobs_of_a_sweep_below_one_run(workspace, server):

@@ -137,7 +137,7 @@ def everything(experiment: Experiment) -> set[str]:
     return set(experiment.model.blocks)
 
 
-@pytest.mark.parametrize("recompute", ["false", "true"])
+@pytest.mark.parametrize("recompute", [pytest.param("false", marks=pytest.mark.slow), "true"])
 def test_full_with_accumulation(workspace, recompute):
     overrides = ["transfer=full", "train.epochs=2", "train.gradient_accumulation_steps=2"]
     ours = experiment_of(workspace, *overrides, f"train.recompute={recompute}")
@@ -147,6 +147,7 @@ def test_full_with_accumulation(workspace, recompute):
     assert largest_difference(ours, hand) < ROUNDING
 
 
+@pytest.mark.slow  # the stack below has its rates too
 def test_layer_decay_gives_every_block_its_rate(workspace):
     overrides = ["transfer=layer_decay", "transfer.decay=0.5", "train.epochs=2"]
     ours = experiment_of(workspace, *overrides)
@@ -167,6 +168,7 @@ def test_gradual_unfreezing_from_the_top(workspace):
     assert largest_difference(ours, hand) < ROUNDING
 
 
+@pytest.mark.slow  # the stack below has its matrices too
 def test_lora_trains_low_rank_additions_and_the_head(workspace):
     overrides = ["transfer=lora", "transfer.rank=2", "train.epochs=2"]
     ours = experiment_of(workspace, *overrides, "train.recompute=true")

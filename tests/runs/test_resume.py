@@ -43,10 +43,10 @@ def check(names: list[str], *words: str) -> None:
 
 
 def test_killed_runs_go_on_and_equal_one_that_was_left_alone():
-    found = printed("torture", "--kills", "4", "--scenarios", "head_first", *SMALL)
+    found = printed("torture", "--kills", "2", "--scenarios", "head_first", *SMALL)
     kills = re.search(r"(\d+) kills, 0 runs differ", found)
     assert kills
-    assert int(kills[1]) >= 4
+    assert int(kills[1]) >= 2
 
 
 def test_troubles_end_as_the_page_says():

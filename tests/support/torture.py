@@ -27,7 +27,12 @@ from tests.support.forked_runs import attempt, differing, ended, import_heavy, r
 
 TINY = ["debug=tiny", "optimizer.lr=1e-3", "train.resume=auto"]
 SCENARIOS = {
-    "head_first": ["transfer=head_first", "train.epochs=3", "metric=[accuracy,f1]"],
+    "head_first": [
+        "transfer=head_first",
+        "train.epochs=3",
+        "metric=[accuracy,f1]",
+        "head=multi_sample_dropout",
+    ],
     "plateau": [
         "schedule=reduce_on_plateau",
         "schedule.patience=1",
@@ -41,6 +46,7 @@ SCENARIOS = {
         "train.max_steps=19",
         "transfer=layer_decay",
         "optimizer=lamb",
+        "head=attention",
     ],
     "stack": [
         "transfer=[head_first,reinit_top,layer_decay,bitfit]",

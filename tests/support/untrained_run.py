@@ -15,6 +15,7 @@ from xferlab.contracts import Budget
 from xferlab.inference.merge_lora import merge_lora
 from xferlab.inference.run import Run
 from xferlab.inference.run_folder import RunFolder
+from xferlab.registry import REGISTRY
 
 
 def untrained_run(
@@ -23,6 +24,7 @@ def untrained_run(
     spec: TaskSpec,
     lora: Lora | None = None,
     pooling: str = "auto",
+    head: Mapping[str, Any] | None = None,
 ) -> Run:
     """Return a run of ``model=encoder`` whose new weights are random numbers of a usual size.
 
@@ -32,18 +34,22 @@ def untrained_run(
         spec: the task.
         lora: transfer strategy whose matrices are merged, as in a finished run.
         pooling: value of ``model.pooling``.
+        head: node of a plugin of the group ``head``.
     """
-    model = Encoder(str(checkpoint), pooling=Pooling(pooling)).build(spec)
+    plugin = None if head is None else REGISTRY.create("head", head)
+    model = Encoder(str(checkpoint), pooling=Pooling(pooling)).build(spec, plugin)
     if lora is not None:
         lora.apply(model, Budget(1, 1, 1))
     random = np.random.default_rng(0)
-    head = [weight.path for name in model.blocks["head"] for weight in _weights(model, name)]
+    heads = [weight.path for name in model.blocks["head"] for weight in _weights(model, name)]
     for weight in model.network.weights:
         is_low_rank = "lora" in weight.path
-        if weight.path in head or is_low_rank:
+        if weight.path in heads or is_low_rank:
             weight.assign((0.1 if is_low_rank else 1.0) * random.normal(size=weight.shape))
     merge_lora(model.network)
     run = unbuilt_run(folder, spec, model.files, pooling)
+    if head is not None:
+        run.content.config["head"] = dict(head)  # type: ignore[index]
     run.__dict__["model"] = model
     return run
 

@@ -272,7 +272,10 @@ def test_how_a_job_ended(code, message, status, tmp_path):
     assert read_status(tmp_path)["status"] == status
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)],
+)
 def test_a_signal_is_passed_on_and_the_sweep_ends_with_its_code(number, code):
     overrides = [f"seed=1,{stub_job.SLEEPS},2"]
     parent = subprocess.Popen([*SWEEP, *overrides], stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -165,7 +165,9 @@ def test_a_server_that_does_not_start_fails_its_jobs(monkeypatch):
     assert read_status(jobs[1])["error"] == "the job ended with code 1 and without a result"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM]
+)
 def test_a_signal_while_the_server_imports_ends_the_sweep(number, monkeypatch):
     code = "import signal, time; signal.signal(2, signal.SIG_DFL); time.sleep(60)"
     monkeypatch.setattr(job_processes, "FORK_SERVER", [sys.executable, "-c", code])
@@ -179,7 +181,10 @@ def test_a_signal_while_the_server_imports_ends_the_sweep(number, monkeypatch):
     assert state_of(jobs[1]).status == "queued"
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
+)
 def test_a_signal_is_forwarded_and_the_same_command_resumes(number, code):
     overrides = [f"seed=1,{stub_job.SLEEPS},2"]
     parent = subprocess.Popen(

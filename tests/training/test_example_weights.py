@@ -257,7 +257,7 @@ def test_what_would_ignore_weights_or_soft_labels_is_refused_before_tensorflow(w
     )
     assert weights.fix.startswith("choose objective=awp or ")
     soft = refusal(workspace, contrastive, "data.soft_labels=[no,yes]")
-    assert soft.what.endswith("takes no soft labels, and data.soft_labels gives them")
+    assert soft.what.endswith("accepts no soft labels, and data.soft_labels gives them")
 
     @dataclass(frozen=True)
     class Hard:
@@ -266,7 +266,7 @@ def test_what_would_ignore_weights_or_soft_labels_is_refused_before_tensorflow(w
     with pytest.raises(ConfigError) as caught:
         refuse_ignored("data.soft_labels", "loss", Hard(), spec_of(Task.single_label))
     assert caught.value.what == (
-        "the loss Hard takes no soft labels, and data.soft_labels gives them"
+        "the loss Hard accepts no soft labels, and data.soft_labels gives them"
     )
     assert "choose loss=auto or " in caught.value.fix
     balanced = refusal(workspace, "data.label=value", "train.sampling=balanced", "metric=pearson")

@@ -97,7 +97,7 @@ ALL_CHANGES = [
 @pytest.mark.parametrize(
     ("strategy", "changes", "restored"),
     [
-        (["transfer=frozen"], [[], ["loss=focal", "optimizer=adam"], ["seed=1"]], 1),
+        (["transfer=frozen"], [[], ["loss=focal", "optimizer=adam"]], 1),
         pytest.param(["transfer=frozen"], ALL_CHANGES, 4, marks=pytest.mark.slow),
         pytest.param(
             ["transfer=top_layers", "transfer.blocks=1"], ALL_CHANGES, 4, marks=pytest.mark.slow
@@ -135,17 +135,20 @@ def test_a_run_that_trains_the_whole_network_leaves_nothing(workspace, tmp_path,
     assert cache.is_empty
 
 
-def test_another_network_is_built_anew(workspace, tmp_path, cache, found):
+@pytest.mark.parametrize(
+    "change",
+    [
+        "data.max_length=8",
+        "transfer=top_layers",
+        pytest.param("model.dropout=0.3", marks=pytest.mark.slow),
+        pytest.param("train.batch_size=4", marks=pytest.mark.slow),
+    ],
+)
+def test_another_network_is_built_anew(workspace, tmp_path, cache, found, change):
     cache.is_enabled = True
     train(workspace, tmp_path / "first", "transfer=frozen")
-    for change in (
-        "data.max_length=8",
-        "model.dropout=0.3",
-        "train.batch_size=4",
-        "transfer=top_layers",
-    ):
-        train(workspace, tmp_path / change.replace("=", "-"), "transfer=frozen", change)
-        assert not found, change
+    train(workspace, tmp_path / "second", "transfer=frozen", change)
+    assert not found
 
 
 def test_a_failed_run_leaves_nothing_to_the_next(workspace, tmp_path, cache, monkeypatch):

@@ -14,6 +14,7 @@ from xferlab.checks.average import check_average
 from xferlab.checks.loss import check_loss, check_loss_on_batch, check_weighted_loss
 from xferlab.checks.metric import check_metric
 from xferlab.checks.objective import check_objective
+from xferlab.checks.postprocess import check_postprocess
 from xferlab.checks.probe_batch import ContractViolation
 from xferlab.checks.tokenizer import token_notes
 from xferlab.compatibility import contract_violation, plugin_failure
@@ -21,6 +22,7 @@ from xferlab.config.recipe import Recipe
 from xferlab.contracts import OutputKind, Task
 from xferlab.data.batching import Batch, batch_arrays
 from xferlab.errors import XferlabError
+from xferlab.postprocessing.steps import chosen_steps
 from xferlab.registry import REGISTRY, Registry
 from xferlab.training.assemble import Experiment
 from xferlab.training.evaluation import input_names
@@ -83,6 +85,7 @@ def inspect(
         check("objective", recipe.objective, check_objective, experiment)
     if experiment.average is not None:
         check("average", recipe.average, check_average, experiment.average)
+    check_postprocess(chosen_steps(recipe.postprocess), spec, experiment.data.validation.labels)
     for name, plugin in recipe.metrics.items():
         metric = experiment.metrics[name]
         mode = plugin.mode

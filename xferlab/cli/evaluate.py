@@ -110,6 +110,10 @@ def lines(run: Run, chosen: EvaluationSplit, evaluation: Evaluation, folder: Pat
             f"note       the examples of {chosen.split} are not those of the training:"
             " these scores are not those of metrics.json",
         ]
+    if run.postprocessor is not None:
+        shown += ["", f"fitted     {printable(run.postprocessor.describe())}"]
+        if chosen.own and chosen.split == "validation":
+            shown.append("note       it was fitted to these very examples")
     shown += [f"note       {printable(note)}" for note in evaluation.notes]
     contents = ", ".join([*evaluation.analyses, "errors", "predictions"])
     return [

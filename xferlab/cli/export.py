@@ -11,7 +11,8 @@ from xferlab.escaping import visible
 
 def export(argv: list[str]) -> int:
     """Write a finished run in a format of others, compared with the run before it is kept."""
-    from xferlab.export.export_run import export_run
+    from xferlab.cli.terminal import print_folded
+    from xferlab.export.export_run import export_run, postprocess_note
     from xferlab.export.formats import FORMATS
     from xferlab.inference.run import load_run
     from xferlab.runs.folder_access import own_place
@@ -53,4 +54,7 @@ def export(argv: list[str]) -> int:
     print(visible(f"compared   {done.texts:,} {done.source}"))
     print(f"difference {done.largest:.2g} at most (tolerance {done.tolerance:.2g})")
     print(visible(f"saved to   {folder}"))
+    note = postprocess_note(run, flags.to)
+    if note:
+        print_folded(visible(f"note       {note}"))
     return 0

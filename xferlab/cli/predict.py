@@ -59,17 +59,19 @@ def predict(argv: list[str]) -> int:
     kind = format_of(flags.output) if flags.output else flags.format
     run = load_run(flags.run, flags.weights)
     inputs = _inputs(run, flags)
+    more = [] if run.postprocessor is None else run.postprocessor.columns
     if flags.output is None:
         kind = kind or ("table" if sys.stdout.isatty() else "csv")
-        return _answer(run, inputs, lambda: TEXT_WRITERS[kind](run.spec, sys.stdout))
+        return _answer(run, inputs, lambda: TEXT_WRITERS[kind](run.spec, sys.stdout, more))
     codes: list[int] = []
 
     def write(path: Path) -> None:
         if kind == "parquet":
-            codes.append(_answer(run, inputs, lambda: ParquetWriter(run.spec, path)))
+            codes.append(_answer(run, inputs, lambda: ParquetWriter(run.spec, path, more)))
             return
         with path.open("w", encoding="utf-8", newline="") as stream:
-            codes.append(_answer(run, inputs, lambda: TEXT_WRITERS[str(kind)](run.spec, stream)))
+            writer = TEXT_WRITERS[str(kind)]
+            codes.append(_answer(run, inputs, lambda: writer(run.spec, stream, more)))
 
     atomic_replace(flags.output, write)
     print(f"written    {printable(str(flags.output))}", file=sys.stderr)

@@ -54,6 +54,7 @@ def score_with_intervals(
     outputs: np.ndarray,
     samples: int = SAMPLES,
     progress: Callable[[int], None] | None = None,
+    decisive: np.ndarray | None = None,
     groups: np.ndarray | None = None,
 ) -> dict[str, Score]:
     """Return the loss and every metric of a split, each with its interval.
@@ -66,13 +67,16 @@ def score_with_intervals(
             num_outputs).
         samples: resamples; 0 for no intervals.
         progress: called now and then with the number of resamples that are done.
+        decisive: outputs that metrics of decisions score; None for ``outputs``.
         groups: the group of each example, int (examples,), if they depend on each other.
     """
-    values = scores(loss, metrics, labels, outputs)
+    values = scores(loss, metrics, labels, outputs, decisive)
     if not samples:
         return {name: Score(value) for name, value in values.items()}
     resampled = {"loss": _weighted_loss(loss, *seen_only(labels, outputs))}
-    resampled |= {name: weighted_score(each, labels, outputs) for name, each in metrics.items()}
+    resampled |= {
+        name: weighted_score(each, labels, outputs, decisive) for name, each in metrics.items()
+    }
     found = resample(resampled, len(labels), samples, progress, groups)
     return {name: Score(values[name], *interval(found[name])) for name in values}
 
@@ -133,7 +137,9 @@ def _sample_weights(
         yield np.stack(counts).astype("float64")
 
 
-def weighted_score(metric: Any, labels: np.ndarray, outputs: np.ndarray) -> Weighted:
+def weighted_score(
+    metric: Any, labels: np.ndarray, outputs: np.ndarray, decisive: np.ndarray | None = None
+) -> Weighted:
     """Return a metric's score as a function of example weights.
 
     A metric's own ``resampled`` is used where it has one; any other metric, Keras metrics too, is
@@ -143,16 +149,19 @@ def weighted_score(metric: Any, labels: np.ndarray, outputs: np.ndarray) -> Weig
         metric: as a metric plugin built it.
         labels: as the task's label kind says, (examples, ...).
         outputs: float32 (examples, ..., num_outputs).
+        decisive: what a metric of decisions scores; None for ``outputs``.
     """
-    labels, outputs = inputs_of_metric(metric, labels, outputs)
+    labels, outputs = inputs_of_metric(metric, labels, outputs, decisive)
     if hasattr(metric, "resampled"):
         return metric.resampled(labels, outputs)
     return _by_repeating(lambda y, out: score_of(metric, y, out), labels, outputs)
 
 
-def score_of(metric: Any, labels: np.ndarray, outputs: np.ndarray) -> float:
+def score_of(
+    metric: Any, labels: np.ndarray, outputs: np.ndarray, decisive: np.ndarray | None = None
+) -> float:
     """Return a metric's score of a whole split."""
-    return scores(lambda *_: 0.0, {"score": metric}, labels, outputs)["score"]
+    return scores(lambda *_: 0.0, {"score": metric}, labels, outputs, decisive)["score"]
 
 
 def _weighted_loss(loss: Any, labels: np.ndarray, outputs: np.ndarray) -> Weighted:

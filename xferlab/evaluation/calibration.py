@@ -29,6 +29,7 @@ class Calibration:
         fraction: the fraction that was true.
         low: lower end of the fraction's 95 % interval (Wilson 1927).
         high: its upper end.
+        before: the same without the run's postprocess; None where it has none.
     """
 
     unit: str
@@ -38,6 +39,7 @@ class Calibration:
     fraction: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    before: Calibration | None = None
 
     @property
     def error(self) -> float:

@@ -120,7 +120,14 @@ def calibration_figure(calibration: Calibration, title: str) -> Figure:
     x = calibration.confidence[full]
     y = calibration.fraction[full]
     ends = np.abs(np.stack([calibration.low[full], calibration.high[full]]) - y)
-    top.errorbar(x, y, ends, color=BLUE, fmt="o-", markersize=5, linewidth=1.5, elinewidth=1)
+    style: dict[str, Any] = {"color": BLUE, "markersize": 5, "linewidth": 1.5, "elinewidth": 1}
+    top.errorbar(x, y, ends, fmt="o-", label="with postprocess", **style)
+    before = calibration.before
+    if before is not None:
+        known = before.count > 0
+        points = (before.confidence[known], before.fraction[known])
+        top.plot(*points, ".-", color=ORANGE, linewidth=1, label="without")
+        top.legend(loc="upper left", frameon=False, fontsize=9, labelcolor=INK)
     top.set_ylabel(f"how often {calibration.about}")
     top.set_ylim(-0.02, 1.02)
     edges = np.arange(len(calibration.count)) / len(calibration.count)
@@ -135,6 +142,8 @@ def calibration_figure(calibration: Calibration, title: str) -> Figure:
     below.set_xlabel("predicted probability")
     total = int(calibration.count.sum())
     error = f"{total:,} {calibration.unit}; expected calibration error {calibration.error:.3f}"
+    if before is not None:
+        error += f" ({before.error:.3f} without postprocess)"
     _title(figure, top, title, error)
     return figure
 

@@ -32,6 +32,10 @@ class SplitOutputs:
             num_outputs). A word without a token is predicted as O; where there is no such tag its
             label is -1.
         probabilities: of the same shape; values as they are. 0 for a word without a token.
+        decisive: likewise, what is predicted is decided by these; None for ``outputs``.
+        included: classes in the predicted set, bool (examples, classes), if there are sets.
+        interval: lower and upper end of a value's interval, (examples, 2), if there are any.
+        before: the same without the run's postprocess; None where it has none.
         groups: the group of each example, int32 (examples,), where they depend on each other.
     """
 
@@ -41,6 +45,10 @@ class SplitOutputs:
     labels: np.ndarray
     outputs: np.ndarray
     probabilities: np.ndarray
+    decisive: np.ndarray | None = None
+    included: np.ndarray | None = None
+    interval: np.ndarray | None = None
+    before: SplitOutputs | None = None
     groups: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -49,7 +57,17 @@ class SplitOutputs:
     @cached_property
     def predicted(self) -> np.ndarray:
         """The predictions, as :meth:`xferlab.tasks.base.Task.decide` returns them."""
-        return self.spec.task.decide(self.outputs, self.spec)
+        return self.spec.task.decide(self.deciding, self.spec)
+
+    @property
+    def deciding(self) -> np.ndarray:
+        """The outputs that predictions are decided by."""
+        return self.outputs if self.decisive is None else self.decisive
+
+    @cached_property
+    def calibration(self) -> Any:
+        """The calibration of the probabilities; None for a task without probabilities."""
+        return self.spec.task.analyse(self).get("calibration")
 
     @cached_property
     def is_unseen(self) -> np.ndarray:
@@ -123,7 +141,7 @@ def split_outputs(spec: TaskSpec, split: Split, outputs: Any, probabilities: Any
         return _padded(spec, split, outputs, probabilities)
     labels = np.asarray(split.labels)
     texts = (split.texts, split.pairs)
-    return SplitOutputs(spec, *texts, labels, outputs, probabilities, split.groups)
+    return SplitOutputs(spec, *texts, labels, outputs, probabilities, groups=split.groups)
 
 
 def _padded(spec: TaskSpec, split: Split, outputs: Any, probabilities: Any) -> SplitOutputs:
@@ -146,4 +164,4 @@ def _padded(spec: TaskSpec, split: Split, outputs: Any, probabilities: Any) -> S
     if outside is not None:
         predict_unseen(padded[0], unseen, outside)
     texts = (split.texts, split.pairs)
-    return SplitOutputs(spec, *texts, labels, padded[0], padded[1], split.groups)
+    return SplitOutputs(spec, *texts, labels, padded[0], padded[1], groups=split.groups)

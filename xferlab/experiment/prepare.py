@@ -17,13 +17,19 @@ from xferlab.contracts import TaskSpec, TextData, TextModel
 from xferlab.data.sampling import refuse_sampling
 from xferlab.errors import XferlabError, collect_errors, raise_together
 from xferlab.models.limits import refuse_length
+from xferlab.models.plugin_head import head_argument
 from xferlab.models.recomputed_layers import nothing_to_recompute
+from xferlab.postprocessing.fit import refuse_postprocess
+from xferlab.postprocessing.steps import chosen_steps
 from xferlab.training.assemble import length_of_run
 from xferlab.training.objective import chosen_objective, refuse_objective
 from xferlab.training.transfer_stack import check_transfer
 
 log = logging.getLogger("xferlab")
-INPUTS = ("data", "model", "transfer", "loss", "metric", "objective", "callback", "train")
+INPUTS = (
+    *("data", "model", "head", "transfer", "loss", "metric", "objective", "postprocess"),
+    *("callback", "train"),
+)
 """Parts of a config that decide whether its data, checkpoint and blocks fit together."""
 
 
@@ -69,16 +75,18 @@ def prepare_inputs(recipe: Recipe) -> tuple[Recipe, TextData]:
     if recipe.train.recompute and not getattr(recipe.model, "has_layers", True):
         raise nothing_to_recompute()
     refuse_objective(recipe)
+    head = head_argument(recipe.model, recipe.head)
     data = recipe.data.build(recipe.seed)
     check_data(recipe.data, data)
     recipe = fitted_to(recipe, data.spec.task)
     _check_callbacks(recipe)
     _refuse_other_labels(recipe, data.spec)
     _refuse_unused(recipe, data)
+    refuse_postprocess(chosen_steps(recipe.postprocess), data.spec, data.validation.labels)
     if hasattr(recipe.model, "max_sequence_length"):
         data = _fitted_length(recipe, data, recipe.model.max_sequence_length())
     if hasattr(recipe.model, "check"):
-        _refuse_blocks(recipe, data.spec, recipe.model.check(data.spec))
+        _refuse_blocks(recipe, data.spec, recipe.model.check(data.spec, **head))
     if hasattr(recipe.model, "fetch"):
         recipe.model.fetch()
     return recipe, data
@@ -156,6 +164,8 @@ def _fitted_length(recipe: Recipe, data: TextData, positions: int) -> TextData:
 
 def _refuse_blocks(recipe: Recipe, spec: TaskSpec, blocks: tuple[str, ...]) -> None:
     """Raise ConfigError if the transfer strategies refuse a model of these blocks."""
+    if not blocks:
+        return
     model = TextModel(network=None, tokenizer=None, blocks=dict.fromkeys(blocks, ("",)))  # type: ignore[arg-type]
     steps = -(-spec.train_size // recipe.train.batch_size)
     _, budget = length_of_run(recipe.train, steps)

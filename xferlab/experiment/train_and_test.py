@@ -17,9 +17,11 @@ from xferlab.compatibility import name_and_origin
 from xferlab.config.recipe import Recipe, compared
 from xferlab.config.schema import TrainConfig, interval
 from xferlab.evaluation.final_notes import final_remarks
+from xferlab.experiment.postprocess import FittedPostprocess, fit_to_validation
 from xferlab.formatting import format_duration, format_path, format_scores
 from xferlab.io.atomic import atomic_link, sha256_of, write_json
 from xferlab.origin import own_folder
+from xferlab.postprocessing.record import FILE
 from xferlab.runs.metadata import environment_fingerprint
 from xferlab.runs.predictions import keep_predictions
 from xferlab.runs.pruning import Pruned
@@ -76,13 +78,15 @@ def train_and_test(
                 trained = fit(experiment, callbacks.list, checkpointer)
         except Pruned:
             callbacks.best.write()
-            metrics = _write_metrics(recipe, callbacks, folder, weights="best")
+            metrics = _write_metrics(recipe, callbacks, folder, "best")
             callbacks.list.end(_result("pruned", metrics))
             raise
         trained, weights = _final_weights(recipe, experiment, trained, callbacks, folder)
         update = int(callbacks.history.rows[-1]["step"])
-        test = _score_last_split(experiment, trained, folder, update, callbacks.list)
-        metrics = _write_metrics(recipe, callbacks, folder, weights=weights, **test)
+        file = folder / "checkpoints" / f"{weights}.safetensors"
+        fitted = fit_to_validation(recipe, experiment, trained, folder, file)
+        test = _score_last_split(experiment, trained, folder, update, callbacks.list, fitted)
+        metrics = _write_metrics(recipe, callbacks, folder, weights, fitted, **test)
         callbacks.list.end(_result("finished", metrics))
     _log_results(metrics, folder, has_tensorboard="tensorboard" in recipe.callback)
     NETWORK_CACHE.keep(experiment.cached)
@@ -200,7 +204,12 @@ def _plugins(recipe: Recipe, run: Run) -> dict[str, Plugin]:
 
 
 def _write_metrics(
-    recipe: Recipe, callbacks: _Callbacks, folder: Path, *, weights: str, **scores: Any
+    recipe: Recipe,
+    callbacks: _Callbacks,
+    folder: Path,
+    weights: str,
+    fitted: FittedPostprocess | None = None,
+    **scores: Any,
 ) -> dict[str, Any]:
     """Write the final scores as ``metrics.json`` and return them."""
     best = callbacks.best
@@ -208,7 +217,7 @@ def _write_metrics(
     metrics: dict[str, Any] = {
         "best": {"monitor": recipe.monitor, "value": best.best, "epoch": best.best_epoch},
         "weights": weights,
-        "sha256": _digests(folder / "checkpoints"),
+        "sha256": _digests(folder / "checkpoints") | ({FILE: fitted.digest} if fitted else {}),
         "validation": dict(best.validation),
         **_loss_parts(callbacks.history.rows, best.best_epoch if weights == "best" else None),
         **scores,
@@ -246,19 +255,33 @@ def _score_last_split(
     folder: Path,
     update: int,
     callbacks: CallbackList,
+    fitted: FittedPostprocess | None,
 ) -> dict[str, Any]:
     """Save the outputs of the test split, or else of the validation split.
+
+    The test scores are those with the run's postprocess, the saved outputs are the network's.
 
     Returns:
         The test scores, where there is a test split, and the notes about the outputs.
     """
     split = "test" if "test" in experiment.encodings else "validation"
-    labels, outputs = network.outputs(experiment, split)
-    keep_predictions(folder, split, labels, outputs, experiment.data.splits[split].groups)
-    test = {split: experiment.scores(labels, outputs)} if split == "test" else {}
+    if fitted is not None and split == "validation":
+        labels, outputs = fitted.outputs
+    else:
+        labels, outputs = network.outputs(experiment, split)
+        groups = experiment.data.splits[split].groups
+        keep_predictions(folder, split, labels, outputs, groups)
+    scored = outputs
+    decisive = None
+    if fitted is not None:
+        done = fitted.postprocessor(outputs)
+        scored = done.outputs
+        decisive = done.decisive
+    test = {split: experiment.scores(labels, scored, decisive)} if split == "test" else {}
     if test:
         callbacks.evaluation(Evaluation(split, update, labels, outputs, test[split]))
-    return {**test, **final_remarks(experiment, split, labels, outputs)}
+    deciding = scored if decisive is None else decisive
+    return {**test, **final_remarks(experiment, split, labels, deciding)}
 
 
 def _longer_run_note(

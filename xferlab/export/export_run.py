@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import platform
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from xferlab.export.tokenizer import write_tokenizer
 from xferlab.inference.run import Run
 from xferlab.io.folders import atomic_folder
 from xferlab.models.prompts import prompts_of
+from xferlab.postprocessing.record import FILE as POSTPROCESS
 
 VERSION = 1
 """Of ``export.json``."""
@@ -53,7 +55,10 @@ def export_run(
         write_tokenizer(exact.model, run.spec, new)
         with quiet_stderr():
             predict = chosen.read(new, run.spec)
-        comparison = compare(run, predict, new, rows, source)
+        applied = run.postprocessor if chosen.applies_postprocess else None
+        comparison = compare(run, predict, new, rows, source, applied)
+        if run.postprocessor is not None:
+            shutil.copyfile(run.folder / POSTPROCESS, new / POSTPROCESS)
         write_plain(new, RECORD, _record(run, name, comparison))
     return comparison
 
@@ -70,6 +75,25 @@ def in_full_precision(run: Run) -> Run:
     return Run(dataclasses.replace(run.content, config=config))
 
 
+def postprocess_note(run: Run, name: str) -> str:
+    """Return whether a format applies the run's postprocess; "" for a run without one."""
+    if run.postprocessor is None:
+        return ""
+    described = run.postprocessor.describe()
+    if FORMATS[name].applies_postprocess:
+        return f"its outputs are those after the postprocess ({described})"
+    return (
+        f"--to {name} does not apply the run's postprocess ({described}): its outputs are the"
+        f" network's own, and {POSTPROCESS} beside them has the numbers"
+    )
+
+
+def _postprocess_record(run: Run, name: str) -> dict[str, Any]:
+    if run.postprocessor is None:
+        return {}
+    return {"applies_postprocess": FORMATS[name].applies_postprocess}
+
+
 def _record(run: Run, name: str, comparison: Comparison) -> dict[str, Any]:
     packages = ["xferlab", "tensorflow", "keras", "transformers", "numpy"]
     packages += FORMATS[name].modules
@@ -84,6 +108,7 @@ def _record(run: Run, name: str, comparison: Comparison) -> dict[str, Any]:
         "max_length": spec.max_length,
         "pairs": spec.has_pairs,
         "prompts": dataclasses.asdict(prompts_of(run.model.tokenizer)),
+        **_postprocess_record(run, name),
         "compared": comparison.record(),
         "versions": {
             "python": platform.python_version(),

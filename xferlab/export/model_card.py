@@ -42,7 +42,7 @@ def model_card(run: Run, usage: str | None = None, library: str = "transformers"
         library: that opens the folder.
     """
     spec = run.spec
-    notes = [spec.task.card_note]
+    notes = [spec.task.card_note, *_postprocess_notes(run, is_applied=False)]
     if usage is None:
         notes = [*_prompt_notes(run), *notes]
         text, pair = _example_texts(run)
@@ -78,8 +78,24 @@ def write_graph_card(run: Run, folder: Path, usage: str, outputs: str | None = N
             f"{outputs or _graph_outputs(spec)}, a row for each token.",
             "A word's tag is that of its first token: `found.word_ids(0)`.",
         ]
+    notes += _postprocess_notes(run, is_applied=outputs is None)
     lines = _body(run, usage.replace("TEXTS", texts), [*_prompt_notes(run), *notes])
     (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+def _postprocess_notes(run: Run, *, is_applied: bool) -> list[str]:
+    if run.postprocessor is None:
+        return []
+    described = _code(run.postprocessor.describe())
+    if not is_applied:
+        return [
+            "",
+            f"The run predicts with a postprocess ({described}), which is not in this model:"
+            " its outputs are the network's own. `postprocess.json` has the numbers.",
+        ]
+    more = {"set": "`set` (the classes in the set), ", "low": "`interval`, "}
+    names = "".join(more.get(column, "") for column in run.postprocessor.columns)
+    return ["", f"A postprocess is in the graph ({described}); it may add {names}`predicted`."]
 
 
 def _graph_outputs(spec: TaskSpec) -> str:
@@ -186,7 +202,7 @@ def _training_section(run: Run) -> list[str]:
         f"- base checkpoint: {_code(base)}{_licence_note(base)}",
         f"- weights: SHA-256 {_code(run.content.digest)}",
     ]
-    for group in ("transfer", "loss", "optimizer", "schedule"):
+    for group in ("transfer", "loss", "optimizer", "schedule", "postprocess"):
         for node in GROUPS[group].nodes(_table_of(run.config, group)).values():
             config = node if isinstance(node, Mapping) else {}
             fields = [f"{key}={value}" for key, value in config.items() if key != "name"]

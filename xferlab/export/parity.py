@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xferlab.contracts import Encoding, OutputKind, Split, TaskSpec
+from xferlab.contracts import Encoding, OutputKind, Processed, Split, TaskSpec
 from xferlab.data.batching import batch_arrays, evaluation_batches
 from xferlab.data.tokenizer import HubTokenizer, load_tokenizer
 from xferlab.errors import ConfigError, RunError
-from xferlab.export.serving_function import Predictor
+from xferlab.export.serving_function import Predictor, predicted_classes, result_name
 from xferlab.inference.predictions import probabilities_of
 from xferlab.inference.run import Run
 from xferlab.models.prompts import prompts_of
+from xferlab.postprocessing.steps import Postprocessor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +30,8 @@ float32 sums in another order differ by about 1e-7 for each layer. An export com
 what a run in half precision computed with 8 to 11 bits.
 """
 TOLERANCE_HALF = 2e-2
+MOST_AT_LIMIT = 0.01
+"""Fraction of decisions that rounding may turn."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,14 @@ class Comparison:
         }
 
 
-def compare(run: Run, predict: Predictor, folder: Path, texts: Split, source: str) -> Comparison:
+def compare(
+    run: Run,
+    predict: Predictor,
+    folder: Path,
+    texts: Split,
+    source: str,
+    postprocessor: Postprocessor | None = None,
+) -> Comparison:
     """Compare an export with its run, both from the same texts on, each with its own tokenizer.
 
     Args:
@@ -66,6 +76,7 @@ def compare(run: Run, predict: Predictor, folder: Path, texts: Split, source: st
         folder: of the exported tokenizer.
         texts: without labels.
         source: a description of where they are from.
+        postprocessor: the export applies it.
 
     Raises:
         RunError: the tokenizers differ, or the outputs by more than the tolerance.
@@ -88,8 +99,12 @@ def compare(run: Run, predict: Predictor, folder: Path, texts: Split, source: st
             encoding, np.zeros(len(texts), "int8"), batch, model.tokenizer.pad_id
         )
         inputs = {name: arrays[name] for name in model.network.input}
-        expected = _run_outputs(model.network, spec, inputs)
-        found = np.asarray(predict(inputs), dtype="float32")
+        done = _run_outputs(model.network, spec, inputs, postprocessor)
+        expected = probabilities_of(spec, done.outputs)
+        given = predict(inputs)
+        named = given if isinstance(given, dict) else {result_name(spec): given}
+        found = np.asarray(named[result_name(spec)], dtype="float32")
+        _refuse_other_decisions(done, named, spec, folder)
         if found.shape != expected.shape:
             raise _differs(folder, f"its output has the shape {found.shape}, not {expected.shape}")
         real = inputs["padding_mask"] == 1 if spec.task.is_per_word else slice(None)
@@ -104,11 +119,34 @@ def compare(run: Run, predict: Predictor, folder: Path, texts: Split, source: st
     return Comparison(len(texts), source, largest, tolerance)
 
 
-def _run_outputs(network: Any, spec: TaskSpec, inputs: dict[str, np.ndarray]) -> np.ndarray:
+def _run_outputs(
+    network: Any, spec: TaskSpec, inputs: dict[str, np.ndarray], postprocessor: Any
+) -> Processed:
     import numpy as np
 
     outputs = np.asarray(network(inputs, training=False), dtype="float32")
-    return probabilities_of(spec, outputs)
+    return Processed(outputs) if postprocessor is None else postprocessor(outputs)
+
+
+def _refuse_other_decisions(
+    done: Processed, named: Mapping[str, Any], spec: TaskSpec, folder: Path
+) -> None:
+    """Raise RunError if decisions, sets or intervals of an export are other than the run's.
+
+    An output at the very limit may be on either side of it by rounding.
+    """
+    import numpy as np
+
+    pairs: dict[str, Any] = {"set": done.included}
+    if done.decisive is not None and spec.task.has_classes:
+        pairs["predicted"] = np.asarray(predicted_classes(done.decisive, spec))
+    for name, expected in pairs.items():
+        if expected is not None and (named[name] != expected).mean() > MOST_AT_LIMIT:
+            raise _differs(folder, f"its output '{name}' is another")
+    if done.interval is not None:
+        scale = max(1.0, float(np.abs(done.interval).max()))
+        if np.abs(named["interval"] - done.interval).max() > TOLERANCE_HALF * scale:
+            raise _differs(folder, "its output 'interval' is another")
 
 
 def _refuse_other_tokens(ours: Encoding, theirs: Encoding, folder: Path) -> None:

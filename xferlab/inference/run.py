@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -21,21 +22,26 @@ from xferlab.errors import ConfigError
 from xferlab.evaluation.bootstrap import SAMPLES
 from xferlab.evaluation.errors_table import NUMBER
 from xferlab.evaluation.split_evaluation import Evaluation, evaluate_split
-from xferlab.evaluation.split_outputs import split_outputs
 from xferlab.evaluation.unseen_words import count_unseen_words
 from xferlab.functional.metrics import keras_form
 from xferlab.groups import GROUPS
 from xferlab.inference.frames import as_frame, columns_of_frame, is_frame
 from xferlab.inference.merge_lora import merge_lora
 from xferlab.inference.notebook_view import render_run
-from xferlab.inference.predictions import Predictions, probabilities_of
+from xferlab.inference.predictions import aligned_outputs, predictions_of, probabilities_of
 from xferlab.inference.run_folder import RunFolder, read_folder
+from xferlab.models.plugin_head import head_argument
+from xferlab.postprocessing.record import read_postprocess
+from xferlab.postprocessing.steps import GROUP as POSTPROCESS
+from xferlab.postprocessing.steps import Postprocessor
 from xferlab.registry import REGISTRY
 from xferlab.runs.history import history_of
 from xferlab.runs.metadata import read_metrics
 from xferlab.training.evaluation import Forward
 from xferlab.training.transfer_stack import apply_transfer
 from xferlab.training.weights import load_weights
+
+log = logging.getLogger("xferlab")
 
 
 def load_run(folder: str | Path, weights: str | None = None) -> Run:
@@ -51,7 +57,7 @@ def load_run(folder: str | Path, weights: str | None = None) -> Run:
     """
     load_plugins(Path.cwd())
     run = Run(read_folder(Path(folder), weights))
-    for group in ("model", "transfer"):
+    for group in ("model", "head", "transfer"):
         run.plugin(group)
     return run
 
@@ -110,7 +116,7 @@ class Run:
         Raises:
             ConfigError: one of them is not installed here.
         """
-        for group in ("data", "model", "transfer", "loss", "optimizer", "schedule"):
+        for group in ("data", "model", "head", "transfer", "loss", "optimizer", "schedule"):
             self.plugin(group)
         needed = {
             k: v for k, v in self.config.items() if k not in GROUPS or not GROUPS[k].may_be_absent
@@ -123,7 +129,7 @@ class Run:
         Raises:
             ConfigError: it is not installed here.
         """
-        node = self.config.get(group)
+        node = self.config.get(group) or REGISTRY.default_node(GROUPS[group])
         for member in GROUPS[group].nodes(node).values():
             self._refuse_missing(group, member)
         return REGISTRY.create_chosen(GROUPS[group], node)
@@ -141,6 +147,24 @@ class Run:
             )
 
     @cached_property
+    def postprocessor(self) -> Postprocessor | None:
+        """What is applied to the network's outputs; None for a run without a postprocess.
+
+        One that was fitted to other weights than those that are chosen is not applied.
+
+        Raises:
+            ConfigError: its file is damaged, or a plugin is not installed here.
+        """
+        found = read_postprocess(self.folder, self.plugin(POSTPROCESS), self.spec)
+        if found is None or found.weights == self.content.digest:
+            return found
+        log.warning(
+            "note       the postprocess was fitted to other weights than %s: it is not applied",
+            self.content.weights.name,
+        )
+        return None
+
+    @cached_property
     def model(self) -> TextModel:
         """The network with its trained weights, and its tokenizer; built at the first use.
 
@@ -152,10 +176,11 @@ class Run:
         import_backend()
         plugin = self.plugin("model")
         with _precision(self.config), kept_generators():
+            head = head_argument(plugin, self.plugin("head"))
             if hasattr(plugin, "restore"):
-                model = plugin.restore(self.spec, self.folder / "model")
+                model = plugin.restore(self.spec, self.folder / "model", **head)
             else:
-                model = plugin.build(self.spec)
+                model = plugin.build(self.spec, **head)
             self._apply_transfer(model)
             load_weights(model.network, self.content.weights)
             merge_lora(model.network)
@@ -201,9 +226,13 @@ class Run:
     def probabilities(self, texts: Sequence[Any], pairs: Sequence[str] | None = None) -> Any:
         """Return the probability of each class, shaped like :meth:`outputs`.
 
-        Softmax of logits, sigmoid for several labels; a regression's values as they are.
+        Softmax of logits, sigmoid for several labels; a regression's values as they are. The run's
+        postprocess is applied.
         """
-        return probabilities_of(self.spec, self.outputs(texts, pairs))
+        outputs = self.outputs(texts, pairs)
+        if self.postprocessor is not None:
+            outputs = self.postprocessor.of_examples(outputs).outputs
+        return probabilities_of(self.spec, outputs)
 
     def predict(self, texts: Any, pairs: Sequence[str] | None = None) -> Any:
         """Return labels and probabilities of texts, by the names of the classes.
@@ -220,7 +249,8 @@ class Run:
             found = self.predict(*columns_of_frame(texts, self.config.get("data"), self.spec))
             return as_frame(found, texts)
         rows = check_examples(self.spec, texts, pairs)
-        return Predictions(self.spec, rows.texts, rows.pairs, self.probabilities(texts, pairs))
+        outputs = self.outputs(texts, pairs)
+        return predictions_of(self.spec, rows, outputs, self.postprocessor)
 
     def evaluate(
         self, texts: Sequence[Any], labels: Sequence[Any], pairs: Sequence[str] | None = None
@@ -252,7 +282,6 @@ class Run:
         import numpy as np
 
         outputs = self.outputs(rows.texts, rows.pairs)
-        probabilities = probabilities_of(self.spec, outputs)
         loss = self.recipe.loss.build(self.spec)
         metrics = {
             name: keras_form(plugin.build(self.spec))
@@ -262,7 +291,7 @@ class Run:
         if self.spec.task.is_per_word:
             has_token = (~np.isnan(words).all(axis=-1) for words in outputs)
             unseen = count_unseen_words(self.spec, rows.labels, has_token)
-        aligned = split_outputs(self.spec, rows, outputs, probabilities)
+        aligned = aligned_outputs(self.spec, rows, outputs, self.postprocessor)
         return evaluate_split(name, aligned, loss, metrics, samples, listed_errors, unseen=unseen)
 
     @cached_property

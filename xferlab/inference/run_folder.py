@@ -21,6 +21,7 @@ from xferlab.deprecated import current_record
 from xferlab.errors import ConfigError, did_you_mean
 from xferlab.io.atomic import sha256_of
 from xferlab.io.records import damaged, read_record
+from xferlab.postprocessing.record import FILE as POSTPROCESS
 from xferlab.runs.lock import is_locked
 from xferlab.runs.metadata import FORMAT, METRICS, OLDEST_FORMAT, RUN, read_status
 from xferlab.tasks.base import task_named
@@ -107,6 +108,8 @@ def read_folder(folder: Path, weights: str | None = None) -> RunFolder:
     read_weights_header(path)
     digest = metrics["sha256"].get(path.name, "none")
     _refuse_changed(path, digest)
+    if POSTPROCESS in metrics["sha256"]:
+        _refuse_changed(own_file(folder, POSTPROCESS), metrics["sha256"][POSTPROCESS])
     plan = record["plan"]
     return RunFolder(
         folder=folder,

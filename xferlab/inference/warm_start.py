@@ -8,11 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from xferlab.compatibility import name_and_origin
 from xferlab.contracts import TaskSpec, TextModel
 from xferlab.errors import ConfigError
 from xferlab.inference.run import Run, load_run
 from xferlab.io.atomic import digest_of
 from xferlab.io.records import damaged, read_record
+from xferlab.models.architectures import read_architecture
+from xferlab.models.limits import blocks_for
+from xferlab.models.plugin_head import chosen_head, head_argument, refuse_head
+from xferlab.models.saved_encoder import SHAPE, saved_checkpoint
 from xferlab.registry import REGISTRY
 
 BASE = "from_run.json"
@@ -54,7 +59,25 @@ def content_of_run(folder: str) -> dict[str, str]:
     }
 
 
-def start_from(run: Run, spec: TaskSpec, *, keep_head: bool) -> TextModel:
+def blocks_of(run: Run, spec: TaskSpec, head: Any = None) -> tuple[str, ...]:
+    """Return the names of the blocks of a network that starts from a run; () where not known.
+
+    Raises:
+        ConfigError: the head cannot stand above the run's encoder, or not for the task.
+    """
+    if head is not None:
+        head_argument(run.plugin("model"), head)
+    saved = run.folder / "model"
+    if not (saved / SHAPE).is_file():
+        return ()
+    pooling = getattr(run.plugin("model"), "pooling", None)
+    checkpoint = saved_checkpoint(saved)
+    chosen = getattr(pooling, "name", "auto")
+    refuse_head(head, spec, read_architecture(checkpoint.config, str(saved)), chosen)
+    return blocks_for(checkpoint, spec, chosen, head)
+
+
+def start_from(run: Run, spec: TaskSpec, *, keep_head: bool, head: Any = None) -> TextModel:
     """Return a new network for ``spec`` whose blocks below the head have the run's weights.
 
     A block that the run's network does not have, such as a pooler, has fresh weights.
@@ -63,15 +86,17 @@ def start_from(run: Run, spec: TaskSpec, *, keep_head: bool) -> TextModel:
         run: the earlier run.
         spec: the new task.
         keep_head: copy the head's weights too.
+        head: plugin of the group ``head``; None for the model's own head.
 
     Raises:
-        ConfigError: ``keep_head`` with other classes, or a block does not fit.
+        ConfigError: ``keep_head`` with other classes or another head, or a block does not fit.
     """
     if keep_head:
         _refuse_other_classes(run.spec, spec)
-    model = _restored(run.plugin("model"), spec, run.folder / "model")
-    *body, head = model.blocks
-    wanted = [*body, head] if keep_head else body
+        _refuse_other_head(chosen_head(run.plugin("head")), head)
+    model = _restored(run.plugin("model"), spec, run.folder / "model", head)
+    *body, last = model.blocks
+    wanted = [*body, last] if keep_head else body
     copied = [block for block in wanted if model.blocks[block] == run.model.blocks.get(block)]
     layers = [name for block in copied for name in model.blocks[block]]
     count = sum(_copy(run.model.network, model.network, name) for name in layers)
@@ -91,21 +116,24 @@ def start_from(run: Run, spec: TaskSpec, *, keep_head: bool) -> TextModel:
     return dataclasses.replace(model, origin=origin, files={**model.files, **base})
 
 
-def restore(spec: TaskSpec, folder: Path) -> TextModel:
+def restore(spec: TaskSpec, folder: Path, head: Any = None) -> TextModel:
     """Return the network of a run that was trained with ``model=from_run``, untrained."""
     node = read_record(folder / BASE, {"name": str})
     if node["name"] == "from_run":
         raise damaged(folder / BASE, f"{BASE} is damaged: it names itself")
-    model = _restored(REGISTRY.create("model", node), spec, folder)
+    model = _restored(REGISTRY.create("model", node), spec, folder, head)
     base = {BASE: (folder / BASE).read_bytes()}
     return dataclasses.replace(model, files={**model.files, **base})
 
 
-def _restored(plugin: Any, spec: TaskSpec, folder: Path) -> TextModel:
+def _restored(plugin: Any, spec: TaskSpec, folder: Path, head: Any) -> TextModel:
     """Return the network of a model plugin, from the files in ``folder`` if it has any."""
-    model: TextModel
-    model = plugin.restore(spec, folder) if hasattr(plugin, "restore") else plugin.build(spec)
-    return model
+    more = {} if head is None else head_argument(plugin, head)
+    if hasattr(plugin, "restore"):
+        model: TextModel = plugin.restore(spec, folder, **more)
+        return model
+    built: TextModel = plugin.build(spec, **more)
+    return built
 
 
 def _base_node(run: Run) -> Mapping[str, Any]:
@@ -113,6 +141,17 @@ def _base_node(run: Run) -> Mapping[str, Any]:
     if node["name"] != "from_run":
         return node
     return dict(read_record(run.folder / "model" / BASE, {"name": str}))
+
+
+def _refuse_other_head(old: Any, new: Any) -> None:
+    if old == new:
+        return
+    names = ["head=auto" if h is None else name_and_origin("head", h)[0] for h in (old, new)]
+    raise ConfigError(
+        f"the earlier run has {names[0]}, and this one {names[1]} or other fields of it",
+        where="model.keep_head",
+        fix=f"{names[0]} as in that run, or model.keep_head=false for a fresh head",
+    )
 
 
 def _refuse_other_classes(old: TaskSpec, new: TaskSpec) -> None:

@@ -26,11 +26,11 @@ class Writer(Protocol):
         """Write what is left to write."""
 
 
-def columns_of(spec: TaskSpec) -> list[str]:
-    """Return the names of the columns, in order."""
+def columns_of(spec: TaskSpec, more: Sequence[str] = ()) -> list[str]:
+    """Return the names of the columns, in order; ``more`` are those of sets and intervals."""
     first, *rest = spec.task.prediction_columns(spec)
     pair = ["pair"] if spec.has_pairs else []
-    return ["row", first, *pair, *rest, "error"]
+    return ["row", first, *pair, *rest, *more, "error"]
 
 
 def format_of(path: Path) -> str:
@@ -54,7 +54,7 @@ def format_of(path: Path) -> str:
 class TableWriter:
     """A table for people, without the rows that have no prediction."""
 
-    def __init__(self, spec: TaskSpec, stream: IO[str]) -> None:
+    def __init__(self, spec: TaskSpec, stream: IO[str], more: Sequence[str] = ()) -> None:
         self._spec = spec
         self._stream = stream
 
@@ -74,27 +74,28 @@ class TableWriter:
 
 
 class CsvWriter:
-    """CSV with a header; several labels are joined by ``|``, words and tags by a blank.
+    """CSV with a header; labels are joined by ``|``, words and tags by a blank.
 
     A text that a spreadsheet would read as a formula begins with a ``'``.
     """
 
-    def __init__(self, spec: TaskSpec, stream: IO[str]) -> None:
+    def __init__(self, spec: TaskSpec, stream: IO[str], more: Sequence[str] = ()) -> None:
+        self._separators = {"set": "|"}
         self._separator = spec.task.list_separator
         self._stream = stream
-        self._columns = columns_of(spec)
+        self._columns = columns_of(spec, more)
         self._stream.write(csv_text([self._columns]))
 
     def write(self, rows: Sequence[dict[str, Any]]) -> None:
         """Write a line for each row."""
-        cells = [[self._cell(row.get(name, "")) for name in self._columns] for row in rows]
+        cells = [[self._cell(name, row.get(name, "")) for name in self._columns] for row in rows]
         self._stream.write(csv_text(cells))
         self._stream.flush()
 
-    def _cell(self, value: Any) -> Any:
+    def _cell(self, name: str, value: Any) -> Any:
         if not isinstance(value, list):
             return value
-        return self._separator.join(
+        return self._separators.get(name, self._separator).join(
             f"{one:.6g}" if isinstance(one, float) else "" if one is None else one for one in value
         )
 
@@ -105,7 +106,7 @@ class CsvWriter:
 class JsonLinesWriter:
     """One JSON object on each line."""
 
-    def __init__(self, spec: TaskSpec, stream: IO[str]) -> None:
+    def __init__(self, spec: TaskSpec, stream: IO[str], more: Sequence[str] = ()) -> None:
         self._stream = stream
 
     def write(self, rows: Sequence[dict[str, Any]]) -> None:
@@ -120,7 +121,7 @@ class JsonLinesWriter:
 class ParquetWriter:
     """Parquet, a row group for each chunk."""
 
-    def __init__(self, spec: TaskSpec, path: Path) -> None:
+    def __init__(self, spec: TaskSpec, path: Path, more: Sequence[str] = ()) -> None:
         import pyarrow
         import pyarrow.parquet
 
@@ -130,14 +131,15 @@ class ParquetWriter:
             "words": pyarrow.list_(pyarrow.string()),
             "tags": pyarrow.list_(pyarrow.string()),
             "probabilities": pyarrow.list_(pyarrow.float32()),
-            "value": pyarrow.float32(),
+            "set": pyarrow.list_(pyarrow.string()),
+            **dict.fromkeys(("value", "low", "high"), pyarrow.float32()),
         }
         text = pyarrow.string()
         number = pyarrow.float32()
         self._schema = pyarrow.schema(
             [
                 (name, kinds.get(name, number if name.startswith("p_") else text))
-                for name in columns_of(spec)
+                for name in columns_of(spec, more)
             ]
         )
         self._table = pyarrow.Table
@@ -153,7 +155,7 @@ class ParquetWriter:
         self._writer.close()
 
 
-TEXT_WRITERS: dict[str, Callable[[TaskSpec, IO[str]], Writer]] = {
+TEXT_WRITERS: dict[str, Callable[..., Writer]] = {
     "table": TableWriter,
     "csv": CsvWriter,
     "jsonl": JsonLinesWriter,

@@ -53,13 +53,14 @@ def cut_network(network: Any, frozen: Collection[str]) -> CutNetwork | None:
     if not any(weight.name == "kernel" for node in below for weight in _weights(node.operation)):
         return None
     weighted = _outputs_with_weights(below) - _outputs_of_the_mask(network, below)
-    used_above = {id(each) for node in nodes if node not in below for each in node.input_tensors}
-    leaving = [
-        each
-        for node in below
-        for each in node.outputs
-        if id(each) in used_above and id(each) in weighted
-    ]
+    leaving = _leaving(below, nodes, weighted)
+    while len(leaving) > 1:
+        found = {id(each) for each in leaving}
+        last = next(n for n in reversed(below) if any(id(each) in found for each in n.outputs))
+        if _weights(last.operation):
+            break
+        below.remove(last)  # the upper part computes it again, from what others read as well
+        leaving = _leaving(below, nodes, weighted)
     if len(leaving) != 1:
         return None
     (boundary,) = leaving
@@ -132,6 +133,13 @@ def _without_gaps(below: list[Any], nodes: list[Any]) -> list[Any]:
         else:
             whole.append(node)
     return whole
+
+
+def _leaving(below: list[Any], nodes: list[Any], weighted: set[int]) -> list[Any]:
+    """Return the tensors of the lower part that depend on a weight and are read above it."""
+    read = {id(each) for node in nodes if node not in below for each in node.input_tensors}
+    made = [each for node in below for each in node.outputs]
+    return [each for each in made if id(each) in read and id(each) in weighted]
 
 
 def _outputs_with_weights(below: list[Any]) -> set[int]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from xferlab.contracts import TaskSpec
 from xferlab.errors import ConfigError
 from xferlab.models.architectures import read_architecture
 from xferlab.models.checkpoint import Checkpoint
+from xferlab.models.plugin_head import reads_of
 
 
-def blocks_for(checkpoint: Checkpoint, spec: TaskSpec, pooling: str) -> tuple[str, ...]:
+def blocks_for(
+    checkpoint: Checkpoint, spec: TaskSpec, pooling: str, head: Any = None
+) -> tuple[str, ...]:
     """Return the names of the blocks from text to output, or refuse a checkpoint that cannot fit.
 
     Nothing is built. A pooler is listed wherever the architecture has one.
@@ -17,6 +22,7 @@ def blocks_for(checkpoint: Checkpoint, spec: TaskSpec, pooling: str) -> tuple[st
         checkpoint: of the encoder.
         spec: the task.
         pooling: value of ``model.pooling``.
+        head: plugin of the group ``head``; None for the model's own head.
 
     Raises:
         ConfigError: the data has pairs, and the checkpoint one segment; or the head would read the
@@ -38,7 +44,8 @@ def blocks_for(checkpoint: Checkpoint, spec: TaskSpec, pooling: str) -> tuple[st
             fix="model.pooling=last, mean or auto",
         )
     blocks = ["embeddings", *architecture.layer_blocks()]
-    if architecture.has_pooler and not spec.task.is_per_word:
+    reads_pooler = architecture.has_pooler and reads_of(head, spec).tokens == "own"
+    if reads_pooler and not spec.task.is_per_word:
         blocks.append("pooler")
     return (*blocks, "head")
 

@@ -12,11 +12,12 @@ from xferlab.errors import ConfigError
 from xferlab.models.architectures import Architecture, read_architecture
 from xferlab.models.checkpoint import Checkpoint
 from xferlab.models.checkpoint_files import MODULES
+from xferlab.models.plugin_head import reads_of, refuse_head
 from xferlab.models.prompts import NO_PROMPTS, Prompts, read_prompts
 from xferlab.models.text_vector import TextVector, read_longest_text, read_sentence_vector
 
 VECTOR = {
-    "pooling": re.compile("first|mean|last|late"),
+    "pooling": re.compile("first|mean|max|last|late"),
     "normalize": bool,
     "is_of_class": bool,
     "includes_prompt": bool,
@@ -54,18 +55,30 @@ class Reading:
             None if own is None else TextVector(**own),
         )
 
-    def describe(self, pooling: str, checkpoint: Checkpoint, max_length: int) -> dict[str, str]:
+    def reads_first_token(self, spec: TaskSpec, head: Any = None) -> bool:
+        """Return whether a head reads the first token alone; None is the model's own head."""
+        tokens = reads_of(head, spec).tokens
+        if tokens == "own":
+            return self.vector.reads_first_token(spec.task.is_per_word)
+        return tokens == "first"
+
+    def describe(
+        self, pooling: str, checkpoint: Checkpoint, spec: TaskSpec, head: Any = None
+    ) -> dict[str, str]:
         """Return what the log says of it; nothing where it is all of transformers' class.
 
         Args:
             pooling: value of ``model.pooling``.
             checkpoint: of the encoder.
-            max_length: tokens of the longest text of the run.
+            spec: the task.
+            head: plugin of the group ``head``; None for the model's own head.
         """
+        max_length = spec.max_length
+        is_own = reads_of(head, spec).tokens == "own"
         source = checkpoint.source
         origin = f"{MODULES} of {source}" if pooling == "auto" else f"model.pooling={pooling}"
         lines = {}
-        if not self.vector.is_of_class:
+        if is_own and not self.vector.is_of_class:
             lines["pooling"] = f"{self.vector} ({origin})"
         if self.prompts:
             before = f"{self.prompts.text!r} before each text"
@@ -86,6 +99,7 @@ def choose_reading(
     pooling: str,
     prompt: str | None = None,
     pair_prompt: str | None = None,
+    head: Any = None,
 ) -> Reading:
     """Return how a config and a checkpoint have texts read.
 
@@ -95,6 +109,7 @@ def choose_reading(
         pooling: value of ``model.pooling``.
         prompt: value of ``model.prompt``; None for the checkpoint's default.
         pair_prompt: value of ``model.pair_prompt``; None for that of the text.
+        head: plugin of the group ``head``; None for the model's own head.
 
     Raises:
         ConfigError: the checkpoint's pooling is not computed here, a prompt is not known or does
@@ -103,8 +118,10 @@ def choose_reading(
     where = f"model.checkpoint={checkpoint.source}"
     architecture = read_architecture(checkpoint.config, where)
     _refuse_idle_prompts(spec, prompt, pair_prompt)
+    refuse_head(head, spec, architecture, pooling)
     is_read = pooling == "auto" and not spec.task.is_per_word
-    own = _own_vector(checkpoint.folder, where, strict=is_read)
+    is_own = reads_of(head, spec).tokens == "own"
+    own = _own_vector(checkpoint.folder, where, strict=is_read and is_own)
     vector = own if is_read and own else reading_without_modules(architecture, pooling).vector
     if spec.task.is_per_word:
         return Reading(vector, own=own)
@@ -112,7 +129,7 @@ def choose_reading(
     text = stored.chosen(prompt, "model.prompt")
     pair = text if pair_prompt is None else stored.chosen(pair_prompt, "model.pair_prompt")
     prompts = Prompts(text, pair if spec.has_pairs else text)
-    if prompts and not vector.includes_prompt:
+    if prompts and is_own and not vector.includes_prompt:
         raise ConfigError(
             "this sentence encoder does not pool a prompt's tokens, which is not computed here",
             where=where,

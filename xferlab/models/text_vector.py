@@ -19,7 +19,7 @@ from xferlab.models.checkpoint_files import (
     read_table,
 )
 
-POOLINGS = {"cls": "first", "mean": "mean", "lasttoken": "last"}
+POOLINGS = {"cls": "first", "mean": "mean", "lasttoken": "last", "max": "max"}
 """sentence-transformers' names of what is computed here."""
 OLD_KEYS = {
     "pooling_mode_cls_token": "cls",
@@ -38,6 +38,7 @@ TEXT_OF_POOLING = {
     "first": "the first token",
     "last": "the last token",
     "mean": "the mean of all tokens",
+    "max": "the maximum over all tokens",
     "late": "the mean of what a dense layer makes of each token",
 }
 
@@ -47,7 +48,8 @@ class TextVector:
     """What one vector is made of a text's token vectors.
 
     Attributes:
-        pooling: ``first``, ``mean`` or ``last``: which tokens; ``late``: all, after a dense layer.
+        pooling: ``first``, ``mean``, ``max`` or ``last``: which tokens; ``late``: all, after a
+            dense layer.
         normalize: whether it has length 1.
         is_of_class: whether it goes through the layers of transformers' class for classification.
         includes_prompt: whether a prompt's tokens are pooled too.
@@ -63,7 +65,7 @@ class TextVector:
         return self.pooling == "first" and not is_per_word
 
     def __str__(self) -> str:
-        return TEXT_OF_POOLING[self.pooling] + ", normalised" * self.normalize
+        return TEXT_OF_POOLING.get(self.pooling, self.pooling) + ", normalised" * self.normalize
 
 
 def read_sentence_vector(folder: Path, where: str) -> TextVector | None:

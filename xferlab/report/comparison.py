@@ -212,7 +212,7 @@ def _resampled_scores(settings: Sequence[Setting], split: str, score: str) -> di
         metric = build_metric(job, score, outputs.spec)
         name = str(job.folder)
         values[name] = _checked_score(job, split, score, metric, outputs)
-        weighted[name] = weighted_score(metric, outputs.labels, outputs.outputs)
+        weighted[name] = weighted_score(metric, outputs.labels, outputs.outputs, outputs.decisive)
     count = 0 if first is None else len(first)
     if count < MIN_EXAMPLES:
         raise ValueError(f"there are only {count} {split} examples")
@@ -232,7 +232,7 @@ def _checked_score(
 ) -> float:
     """Return the score of a run's outputs; ValueError if it is not the one in ``metrics.json``."""
     try:
-        value = score_of(metric, outputs.labels, outputs.outputs)
+        value = score_of(metric, outputs.labels, outputs.outputs, outputs.decisive)
     except Exception as e:  # a plugin of others may raise anything
         raise ValueError(f"{score} cannot be computed: {type(e).__name__}: {e}") from e
     stored = getattr(job, split).get(score)

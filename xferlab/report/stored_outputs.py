@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 from xferlab.contracts import OutputKind, TaskSpec
 from xferlab.errors import XferlabError
 from xferlab.evaluation.split_outputs import SplitOutputs
+from xferlab.groups import GROUPS
+from xferlab.postprocessing.record import read_postprocess
+from xferlab.postprocessing.steps import GROUP, Postprocessor
 from xferlab.registry import REGISTRY
 from xferlab.report.read_runs import JobResult
 from xferlab.runs.predictions import read_predictions
@@ -21,7 +24,7 @@ MAX_NUMBERS = 200_000_000
 
 
 def read_outputs(job: JobResult, split: str) -> SplitOutputs:
-    """Return the stored outputs of a run's split, without texts.
+    """Return the stored outputs of a run's split after its postprocess, without texts.
 
     Raises:
         ValueError: there are none, or they do not fit the run's task.
@@ -45,7 +48,25 @@ def read_outputs(job: JobResult, split: str) -> SplitOutputs:
         raise ValueError(f"the outputs of {name} do not fit its task")
     if stored.lengths is not None:
         labels, outputs = _padded(labels, outputs, stored.lengths)
-    return SplitOutputs(spec, [], None, labels, outputs, outputs, stored.groups)
+    # scores of the validation split are those of the epoch, and a postprocess is fitted to them
+    fitted = None if split == "validation" else _postprocess_of(job, spec)
+    if fitted is None:
+        return SplitOutputs(spec, [], None, labels, outputs, outputs, groups=stored.groups)
+    done = fitted(outputs)
+    return SplitOutputs(
+        spec, [], None, labels, done.outputs, done.outputs, done.decisive, groups=stored.groups
+    )
+
+
+def _postprocess_of(job: JobResult, spec: TaskSpec) -> Postprocessor | None:
+    """Return what a run applies to its outputs; ValueError if it cannot be read."""
+    node = job.config.get(GROUP)
+    if not node:
+        return None
+    try:
+        return read_postprocess(job.folder, REGISTRY.create_chosen(GROUPS[GROUP], node), spec)
+    except XferlabError as e:
+        raise ValueError(f"the postprocess of {job.folder.name} cannot be read: {e.what}") from e
 
 
 def _spec_of(task: Mapping[str, Any]) -> TaskSpec:

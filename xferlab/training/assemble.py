@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from xferlab.compatibility import refuse_misfit
@@ -16,6 +17,7 @@ from xferlab.data.tokenizer import encode_cached
 from xferlab.errors import ConfigError, did_you_mean
 from xferlab.functional.metrics import keras_form
 from xferlab.functional.unseen_words import outside_of
+from xferlab.models.plugin_head import head_argument
 from xferlab.models.recomputed_layers import recompute_layers
 from xferlab.training.average import RunAverage, StepPlan, chosen_average
 from xferlab.training.evaluation import Forward, scores
@@ -102,9 +104,9 @@ class Experiment:
         """Return labels and float32 outputs of a whole split, in the order of its rows."""
         return self.forward(self.encodings[split], self.data.splits[split].labels)
 
-    def scores(self, labels: Any, outputs: Any) -> dict[str, float]:
+    def scores(self, labels: Any, outputs: Any, decisive: Any = None) -> dict[str, float]:
         """Return the loss and every metric of labels and outputs of a whole split."""
-        return scores(self.loss, self.metrics, labels, outputs)
+        return scores(self.loss, self.metrics, labels, outputs, decisive)
 
 
 def assemble(recipe: Recipe, data: TextData, micro_batches: int = 1) -> Experiment:
@@ -178,7 +180,8 @@ def _average(recipe: Recipe, base: TrainingSetup) -> RunAverage | None:
 def _training_setup(recipe: Recipe, data: TextData, micro_batches: int) -> TrainingSetup:
     """Build model, tokens, batches and transfer."""
     train = recipe.train
-    model = _built("model", recipe.model.build, data.spec)
+    build = partial(recipe.model.build, **head_argument(recipe.model, recipe.head))
+    model = _built("model", build, data.spec)
     if train.recompute:
         recompute_layers(model.network)
     spec = dataclasses.replace(data.spec, output_kind=model.output_kind)

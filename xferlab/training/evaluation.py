@@ -146,6 +146,7 @@ def scores(
     metrics: Mapping[str, Any],
     labels: np.ndarray,
     outputs: np.ndarray,
+    decisive: np.ndarray | None = None,
 ) -> dict[str, float]:
     """Return the loss and every metric of a whole split.
 
@@ -154,10 +155,11 @@ def scores(
         metrics: by logged name, a ``keras.metrics.Metric`` or a function of (labels, outputs).
         labels: as the task's label kind says, (rows, ...).
         outputs: float32 (rows, num_outputs), for tagging (rows, length, num_outputs).
+        decisive: likewise, what metrics of decisions score; None for ``outputs``.
     """
     values = {"loss": float(loss(*seen_only(labels, outputs)))}
     for name, metric in metrics.items():
-        pair = inputs_of_metric(metric, labels, outputs)
+        pair = inputs_of_metric(metric, labels, outputs, decisive)
         if hasattr(metric, "update_state"):
             metric.reset_state()
             metric.update_state(*pair)
@@ -167,11 +169,14 @@ def scores(
     return values
 
 
-def inputs_of_metric(metric: Any, labels: Any, outputs: Any) -> tuple[Any, Any]:
-    """Return what a metric scores: all words, or those with a token if it rates confidence.
+def inputs_of_metric(
+    metric: Any, labels: Any, outputs: Any, decisive: Any = None
+) -> tuple[Any, Any]:
+    """Return what a metric scores: decisions about all words, or the network's confidence.
 
-    Such a metric declares ``rates_confidence = True``.
+    A metric that declares ``rates_confidence = True`` scores the words with a token, and the
+    outputs whatever a postprocess decides by.
     """
     if metric_attribute(metric, "rates_confidence"):
         return seen_only(labels, outputs)
-    return labels, outputs
+    return labels, outputs if decisive is None else decisive

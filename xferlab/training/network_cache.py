@@ -176,6 +176,6 @@ def _keeps_more(recipe: Recipe) -> bool:
 
 def _parts_of(recipe: Recipe, micro_batches: int) -> list[Any]:
     """Return what a setup is made of, its files by digests."""
-    plugins = (recipe.data, recipe.model, recipe.transfer)
+    plugins = (recipe.data, recipe.model, recipe.head, recipe.transfer)
     content = dict(inputs_of(recipe.config).content)
     return [*plugins, recipe.train, recipe.seed, micro_batches, content]

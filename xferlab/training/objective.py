@@ -176,10 +176,15 @@ def needs_of(plugin: Any) -> Needs:
 
 
 def chosen_objective(recipe: Recipe) -> Any:
-    """Return the recipe's objective plugin, or None for the default, Keras's own step."""
+    """Return the recipe's objective, or that of its head; None for Keras's own training step."""
+    if _chooses_objective(recipe):
+        return recipe.objective
+    return recipe.head.objective() if hasattr(recipe.head, "objective") else None
+
+
+def _chooses_objective(recipe: Recipe) -> bool:
     plugin = recipe.objective
-    is_default = plugin is None or getattr(plugin, "is_default", False)
-    return None if is_default else plugin
+    return plugin is not None and not getattr(plugin, "is_default", False)
 
 
 def bind_objective(
@@ -232,6 +237,14 @@ def refuse_objective(recipe: Recipe) -> None:
     plugin = chosen_objective(recipe)
     if plugin is None:
         return
+    if hasattr(recipe.head, "objective") and _chooses_objective(recipe):
+        head = name_and_origin("head", recipe.head)[0]
+        raise ConfigError(
+            f"{head} has a training loss of its own, and {name_and_origin(GROUP, plugin)[0]}"
+            " another",
+            where=GROUP,
+            fix="choose one of the two: head=auto, or objective=supervised",
+        )
     if hasattr(plugin, "check"):
         plugin.check()
     if recipe.train.recompute and needs_of(plugin).shifted_weights:

@@ -306,7 +306,9 @@ def test_a_search_that_was_killed_goes_on_with_the_trial_that_was_open(capsys):
     assert trials() == ["COMPLETE"] * 4
 
 
-@pytest.mark.parametrize("after", ["asking", "freezing", "running"])
+@pytest.mark.parametrize(
+    "after", [pytest.param("asking", marks=pytest.mark.slow), "freezing", "running"]
+)
 def test_killed_between_two_steps_nothing_is_lost_or_done_twice(after, monkeypatch):
     """A search is left by an exception that nothing hears, after each of its steps."""
 

@@ -12,7 +12,7 @@ from xferlab.contracts import TaskSpec
 from xferlab.export.formats.base import Format, register
 from xferlab.export.formats.saved_model import write_graph
 from xferlab.export.model_card import write_graph_card
-from xferlab.export.serving_function import Predictor, result_name, tokenizer_arrays
+from xferlab.export.serving_function import Predictor, tokenizer_arrays
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,6 +36,7 @@ class LiteRT(Format):
 
     name = "litert"
     summary = "one .tflite file, for LiteRT (TensorFlow Lite)"
+    applies_postprocess = True
 
     def write(self, run: Run, folder: Path) -> None:
         """Write one file of LiteRT's own operators, in float32; batch and length are free."""
@@ -56,7 +57,8 @@ class LiteRT(Format):
             interpreter = tf.lite.Interpreter(str(folder / FILE))
         serve = interpreter.get_signature_runner("serving_default")
 
-        def predict(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-            return serve(**tokenizer_arrays(inputs, "int32"))[result_name(spec)].copy()
+        def predict(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            found = serve(**tokenizer_arrays(inputs, "int32"))
+            return {name: value.copy() for name, value in found.items()}
 
         return predict

@@ -11,7 +11,6 @@ from xferlab.export.formats.base import Format, register
 from xferlab.export.model_card import write_graph_card
 from xferlab.export.serving_function import (
     Predictor,
-    result_name,
     serving_function,
     tokenizer_arrays,
 )
@@ -41,6 +40,7 @@ class Onnx(Format):
 
     name = "onnx"
     summary = "one .onnx file, for onnxruntime"
+    applies_postprocess = True
     modules = ("tf2onnx", "onnx", "onnxruntime")
 
     def write(self, run: Run, folder: Path) -> None:
@@ -49,7 +49,7 @@ class Onnx(Format):
         import tensorflow as tf
         import tf2onnx
 
-        serve, signature = serving_function(run.model.network, run.spec, "int64")
+        serve, signature = serving_function(run.model.network, run.spec, "int64", run.postprocessor)
         model, _ = tf2onnx.convert.from_function(
             tf.function(serve, input_signature=[signature]),
             input_signature=[signature],
@@ -74,8 +74,11 @@ class Onnx(Format):
             str(folder / FILE), providers=["CPUExecutionProvider"]
         )
 
-        def predict(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-            return session.run([result_name(spec)], tokenizer_arrays(inputs, "int64"))[0]
+        names = [output.name for output in session.get_outputs()]
+
+        def predict(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            found = session.run(names, tokenizer_arrays(inputs, "int64"))
+            return dict(zip(names, found, strict=True))
 
         return predict
 

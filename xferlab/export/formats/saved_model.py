@@ -11,7 +11,6 @@ from xferlab.export.formats.base import Format, register
 from xferlab.export.model_card import write_graph_card
 from xferlab.export.serving_function import (
     Predictor,
-    result_name,
     serving_function,
     tokenizer_arrays,
 )
@@ -37,6 +36,7 @@ class SavedModel(Format):
 
     name = "saved_model"
     summary = "TensorFlow's SavedModel, for TensorFlow Serving"
+    applies_postprocess = True
 
     def write(self, run: Run, folder: Path) -> None:
         """Write a SavedModel with one signature, ``serving_default``."""
@@ -50,10 +50,10 @@ class SavedModel(Format):
         loaded = tf.saved_model.load(str(folder))
         serve = loaded.signatures["serving_default"]
 
-        def predict(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        def predict(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             arrays = tokenizer_arrays(inputs, "int64")
             outputs = serve(**{name: tf.constant(array) for name, array in arrays.items()})
-            return outputs[result_name(spec)].numpy()
+            return {name: value.numpy() for name, value in outputs.items()}
 
         predict.keeps = loaded  # type: ignore[attr-defined]  # its variables live as long as it does
         return predict
@@ -63,7 +63,7 @@ def write_graph(run: Run, folder: Path, dtype: str) -> None:
     """Write the SavedModel alone, its inputs in ``dtype``."""
     import keras
 
-    serve, signature = serving_function(run.model.network, run.spec, dtype)
+    serve, signature = serving_function(run.model.network, run.spec, dtype, run.postprocessor)
     archive = keras.export.ExportArchive()
     archive.track(run.model.network)
     archive.add_endpoint("serving_default", serve, input_signature=[signature])

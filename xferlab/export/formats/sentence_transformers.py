@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from xferlab.contracts import TaskSpec
 from xferlab.errors import ConfigError
 from xferlab.export.formats.base import Format, register
-from xferlab.export.formats.transformers import architecture_of, config_json, reading_of
+from xferlab.export.formats.transformers import architecture_of, config_json, vector_of
 from xferlab.export.model_card import model_card
 from xferlab.export.output_folder import write_plain
 from xferlab.export.sentence_files import write_sentence_files
@@ -19,6 +19,7 @@ from xferlab.models.checkpoint import resolve
 from xferlab.models.checkpoint_files import CONFIG, SAFETENSORS
 from xferlab.models.head import scale_of
 from xferlab.models.saved_encoder import SHAPE
+from xferlab.models.text_vector import POOLINGS
 from xferlab.models.to_transformers import encoder_tensors
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ class SentenceTransformers(Format):
                 fix="--to transformers, keras or another format",
             )
         is_encoder = (run.folder / "model" / SHAPE).is_file()
-        if not is_encoder or run.spec.task.is_per_word or reading_of(run).vector.is_of_class:
+        vector = vector_of(run)
+        is_computed = vector.pooling in POOLINGS.values() and not vector.is_of_class
+        if not is_encoder or run.spec.task.is_per_word or not is_computed:
             raise ConfigError(
                 "the head of this run reads no vector that sentence-transformers computes",
                 where=where,
@@ -76,7 +79,7 @@ class SentenceTransformers(Format):
         write_plain(
             folder, CONFIG, table | {"architectures": [f"{architecture.class_prefix}Model"]}
         )
-        vector = reading_of(run).vector
+        vector = vector_of(run)
         write_sentence_files(run, vector, architecture.hidden_size, folder)
         scale = scale_of(vector, architecture.hidden_size)
         _write_head(run.model.network.get_layer("head"), scale, folder / HEAD)

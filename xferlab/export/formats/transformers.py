@@ -18,6 +18,7 @@ from xferlab.export.serving_function import Predictor
 from xferlab.inference.predictions import probabilities_of
 from xferlab.models.architectures import Architecture, read_architecture
 from xferlab.models.checkpoint import resolve
+from xferlab.models.plugin_head import reads_of
 from xferlab.models.reading import Reading, reading_without_modules
 from xferlab.models.saved_encoder import SHAPE, saved_reading
 from xferlab.models.text_vector import TextVector
@@ -107,21 +108,31 @@ def _architecture_of_class(run: Run) -> Architecture:
             where=f"{run.folder}: model",
             fix=f"--to {_others(run)}, or train a model of another family",
         )
-    if run.spec.task.is_per_word:
+    vector = vector_of(run)
+    is_own = reads_of(run.plugin("head"), run.spec).tokens == "own"
+    if is_own and run.spec.task.is_per_word:
         return architecture
-    vector = reading_of(run).vector
     found = architecture.with_pooling(vector.pooling)
     if found is None or not vector.is_of_class:
+        usual = f"model.pooling={architecture.class_pooling}" if is_own else "head=auto"
         raise ConfigError(
             f"transformers' class for {architecture.model_type} has no head on {vector}",
-            where=f"{run.folder}: model.pooling",
-            fix=f"--to {_others(run)}, or train with model.pooling={architecture.class_pooling}",
+            where=f"{run.folder}: {'model.pooling' if is_own else 'head'}",
+            fix=f"--to {_others(run)}, or train with {usual}",
         )
     return found
 
 
+def vector_of(run: Run) -> TextVector:
+    """Return what the last layer of a run's head reads of a text."""
+    head = run.plugin("head")
+    if reads_of(head, run.spec).tokens == "own":
+        return reading_of(run).vector
+    return TextVector(getattr(head, "pooling", "") or f"head={run.config['head']['name']}")
+
+
 def reading_of(run: Run) -> Reading:
-    """Return how the run reads texts."""
+    """Return how the run's model reads texts."""
     saved = saved_reading(run.folder / "model")
     pooling = getattr(run.plugin("model"), "pooling", None)
     return saved or reading_without_modules(architecture_of(run), getattr(pooling, "name", "auto"))

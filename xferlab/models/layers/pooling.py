@@ -10,14 +10,16 @@ from keras import ops
 from xferlab.models.layers.basic import last_token
 
 SMALLEST_NORM = 1e-12
+LOWEST = -1e9
+"""What padding counts as where the largest value is taken, as in sentence-transformers."""
 
 
 @keras.saving.register_keras_serializable("xferlab")
 class SentencePooling(keras.layers.Layer):
-    """The vector of the first or last token, or the mean of all; in float32.
+    """The vector of the first or last token, the mean or the maximum of all; in float32.
 
     Args:
-        pooling: ``first``, ``last`` or ``mean``.
+        pooling: ``first``, ``last``, ``mean`` or ``max``.
         normalize: divide it by its length.
     """
 
@@ -39,6 +41,9 @@ class SentencePooling(keras.layers.Layer):
             return sequence[:, 0, :]
         if self.pooling == "last":
             return last_token(sequence, padding_mask)
+        if self.pooling == "max":
+            is_token = ops.expand_dims(ops.cast(padding_mask, "bool"), -1)
+            return ops.max(ops.where(is_token, sequence, LOWEST), axis=1)
         mask = ops.expand_dims(ops.cast(padding_mask, sequence.dtype), 1)
         tokens = ops.maximum(ops.sum(mask, axis=-1), 1.0)
         return ops.squeeze(ops.matmul(mask, sequence), 1) / tokens

@@ -1,0 +1,1 @@
+"""What is fitted to validation outputs, stored in the run folder, and applied to any outputs."""
