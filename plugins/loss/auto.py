@@ -38,6 +38,7 @@ class Auto:
         outputs=(OutputKind.logits, OutputKind.probabilities, OutputKind.values),
         labels=(LabelKind.class_index, LabelKind.token_tags, LabelKind.multi_hot, LabelKind.float),
     )
+    accepts_soft_labels = True
 
     def __post_init__(self) -> None:
         check_label_smoothing(self.label_smoothing)

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from xferlab.groups import GROUPS, Group
-from xferlab.validation import defaults_of
+from xferlab.validation import added_field, defaults_of
 
 
 class Precision(Enum):
@@ -59,6 +59,7 @@ seconds=None))
     return Interval(steps=int(number))
 
 
+BALANCED = "balanced"
 FEWEST_EPOCHS = 3
 """Default epochs, as Devlin et al. 2019 fine-tune BERT, if they are enough."""
 ENOUGH_STEPS = 400
@@ -79,6 +80,8 @@ class TrainConfig:
         batch_size: rows a batch.
         eval_batch_size: rows a batch when no gradient is taken.
         gradient_accumulation_steps: batches whose gradients are averaged into one optimizer step.
+        sampling: which training examples an epoch has: null, each once; ``balanced``, as many of
+            each class and as many in all: rare ones repeat, of frequent ones others in each epoch.
         max_grad_norm: largest global norm of the gradients; null for no clipping.
         precision: Keras global dtype policy; ``auto`` measures matrix products for a moment and
             takes mixed_bfloat16 where they are at least 1.3 times as fast as in float32.
@@ -109,6 +112,7 @@ class TrainConfig:
     batch_size: int = 16
     eval_batch_size: int = 64
     gradient_accumulation_steps: int = 1
+    sampling: str | None = added_field(None)
     max_grad_norm: float | None = 1.0
     precision: Precision = Precision.float32
     monitor: str = "auto"
@@ -130,6 +134,8 @@ class TrainConfig:
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1 or null, got {value}")
         interval(self.checkpoint_every)
+        if self.sampling not in (None, BALANCED):
+            raise ValueError(f"sampling must be {BALANCED} or null, got '{self.sampling}'")
         if self.max_grad_norm is not None and self.max_grad_norm <= 0:
             raise ValueError(f"max_grad_norm must be above 0 or null, got {self.max_grad_norm}")
 
