@@ -44,6 +44,7 @@ class Auto:
             LabelKind.none,
         ),
     )
+    accepts_soft_labels = True
 
     def __post_init__(self) -> None:
         check_label_smoothing(self.label_smoothing)

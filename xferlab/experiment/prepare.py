@@ -10,10 +10,11 @@ from dataclasses import fields, replace
 from xferlab.backend.precision import measure_matrix_rates
 from xferlab.backend.process import import_backend, prepare_backend
 from xferlab.checks.data import check_data
-from xferlab.compatibility import name_and_origin, refuse_other_labels
+from xferlab.compatibility import name_and_origin, refuse_ignored, refuse_other_labels
 from xferlab.config.recipe import Recipe, fitted_to
 from xferlab.config.schema import Precision
 from xferlab.contracts import TaskSpec, TextData, TextModel
+from xferlab.data.sampling import refuse_sampling
 from xferlab.errors import ConfigError, XferlabError, collect_errors, raise_together
 from xferlab.models.limits import refuse_length
 from xferlab.models.plugin_head import head_argument, refuse_masks
@@ -80,6 +81,7 @@ def prepare_inputs(recipe: Recipe) -> tuple[Recipe, TextData]:
     recipe = fitted_to(recipe, data.spec.task)
     _check_callbacks(recipe)
     _refuse_other_labels(recipe, data.spec)
+    _refuse_unused(recipe, data)
     refuse_postprocess(chosen_steps(recipe.postprocess), data.spec, data.validation.labels)
     refuse_masks(recipe.model, data.spec)
     if hasattr(recipe.model, "max_sequence_length"):
@@ -135,6 +137,26 @@ def _refuse_other_labels(recipe: Recipe, spec: TaskSpec) -> None:
         refuse_other_labels(f"metric.{name}", "metric", metric, spec)
         if hasattr(metric, "check"):
             metric.check(spec)
+
+
+def _refuse_unused(recipe: Recipe, data: TextData) -> None:
+    """Raise ConfigError if loss or objective would ignore soft labels or weights."""
+    spec = data.spec
+    objective = chosen_objective(recipe)
+    if data.train.weights is not None and not spec.task.has_labels:
+        raise ConfigError(
+            f"the loss of {spec.task.name} is a mean over tokens, which weights no texts",
+            where="data.weight",
+            fix="data.weight=null",
+        )
+    if spec.soft_labels:
+        refuse_ignored("data.soft_labels", "loss", recipe.loss, spec)
+    if spec.soft_labels and objective is not None:
+        refuse_ignored("data.soft_labels", "objective", objective, spec)
+    if data.train.weights is not None and objective is not None:
+        refuse_ignored("data.weight", "objective", objective, spec)
+    if recipe.train.sampling is not None:
+        refuse_sampling(data)
 
 
 def _fitted_length(recipe: Recipe, data: TextData, positions: int) -> TextData:

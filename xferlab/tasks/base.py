@@ -246,6 +246,7 @@ class TaskSpec:
         class_counts: training examples (tags, for token classification) of each class, in label
             order.
         output_kind: what the model's outputs mean; the framework takes it from the model.
+        soft_labels: whether training examples have the probability of each class as their label.
     """
 
     task: Task
@@ -255,6 +256,7 @@ class TaskSpec:
     has_pairs: bool = False
     class_counts: tuple[int, ...] = ()
     output_kind: OutputKind = OutputKind.logits
+    soft_labels: bool = False
 
     @property
     def num_classes(self) -> int:
