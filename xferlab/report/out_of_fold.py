@@ -101,7 +101,7 @@ def out_of_fold(report: Report) -> tuple[OutOfFold | None, str]:
     whole = [own for own in by_seed.values() if {j.setting(FOLD) for j in own} == {*range(folds)}]
     if not whole:
         missing = folds - max(map(len, by_seed.values()))
-        return None, f"{missing} of {folds} folds have no finished run yet"
+        return None, f"of {folds} folds, {missing} have not finished yet"
     try:
         return _together(whole, folds), ""
     except ValueError as e:
