@@ -21,7 +21,8 @@ usage: python -m xferlab [OVERRIDES]          train one experiment
        python -m xferlab evaluate RUN [DATA]  scores of a run on any data
        python -m xferlab predict RUN "text"   predictions for texts and files
        python -m xferlab export RUN --to onnx a run as ONNX, LiteRT, ...
-                                              (these three have --help)
+       python -m xferlab combine RUN...       average, vote or soup of runs
+                                              (these four have --help)
 
 overrides:
   loss=focal            choose a plugin     loss.gamma=2      set its field

@@ -36,6 +36,7 @@ COMMANDS = {
 """Commands that take flags and overrides: ``module:function``, imported when called."""
 
 RUN_COMMANDS = {
+    "combine": "combine:combine_runs",
     "evaluate": "evaluate:evaluate",
     "export": "export:export",
     "predict": "predict:predict",
