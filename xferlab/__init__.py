@@ -34,6 +34,7 @@ from xferlab.deprecated import EXPORTS, report_renamed
 from xferlab.errors import ConfigError, PluginError
 from xferlab.public import PUBLIC
 from xferlab.registry import register
+from xferlab.validation import added_field
 
 if TYPE_CHECKING:
     from xferlab.api.encoder import encoder as encoder
@@ -75,6 +76,7 @@ __all__ = [
     "TrainingStep",
     "TransferPlan",
     "VariableGroup",
+    "added_field",
     "encoder",
     "load",
     "max_of_tokens",

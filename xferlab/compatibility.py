@@ -11,6 +11,12 @@ from xferlab.contracts import LabelKind, OutputKind, TaskSpec
 from xferlab.errors import ConfigError, PluginError
 from xferlab.registry import REGISTRY, Registry
 
+IGNORED = {
+    "data.soft_labels": ("accepts_soft_labels", "accepts no soft labels"),
+    "data.weight": ("uses_weights", "uses no weights of examples"),
+}
+"""What a loss or an objective declares to take it, and what it does otherwise, by config key."""
+
 
 def refuse_misfit(
     key: str, group: str, plugin: Any, spec: TaskSpec, registry: Registry = REGISTRY
@@ -63,6 +69,36 @@ def refuse_other_labels(
     _check_declarations(group, plugin, assumed, registry)
     if spec.label_kind not in plugin.accepts.labels:
         refuse_misfit(key, group, plugin, assumed, registry)
+
+
+def refuse_ignored(
+    key: str, group: str, plugin: Any, spec: TaskSpec, registry: Registry = REGISTRY
+) -> None:
+    """Raise ConfigError for a loss or an objective that ignores what the examples have.
+
+    Args:
+        key: config path of what they have: ``data.soft_labels`` or ``data.weight``.
+        group: ``loss`` or ``objective``.
+        plugin: the instance; it may declare ``accepts_soft_labels`` or ``uses_weights``.
+        spec: the task, for others that fit.
+        registry: where those are found.
+    """
+    declaration, what = IGNORED[key]
+    if getattr(plugin, declaration, False):
+        return
+    assumed = replace(spec, output_kind=spec.head_output_kind)
+    others = [
+        entry.name
+        for entry in registry
+        if entry.group == group
+        and getattr(entry.cls, declaration, False)
+        and fits(entry.cls, assumed)
+    ]
+    raise ConfigError(
+        f"{name_and_origin(group, plugin, registry)[0]} {what}, and {key} gives them",
+        where=group,
+        fix=f"choose {group}={' or '.join(others)}, or {key}=null",
+    )
 
 
 def fits(plugin: Any, spec: TaskSpec) -> bool:

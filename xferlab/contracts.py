@@ -54,24 +54,35 @@ class Split:
         labels: an array as described in :class:`LabelKind`; for token classification a list with
             one int32 array for each example, one tag a word.
         pairs: the second text of each example, where examples are pairs.
+        weights: how much each example counts in the training loss, float32 (examples,), from 0 up.
+        soft_labels: the probability of each class to train on instead of the label, float32
+            (examples, classes); for one class a text. Scores are those of ``labels``.
+        groups: a number for each example, int32 (examples,): those of one group depend on each
+            other, and are in one split.
     """
 
     texts: Sequence[Any]
     labels: Any
     pairs: Sequence[str] | None = None
+    weights: np.ndarray | None = None
+    soft_labels: np.ndarray | None = None
+    groups: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the examples in order, texts and labels; computed once."""
+        """SHA-256 of the examples in order, with all that a split has of them; computed once."""
         digest = hashlib.sha256()
         for text, pair, label in zip(
             self.texts, self.pairs or self.texts, self.labels, strict=True
         ):
             plain = label.tolist() if hasattr(label, "tolist") else label
             digest.update(repr((text, pair, plain)).encode())
+        for name in ("weights", "soft_labels", "groups"):
+            if (values := getattr(self, name)) is not None:
+                digest.update(name.encode() + values.tobytes())
         return digest.hexdigest()
 
 
@@ -85,6 +96,8 @@ class TextData:
         validation: examples that are scored after each epoch.
         test: examples that are scored once at the end.
         notes: lines for the run's record: what was inferred, and what is unusual in the examples.
+        fold_rows: where ``test`` is a fold of the training examples, the position of each of its
+            examples among all of them, int64 (examples,).
     """
 
     spec: TaskSpec
@@ -92,6 +105,7 @@ class TextData:
     validation: Split
     test: Split | None = None
     notes: tuple[str, ...] = ()
+    fold_rows: np.ndarray | None = None
 
     @property
     def splits(self) -> dict[str, Split]:
@@ -265,7 +279,12 @@ class Optimizer(Protocol):
 
 
 class Loss(Protocol):
-    """Builds a loss of labels and outputs, of the kinds in ``accepts``."""
+    """Builds a loss of labels and outputs, of the kinds in ``accepts``.
+
+    It is a mean over examples (labelled tokens), so that their weights count. A plugin may declare
+    ``accepts_soft_labels = True``: in place of class indices, which scores have, the loss then also
+    takes the probability of each class, float32 (batch, classes).
+    """
 
     accepts: ClassVar[Accepts]
 

@@ -20,6 +20,7 @@ PUBLIC: dict[str, str] = {
     "ReadsFiles": "xferlab.data.content:ReadsFiles",
     "Rows": "xferlab.data.labels:Rows",
     "SPLITS": "xferlab.data.splits:SPLITS",
+    "TabularData": "xferlab.data.tabular:TabularData",
     "check_columns": "xferlab.data.overlaps:check_columns",
     "check_fields": "xferlab.data.splits:check_fields",
     "content_of_dataset": "xferlab.data.content:content_of_dataset",
@@ -53,6 +54,7 @@ PUBLIC: dict[str, str] = {
     "saved_reading": "xferlab.models.saved_encoder:saved_reading",
     "source_run": "xferlab.inference.warm_start:source_run",
     "start_from": "xferlab.inference.warm_start:start_from",
+    "token_masking": "xferlab.models.masked_lm:token_masking",
     "tokenizer_files": "xferlab.models.saved_encoder:tokenizer_files",
     # Heads
     "max_of_tokens": "xferlab.functional.pooling:max_of_tokens",
@@ -93,6 +95,7 @@ PUBLIC: dict[str, str] = {
     "divergence_of": "xferlab.functional.objectives:divergence_of",
     "identity_of_teacher": "xferlab.inference.teacher:identity_of_teacher",
     "mean_over_labelled": "xferlab.functional.objectives:mean_over_labelled",
+    "weighted_mean": "xferlab.functional.objectives:weighted_mean",
     "teacher_outputs": "xferlab.inference.teacher:teacher_outputs",
     # Optimizers and schedules
     "check_fractions": "xferlab.functional.schedules:check_fractions",

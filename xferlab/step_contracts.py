@@ -35,7 +35,10 @@ class TrainingStep(Protocol):
 
     Attributes:
         inputs: tensors of the network by name.
-        labels: as the task's label kind says.
+        labels: as the task's label kind says; the probability of each class, float32 (batch,
+            classes), where the examples have soft labels.
+        example_weights: how much each example counts, float32 (batch,), of mean 1 over the training
+            examples; None where all count the same. ``loss`` uses them.
         arrays: what the plugin's ``arrays`` returned, the rows of these examples.
         seed: of ``keras.random``'s functions; it depends on the run's seed and the batch alone.
         weights: the Keras variables that are trained.
@@ -44,6 +47,7 @@ class TrainingStep(Protocol):
 
     inputs: Mapping[str, Any]
     labels: Any
+    example_weights: Any
     arrays: Mapping[str, Any]
     seed: Any
     weights: Sequence[Any]
@@ -63,8 +67,14 @@ class TrainingStep(Protocol):
     def pool(self) -> Any:
         """Return the vectors that the last layer reads, after dropout; mostly (batch, width)."""
 
-    def loss(self, outputs: Any, labels: Any = None) -> Any:
-        """Return the run's loss of outputs and of the batch's labels, or of others: a scalar."""
+    def loss(self, outputs: Any, labels: Any = None, example_weights: Any = None) -> Any:
+        """Return the run's loss of outputs and of the batch's labels, or of others: a scalar.
+
+        Args:
+            outputs: of the network.
+            labels: instead of the batch's.
+            example_weights: instead of the batch's, for labels in another order.
+        """
 
     def gradient(self, loss: Any, sources: Sequence[Any]) -> list[Any]:
         """Return the gradient of a scalar by tensors or weights: float32, a constant."""
@@ -82,7 +92,9 @@ class Objective(Protocol):
     logged as ``loss_<name>``. Gradients, clipping, accumulation, loss scale, rates and resuming are
     the framework's.
 
-    A plugin may declare ``needs`` and ``parts``, and it may have
+    A plugin may declare ``needs`` and ``parts``; ``uses_weights = True`` if all that it adds to
+    ``step.loss`` uses ``step.example_weights``; and ``accepts_soft_labels = True`` if
+    ``step.labels`` may be those. Runs that have them refuse it otherwise. It may have
 
     - ``arrays(data: TextData, spec: TaskSpec) -> Mapping[str, np.ndarray]``: arrays with a row for
       each training example, whose rows of the batch are in ``step.arrays``;

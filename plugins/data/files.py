@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from xferlab import (
     AUTO_TASK,
@@ -11,10 +12,10 @@ from xferlab import (
     ReadsFiles,
     Rows,
     Split,
+    TabularData,
     TaskSpec,
     TextData,
-    check_columns,
-    check_fields,
+    added_field,
     find_files,
     known_split,
     names_beside,
@@ -22,13 +23,12 @@ from xferlab import (
     read_table,
     refuse_shared_files,
     register,
-    text_data,
 )
 
 
 @register("data", "files")
 @dataclass(frozen=True)
-class Files(ReadsFiles):
+class Files(TabularData, ReadsFiles):
     """Data from your own CSV, TSV, JSON lines or Parquet files.
 
     Attributes:
@@ -37,7 +37,8 @@ class Files(ReadsFiles):
         test: likewise, scored once at the end; may be left out.
         text: column of the text; for token classification, of the list of words.
         pair: column of a second text, where examples are pairs.
-        label: column of the label.
+        label: column of the label, which a task without labels does not read; null takes the most
+            probable class of the soft labels.
         task: the task; ``auto`` infers regression from numbers with a point, multi-label from
             lists or strings with ``label_separator``, else single-label.
         class_names: every class, in label order; empty takes those of a ``labels.txt`` beside the
@@ -50,6 +51,12 @@ class Files(ReadsFiles):
         limit: most examples of ``train``, ``validation`` and ``test``: a sample by the seed,
             stratified by class; below 1 a fraction of the examples; null for all.
         max_rows: most rows of a split; files with more are an error.
+        weight: column of the training examples' weights in the loss, numbers from 0 up.
+        soft_labels: columns of the probabilities that are trained on instead of the label: one a
+            class, or one of lists; they sum to 1.
+        group: column of the group of each example: those of one group are in one split.
+        folds: split the training examples into so many folds; null for none.
+        fold: the fold, from 0, that is the test split.
     """
 
     train: str
@@ -57,7 +64,7 @@ class Files(ReadsFiles):
     test: str | None = None
     text: str = "text"
     pair: str | None = None
-    label: str = "label"
+    label: str | None = "label"
     task: str = AUTO_TASK
     class_names: list[str] = field(default_factory=list)
     label_separator: str = "|"
@@ -66,29 +73,22 @@ class Files(ReadsFiles):
     max_length: int = 128
     limit: dict[str, int | float | None] = field(default_factory=no_limit)
     max_rows: int = MAX_ROWS
+    weight: str | None = added_field(None)
+    soft_labels: Any = added_field(None)
+    group: str | None = added_field(None)
+    folds: int | None = added_field(None)
+    fold: int | None = added_field(None)
 
     def __post_init__(self) -> None:
-        sizes = (self.max_length, self.validation_fraction, self.limit, self.max_rows)
-        check_fields(*sizes, self.task, self.label_separator)
-        check_columns(self.text, self.pair, self.label)
+        self.check_values()
         if self.separator not in ("", "\\t") and len(self.separator) != 1:
             raise ValueError(f"separator must be one character, got {self.separator!r}")
 
     def build(self, seed: int) -> TextData:
         """Return the examples of all files."""
         refuse_shared_files({k: find_files(p, f"data.{k}") for k, p in self.paths().items()})
-        return text_data(
-            {name: self._rows(path, name, seed) for name, path in self.paths().items()},
-            seed,
-            max_length=self.max_length,
-            task=self.task,
-            class_names=self.class_names,
-            suggested_names=self._names(self.train, "train"),
-            suggested_from=CLASS_NAMES_FILE,
-            label_separator=self.label_separator,
-            validation_fraction=self.validation_fraction,
-            limit=self.limit,
-        )
+        splits = {name: self._rows(path, name, seed) for name, path in self.paths().items()}
+        return self.examples(splits, seed, self._names(self.train, "train"), CLASS_NAMES_FILE)
 
     def read(self, split: str, spec: TaskSpec, seed: int) -> Split | None:
         """Return the rows of one split's file, labelled by the names of a known task."""
@@ -111,7 +111,8 @@ class Files(ReadsFiles):
         return [] if self.class_names else names_beside(find_files(path, f"data.{split}")[0])
 
     def _rows(self, path: str, split: str, seed: int) -> Rows:
-        columns = {self.text: "data.text", self.label: "data.label"}
+        own = self.columns()
+        columns = {self.text: "data.text", **own.keys(split)}
         if self.pair:
             columns[self.pair] = "data.pair"
         table = read_table(
@@ -123,9 +124,6 @@ class Files(ReadsFiles):
             limit=self.limit.get(split),
             seed=seed,
         )
-        return Rows(
-            texts=table.column(self.text, "data.text"),
-            labels=table.column(self.label, "data.label"),
-            pairs=table.column(self.pair, "data.pair") if self.pair else None,
-            place=table.place,
-        )
+        pairs = table.column(self.pair, "data.pair") if self.pair else None
+        rows = Rows(table.column(self.text, "data.text"), (), pairs, table.place)
+        return own.rows(split, table.column, rows, self.class_names)

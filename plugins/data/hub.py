@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from typing import Any
 
 from xferlab import (
     AUTO_TASK,
     MAX_ROWS,
     ConfigError,
     HubDataset,
+    TabularData,
     TextData,
-    check_columns,
-    check_fields,
+    added_field,
     content_of_dataset,
     no_limit,
     register,
-    text_data,
 )
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @register("data", "hub")
 @dataclass(frozen=True)
-class Hub:
+class Hub(TabularData):
     """A dataset of the Hugging Face Hub, or a folder laid out like one.
 
     Attributes:
@@ -37,7 +37,8 @@ class Hub:
         test: split to score once at the end; null for none.
         text: column of the text; for token classification, of the list of words.
         pair: column of a second text, where examples are pairs.
-        label: column of the label; rows with -1, which means no label on the Hub, are left out.
+        label: column of the label; rows with -1, which means no label on the Hub, are left out;
+            null takes the most probable class of the soft labels.
         task: the task; ``auto`` infers it from the column.
         class_names: every class, in label order; empty takes those that the dataset declares, or
             else the labels that occur, sorted.
@@ -48,6 +49,12 @@ class Hub:
         limit: most examples of ``train``, ``validation`` and ``test``: a sample by the seed,
             stratified by class; below 1 a fraction of the examples; null for all.
         max_rows: most rows of a split; data with more are an error.
+        weight: column of the training examples' weights in the loss, numbers from 0 up.
+        soft_labels: columns of the probabilities that are trained on instead of the label: one a
+            class, or one of lists; they sum to 1.
+        group: column of the group of each example: those of one group are in one split.
+        folds: split the training examples into so many folds; null for none.
+        fold: the fold, from 0, that is the test split.
     """
 
     id: str
@@ -58,7 +65,7 @@ class Hub:
     test: str | None = "test"
     text: str = "text"
     pair: str | None = None
-    label: str = "label"
+    label: str | None = "label"
     task: str = AUTO_TASK
     class_names: list[str] = field(default_factory=list)
     label_separator: str = "|"
@@ -66,11 +73,14 @@ class Hub:
     max_length: int = 128
     limit: dict[str, int | float | None] = field(default_factory=no_limit)
     max_rows: int = MAX_ROWS
+    weight: str | None = added_field(None)
+    soft_labels: Any = added_field(None)
+    group: str | None = added_field(None)
+    folds: int | None = added_field(None)
+    fold: int | None = added_field(None)
 
     def __post_init__(self) -> None:
-        sizes = (self.max_length, self.validation_fraction, self.limit, self.max_rows)
-        check_fields(*sizes, self.task, self.label_separator)
-        check_columns(self.text, self.pair, self.label)
+        self.check_values()
         for name in ("validation", "test"):
             if getattr(self, name) == self.train:
                 raise ValueError(f"{name} must be another split than train, got {self.train!r}")
@@ -83,7 +93,9 @@ class Hub:
         found = HubDataset(self.id, self.config, self.revision)
         names = {"train": self.train, "validation": self.validation, "test": self.test}
         splits = {
-            key: found.rows(name, key, self.text, self.pair, self.label, self.max_rows)
+            key: found.rows(
+                name, key, self.text, self.pair, self.columns(), self.max_rows, self.class_names
+            )
             for key, name in names.items()
             if name
         }
@@ -99,14 +111,5 @@ class Hub:
                     if key == "validation"
                     else "choose another column: data.label=COLUMN",
                 )
-        return text_data(
-            splits,
-            seed,
-            max_length=self.max_length,
-            task=self.task,
-            class_names=self.class_names,
-            suggested_names=found.class_names(self.train, self.label),
-            label_separator=self.label_separator,
-            validation_fraction=self.validation_fraction,
-            limit=self.limit,
-        )
+        names = found.class_names(self.train, self.label) if self.label else ()
+        return self.examples(splits, seed, names)

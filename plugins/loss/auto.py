@@ -36,8 +36,15 @@ class Auto:
 
     accepts: ClassVar[Accepts] = Accepts(
         outputs=(OutputKind.logits, OutputKind.probabilities, OutputKind.values),
-        labels=(LabelKind.class_index, LabelKind.token_tags, LabelKind.multi_hot, LabelKind.float),
+        labels=(
+            LabelKind.class_index,
+            LabelKind.token_tags,
+            LabelKind.multi_hot,
+            LabelKind.float,
+            LabelKind.none,
+        ),
     )
+    accepts_soft_labels = True
 
     def __post_init__(self) -> None:
         check_label_smoothing(self.label_smoothing)

@@ -39,6 +39,7 @@ class ClassBalanced:
         outputs=(OutputKind.logits, OutputKind.probabilities),
         labels=(LabelKind.class_index, LabelKind.token_tags),
     )
+    accepts_soft_labels = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.beta < 1:

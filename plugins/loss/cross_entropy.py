@@ -38,6 +38,7 @@ class CrossEntropy:
         outputs=(OutputKind.logits, OutputKind.probabilities),
         labels=(LabelKind.class_index, LabelKind.token_tags),
     )
+    accepts_soft_labels = True
 
     def __post_init__(self) -> None:
         check_label_smoothing(self.label_smoothing)

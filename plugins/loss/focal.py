@@ -47,6 +47,7 @@ class Focal:
         outputs=(OutputKind.logits, OutputKind.probabilities),
         labels=(LabelKind.class_index, LabelKind.token_tags, LabelKind.multi_hot),
     )
+    accepts_soft_labels = True
 
     def __post_init__(self) -> None:
         check_class_weight(self.class_weight)

@@ -25,6 +25,8 @@ class AWP:
     gamma: float = 0.0005
 
     accepts: ClassVar[Accepts] = Accepts(tuple(OutputKind), tuple(LabelKind))
+    accepts_soft_labels = True
+    uses_weights = True
     needs: ClassVar[Needs] = Needs(shifted_weights=True, whole_batch=True)
     parts: ClassVar[tuple[str, ...]] = ("supervised",)
 

@@ -31,6 +31,8 @@ class Distillation:
     accepts: ClassVar[Accepts] = Accepts(
         tuple(OutputKind), (LabelKind.class_index, LabelKind.multi_hot, LabelKind.float)
     )
+    accepts_soft_labels = True
+    uses_weights = True
     parts: ClassVar[tuple[str, ...]] = ("supervised", "distillation")
 
     def __post_init__(self) -> None:
@@ -60,9 +62,7 @@ class Distillation:
         return {"teacher": teacher_outputs(self.teacher, data, spec)}
 
     def build(self, spec: TaskSpec):
-        from keras import ops
-
-        from xferlab import divergence_of
+        from xferlab import divergence_of, weighted_mean
 
         is_value = spec.output_kind is OutputKind.values
         divergence = divergence_of(spec, self.temperature)
@@ -71,7 +71,8 @@ class Distillation:
         def objective(step: TrainingStep):
             outputs = step.forward()
             supervised = step.loss(outputs)
-            distance = scale * ops.mean(divergence(step.arrays["teacher"], outputs))
+            each = divergence(step.arrays["teacher"], outputs)
+            distance = scale * weighted_mean(each, step.example_weights)
             loss = (1 - self.weight) * supervised + self.weight * distance
             return loss, outputs, {"supervised": supervised, "distillation": distance}
 

@@ -25,6 +25,8 @@ class FGM:
     weight: float = 1.0
 
     accepts: ClassVar[Accepts] = Accepts(tuple(OutputKind), tuple(LabelKind))
+    accepts_soft_labels = True
+    uses_weights = True
     needs: ClassVar[Needs] = Needs(embeddings=True)
     parts: ClassVar[tuple[str, ...]] = ("supervised", "adversarial")
 

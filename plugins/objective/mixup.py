@@ -26,6 +26,8 @@ class Mixup:
     accepts: ClassVar[Accepts] = Accepts(
         tuple(OutputKind), (LabelKind.class_index, LabelKind.multi_hot, LabelKind.float)
     )
+    accepts_soft_labels = True
+    uses_weights = True
     needs: ClassVar[Needs] = Needs(pooled=True, whole_batch=True)
 
     def __post_init__(self) -> None:
@@ -45,7 +47,11 @@ class Mixup:
             mixed = own * pooled + (1 - own) * ops.take(pooled, others, axis=0)
             outputs = step.forward(pooled=mixed)
             loss = fraction * step.loss(outputs)
-            loss += (1 - fraction) * step.loss(outputs, ops.take(step.labels, others, axis=0))
+            labels, weights = (
+                None if values is None else ops.take(values, others, axis=0)
+                for values in (step.labels, step.example_weights)
+            )
+            loss += (1 - fraction) * step.loss(outputs, labels, weights)
             return loss, step.forward(pooled=pooled)
 
         return objective

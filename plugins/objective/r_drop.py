@@ -23,6 +23,8 @@ class RDrop:
     weight: float = 1.0
 
     accepts: ClassVar[Accepts] = Accepts(tuple(OutputKind), tuple(LabelKind))
+    accepts_soft_labels = True
+    uses_weights = True
     needs: ClassVar[Needs] = Needs(dropout=True)
     parts: ClassVar[tuple[str, ...]] = ("supervised", "divergence")
 
@@ -40,7 +42,7 @@ class RDrop:
             second = step.forward()
             supervised = (step.loss(first) + step.loss(second)) / 2
             both = (divergence(first, second) + divergence(second, first)) / 2
-            agreement = mean_over_labelled(step.labels, both)
+            agreement = mean_over_labelled(step.labels, both, step.example_weights)
             loss = supervised + self.weight * agreement
             return loss, first, {"supervised": supervised, "divergence": agreement}
 

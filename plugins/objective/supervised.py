@@ -14,6 +14,8 @@ class Supervised:
     """The run's loss of one forward pass: Keras's own training step."""
 
     accepts: ClassVar[Accepts] = Accepts(tuple(OutputKind), tuple(LabelKind))
+    accepts_soft_labels = True
+    uses_weights = True
     is_default: ClassVar[bool] = True
 
     def build(self, spec: TaskSpec):

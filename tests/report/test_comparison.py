@@ -29,9 +29,11 @@ from xferlab.sweeps.job_state import State
 EXAMPLES = 60
 
 
-def job_of(folder: Path, spec, labels, outputs, name: str, node: dict, value: float) -> JobResult:
+def job_of(
+    folder: Path, spec, labels, outputs, name: str, node: dict, value: float, groups=None
+) -> JobResult:
     """Return a finished run that stored its test outputs and has one score."""
-    keep_predictions(folder, "test", labels, outputs)
+    keep_predictions(folder, "test", labels, outputs, groups)
     task = {
         "task": spec.task.name,
         "class_names": list(spec.class_names),

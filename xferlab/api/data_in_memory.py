@@ -158,13 +158,15 @@ def _plain_columns(columns: Columns, needed: set[str], name: str) -> dict[str, l
 
 
 def _needed_columns(overrides: Sequence[str]) -> set[str]:
-    """Return the columns of text, second text and label."""
-    needed = {"data.text": "text", "data.label": "label", "data.pair": ""}
+    """Return the columns that the experiment reads."""
+    needed = {"data.text": "text", "data.label": "label"}
+    keys = (*needed, "data.pair", "data.weight", "data.soft_labels", "data.group")
     for override in overrides:
-        key = key_of(override)
-        if key in needed:
-            needed[key] = override.partition("=")[2].strip("'\"")
-    return set(needed.values())
+        if key_of(override) in keys:
+            needed[key_of(override)] = override.partition("=")[2]
+    return {
+        name.strip(" '\"") for value in needed.values() for name in value.strip("[]").split(",")
+    }
 
 
 def plain_value(value: Any) -> Any:

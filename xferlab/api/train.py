@@ -28,7 +28,7 @@ def train(
     recover: str | Path | None = None,
     force: bool = False,
 ) -> Run:
-    """Train one experiment as ``python -m xferlab OVERRIDES`` does, and return the finished run.
+    """Train one experiment as the command line does, and return the finished run.
 
     Folder, record, log and errors are those of the command line. Logging, random generators and
     Keras's precision are afterwards as they were.
@@ -61,7 +61,7 @@ def train(
 
 
 def sweep(*overrides: str, data: Any = None, config_name: str = "config") -> Sweep:
-    """Run the jobs of a sweep as ``python -m xferlab -m OVERRIDES`` does, and return them.
+    """Run the jobs of a sweep as the command line does with ``-m``, and return them.
 
     Jobs run in processes of their own: plugins must be in files. The same call again continues an
     interrupted sweep. A job that fails ends no other; see ``Sweep.failed``.

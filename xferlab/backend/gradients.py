@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from xferlab.backend.objective_step import BatchPart
@@ -27,23 +28,23 @@ def output_gradient(
 
 
 def objective_gradients(
-    objective: Any, network: Any, inputs: Any, labels: Any, arrays: Any
+    objective: Any, network: Any, batch: BatchPart
 ) -> tuple[float, np.ndarray, list[np.ndarray | None]]:
     """Return loss, outputs and the gradient by each trainable weight of one batch.
 
     Args:
         objective: see ``backend.train_step.StepObjective``.
         network: the model.
-        inputs: by name.
-        labels: of the examples.
-        arrays: the objective's own.
+        batch: of arrays.
     """
     import numpy as np
     import tensorflow as tf
 
-    inputs, labels, arrays = tf.nest.map_structure(tf.constant, (inputs, labels, dict(arrays)))
+    given = {field.name: getattr(batch, field.name) for field in fields(batch)}
+    named = {name: values for name, values in given.items() if values is not None}
+    tensors = BatchPart(**tf.nest.map_structure(tf.constant, named))
     with tf.GradientTape(persistent=True) as tape:
-        loss, outputs, _ = objective(network, tape, BatchPart(inputs, labels, arrays))
+        loss, outputs, _ = objective(network, tape, tensors)
     raw = [weight.value for weight in network.trainable_weights]
     gradients = tape.gradient(loss, raw)
     dense = [None if each is None else np.asarray(tf.convert_to_tensor(each)) for each in gradients]

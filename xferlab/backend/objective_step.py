@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from xferlab.backend.optimizer_kernels import tensorflow_variable
@@ -13,6 +13,8 @@ from xferlab.step_contracts import Needs
 
 PREFIX = "objective/"
 """Begins the names of what a batch holds for the objective, beside the network's inputs."""
+EXAMPLE = "example/"
+"""Begins the names of what a batch holds of its examples beside inputs and labels."""
 NUMBER = f"{PREFIX}number"
 """Number of the batch in the run, from 0."""
 CALLS = 16
@@ -46,6 +48,9 @@ class BatchPart:
         arrays: the objective's own, the rows of these examples.
         number: of the batch in the run, from 0.
         index: of the slice, from 0.
+        weights: of the examples in the loss, float32 (batch,), of mean 1 over the training split;
+            None where all count the same.
+        soft_labels: float32 (batch, classes), which the loss takes instead of ``labels``.
     """
 
     inputs: Mapping[str, Any]
@@ -53,6 +58,34 @@ class BatchPart:
     arrays: Mapping[str, Any]
     number: Any = 0
     index: Any = 0
+    weights: Any = None
+    soft_labels: Any = None
+
+    def slice(self, start: Any, stop: Any, index: Any) -> BatchPart:
+        """Return the examples from ``start`` to before ``stop`` as slice number ``index``."""
+
+        def cut(values: Any) -> Any:
+            return None if values is None else values[start:stop]
+
+        return replace(
+            self,
+            inputs={name: cut(values) for name, values in self.inputs.items()},
+            labels=cut(self.labels),
+            arrays={name: cut(values) for name, values in self.arrays.items()},
+            index=index,
+            weights=cut(self.weights),
+            soft_labels=cut(self.soft_labels),
+        )
+
+    @property
+    def targets(self) -> Any:
+        """What the loss compares outputs with."""
+        return self.labels if self.soft_labels is None else self.soft_labels
+
+
+def loss_weights(weights: Any) -> Any:
+    """Return weights of examples as a Keras loss takes them, for values of any shape."""
+    return None if weights is None else weights[:, None]
 
 
 class ObjectiveStep:
@@ -64,11 +97,12 @@ class ObjectiveStep:
         needs: what the objective declares.
         tape: persistent, recording.
         inputs: tensors of the network by name.
-        labels: of the batch.
+        labels: of the batch; soft ones where the examples have them.
         arrays: the objective's own.
+        example_weights: of the examples, or None.
         seed: a Keras seed generator.
         progress: fraction of the run's batches before this one.
-        loss: of labels and outputs.
+        loss: of labels, outputs and weights of the examples, None for none.
         scale_loss: the optimizer's, against gradients that are too small for half precision; None
             where it has none.
     """
@@ -82,14 +116,16 @@ class ObjectiveStep:
         inputs: Mapping[str, Any],
         labels: Any,
         arrays: Mapping[str, Any],
+        example_weights: Any,
         seed: Any,
         progress: Any,
-        loss: Callable[[Any, Any], Any],
+        loss: Callable[[Any, Any, Any], Any],
         scale_loss: Callable[[Any], Any] | None,
     ) -> None:
         self.inputs = inputs
         self.labels = labels
         self.arrays = arrays
+        self.example_weights = example_weights
         self.seed = seed
         self.progress = progress
         self.weights = list(network.trainable_weights)
@@ -130,9 +166,10 @@ class ObjectiveStep:
         self._tape.watch(pooled)
         return pooled
 
-    def loss(self, outputs: Any, labels: Any = None) -> Any:
+    def loss(self, outputs: Any, labels: Any = None, example_weights: Any = None) -> Any:
         """Return the run's loss, a scalar."""
-        return self._loss(self.labels if labels is None else labels, outputs)
+        weights = self.example_weights if example_weights is None else example_weights
+        return self._loss(self.labels if labels is None else labels, outputs, weights)
 
     def gradient(self, loss: Any, sources: Sequence[Any]) -> list[Any]:
         """Return the gradient of a scalar: float32, a constant."""

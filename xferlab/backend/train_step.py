@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MethodType
 from typing import Any, Protocol
 
-from xferlab.backend.objective_step import NUMBER, PREFIX, BatchPart
+from xferlab.backend.objective_step import EXAMPLE, NUMBER, PREFIX, BatchPart, loss_weights
 
 PART = "loss_"
 """Begins the logged name of a part of the loss."""
@@ -93,19 +93,21 @@ def _objective_step(objective: StepObjective) -> Callable[..., Any]:
 def _separated(data: tuple[Mapping[str, Any], Any]) -> BatchPart:
     """Return a batch of ``fit``, the network's inputs apart from what is the objective's."""
     every, labels, *_ = data
-    inputs = {name: values for name, values in every.items() if not name.startswith(PREFIX)}
+    other = (PREFIX, EXAMPLE)
+    inputs = {name: values for name, values in every.items() if not name.startswith(other)}
     own = {
         name.removeprefix(PREFIX): values
         for name, values in every.items()
         if name.startswith(PREFIX) and name != NUMBER
     }
-    return BatchPart(inputs, labels, own, every.get(NUMBER, 0))
+    examples = {name: every.get(f"{EXAMPLE}{name}") for name in ("weights", "soft_labels")}
+    return BatchPart(inputs, labels, own, every.get(NUMBER, 0), **examples)
 
 
 def _micro_batched_step(micro_batches: int, objective: StepObjective | None) -> Any:
     import tensorflow as tf
 
-    compute = objective or _supervised
+    compute = objective or Supervised()
     names = () if objective is None else objective.parts
 
     def train_step(network: Any, data: tuple[Mapping[str, Any], Any]) -> Any:
@@ -122,13 +124,7 @@ def _micro_batched_step(micro_batches: int, objective: StepObjective | None) -> 
             # an empty slice is one row of weight 0: there is no mean of no rows
             start = tf.minimum(first, rows - 1)
             stop = tf.maximum(last, start + 1)
-            part = BatchPart(
-                {name: array[start:stop] for name, array in batch.inputs.items()},
-                labels[start:stop],
-                {name: array[start:stop] for name, array in batch.arrays.items()},
-                batch.number,
-                index,
-            )
+            part = batch.slice(start, stop, index)
             with tf.GradientTape(persistent=objective is not None) as tape:
                 loss, predicted, parts = compute(network, tape, part)
                 fraction = tf.where(last > first, _loss_denominator(part.labels) / total, 0.0)
@@ -163,11 +159,24 @@ def _micro_batched_step(micro_batches: int, objective: StepObjective | None) -> 
     return train_step
 
 
-def _supervised(network: Any, tape: Any, batch: BatchPart) -> tuple[Any, Any, dict[str, Any]]:
-    """Return the loss and the outputs of one forward pass; a :class:`StepObjective`."""
-    outputs = network(batch.inputs, training=True)
-    loss = network._compute_loss(x=batch.inputs, y=batch.labels, y_pred=outputs, training=True)
-    return loss, outputs, {}
+class Supervised:
+    """The loss of one forward pass, of weighted examples and soft labels too."""
+
+    parts: Sequence[str] = ()
+
+    def __call__(
+        self, network: Any, tape: Any, batch: BatchPart
+    ) -> tuple[Any, Any, Mapping[str, Any]]:
+        """Return the loss, the outputs and no parts; a :class:`StepObjective`."""
+        outputs = network(batch.inputs, training=True)
+        loss = network._compute_loss(
+            x=batch.inputs,
+            y=batch.targets,
+            y_pred=outputs,
+            sample_weight=loss_weights(batch.weights),
+            training=True,
+        )
+        return loss, outputs, {}
 
 
 def _loss_denominator(labels: Any) -> Any:

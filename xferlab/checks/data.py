@@ -37,6 +37,7 @@ def _problems(data: Any) -> Iterator[Problem]:
         yield from _split_problems(name, split, spec)
         yield from spec.task.label_problems(name, split, spec)
     yield from _count_problems(data)
+    yield from _extra_problems(data)
 
 
 def _class_problems(spec: TaskSpec) -> Iterator[Problem]:
@@ -70,6 +71,34 @@ def _split_problems(name: str, split: Split, spec: TaskSpec) -> Iterator[Problem
     if split.pairs is not None and len(split.pairs) != size:
         what = f"gives {size} texts and {len(split.pairs)} second texts for {name}"
         yield what, "one for each example"
+
+
+def _extra_problems(data: TextData) -> Iterator[Problem]:
+    """Yield a problem unless weights, soft labels and groups are arrays as the contract says."""
+    import numpy as np
+
+    spec = data.spec
+    for name, split in data.splits.items():
+        shapes = {
+            "weights": (len(split),),
+            "soft_labels": (len(split), spec.num_classes),
+            "groups": (len(split),),
+        }
+        for key, shape in shapes.items():
+            values = getattr(split, key)
+            if values is not None and np.shape(values) != shape:
+                what = f"gives {key} of shape {np.shape(values)} for {name}"
+                yield what, f"an array of shape {shape}"
+        if split.weights is not None and not (np.asarray(split.weights) >= 0).all():
+            yield f"gives a weight below 0 for {name}", "weights are numbers from 0 up"
+    soft = data.train.soft_labels
+    has_soft = soft is not None
+    if has_soft != spec.soft_labels:
+        given = "soft labels" if has_soft else "no soft labels"
+        what = f"declares soft_labels={spec.soft_labels}, but gives {given} for train"
+        yield what, "spec.soft_labels and train.soft_labels must agree"
+    if soft is not None and np.abs(soft.sum(axis=1) - 1).max() > 1e-3:
+        yield "gives soft labels that do not sum to 1", "divide them by their sum"
 
 
 def _count_problems(data: TextData) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from xferlab.checks.average import check_average
-from xferlab.checks.loss import check_loss, check_loss_on_batch
+from xferlab.checks.loss import check_loss, check_loss_on_batch, check_weighted_loss
 from xferlab.checks.metric import check_metric
 from xferlab.checks.objective import check_objective
 from xferlab.checks.postprocess import check_postprocess
@@ -80,6 +80,7 @@ def inspect(
     if recipe.loss not in passed:
         check("loss", recipe.loss, check_loss, experiment.loss, spec, labels)
         check("loss", recipe.loss, check_loss_on_batch, experiment.loss, batch_labels, _floats(raw))
+        check("loss", recipe.loss, _check_example_arrays, experiment, batch_labels, _floats(raw))
     if experiment.objective is not None:
         check("objective", recipe.objective, check_objective, experiment)
     if experiment.average is not None:
@@ -130,6 +131,22 @@ def _first_batch(experiment: Experiment) -> tuple[dict[str, Any], np.ndarray]:
     labels = experiment.data.train.labels
     pad_id = experiment.model.tokenizer.pad_id
     return batch_arrays(experiment.encodings["train"], labels, few, pad_id)
+
+
+def _check_example_arrays(
+    experiment: Experiment, labels: np.ndarray, outputs: np.ndarray
+) -> ContractViolation | None:
+    """Return what the loss violates with the weights and the soft labels of the first examples."""
+    rows = next(experiment.batches.steps(0, 1)).rows[: len(labels)]
+    own = {name: values[rows] for name, values in experiment.example_arrays.items()}
+    if "soft_labels" in own:
+        labels = own["soft_labels"]
+        violation = check_loss_on_batch(experiment.loss, labels, outputs)
+        if violation is not None:
+            return violation
+    if "weights" in own:
+        return check_weighted_loss(experiment.loss, labels, outputs, own["weights"])
+    return None
 
 
 def _feed(network: Any, inputs: dict[str, Any], rows: int | None = None) -> Any:

@@ -30,6 +30,8 @@ def check_loss(loss: Any, spec: TaskSpec, labels: np.ndarray) -> ContractViolati
         spec: the task, with the model's output kind.
         labels: of the training split; a regression's made-up ones are taken from them.
     """
+    if not spec.task.has_labels:
+        return None  # its outputs are the parts of the loss
     batch = spec.task.probe_batch(spec)
     if batch is None:
         y = values_like(labels)
@@ -149,6 +151,31 @@ def check_loss_on_batch(
         what = "has a gradient that is not finite on the first training batch"
         return what, "keep log and sqrt away from 0"
     return None
+
+
+def check_weighted_loss(
+    loss: Any, labels: np.ndarray, outputs: np.ndarray, weights: np.ndarray
+) -> ContractViolation | None:
+    """Return the violation of a loss that is not the mean of weighted examples.
+
+    Args:
+        loss: what the plugin built.
+        labels: of a batch, as it takes them.
+        outputs: of the network for it.
+        weights: of the examples, float32 (batch,).
+    """
+    import numpy as np
+
+    each = [loss_value(loss, labels[[i]], outputs[[i]]) for i in range(len(labels))]
+    counts = np.ones(len(labels))
+    if labels.dtype.kind == "i":  # what a mean loss divides by: labelled tokens
+        counts = (labels >= 0).reshape(len(labels), -1).sum(axis=1)
+    wanted = (weights * counts * each).sum() / max(counts.sum(), 1)
+    found = loss_value(lambda y, out: loss(y, out, weights[:, None]), labels, outputs)
+    if np.isclose(found, wanted, rtol=1e-3, atol=1e-5):
+        return None
+    what = f"is {found:.4g} with weights of examples; their weighted mean is {wanted:.4g}"
+    return what, "give one value an example, (batch, ...), in call; or data.weight=null"
 
 
 def loss_value(loss: Callable[[Any, Any], Any], labels: Any, outputs: Any) -> float:

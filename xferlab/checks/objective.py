@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from xferlab.backend.gradients import objective_gradients
+from xferlab.backend.objective_step import BatchPart
 from xferlab.backend.process import generator_states, set_generator_states
 from xferlab.checks.probe_batch import ContractViolation
 from xferlab.data.batching import Batch, batch_arrays
@@ -77,7 +78,8 @@ def _computed(experiment: Experiment) -> tuple[float, Any, list[Any]]:
     network = experiment.model.network
     arrays = {name: values[batch.rows] for name, values in objective.arrays.items()}
     named = {name: inputs[name] for name in input_names(network)}
-    return objective_gradients(objective, network, named, labels, arrays)
+    own = {name: values[batch.rows] for name, values in experiment.example_arrays.items()}
+    return objective_gradients(objective, network, BatchPart(named, labels, arrays, **own))
 
 
 def _sums(network: Any) -> list[float]:

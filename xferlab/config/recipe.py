@@ -28,7 +28,7 @@ from xferlab.errors import (
 from xferlab.groups import GROUPS, Choice, Group
 from xferlab.registry import REGISTRY, Registry
 from xferlab.tasks.base import TASKS
-from xferlab.validation import build_typed, plain
+from xferlab.validation import build_typed, identifying_fields, plain
 
 # Keys of a composed config that are about running it, no part of the experiment.
 NOT_EXPERIMENT = ("hydra", "sweep")
@@ -311,7 +311,7 @@ def _normalised(key: str, node: Any) -> Any:
         if key in GROUPS:
             return _normalised_group(GROUPS[key], node)
         if key == "train":
-            return _fields(build_typed(TrainConfig, node, key))
+            return identifying_fields(build_typed(TrainConfig, node, key))
     except ConfigError:
         pass  # a wrong value is reported by read(), not here
     return node
@@ -331,9 +331,5 @@ def _normalised_group(group: Group, node: Any) -> Any:
 def _normalised_plugin(group: str, node: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return what identifies a plugin; None for one that changes nothing that a run computes."""
     plugin = REGISTRY.create(group, node)
-    own = plugin.identity() if hasattr(plugin, "identity") else _fields(plugin)
+    own = plugin.identity() if hasattr(plugin, "identity") else identifying_fields(plugin)
     return None if own is None else {"name": node["name"], **own}
-
-
-def _fields(instance: Any) -> dict[str, Any]:
-    return {key: getattr(instance, key) for key in instance.__dataclass_fields__}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import Encoding
-from xferlab.data.sampling import permutation
+from xferlab.data.sampling import balanced_order, permutation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,11 +70,14 @@ class BatchPlan:
         lengths: tokens of each example, (examples,).
         batch_size: examples of a batch.
         seed: seeds the order.
+        strata: the class of each example, where an epoch has equally many of each; None where it
+            has every example once.
     """
 
     lengths: np.ndarray
     batch_size: int
     seed: int
+    strata: np.ndarray | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -82,13 +85,16 @@ class BatchPlan:
         return -(-len(self.lengths) // self.batch_size)
 
     def epoch(self, epoch: int) -> list[Batch]:
-        """Return the batches of an epoch, in order; together they have every example once."""
+        """Return the batches of an epoch, in order; together they have every example once.
+
+        With ``strata`` they have as many examples, equally many of each class.
+        """
         import numpy as np
 
         size = self.batch_size
         lengths = np.asarray(self.lengths)
         full = len(lengths) // size
-        order = permutation(len(lengths), self.seed, epoch, 0)
+        order = self._order(epoch)
         rest = order[full * size :]
         order = order[: full * size]
         order = order[np.lexsort(self._sort_keys(lengths[order], full, epoch))]
@@ -99,6 +105,12 @@ class BatchPlan:
             batches = np.concatenate([batches[first : first + 1], np.delete(batches, first, 0)])
         parts = [*batches, rest] if len(rest) else list(batches)
         return [Batch(p, padded_length(lengths[p])) for p in parts]
+
+    def _order(self, epoch: int) -> np.ndarray:
+        """Return an epoch's examples in random order."""
+        if self.strata is None:
+            return permutation(len(self.lengths), self.seed, epoch, 0)
+        return balanced_order(self.strata, self.seed, epoch, 3)
 
     def _sort_keys(self, lengths: np.ndarray, batches: int, epoch: int) -> tuple[Any, Any]:
         """Return what an epoch's permuted examples are sorted by: noisy lengths in each window."""
@@ -259,7 +271,12 @@ def measure_padding(plan: BatchPlan) -> Padding:
     size = plan.batch_size
     parts = [order[i : i + size] for i in range(0, len(order), size)]
     at_random = sum(len(p) * int(lengths[p].max()) for p in parts)
-    planned = sum(len(b.rows) * b.length for b in plan.epoch(0))
+    epoch = plan.epoch(0)
     tokens = int(lengths.sum())
-    cells = (planned, at_random, len(lengths) * int(lengths.max(initial=0)))
-    return Padding(*(1 - tokens / c if c else 0.0 for c in cells))
+    sampled = tokens if plan.strata is None else sum(int(lengths[b.rows].sum()) for b in epoch)
+    pairs = (
+        (sampled, sum(len(b.rows) * b.length for b in epoch)),
+        (tokens, at_random),
+        (tokens, len(lengths) * int(lengths.max(initial=0))),
+    )
+    return Padding(*(1 - part / cells if cells else 0.0 for part, cells in pairs))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from xferlab.data.columns import missing_column
+from xferlab.data.example_columns import ExampleColumns
 from xferlab.data.labels import Rows
 from xferlab.data.readers.examples import NOT_UNICODE, text_problem
 from xferlab.data.readers.parquet_reader import NO_TEXT, values_of
@@ -65,8 +67,9 @@ class HubDataset:
         key: str,
         text: str,
         pair: str | None,
-        label: str,
+        own: ExampleColumns,
         max_rows: int = MAX_ROWS,
+        chosen_names: Sequence[str] = (),
     ) -> Rows:
         """Return the rows of a split that have a label.
 
@@ -75,8 +78,10 @@ class HubDataset:
             key: its name here; ``data.<key>`` is where it was chosen.
             text: column of the text.
             pair: column of the second text, if there is one.
-            label: column of the label; positions become the names that the dataset declares.
+            own: the columns beside the texts; positions of the label's become the names that the
+                dataset declares.
             max_rows: most rows; more are refused.
+            chosen_names: class names that the user gave.
         """
         if split not in self._splits:
             fix = did_you_mean(split, self._splits)
@@ -93,25 +98,35 @@ class HubDataset:
                 where=f"data.{key}",
                 fix=f"data.max_rows={found.num_rows} if so many are meant",
             )
+        keys = {text: "data.text", **own.keys(key)} | ({pair: "data.pair"} if pair else {})
         columns: dict[str, list[Any]] = {}
-        for role, column in {"text": text, "pair": pair, "label": label}.items():
-            if column and column not in found.column_names:
-                raise missing_column(column, found.column_names, source, f"data.{role}")
-            columns[role] = values_of(found.data.column(column)) if column else []
-            _refuse_no_text(columns[role], source)
-        labels = columns["label"]
+        for column, column_key in keys.items():
+            if column not in found.column_names:
+                raise missing_column(column, found.column_names, source, column_key)
+            columns[column] = values_of(found.data.column(column))
+            _refuse_no_text(columns[column], source)
+        kept = list(range(found.num_rows))
+        if own.label is not None:
+            kept, columns[own.label] = self._labelled(split, own.label, columns[own.label])
+
+        def values(name: str, _: str) -> list[Any]:
+            return [columns[name][i] for i in kept]
+
+        pairs = values(pair, "") if pair else None
+        rows = Rows(values(text, ""), (), pairs, lambda row: f"{source}, row {kept[row] + 1}")
+        return own.rows(key, values, rows, chosen_names)
+
+    def _labelled(self, split: str, label: str, labels: list[Any]) -> tuple[list[int], list[Any]]:
+        """Return the rows that have a label, and the labels of all rows by name."""
+        source = f"{self.repo_id} {split}"
         names = self.class_names(split, label)
         kept = [i for i, value in enumerate(labels) if not (names and value in UNLABELLED_VALUES)]
         if all(value in UNLABELLED_VALUES for value in labels):
             kept = []
         elif len(kept) < len(labels):
             log.info("%d rows of %s have no label", len(labels) - len(kept), source)
-        return Rows(
-            texts=[columns["text"][i] for i in kept],
-            labels=[_named(labels[i], names, f"{source}, row {i + 1}") for i in kept],
-            pairs=[columns["pair"][i] for i in kept] if pair else None,
-            place=lambda row: f"{source}, row {kept[row] + 1}",
-        )
+        named = [_named(each, names, f"{source}, row {i + 1}") for i, each in enumerate(labels)]
+        return kept, named
 
     def class_names(self, split: str, label: str) -> list[str]:
         """Return the names that a label column, or a column of lists of labels, declares."""

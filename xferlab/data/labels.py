@@ -6,12 +6,15 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import Task
 from xferlab.data.notes import named_rows, shown
 from xferlab.errors import ConfigError
 from xferlab.formatting import format_count
+
+if TYPE_CHECKING:
+    import numpy as np
 
 NO_TAG = -1
 """The label of a word without a tag: it is neither trained on nor scored."""
@@ -28,12 +31,20 @@ class Rows:
         labels: the values of the label column.
         pairs: second texts, where examples are pairs.
         place: gives the place of a row, for messages.
+        weights: the values of the weight column.
+        soft_labels: probabilities that sum to 1, float64 (rows, classes).
+        soft_names: the names of their columns, where there is one a class.
+        groups: the values of the group column.
     """
 
     texts: Sequence[Any]
     labels: Sequence[Any]
     pairs: Sequence[Any] | None = None
     place: Callable[[int], str] = lambda row: f"row {row + 1}"
+    weights: Sequence[Any] | None = None
+    soft_labels: np.ndarray | None = None
+    soft_names: tuple[str, ...] = ()
+    groups: Sequence[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.texts)

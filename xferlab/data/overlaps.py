@@ -25,14 +25,14 @@ WITHOUT = {
 }
 
 
-def check_columns(text: str, pair: str | None, label: str) -> None:
+def check_columns(text: str, pair: str | None, label: str | None) -> None:
     """Raise ConfigError for plugin fields that name a column twice."""
     for name, column, other, its in (
         ("label", label, "text", text),
         ("label", label, "pair", pair),
         ("pair", pair, "text", text),
     ):
-        if column == its:
+        if column is not None and column == its:
             raise ConfigError(
                 f"data.{name} and data.{other} are the same column: '{column}'",
                 where=f"data.{name}",

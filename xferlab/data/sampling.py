@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from xferlab.errors import ConfigError
+
 if TYPE_CHECKING:
     import numpy as np
+
+    from xferlab.contracts import TextData
 
 
 def permutation(count: int, *entropy: int) -> np.ndarray:
@@ -27,6 +31,45 @@ def permutation(count: int, *entropy: int) -> np.ndarray:
     digest = hashlib.sha256(str([int(e) for e in entropy]).encode()).digest()
     words = np.random.PCG64(int.from_bytes(digest, "little")).random_raw(count)
     return np.argsort(words, kind="stable")
+
+
+def balanced_order(strata: np.ndarray, *entropy: int) -> np.ndarray:
+    """Return as many rows as there are, in random order, with equally many of each stratum.
+
+    A stratum's rows are taken in random order; one with fewer rows than its part repeats them, each
+    as often as the others up to one, and one with more leaves some out. Where the number of rows
+    does not divide evenly, random strata have one more.
+
+    Args:
+        strata: int (rows,), the stratum of each row.
+        entropy: what the order depends on.
+    """
+    import numpy as np
+
+    names, place = np.unique(strata, return_inverse=True)
+    count = len(strata)
+    part, more = divmod(count, len(names))
+    sizes = np.full(len(names), part)
+    sizes[permutation(len(names), *entropy, 0)[:more]] += 1
+    shuffled = permutation(count, *entropy, 1)
+    taken = []
+    for stratum, size in enumerate(sizes):
+        own = shuffled[place[shuffled] == stratum]
+        taken.append(np.resize(own, size))  # repeats the rows as often as need be
+    rows = np.concatenate(taken)
+    return rows[permutation(count, *entropy, 2)]
+
+
+def refuse_sampling(data: TextData) -> None:
+    """Raise ConfigError unless the examples of ``train.sampling=balanced`` have one class each."""
+    task = data.spec.task
+    if task.is_exclusive and not task.is_per_word:
+        return
+    raise ConfigError(
+        f"examples are balanced by their class, and those of {task.name} have no single one",
+        where="train.sampling",
+        fix="train.sampling=null",
+    )
 
 
 def stratified_sample(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import Split, Task, TaskSpec, TextData
 from xferlab.data.class_names import choose_names, codes_by_name, label_codes, report_variants
 from xferlab.data.class_names_file import Names
+from xferlab.data.example_columns import groups_of, soft_array, weights_of
 from xferlab.data.labels import (
     Rows,
     is_missing,
@@ -18,7 +20,7 @@ from xferlab.data.labels import (
 )
 from xferlab.data.notes import Notes
 from xferlab.data.overlaps import refuse_copied_labels, report_conflicts, report_overlaps
-from xferlab.data.sampling import stratified_sample
+from xferlab.data.partition import check_folds, hold_back, limited, limited_rows, split_fold, take
 from xferlab.data.task_inference import infer_task, normalized_labels
 from xferlab.errors import ConfigError, did_you_mean
 from xferlab.tasks.base import TASKS, task_named
@@ -31,9 +33,6 @@ log = logging.getLogger(__name__)
 SPLITS = ("train", "validation", "test")
 AUTO = "auto"
 """Infers the task from the label column."""
-# The purpose of a sample: together with the seed it determines the rows.
-VALIDATION = 1
-LIMIT = 2
 
 
 def no_limit() -> dict[str, int | float | None]:
@@ -48,8 +47,11 @@ def check_fields(
     max_rows: int = 1,
     task: str = AUTO,
     label_separator: str = "|",
+    folds: int | None = None,
+    fold: int | None = None,
 ) -> None:
     """Raise ValueError or ConfigError for an invalid value of these plugin fields."""
+    check_folds(folds, fold)
     if task not in (AUTO, *TASKS):
         what = f"task must be the name of a task or {AUTO}, got {task!r}"
         raise ConfigError(what, where="data.task", fix=did_you_mean(task, [AUTO, *TASKS]))
@@ -71,6 +73,11 @@ def check_fields(
             )
 
 
+def has_labels(task: str) -> bool:
+    """Return whether the examples of a task, by its name or ``auto``, have labels."""
+    return task == AUTO or task_named(task).has_labels
+
+
 def text_data(
     splits: Mapping[str, Rows],
     seed: int,
@@ -83,13 +90,16 @@ def text_data(
     label_separator: str = "|",
     validation_fraction: float = 0.1,
     limit: Mapping[str, int | float | None] | None = None,
+    folds: int | None = None,
+    fold: int | None = None,
 ) -> TextData:
     """Return checked splits with label arrays, and the task that they define.
 
     Classes are those of the whole training split, sorted (integers as numbers), or ``class_names``
     in that order; labels may be names or, if they are not, positions in that list. Where there is
-    no validation split, a fraction of the training examples is held back, stratified by class. A
-    limited split is a stratified sample, in the order of its rows. Both are sampled with ``seed``.
+    no validation split, a fraction of the training examples is held back, stratified by class, or
+    whole groups. A limited split is a stratified sample, in the order of its rows. With folds the
+    test split is one fold of the training examples. All are sampled with ``seed``.
 
     Args:
         splits: ``train`` and, where there are any, ``validation`` and ``test``.
@@ -102,13 +112,17 @@ def text_data(
         label_separator: the text between the labels of a multi-label string.
         validation_fraction: fraction of the training examples to hold back.
         limit: most examples of a split, by its name; below 1 a fraction of them.
+        folds: how many folds the training examples are split into; None for none.
+        fold: which of them is the test split, from 0.
 
     Raises:
-        ConfigError: a text or label is missing, malformed or unknown.
+        ConfigError: a text or label is missing, malformed or unknown, or so is what else an example
+            has.
     """
     notes = Notes()
     suggested = Names(tuple(suggested_names), suggested_from)
     chosen = None if task == AUTO else task_named(task)
+    splits = _given_splits(splits, folds, notes)
     for name, rows in splits.items():
         _refuse_empty(name, rows)
     refuse_copied_labels(splits["train"])
@@ -120,24 +134,81 @@ def text_data(
     names, ready = _labelled(inferred.splits, kind, given, suggested, label_separator, notes)
     report_conflicts(ready["train"], notes)
     held_back = "validation" not in ready
-    if held_back:
-        ready["train"], ready["validation"] = _hold_back(ready["train"], seed, validation_fraction)
+    fold_rows = _divide(ready, names, dict(limit or {}), folds, fold, validation_fraction, seed)
+    report_overlaps(ready, held_back, notes)
+    return _text_data(kind, names, ready, max_length, notes, fold_rows)
+
+
+def _given_splits(
+    splits: Mapping[str, Rows], folds: int | None, notes: Notes
+) -> Mapping[str, Rows]:
+    """Return the splits that are used as they are: with folds, no test split."""
+    if folds is None or "test" not in splits:
+        return splits
+    notes.add("the test split is a fold of train; the given test split is not used")
+    return {name: rows for name, rows in splits.items() if name != "test"}
+
+
+def _divide(
+    ready: dict[str, Split],
+    names: tuple[str, ...],
+    limits: dict[str, int | float | None],
+    folds: int | None,
+    fold: int | None,
+    validation_fraction: float,
+    seed: int,
+) -> np.ndarray | None:
+    """Take a fold and validation examples out of train where need be, and limit every split.
+
+    Returns:
+        The rows of the fold among the training examples; None without folds.
+    """
+    fold_rows = None
+    if folds is not None and fold is not None:
+        fold_rows = _take_fold(ready, names, folds, fold, limits.pop("train", None), seed)
+        limits.pop("test", None)
+    if "validation" not in ready:
+        ready["train"], ready["validation"] = hold_back(ready["train"], seed, validation_fraction)
     for order, name in enumerate(SPLITS):
         if name in ready:
-            ready[name] = _limited(ready[name], (limit or {}).get(name), seed, order)
-    report_overlaps(ready, held_back, notes)
-    return _text_data(kind, names, ready, max_length, notes)
+            ready[name] = limited(ready[name], limits.get(name), seed, order)
+    return fold_rows
+
+
+def _take_fold(
+    ready: dict[str, Split],
+    names: tuple[str, ...],
+    folds: int,
+    fold: int,
+    most: int | float | None,
+    seed: int,
+) -> np.ndarray:
+    """Make one fold of the training examples the test split; return its rows among them."""
+    rows = limited_rows(ready["train"], most, seed, 0)
+    examples = take(ready["train"], rows)
+    others, own = split_fold(examples, names, folds, fold, seed)
+    ready["train"] = take(examples, others)
+    ready["test"] = take(examples, own)
+    return rows[own]
 
 
 def _text_data(
-    task: Task, names: tuple[str, ...], splits: Mapping[str, Split], max_length: int, notes: Notes
+    task: Task,
+    names: tuple[str, ...],
+    splits: Mapping[str, Split],
+    max_length: int,
+    notes: Notes,
+    fold_rows: np.ndarray | None,
 ) -> TextData:
     train = splits["train"]
     counts = task.class_counts(train.labels, len(names))
-    spec = TaskSpec(task, names, len(train), max_length, train.pairs is not None, counts)
+    has_soft = train.soft_labels is not None
+    spec = TaskSpec(
+        task, names, len(train), max_length, train.pairs is not None, counts, soft_labels=has_soft
+    )
     report_variants(names, counts, task.unit.removesuffix("s"), notes)
     test = splits.get("test")
-    return TextData(spec, train, splits["validation"], test, tuple(notes.lines))
+    return TextData(spec, train, splits["validation"], test, tuple(notes.lines), fold_rows)
 
 
 def _labelled(
@@ -159,6 +230,14 @@ def _labelled(
         codes = label_codes(name, rows, values[name], code) if code else values[name]
         texts = [words_of(text) for text in rows.texts] if task.is_per_word else rows.texts
         ready[name] = Split(texts, task.label_array(codes, len(names)), rows.pairs)
+    groups = groups_of(splits)
+    for name, rows in splits.items():
+        more: dict[str, Any] = {"groups": groups.get(name)}
+        if rows.weights is not None:
+            more["weights"] = weights_of(name, rows)
+        if rows.soft_labels is not None and name == "train":
+            more["soft_labels"] = soft_array(rows, names, task, notes)
+        ready[name] = replace(ready[name], **more)
     return names, ready
 
 
@@ -204,51 +283,10 @@ def known_split(
     if spec.task.has_classes:
         values = codes_by_name(name, rows, values, spec.class_names, suggested, notes)
     texts = [words_of(text) for text in rows.texts] if spec.task.is_per_word else rows.texts
-    split = Split(texts, spec.task.label_array(values, spec.num_classes), rows.pairs)
-    return _limited(split, most, seed, SPLITS.index(name) if name in SPLITS else 0)
-
-
-def _limited(split: Split, most: int | float | None, seed: int, order: int) -> Split:
-    if most is None:
-        return split
-    rows = max(1, round(most * len(split))) if most < 1 else int(most)
-    if rows >= len(split):
-        return split
-    return take(split, stratified_sample(_strata(split), rows, seed, LIMIT, order))
-
-
-def take(split: Split, rows: np.ndarray) -> Split:
-    """Return some examples of a split."""
-    pairs = None if split.pairs is None else [split.pairs[i] for i in rows]
-    tags = isinstance(split.labels, list)
-    labels = [split.labels[i] for i in rows] if tags else split.labels[rows]
-    return Split([split.texts[i] for i in rows], labels, pairs)
-
-
-def _hold_back(train: Split, seed: int, fraction: float) -> tuple[Split, Split]:
-    """Return the training and the validation split that are made of ``train``."""
-    import numpy as np
-
-    size = max(1, round(fraction * len(train)))
-    if size >= len(train):
-        raise ConfigError(
-            f"train has {len(train)} rows, too few to hold some back for validation",
-            where="data.validation",
-            fix="name a validation split, or use more rows",
-        )
-    chosen = stratified_sample(_strata(train), size, seed, VALIDATION, leave_one=True)
-    if not len(chosen):  # every class has one example
-        chosen = stratified_sample(np.zeros(len(train), int), size, seed, VALIDATION)
-    log.info("no validation split: %d of %d training rows are held back", len(chosen), len(train))
-    return take(train, np.setdiff1d(np.arange(len(train)), chosen)), take(train, chosen)
-
-
-def _strata(split: Split) -> np.ndarray:
-    """Return the class of each example where examples have one class, else zeros."""
-    import numpy as np
-
-    has_class = not isinstance(split.labels, list) and split.labels.dtype == "int32"
-    return split.labels if has_class else np.zeros(len(split), dtype="int32")
+    groups = groups_of({name: rows}).get(name)
+    labels = spec.task.label_array(values, spec.num_classes)
+    split = Split(texts, labels, rows.pairs, groups=groups)
+    return limited(split, most, seed, SPLITS.index(name) if name in SPLITS else 0)
 
 
 def _refuse_empty(split: str, rows: Rows) -> None:

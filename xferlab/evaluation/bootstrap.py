@@ -2,7 +2,9 @@
 
 Efron & Tibshirani 1993, chapter 13: a resample has as many examples as the split, sampled with
 replacement; each resample is scored, and the middle 95 % of these scores are the interval. It
-measures the chance in the choice of examples, not that of another training seed.
+measures the chance in the choice of examples, not that of another training seed. Examples that
+depend on each other come in groups: then a resample has as many groups as the split, each with all
+of its examples (the cluster bootstrap, Davison & Hinkley 1997, section 3.8).
 """
 
 from __future__ import annotations
@@ -53,6 +55,7 @@ def score_with_intervals(
     samples: int = SAMPLES,
     progress: Callable[[int], None] | None = None,
     decisive: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
 ) -> dict[str, Score]:
     """Return the loss and every metric of a split, each with its interval.
 
@@ -65,6 +68,7 @@ def score_with_intervals(
         samples: resamples; 0 for no intervals.
         progress: called now and then with the number of resamples that are done.
         decisive: outputs that metrics of decisions score; None for ``outputs``.
+        groups: the group of each example, int (examples,), if they depend on each other.
     """
     values = scores(loss, metrics, labels, outputs, decisive)
     if not samples:
@@ -73,7 +77,7 @@ def score_with_intervals(
     resampled |= {
         name: weighted_score(each, labels, outputs, decisive) for name, each in metrics.items()
     }
-    found = resample(resampled, len(labels), samples, progress)
+    found = resample(resampled, len(labels), samples, progress, groups)
     return {name: Score(values[name], *interval(found[name])) for name in values}
 
 
@@ -82,13 +86,17 @@ def resample(
     examples: int,
     samples: int = SAMPLES,
     progress: Callable[[int], None] | None = None,
+    groups: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """Return the scores of ``samples`` resamples, float64 (samples,); the same ones for all."""
+    """Return the scores of ``samples`` resamples, float64 (samples,); the same ones for all.
+
+    With ``groups``, the group of each example, whole groups are sampled.
+    """
     import numpy as np
 
     parts: dict[str, list[Any]] = {name: [] for name in scores_of}
     done = 0
-    for weights in _sample_weights(examples, samples):
+    for weights in _sample_weights(examples, samples, groups):
         with np.errstate(all="ignore"):
             for name, score in scores_of.items():
                 parts[name].append(score(weights))
@@ -109,10 +117,17 @@ def interval(found: np.ndarray, level: float = LEVEL) -> tuple[float | None, flo
     return float(low), float(high)
 
 
-def _sample_weights(examples: int, samples: int) -> Iterator[np.ndarray]:
+def _sample_weights(
+    examples: int, samples: int, groups: np.ndarray | None = None
+) -> Iterator[np.ndarray]:
     """Yield how often each example is sampled, float64 (some resamples, examples)."""
     import numpy as np
 
+    if groups is not None:
+        names, group_of = np.unique(groups, return_inverse=True)
+        for weights in _sample_weights(len(names), samples):
+            yield weights[:, group_of]
+        return
     random = np.random.default_rng([SEED, examples])
     at_once = max(1, CELLS // max(examples, 1))
     for first in range(0, samples, at_once):

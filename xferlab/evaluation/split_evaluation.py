@@ -52,7 +52,7 @@ class Evaluation:
 
     def table(self) -> str:
         """Return the scores and their intervals as text."""
-        header = f"{LEVEL:.0%} interval" if self.samples else ""
+        header = f"{LEVEL:.0%} interval{self._over_groups}" if self.samples else ""
         rows = [("metric", "value", header, "" if self.before is None else UNPROCESSED)]
         before = {} if self.before is None else dict(self.before)
         for name, score in self.scores.items():
@@ -69,6 +69,12 @@ class Evaluation:
             f"{name:<{width}}  {value:>10}   {interval:<{span}}   {was:>{last}}".rstrip()
             for name, value, interval, was in rows
         )
+
+    @property
+    def _over_groups(self) -> str:
+        """What intervals are over, if not over examples."""
+        groups = self.outputs.groups
+        return "" if groups is None else f" over {len(set(groups.tolist())):,} groups"
 
     @cached_property
     def sets(self) -> dict[str, float]:
@@ -128,7 +134,7 @@ class Evaluation:
             record["sets"] = self.sets
         if self.samples:
             record["interval"] = {
-                "method": "percentile bootstrap over examples",
+                "method": f"percentile bootstrap{self._over_groups or ' over examples'}",
                 "level": LEVEL,
                 "samples": self.samples,
                 "seed": SEED,
@@ -186,7 +192,7 @@ def evaluate_split(
     """
     labels = outputs.labels
     scored = score_with_intervals(
-        loss, metrics, labels, outputs.outputs, samples, progress, outputs.decisive
+        loss, metrics, labels, outputs.outputs, samples, progress, outputs.decisive, outputs.groups
     )
     before = None
     if outputs.before is not None:

@@ -36,6 +36,7 @@ class SplitOutputs:
         included: classes in the predicted set, bool (examples, classes), if there are sets.
         interval: lower and upper end of a value's interval, (examples, 2), if there are any.
         before: the same without the run's postprocess; None where it has none.
+        groups: the group of each example, int32 (examples,), where they depend on each other.
     """
 
     spec: TaskSpec
@@ -48,6 +49,7 @@ class SplitOutputs:
     included: np.ndarray | None = None
     interval: np.ndarray | None = None
     before: SplitOutputs | None = None
+    groups: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -138,7 +140,8 @@ def split_outputs(spec: TaskSpec, split: Split, outputs: Any, probabilities: Any
     if spec.task.is_per_word:
         return _padded(spec, split, outputs, probabilities)
     labels = np.asarray(split.labels)
-    return SplitOutputs(spec, split.texts, split.pairs, labels, outputs, probabilities)
+    texts = (split.texts, split.pairs)
+    return SplitOutputs(spec, *texts, labels, outputs, probabilities, groups=split.groups)
 
 
 def _padded(spec: TaskSpec, split: Split, outputs: Any, probabilities: Any) -> SplitOutputs:
@@ -160,4 +163,5 @@ def _padded(spec: TaskSpec, split: Split, outputs: Any, probabilities: Any) -> S
             array[i, : len(tags)][has_token] = values[has_token]
     if outside is not None:
         predict_unseen(padded[0], unseen, outside)
-    return SplitOutputs(spec, split.texts, split.pairs, labels, padded[0], padded[1])
+    texts = (split.texts, split.pairs)
+    return SplitOutputs(spec, *texts, labels, padded[0], padded[1], groups=split.groups)

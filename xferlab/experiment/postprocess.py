@@ -57,7 +57,7 @@ def fit_to_validation(
     if not plugins:
         return None
     labels, outputs = network.outputs(experiment, SPLIT)
-    keep_predictions(folder, SPLIT, labels, outputs)
+    keep_predictions(folder, SPLIT, labels, outputs, experiment.data.validation.groups)
     fitted = fit_postprocess(plugins, labels, outputs, experiment.spec, sha256_of(weights))
     done = fitted(outputs)
     before = experiment.scores(labels, outputs)

@@ -269,7 +269,8 @@ def _score_last_split(
         labels, outputs = fitted.outputs
     else:
         labels, outputs = network.outputs(experiment, split)
-        keep_predictions(folder, split, labels, outputs)
+        groups = experiment.data.splits[split].groups
+        keep_predictions(folder, split, labels, outputs, groups)
     scored = outputs
     decisive = None
     if fitted is not None:

@@ -43,6 +43,12 @@ def export_run(
     """
     chosen = FORMATS[name]
     refuse_missing_modules(chosen)
+    if not run.spec.task.has_exports:
+        raise ConfigError(
+            f"a run of {run.spec.task.name} is not exported: it is an encoder to start from",
+            where=f"{run.folder}: data.task",
+            fix=f"train model=from_run model.run={run.folder} on labels, and export that run",
+        )
     refuse_taken(folder, force=force)
     _refuse_ensemble(run, name)
     chosen.refuse(run)

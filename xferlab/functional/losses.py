@@ -123,9 +123,10 @@ def elementwise(
 def of_right_class(
     compute: Callable[[Any, Any], Any], name: str, weights: np.ndarray | None = None
 ) -> keras.losses.Loss:
-    """Return a loss of integer labels, or of tags, where -1 does not count.
+    """Return a loss of integer labels, of soft labels, or of tags, where -1 does not count.
 
-    The value is the mean over examples, or over labelled tokens; 0 for a batch without any.
+    The value is the mean over examples, or over labelled tokens; 0 for a batch without any. The
+    loss of a soft label is its expectation: the mean over classes, weighted by their probability.
 
     Args:
         compute: gives a loss (...), from one-hot labels and outputs (..., classes).
@@ -134,7 +135,18 @@ def of_right_class(
     """
     from keras import ops
 
+    def expected(soft: Any, outputs: Any) -> Any:
+        classes = ops.eye(outputs.shape[-1], dtype=outputs.dtype)
+        shape = (ops.shape(outputs)[0], outputs.shape[-1], outputs.shape[-1])
+        rows = ops.broadcast_to(outputs[:, None], shape)
+        each = compute(ops.broadcast_to(classes[None], shape), rows)
+        if weights is not None:
+            each *= ops.convert_to_tensor(weights)
+        return ops.sum(ops.cast(soft, each.dtype) * each, axis=-1)
+
     def call(labels: Any, outputs: Any) -> Any:
+        if len(labels.shape) == len(outputs.shape):
+            return expected(labels, outputs)
         labels = ops.cast(labels, "int32")
         counts = ops.cast(labels >= 0, outputs.dtype)
         labels = ops.maximum(labels, 0)
@@ -227,3 +239,15 @@ def squared_error() -> keras.losses.Loss:
     from keras import ops
 
     return of_difference(ops.square, "mean_squared_error")
+
+
+def mean_of_sums() -> keras.losses.Loss:
+    """Return the loss of outputs (examples, 2 or more): the first's sum by the second's."""
+    import keras
+    from keras import ops
+
+    class MeanOfSums(keras.losses.Loss):
+        def call(self, y_true: Any, y_pred: Any) -> Any:
+            return ops.sum(y_pred[:, 0]) / ops.maximum(ops.sum(y_pred[:, 1]), 1.0)
+
+    return MeanOfSums(name="mean_of_sums")

@@ -11,10 +11,26 @@ SMALLEST = 1e-7
 """Probabilities are at least this much away from 0 and 1 where a logarithm is taken."""
 
 
-def mean_over_labelled(labels: Any, values: Any) -> Any:
-    """Return the mean of one value an example; of class indices those below 0 are left out."""
+def weighted_mean(values: Any, example_weights: Any = None) -> Any:
+    """Return the mean of one value an example, each multiplied by its weight if there are any."""
     from keras import ops
 
+    return ops.mean(values if example_weights is None else values * example_weights)
+
+
+def mean_over_labelled(labels: Any, values: Any, example_weights: Any = None) -> Any:
+    """Return the mean of one value an example; of class indices those below 0 are left out.
+
+    Args:
+        labels: of the batch.
+        values: (batch,), or (batch, length) of tags.
+        example_weights: multiply the values, (batch,); None for none.
+    """
+    from keras import ops
+
+    if example_weights is not None:
+        missing = len(values.shape) - 1
+        values = values * ops.reshape(example_weights, (-1, *(1,) * missing))
     if "int" not in str(labels.dtype):
         return ops.mean(values)
     known = ops.cast(labels >= 0, values.dtype)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 RESAMPLES = 2000
 MIN_RESAMPLES = 200
 MIN_EXAMPLES = 20
+MIN_GROUPS = 10
 MAX_SETTINGS = 100
 """So many settings, the best first, are compared; p values are corrected for that many at most."""
 MAX_SAMPLED = 40_000_000
@@ -124,11 +125,13 @@ class RunScores:
         value: the score of all examples.
         resampled: float64 (resamples,), on the same resamples for every run.
         examples: how many examples there are.
+        groups: how many groups of them were resampled; None if single examples were.
     """
 
     value: float
     resampled: np.ndarray
     examples: int
+    groups: int | None = None
 
 
 def _common_split(report: Report, score: str) -> str:
@@ -164,6 +167,7 @@ def _difference(
             np.stack([run.resampled for run in one]),
             np.stack([run.resampled for run in two]),
             one[0].examples,
+            one[0].groups,
         )
     else:
         scores = [_scores(setting, split, score) for setting in (best, other)]
@@ -197,8 +201,10 @@ def _resampled_scores(settings: Sequence[Setting], split: str, score: str) -> di
     weighted: dict[str, Weighted] = {}
     jobs = [job for setting in settings for job in _done(setting)]
     first: np.ndarray | None = None
+    groups: np.ndarray | None = None
     for job in jobs:
         outputs = read_outputs(job, split)
+        groups = outputs.groups if first is None else groups
         first = outputs.labels if first is None else first
         is_same = outputs.labels.shape == first.shape and bool((outputs.labels == first).all())
         if not is_same or job.digests.get(split) != jobs[0].digests.get(split):
@@ -211,11 +217,14 @@ def _resampled_scores(settings: Sequence[Setting], split: str, score: str) -> di
     if count < MIN_EXAMPLES:
         raise ValueError(f"there are only {count} {split} examples")
     samples = max(MIN_RESAMPLES, min(RESAMPLES, MAX_SAMPLED // count))
-    scores = resample(weighted, count, samples)
+    units = None if groups is None else len(np.unique(groups))
+    if units is not None and units < MIN_GROUPS:
+        raise ValueError(f"there are only {units} groups of {split} examples")
+    scores = resample(weighted, count, samples, groups=groups)
     is_finite = np.isfinite(list(scores.values())).all(axis=0)
     if is_finite.mean() <= MIN_SCORED:
         raise ValueError(f"{score} is undefined for most resamples")
-    return {name: RunScores(values[name], scores[name][is_finite], count) for name in values}
+    return {name: RunScores(values[name], scores[name][is_finite], count, units) for name in values}
 
 
 def _checked_score(
@@ -256,7 +265,9 @@ def describe_test(comparison: Comparison) -> str:
     kinds = {each.difference.over for each in comparison.others}
     counts = (each.difference.examples for each in comparison.others)
     count = next((each for each in counts if each), 0)
-    bootstrap = f"Paired bootstrap over {count:,} {comparison.split} examples"
+    groups = next((each.difference.groups for each in comparison.others), None)
+    of_groups = "" if groups is None else f"{groups:,} groups of "
+    bootstrap = f"Paired bootstrap over {of_groups}{count:,} {comparison.split} examples"
     methods = {
         SEEDS_AND_EXAMPLES: f"{bootstrap}, combined with the spread over seeds, and Student's t",
         EXAMPLES: f"{bootstrap} (every run's outputs for the same examples)",

@@ -49,6 +49,7 @@ class Difference:
         over: the sources of chance: ``seeds and examples``, ``examples`` or ``seeds``.
         examples: how many examples both were scored on, or None.
         runs: how many runs each setting has.
+        groups: how many groups of examples were resampled; None for single examples.
     """
 
     mean: float
@@ -59,6 +60,7 @@ class Difference:
     over: str
     examples: int | None
     runs: tuple[int, int]
+    groups: int | None = None
 
 
 def welch(one: Sequence[float], two: Sequence[float]) -> Difference:
@@ -74,6 +76,7 @@ def over_examples(
     one_resampled: np.ndarray,
     two_resampled: np.ndarray,
     examples: int,
+    groups: int | None = None,
 ) -> Difference:
     """Return the test over examples, and over seeds where each setting has two or more.
 
@@ -83,15 +86,17 @@ def over_examples(
         one_resampled: scores of the same runs on resamples, float64 (runs, resamples).
         two_resampled: the second's on the same resamples.
         examples: how many examples there are.
+        groups: how many groups of them were resampled, None for single examples.
     """
     differences = one_resampled.mean(axis=0) - two_resampled.mean(axis=0)
-    parts = [(float(differences.var(ddof=1)), float(examples - 1))]
+    parts = [(float(differences.var(ddof=1)), float((groups or examples) - 1))]
     over = EXAMPLES
     if min(len(one), len(two)) > 1:
         over = SEEDS_AND_EXAMPLES
         parts += [_seed_variance(one, one_resampled), _seed_variance(two, two_resampled)]
     mean = statistics.fmean(one) - statistics.fmean(two)
-    return _t_test(mean, parts, over, examples, (len(one), len(two)))
+    found = _t_test(mean, parts, over, examples, (len(one), len(two)))
+    return replace(found, groups=groups)
 
 
 def _seed_variance(scores: Sequence[float], resampled: np.ndarray) -> tuple[float, float]:

@@ -51,9 +51,11 @@ def read_outputs(job: JobResult, split: str) -> SplitOutputs:
     # scores of the validation split are those of the epoch, and a postprocess is fitted to them
     fitted = None if split == "validation" else _postprocess_of(job, spec)
     if fitted is None:
-        return SplitOutputs(spec, [], None, labels, outputs, outputs)
+        return SplitOutputs(spec, [], None, labels, outputs, outputs, groups=stored.groups)
     done = fitted(outputs)
-    return SplitOutputs(spec, [], None, labels, done.outputs, done.outputs, done.decisive)
+    return SplitOutputs(
+        spec, [], None, labels, done.outputs, done.outputs, done.decisive, groups=stored.groups
+    )
 
 
 def _postprocess_of(job: JobResult, spec: TaskSpec) -> Postprocessor | None:

@@ -3,7 +3,8 @@
 ``predictions/test.safetensors`` has ``outputs``, float32 (rows, num_outputs), as the model emits
 them (logits), and ``labels``: int32 (rows,) classes, or float32 (rows, num_outputs) of several
 labels a row, or float32 (rows,) numbers. For tagging a line is a labelled token, and ``lengths``,
-int32 (rows,), is the number of them in each row.
+int32 (rows,), is the number of them in each row. Rows that depend on each other have ``groups``,
+int32 (rows,).
 """
 
 from __future__ import annotations
@@ -35,11 +36,13 @@ class Predictions:
         labels: as the task writes them; for tagging of the labelled tokens.
         outputs: float32 (rows, num_outputs), for tagging (tokens, num_outputs).
         lengths: labelled tokens of each row, int32 (rows,), or None but for tagging.
+        groups: the group of each row, int32 (rows,), or None.
     """
 
     labels: np.ndarray
     outputs: np.ndarray
     lengths: np.ndarray | None = None
+    groups: np.ndarray | None = None
 
     @property
     def rows(self) -> int:
@@ -52,7 +55,9 @@ def path_of(folder: Path, split: str) -> Path:
     return folder / FOLDER / f"{split}.safetensors"
 
 
-def keep_predictions(folder: Path, split: str, labels: Any, outputs: Any) -> None:
+def keep_predictions(
+    folder: Path, split: str, labels: Any, outputs: Any, groups: Any = None
+) -> None:
     """Write the outputs of a split, whole, unless they are too large.
 
     Args:
@@ -61,13 +66,14 @@ def keep_predictions(folder: Path, split: str, labels: Any, outputs: Any) -> Non
         labels: as the task writes them; for tagging int32 (rows, length) with -1 where there is
             nothing to learn.
         outputs: float32 (rows, num_outputs), for tagging (rows, length, num_outputs).
+        groups: the group of each row, if they have one.
     """
     import numpy as np
     from safetensors.numpy import save_file
 
     labels = np.asarray(labels)
     outputs = np.asarray(outputs, "float32")
-    arrays = {}
+    arrays = {} if groups is None else {"groups": np.asarray(groups, "int32")}
     if outputs.ndim == 3:
         labelled = labels >= 0
         arrays["lengths"] = labelled.sum(axis=1).astype("int32")
@@ -98,7 +104,8 @@ def read_predictions(folder: Path, split: str) -> Predictions | None:
     if path.stat().st_size > LARGEST_BYTES + 100_000:
         raise ValueError("it is larger than a run keeps")
     tensors = read_header(path)
-    if not {"labels", "outputs"} <= set(tensors) <= {"labels", "outputs", "lengths"}:
+    known = {"labels", "outputs", "lengths", "groups"}
+    if not {"labels", "outputs"} <= set(tensors) <= known:
         raise ValueError("it does not hold labels and outputs")
     found = Predictions(**{name: _array(tensor) for name, tensor in tensors.items()})
     _refuse_misfit(found)
@@ -120,5 +127,7 @@ def _refuse_misfit(found: Predictions) -> None:
     if found.lengths is not None:
         fits = fits and found.lengths.ndim == 1 and bool((found.lengths >= 0).all())
         fits = fits and int(found.lengths.sum()) == len(found.labels)
+    if found.groups is not None:
+        fits = fits and found.groups.shape == (found.rows,)
     if not fits:
         raise ValueError("its labels and outputs do not belong together")

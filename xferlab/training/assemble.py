@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xferlab.compatibility import refuse_misfit
 from xferlab.config.recipe import Recipe
@@ -26,6 +26,9 @@ from xferlab.training.objective import RunObjective, bind_objective
 from xferlab.training.optimizer_extensions import per_update
 from xferlab.training.transfer_stack import apply_transfer
 from xferlab.validation import defaults_of
+
+if TYPE_CHECKING:
+    import numpy as np
 
 OWN_WAYS = {
     "use_ema": ("averages weights that no score is of", "; average=ema is scored"),
@@ -62,6 +65,8 @@ class Experiment:
         train_metrics: Keras metrics followed on the training batches.
         metrics: every metric, for whole splits, by logged name.
         forward: the network without dropout.
+        example_arrays: ``weights`` of mean 1 and ``soft_labels`` of the training examples, those
+            that they have.
         average: a second set of weights, which is scored and saved, if there is one.
         cache_frozen: compute what is frozen once for all epochs.
         micro_batches: slices that a training batch is computed in, for want of memory.
@@ -83,6 +88,7 @@ class Experiment:
     train_metrics: list[Any]
     metrics: Mapping[str, Any]
     forward: Forward
+    example_arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     objective: RunObjective | None = None
     average: RunAverage | None = None
     cache_frozen: bool = True
@@ -136,6 +142,7 @@ def assemble(recipe: Recipe, data: TextData, micro_batches: int = 1) -> Experime
         train_metrics=[metric for metric in metrics if hasattr(metric, "update_state")],
         metrics=_metrics(recipe, base.spec),
         forward=base.forward,
+        example_arrays=_example_arrays(data),
         objective=bind_objective(
             recipe, data, base.spec, base.model.network, loss, base.total_batches
         ),
@@ -144,6 +151,21 @@ def assemble(recipe: Recipe, data: TextData, micro_batches: int = 1) -> Experime
         micro_batches=micro_batches,
         cached=cached,
     )
+
+
+def _example_arrays(data: TextData) -> dict[str, np.ndarray]:
+    """Return weights and soft labels, as far as the training examples have them.
+
+    Weights are divided by their mean: so their scale changes nothing, and a batch's loss is divided
+    by its examples, not by their weights, whatever batch they are in.
+    """
+    train = data.train
+    arrays = {}
+    if train.weights is not None:
+        arrays["weights"] = (train.weights / train.weights.mean(dtype="float64")).astype("float32")
+    if train.soft_labels is not None:
+        arrays["soft_labels"] = train.soft_labels
+    return arrays
 
 
 def _average(recipe: Recipe, base: TrainingSetup) -> RunAverage | None:
@@ -168,7 +190,9 @@ def _training_setup(recipe: Recipe, data: TextData, micro_batches: int) -> Train
         name: encode_cached(model.tokenizer, split, spec.max_length)
         for name, split in data.splits.items()
     }
-    batches = BatchPlan(row_lengths(encodings["train"]), train.batch_size, recipe.seed)
+    strata = None if train.sampling is None else data.train.labels
+    lengths = row_lengths(encodings["train"])
+    batches = BatchPlan(lengths, train.batch_size, recipe.seed, strata)
     total_batches, budget = length_of_run(train, batches.steps_per_epoch)
     return TrainingSetup(
         model=model,

@@ -13,6 +13,7 @@ from xferlab.backend.objective_step import (
     NetworkParts,
     ObjectiveStep,
     batch_seed,
+    loss_weights,
 )
 from xferlab.compatibility import contract_violation, name_and_origin, plugin_failure
 from xferlab.config.recipe import Recipe
@@ -87,8 +88,13 @@ class RunObjective:
         """Return loss, outputs and parts, see ``backend.train_step.StepObjective``."""
         from keras import ops
 
-        def loss(labels: Any, outputs: Any) -> Any:
-            return network._compute_loss(x=batch.inputs, y=labels, y_pred=outputs, training=True)
+        def loss(labels: Any, outputs: Any, weights: Any) -> Any:
+            weights = loss_weights(weights)
+            if optimizer is None:
+                return self.loss(labels, outputs, weights)
+            return network._compute_loss(
+                x=batch.inputs, y=labels, y_pred=outputs, sample_weight=weights, training=True
+            )
 
         optimizer = getattr(network, "optimizer", None)  # none in the check before training
         step = ObjectiveStep(
@@ -97,11 +103,12 @@ class RunObjective:
             self.needs,
             tape,
             batch.inputs,
-            batch.labels,
+            batch.targets,
             batch.arrays,
+            batch.weights,
             batch_seed(self.seed, batch.number, batch.index),
             ops.cast(batch.number, "float32") / self.batches,
-            self.loss if optimizer is None else loss,
+            loss,
             _loss_scale_of(optimizer),
         )
         try:

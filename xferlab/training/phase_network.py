@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xferlab.backend.graphs import compile_forward
-from xferlab.backend.train_step import set_train_step
+from xferlab.backend.objective_step import EXAMPLE
+from xferlab.backend.train_step import Supervised, set_train_step
 from xferlab.contracts import Phase, TextModel, TransferPlan
 from xferlab.data.batching import Batch, batch_arrays
 from xferlab.models.frozen_part import FEATURES, CutNetwork, cut_network, has_dropout
@@ -52,7 +53,11 @@ class PhaseNetwork:
             metrics=experiment.train_metrics,
             jit_compile=False,  # XLA compiles anew for every shape of batch
         )
-        set_train_step(self.trained, experiment.micro_batches, experiment.objective)
+        objective = experiment.objective
+        if objective is None and experiment.example_arrays:
+            set_train_step(self.trained, experiment.micro_batches, Supervised())
+        else:
+            set_train_step(self.trained, experiment.micro_batches, objective)
 
     def variables(self) -> dict[str, Any]:
         """Return all variables by kind and position: weights, seeds, optimizer, metrics, ...."""
@@ -81,6 +86,8 @@ class PhaseNetwork:
             assert features is not None
             inputs[FEATURES] = features.batch(batch)
         inputs = {name: inputs[name] for name in self.forward.names}
+        for name, values in experiment.example_arrays.items():
+            inputs[f"{EXAMPLE}{name}"] = values[batch.rows]
         if experiment.objective is not None:
             inputs |= experiment.objective.inputs(batch.rows, number)
         return inputs, y
