@@ -15,7 +15,8 @@ from xferlab.cli.sweep import folder_of, run_plan
 from xferlab.cli.train import choose_folder, train_in
 from xferlab.config.compose import compose_experiment
 from xferlab.errors import ConfigError
-from xferlab.inference.run import Run, load_run
+from xferlab.inference.load import load_run
+from xferlab.inference.run import Run
 from xferlab.runs.resume import stored_overrides
 from xferlab.sweeps.planner import plan_sweep
 
@@ -27,7 +28,7 @@ def train(
     recover: str | Path | None = None,
     force: bool = False,
 ) -> Run:
-    """Train one experiment as ``python -m xferlab OVERRIDES`` does, and return the finished run.
+    """Train one experiment as the command line does, and return the finished run.
 
     Folder, record, log and errors are those of the command line. Logging, random generators and
     Keras's precision are afterwards as they were.
@@ -60,7 +61,7 @@ def train(
 
 
 def sweep(*overrides: str, data: Any = None, config_name: str = "config") -> Sweep:
-    """Run the jobs of a sweep as ``python -m xferlab -m OVERRIDES`` does, and return them.
+    """Run the jobs of a sweep as the command line does with ``-m``, and return them.
 
     Jobs run in processes of their own: plugins must be in files. The same call again continues an
     interrupted sweep. A job that fails ends no other; see ``Sweep.failed``.

@@ -5,24 +5,17 @@ from __future__ import annotations
 import argparse
 import textwrap
 
+from xferlab.cli.commands import COMMANDS
 from xferlab.groups import GROUPS
 from xferlab.registry import REGISTRY
 
-HELP = """\
+USAGE = """\
 usage: python -m xferlab [OVERRIDES]          train one experiment
        python -m xferlab -m [OVERRIDES]       a grid: optimizer.lr=1e-5,3e-5
        python -m xferlab -m sweep=lr_seeds    run a file of jobs, or continue it
-       python -m xferlab check [OVERRIDES]    check config, data, checkpoint
-       python -m xferlab find-lr [OVERRIDES]  suggest a learning rate
-       python -m xferlab list [GROUP]         plugins and presets, one line each
-       python -m xferlab describe GROUP=NAME  fields, types, defaults
+"""
 
-       python -m xferlab report FOLDER...     runs and sweeps side by side
-       python -m xferlab evaluate RUN [DATA]  scores of a run on any data
-       python -m xferlab predict RUN "text"   predictions for texts and files
-       python -m xferlab export RUN --to onnx a run as ONNX, LiteRT, ...
-                                              (these three have --help)
-
+HELP = """\
 overrides:
   loss=focal            choose a plugin     loss.gamma=2      set its field
   metric=[accuracy,f1]  choose several      train.epochs=5    set another key
@@ -41,14 +34,28 @@ flags:
   --recover=FOLDER      resume that run, with its overrides
   --force               replace the run in hydra.run.dir
   --debug               show the traceback of an error
+  --version             print the version
 """
 
 
 def show_help(flags: argparse.Namespace, overrides: list[str]) -> int:
     """Print usage and the plugins that are installed right now."""
-    print(HELP)
+    print(USAGE, end="")
+    for name, command in COMMANDS.items():
+        if name != "train":
+            print(f"       {f'python -m xferlab {name} {command.usage}':<38} {command.summary}")
+    print(f"\n{HELP}")
     print("plugins:")
     for group in GROUPS:
-        names = f"  {group:<10} {', '.join(REGISTRY.names(group))}"
-        print(textwrap.fill(names, 80, subsequent_indent=" " * 13))
+        names = f"  {group:<11} {', '.join(REGISTRY.names(group))}"
+        print(textwrap.fill(names, 80, subsequent_indent=" " * 14))
+    return 0
+
+
+def show_help_of(name: str) -> int:
+    """Print the help of a command; that of ``train`` is the whole page."""
+    command = COMMANDS[name]
+    if not command.details:
+        return show_help(argparse.Namespace(), [])
+    print(f"usage: python -m xferlab {name} {command.usage}\n\n{command.details}", end="")
     return 0

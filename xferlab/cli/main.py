@@ -5,42 +5,29 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from xferlab.cli.arguments import parse
-from xferlab.cli.help import show_help
+from xferlab.cli.commands import COMMANDS
+from xferlab.cli.help import show_help_of
 from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
-from xferlab.errors import ConfigError, XferlabError
+from xferlab.errors import ConfigError, XferlabError, nearest
 from xferlab.registry import REGISTRY
 from xferlab.runs.os_errors import as_run_error
 from xferlab.runs.signals import Interrupted
 from xferlab.sweeps.engines import publish_engines
 
-Command = Callable[[argparse.Namespace, list[str]], int]
-RunCommand = Callable[[list[str]], int]
-
-COMMANDS = {
-    "train": "train:train",
-    "check": "check:check",
-    "list": "list:show_list",
-    "describe": "list:describe",
-    "find-lr": "find_lr:find_lr",
-    "report": "report:report",
-    "help": "help:show_help",
-}
-"""Commands that take flags and overrides: ``module:function``, imported when called."""
-
-RUN_COMMANDS = {
-    "evaluate": "evaluate:evaluate",
-    "export": "export:export",
-    "predict": "predict:predict",
-}
-"""Commands on finished runs, each with flags of its own."""
+OverridesCommand = Callable[[argparse.Namespace, list[str]], int]
+ArgumentsCommand = Callable[[list[str]], int]
+WORD = re.compile(r"[a-z][a-z_-]*")
+"""What an override is not, and a flag neither: a command."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -50,9 +37,9 @@ def main(argv: list[str] | None = None) -> int:
     and SIGTERM.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    command = argv.pop(0) if argv and argv[0] in (*COMMANDS, *RUN_COMMANDS) else "train"
     debug = "--debug" in argv
     try:
+        command = _pop_command(argv)
         _open_closed_streams(command, argv)
         _refuse_invalid_utf8(argv)
         code = _run_command(command, [argument for argument in argv if argument != "--debug"])
@@ -83,16 +70,35 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run_command(name: str, argv: list[str]) -> int:
     """Load the plugins, then import and call the command."""
-    if name in RUN_COMMANDS:
+    if COMMANDS[name].parses_flags:
         load_workspace(None)
-        run_command: RunCommand = _imported(RUN_COMMANDS[name])
+        run_command: ArgumentsCommand = _imported(COMMANDS[name].target)
         return run_command(argv)
     flags, overrides = parse(argv)
+    if flags.version:
+        print(f"xferlab {version('xferlab')}")
+        return 0
     load_workspace(Path(flags.config_dir) if flags.config_dir else None)
     if flags.help:
-        return show_help(flags, overrides)
-    command: Command = _imported(COMMANDS[name])
+        return show_help_of(name)
+    command: OverridesCommand = _imported(COMMANDS[name].target)
     return command(flags, overrides)
+
+
+def _pop_command(argv: list[str]) -> str:
+    """Take the command off the arguments; without one it is ``train``.
+
+    Raises:
+        ConfigError: the first argument is almost a command.
+    """
+    if argv and argv[0] in COMMANDS:
+        return argv.pop(0)
+    near = nearest(argv[0], COMMANDS) if argv and WORD.fullmatch(argv[0]) else None
+    if near:
+        raise ConfigError(
+            f"there is no command '{argv[0]}'", where=argv[0], fix=f"did you mean '{near}'?"
+        )
+    return "train"
 
 
 def load_workspace(config_dir: Path | None) -> None:

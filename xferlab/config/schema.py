@@ -76,18 +76,18 @@ class TrainConfig:
         epochs: passes over the training split; null is 3, or as many more as make 400 optimizer
             steps: on small data, 3 epochs stop long before fine-tuning has converged (Mosbach et
             al. 2021, Zhang et al. 2021).
-        max_steps: stop after this many optimizer steps, or None for whole epochs.
+        max_steps: stop after this many optimizer steps; null for whole epochs.
         batch_size: rows a batch.
         eval_batch_size: rows a batch when no gradient is taken.
-        accumulate: batches whose gradients are averaged into one optimizer step.
+        gradient_accumulation_steps: batches whose gradients are averaged into one optimizer step.
         sampling: which training examples an epoch has: null, each once; ``balanced``, as many of
             each class and as many in all: rare ones repeat, of frequent ones others in each epoch.
-        max_grad_norm: largest global norm of the gradients, or None for no clipping.
+        max_grad_norm: largest global norm of the gradients; null for no clipping.
         precision: Keras global dtype policy; ``auto`` measures matrix products for a moment and
             takes mixed_bfloat16 where they are at least 1.3 times as fast as in float32.
         monitor: logged value that picks the best epoch, e.g. ``val_accuracy``; ``auto`` is the
             first metric on the validation split.
-        patience: stop after this many epochs without a better monitored value, or None.
+        patience: stop after this many epochs without a better monitored value; null never.
         restore_best: evaluate on the test split with the best epoch's weights, not the last's;
             null does so where the validation split has 100 examples or more, or ``patience`` is
             set: fewer cannot distinguish epochs. Of equal epochs the later is the best.
@@ -97,7 +97,7 @@ class TrainConfig:
             than a fiftieth of the run.
         split_on_oom: where a batch does not fit into memory, compute it in halves, quarters and so
             on, whose gradients are added up: the optimizer step stays the same, which batches of
-            half the size with ``accumulate`` doubled would not. The run reports and records it.
+            half the size with twice the accumulation would not. The run reports and records it.
         recompute: keep what is between the transformer layers alone for the gradient, and compute
             the layers again (gradient checkpointing): the same gradients up to rounding in less
             memory, for about a third more work.
@@ -173,10 +173,10 @@ class SweepConfig:
     axes on the command line. No part of a job's own config.
 
     Attributes:
-        workers: jobs at once; None is one, or one for each of ``gpus``.
+        workers: jobs at once; null is one, or one for each of ``gpus``.
         gpus: devices to share out, one a worker, as ``CUDA_VISIBLE_DEVICES`` names them; one
             that is named twice takes two jobs. Empty leaves the environment as it is.
-        threads: processor threads a job; None shares the cores out. Results are the same bits
+        threads: processor threads a job; null shares the cores out. Results are the same bits
             only at the same number.
         fail_fast: start no further job once one has failed.
         isolate: start a new Python for each job; otherwise the libraries are imported once, each
