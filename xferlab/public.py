@@ -7,8 +7,9 @@ from __future__ import annotations
 
 PUBLIC: dict[str, str] = {
     # Commands from Python
+    "combine": "xferlab.combining.combine:combine",
     "encoder": "xferlab.api.encoder:encoder",
-    "load": "xferlab.inference.run:load_run",
+    "load": "xferlab.inference.load:load_run",
     "sweep": "xferlab.api.train:sweep",
     "train": "xferlab.api.train:train",
     # Data plugins
@@ -53,6 +54,7 @@ PUBLIC: dict[str, str] = {
     "saved_reading": "xferlab.models.saved_encoder:saved_reading",
     "source_run": "xferlab.inference.warm_start:source_run",
     "start_from": "xferlab.inference.warm_start:start_from",
+    "token_masking": "xferlab.models.masked_lm:token_masking",
     "tokenizer_files": "xferlab.models.saved_encoder:tokenizer_files",
     # Heads
     "max_of_tokens": "xferlab.functional.pooling:max_of_tokens",

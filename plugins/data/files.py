@@ -37,7 +37,8 @@ class Files(TabularData, ReadsFiles):
         test: likewise, scored once at the end; may be left out.
         text: column of the text; for token classification, of the list of words.
         pair: column of a second text, where examples are pairs.
-        label: column of the label; null takes the most probable class of the soft labels.
+        label: column of the label, which a task without labels does not read; null takes the most
+            probable class of the soft labels.
         task: the task; ``auto`` infers regression from numbers with a point, multi-label from
             lists or strings with ``label_separator``, else single-label.
         class_names: every class, in label order; empty takes those of a ``labels.txt`` beside the

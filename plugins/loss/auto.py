@@ -36,7 +36,13 @@ class Auto:
 
     accepts: ClassVar[Accepts] = Accepts(
         outputs=(OutputKind.logits, OutputKind.probabilities, OutputKind.values),
-        labels=(LabelKind.class_index, LabelKind.token_tags, LabelKind.multi_hot, LabelKind.float),
+        labels=(
+            LabelKind.class_index,
+            LabelKind.token_tags,
+            LabelKind.multi_hot,
+            LabelKind.float,
+            LabelKind.none,
+        ),
     )
     accepts_soft_labels = True
 

@@ -23,17 +23,16 @@ class Encoder(ReadsCheckpoint):
     """A pretrained encoder, or a decoder read as one, with a fresh head of logits.
 
     Attributes:
-        checkpoint: where the weights are: ``bundled:bert``, a Hugging Face folder, or a Hub id
-            with an optional ``@revision``.
+        checkpoint: ``bundled:bert``, a Hugging Face folder, or a Hub id, ``@revision`` or not.
         pretrained: False trains the same architecture from random weights.
         pooling: ``auto`` is that of a sentence encoder's own modules.json; of any other checkpoint
-            the head of transformers' own class for the architecture: mostly the ``first`` token's
-            vector, through the checkpoint's own pooler where it has one, else through a new dense
-            layer; the ``last`` token's for a decoder. ``mean`` averages all tokens.
+            the head of transformers' class for it: mostly the ``first`` token's vector, through the
+            checkpoint's pooler where it has one, else through a new dense layer; the ``last``
+            token's for a decoder. ``mean`` averages all tokens.
         dropout: fraction of the pooled vector dropped before the head, 0 to below 1.
         prompt: what stands before each text, as E5's ``"query: "``, or the name of one of the
-            checkpoint's prompts; null is the checkpoint's default, mostly none.
-        pair_prompt: the same before the second text of a pair; null is that of the first.
+            checkpoint's; null is its default, mostly none.
+        pair_prompt: the same before the second text; null is that of the first.
     """
 
     checkpoint: str
@@ -62,34 +61,46 @@ class Encoder(ReadsCheckpoint):
         return blocks_for(checkpoint, spec, self.pooling.value, head)
 
     def build(self, spec: TaskSpec, head=None) -> TextModel:
-        from xferlab import load_encoder
+        from xferlab import load_encoder, load_tokenizer, token_masking
 
         checkpoint = self.fetch()
         reading = self._reading(checkpoint, spec, head)
-        first = reading.reads_first_token(spec, head)
-        encoder = load_encoder(checkpoint, pretrained=self.pretrained, first_token_only=first)
-        return self._with_head(checkpoint, encoder, spec, reading, head)
+        tokenizer = load_tokenizer(checkpoint.folder, reading.prompts)
+        encoder = load_encoder(
+            checkpoint,
+            pretrained=self.pretrained,
+            first_token_only=reading.reads_first_token(spec, head),
+            prepare=token_masking(spec, tokenizer, head),
+        )
+        return self._with_head(checkpoint, encoder, tokenizer, spec, reading, head)
 
     def restore(self, spec: TaskSpec, folder, head=None) -> TextModel:
-        from xferlab import saved_checkpoint, saved_encoder, saved_reading
+        from xferlab import (
+            load_tokenizer,
+            saved_checkpoint,
+            saved_encoder,
+            saved_reading,
+            token_masking,
+        )
 
         checkpoint = saved_checkpoint(folder)
-        reading = saved_reading(folder, spec.task.is_per_word)
-        reading = reading or self._reading(checkpoint, spec, head)
-        encoder = saved_encoder(checkpoint, reading.reads_first_token(spec, head))
-        return self._with_head(checkpoint, encoder, spec, reading, head)
+        saved = saved_reading(folder, spec.task.is_per_word)
+        reading = saved or self._reading(checkpoint, spec, head)
+        tokenizer = load_tokenizer(checkpoint.folder, reading.prompts)
+        first = reading.reads_first_token(spec, head)
+        encoder = saved_encoder(checkpoint, first, token_masking(spec, tokenizer, head))
+        return self._with_head(checkpoint, encoder, tokenizer, spec, reading, head)
 
     def _reading(self, checkpoint, spec: TaskSpec, head):
         from xferlab import choose_reading
 
-        pooling = self.pooling.value
-        return choose_reading(checkpoint, spec, pooling, self.prompt, self.pair_prompt, head)
+        prompts = (self.prompt, self.pair_prompt)
+        return choose_reading(checkpoint, spec, self.pooling.value, *prompts, head)
 
-    def _with_head(self, checkpoint, encoder, spec: TaskSpec, reading, head) -> TextModel:
+    def _with_head(self, checkpoint, encoder, tokenizer, spec, reading, head) -> TextModel:
         from xferlab import (
             assign_pretrained_head,
             files_of,
-            load_tokenizer,
             network_of_task,
             origin_of,
             refuse_ids,
@@ -97,13 +108,10 @@ class Encoder(ReadsCheckpoint):
         )
 
         refuse_length(spec.max_length, encoder.max_length)
-        tokenizer = load_tokenizer(checkpoint.folder, reading.prompts)
         refuse_ids(tokenizer.largest_id, encoder.vocabulary_size, checkpoint.source)
         network, blocks, new = network_of_task(encoder, spec, reading.vector, self.dropout, head)
         if self.pretrained:
-            loaded = assign_pretrained_head(
-                network, encoder.architecture, checkpoint, spec.task.is_per_word
-            )
+            loaded = assign_pretrained_head(network, encoder.architecture, checkpoint, spec.task)
             new = tuple(name for name in new if name not in loaded)
         return TextModel(
             network=network,

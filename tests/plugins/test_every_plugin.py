@@ -1,5 +1,6 @@
 """What holds for every built-in plugin, present and future."""
 
+import ast
 import dataclasses
 import inspect
 import re
@@ -71,7 +72,10 @@ def test_heavy_libraries_are_imported_inside_functions(entry):
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=IDS)
 def test_a_plugin_fits_a_screen_or_two(entry):
-    assert len(Path(entry.origin.rpartition(":")[0]).read_text().splitlines()) <= 120
+    text = Path(entry.origin.rpartition(":")[0]).read_text()
+    imports = [n for n in ast.parse(text).body if isinstance(n, ast.Import | ast.ImportFrom)]
+    of_imports = sum((node.end_lineno or 0) - node.lineno + 1 for node in imports)
+    assert len(text.splitlines()) - of_imports <= 120
 
 
 def spec(labels: LabelKind, outputs: OutputKind) -> TaskSpec:
@@ -107,6 +111,7 @@ def fed(group: str):
             if entry.group == group
             for labels in entry.cls.accepts.labels
             for outputs in entry.cls.accepts.outputs
+            if labels is not LabelKind.none  # of parts of a loss, not of labels
             # regression has values, everything else logits or probabilities
             if (labels is LabelKind.float) == (outputs is OutputKind.values)
         ],

@@ -12,7 +12,7 @@ from xferlab import OutputKind, Split, Task, TaskSpec
 from xferlab.tasks.base import TASKS, task_named
 
 EVERY = list(TASKS.values())
-NAMES = {"regression": (), "token_classification": ("O", "B-X", "I-X")}
+NAMES = {"regression": (), "masked_lm": (), "token_classification": ("O", "B-X", "I-X")}
 
 
 def spec_of(task: Task) -> TaskSpec:
@@ -37,18 +37,21 @@ CODES = {
     "single_label": [0, 2, 1],
     "multi_label": [[0, 2], [], [1]],
     "regression": [0.5, 2.0, -1.0],
+    "masked_lm": [0.0, 0.0, 0.0],
     "token_classification": [[0, 1, 2], [0], [-1, 1]],
 }
 BY_NAME = {
     "single_label": ["a", "c", "b"],
     "multi_label": [["a", "c"], [], ["b"]],
     "regression": [0.5, 2.0, -1.0],
+    "masked_lm": [0.0, 0.0, 0.0],
     "token_classification": [["O", "B-X", "I-X"], ["O"], [None, "B-X"]],
 }
 COUNTS = {
     "single_label": (1, 1, 1),
     "multi_label": (1, 1, 1),
     "regression": (),
+    "masked_lm": (),
     "token_classification": (2, 2, 1),
 }
 

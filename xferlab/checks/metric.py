@@ -32,6 +32,8 @@ def check_metric(metric: Any, mode: str, spec: TaskSpec, labels: Any) -> Contrac
     def score(y: Any, outputs: Any) -> float:
         return metric_value(metric, y, outputs)
 
+    if not spec.task.has_labels:
+        return None
     batch = spec.task.probe_batch(spec)
     if batch is None:
         return _check_values(score, mode, values_like(labels))

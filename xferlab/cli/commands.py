@@ -114,5 +114,11 @@ for an epoch in a temporary folder. Exit code 1 if something prevents a training
   python -m xferlab doctor
 """,
     ),
+    "combine": Command(
+        "combine:combine_runs",
+        "RUN...",
+        "average, vote or soup of runs",
+        parses_flags=True,
+    ),
     "help": Command("help:show_help", "", "this page; each command has --help"),
 }

@@ -37,16 +37,19 @@ class ExampleColumns:
         weight: column of the weights.
         soft: columns of the soft labels: one for each class, or one of lists.
         group: column of the groups.
+        has_labels: False for texts alone: the column of the label is not read.
     """
 
     label: str | None = LABEL
     weight: str | None = None
     soft: tuple[str, ...] = ()
     group: str | None = None
+    has_labels: bool = True
 
     def keys(self, split: str) -> dict[str, str]:
         """Return the columns that a split needs, each with its config key."""
-        columns = {} if self.label is None else {self.label: "data.label"}
+        reads_label = self.label is not None and self.has_labels
+        columns = {str(self.label): "data.label"} if reads_label else {}
         if self.reads_soft(split):
             columns |= dict.fromkeys(self.soft, "data.soft_labels")
         if self.weight and split == TRAINED:
@@ -77,7 +80,9 @@ class ExampleColumns:
         Raises:
             ConfigError: a value is no weight, soft label or group.
         """
-        labels = [] if self.label is None else column(self.label, "data.label")
+        labels: Sequence[Any] = [] if self.has_labels else [0.0] * len(rows)
+        if self.label is not None and self.has_labels:
+            labels = column(self.label, "data.label")
         rows = dataclasses.replace(rows, labels=labels)
         if self.weight and split == TRAINED:
             rows = dataclasses.replace(rows, weights=column(self.weight, "data.weight"))

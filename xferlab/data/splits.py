@@ -73,6 +73,11 @@ def check_fields(
             )
 
 
+def has_labels(task: str) -> bool:
+    """Return whether the examples of a task, by its name or ``auto``, have labels."""
+    return task == AUTO or task_named(task).has_labels
+
+
 def text_data(
     splits: Mapping[str, Rows],
     seed: int,

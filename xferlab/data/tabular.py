@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from xferlab.contracts import TextData
 from xferlab.data.example_columns import ExampleColumns, example_columns
 from xferlab.data.labels import Rows
 from xferlab.data.overlaps import check_columns
-from xferlab.data.splits import check_fields, text_data
+from xferlab.data.splits import check_fields, has_labels, text_data
 
 
 class TabularData:
@@ -40,7 +41,8 @@ class TabularData:
 
     def columns(self) -> ExampleColumns:
         """Return the columns beside the texts."""
-        return example_columns(self.label, self.weight, self.soft_labels, self.group)
+        columns = example_columns(self.label, self.weight, self.soft_labels, self.group)
+        return replace(columns, has_labels=has_labels(self.task))
 
     def examples(
         self,

@@ -108,6 +108,7 @@ class HubTokenizer:
         vocabulary_size: how many tokens there are.
         largest_id: the largest token id that it can give.
         unknown_id: token id of what is not in the vocabulary, if it has one.
+        mask_id: token id of a masked token, if it has one.
         special_ids: token ids that are not text.
         fingerprint: SHA-256 of everything that the ids depend on, and of the library's version.
     """
@@ -137,6 +138,7 @@ class HubTokenizer:
         known = engine.get_vocab(with_added_tokens=True).values()
         self.largest_id = max([*known, *engine.encode("a", "a").ids], default=-1)
         self.unknown_id: int | None = tokenizer.unk_token_id
+        self.mask_id: int | None = tokenizer.mask_token_id
         self.special_ids: list[int] = tokenizer.all_special_ids
         text = f"{tokenizers.__version__}\n{self.pad_id}\n{self._id_for_nothing}\n{rules}"
         if prompts:

@@ -10,14 +10,14 @@ from dataclasses import fields, replace
 from xferlab.backend.precision import measure_matrix_rates
 from xferlab.backend.process import import_backend, prepare_backend
 from xferlab.checks.data import check_data
-from xferlab.compatibility import refuse_ignored, refuse_other_labels
+from xferlab.compatibility import name_and_origin, refuse_ignored, refuse_other_labels
 from xferlab.config.recipe import Recipe, fitted_to
 from xferlab.config.schema import Precision
 from xferlab.contracts import TaskSpec, TextData, TextModel
 from xferlab.data.sampling import refuse_sampling
-from xferlab.errors import XferlabError, collect_errors, raise_together
+from xferlab.errors import ConfigError, XferlabError, collect_errors, raise_together
 from xferlab.models.limits import refuse_length
-from xferlab.models.plugin_head import head_argument
+from xferlab.models.plugin_head import head_argument, refuse_masks
 from xferlab.models.recomputed_layers import nothing_to_recompute
 from xferlab.postprocessing.fit import refuse_postprocess
 from xferlab.postprocessing.steps import chosen_steps
@@ -83,6 +83,7 @@ def prepare_inputs(recipe: Recipe) -> tuple[Recipe, TextData]:
     _refuse_other_labels(recipe, data.spec)
     _refuse_unused(recipe, data)
     refuse_postprocess(chosen_steps(recipe.postprocess), data.spec, data.validation.labels)
+    refuse_masks(recipe.model, data.spec)
     if hasattr(recipe.model, "max_sequence_length"):
         data = _fitted_length(recipe, data, recipe.model.max_sequence_length())
     if hasattr(recipe.model, "check"):
@@ -124,6 +125,14 @@ def _refuse_other_labels(recipe: Recipe, spec: TaskSpec) -> None:
     refuse_other_labels("loss", "loss", recipe.loss, spec)
     if recipe.objective is not None:
         refuse_other_labels("objective", "objective", recipe.objective, spec)
+    plugin = None if spec.task.has_labels else chosen_objective(recipe)
+    if plugin is not None:
+        raise ConfigError(
+            f"{name_and_origin('objective', plugin)[0]} trains on labels, and {spec.task.name} has"
+            " none",
+            where="objective",
+            fix="objective=supervised",
+        )
     for name, metric in recipe.metrics.items():
         refuse_other_labels(f"metric.{name}", "metric", metric, spec)
         if hasattr(metric, "check"):
@@ -134,6 +143,12 @@ def _refuse_unused(recipe: Recipe, data: TextData) -> None:
     """Raise ConfigError if loss or objective would ignore soft labels or weights."""
     spec = data.spec
     objective = chosen_objective(recipe)
+    if data.train.weights is not None and not spec.task.has_labels:
+        raise ConfigError(
+            f"the loss of {spec.task.name} is a mean over tokens, which weights no texts",
+            where="data.weight",
+            fix="data.weight=null",
+        )
     if spec.soft_labels:
         refuse_ignored("data.soft_labels", "loss", recipe.loss, spec)
     if spec.soft_labels and objective is not None:

@@ -239,3 +239,15 @@ def squared_error() -> keras.losses.Loss:
     from keras import ops
 
     return of_difference(ops.square, "mean_squared_error")
+
+
+def mean_of_sums() -> keras.losses.Loss:
+    """Return the loss of outputs (examples, 2 or more): the first's sum by the second's."""
+    import keras
+    from keras import ops
+
+    class MeanOfSums(keras.losses.Loss):
+        def call(self, y_true: Any, y_pred: Any) -> Any:
+            return ops.sum(y_pred[:, 0]) / ops.maximum(ops.sum(y_pred[:, 1]), 1.0)
+
+    return MeanOfSums(name="mean_of_sums")

@@ -65,6 +65,7 @@ def load_encoder(
     dropout: float | None = None,
     pooler: bool = True,
     first_token_only: bool = False,
+    prepare: Any = None,
 ) -> Encoder:
     """Return the encoder of a checkpoint.
 
@@ -75,6 +76,7 @@ def load_encoder(
         pooler: False leaves the architecture's pooler out.
         first_token_only: the last layer computes the first token alone, for a head that reads no
             other: about the work of one layer less.
+        prepare: changes the symbolic inputs before they are read; None reads them as they are.
 
     Raises:
         ConfigError: a weight is missing or misshapen, or its family cannot be loaded.
@@ -91,7 +93,7 @@ def load_encoder(
         architecture = replace(architecture, has_pooler=False)
         log.info("%s: the pooler is not in the checkpoint", checkpoint.source)
     built = replace(architecture, is_random=not pretrained)
-    backbone = built.build(first_token_only)
+    backbone = built.build(first_token_only, prepare)
     loaded = assign_weights(backbone, names) if pretrained else 0
     log.debug(
         "%s: %s of %s parameters are pretrained", checkpoint.source, loaded, backbone.count_params()

@@ -41,13 +41,14 @@ def cut_network(network: Any, frozen: Collection[str]) -> CutNetwork | None:
         frozen: names of the layers whose weights are not trained.
 
     Returns:
-        None where nothing is gained or known: the network is no functional model, no frozen layer
-        has a kernel, or more than one array leaves the frozen part.
+        None where nothing is gained or known: the network is no functional model, its inputs are
+        changed at random in each step, no frozen layer has a kernel, or more than one array leaves
+        the frozen part.
     """
     import keras
 
     nodes = nodes_in_order(network)
-    if nodes is None:
+    if nodes is None or any(getattr(n.operation, "is_augmentation", False) for n in nodes):
         return None
     below = _nodes_of_lower_part(nodes, frozen)
     if not any(weight.name == "kernel" for node in below for weight in _weights(node.operation)):

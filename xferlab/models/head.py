@@ -6,12 +6,13 @@ import math
 from typing import Any
 
 from xferlab.compatibility import plugin_failure
-from xferlab.contracts import TaskSpec
+from xferlab.contracts import Task, TaskSpec
 from xferlab.errors import XferlabError
 from xferlab.models.architectures import Architecture
 from xferlab.models.checkpoint import Checkpoint
 from xferlab.models.encoder import Encoder
 from xferlab.models.encoder_outputs import SymbolicOutputs, outputs_of_layers
+from xferlab.models.masked_lm import assign_pretrained_scores, masked_lm_outputs
 from xferlab.models.plugin_head import GROUP, reads_of
 from xferlab.models.text_vector import TextVector
 from xferlab.models.weight_names import TensorNames, assign_head
@@ -90,6 +91,9 @@ def network_of_task(
     import keras
 
     is_per_word = spec.task.is_per_word
+    if spec.task.masks_tokens:
+        network = keras.Model(encoder.backbone.input, masked_lm_outputs(encoder))
+        return network, _blocks_with_head(encoder, network, ("head",)), ("head",)
     if head is None:
         return attach_head(
             encoder, spec.num_outputs, is_per_word=is_per_word, vector=vector, dropout=dropout
@@ -121,13 +125,17 @@ def _blocks_with_head(
 
 
 def assign_pretrained_head(
-    network: Any, architecture: Architecture, checkpoint: Checkpoint, is_per_word: bool
+    network: Any, architecture: Architecture, checkpoint: Checkpoint, task: Task
 ) -> tuple[str, ...]:
     """Give layers of the head the weights that a checkpoint has of them, and return their names.
 
     transformers does so where a class has layers of another one, as ModernBERT's for classification
     has those of the masked language model's head.
     """
+    if task.masks_tokens:
+        has_head = assign_pretrained_scores(network, architecture, checkpoint)
+        return ("head",) if has_head else ()
+    is_per_word = task.is_per_word
     stems = architecture.head_layers(is_per_word)
     names = [layer.name for layer in network.layers if layer.name in architecture.pretrained_head]
     if not all(f"{stems[name]}.weight" in checkpoint.tensors for name in names):

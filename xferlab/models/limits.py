@@ -45,7 +45,7 @@ def blocks_for(
         )
     blocks = ["embeddings", *architecture.layer_blocks()]
     reads_pooler = architecture.has_pooler and reads_of(head, spec).tokens == "own"
-    if reads_pooler and not spec.task.is_per_word:
+    if reads_pooler and not (spec.task.is_per_word or spec.task.masks_tokens):
         blocks.append("pooler")
     return (*blocks, "head")
 

@@ -34,6 +34,16 @@ def head_argument(model: Any, head: Any) -> dict[str, Any]:
     return {"head": head}
 
 
+def refuse_masks(model: Any, spec: TaskSpec) -> None:
+    """Raise ConfigError for a task that masks tokens and a model without an encoder for it."""
+    if spec.task.masks_tokens and not getattr(model, "accepts_head", False):
+        raise ConfigError(
+            f"{name_and_origin('model', model)[0]} predicts no masked tokens",
+            where="model",
+            fix="model=encoder, or the preset of one (python -m xferlab list model)",
+        )
+
+
 def reads_of(head: Any, spec: TaskSpec) -> Reads:
     """Return what a head reads; ``own`` where it is None.
 
@@ -61,6 +71,13 @@ def refuse_head(head: Any, spec: TaskSpec, architecture: Architecture, pooling: 
     if head is None:
         return
     name = name_and_origin(GROUP, head)[0]
+    if spec.task.masks_tokens != getattr(head, "masks_tokens", False):
+        about = "labels" if spec.task.masks_tokens else "masked tokens"
+        raise ConfigError(
+            f"{name} is of {about}, and data.task is {spec.task.name}",
+            where=name,
+            fix="head=auto",
+        )
     reads = reads_of(head, spec)
     if spec.task.is_per_word and not getattr(head, "is_per_word", False):
         raise ConfigError(

@@ -12,6 +12,7 @@ from xferlab.errors import ConfigError
 from xferlab.models.architectures import Architecture, read_architecture
 from xferlab.models.checkpoint import Checkpoint
 from xferlab.models.checkpoint_files import MODULES
+from xferlab.models.masked_lm import refuse_other_families
 from xferlab.models.plugin_head import reads_of, refuse_head
 from xferlab.models.prompts import NO_PROMPTS, Prompts, read_prompts
 from xferlab.models.text_vector import TextVector, read_longest_text, read_sentence_vector
@@ -58,6 +59,8 @@ class Reading:
     def reads_first_token(self, spec: TaskSpec, head: Any = None) -> bool:
         """Return whether a head reads the first token alone; None is the model's own head."""
         tokens = reads_of(head, spec).tokens
+        if spec.task.masks_tokens:
+            return False
         if tokens == "own":
             return self.vector.reads_first_token(spec.task.is_per_word)
         return tokens == "first"
@@ -74,7 +77,7 @@ class Reading:
             head: plugin of the group ``head``; None for the model's own head.
         """
         max_length = spec.max_length
-        is_own = reads_of(head, spec).tokens == "own"
+        is_own = reads_of(head, spec).tokens == "own" and not spec.task.masks_tokens
         source = checkpoint.source
         origin = f"{MODULES} of {source}" if pooling == "auto" else f"model.pooling={pooling}"
         lines = {}
@@ -119,6 +122,8 @@ def choose_reading(
     architecture = read_architecture(checkpoint.config, where)
     _refuse_idle_prompts(spec, prompt, pair_prompt)
     refuse_head(head, spec, architecture, pooling)
+    if spec.task.masks_tokens:
+        refuse_other_families(architecture, checkpoint.config, where)
     is_read = pooling == "auto" and not spec.task.is_per_word
     is_own = reads_of(head, spec).tokens == "own"
     own = _own_vector(checkpoint.folder, where, strict=is_read and is_own)

@@ -37,19 +37,26 @@ def files_of(
     }
 
 
-def saved_encoder(checkpoint: Checkpoint, first_token_only: bool = False) -> Encoder:
+def saved_encoder(
+    checkpoint: Checkpoint, first_token_only: bool = False, prepare: Any = None
+) -> Encoder:
     """Return the encoder of the files of :func:`files_of`; the weights are random.
 
     Args:
         checkpoint: :func:`saved_checkpoint` of their folder.
         first_token_only: as in :func:`~xferlab.models.encoder.load_encoder`.
+        prepare: likewise.
 
     Raises:
         ConfigError: a file is missing or damaged.
     """
     pooler = read_record(checkpoint.folder / SHAPE, SHAPE_RECORD)["pooler"]
     return load_encoder(
-        checkpoint, pretrained=False, pooler=pooler, first_token_only=first_token_only
+        checkpoint,
+        pretrained=False,
+        pooler=pooler,
+        first_token_only=first_token_only,
+        prepare=prepare,
     )
 
 
@@ -85,7 +92,7 @@ def origin_of(
     if not pretrained:
         line = f"random (the architecture of {checkpoint.source})"
     return {
-        "line": f"{line}; new: {new:,} in {' and '.join(new_layers)}",
+        "line": f"{line}; new: {new:,} in {' and '.join(new_layers) or 'nothing'}",
         **checkpoint.record(),
         "pretrained": pretrained,
         "from_checkpoint": loaded,

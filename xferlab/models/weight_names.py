@@ -132,6 +132,27 @@ def assign_head(
             variable.assign(array.T if ending == "kernel" else array)
 
 
+def assign_part(
+    layer: Any, names: TensorNames, stem: str, variables: Mapping[str, Any] | None = None
+) -> None:
+    """Give the weights of a layer the tensors of a stem.
+
+    Args:
+        layer: its weights are assigned, unless ``variables`` are others.
+        names: the checkpoint's tensors.
+        stem: of the tensors' names.
+        variables: by the last word of the Keras weight's path.
+
+    Raises:
+        ConfigError: a tensor is missing or misshapen.
+    """
+    own = {variable.path.rpartition("/")[2]: variable for variable in layer.weights}
+    for ending, variable in (own if variables is None else variables).items():
+        shape = stored_shape(ending, tuple(variable.shape))
+        array = _read_in_shape(names.named(stem, ending), names, f"{stem}/{ending}", shape)
+        variable.assign(array.T if ending == "kernel" else array)
+
+
 def _value(names: TensorNames, layer: str, weight: str, shape: tuple[int, ...]) -> Any:
     """Return a tensor in the shape of the Keras weight."""
     part, _, ending = weight.rpartition("/")

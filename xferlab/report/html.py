@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +18,8 @@ from xferlab.report.comparison import Comparison, describe_test
 from xferlab.report.confusion import ConfusionTable, confusion_of
 from xferlab.report.cost import describe_cost
 from xferlab.report.failures import Failure, failures_of
-from xferlab.report.html_tables import HtmlTable, jobs_table, settings_table
+from xferlab.report.html_tables import HtmlTable, Row, jobs_table, settings_table, value_cell
+from xferlab.report.out_of_fold import OutOfFold
 from xferlab.report.settings import Report
 from xferlab.report.svg import render_chart
 from xferlab.report.tables import (
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_FAILURES = 100
+MAX_MISLABELLED = 100
 ComparedReport = tuple[Report, Comparison | None]
 
 
@@ -47,6 +50,15 @@ class Card:
 
 
 @dataclass(frozen=True)
+class FoldSection:
+    """What the page shows of out-of-fold predictions: lines, and labels that are probably wrong."""
+
+    summary: str
+    errors_summary: str
+    errors: HtmlTable | None
+
+
+@dataclass(frozen=True)
 class Section:
     """What the page shows of the jobs of one task, score and data; see ``section.html``."""
 
@@ -54,17 +66,22 @@ class Section:
     summary: str
     cards: Sequence[Card]
     settings: HtmlTable | None
-    has_seeds: bool
+    repeats: str
     notes: Sequence[str]
     charts: Sequence[dict[str, Any]]
     confusion: ConfusionTable | None
+    folds: FoldSection | None
     failures: Sequence[tuple[str, Failure]]
     more_failures: int
     jobs: HtmlTable
 
 
-def render_page(reports: Sequence[ComparedReport]) -> str:
+def render_page(
+    reports: Sequence[ComparedReport], folds: Sequence[OutOfFold | None] | None = None
+) -> str:
     """Return the whole page; a section for each task and monitored score.
+
+    ``folds`` has the predictions of each report's folds, None where it has none.
 
     The page forbids itself every connection and every script but its own, which it names by its
     SHA-256: a text that got through unescaped would still not run.
@@ -83,7 +100,10 @@ def render_page(reports: Sequence[ComparedReport]) -> str:
             policy=Markup(policy),
             style=Markup(style),
             script=Markup(script),
-            sections=[_section(*each, is_only=len(reports) == 1) for each in reports],
+            sections=[
+                _section(*each, found, is_only=len(reports) == 1)
+                for each, found in zip(reports, folds or [None] * len(reports), strict=True)
+            ],
             left_out=reports[0][0].left_out,
             now=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         )
@@ -106,21 +126,35 @@ def _environment() -> Environment:
     )
 
 
-def _section(report: Report, comparison: Comparison | None, *, is_only: bool) -> Section:
+def _section(
+    report: Report, comparison: Comparison | None, found: OutOfFold | None, *, is_only: bool
+) -> Section:
     failures = failures_of(report)
     return Section(
         heading="" if is_only else f"{task_name(report) or 'jobs'}: {report.monitor}",
         summary=_summary(report),
         cards=_cards(report, comparison),
         settings=settings_table(report, comparison),
-        has_seeds=any(len(setting.jobs) > 1 for setting in report.settings),
+        repeats=report.repeats if any(len(each.jobs) > 1 for each in report.settings) else "",
         notes=_comparison_notes(comparison),
         charts=_rendered_charts(report),
         confusion=_confusion(report),
+        folds=None if found is None else _folds(found),
         failures=[(_setting_of(report, failure), failure) for failure in failures[:MAX_FAILURES]],
         more_failures=max(0, len(failures) - MAX_FAILURES),
         jobs=jobs_table(report),
     )
+
+
+def _folds(found: OutOfFold) -> FoldSection:
+    errors = None
+    if found.errors is not None and len(found.errors.rows):
+        header, *rows = itertools.islice(found.error_rows(), MAX_MISLABELLED + 1)
+        cells = [[value_cell(value) for value in row] for row in rows]
+        errors = HtmlTable(
+            "labels", [str(name) for name in header], [Row(each, False) for each in cells]
+        )
+    return FoldSection(found.describe(), found.describe_errors(), errors)
 
 
 def _summary(report: Report) -> str:

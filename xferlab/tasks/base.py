@@ -32,7 +32,7 @@ class LabelKind(Enum):
 
     ``class_index`` (batch,) int32; ``one_hot`` and ``multi_hot`` (batch, classes) float32;
     ``float`` (batch,) float32; ``token_tags`` (batch, length) int32 with -1 where there is no
-    label.
+    label; ``none`` (batch,) float32 zeros of a task without labels.
     """
 
     class_index = "class_index"
@@ -40,6 +40,7 @@ class LabelKind(Enum):
     multi_hot = "multi_hot"
     float = "float"
     token_tags = "token_tags"
+    none = "none"
 
 
 class _TaskType(ABCMeta):
@@ -70,6 +71,9 @@ class Task(metaclass=_TaskType):
             each class is a separate yes or no (sigmoid).
         is_per_word: whether texts are lists of words, each with a label.
         has_label_lists: whether the label of an example is a list: several names, or one a word.
+        has_labels: whether examples have labels; False for texts alone.
+        masks_tokens: whether the network masks tokens and predicts them.
+        has_exports: whether a run can be exported.
         default_metrics: metric configs by logged name; the first one picks the best epoch.
         list_separator: joins the items of a list in a CSV cell.
         problem_type: ``problem_type`` of transformers' ``config.json``, or None for no such key.
@@ -87,6 +91,9 @@ class Task(metaclass=_TaskType):
     is_exclusive = True
     is_per_word = False
     has_label_lists = False
+    has_labels = True
+    masks_tokens = False
+    has_exports = True
     default_metrics: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     list_separator = " "
     problem_type: str | None = None
@@ -283,3 +290,8 @@ class Accepts:
 
     outputs: tuple[OutputKind, ...]
     labels: tuple[LabelKind, ...]
+
+    def __repr__(self) -> str:
+        """Return the kinds; without ``none``, as run ids hash this text and it came later."""
+        labels = tuple(kind for kind in self.labels if kind is not LabelKind.none)
+        return f"Accepts(outputs={self.outputs!r}, labels={labels!r})"

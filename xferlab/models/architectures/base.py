@@ -203,12 +203,12 @@ class Architecture:
 
     # Graph
 
-    def build(self, first_token_only: bool = False) -> Any:
+    def build(self, first_token_only: bool = False, prepare: Any = None) -> Any:
         """Return a functional ``keras.Model`` with fresh weights.
 
-        Its inputs are ``token_ids``, ``padding_mask`` and, with segments, ``segment_ids``; its
-        outputs ``sequence_output``, of the first token alone (batch, 1, hidden_size), and, with a
-        pooler, ``pooled_output``.
+        Its inputs are ``token_ids``, ``padding_mask`` and, with segments, ``segment_ids``, which a
+        function ``prepare`` may change; its outputs ``sequence_output``, of the first token alone
+        (batch, 1, hidden_size), and, with a pooler, ``pooled_output``.
         """
         import keras
 
@@ -216,7 +216,8 @@ class Architecture:
         if self.segments:
             names.append("segment_ids")
         inputs = {name: keras.Input((None,), dtype="int32", name=name) for name in names}
-        sequence = self.encode(self.embed(inputs), inputs["padding_mask"], first_token_only)
+        embedded = self.embed(prepare(inputs) if prepare else inputs)
+        sequence = self.encode(embedded, inputs["padding_mask"], first_token_only)
         outputs = {"sequence_output": sequence}
         if self.has_pooler:
             outputs["pooled_output"] = self.pooler()(sequence[:, 0, :])

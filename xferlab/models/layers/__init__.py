@@ -15,6 +15,7 @@ from xferlab.models.layers.basic import (
     Uninitialized,
 )
 from xferlab.models.layers.disentangled import DisentangledLayer, RelativeRows, RelativeTable
+from xferlab.models.layers.masking import MaskedTokenScores, MaskTokens
 from xferlab.models.layers.pooling import SentencePooling
 from xferlab.models.layers.rotary import GatedLayer, GatedOptions, RotaryTable
 from xferlab.models.layers.transformer import SequenceLayer, TransformerLayer
@@ -29,6 +30,8 @@ __all__ = [
     "GatedOptions",
     "LastToken",
     "LayerNormalization",
+    "MaskTokens",
+    "MaskedTokenScores",
     "PositionEmbedding",
     "RMSNormalization",
     "RelativeBias",
