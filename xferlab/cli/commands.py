@@ -120,5 +120,8 @@ for an epoch in a temporary folder. Exit code 1 if something prevents a training
         "average, vote or soup of runs",
         parses_flags=True,
     ),
+    "completion": Command(
+        "completion:completion", "SHELL", "for bash, zsh and fish", parses_flags=True
+    ),
     "help": Command("help:show_help", "", "this page; each command has --help"),
 }
