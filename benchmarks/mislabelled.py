@@ -34,7 +34,11 @@ def main() -> None:
     command = [
         *(sys.executable, "-m", "xferlab", "-m", "data=files", "data.train=train.csv"),
         *("data.folds=5", "data.fold=0,1,2,3,4", "seed=0,1", "experiment=frozen_encoder"),
-        *("model=encoder", f"model.checkpoint={options.checkpoint.absolute()}", "train.epochs=10"),
+        *(
+            "model=encoder",
+            f"model.checkpoint={options.checkpoint.absolute()}",
+            "optimizer.lr=1e-3",
+        ),
     ]
     subprocess.run(command, cwd=options.out, check=True)
     table = max((options.out / "outputs" / "sweeps").glob("*/mislabelled.csv"))
