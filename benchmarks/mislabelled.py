@@ -1,9 +1,11 @@
 """Planted wrong labels: how many of them are in the first rows of ``mislabelled.csv``.
 
     python benchmarks/mislabelled.py OUT --checkpoint FOLDER --data FOLDER [--rows 2000]
+    python benchmarks/mislabelled.py OUT --checkpoint FOLDER --data FOLDER --tune
 
 ``--data`` holds train.csv with the columns text and label (two classes). 5 % of a sample of its
-rows get the other label; five folds of them, and two seeds, are trained with a frozen encoder.
+rows get the other label; five folds of them, and two seeds, are trained with a frozen encoder, or
+one seed with the whole of it. What has finished in OUT is not run again.
 Prints a line for each number of first rows, and what chance would find.
 """
 
@@ -17,6 +19,8 @@ import sys
 from pathlib import Path
 
 FRACTION = 0.05
+FROZEN = ("experiment=frozen_encoder", "optimizer.lr=1e-3", "seed=0,1")
+TUNED = ("optimizer.lr=3e-5", "train.epochs=3", "seed=0")
 FIRST = (0.5, 1, 2)
 """Rows that are looked at, as multiples of the planted ones."""
 
@@ -28,13 +32,15 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--rows", type=int, default=2000)
+    parser.add_argument("--tune", action="store_true")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     planted = plant(options.data / "train.csv", options.out / "train.csv", options.rows)
     command = [
         *(sys.executable, "-m", "xferlab", "-m", "data=files", "data.train=train.csv"),
-        *("data.folds=5", "data.fold=0,1,2,3,4", "seed=0,1", "experiment=frozen_encoder"),
-        *("model=encoder", f"model.checkpoint={options.checkpoint.absolute()}", "train.epochs=10"),
+        *("data.folds=5", "data.fold=0,1,2,3,4"),
+        *("model=encoder", f"model.checkpoint={options.checkpoint.absolute()}"),
+        *(TUNED if options.tune else FROZEN),
     ]
     subprocess.run(command, cwd=options.out, check=True)
     table = max((options.out / "outputs" / "sweeps").glob("*/mislabelled.csv"))

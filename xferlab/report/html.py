@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +17,7 @@ from xferlab.report.comparison import Comparison, describe_test
 from xferlab.report.confusion import ConfusionTable, confusion_of
 from xferlab.report.cost import describe_cost
 from xferlab.report.failures import Failure, failures_of
-from xferlab.report.html_tables import HtmlTable, Row, jobs_table, settings_table, value_cell
+from xferlab.report.html_tables import HtmlTable, jobs_table, label_errors_table, settings_table
 from xferlab.report.out_of_fold import OutOfFold
 from xferlab.report.settings import Report
 from xferlab.report.svg import render_chart
@@ -27,6 +26,7 @@ from xferlab.report.tables import (
     format_mean_sd,
     format_setting,
     format_status_counts,
+    name_of,
     task_name,
 )
 from xferlab.sweeps.job_state import FINISHED
@@ -147,14 +147,9 @@ def _section(
 
 
 def _folds(found: OutOfFold) -> FoldSection:
-    errors = None
-    if found.errors is not None and len(found.errors.rows):
-        header, *rows = itertools.islice(found.error_rows(), MAX_MISLABELLED + 1)
-        cells = [[value_cell(value) for value in row] for row in rows]
-        errors = HtmlTable(
-            "labels", [str(name) for name in header], [Row(each, False) for each in cells]
-        )
-    return FoldSection(found.describe(), found.describe_errors(), errors)
+    summary = found.describe()
+    errors = label_errors_table(found, MAX_MISLABELLED)
+    return FoldSection(summary[:1].upper() + summary[1:], found.describe_errors(), errors)
 
 
 def _summary(report: Report) -> str:
@@ -174,7 +169,7 @@ def _cards(report: Report, comparison: Comparison | None) -> list[Card]:
         scores = {report.monitor: report.best.best}
         scores |= {f"test {name}": e for name, e in report.best.test.items() if name != "loss"}
         detail = ", ".join(f"{name} {format_mean_sd(each)}" for name, each in scores.items())
-        name = format_setting(report.best.values) or report.best.jobs[0].folder.name
+        name = format_setting(report.best.values) or name_of(report.best)
         cards.append(Card("best setting", name, detail))
     if comparison and comparison.others:
         real = sum(each.is_significant for each in comparison.others)

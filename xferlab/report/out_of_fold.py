@@ -57,7 +57,7 @@ class OutOfFold:
             return ""
         found = format_count(len(self.errors.rows), "label")
         verb = "is" if len(self.errors.rows) == 1 else "are"
-        estimated = f"about {self.errors.estimated:.0f} of {len(self.outputs):,} by their joint"
+        estimated = f"an estimated {self.errors.estimated:.0f} of {len(self.outputs):,} are"
         return f"{found} {verb} probably wrong ({estimated}): {MISLABELLED}"
 
     def prediction_rows(self) -> Iterator[Sequence[Any]]:

@@ -92,6 +92,12 @@ def describe_best(report: Report) -> str:
     return f"{' '.join(values)}  {formatted}{repeats}".strip()
 
 
+def name_of(setting: Setting) -> str:
+    """Return what a setting without swept values is called: its run, or how many there are."""
+    count = len(setting.jobs)
+    return setting.jobs[0].folder.name if count == 1 else format_count(count, "run")
+
+
 def printed_job_row(report: Report, job: JobResult) -> dict[str, str]:
     """Return a job's row as it is printed."""
     row = _job_row(report, job)
