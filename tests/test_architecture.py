@@ -52,6 +52,7 @@ ORDER = [
     "checks",
     "tasks",
     "inference",
+    "combining",
     "export",
     "experiment",
     "sweeps",

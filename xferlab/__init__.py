@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from xferlab.functional.pooling import max_of_tokens as max_of_tokens
     from xferlab.functional.pooling import mean_of_tokens as mean_of_tokens
     from xferlab.functional.pooling import weighted_mean_of_tokens as weighted_mean_of_tokens
-    from xferlab.inference.run import load_run as load
+    from xferlab.inference.load import load_run as load
 
 __version__ = "0.2.0"
 

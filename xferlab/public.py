@@ -7,8 +7,9 @@ from __future__ import annotations
 
 PUBLIC: dict[str, str] = {
     # Commands from Python
+    "combine": "xferlab.combining.combine:combine",
     "encoder": "xferlab.api.encoder:encoder",
-    "load": "xferlab.inference.run:load_run",
+    "load": "xferlab.inference.load:load_run",
     "sweep": "xferlab.api.train:sweep",
     "train": "xferlab.api.train:train",
     # Data plugins

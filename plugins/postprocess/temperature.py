@@ -47,7 +47,7 @@ class Temperature:
     def describe(self, parameters, spec):
         value = float(parameters["temperature"][0])
         is_least = value < 1.01 / WIDEST
-        return f"temperature {value:.3f}{' (the least: no validation error)' if is_least else ''}"
+        return f"temperature {value:.3f}{' (the least)' if is_least else ''}"
 
 
 def _slope(z, labels, inverse, spec):

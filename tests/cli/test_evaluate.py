@@ -14,7 +14,7 @@ from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from xferlab import Split, Task, TaskSpec, TextData
 from xferlab.cli.main import main
 from xferlab.inference.evaluation_split import choose_split, rows_by_name
-from xferlab.inference.run import load_run
+from xferlab.inference.load import load_run
 
 KINDS = {
     "plain": ["metric=[accuracy,f1,auc]"],

@@ -8,8 +8,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from xferlab.inference.load import load_run
 from xferlab.inference.notebook_view import html_table
-from xferlab.inference.run import Run, load_run
+from xferlab.inference.run import Run
 from xferlab.report.read_runs import JobResult
 from xferlab.report.settings import Report, read_reports
 from xferlab.report.tables import filled_columns, format_status_counts, job_rows

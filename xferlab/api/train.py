@@ -15,7 +15,8 @@ from xferlab.cli.sweep import folder_of, run_plan
 from xferlab.cli.train import choose_folder, train_in
 from xferlab.config.compose import compose_experiment
 from xferlab.errors import ConfigError
-from xferlab.inference.run import Run, load_run
+from xferlab.inference.load import load_run
+from xferlab.inference.run import Run
 from xferlab.runs.resume import stored_overrides
 from xferlab.sweeps.planner import plan_sweep
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from xferlab.cli.flags import FlagParser
+from xferlab.cli.notes import show_notes
 from xferlab.cli.terminal import print_folded
 from xferlab.deprecated import current_override
 from xferlab.errors import printable
-from xferlab.escaping import guard_logs
 from xferlab.evaluation.bootstrap import SAMPLES
 from xferlab.evaluation.errors_table import NUMBER
 from xferlab.evaluation.split_evaluation import Evaluation
 from xferlab.inference.evaluation_folder import places_of, write_evaluation
 from xferlab.inference.evaluation_split import EvaluationSplit, choose_split
-from xferlab.inference.run import Run, load_run
+from xferlab.inference.load import load_run
+from xferlab.inference.run import Run
 from xferlab.inference.run_folder import WEIGHTS
 
 ABOUT = "Score a finished run on its own test examples, or on any others."
@@ -52,7 +52,7 @@ def evaluate(argv: list[str]) -> int:
         lines_before = f"{what} (default {usual:,})"
         parser.add_argument(name, type=_count, default=usual, metavar="N", help=lines_before)
     flags = parser.read(argv)
-    _show_notes()
+    show_notes()
     weights, overrides = weights_of([current_override(override) for override in flags.overrides])
     run = load_run(flags.run, weights)
     chosen = choose_split(run, overrides)
@@ -82,15 +82,6 @@ def weights_of(overrides: Sequence[str]) -> tuple[str | None, list[str]]:
     return (chosen_weights[-1] if chosen_weights else None), [
         w for w in overrides if not w.startswith("weights=")
     ]
-
-
-def _show_notes() -> None:
-    """Show the notes of reading and tokenising on the terminal, as a training does."""
-    log = logging.getLogger("xferlab")
-    log.setLevel(logging.INFO)
-    if not log.handlers and not logging.getLogger().handlers:
-        log.addHandler(logging.StreamHandler())
-    guard_logs()
 
 
 def _count(override: str) -> int:

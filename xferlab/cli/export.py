@@ -14,7 +14,7 @@ def export(argv: list[str]) -> int:
     from xferlab.cli.terminal import print_folded
     from xferlab.export.export_run import export_run, postprocess_note
     from xferlab.export.formats import FORMATS
-    from xferlab.inference.run import load_run
+    from xferlab.inference.load import load_run
     from xferlab.runs.folder_access import own_place
 
     width = max(map(len, FORMATS))

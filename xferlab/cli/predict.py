@@ -12,8 +12,9 @@ from typing import Any
 from xferlab.cli.flags import FlagParser
 from xferlab.errors import ConfigError, printable
 from xferlab.inference.inputs import InputRow, InputStream, command_line_rows, file_rows, piped_rows
+from xferlab.inference.load import load_run
 from xferlab.inference.progress import PredictionProgress
-from xferlab.inference.run import Run, load_run
+from xferlab.inference.run import Run
 from xferlab.inference.run_folder import WEIGHTS
 from xferlab.inference.writers import FORMATS, TEXT_WRITERS, ParquetWriter, Writer, format_of
 from xferlab.io.atomic import atomic_replace
@@ -138,7 +139,7 @@ def _inputs(run: Run, flags: argparse.Namespace) -> InputStream:
 
 def _answer(run: Run, inputs: InputStream, open_sink: Callable[[], Writer]) -> int:
     """Write the prediction of each row, in order, a chunk at a time."""
-    assert run.model  # a run that cannot be built leaves no half-written output
+    run.build()  # one that cannot be built leaves no half-written output
     sink = open_sink()
     bad = 0
     count = 0

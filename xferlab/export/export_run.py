@@ -15,6 +15,7 @@ from xferlab.export.formats import FORMATS, refuse_missing_modules
 from xferlab.export.output_folder import RECORD, refuse_taken, write_plain
 from xferlab.export.parity import Comparison, compare, generated_texts, read_texts
 from xferlab.export.tokenizer import write_tokenizer
+from xferlab.inference.ensemble import Ensemble
 from xferlab.inference.run import Run
 from xferlab.io.folders import atomic_folder
 from xferlab.models.prompts import prompts_of
@@ -51,6 +52,7 @@ def export_run(
             fix=f"--to {' or '.join(formats)}" if formats else fix,
         )
     refuse_taken(folder, force=force)
+    _refuse_ensemble(run, name)
     chosen.refuse(run)
     rows = None if texts is None else read_texts(texts, run.spec)
     source = f"generated texts of {run.spec.max_length} tokens or less"
@@ -64,7 +66,7 @@ def export_run(
         write_tokenizer(exact.model, run.spec, new)
         with quiet_stderr():
             predict = chosen.read(new, run.spec)
-        applied = run.postprocessor if chosen.applies_postprocess else None
+        applied = run.postprocessor if chosen.is_graph else None
         comparison = compare(run, predict, new, rows, source, applied)
         if run.postprocessor is not None:
             shutil.copyfile(run.folder / POSTPROCESS, new / POSTPROCESS)
@@ -77,6 +79,8 @@ def in_full_precision(run: Run) -> Run:
 
     The weights are float32 in both, so nothing is rounded.
     """
+    if isinstance(run, Ensemble):
+        return dataclasses.replace(run, members=tuple(map(in_full_precision, run.members)))
     train = run.config.get("train")
     if not isinstance(train, dict) or train.get("precision", "float32") == "float32":
         return run
@@ -84,12 +88,23 @@ def in_full_precision(run: Run) -> Run:
     return Run(dataclasses.replace(run.content, config=config))
 
 
+def _refuse_ensemble(run: Run, name: str) -> None:
+    """Raise ConfigError for a format of one network where a run is of several."""
+    if isinstance(run, Ensemble) and not FORMATS[name].is_graph:
+        graphs = "|".join(other for other, each in FORMATS.items() if each.is_graph)
+        raise ConfigError(
+            f"{name} holds one network, and this run is of {len(run.members)}",
+            where=str(run.folder),
+            fix=f"--to {graphs}, or combine the runs with --how soup, which is one network",
+        )
+
+
 def postprocess_note(run: Run, name: str) -> str:
     """Return whether a format applies the run's postprocess; "" for a run without one."""
     if run.postprocessor is None:
         return ""
     described = run.postprocessor.describe()
-    if FORMATS[name].applies_postprocess:
+    if FORMATS[name].is_graph:
         return f"its outputs are those after the postprocess ({described})"
     return (
         f"--to {name} does not apply the run's postprocess ({described}): its outputs are the"
@@ -100,7 +115,7 @@ def postprocess_note(run: Run, name: str) -> str:
 def _postprocess_record(run: Run, name: str) -> dict[str, Any]:
     if run.postprocessor is None:
         return {}
-    return {"applies_postprocess": FORMATS[name].applies_postprocess}
+    return {"applies_postprocess": FORMATS[name].is_graph}
 
 
 def _record(run: Run, name: str, comparison: Comparison) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from xferlab.data.batching import begins_word
 from xferlab.data.labels import Rows
 from xferlab.data.readers.examples import text_problem
 from xferlab.data.splits import known_split
-from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
 from xferlab.evaluation.bootstrap import SAMPLES
 from xferlab.evaluation.errors_table import NUMBER
@@ -29,7 +28,7 @@ from xferlab.inference.frames import as_frame, columns_of_frame, is_frame
 from xferlab.inference.merge_lora import merge_lora
 from xferlab.inference.notebook_view import render_run
 from xferlab.inference.predictions import aligned_outputs, predictions_of, probabilities_of
-from xferlab.inference.run_folder import RunFolder, read_folder
+from xferlab.inference.run_folder import RunFolder
 from xferlab.models.plugin_head import head_argument
 from xferlab.postprocessing.record import read_postprocess
 from xferlab.postprocessing.steps import GROUP as POSTPROCESS
@@ -42,24 +41,6 @@ from xferlab.training.transfer_stack import apply_transfer
 from xferlab.training.weights import load_weights
 
 log = logging.getLogger("xferlab")
-
-
-def load_run(folder: str | Path, weights: str | None = None) -> Run:
-    """Return the finished run in ``folder``; TensorFlow is imported when its model is used.
-
-    Args:
-        folder: of the run.
-        weights: ``best`` or ``last``; None for those that the run's scores belong to.
-
-    Raises:
-        ConfigError: there is no run, or a file of it is missing, damaged or of another version, or
-            the plugins of its model are not installed.
-    """
-    load_plugins(Path.cwd())
-    run = Run(read_folder(Path(folder), weights))
-    for group in ("model", "head", "transfer"):
-        run.plugin(group)
-    return run
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -186,6 +167,19 @@ class Run:
             merge_lora(model.network)
         origin = self.record.get("checkpoint")
         return dataclasses.replace(model, origin=origin if isinstance(origin, Mapping) else {})
+
+    def with_postprocessor(self, postprocessor: Postprocessor | None) -> Any:
+        """Return the same run, its network too, with another postprocess or without any."""
+        self.build()
+        other = dataclasses.replace(self)
+        kept = ("model", "recipe", "_forward")
+        vars(other).update({name: value for name, value in vars(self).items() if name in kept})
+        vars(other)["postprocessor"] = postprocessor
+        return other
+
+    def build(self) -> None:
+        """Build the network, so that a run that cannot be built is refused."""
+        assert self.model
 
     def outputs(self, texts: Sequence[Any], pairs: Sequence[str] | None = None) -> Any:
         """Return the network's raw outputs for each example, in order.

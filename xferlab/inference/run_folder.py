@@ -22,6 +22,8 @@ from xferlab.errors import ConfigError, did_you_mean
 from xferlab.io.atomic import sha256_of
 from xferlab.io.records import damaged, read_record
 from xferlab.postprocessing.record import FILE as POSTPROCESS
+from xferlab.runs.combined import FILE as COMBINED
+from xferlab.runs.combined import is_ensemble
 from xferlab.runs.lock import is_locked
 from xferlab.runs.metadata import FORMAT, METRICS, OLDEST_FORMAT, RUN, read_status
 from xferlab.tasks.base import task_named
@@ -66,7 +68,8 @@ class RunFolder:
         config: its ``config.yaml``, plain data.
         spec: the task of the training data, and the kind of the model's outputs.
         budget: the planned length of training.
-        weights: the file of the chosen weights, the best or the last.
+        weights: the file of the chosen weights, the best or the last; of an ensemble the record
+            that names the weights of its members.
         digest: SHA-256 of that file.
     """
 
@@ -104,8 +107,12 @@ def read_folder(folder: Path, weights: str | None = None) -> RunFolder:
     found = {path.name for path in (folder / "model").glob("*")}
     for name in sorted(found - record["model"].keys()):
         raise damaged(folder / "run.json", f"run.json does not list the file model/{name}")
-    path = own_file(folder, f"checkpoints/{_chosen(weights) or metrics['weights']}.safetensors")
-    read_weights_header(path)
+    if is_ensemble(folder):
+        path = own_file(folder, COMBINED)
+    else:
+        name = _chosen(weights) or metrics["weights"]
+        path = own_file(folder, f"checkpoints/{name}.safetensors")
+        read_weights_header(path)
     digest = metrics["sha256"].get(path.name, "none")
     _refuse_changed(path, digest)
     if POSTPROCESS in metrics["sha256"]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import OutputKind, TaskSpec, TextData
 from xferlab.errors import ConfigError
-from xferlab.inference.run import Run, load_run
+from xferlab.inference.load import load_run
+from xferlab.inference.run import Run
 from xferlab.inference.warm_start import identity_of
 from xferlab.io.atomic import digest_of
 

@@ -11,7 +11,9 @@ from typing import Any
 from xferlab.compatibility import name_and_origin
 from xferlab.contracts import TaskSpec, TextModel
 from xferlab.errors import ConfigError
-from xferlab.inference.run import Run, load_run
+from xferlab.inference.ensemble import Ensemble
+from xferlab.inference.load import load_run
+from xferlab.inference.run import Run
 from xferlab.io.atomic import digest_of
 from xferlab.io.records import damaged, read_record
 from xferlab.models.architectures import read_architecture
@@ -19,6 +21,7 @@ from xferlab.models.limits import blocks_for
 from xferlab.models.plugin_head import chosen_head, head_argument, refuse_head
 from xferlab.models.saved_encoder import SHAPE, saved_checkpoint
 from xferlab.registry import REGISTRY
+from xferlab.runs.combined import FILE as COMBINED
 
 BASE = "from_run.json"
 """In a run's ``model``: the config of the model plugin that built the network first."""
@@ -28,9 +31,16 @@ WHERE = "model.run"
 def source_run(folder: str) -> Run:
     """Return the finished run in ``folder``; errors name the config key too."""
     try:
-        return load_run(Path(folder).expanduser())
+        run = load_run(Path(folder).expanduser())
     except ConfigError as e:
         raise ConfigError(e.what, where=f"{WHERE}={folder} ({e.where})", fix=e.fix) from e
+    if isinstance(run, Ensemble):
+        raise ConfigError(
+            f"this run is of {len(run.members)} networks, and a new one starts from one",
+            where=f"{WHERE}={folder}",
+            fix="name one of its members, or combine them with --how soup",
+        )
+    return run
 
 
 def identity_of(folder: str) -> str:
@@ -41,7 +51,9 @@ def identity_of(folder: str) -> str:
     try:
         path = Path(folder).expanduser() / "metrics.json"
         record = read_record(path, {"weights": str, "sha256": {"*": str}})
-        return str(record["sha256"][f"{record['weights']}.safetensors"])
+        digests = record["sha256"]
+        weights = f"{record['weights']}.safetensors"
+        return str(digests[weights] if weights in digests else digests[COMBINED])
     except (ConfigError, KeyError, RuntimeError, ValueError):
         return folder
 

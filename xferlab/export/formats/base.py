@@ -24,14 +24,15 @@ class Format(ABC):
         summary: what it is, one line.
         modules: Python modules that :meth:`write` and :meth:`read` import beyond xferlab's own
             needs; the extra ``xferlab[NAME]`` installs them.
-        applies_postprocess: whether what is written applies the run's postprocess. Otherwise the
-            outputs are the network's own, and the export has ``postprocess.json`` beside them.
+        is_graph: whether it writes the graph of ``serving_function``, which applies the run's
+            postprocess and may be of several networks. Otherwise the outputs are the network's own,
+            and the export has ``postprocess.json`` beside them.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     modules: ClassVar[tuple[str, ...]] = ()
-    applies_postprocess: ClassVar[bool] = False
+    is_graph: ClassVar[bool] = False
 
     def refuse(self, run: Run) -> None:  # noqa: B027 - most formats hold every run
         """Raise ConfigError for a run that the format cannot hold; called before anything slow."""

@@ -36,7 +36,7 @@ class LiteRT(Format):
 
     name = "litert"
     summary = "one .tflite file, for LiteRT (TensorFlow Lite)"
-    applies_postprocess = True
+    is_graph = True
 
     def write(self, run: Run, folder: Path) -> None:
         """Write one file of LiteRT's own operators, in float32; batch and length are free."""

@@ -40,7 +40,7 @@ class Onnx(Format):
 
     name = "onnx"
     summary = "one .onnx file, for onnxruntime"
-    applies_postprocess = True
+    is_graph = True
     modules = ("tf2onnx", "onnx", "onnxruntime")
 
     def write(self, run: Run, folder: Path) -> None:

@@ -36,7 +36,7 @@ class SavedModel(Format):
 
     name = "saved_model"
     summary = "TensorFlow's SavedModel, for TensorFlow Serving"
-    applies_postprocess = True
+    is_graph = True
 
     def write(self, run: Run, folder: Path) -> None:
         """Write a SavedModel with one signature, ``serving_default``."""

@@ -1,0 +1,1 @@
+"""Several finished runs of one task as one: outputs averaged, votes, weights averaged."""
