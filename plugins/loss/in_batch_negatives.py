@@ -11,7 +11,7 @@ from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, in_batch_loss, reg
 @register("loss", "in_batch_negatives")
 @dataclass(frozen=True)
 class InBatchNegatives:
-    """The second text of each pair is to be found among all second texts of the batch (InfoNCE).
+    """Finds the second text of each pair among all second texts of the batch (InfoNCE).
 
     Henderson et al. 2017, section 4.4, of cosines; larger batches are harder.
 
