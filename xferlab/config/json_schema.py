@@ -82,12 +82,13 @@ def _group_schema(group: Group) -> dict[str, Any]:
         },
         "additionalProperties": plugin,  # under a name of the user's own
     }
-    shapes = {
+    by_choice: dict[Choice, list[dict[str, Any]]] = {
         Choice.one: [plugin],
         Choice.several: [several],
         Choice.in_order: [several],
         Choice.one_or_more: [plugin, several],
-    }[group.choice]
+    }
+    shapes = by_choice[group.choice]
     if group.is_optional:
         shapes = [*shapes, {"type": "null"}]
     return {"description": group.summary, **_any_of(shapes)}
