@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +23,7 @@ from xferlab.data.tokenizer_rules import (
     with_leading_blanks,
     without_added_tokens,
 )
+from xferlab.data.windows import windowing_engine, word_ids_of
 from xferlab.errors import ConfigError
 from xferlab.io.atomic import atomic_replace, no_standard_input
 from xferlab.models.prompts import NO_PROMPTS, Prompts
@@ -200,6 +201,31 @@ class HubTokenizer:
             cut=cut,
         )
 
+    def windows(
+        self, texts: Sequence[Any], max_length: int, overlap: int
+    ) -> Iterator[list[tuple[Sequence[int], Sequence[int], Sequence[int]]]]:
+        """Yield the windows of each text: token ids, segment ids and word ids.
+
+        Args:
+            texts: strings, or lists of words.
+            max_length: most tokens of a window, special ones included.
+            overlap: tokens that two windows have in common.
+        """
+        are_words = bool(len(texts)) and not isinstance(texts[0], str)
+        rules = self._word_rules if are_words else self._rules
+        engine, room = windowing_engine(rules, max_length, overlap)
+        for first in range(0, len(texts), CHUNK):
+            rows = list(texts[first : first + CHUNK])
+            if self.prompts and not are_words:
+                rows = [self.prompts.text + row for row in rows]
+            for row in engine.encode_batch(rows, is_pretokenized=are_words):
+                parts = [row, *row.overflowing]
+                words = word_ids_of([part.word_ids for part in parts], room - overlap)
+                yield [
+                    (part.ids or [self._id_for_nothing], part.type_ids or [0], own or [-1])
+                    for part, own in zip(parts, words, strict=True)
+                ]
+
     def decode(self, token_ids: Sequence[int]) -> str:
         """Return the text of token ids, without special tokens."""
         return self._tokenizer.decode(list(map(int, token_ids)), skip_special_tokens=True)
@@ -286,7 +312,7 @@ def _flattened(encoding: Encoding) -> CountedEncoding:
         flat(encoding.token_ids),
         flat(encoding.segment_ids),
         None if encoding.word_ids is None else flat(encoding.word_ids),
-        getattr(encoding, "cut", 0),
+        cut=getattr(encoding, "cut", 0),
     )
 
 
@@ -349,4 +375,4 @@ def _unpack(packed: np.ndarray) -> CountedEncoding:
     parts = [
         Ragged(packed[at + i * tokens : at + (i + 1) * tokens], lengths) for i in range(columns)
     ]
-    return CountedEncoding(parts[0], parts[1], parts[2] if columns == 3 else None, cut)
+    return CountedEncoding(parts[0], parts[1], parts[2] if columns == 3 else None, cut=cut)
