@@ -169,7 +169,8 @@ def _check_outputs(
     if not hasattr(raw, "shape"):
         return f"gives a {type(raw).__name__} instead of one array", "return one output"
     axes = 2 if spec.task.is_per_word else 1
-    wanted = (*inputs["token_ids"].shape[:axes], spec.num_outputs)
+    width = spec.num_outputs or raw.shape[-1]  # 0: the model decides
+    wanted = (*inputs["token_ids"].shape[:axes], width)
     if tuple(raw.shape) != wanted:
         what = f"gives outputs of shape {tuple(raw.shape)}; {spec.task.name} needs {wanted}"
         return what, f"the last axis is spec.num_outputs={spec.num_outputs}"
@@ -182,6 +183,8 @@ def _check_outputs(
         return what, "check its weights, and divisions by 0"
     if spec.output_kind is OutputKind.probabilities:
         return _check_probabilities(outputs, spec.task)
+    if spec.task.encodes_texts_apart:
+        return None
     if _within_unit(outputs) and _stays_within_unit(experiment, inputs):
         return _check_bounds(experiment, outputs)
     return None

@@ -101,11 +101,40 @@ and results.json into the folder, or for several folders into outputs/reports/.
     "export": Command(
         "export:export", "RUN --to onnx", "a run as ONNX, LiteRT, ...", parses_flags=True
     ),
+    "doctor": Command(
+        "doctor:doctor",
+        "",
+        "whether this machine can train",
+        """\
+Prints the versions of Python and of the packages, the optional features, broken plugins, cores and
+memory, whether the folders can be written to and how much is free, whether the Hub answers, the
+GPUs that TensorFlow sees and why it does not see one that is there, and trains the bundled model
+for an epoch in a temporary folder. Exit code 1 if something prevents a training.
+
+  python -m xferlab doctor
+""",
+    ),
     "combine": Command(
         "combine:combine_runs",
         "RUN...",
         "average, vote or soup of runs",
         parses_flags=True,
+    ),
+    "completion": Command(
+        "completion:completion", "SHELL", "for bash, zsh and fish", parses_flags=True
+    ),
+    "schema": Command(
+        "schema:schema",
+        "",
+        "JSON schema of config files",
+        """\
+Prints a JSON schema of config files: the keys, types, choices, defaults and texts of the framework
+and of all plugins, those of this folder included. Editors check and complete YAML with it.
+
+  python -m xferlab schema > conf/xferlab.schema.json
+
+A file names it in its first line:  # yaml-language-server: $schema=../xferlab.schema.json
+""",
     ),
     "help": Command("help:show_help", "", "this page; each command has --help"),
 }

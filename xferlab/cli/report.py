@@ -23,6 +23,13 @@ from xferlab.report.comparison import compare
 from xferlab.report.differences import difference_lines, difference_rows
 from xferlab.report.html import ComparedReport, render_page
 from xferlab.report.markdown import render_markdown
+from xferlab.report.out_of_fold import (
+    MISLABELLED,
+    PREDICTIONS,
+    OutOfFold,
+    fold_lines,
+    out_of_fold,
+)
 from xferlab.report.read_runs import JobResult
 from xferlab.report.settings import Report, read_reports
 from xferlab.report.tables import (
@@ -37,7 +44,7 @@ from xferlab.report.tables import (
     task_name,
 )
 
-FILES = ("report.html", "summary.md", "results.csv", "results.json")
+FILES = ("report.html", "summary.md", "results.csv", "results.json", PREDICTIONS, MISLABELLED)
 LONGEST_TABLE = 60
 """Rows that are printed; a longer table is written, and its best rows are shown."""
 
@@ -69,15 +76,27 @@ def report_on(folders: Sequence[Path]) -> list[Report]:
         print_report(report)
         for line in difference_lines(comparison, report.mode):
             print_folded(line)
-    target = write_report(parts)
+    folds = [out_of_fold(report) for report, _ in parts]
+    for found, reason in folds:
+        for line in fold_lines(found, reason):
+            print_folded(line)
+    target = write_report(parts, [found for found, _ in folds])
     print(
         f"saved to   {printable(str(target))}/: report.html, summary.md, results.csv, results.json"
     )
     return [report for report, _ in parts]
 
 
-def write_report(parts: Sequence[ComparedReport]) -> Path:
-    """Write page, tables and charts; return where: into the sweep, or for several beside them."""
+def write_report(
+    parts: Sequence[ComparedReport], folds: Sequence[OutOfFold | None] | None = None
+) -> Path:
+    """Write page, tables and charts; return where: into the sweep, or for several beside them.
+
+    Args:
+        parts: the reports.
+        folds: of each the predictions of its folds, if it has any; None reads them.
+    """
+    folds = [out_of_fold(report)[0] for report, _ in parts] if folds is None else folds
     folders = parts[0][0].folders
     target = target_of(parts)
     rows = [job_rows(report) for report, _ in parts]
@@ -100,7 +119,12 @@ def write_report(parts: Sequence[ComparedReport]) -> Path:
     )
     charts = write_charts(parts[0][0], target)
     atomic_write(target / "summary.md", render_markdown(parts, charts))
-    atomic_write(target / "report.html", render_page(parts))
+    first = next((found for found in folds if found is not None), None)
+    if first is not None:
+        atomic_write(target / PREDICTIONS, csv_text(first.prediction_rows()))
+    if first is not None and first.errors is not None:
+        atomic_write(target / MISLABELLED, csv_text(first.error_rows()))
+    atomic_write(target / "report.html", render_page(parts, folds))
     return target
 
 
@@ -124,7 +148,7 @@ def refuse_taken_names(target: Path) -> None:
 
 
 def print_report(report: Report) -> None:
-    """Print the table, and under it seeds together, the best setting and what failed."""
+    """Print the table, and under it seeds and folds together, the best setting and what failed."""
     console = Console(soft_wrap=False)
     if not console.is_terminal:
         console = Console(width=200)
@@ -146,7 +170,7 @@ def print_report(report: Report) -> None:
     console.print(_table(rows, columns))
     if set(filled_columns(rows)) - {*columns, "status"}:
         print("the other columns are in results.csv; a wider terminal shows them\n")
-    if report.over_seeds and len(report.settings) <= LONGEST_TABLE:
+    if report.over_repeats and len(report.settings) <= LONGEST_TABLE:
         settings = [printed_setting_row(report, each) for each in report.settings]
         console.print(_table(settings, filled_columns(settings)))
     for line in closing_lines(report):

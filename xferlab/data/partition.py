@@ -143,8 +143,9 @@ def _grouped_folds(strata: np.ndarray, groups: np.ndarray, folds: int, *entropy:
     counts, group_of = _counts_by_group(strata, groups)
     totals = np.maximum(counts.sum(axis=0), 1)
     shuffled = permutation(len(counts), *entropy)
-    sizes = counts[shuffled].sum(axis=1)
-    order = shuffled[np.lexsort((-sizes, -counts[shuffled].std(axis=1)))]
+    of_one_stratum = counts.shape[1] == 1  # then the largest groups first
+    difficulty = counts[:, 0] if of_one_stratum else counts.std(axis=1)
+    order = shuffled[np.argsort(-difficulty[shuffled], kind="stable")]
     held = np.zeros((folds, counts.shape[1]))
     fold_of_group = np.empty(len(counts), "int64")
     for group in order:

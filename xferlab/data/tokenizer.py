@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xferlab.contracts import Encoding, Split, Tokenizer
+from xferlab.contracts import Encoding, Split, TaskSpec, Tokenizer
 from xferlab.data.batching import Ragged, row_lengths
 from xferlab.data.tokenizer_rules import (
     choose_padding,
@@ -58,12 +58,15 @@ class CountedEncoding(Encoding):
     cut: int = 0
 
 
-def load_tokenizer(folder: Path, prompts: Prompts = NO_PROMPTS) -> HubTokenizer:
+def load_tokenizer(
+    folder: Path, prompts: Prompts = NO_PROMPTS, *, apart: bool = False
+) -> HubTokenizer:
     """Return the tokenizer of a Hugging Face folder; no code of the folder is run.
 
     Args:
         folder: of the checkpoint.
         prompts: what it puts before texts.
+        apart: encode the two texts of a pair apart, one after the other.
 
     Raises:
         ConfigError: there is none, only a slow one, or the folder has more than data.
@@ -88,7 +91,12 @@ def load_tokenizer(folder: Path, prompts: Prompts = NO_PROMPTS) -> HubTokenizer:
     refuse_wrong_conversion(tokenizer, folder)
     rows = embedding_rows(folder, where)
     choose_padding(tokenizer, rows)
-    return HubTokenizer(tokenizer, rows, prompts)
+    return (ApartTokenizer if apart else HubTokenizer)(tokenizer, rows, prompts)
+
+
+def tokenizer_of(folder: Path, spec: TaskSpec, prompts: Prompts = NO_PROMPTS) -> HubTokenizer:
+    """Return the tokenizer of a folder, as a task reads texts, see :func:`load_tokenizer`."""
+    return load_tokenizer(folder, prompts, apart=spec.task.encodes_texts_apart)
 
 
 class HubTokenizer:
@@ -235,6 +243,35 @@ class HubTokenizer:
         self._tokenizer.save_pretrained(str(folder))
         if self._beyond:
             remove_tokens(folder, list(self._beyond.values()))
+
+
+class ApartTokenizer(HubTokenizer):
+    """Encodes the texts of a pair as two texts, of at most ``max_length`` tokens each.
+
+    Their tokens stand one after the other, those of the second have the segment 1.
+    """
+
+    def __init__(
+        self, tokenizer: Any, rows: int | None = None, prompts: Prompts = NO_PROMPTS
+    ) -> None:
+        super().__init__(tokenizer, rows, prompts)
+        self._of_second = HubTokenizer(tokenizer, rows, Prompts(prompts.pair, prompts.pair))
+        self.fingerprint = hashlib.sha256(f"apart {self.fingerprint}".encode()).hexdigest()
+
+    def encode(
+        self, texts: Sequence[Any], pairs: Sequence[str] | None, max_length: int
+    ) -> CountedEncoding:
+        """Return the token ids of both texts of each pair; of texts alone as those of one."""
+        import numpy as np
+
+        first = super().encode(texts, None, max_length)
+        if pairs is None:
+            return first
+        second = self._of_second.encode(pairs, None, max_length)
+        rows = [np.concatenate(row) for row in zip(first.token_ids, second.token_ids, strict=True)]
+        sizes = zip(row_lengths(first), row_lengths(second), strict=True)
+        segments = [np.repeat(np.array([0, 1], "int32"), size) for size in sizes]
+        return CountedEncoding(rows, segments, None, first.cut + second.cut)
 
 
 @lru_cache(maxsize=4)

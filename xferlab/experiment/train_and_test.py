@@ -22,6 +22,7 @@ from xferlab.formatting import format_duration, format_path, format_scores
 from xferlab.io.atomic import atomic_link, sha256_of, write_json
 from xferlab.origin import own_folder
 from xferlab.postprocessing.record import FILE
+from xferlab.runs.fold_examples import keep_fold_examples
 from xferlab.runs.metadata import environment_fingerprint
 from xferlab.runs.predictions import keep_predictions
 from xferlab.runs.pruning import Pruned
@@ -271,6 +272,9 @@ def _score_last_split(
         labels, outputs = network.outputs(experiment, split)
         groups = experiment.data.splits[split].groups
         keep_predictions(folder, split, labels, outputs, groups)
+    data = experiment.data
+    if data.test is not None and data.fold_rows is not None:
+        keep_fold_examples(folder, data.test, data.fold_rows, experiment.spec)
     scored = outputs
     decisive = None
     if fitted is not None:

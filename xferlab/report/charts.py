@@ -9,7 +9,8 @@ from pathlib import Path
 from xferlab.io.atomic import atomic_write
 from xferlab.report.parallel_coordinates import parallel_chart
 from xferlab.report.read_runs import JobResult
-from xferlab.report.settings import SEED, Report, is_number
+from xferlab.report.repeats import REPEATS
+from xferlab.report.settings import Report, is_number
 from xferlab.report.svg import LOG_RATIO, Chart, Dot, LegendEntry, Line, LineChart, render_file
 from xferlab.report.tables import format_setting, format_value
 from xferlab.sweeps.job_state import FINISHED
@@ -46,14 +47,16 @@ def write_charts(report: Report, folder: Path) -> list[Path]:
 
 def _numeric_keys(report: Report) -> list[str]:
     """Return the swept keys with several values, all numbers: the learning rate first, no seed."""
-    values = {key: [job.setting(key) for job in report.jobs] for key in report.keys if key != SEED}
+    values = {
+        key: [job.setting(key) for job in report.jobs] for key in report.keys if key not in REPEATS
+    }
     keys = [k for k, each in values.items() if all(map(is_number, each)) and len(set(each)) > 1]
     return sorted(keys, key=lambda key: key != LEARNING_RATE)
 
 
 def _score_chart(report: Report, key: str) -> LineChart:
     """Return the chart of a swept number against the score: a line for each other setting."""
-    other_keys = [each for each in report.keys if each not in (key, SEED)]
+    other_keys = [each for each in report.keys if each not in (key, *REPEATS)]
     groups = _scores_by_value(report, key, other_keys)
     best = format_setting({k: report.best.values[k] for k in other_keys}) if report.best else ""
     lines = []

@@ -13,8 +13,11 @@ from xferlab.evaluation.split_outputs import SplitOutputs
 from xferlab.functional.resampling import Weighted
 from xferlab.registry import REGISTRY
 from xferlab.report.read_runs import JobResult
+from xferlab.report.repeats import FOLD, SEED
+from xferlab.report.repeats import FOLDS as FOLDS_KEY
 from xferlab.report.significance import (
     EXAMPLES,
+    FOLDS,
     LEVEL,
     SEEDS,
     SEEDS_AND_EXAMPLES,
@@ -22,6 +25,7 @@ from xferlab.report.significance import (
     clipped,
     holm,
     over_examples,
+    over_folds,
     welch,
 )
 from xferlab.report.stored_outputs import build_metric, read_outputs
@@ -95,7 +99,8 @@ def compare(report: Report) -> Comparison | None:
     resampled: Mapping[str, RunScores] = {}
     note = ""
     try:
-        resampled = _resampled_scores(ranked, split, score)
+        if not _has_folds(report.best):
+            resampled = _resampled_scores(ranked, split, score)
     except ValueError as e:
         note = f"the chance of the examples is left out: {e}"
     found = []
@@ -145,7 +150,11 @@ def _done(setting: Setting) -> list[JobResult]:
 
 
 def _scores(setting: Setting, split: str, score: str) -> list[float]:
-    values = [getattr(job, split).get(score) for job in _done(setting)]
+    return _scores_of(_done(setting), split, score)
+
+
+def _scores_of(jobs: Sequence[JobResult], split: str, score: str) -> list[float]:
+    values = [getattr(job, split).get(score) for job in jobs]
     return [float(v) for v in values if isinstance(v, int | float) and math.isfinite(v)]
 
 
@@ -159,7 +168,12 @@ def _difference(
     """Return the difference of two settings, or None where no test is possible."""
     import numpy as np
 
-    if resampled:
+    difference: Difference | None
+    if _has_folds(best) or _has_folds(other):
+        difference = _difference_of_folds(best, other, split, score)
+        if difference is None:
+            return None
+    elif resampled:
         one, two = ([resampled[str(job.folder)] for job in _done(s)] for s in (best, other))
         difference = over_examples(
             [run.value for run in one],
@@ -175,6 +189,28 @@ def _difference(
             return None
         difference = welch(*scores)
     return clipped(difference, *_bounds_of(best.jobs[0], score))
+
+
+def _has_folds(setting: Setting) -> bool:
+    return any(job.setting(FOLD) is not None for job in setting.jobs)
+
+
+def _difference_of_folds(
+    best: Setting, other: Setting, split: str, score: str
+) -> Difference | None:
+    """Return the difference over seeds and folds; None unless both have the same folds."""
+    folds = {job.setting(FOLDS_KEY) for setting in (best, other) for job in _done(setting)}
+    if len(folds) != 1 or None in folds:
+        return None
+    one, two = (
+        {
+            (job.setting(SEED), job.setting(FOLD)): _scores_of([job], split, score)
+            for job in _done(s)
+        }
+        for s in (best, other)
+    )
+    first, second = ({k: each[0] for k, each in own.items() if each} for own in (one, two))
+    return over_folds(first, second, int(folds.pop()))
 
 
 def _bounds_of(job: JobResult, score: str) -> tuple[float, float]:
@@ -272,6 +308,8 @@ def describe_test(comparison: Comparison) -> str:
         SEEDS_AND_EXAMPLES: f"{bootstrap}, combined with the spread over seeds, and Student's t",
         EXAMPLES: f"{bootstrap} (every run's outputs for the same examples)",
         SEEDS: "Welch's t test of the seeds' scores",
+        FOLDS: f"Corrected resampled t test of the {comparison.split} scores by seed and fold"
+        " (Nadeau & Bengio 2003)",
     }
     parts = ["; ".join(methods[kind] for kind in sorted(kinds))]
     if len(comparison.others) > 1:

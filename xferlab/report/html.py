@@ -17,7 +17,8 @@ from xferlab.report.comparison import Comparison, describe_test
 from xferlab.report.confusion import ConfusionTable, confusion_of
 from xferlab.report.cost import describe_cost
 from xferlab.report.failures import Failure, failures_of
-from xferlab.report.html_tables import HtmlTable, jobs_table, settings_table
+from xferlab.report.html_tables import HtmlTable, jobs_table, label_errors_table, settings_table
+from xferlab.report.out_of_fold import OutOfFold
 from xferlab.report.settings import Report
 from xferlab.report.svg import render_chart
 from xferlab.report.tables import (
@@ -25,6 +26,7 @@ from xferlab.report.tables import (
     format_mean_sd,
     format_setting,
     format_status_counts,
+    name_of,
     task_name,
 )
 from xferlab.sweeps.job_state import FINISHED
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_FAILURES = 100
+MAX_MISLABELLED = 100
 ComparedReport = tuple[Report, Comparison | None]
 
 
@@ -47,6 +50,15 @@ class Card:
 
 
 @dataclass(frozen=True)
+class FoldSection:
+    """What the page shows of out-of-fold predictions: lines, and labels that are probably wrong."""
+
+    summary: str
+    errors_summary: str
+    errors: HtmlTable | None
+
+
+@dataclass(frozen=True)
 class Section:
     """What the page shows of the jobs of one task, score and data; see ``section.html``."""
 
@@ -54,17 +66,22 @@ class Section:
     summary: str
     cards: Sequence[Card]
     settings: HtmlTable | None
-    has_seeds: bool
+    repeats: str
     notes: Sequence[str]
     charts: Sequence[dict[str, Any]]
     confusion: ConfusionTable | None
+    folds: FoldSection | None
     failures: Sequence[tuple[str, Failure]]
     more_failures: int
     jobs: HtmlTable
 
 
-def render_page(reports: Sequence[ComparedReport]) -> str:
+def render_page(
+    reports: Sequence[ComparedReport], folds: Sequence[OutOfFold | None] | None = None
+) -> str:
     """Return the whole page; a section for each task and monitored score.
+
+    ``folds`` has the predictions of each report's folds, None where it has none.
 
     The page forbids itself every connection and every script but its own, which it names by its
     SHA-256: a text that got through unescaped would still not run.
@@ -83,7 +100,10 @@ def render_page(reports: Sequence[ComparedReport]) -> str:
             policy=Markup(policy),
             style=Markup(style),
             script=Markup(script),
-            sections=[_section(*each, is_only=len(reports) == 1) for each in reports],
+            sections=[
+                _section(*each, found, is_only=len(reports) == 1)
+                for each, found in zip(reports, folds or [None] * len(reports), strict=True)
+            ],
             left_out=reports[0][0].left_out,
             now=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         )
@@ -106,21 +126,30 @@ def _environment() -> Environment:
     )
 
 
-def _section(report: Report, comparison: Comparison | None, *, is_only: bool) -> Section:
+def _section(
+    report: Report, comparison: Comparison | None, found: OutOfFold | None, *, is_only: bool
+) -> Section:
     failures = failures_of(report)
     return Section(
         heading="" if is_only else f"{task_name(report) or 'jobs'}: {report.monitor}",
         summary=_summary(report),
         cards=_cards(report, comparison),
         settings=settings_table(report, comparison),
-        has_seeds=any(len(setting.jobs) > 1 for setting in report.settings),
+        repeats=report.repeats if any(len(each.jobs) > 1 for each in report.settings) else "",
         notes=_comparison_notes(comparison),
         charts=_rendered_charts(report),
         confusion=_confusion(report),
+        folds=None if found is None else _folds(found),
         failures=[(_setting_of(report, failure), failure) for failure in failures[:MAX_FAILURES]],
         more_failures=max(0, len(failures) - MAX_FAILURES),
         jobs=jobs_table(report),
     )
+
+
+def _folds(found: OutOfFold) -> FoldSection:
+    summary = found.describe()
+    errors = label_errors_table(found, MAX_MISLABELLED)
+    return FoldSection(summary[:1].upper() + summary[1:], found.describe_errors(), errors)
 
 
 def _summary(report: Report) -> str:
@@ -140,7 +169,7 @@ def _cards(report: Report, comparison: Comparison | None) -> list[Card]:
         scores = {report.monitor: report.best.best}
         scores |= {f"test {name}": e for name, e in report.best.test.items() if name != "loss"}
         detail = ", ".join(f"{name} {format_mean_sd(each)}" for name, each in scores.items())
-        name = format_setting(report.best.values) or report.best.jobs[0].folder.name
+        name = format_setting(report.best.values) or name_of(report.best)
         cards.append(Card("best setting", name, detail))
     if comparison and comparison.others:
         real = sum(each.is_significant for each in comparison.others)

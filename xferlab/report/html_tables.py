@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from xferlab.formatting import format_duration
 from xferlab.report.comparison import Compared, Comparison, describe_result
 from xferlab.report.cost import examples_per_second, steps_of
+from xferlab.report.out_of_fold import OutOfFold
 from xferlab.report.read_runs import JobResult
 from xferlab.report.settings import Report, Setting, is_number
 from xferlab.report.svg import render_interval
@@ -18,6 +20,7 @@ from xferlab.report.tables import (
     format_p_value,
     format_score,
     format_value,
+    name_of,
 )
 
 if TYPE_CHECKING:
@@ -109,6 +112,27 @@ def settings_table(report: Report, comparison: Comparison | None) -> HtmlTable |
     return HtmlTable("settings", columns, rows)
 
 
+def label_errors_table(found: OutOfFold, most: int) -> HtmlTable | None:
+    """Return the first labels that are probably wrong, each with its text; None without any."""
+    header, *rows = itertools.islice(found.error_rows(), most + 1)
+    if not rows:
+        return None
+    names = [str(name) for name in header]
+    return HtmlTable("labels", names, [Row(_error_cells(names, row), False) for row in rows])
+
+
+def _error_cells(names: Sequence[str], row: Sequence[Any]) -> list[Cell]:
+    cells = []
+    for name, value in zip(names, row, strict=True):
+        if isinstance(value, float):
+            cells.append(score_cell(value))
+        elif name in ("text", "pair"):
+            cells.append(Cell(str(value), str(value), "text"))
+        else:
+            cells.append(value_cell(value))
+    return cells
+
+
 def _ranked(report: Report) -> list[Setting]:
     """Return the settings by their mean score, those without one last."""
     sign = -1 if report.mode == "max" else 1
@@ -128,7 +152,7 @@ def _reach(compared: Sequence[Compared]) -> float:
 
 
 def _setting_cells(setting: Setting, names: Sequence[str]) -> list[Cell]:
-    values = list(setting.values.values()) or [setting.jobs[0].folder.name]
+    values = list(setting.values.values()) or [name_of(setting)]
     cells = [value_cell(value) for value in values]
     cells.append(value_cell(f"{setting.finished} of {len(setting.jobs)}"))
     scores = [setting.best, *(setting.test.get(name) for name in names)]

@@ -44,8 +44,11 @@ def _section(report: Report, comparison: Comparison | None) -> list[str]:
     if report.best:
         blocks.append(f"**Best:** {markdown(describe_best(report))}")
     blocks.append(f"**Cost:** {markdown(describe_cost(report.jobs))}")
-    if report.over_seeds:
-        blocks += ["## Over seeds", "Mean and sample standard deviation over finished jobs."]
+    if report.over_repeats:
+        blocks += [
+            f"## Over {report.repeats}",
+            "Mean and sample standard deviation over finished jobs.",
+        ]
         blocks.append(_table([printed_setting_row(report, each) for each in report.settings]))
     if comparison and (comparison.others or comparison.note):
         blocks += ["## Compared with the best", *_differences(comparison, report.mode)]

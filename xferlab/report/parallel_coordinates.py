@@ -8,7 +8,8 @@ from typing import Any
 
 from xferlab.formatting import format_learning_rate
 from xferlab.report.read_runs import JobResult
-from xferlab.report.settings import SEED, Report, is_number
+from xferlab.report.repeats import REPEATS
+from xferlab.report.settings import Report, is_number
 from xferlab.report.svg import LOG_RATIO, Line, ParallelAxis, ParallelChart
 from xferlab.report.tables import format_setting, format_value
 
@@ -25,7 +26,7 @@ SPREAD = 0.06
 def parallel_chart(report: Report) -> ParallelChart | None:
     """Return the chart, or None where too few or too many keys vary or all scores are equal."""
     jobs = [job for job in report.jobs if job.best is not None]
-    keys = [key for key in report.keys if key != SEED and _varies(jobs, key)]
+    keys = [key for key in report.keys if key not in REPEATS and _varies(jobs, key)]
     scores = [job.best for job in jobs if job.best is not None]
     if not 2 <= len(keys) <= MAX_KEYS or min(scores) == max(scores):
         return None

@@ -1,4 +1,4 @@
-"""The jobs of a sweep side by side: what was swept, seeds together, the best setting."""
+"""The jobs of a sweep side by side: what was swept, seeds and folds together, the best."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from xferlab.config.recipe import NOT_IDENTITY, compared
 from xferlab.groups import GROUPS
 from xferlab.report.groups import DataDigests, assign_groups, differing_contents
 from xferlab.report.read_runs import CONTENT, JobResult, mode_of, read_jobs, with_best_so_far
+from xferlab.report.repeats import REPEATS
 from xferlab.sweeps.job_state import FINISHED
 from xferlab.sweeps.manifest import PLAN, read_plan
-
-SEED = "seed"
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Jobs that differ in nothing but the seed.
+    """Jobs that differ in nothing but seed and fold.
 
     Attributes:
-        values: the swept keys and their values, the seed aside.
+        values: the swept keys and their values, seed and fold aside.
         jobs: its jobs, whatever their status.
         best: mean and sample standard deviation over the finished jobs' best values; the
             deviation is None for a single one.
@@ -50,7 +49,7 @@ class Report:
         folders: what was read.
         keys: the swept keys.
         jobs: sorted by their values.
-        settings: the jobs grouped over their seeds.
+        settings: the jobs grouped over their seeds and folds.
         monitor: the logged name that picks the best.
         mode: ``max`` or ``min``.
         best: the best setting, if a job has finished.
@@ -69,9 +68,14 @@ class Report:
     left_out: Sequence[str] = ()
 
     @property
-    def over_seeds(self) -> bool:
-        """Whether there are means over seeds."""
-        return SEED in self.keys and self.best is not None
+    def over_repeats(self) -> bool:
+        """Whether there are means over seeds or folds."""
+        return self.best is not None and not REPEATS.keys().isdisjoint(self.keys)
+
+    @property
+    def repeats(self) -> str:
+        """What the jobs of a setting are: ``seeds``, ``folds``, or ``seeds and folds``."""
+        return " and ".join(name for key, name in REPEATS.items() if key in self.keys) or "seeds"
 
     @property
     def counts(self) -> Counter[str]:
@@ -107,7 +111,7 @@ def report_of(folders: Sequence[Path], jobs: Sequence[JobResult]) -> Report:
     mode = mode_of(monitor, jobs)
     jobs = [with_best_so_far(job, monitor, mode) for job in jobs]
     keys = swept_keys(folders, jobs)
-    same = [[job.setting(key) for key in keys if key != SEED] for job in jobs]
+    same = [[job.setting(key) for key in keys if key not in REPEATS] for job in jobs]
     keys += [f"{name}{CONTENT}" for name in differing_contents(jobs, same)]
     jobs = in_order(jobs, keys)
     settings = settings_of(jobs, keys)
@@ -173,8 +177,8 @@ def is_number(value: Any) -> bool:
 
 
 def settings_of(jobs: Sequence[JobResult], keys: Sequence[str]) -> list[Setting]:
-    """Return the jobs grouped over their seeds, in the jobs' order."""
-    others = [key for key in keys if key != SEED]
+    """Return the jobs grouped over their seeds and folds, in the jobs' order."""
+    others = [key for key in keys if key not in REPEATS]
     groups: dict[str, list[JobResult]] = {}
     for job in jobs:
         groups.setdefault(repr([job.setting(key) for key in others]), []).append(job)

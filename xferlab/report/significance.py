@@ -15,6 +15,11 @@ cases in diagnostic trials, which correspond to seeds and examples (Obuchowski &
 Hillis 2007). Resampling the seeds as well, as in Sellam et al. 2022 (the multi-bootstrap), is the
 same in the limit of many seeds; with three it rejects too often.
 
+Runs on folds have other examples each, and their training examples overlap. So the differences by
+seed and fold are compared with Student's t, with their variance enlarged by test over training
+examples (the corrected resampled t test: Nadeau & Bengio 2003; repeated cross-validation: Bouckaert
+& Frank 2004). Without the correction it rejects too often.
+
 Without outputs there is Welch's t test of the seeds' scores (Welch 1947); with one seed a setting
 there is the bootstrap of the examples alone, which is about the two networks, not the settings.
 """
@@ -23,7 +28,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -34,6 +39,9 @@ LEVEL = 0.05
 SEEDS_AND_EXAMPLES = "seeds and examples"
 EXAMPLES = "examples"
 SEEDS = "seeds"
+FOLDS = "folds"
+Repeat = tuple[object, object]
+"""Seed and fold of a run."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,7 @@ class Difference:
         high: upper end.
         p: two-sided p value of there being no difference.
         degrees_of_freedom: of Student's t.
-        over: the sources of chance: ``seeds and examples``, ``examples`` or ``seeds``.
+        over: the sources of chance: ``seeds and examples``, ``examples``, ``seeds`` or ``folds``.
         examples: how many examples both were scored on, or None.
         runs: how many runs each setting has.
         groups: how many groups of examples were resampled; None for single examples.
@@ -68,6 +76,26 @@ def welch(one: Sequence[float], two: Sequence[float]) -> Difference:
     parts = [(statistics.variance(each) / len(each), len(each) - 1) for each in (one, two)]
     mean = statistics.fmean(one) - statistics.fmean(two)
     return _t_test(mean, parts, SEEDS, None, (len(one), len(two)))
+
+
+def over_folds(
+    one: Mapping[Repeat, float], two: Mapping[Repeat, float], folds: int
+) -> Difference | None:
+    """Return the corrected resampled t test of two settings, None with fewer than two pairs.
+
+    Args:
+        one: scores of the first setting by seed and fold.
+        two: the second's.
+        folds: how many; the test examples are 1 / (folds - 1) of those trained on.
+    """
+    both = [repeat for repeat in one if repeat in two]
+    if len(both) < 2:
+        return None
+    differences = [one[repeat] - two[repeat] for repeat in both]
+    factor = 1 / len(both) + 1 / (folds - 1)
+    parts = [(factor * statistics.variance(differences), float(len(both) - 1))]
+    runs = (len(one), len(two))
+    return _t_test(statistics.fmean(differences), parts, FOLDS, None, runs)
 
 
 def over_examples(

@@ -87,8 +87,15 @@ def describe_best(report: Report) -> str:
         f"test {name}": spread for name, spread in report.best.test.items() if name != "loss"
     }
     formatted = ", ".join(f"{name} {format_mean_sd(spread)}" for name, spread in scores.items())
-    seeds = f"  ({report.best.finished} seeds)" if report.over_seeds else ""
-    return f"{' '.join(values)}  {formatted}{seeds}".strip()
+    unit = report.repeats if " " not in report.repeats else f"runs over {report.repeats}"
+    repeats = f"  ({report.best.finished} {unit})" if report.over_repeats else ""
+    return f"{' '.join(values)}  {formatted}{repeats}".strip()
+
+
+def name_of(setting: Setting) -> str:
+    """Return what a setting without swept values is called: its run, or how many there are."""
+    count = len(setting.jobs)
+    return setting.jobs[0].folder.name if count == 1 else format_count(count, "run")
 
 
 def printed_job_row(report: Report, job: JobResult) -> dict[str, str]:
@@ -107,7 +114,7 @@ def printed_job_row(report: Report, job: JobResult) -> dict[str, str]:
 def printed_setting_row(report: Report, setting: Setting) -> dict[str, str]:
     """Return a setting's row as it is printed."""
     row = {key: format_value(value) for key, value in setting.values.items()}
-    row["seeds"] = f"{setting.finished}/{len(setting.jobs)}"
+    row[report.repeats] = f"{setting.finished}/{len(setting.jobs)}"
     row[report.monitor] = format_mean_sd(setting.best)
     named = {
         f"test {name}": format_mean_sd(v) for name, v in setting.test.items() if name != "loss"
