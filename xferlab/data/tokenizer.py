@@ -23,7 +23,7 @@ from xferlab.data.tokenizer_rules import (
     with_leading_blanks,
     without_added_tokens,
 )
-from xferlab.data.windows import windowing_engine, word_ids_of
+from xferlab.data.windows import windows_by_rules
 from xferlab.errors import ConfigError
 from xferlab.io.atomic import atomic_replace, no_standard_input
 from xferlab.models.prompts import NO_PROMPTS, Prompts
@@ -209,30 +209,12 @@ class HubTokenizer:
             cut=cut,
         )
 
-    def windows(
-        self, texts: Sequence[Any], max_length: int, overlap: int
-    ) -> Iterator[list[tuple[Sequence[int], Sequence[int], Sequence[int]]]]:
-        """Yield the windows of each text: token ids, segment ids and word ids.
-
-        Args:
-            texts: strings, or lists of words.
-            max_length: most tokens of a window, special ones included.
-            overlap: tokens that two windows have in common.
-        """
+    def windows(self, texts: Sequence[Any], max_length: int, overlap: int) -> Iterator[list[Any]]:
+        """Yield the windows of each text: token ids, segment ids and word ids."""
         are_words = bool(len(texts)) and not isinstance(texts[0], str)
         rules = self._word_rules if are_words else self._rules
-        engine, room = windowing_engine(rules, max_length, overlap)
-        for first in range(0, len(texts), CHUNK):
-            rows = list(texts[first : first + CHUNK])
-            if self.prompts and not are_words:
-                rows = [self.prompts.text + row for row in rows]
-            for row in engine.encode_batch(rows, is_pretokenized=are_words):
-                parts = [row, *row.overflowing]
-                words = word_ids_of([part.word_ids for part in parts], room - overlap)
-                yield [
-                    (part.ids or [self._id_for_nothing], part.type_ids or [0], own or [-1])
-                    for part, own in zip(parts, words, strict=True)
-                ]
+        rows = texts if are_words else [self.prompts.text + text for text in texts]
+        return windows_by_rules(rules, rows, max_length, overlap, self._id_for_nothing)
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Return the text of token ids, without special tokens."""
@@ -271,7 +253,7 @@ class ApartTokenizer(HubTokenizer):
         rows = [np.concatenate(row) for row in zip(first.token_ids, second.token_ids, strict=True)]
         sizes = zip(row_lengths(first), row_lengths(second), strict=True)
         segments = [np.repeat(np.array([0, 1], "int32"), size) for size in sizes]
-        return CountedEncoding(rows, segments, None, first.cut + second.cut)
+        return CountedEncoding(rows, segments, cut=first.cut + second.cut)
 
 
 @lru_cache(maxsize=4)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,8 @@ from xferlab.errors import ConfigError
 if TYPE_CHECKING:
     import numpy as np
 
+CHUNK = 1000
+"""Texts that are tokenised in one call, in parallel."""
 FAR = 2**30
 """Tokens from a word to an end of its text."""
 
@@ -125,6 +127,31 @@ def windowing_engine(rules: str, max_length: int, overlap: int) -> tuple[Any, in
         )
     engine.enable_truncation(max_length, stride=overlap, strategy="longest_first")
     return engine, room
+
+
+def windows_by_rules(
+    rules: str, texts: Sequence[Any], max_length: int, overlap: int, id_for_nothing: int
+) -> Iterator[list[tuple[Sequence[int], Sequence[int], Sequence[int]]]]:
+    """Yield the windows of each text: token ids, segment ids and word ids.
+
+    Args:
+        rules: of the library ``tokenizers``, as JSON.
+        texts: strings, or lists of words.
+        max_length: most tokens of a window, special ones included.
+        overlap: tokens that two windows have in common.
+        id_for_nothing: the token of a text that has none.
+    """
+    are_words = bool(len(texts)) and not isinstance(texts[0], str)
+    engine, room = windowing_engine(rules, max_length, overlap)
+    for first in range(0, len(texts), CHUNK):
+        rows = list(texts[first : first + CHUNK])
+        for row in engine.encode_batch(rows, is_pretokenized=are_words):
+            parts = [row, *row.overflowing]
+            words = word_ids_of([part.word_ids for part in parts], room - overlap)
+            yield [
+                (part.ids or [id_for_nothing], part.type_ids or [0], own or [-1])
+                for part, own in zip(parts, words, strict=True)
+            ]
 
 
 def word_ids_of(windows: Sequence[Sequence[int | None]], step: int) -> list[list[int]]:
