@@ -120,5 +120,21 @@ for an epoch in a temporary folder. Exit code 1 if something prevents a training
         "average, vote or soup of runs",
         parses_flags=True,
     ),
+    "completion": Command(
+        "completion:completion", "SHELL", "for bash, zsh and fish", parses_flags=True
+    ),
+    "schema": Command(
+        "schema:schema",
+        "",
+        "JSON schema of config files",
+        """\
+Prints a JSON schema of config files: the keys, types, choices, defaults and texts of the framework
+and of all plugins, those of this folder included. Editors check and complete YAML with it.
+
+  python -m xferlab schema > conf/xferlab.schema.json
+
+A file names it in its first line:  # yaml-language-server: $schema=../xferlab.schema.json
+""",
+    ),
     "help": Command("help:show_help", "", "this page; each command has --help"),
 }

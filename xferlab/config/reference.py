@@ -55,7 +55,11 @@ class Setting:
 ROOT = (
     Setting("seed", "int", "0", "seeds Python, NumPy, Keras, splits of data and batches", int),
     Setting(
-        "name", "str or null", "null", "for the run's folder and table; not in the run id", str
+        "name",
+        "str or null",
+        "null",
+        "for the run's folder and table; not in the run id",
+        str | None,
     ),
 )
 """The settings at the top level."""

@@ -205,6 +205,7 @@ def task_record(experiment: Experiment) -> dict[str, Any]:
         "max_length": spec.max_length,
         "pairs": spec.has_pairs,
         "output_kind": spec.output_kind.value,
+        **({} if spec.windows is None else {"windows": spec.windows}),
     }
 
 
@@ -239,6 +240,8 @@ def _token_line(experiment: Experiment) -> str:
     lengths = experiment.batches.lengths
     cut = getattr(experiment.encodings["train"], "cut", 0)
     truncated = f", {cut} truncated" if cut else ""
+    if experiment.spec.windows is not None:
+        truncated = f", {len(lengths):,} windows of {len(experiment.data.train):,} examples"
     return (
         f"mean {lengths.mean():.0f}, longest {lengths.max()}"
         f" (limit {experiment.spec.max_length}){truncated}"
