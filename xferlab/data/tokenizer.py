@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +23,7 @@ from xferlab.data.tokenizer_rules import (
     with_leading_blanks,
     without_added_tokens,
 )
+from xferlab.data.windows import windows_by_rules
 from xferlab.errors import ConfigError
 from xferlab.io.atomic import atomic_replace, no_standard_input
 from xferlab.models.prompts import NO_PROMPTS, Prompts
@@ -208,6 +209,13 @@ class HubTokenizer:
             cut=cut,
         )
 
+    def windows(self, texts: Sequence[Any], max_length: int, overlap: int) -> Iterator[list[Any]]:
+        """Yield the windows of each text: token ids, segment ids and word ids."""
+        are_words = bool(len(texts)) and not isinstance(texts[0], str)
+        rules = self._word_rules if are_words else self._rules
+        rows = texts if are_words else [self.prompts.text + text for text in texts]
+        return windows_by_rules(rules, rows, max_length, overlap, self._id_for_nothing)
+
     def decode(self, token_ids: Sequence[int]) -> str:
         """Return the text of token ids, without special tokens."""
         return self._tokenizer.decode(list(map(int, token_ids)), skip_special_tokens=True)
@@ -245,7 +253,7 @@ class ApartTokenizer(HubTokenizer):
         rows = [np.concatenate(row) for row in zip(first.token_ids, second.token_ids, strict=True)]
         sizes = zip(row_lengths(first), row_lengths(second), strict=True)
         segments = [np.repeat(np.array([0, 1], "int32"), size) for size in sizes]
-        return CountedEncoding(rows, segments, None, first.cut + second.cut)
+        return CountedEncoding(rows, segments, cut=first.cut + second.cut)
 
 
 @lru_cache(maxsize=4)
@@ -323,7 +331,7 @@ def _flattened(encoding: Encoding) -> CountedEncoding:
         flat(encoding.token_ids),
         flat(encoding.segment_ids),
         None if encoding.word_ids is None else flat(encoding.word_ids),
-        getattr(encoding, "cut", 0),
+        cut=getattr(encoding, "cut", 0),
     )
 
 
@@ -386,4 +394,4 @@ def _unpack(packed: np.ndarray) -> CountedEncoding:
     parts = [
         Ragged(packed[at + i * tokens : at + (i + 1) * tokens], lengths) for i in range(columns)
     ]
-    return CountedEncoding(parts[0], parts[1], parts[2] if columns == 3 else None, cut)
+    return CountedEncoding(parts[0], parts[1], parts[2] if columns == 3 else None, cut=cut)

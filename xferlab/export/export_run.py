@@ -130,6 +130,7 @@ def _record(run: Run, name: str, comparison: Comparison) -> dict[str, Any]:
         "task": spec.task.name,
         "class_names": list(spec.class_names),
         "max_length": spec.max_length,
+        **({} if spec.windows is None else {"windows": spec.windows}),
         "pairs": spec.has_pairs,
         "prompts": dataclasses.asdict(prompts_of(run.model.tokenizer)),
         **_postprocess_record(run, name),

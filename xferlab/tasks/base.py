@@ -250,6 +250,7 @@ class TaskSpec:
             order.
         output_kind: what the model's outputs mean; the framework takes it from the model.
         soft_labels: whether training examples have the probability of each class as their label.
+        windows: tokens that two windows of a long text have in common; None truncates it.
     """
 
     task: Task
@@ -260,6 +261,7 @@ class TaskSpec:
     class_counts: tuple[int, ...] = ()
     output_kind: OutputKind = OutputKind.logits
     soft_labels: bool = False
+    windows: int | None = None
 
     @property
     def num_classes(self) -> int:
