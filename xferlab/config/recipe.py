@@ -66,8 +66,6 @@ class Recipe:
         """Return what is chosen of a group."""
         plugins = self.__dict__.get("plugins", {})
         if name not in plugins:
-            if plugins and name in GROUPS and GROUPS[name].default:
-                return None  # the group's default, of a recipe that was made without it
             raise AttributeError(f"a recipe has no '{name}'")
         return plugins[name]
 
