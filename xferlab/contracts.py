@@ -122,15 +122,21 @@ class Encoding:
         token_ids: one int32 array (length,) for each example, special tokens included.
         segment_ids: likewise; 0 for the first text of a pair, 1 for the second.
         word_ids: for token classification, the word of each token, -1 for special tokens.
+        owners: the text of each row, int32 (rows,), where texts are read in windows.
     """
 
     token_ids: Sequence[np.ndarray]
     segment_ids: Sequence[np.ndarray]
     word_ids: Sequence[np.ndarray] | None = None
+    owners: np.ndarray | None = None
 
 
 class Tokenizer(Protocol):
-    """Turns texts into token ids; ``fingerprint`` changes whenever its output could."""
+    """Turns texts into token ids; ``fingerprint`` changes whenever its output could.
+
+    For ``data.windows`` it also has ``windows(texts, max_length, overlap)``, which yields for each
+    text a list of windows, each the token ids, segment ids and word ids of its tokens.
+    """
 
     fingerprint: str
     pad_id: int

@@ -55,6 +55,8 @@ class Hub(TabularData):
         group: column of the group of each example: those of one group are in one split.
         folds: split the training examples into so many folds; null for none.
         fold: the fold, from 0, that is the test split.
+        windows: read long texts in windows of ``max_length`` that overlap by so many tokens; null
+            truncates them.
     """
 
     id: str
@@ -78,6 +80,7 @@ class Hub(TabularData):
     group: str | None = added_field(None)
     folds: int | None = added_field(None)
     fold: int | None = added_field(None)
+    windows: int | None = added_field(None)
 
     def __post_init__(self) -> None:
         self.check_values()

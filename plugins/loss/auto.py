@@ -35,7 +35,12 @@ class Auto:
     class_weight: Any = None
 
     accepts: ClassVar[Accepts] = Accepts(
-        outputs=(OutputKind.logits, OutputKind.probabilities, OutputKind.values),
+        outputs=(
+            OutputKind.logits,
+            OutputKind.probabilities,
+            OutputKind.values,
+            OutputKind.embeddings,
+        ),
         labels=(
             LabelKind.class_index,
             LabelKind.token_tags,

@@ -11,6 +11,7 @@ from xferlab import (
     OutputKind,
     TaskSpec,
     WeightedScore,
+    cosines,
     register,
     weighted_correlation,
 )
@@ -24,12 +25,18 @@ class Pearson:
     0 if all values are the same (an untrained model), NaN if all labels are.
     """
 
-    accepts: ClassVar[Accepts] = Accepts(outputs=(OutputKind.values,), labels=(LabelKind.float,))
+    accepts: ClassVar[Accepts] = Accepts(
+        outputs=(OutputKind.values, OutputKind.embeddings), labels=(LabelKind.float,)
+    )
     mode: ClassVar[str] = "max"
     bounds: ClassVar[tuple[float, float]] = (-1.0, 1.0)
 
     def build(self, spec: TaskSpec):
+        import numpy as np
+
         def prepare(labels, values):
+            if spec.output_kind is OutputKind.embeddings:
+                values = cosines(values, np)
             wanted = labels.astype("float64")
             found = values.reshape(-1)
             return lambda weights: weighted_correlation(weights, wanted, found)

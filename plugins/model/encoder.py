@@ -61,34 +61,34 @@ class Encoder(ReadsCheckpoint):
         return blocks_for(checkpoint, spec, self.pooling.value, head)
 
     def build(self, spec: TaskSpec, head=None) -> TextModel:
-        from xferlab import load_encoder, load_tokenizer, token_masking
+        from xferlab import input_change, load_encoder, tokenizer_of
 
         checkpoint = self.fetch()
         reading = self._reading(checkpoint, spec, head)
-        tokenizer = load_tokenizer(checkpoint.folder, reading.prompts)
+        tokenizer = tokenizer_of(checkpoint.folder, spec, reading.prompts)
         encoder = load_encoder(
             checkpoint,
             pretrained=self.pretrained,
             first_token_only=reading.reads_first_token(spec, head),
-            prepare=token_masking(spec, tokenizer, head),
+            prepare=input_change(spec, tokenizer, head),
         )
         return self._with_head(checkpoint, encoder, tokenizer, spec, reading, head)
 
     def restore(self, spec: TaskSpec, folder, head=None) -> TextModel:
         from xferlab import (
-            load_tokenizer,
+            input_change,
             saved_checkpoint,
             saved_encoder,
             saved_reading,
-            token_masking,
+            tokenizer_of,
         )
 
         checkpoint = saved_checkpoint(folder)
         saved = saved_reading(folder, spec.task.is_per_word)
         reading = saved or self._reading(checkpoint, spec, head)
-        tokenizer = load_tokenizer(checkpoint.folder, reading.prompts)
+        tokenizer = tokenizer_of(checkpoint.folder, spec, reading.prompts)
         first = reading.reads_first_token(spec, head)
-        encoder = saved_encoder(checkpoint, first, token_masking(spec, tokenizer, head))
+        encoder = saved_encoder(checkpoint, first, input_change(spec, tokenizer, head))
         return self._with_head(checkpoint, encoder, tokenizer, spec, reading, head)
 
     def _reading(self, checkpoint, spec: TaskSpec, head):

@@ -36,7 +36,8 @@ class Conformal:
     method: Method = Method.lac
 
     accepts: ClassVar[Accepts] = Accepts(
-        outputs=tuple(OutputKind), labels=(LabelKind.class_index, LabelKind.float)
+        outputs=(OutputKind.logits, OutputKind.probabilities, OutputKind.values),
+        labels=(LabelKind.class_index, LabelKind.float),
     )
 
     def __post_init__(self) -> None:

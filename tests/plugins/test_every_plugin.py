@@ -112,6 +112,7 @@ def fed(group: str):
             for labels in entry.cls.accepts.labels
             for outputs in entry.cls.accepts.outputs
             if labels is not LabelKind.none  # of parts of a loss, not of labels
+            if outputs is not OutputKind.embeddings  # tests/tasks/test_similarity.py
             # regression has values, everything else logits or probabilities
             if (labels is LabelKind.float) == (outputs is OutputKind.values)
         ],

@@ -12,7 +12,13 @@ from xferlab import OutputKind, Split, Task, TaskSpec
 from xferlab.tasks.base import TASKS, task_named
 
 EVERY = list(TASKS.values())
-NAMES = {"regression": (), "masked_lm": (), "token_classification": ("O", "B-X", "I-X")}
+NAMES = {
+    "regression": (),
+    "masked_lm": (),
+    "similarity": (),
+    "retrieval": (),
+    "token_classification": ("O", "B-X", "I-X"),
+}
 
 
 def spec_of(task: Task) -> TaskSpec:
@@ -38,6 +44,8 @@ CODES = {
     "multi_label": [[0, 2], [], [1]],
     "regression": [0.5, 2.0, -1.0],
     "masked_lm": [0.0, 0.0, 0.0],
+    "similarity": [0.5, 1.0, -1.0],
+    "retrieval": [0.0, 0.0, 0.0],
     "token_classification": [[0, 1, 2], [0], [-1, 1]],
 }
 BY_NAME = {
@@ -45,6 +53,8 @@ BY_NAME = {
     "multi_label": [["a", "c"], [], ["b"]],
     "regression": [0.5, 2.0, -1.0],
     "masked_lm": [0.0, 0.0, 0.0],
+    "similarity": [0.5, 1.0, -1.0],
+    "retrieval": [0.0, 0.0, 0.0],
     "token_classification": [["O", "B-X", "I-X"], ["O"], [None, "B-X"]],
 }
 COUNTS = {
@@ -52,6 +62,8 @@ COUNTS = {
     "multi_label": (1, 1, 1),
     "regression": (),
     "masked_lm": (),
+    "similarity": (),
+    "retrieval": (),
     "token_classification": (2, 2, 1),
 }
 
@@ -84,7 +96,7 @@ def test_a_probe_batch_is_decided_right_and_wrong(task, kind):
 @pytest.mark.parametrize("task", EVERY, ids=repr)
 def test_predictions_have_the_columns_that_are_declared(task):
     spec = spec_of(task)
-    probabilities = np.full((1, spec.num_outputs), 0.5, "float32")
+    probabilities = np.full((1, spec.num_outputs or 4), 0.5, "float32")
     text = "x"
     if task.is_per_word:
         probabilities = probabilities[None]

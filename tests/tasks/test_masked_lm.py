@@ -25,7 +25,7 @@ from xferlab.cli.main import main
 from xferlab.inference.warm_start import source_run, start_from
 from xferlab.models.encoder import load_encoder
 from xferlab.models.head import assign_pretrained_head, network_of_task
-from xferlab.models.masked_lm import LAYER, token_masking
+from xferlab.models.masked_lm import LAYER, input_change
 from xferlab.models.text_vector import TextVector
 from xferlab.training.loop import fit
 
@@ -47,7 +47,7 @@ def test_the_loss_of_a_masked_batch_is_that_of_pytorch(family):
     import keras
 
     checkpoint = fixture_checkpoint(FIXTURES / family)
-    encoder = load_encoder(checkpoint, pooler=False, prepare=token_masking(SPEC, MASKS))
+    encoder = load_encoder(checkpoint, pooler=False, prepare=input_change(SPEC, MASKS))
     network, blocks, _ = network_of_task(encoder, SPEC, CLASS, 0.1)
     assert blocks["head"] == ("head",)
     assert assign_pretrained_head(network, encoder.architecture, checkpoint, SPEC.task) == ("head",)
@@ -140,7 +140,7 @@ def test_a_run_on_texts_alone_is_scored_and_predicts(there, capsys, monkeypatch)
     assert "masked" in capsys.readouterr().out
     assert main(["export", str(run), "--to", "keras", "--output", str(there / "no")]) == 2
     message = capsys.readouterr().err
-    assert "a run of masked_lm is not exported" in message
+    assert "a run of masked_lm is not exported to keras" in message
     assert "model=from_run" in message
 
 
@@ -197,7 +197,7 @@ TEXTS = ["data=files", "data.train=texts.jsonl", "data.task=masked_lm"]
         (["model=encoder", "model.checkpoint=./qwen3"], "model of qwen3 is not computed", "bert"),
         (["head=mean"], "head=mean is of labels, and data.task is masked_lm", "head=auto"),
         (["head=masked_lm", "head.fraction=1.5"], "fraction must be above 0 and below 1", ""),
-        (["objective=r_drop"], "objective=r_drop trains on labels, and masked_lm has none", "supe"),
+        (["objective=r_drop"], "objective=r_drop trains on a label of each text", "supe"),
         (["loss=mean_squared_error"], "accepts float labels, but the data's are none", "loss=auto"),
         (["metric=[accuracy]"], "but the data's are none", "masked_accuracy"),
         (["data.pair=text2"], "text2", ""),

@@ -67,7 +67,7 @@ def inspect(
             raise contract_violation(group, plugin, what, fix, registry)
 
     spec = experiment.spec
-    labels = experiment.data.train.labels
+    labels = experiment.train.labels
     check("schedule", recipe.schedule, _check_rates, rates)
     check("model", recipe.model, _check_tokenizer, experiment)
     inputs, batch_labels = _first_batch(experiment)
@@ -128,7 +128,7 @@ def _first_batch(experiment: Experiment) -> tuple[dict[str, Any], np.ndarray]:
     """Return inputs and labels of the first training batch, or of its first examples."""
     batch = next(experiment.batches.steps(0, 1))
     few = Batch(batch.rows[:MAX_EXAMPLES], batch.length)
-    labels = experiment.data.train.labels
+    labels = experiment.train.labels
     pad_id = experiment.model.tokenizer.pad_id
     return batch_arrays(experiment.encodings["train"], labels, few, pad_id)
 
@@ -169,7 +169,8 @@ def _check_outputs(
     if not hasattr(raw, "shape"):
         return f"gives a {type(raw).__name__} instead of one array", "return one output"
     axes = 2 if spec.task.is_per_word else 1
-    wanted = (*inputs["token_ids"].shape[:axes], spec.num_outputs)
+    width = spec.num_outputs or raw.shape[-1]  # 0: the model decides
+    wanted = (*inputs["token_ids"].shape[:axes], width)
     if tuple(raw.shape) != wanted:
         what = f"gives outputs of shape {tuple(raw.shape)}; {spec.task.name} needs {wanted}"
         return what, f"the last axis is spec.num_outputs={spec.num_outputs}"
@@ -182,6 +183,8 @@ def _check_outputs(
         return what, "check its weights, and divisions by 0"
     if spec.output_kind is OutputKind.probabilities:
         return _check_probabilities(outputs, spec.task)
+    if spec.task.encodes_texts_apart:
+        return None
     if _within_unit(outputs) and _stays_within_unit(experiment, inputs):
         return _check_bounds(experiment, outputs)
     return None
@@ -204,7 +207,7 @@ def _check_probabilities(outputs: np.ndarray, task: Task) -> ContractViolation |
 def _check_bounds(experiment: Experiment, outputs: np.ndarray) -> ContractViolation | None:
     """Return the violation of a model whose outputs never leave [0, 1] though they should."""
     declared = experiment.spec.output_kind
-    labels = experiment.data.train.labels
+    labels = experiment.train.labels
     if declared is not OutputKind.values:
         is_softmax = outputs.shape[-1] > 1 and abs(outputs.sum(axis=-1) - 1).max() < 0.02
         kind = "a softmax (each example sums to 1)" if is_softmax else "a sigmoid (all in [0, 1])"

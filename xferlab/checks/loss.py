@@ -30,8 +30,8 @@ def check_loss(loss: Any, spec: TaskSpec, labels: np.ndarray) -> ContractViolati
         spec: the task, with the model's output kind.
         labels: of the training split; a regression's made-up ones are taken from them.
     """
-    if not spec.task.has_labels:
-        return None  # its outputs are the parts of the loss
+    if not spec.task.has_labels or spec.task.encodes_texts_apart:
+        return None  # its outputs are parts of the loss, or vectors
     batch = spec.task.probe_batch(spec)
     if batch is None:
         y = values_like(labels)

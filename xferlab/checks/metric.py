@@ -32,7 +32,7 @@ def check_metric(metric: Any, mode: str, spec: TaskSpec, labels: Any) -> Contrac
     def score(y: Any, outputs: Any) -> float:
         return metric_value(metric, y, outputs)
 
-    if not spec.task.has_labels:
+    if not spec.task.has_labels or spec.task.encodes_texts_apart:
         return None
     batch = spec.task.probe_batch(spec)
     if batch is None:

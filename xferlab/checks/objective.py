@@ -71,7 +71,7 @@ def _computed(experiment: Experiment) -> tuple[float, Any, list[Any]]:
     batch = _batch(experiment)
     inputs, labels = batch_arrays(
         experiment.encodings["train"],
-        experiment.data.train.labels,
+        experiment.train.labels,
         batch,
         experiment.model.tokenizer.pad_id,
     )

@@ -11,6 +11,7 @@ from xferlab.data.example_columns import ExampleColumns, example_columns
 from xferlab.data.labels import Rows
 from xferlab.data.overlaps import check_columns
 from xferlab.data.splits import check_fields, has_labels, text_data
+from xferlab.data.windows import refuse_windows, with_windows
 
 
 class TabularData:
@@ -31,12 +32,14 @@ class TabularData:
     group: str | None
     folds: int | None
     fold: int | None
+    windows: int | None
 
     def check_values(self) -> None:
         """Raise ValueError or ConfigError for an invalid value of a field."""
         sizes = (self.max_length, self.validation_fraction, self.limit, self.max_rows)
         check_fields(*sizes, self.task, self.label_separator, self.folds, self.fold)
         check_columns(self.text, self.pair, self.label)
+        refuse_windows(self.windows, self.max_length, has_pairs=self.pair is not None, can=True)
         self.columns()
 
     def columns(self) -> ExampleColumns:
@@ -52,7 +55,7 @@ class TabularData:
         suggested_from: str = "the dataset",
     ) -> TextData:
         """Return the examples of splits, see :func:`xferlab.data.splits.text_data`."""
-        return text_data(
+        found = text_data(
             splits,
             seed,
             max_length=self.max_length,
@@ -66,3 +69,4 @@ class TabularData:
             folds=self.folds,
             fold=self.fold,
         )
+        return with_windows(found, self.windows)

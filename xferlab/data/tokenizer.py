@@ -7,13 +7,13 @@ import logging
 import os
 import time
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xferlab.contracts import Encoding, Split, Tokenizer
+from xferlab.contracts import Encoding, Split, TaskSpec, Tokenizer
 from xferlab.data.batching import Ragged, row_lengths
 from xferlab.data.tokenizer_rules import (
     choose_padding,
@@ -23,6 +23,7 @@ from xferlab.data.tokenizer_rules import (
     with_leading_blanks,
     without_added_tokens,
 )
+from xferlab.data.windows import windows_by_rules
 from xferlab.errors import ConfigError
 from xferlab.io.atomic import atomic_replace, no_standard_input
 from xferlab.models.prompts import NO_PROMPTS, Prompts
@@ -57,12 +58,15 @@ class CountedEncoding(Encoding):
     cut: int = 0
 
 
-def load_tokenizer(folder: Path, prompts: Prompts = NO_PROMPTS) -> HubTokenizer:
+def load_tokenizer(
+    folder: Path, prompts: Prompts = NO_PROMPTS, *, apart: bool = False
+) -> HubTokenizer:
     """Return the tokenizer of a Hugging Face folder; no code of the folder is run.
 
     Args:
         folder: of the checkpoint.
         prompts: what it puts before texts.
+        apart: encode the two texts of a pair apart, one after the other.
 
     Raises:
         ConfigError: there is none, only a slow one, or the folder has more than data.
@@ -87,7 +91,12 @@ def load_tokenizer(folder: Path, prompts: Prompts = NO_PROMPTS) -> HubTokenizer:
     refuse_wrong_conversion(tokenizer, folder)
     rows = embedding_rows(folder, where)
     choose_padding(tokenizer, rows)
-    return HubTokenizer(tokenizer, rows, prompts)
+    return (ApartTokenizer if apart else HubTokenizer)(tokenizer, rows, prompts)
+
+
+def tokenizer_of(folder: Path, spec: TaskSpec, prompts: Prompts = NO_PROMPTS) -> HubTokenizer:
+    """Return the tokenizer of a folder, as a task reads texts, see :func:`load_tokenizer`."""
+    return load_tokenizer(folder, prompts, apart=spec.task.encodes_texts_apart)
 
 
 class HubTokenizer:
@@ -200,6 +209,13 @@ class HubTokenizer:
             cut=cut,
         )
 
+    def windows(self, texts: Sequence[Any], max_length: int, overlap: int) -> Iterator[list[Any]]:
+        """Yield the windows of each text: token ids, segment ids and word ids."""
+        are_words = bool(len(texts)) and not isinstance(texts[0], str)
+        rules = self._word_rules if are_words else self._rules
+        rows = texts if are_words else [self.prompts.text + text for text in texts]
+        return windows_by_rules(rules, rows, max_length, overlap, self._id_for_nothing)
+
     def decode(self, token_ids: Sequence[int]) -> str:
         """Return the text of token ids, without special tokens."""
         return self._tokenizer.decode(list(map(int, token_ids)), skip_special_tokens=True)
@@ -209,6 +225,35 @@ class HubTokenizer:
         self._tokenizer.save_pretrained(str(folder))
         if self._beyond:
             remove_tokens(folder, list(self._beyond.values()))
+
+
+class ApartTokenizer(HubTokenizer):
+    """Encodes the texts of a pair as two texts, of at most ``max_length`` tokens each.
+
+    Their tokens stand one after the other, those of the second have the segment 1.
+    """
+
+    def __init__(
+        self, tokenizer: Any, rows: int | None = None, prompts: Prompts = NO_PROMPTS
+    ) -> None:
+        super().__init__(tokenizer, rows, prompts)
+        self._of_second = HubTokenizer(tokenizer, rows, Prompts(prompts.pair, prompts.pair))
+        self.fingerprint = hashlib.sha256(f"apart {self.fingerprint}".encode()).hexdigest()
+
+    def encode(
+        self, texts: Sequence[Any], pairs: Sequence[str] | None, max_length: int
+    ) -> CountedEncoding:
+        """Return the token ids of both texts of each pair; of texts alone as those of one."""
+        import numpy as np
+
+        first = super().encode(texts, None, max_length)
+        if pairs is None:
+            return first
+        second = self._of_second.encode(pairs, None, max_length)
+        rows = [np.concatenate(row) for row in zip(first.token_ids, second.token_ids, strict=True)]
+        sizes = zip(row_lengths(first), row_lengths(second), strict=True)
+        segments = [np.repeat(np.array([0, 1], "int32"), size) for size in sizes]
+        return CountedEncoding(rows, segments, cut=first.cut + second.cut)
 
 
 @lru_cache(maxsize=4)
@@ -286,7 +331,7 @@ def _flattened(encoding: Encoding) -> CountedEncoding:
         flat(encoding.token_ids),
         flat(encoding.segment_ids),
         None if encoding.word_ids is None else flat(encoding.word_ids),
-        getattr(encoding, "cut", 0),
+        cut=getattr(encoding, "cut", 0),
     )
 
 
@@ -349,4 +394,4 @@ def _unpack(packed: np.ndarray) -> CountedEncoding:
     parts = [
         Ragged(packed[at + i * tokens : at + (i + 1) * tokens], lengths) for i in range(columns)
     ]
-    return CountedEncoding(parts[0], parts[1], parts[2] if columns == 3 else None, cut)
+    return CountedEncoding(parts[0], parts[1], parts[2] if columns == 3 else None, cut=cut)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import Encoding, Split, TaskSpec
 from xferlab.formatting import format_count
@@ -94,8 +94,20 @@ def unseen_in(
     if encoding.word_ids is None or not isinstance(split.labels, list):
         return None
     sizes = map(len, split.labels)
-    has_token = map(_words_with_token, encoding.word_ids, sizes)
+    has_token = map(_words_with_token, _words_of_examples(encoding), sizes)
     return count_unseen_words(spec, split.labels, has_token, with_entities)
+
+
+def _words_of_examples(encoding: Encoding) -> Iterable[Any]:
+    """Return the word of each token of each example, of all its windows together."""
+    import numpy as np
+
+    words_of: Any = encoding.word_ids
+    if encoding.owners is None:
+        return words_of
+    ends = np.flatnonzero(np.diff(encoding.owners)) + 1
+    groups = np.split(np.arange(len(encoding.owners)), ends)
+    return (np.concatenate([np.asarray(words_of[i]) for i in rows]) for rows in groups)
 
 
 def _words_with_token(word_ids: Sequence[int] | np.ndarray, words: int) -> np.ndarray:

@@ -19,6 +19,7 @@ from xferlab.errors import ConfigError, XferlabError, collect_errors, raise_toge
 from xferlab.models.limits import refuse_length
 from xferlab.models.plugin_head import head_argument, refuse_masks
 from xferlab.models.recomputed_layers import nothing_to_recompute
+from xferlab.models.text_pairs import refuse_pairs
 from xferlab.postprocessing.fit import refuse_postprocess
 from xferlab.postprocessing.steps import chosen_steps
 from xferlab.training.assemble import length_of_run
@@ -84,6 +85,8 @@ def prepare_inputs(recipe: Recipe) -> tuple[Recipe, TextData]:
     _refuse_unused(recipe, data)
     refuse_postprocess(chosen_steps(recipe.postprocess), data.spec, data.validation.labels)
     refuse_masks(recipe.model, data.spec)
+    refuse_pairs(recipe.model, data.spec)
+    _refuse_large_labels(recipe, data)
     if hasattr(recipe.model, "max_sequence_length"):
         data = _fitted_length(recipe, data, recipe.model.max_sequence_length())
     if hasattr(recipe.model, "check"):
@@ -125,11 +128,12 @@ def _refuse_other_labels(recipe: Recipe, spec: TaskSpec) -> None:
     refuse_other_labels("loss", "loss", recipe.loss, spec)
     if recipe.objective is not None:
         refuse_other_labels("objective", "objective", recipe.objective, spec)
-    plugin = None if spec.task.has_labels else chosen_objective(recipe)
+    is_usual = spec.task.has_labels and not spec.task.encodes_texts_apart
+    plugin = None if is_usual else chosen_objective(recipe)
     if plugin is not None:
         raise ConfigError(
-            f"{name_and_origin('objective', plugin)[0]} trains on labels, and {spec.task.name} has"
-            " none",
+            f"{name_and_origin('objective', plugin)[0]} trains on a label of each text, and"
+            f" {spec.task.name} has none",
             where="objective",
             fix="objective=supervised",
         )
@@ -145,7 +149,7 @@ def _refuse_unused(recipe: Recipe, data: TextData) -> None:
     objective = chosen_objective(recipe)
     if data.train.weights is not None and not spec.task.has_labels:
         raise ConfigError(
-            f"the loss of {spec.task.name} is a mean over tokens, which weights no texts",
+            f"the loss of {spec.task.name} is no mean over examples, which weights are of",
             where="data.weight",
             fix="data.weight=null",
         )
@@ -157,6 +161,21 @@ def _refuse_unused(recipe: Recipe, data: TextData) -> None:
         refuse_ignored("data.weight", "objective", objective, spec)
     if recipe.train.sampling is not None:
         refuse_sampling(data)
+
+
+def _refuse_large_labels(recipe: Recipe, data: TextData) -> None:
+    """Raise ConfigError for labels that no cosine can be near."""
+    if not (data.spec.task.encodes_texts_apart and data.spec.task.has_labels):
+        return
+    largest = getattr(recipe.loss, "largest", 1.0)
+    labels = data.train.labels
+    if labels.max() > largest or labels.min() < -largest:
+        raise ConfigError(
+            f"labels go from {labels.min():g} to {labels.max():g}, and the loss takes them as"
+            f" cosines from {-largest:g} to {largest:g}",
+            where="data.label",
+            fix=f"loss=cosine loss.largest={max(abs(labels.max()), abs(labels.min())):g}",
+        )
 
 
 def _fitted_length(recipe: Recipe, data: TextData, positions: int) -> TextData:

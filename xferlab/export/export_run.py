@@ -43,11 +43,13 @@ def export_run(
     """
     chosen = FORMATS[name]
     refuse_missing_modules(chosen)
-    if not run.spec.task.has_exports:
+    formats = run.spec.task.export_formats
+    if formats is not None and name not in formats:
+        fix = f"train model=from_run model.run={run.folder} on labels, and export that run"
         raise ConfigError(
-            f"a run of {run.spec.task.name} is not exported: it is an encoder to start from",
+            f"a run of {run.spec.task.name} is not exported to {name}",
             where=f"{run.folder}: data.task",
-            fix=f"train model=from_run model.run={run.folder} on labels, and export that run",
+            fix=f"--to {' or '.join(formats)}" if formats else fix,
         )
     refuse_taken(folder, force=force)
     _refuse_ensemble(run, name)
@@ -128,6 +130,7 @@ def _record(run: Run, name: str, comparison: Comparison) -> dict[str, Any]:
         "task": spec.task.name,
         "class_names": list(spec.class_names),
         "max_length": spec.max_length,
+        **({} if spec.windows is None else {"windows": spec.windows}),
         "pairs": spec.has_pairs,
         "prompts": dataclasses.asdict(prompts_of(run.model.tokenizer)),
         **_postprocess_record(run, name),

@@ -43,6 +43,7 @@ def model_card(run: Run, usage: str | None = None, library: str = "transformers"
     """
     spec = run.spec
     notes = [spec.task.card_note, *_postprocess_notes(run, is_applied=False)]
+    notes += _window_notes(spec)
     if usage is None:
         notes = [*_prompt_notes(run), *notes]
         text, pair = _example_texts(run)
@@ -78,7 +79,7 @@ def write_graph_card(run: Run, folder: Path, usage: str, outputs: str | None = N
             f"{outputs or _graph_outputs(spec)}, a row for each token.",
             "A word's tag is that of its first token: `found.word_ids(0)`.",
         ]
-    notes += _postprocess_notes(run, is_applied=outputs is None)
+    notes += _postprocess_notes(run, is_applied=outputs is None) + _window_notes(spec)
     lines = _body(run, usage.replace("TEXTS", texts), [*_prompt_notes(run), *notes])
     (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
 
@@ -96,6 +97,21 @@ def _postprocess_notes(run: Run, *, is_applied: bool) -> list[str]:
     more = {"set": "`set` (the classes in the set), ", "low": "`interval`, "}
     names = "".join(more.get(column, "") for column in run.postprocessor.columns)
     return ["", f"A postprocess is in the graph ({described}); it may add {names}`predicted`."]
+
+
+def _window_notes(spec: TaskSpec) -> list[str]:
+    """Return how a text is predicted that is longer than the model reads at once."""
+    if spec.windows is None:
+        return []
+    merged = "the output of a text is the mean of its windows' raw outputs (logits or values)"
+    if spec.task.is_per_word:
+        merged = "the tag of a word is that of the window in which it has the most context"
+    return [
+        "",
+        f"Longer texts were read in windows of {spec.max_length} tokens that overlap by"
+        f" {spec.windows}: `tokenizer(texts, truncation=True, stride={spec.windows},"
+        f" return_overflowing_tokens=True, padding=True)`; {merged}.",
+    ]
 
 
 def _graph_outputs(spec: TaskSpec) -> str:
@@ -198,7 +214,8 @@ def _training_section(run: Run) -> list[str]:
     lines = [
         f"- data: {_code(run.config['data'].get('name'))} ({_code(_dataset_name(run))});"
         f" examples: {examples}",
-        f"- at most {run.spec.max_length} tokens; longer texts are cut",
+        f"- at most {run.spec.max_length} tokens; longer texts are"
+        f" {'cut' if run.spec.windows is None else 'read in windows'}",
         f"- base checkpoint: {_code(base)}{_licence_note(base)}",
         f"- weights: SHA-256 {_code(run.content.digest)}",
     ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import Encoding, OutputKind, Processed, Split, TaskSpec
 from xferlab.data.batching import batch_arrays, evaluation_batches
-from xferlab.data.tokenizer import HubTokenizer, load_tokenizer
+from xferlab.data.tokenizer import HubTokenizer, tokenizer_of
 from xferlab.errors import ConfigError, RunError
 from xferlab.export.serving_function import Predictor, predicted_classes, result_name
 from xferlab.inference.predictions import probabilities_of
@@ -88,7 +88,7 @@ def compare(
     prompts = prompts_of(model.tokenizer)  # no tokenizer's file has them
     ours, theirs = (
         tokenizer.encode(texts.texts, texts.pairs, spec.max_length)
-        for tokenizer in (model.tokenizer, load_tokenizer(folder, prompts))
+        for tokenizer in (model.tokenizer, tokenizer_of(folder, spec, prompts))
     )
     _refuse_other_tokens(ours, theirs, folder)
     encoding = Encoding(theirs.token_ids, theirs.segment_ids)

@@ -17,6 +17,7 @@ from xferlab.data.batching import begins_word
 from xferlab.data.labels import Rows
 from xferlab.data.readers.examples import text_problem
 from xferlab.data.splits import known_split
+from xferlab.data.windows import WordWindows, encode_windows
 from xferlab.errors import ConfigError
 from xferlab.evaluation.bootstrap import SAMPLES
 from xferlab.evaluation.errors_table import NUMBER
@@ -203,18 +204,25 @@ class Run:
         is_per_word = self.spec.task.is_per_word
         if not len(rows):
             return [] if is_per_word else np.zeros((0, self.spec.num_outputs), dtype="float32")
-        encoding = self.model.tokenizer.encode(rows.texts, rows.pairs, self.spec.max_length)
+        tokenizer = self.model.tokenizer
+        if self.spec.windows is None:
+            encoding = tokenizer.encode(rows.texts, rows.pairs, self.spec.max_length)
+        else:
+            encoding = encode_windows(tokenizer, rows.texts, self.spec)
         words_of = encoding.word_ids or ()
         empty = np.zeros(len(rows), dtype="int8")
         if not is_per_word:
             return self._forward(encoding, empty)[1]
         found = [np.full((len(t), self.spec.num_outputs), np.nan, "float32") for t in rows.texts]
         tokens = Encoding(encoding.token_ids, encoding.segment_ids)
+        windows = WordWindows(encoding.owners)
+        empty = np.zeros(len(words_of), dtype="int8")
         for batch, _, out in self._forward.batches(tokens, empty):
             for row, values in zip(batch, out, strict=True):
                 words = np.asarray(words_of[row])
                 first = np.flatnonzero(begins_word(words))
-                found[row][words[first]] = values[first]
+                example, first = windows.choose(int(row), words, first)
+                found[example][words[first]] = values[first]
         return found
 
     def probabilities(self, texts: Sequence[Any], pairs: Sequence[str] | None = None) -> Any:

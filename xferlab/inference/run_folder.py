@@ -234,6 +234,7 @@ def _spec(folder: Path, record: Mapping[str, Any]) -> TaskSpec:
         has_pairs=task["pairs"],
         class_counts=tuple(task["class_counts"]),
         output_kind=OutputKind(task["output_kind"]),
+        windows=task.get("windows"),
     )
     if spec.task.has_classes != bool(spec.class_names):
         raise damaged(folder / "run.json", "run.json is damaged: its task does not fit its classes")

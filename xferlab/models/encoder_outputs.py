@@ -10,6 +10,7 @@ from typing import Any
 from xferlab.contracts import TaskSpec
 from xferlab.models.encoder import Encoder
 from xferlab.models.frozen_part import nodes_in_order
+from xferlab.models.text_pairs import mask_of
 
 LAYER = re.compile(r"transformer_layer_\d+")
 """Names of an encoder's layers."""
@@ -41,7 +42,7 @@ class SymbolicOutputs:
     @property
     def mask(self) -> Any:
         """1 is a token, 0 is padding."""
-        return self.encoder.backbone.input["padding_mask"]
+        return mask_of(self.encoder)
 
     @property
     def width(self) -> int:
@@ -49,9 +50,13 @@ class SymbolicOutputs:
         return self.encoder.hidden_size
 
     def outputs(self, vectors: Any, dropout: float | None = None) -> Any:
-        """Return the task's outputs: dropout, then a new dense layer."""
+        """Return the task's outputs: dropout, then a new dense layer; or the vectors of pairs."""
         import keras
 
+        from xferlab.models.layers import JoinPairs
+
+        if self.spec.task.encodes_texts_apart:
+            return JoinPairs(name="pairs")(vectors)
         rate = self.dropout if dropout is None else dropout
         last = self.encoder.architecture.output_layer(
             self.spec.num_outputs, self.spec.task.is_per_word

@@ -14,6 +14,7 @@ from xferlab.models.encoder import Encoder
 from xferlab.models.encoder_outputs import SymbolicOutputs, outputs_of_layers
 from xferlab.models.masked_lm import assign_pretrained_scores, masked_lm_outputs
 from xferlab.models.plugin_head import GROUP, reads_of
+from xferlab.models.text_pairs import mask_of, vector_of_text
 from xferlab.models.text_vector import TextVector
 from xferlab.models.weight_names import TensorNames, assign_head
 
@@ -61,7 +62,7 @@ def vectors_of_own_head(
 
     from xferlab.models.layers import SentencePooling
 
-    mask = encoder.backbone.input["padding_mask"]
+    mask = mask_of(encoder)
     if is_per_word or vector.is_of_class:
         family = encoder.architecture.with_pooling(vector.pooling) or encoder.architecture
         return family.head(encoder.backbone.output, mask, is_per_word, dropout)
@@ -90,10 +91,17 @@ def network_of_task(
     """
     import keras
 
+    from xferlab.models.layers import JoinPairs
+
     is_per_word = spec.task.is_per_word
     if spec.task.masks_tokens:
         network = keras.Model(encoder.backbone.input, masked_lm_outputs(encoder))
         return network, _blocks_with_head(encoder, network, ("head",)), ("head",)
+    vector = vector_of_text(spec, vector, encoder.architecture)
+    if head is None and spec.task.encodes_texts_apart:
+        vectors, new = vectors_of_own_head(encoder, False, vector, dropout)
+        network = keras.Model(encoder.backbone.input, JoinPairs(name="pairs")(vectors))
+        return network, _blocks_with_head(encoder, network, new), new
     if head is None:
         return attach_head(
             encoder, spec.num_outputs, is_per_word=is_per_word, vector=vector, dropout=dropout

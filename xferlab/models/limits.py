@@ -30,7 +30,8 @@ def blocks_for(
     """
     where = f"model.checkpoint={checkpoint.source}"
     architecture = read_architecture(checkpoint.config, where)
-    if spec.has_pairs and architecture.segments == 1:
+    is_joined = spec.has_pairs and not spec.task.encodes_texts_apart
+    if is_joined and architecture.segments == 1:
         raise ConfigError(
             "the data has pairs of texts, and this checkpoint does not distinguish the two"
             " (type_vocab_size is 1)",
@@ -45,6 +46,7 @@ def blocks_for(
         )
     blocks = ["embeddings", *architecture.layer_blocks()]
     reads_pooler = architecture.has_pooler and reads_of(head, spec).tokens == "own"
+    reads_pooler = reads_pooler and not spec.task.encodes_texts_apart
     if reads_pooler and not (spec.task.is_per_word or spec.task.masks_tokens):
         blocks.append("pooler")
     return (*blocks, "head")

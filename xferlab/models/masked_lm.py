@@ -10,6 +10,7 @@ from xferlab.errors import ConfigError
 from xferlab.models.architectures import Architecture
 from xferlab.models.checkpoint import Checkpoint
 from xferlab.models.encoder import Encoder
+from xferlab.models.text_pairs import pair_splitting
 from xferlab.models.weight_names import TensorNames, assign_part
 
 FRACTION = 0.15
@@ -58,16 +59,16 @@ def refuse_other_families(
         )
 
 
-def token_masking(
+def input_change(
     spec: TaskSpec, tokenizer: Any, head: Any = None
-) -> Callable[[Mapping[str, Any]], dict[str, Any]] | None:
-    """Return what masks the inputs of an encoder; None for a task that has no masks.
+) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
+    """Return what a task changes of an encoder's inputs: masks, or pairs in one batch; or None.
 
     Raises:
         ConfigError: the tokenizer has no mask.
     """
     if not spec.task.masks_tokens:
-        return None
+        return pair_splitting(spec, tokenizer.pad_id)
     if getattr(tokenizer, "mask_id", None) is None:
         raise ConfigError(
             "this checkpoint's tokenizer has no token for masks",
@@ -75,7 +76,7 @@ def token_masking(
             fix="choose a checkpoint that was pretrained with masks",
         )
 
-    def mask(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def mask(inputs: dict[str, Any]) -> dict[str, Any]:
         from xferlab.models.layers import MaskTokens
 
         layer = MaskTokens(

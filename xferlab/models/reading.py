@@ -15,6 +15,7 @@ from xferlab.models.checkpoint_files import MODULES
 from xferlab.models.masked_lm import refuse_other_families
 from xferlab.models.plugin_head import reads_of, refuse_head
 from xferlab.models.prompts import NO_PROMPTS, Prompts, read_prompts
+from xferlab.models.text_pairs import vector_of_text
 from xferlab.models.text_vector import TextVector, read_longest_text, read_sentence_vector
 
 VECTOR = {
@@ -60,6 +61,8 @@ class Reading:
         """Return whether a head reads the first token alone; None is the model's own head."""
         tokens = reads_of(head, spec).tokens
         if spec.task.masks_tokens:
+            return False
+        if tokens == "own" and self.vector.is_of_class and spec.task.encodes_texts_apart:
             return False
         if tokens == "own":
             return self.vector.reads_first_token(spec.task.is_per_word)
@@ -128,6 +131,9 @@ def choose_reading(
     is_own = reads_of(head, spec).tokens == "own"
     own = _own_vector(checkpoint.folder, where, strict=is_read and is_own)
     vector = own if is_read and own else reading_without_modules(architecture, pooling).vector
+    if spec.task.encodes_texts_apart and pooling != "auto":
+        vector = TextVector(pooling)
+    vector = vector_of_text(spec, vector, architecture)
     if spec.task.is_per_word:
         return Reading(vector, own=own)
     stored = read_prompts(checkpoint.folder, where)

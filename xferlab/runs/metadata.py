@@ -76,6 +76,7 @@ RUN = {
         "max_length": int,
         "pairs": bool,
         "output_kind": str,
+        "windows?": range(2**40),
     },
     "data": {"*": str},
     "checkpoint": dict,

@@ -25,6 +25,7 @@ class OutputKind(Enum):
     logits = "logits"
     probabilities = "probabilities"
     values = "values"
+    embeddings = "embeddings"
 
 
 class LabelKind(Enum):
@@ -73,7 +74,8 @@ class Task(metaclass=_TaskType):
         has_label_lists: whether the label of an example is a list: several names, or one a word.
         has_labels: whether examples have labels; False for texts alone.
         masks_tokens: whether the network masks tokens and predicts them.
-        has_exports: whether a run can be exported.
+        encodes_texts_apart: whether an example is two texts that one encoder reads apart.
+        export_formats: the formats that a run can be exported to; None for all.
         default_metrics: metric configs by logged name; the first one picks the best epoch.
         list_separator: joins the items of a list in a CSV cell.
         problem_type: ``problem_type`` of transformers' ``config.json``, or None for no such key.
@@ -93,7 +95,8 @@ class Task(metaclass=_TaskType):
     has_label_lists = False
     has_labels = True
     masks_tokens = False
-    has_exports = True
+    encodes_texts_apart = False
+    export_formats: tuple[str, ...] | None = None
     default_metrics: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     list_separator = " "
     problem_type: str | None = None
@@ -247,6 +250,7 @@ class TaskSpec:
             order.
         output_kind: what the model's outputs mean; the framework takes it from the model.
         soft_labels: whether training examples have the probability of each class as their label.
+        windows: tokens that two windows of a long text have in common; None truncates it.
     """
 
     task: Task
@@ -257,6 +261,7 @@ class TaskSpec:
     class_counts: tuple[int, ...] = ()
     output_kind: OutputKind = OutputKind.logits
     soft_labels: bool = False
+    windows: int | None = None
 
     @property
     def num_classes(self) -> int:
@@ -292,6 +297,7 @@ class Accepts:
     labels: tuple[LabelKind, ...]
 
     def __repr__(self) -> str:
-        """Return the kinds; without ``none``, as run ids hash this text and it came later."""
+        """Return the kinds without those that came later, as run ids hash this text."""
+        outputs = tuple(kind for kind in self.outputs if kind is not OutputKind.embeddings)
         labels = tuple(kind for kind in self.labels if kind is not LabelKind.none)
-        return f"Accepts(outputs={self.outputs!r}, labels={labels!r})"
+        return f"Accepts(outputs={outputs!r}, labels={labels!r})"

@@ -28,7 +28,7 @@ class MaskedLM(Task):
     is_exclusive = False
     has_labels = False
     masks_tokens = True
-    has_exports = False
+    export_formats = ()
     default_metrics: ClassVar = {
         "perplexity": {"name": "perplexity"},
         "masked_accuracy": {"name": "masked_accuracy"},

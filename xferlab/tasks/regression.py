@@ -27,7 +27,7 @@ class Regression(Task):
     min_classes = 0
     is_exclusive = False
     default_metrics: ClassVar = {"pearson": {"name": "pearson"}, "spearman": {"name": "spearman"}}
-    problem_type = "regression"
+    problem_type: str | None = "regression"
     title = "a number a text"
     card_note = "The score is the value itself, no probability."
 

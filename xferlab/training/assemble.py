@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from xferlab.compatibility import refuse_misfit
 from xferlab.config.recipe import Recipe
 from xferlab.config.schema import TrainConfig
-from xferlab.contracts import Budget, Encoding, TaskSpec, TextData, TextModel, TransferPlan
+from xferlab.contracts import Budget, Encoding, Split, TaskSpec, TextData, TextModel, TransferPlan
 from xferlab.data.batching import BatchPlan, row_lengths
 from xferlab.data.tokenizer import encode_cached
+from xferlab.data.windows import encode_windows, windowed
 from xferlab.errors import ConfigError, did_you_mean
 from xferlab.functional.metrics import keras_form
 from xferlab.functional.unseen_words import outside_of
@@ -51,6 +52,8 @@ class Experiment:
 
     Attributes:
         data: texts and labels by split.
+        train: the training examples, one for each row of ``encodings["train"]``: with windows, a
+            text's labels for each of its windows.
         encodings: token ids by split.
         spec: the task, with the model's ``emits``.
         model: network, tokenizer and blocks.
@@ -75,6 +78,7 @@ class Experiment:
     """
 
     data: TextData
+    train: Split
     encodings: Mapping[str, Encoding]
     spec: TaskSpec
     model: TextModel
@@ -124,6 +128,7 @@ def assemble(recipe: Recipe, data: TextData, micro_batches: int = 1) -> Experime
     else:
         base = cached.setup
         refuse_misfits(recipe, base.spec)
+    trained = windowed(data, base.encodings["train"].owners)
     learning_rate = _built("schedule", recipe.schedule.build, recipe.optimizer.lr, base.budget)
     metrics = _metrics(recipe, base.spec).values()
     loss = _built("loss", recipe.loss.build, base.spec)
@@ -142,15 +147,23 @@ def assemble(recipe: Recipe, data: TextData, micro_batches: int = 1) -> Experime
         train_metrics=[metric for metric in metrics if hasattr(metric, "update_state")],
         metrics=_metrics(recipe, base.spec),
         forward=base.forward,
-        example_arrays=_example_arrays(data),
+        example_arrays=_example_arrays(trained),
+        train=trained.train,
         objective=bind_objective(
-            recipe, data, base.spec, base.model.network, loss, base.total_batches
+            recipe, trained, base.spec, base.model.network, loss, base.total_batches
         ),
         average=_average(recipe, base),
         cache_frozen=recipe.train.cache_frozen,
         micro_batches=micro_batches,
         cached=cached,
     )
+
+
+def _encoding(tokenizer: Any, split: Split, spec: TaskSpec) -> Encoding:
+    """Return the token ids of a split, in windows where the data has texts read so."""
+    if spec.windows is None:
+        return encode_cached(tokenizer, split, spec.max_length)
+    return encode_windows(tokenizer, split.texts, spec)
 
 
 def _example_arrays(data: TextData) -> dict[str, np.ndarray]:
@@ -187,9 +200,9 @@ def _training_setup(recipe: Recipe, data: TextData, micro_batches: int) -> Train
     spec = dataclasses.replace(data.spec, output_kind=model.output_kind)
     refuse_misfits(recipe, spec)
     encodings = {
-        name: encode_cached(model.tokenizer, split, spec.max_length)
-        for name, split in data.splits.items()
+        name: _encoding(model.tokenizer, split, spec) for name, split in data.splits.items()
     }
+    data = windowed(data, encodings["train"].owners)
     strata = None if train.sampling is None else data.train.labels
     lengths = row_lengths(encodings["train"])
     batches = BatchPlan(lengths, train.batch_size, recipe.seed, strata)

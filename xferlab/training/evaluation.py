@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from xferlab.backend.graphs import TOKEN_INPUTS, compile_forward, compute_batches
 from xferlab.contracts import Encoding
 from xferlab.data.batching import batch_arrays, begins_word, evaluation_batches
+from xferlab.data.windows import WordWindows, merge_windows
 from xferlab.deprecated import metric_attribute
 from xferlab.functional.unseen_words import predict_unseen, seen_only
 from xferlab.models.frozen_part import FEATURES
@@ -70,6 +72,9 @@ class Forward:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return labels and float32 outputs, one row each, in the order of the rows.
 
+        With windows a row is a text: the mean of its windows' outputs, or of a word those of the
+        window with the most context.
+
         For token classification both are by word, (rows, words): a word has its first token's
         outputs, and rows are padded with the label -1 and equal outputs. A word without a token
         keeps its label, and its prediction is ``outside``; without such a class its label is -1.
@@ -78,6 +83,11 @@ class Forward:
 
         if encoding.word_ids is not None:
             return self._by_word(encoding, labels, features)
+        owners = encoding.owners
+        if owners is not None:
+            windows = dataclasses.replace(encoding, owners=None)
+            _, outputs = self(windows, np.zeros(len(owners), "int8"), features)
+            return np.asarray(labels), merge_windows(outputs, owners, len(labels))
         parts = list(self.batches(encoding, labels, features))
         rows, wanted, found = ([part[i] for part in parts] for i in range(3))
         order = np.argsort(np.concatenate(rows), kind="stable")
@@ -90,10 +100,11 @@ class Forward:
 
         words_of = encoding.word_ids or ()
         plain = Encoding(encoding.token_ids, encoding.segment_ids)
+        windows = WordWindows(encoding.owners)
         wanted = np.full((len(labels), 0), -1, "int32")
         found = np.zeros((len(labels), 0, 1), "float32")
         unseen = wanted >= 0
-        for rows, _, out in self.batches(plain, np.zeros(len(labels), "int8"), features):
+        for rows, _, out in self.batches(plain, np.zeros(len(words_of), "int8"), features):
             if not found.size:
                 wanted = self._filled(labels, out.shape[-1])
                 found = np.full((*wanted.shape, out.shape[-1]), 1 / out.shape[-1], "float32")
@@ -102,8 +113,9 @@ class Forward:
                 words = np.asarray(words_of[row])
                 first = np.flatnonzero(begins_word(words))
                 first = first[words[first] < found.shape[1]]
-                found[row, words[first]] = values[first]
-                unseen[row, words[first]] = False
+                example, first = windows.choose(int(row), words, first)
+                found[example, words[first]] = values[first]
+                unseen[example, words[first]] = False
         if self._outside is None:
             wanted[unseen] = -1
         elif unseen.any():

@@ -259,9 +259,14 @@ def refuse_objective(recipe: Recipe) -> None:
 def refuse_slices(recipe: Recipe, error: Exception) -> None:
     """Raise RunError if a batch that does not fit into memory is not to be computed in slices."""
     plugin = chosen_objective(recipe)
-    if plugin is not None and needs_of(plugin).whole_batch:
+    if plugin is None and getattr(recipe.loss, "needs_whole_batch", False):
+        plugin = recipe.loss
+    elif plugin is not None and not needs_of(plugin).whole_batch:
+        plugin = None
+    if plugin is not None:
+        group = GROUP if plugin is not recipe.loss else "loss"
         raise RunError(
-            f"out of memory: {name_and_origin(GROUP, plugin)[0]} computes with all examples of a"
+            f"out of memory: {name_and_origin(group, plugin)[0]} computes with all examples of a"
             " batch at once, so a batch is not computed in slices",
             where="train.batch_size",
             fix=f"train.batch_size={max(2, recipe.train.batch_size // 2)}, or a smaller model",

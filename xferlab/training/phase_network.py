@@ -79,7 +79,7 @@ class PhaseNetwork:
     ) -> tuple[dict[str, Any], Any]:
         """Return the inputs and the labels of training batch ``number``, counted from 0."""
         encoding = experiment.encodings["train"]
-        labels = experiment.data.train.labels
+        labels = experiment.train.labels
         inputs, y = batch_arrays(encoding, labels, batch, self.forward.pad_id)
         if self.features:
             features = self.features["train"]

@@ -118,6 +118,7 @@ def summary_lines(experiment: Experiment, rates: np.ndarray) -> list[str]:
     weights = [f"{name} {weight:.3g}" for name, weight in class_weights(experiment).items()]
     if weights:
         lines.append(f"loss       class weights: {', '.join(weights)}")
+    lines += _example_lines(experiment)
     if experiment.objective is not None:
         parts = [f"{PART}{name}" for name in experiment.objective.parts]
         logged = f"; logged beside the loss: {', '.join(parts)}" if parts else ""
@@ -138,6 +139,22 @@ def summary_lines(experiment: Experiment, rates: np.ndarray) -> list[str]:
     ]
     peak = plan["learning_rate"]["peak"]["rate"]
     return [*lines, *_block_table(experiment, peak), *_group_lines(experiment, peak)]
+
+
+def _example_lines(experiment: Experiment) -> list[str]:
+    """Return a line on what the training examples have beside labels; none without any of it."""
+    train = experiment.data.train
+    parts = []
+    weights = experiment.example_arrays.get("weights")
+    if weights is not None:
+        parts.append(f"weights from {weights.min():.3g} to {weights.max():.3g}, of mean 1")
+    if train.soft_labels is not None:
+        parts.append("soft labels")
+    if train.groups is not None:
+        parts.append(format_count(len(set(train.groups.tolist())), "group"))
+    if experiment.batches.strata is not None:
+        parts.append("as many examples of each class in an epoch")
+    return [f"trained on {', '.join(parts)}"] if parts else []
 
 
 def _block_table(experiment: Experiment, peak: float) -> list[str]:
@@ -188,6 +205,7 @@ def task_record(experiment: Experiment) -> dict[str, Any]:
         "max_length": spec.max_length,
         "pairs": spec.has_pairs,
         "output_kind": spec.output_kind.value,
+        **({} if spec.windows is None else {"windows": spec.windows}),
     }
 
 
@@ -222,6 +240,8 @@ def _token_line(experiment: Experiment) -> str:
     lengths = experiment.batches.lengths
     cut = getattr(experiment.encodings["train"], "cut", 0)
     truncated = f", {cut} truncated" if cut else ""
+    if experiment.spec.windows is not None:
+        truncated = f", {len(lengths):,} windows of {len(experiment.data.train):,} examples"
     return (
         f"mean {lengths.mean():.0f}, longest {lengths.max()}"
         f" (limit {experiment.spec.max_length}){truncated}"

@@ -19,6 +19,7 @@ from xferlab.models.checkpoint import resolve
 from xferlab.models.checkpoint_files import CONFIG, SAFETENSORS
 from xferlab.models.head import scale_of
 from xferlab.models.saved_encoder import SHAPE
+from xferlab.models.text_pairs import pair_splitting
 from xferlab.models.text_vector import POOLINGS
 from xferlab.models.to_transformers import encoder_tensors
 
@@ -50,7 +51,7 @@ class SentenceTransformers(Format):
     def refuse(self, run: Run) -> None:
         """Raise ConfigError where the head reads no vector that the library computes."""
         where = f"{run.folder}: model.pooling"
-        if run.spec.has_pairs:
+        if run.spec.has_pairs and not run.spec.task.encodes_texts_apart:
             raise ConfigError(
                 "sentence-transformers makes a vector of one text, and this run reads pairs",
                 where=where,
@@ -81,31 +82,26 @@ class SentenceTransformers(Format):
         )
         vector = vector_of(run)
         write_sentence_files(run, vector, architecture.hidden_size, folder)
-        scale = scale_of(vector, architecture.hidden_size)
-        _write_head(run.model.network.get_layer("head"), scale, folder / HEAD)
+        if not run.spec.task.encodes_texts_apart:
+            scale = scale_of(vector, architecture.hidden_size)
+            _write_head(run.model.network.get_layer("head"), scale, folder / HEAD)
         card = model_card(run, _USE, "sentence-transformers")
         (folder / "README.md").write_text(card, encoding="utf-8")
 
     def read(self, folder: Path, spec: TaskSpec) -> Predictor:
         """Return what the files in ``folder`` compute, read back by this project's own loader."""
-        from safetensors.numpy import load_file
-
         from xferlab.models.encoder import load_encoder
-        from xferlab.models.head import attach_head
+        from xferlab.models.head import network_of_task
         from xferlab.models.text_vector import read_sentence_vector
 
-        encoder = load_encoder(resolve(str(folder)))
+        checkpoint = resolve(str(folder))
+        prepare = pair_splitting(spec, int(checkpoint.config["pad_token_id"]))
+        encoder = load_encoder(checkpoint, prepare=prepare)
         vector = read_sentence_vector(folder, str(folder))
         assert vector is not None
-        network, _, _ = attach_head(
-            encoder, spec.num_outputs, is_per_word=False, vector=vector, dropout=0.0
-        )
-        tensors = load_file(folder / HEAD / SAFETENSORS.file)
-        head = network.get_layer("head")
-        scale = scale_of(vector, encoder.hidden_size)
-        head.kernel.assign(tensors["linear.weight"].T / scale)
-        if head.bias is not None:
-            head.bias.assign(tensors["linear.bias"])
+        network, _, _ = network_of_task(encoder, spec, vector, 0.0)
+        if not spec.task.encodes_texts_apart:
+            _read_head(network.get_layer("head"), scale_of(vector, encoder.hidden_size), folder)
 
         def predict(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
             import numpy as np
@@ -113,6 +109,16 @@ class SentenceTransformers(Format):
             return probabilities_of(spec, np.asarray(network(dict(inputs), training=False)))
 
         return predict
+
+
+def _read_head(head: Any, scale: float, folder: Path) -> None:
+    """Give a Keras dense layer the weights of :func:`_write_head`."""
+    from safetensors.numpy import load_file
+
+    tensors = load_file(folder / HEAD / SAFETENSORS.file)
+    head.kernel.assign(tensors["linear.weight"].T / scale)
+    if head.bias is not None:
+        head.bias.assign(tensors["linear.bias"])
 
 
 def _write_head(head: Any, scale: float, folder: Path) -> None:

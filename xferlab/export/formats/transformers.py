@@ -21,6 +21,7 @@ from xferlab.models.checkpoint import resolve
 from xferlab.models.plugin_head import reads_of
 from xferlab.models.reading import Reading, reading_without_modules
 from xferlab.models.saved_encoder import SHAPE, saved_reading
+from xferlab.models.text_pairs import vector_of_text
 from xferlab.models.text_vector import TextVector
 from xferlab.models.to_transformers import encoder_tensors, head_tensors
 
@@ -127,7 +128,7 @@ def vector_of(run: Run) -> TextVector:
     """Return what the last layer of a run's head reads of a text."""
     head = run.plugin("head")
     if reads_of(head, run.spec).tokens == "own":
-        return reading_of(run).vector
+        return vector_of_text(run.spec, reading_of(run).vector, architecture_of(run))
     return TextVector(getattr(head, "pooling", "") or f"head={run.config['head']['name']}")
 
 

@@ -216,8 +216,8 @@ class Architecture:
         if self.segments:
             names.append("segment_ids")
         inputs = {name: keras.Input((None,), dtype="int32", name=name) for name in names}
-        embedded = self.embed(prepare(inputs) if prepare else inputs)
-        sequence = self.encode(embedded, inputs["padding_mask"], first_token_only)
+        read = prepare(inputs) if prepare else inputs
+        sequence = self.encode(self.embed(read), read["padding_mask"], first_token_only)
         outputs = {"sequence_output": sequence}
         if self.has_pooler:
             outputs["pooled_output"] = self.pooler()(sequence[:, 0, :])

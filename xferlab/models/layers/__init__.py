@@ -16,6 +16,7 @@ from xferlab.models.layers.basic import (
 )
 from xferlab.models.layers.disentangled import DisentangledLayer, RelativeRows, RelativeTable
 from xferlab.models.layers.masking import MaskedTokenScores, MaskTokens
+from xferlab.models.layers.pairs import JoinPairs, SplitPairs
 from xferlab.models.layers.pooling import SentencePooling
 from xferlab.models.layers.rotary import GatedLayer, GatedOptions, RotaryTable
 from xferlab.models.layers.transformer import SequenceLayer, TransformerLayer
@@ -28,6 +29,7 @@ __all__ = [
     "Dropout",
     "GatedLayer",
     "GatedOptions",
+    "JoinPairs",
     "LastToken",
     "LayerNormalization",
     "MaskTokens",
@@ -41,6 +43,7 @@ __all__ = [
     "SelfAttention",
     "SentencePooling",
     "SequenceLayer",
+    "SplitPairs",
     "TransformerLayer",
     "Uninitialized",
     "gelu",

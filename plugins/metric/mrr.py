@@ -1,0 +1,37 @@
+"""Mean reciprocal rank."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, ranks_of_pairs, register
+
+
+@register("metric", "mrr")
+@dataclass(frozen=True)
+class MRR:
+    """Mean over the first texts of 1 / rank of their pair among all second texts of the split.
+
+    Attributes:
+        k: ranks above it count as 0.
+    """
+
+    k: int = 10
+
+    accepts: ClassVar[Accepts] = Accepts(outputs=(OutputKind.embeddings,), labels=(LabelKind.none,))
+    mode: ClassVar[str] = "max"
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ValueError(f"k must be at least 1, got {self.k}")
+
+    def build(self, spec: TaskSpec):
+        import numpy as np
+
+        def score(labels, outputs):
+            ranks = ranks_of_pairs(outputs)
+            return float(np.where(ranks <= self.k, 1 / ranks, 0.0).mean())
+
+        return score
