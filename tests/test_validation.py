@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from xferlab import validation
 from xferlab.config.schema import TrainConfig
 from xferlab.registry import REGISTRY
+from xferlab.validation import added_field, identifying_fields
 
 VALUES = st.one_of(
     st.none(),
@@ -68,3 +71,13 @@ def test_any_value_of_any_field_is_read_as_by_omegaconf(data):
         ours = outcome(cls, given)
         patch.setattr(validation, "is_of_type", lambda value, hint: False)
         assert ours == outcome(cls, given)
+
+
+def test_a_field_that_is_added_later_identifies_nothing_at_its_default():
+    @dataclasses.dataclass(frozen=True)
+    class Plugin:
+        size: int = 3
+        fold: int | None = added_field(None)
+
+    assert identifying_fields(Plugin()) == {"size": 3}
+    assert identifying_fields(Plugin(fold=0)) == {"size": 3, "fold": 0}

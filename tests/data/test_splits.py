@@ -279,11 +279,11 @@ def test_names_declared_for_a_list_of_labels_are_kept(texts, task, tmp_path):
     assert (data.spec.task, data.spec.class_names) == (task, ("z", "y", "x"))
 
 
-def write_set(folder, text, label, columns, split="train"):
+def write_set(folder, text, label, columns, split="train", **more):
     from datasets import Dataset, Features
 
     folder.mkdir(exist_ok=True)
-    features = Features({"text": text, "label": label})
+    features = Features({"text": text, "label": label, **more})
     Dataset.from_dict(columns, features=features).to_parquet(folder / f"{split}.parquet")
     return str(folder)
 
@@ -322,6 +322,34 @@ def test_splits_of_a_hub_set_without_labels_are_left_out_or_refused(tmp_path):
     assert error.fix == "data.validation=null holds back a fraction of train"
     data = build("hub", id=place, validation=None)
     assert (len(data.train), len(data.validation), data.test) == (3, 1, None)
+
+
+@pytest.mark.usefixtures("_own_cache")
+def test_examples_of_a_hub_set_have_weights_soft_labels_and_groups(tmp_path):
+    from datasets import ClassLabel, List, Value
+
+    label = ClassLabel(names=["no", "yes"])
+    rows = {"text": [f"t {i}" for i in range(8)], "label": [0, 1, -1, 1, 0, 1, 0, 1]}
+    rows |= {
+        "w": [1.0, 2.0, 3.0, 4.0] * 2,
+        "p": [[0.2, 0.8], [0.9, 0.1]] * 4,
+        "who": list("abcdabcd"),
+    }
+    number, text = Value("float64"), Value("string")
+    more = {"w": number, "p": List(number), "who": text}
+    place = write_set(tmp_path / "set", text, label, rows, **more)
+    fields = {"weight": "w", "soft_labels": "p", "group": "who", "validation": None, "test": None}
+    data = build("hub", id=place, **fields)
+    found = {**by_text(data.train), **by_text(data.validation)}
+    assert "t 2" not in found  # it has no label
+    assert found["t 3"] == (4.0, pytest.approx([0.9, 0.1]))
+    assert not set(data.train.groups.tolist()) & set(data.validation.groups.tolist())
+    assert refusal("hub", id=place, **{**fields, "group": "author"}).where == "data.group"
+
+
+def by_text(split):
+    rows = zip(split.weights.tolist(), split.soft_labels.tolist(), strict=True)
+    return dict(zip(split.texts, rows, strict=True))
 
 
 def test_a_number_beyond_the_names_of_a_hub_set_is_refused():

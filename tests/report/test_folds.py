@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -47,14 +48,14 @@ def fold_rows(seed, fold):
     return np.sort(order[fold::FOLDS])
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
     """Return a sweep of two rates, two seeds and three folds."""
-    monkeypatch.chdir(tmp_path)
-    load_plugins(tmp_path)
-    publish(tmp_path)
+    place = tmp_path_factory.mktemp("written")
+    load_plugins(place)
+    publish(place)
     plan = plan_sweep(OVERRIDES)
-    folder = Path("outputs/sweeps/folds")
+    folder = place / "folds"
     write_manifest(plan, folder, ["command"])
     spec = TaskSpec(Task.single_label, NAMES, ROWS, 64)
     for job in plan.jobs:
@@ -72,6 +73,13 @@ def folder(tmp_path, monkeypatch):
         metrics["best"]["value"] = accuracy
         write_json(run / "metrics.json", metrics)
     return folder
+
+
+@pytest.fixture
+def folder(written, tmp_path, monkeypatch):
+    """Return a copy of the sweep."""
+    monkeypatch.chdir(tmp_path)
+    return Path(shutil.copytree(written, "outputs/sweeps/folds"))
 
 
 def scores(rate):

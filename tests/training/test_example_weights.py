@@ -30,6 +30,7 @@ from xferlab.discovery import load_plugins
 from xferlab.experiment.prepare import prepare_inputs
 from xferlab.registry import REGISTRY
 from xferlab.training.loop import fit
+from xferlab.training.summary import _example_lines
 
 COLUMNS = ["data.weight=weight", "data.soft_labels=[no,yes]"]
 NO_DROPOUT = "model.dropout=0"
@@ -115,6 +116,10 @@ def test_scores_are_of_hard_labels_without_weights(workspace):
     weighted = experiment_of(workspace, *COLUMNS)
     assert weighted.evaluate("validation") == pytest.approx(plain.evaluate("validation"))
     assert weighted.evaluate("train") == pytest.approx(plain.evaluate("train"))
+    assert _example_lines(plain) == []
+    line = _example_lines(weighted)[0]
+    assert line.startswith("trained on weights from 0 to ")
+    assert line.endswith(", of mean 1, soft labels")
 
 
 def test_a_resumed_run_has_the_same_bits(workspace):

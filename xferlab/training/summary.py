@@ -118,6 +118,7 @@ def summary_lines(experiment: Experiment, rates: np.ndarray) -> list[str]:
     weights = [f"{name} {weight:.3g}" for name, weight in class_weights(experiment).items()]
     if weights:
         lines.append(f"loss       class weights: {', '.join(weights)}")
+    lines += _example_lines(experiment)
     if experiment.objective is not None:
         parts = [f"{PART}{name}" for name in experiment.objective.parts]
         logged = f"; logged beside the loss: {', '.join(parts)}" if parts else ""
@@ -138,6 +139,22 @@ def summary_lines(experiment: Experiment, rates: np.ndarray) -> list[str]:
     ]
     peak = plan["learning_rate"]["peak"]["rate"]
     return [*lines, *_block_table(experiment, peak), *_group_lines(experiment, peak)]
+
+
+def _example_lines(experiment: Experiment) -> list[str]:
+    """Return a line on what the training examples have beside labels; none without any of it."""
+    train = experiment.data.train
+    parts = []
+    weights = experiment.example_arrays.get("weights")
+    if weights is not None:
+        parts.append(f"weights from {weights.min():.3g} to {weights.max():.3g}, of mean 1")
+    if train.soft_labels is not None:
+        parts.append("soft labels")
+    if train.groups is not None:
+        parts.append(format_count(len(set(train.groups.tolist())), "group"))
+    if experiment.batches.strata is not None:
+        parts.append("as many examples of each class in an epoch")
+    return [f"trained on {', '.join(parts)}"] if parts else []
 
 
 def _block_table(experiment: Experiment, peak: float) -> list[str]:
