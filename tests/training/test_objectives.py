@@ -454,19 +454,34 @@ def plugin(name):
 
 
 def test_what_is_not_built_is_refused_before_training():
-    recipe = SimpleNamespace(objective=plugin("awp"), train=TrainConfig(recompute=True))
+    recipe = SimpleNamespace(
+        head=None, loss=None, objective=plugin("awp"), train=TrainConfig(recompute=True)
+    )
     with pytest.raises(ConfigError, match="objective=awp computes with shifted weights") as caught:
         refuse_objective(recipe)
     assert (caught.value.where, caught.value.fix) == ("train.recompute", "train.recompute=false")
-    refuse_objective(SimpleNamespace(objective=plugin("fgm"), train=TrainConfig(recompute=True)))
+    refuse_objective(
+        SimpleNamespace(
+            head=None, loss=None, objective=plugin("fgm"), train=TrainConfig(recompute=True)
+        )
+    )
 
 
 def test_a_batch_is_not_computed_in_slices_where_it_counts_as_a_whole():
-    recipe = SimpleNamespace(objective=plugin("mixup"), train=TrainConfig(batch_size=16))
+    recipe = SimpleNamespace(
+        head=None, loss=None, objective=plugin("mixup"), train=TrainConfig(batch_size=16)
+    )
     with pytest.raises(RunError, match="out of memory: objective=mixup") as caught:
         refuse_slices(recipe, MemoryError())
     assert caught.value.fix == "train.batch_size=8, or a smaller model"
-    refuse_slices(SimpleNamespace(objective=plugin("r_drop"), train=TrainConfig()), MemoryError())
+    loss = REGISTRY.create("loss", {"name": "in_batch_negatives"})
+    recipe = SimpleNamespace(head=None, loss=loss, objective=None, train=TrainConfig())
+    with pytest.raises(RunError, match="out of memory: loss=in_batch_negatives"):
+        refuse_slices(recipe, MemoryError())
+    refuse_slices(
+        SimpleNamespace(head=None, loss=None, objective=plugin("r_drop"), train=TrainConfig()),
+        MemoryError(),
+    )
 
 
 @pytest.mark.parametrize(
