@@ -76,7 +76,9 @@ def recipe_of(command: str) -> Recipe:
     metric = nodes.pop("metric", None)
     parts = {group: REGISTRY.create(group, node) for group, node in nodes.items()}
     metrics = {metric["name"]: REGISTRY.create("metric", metric)} if metric else {}
-    parts = {"objective": None, "average": None, **parts, "metric": metrics}
+    groups = [group for group in GROUPS.values() if group.may_be_absent]
+    absent = {group.name: {} if group.holds_several else None for group in groups}
+    parts = {**absent, **parts, "metric": metrics}
     monitor, mode = monitored("loss", metrics)
     return Recipe(
         parts,

@@ -48,6 +48,7 @@ STARS = {
 SPECS = [
     TaskSpec(task, tuple(f"c{i}" for i in range(size)), 50, 32, False, (5,) * size, output_kind)
     for task in TASKS.values()
+    if task.has_labels and not task.encodes_texts_apart
     for size in CLASS_COUNTS.get(task, [2, 77])
     for output_kind in EMITTED.get(task, [OutputKind.logits, OutputKind.probabilities])
 ]

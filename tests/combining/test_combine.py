@@ -145,7 +145,7 @@ def test_a_soup_is_the_mean_of_the_weights_that_improve_validation(here):
         np.testing.assert_allclose(every[name], np.mean([s[position] for s in sets], 0), atol=1e-7)
 
 
-@pytest.mark.parametrize("how", ["average", "soup"])
+@pytest.mark.parametrize("how", ["average", pytest.param("soup", marks=pytest.mark.slow)])
 def test_the_result_is_a_run_like_any_other(here, how, capsys):
     metrics = read(here / how / "metrics.json")
     assert main(["evaluate", how]) == 0

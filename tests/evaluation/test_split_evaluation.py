@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import struct
 
@@ -361,3 +362,14 @@ def test_words_without_a_tag_are_left_out_of_entities():
     assert class_report(found).means[0].f1 == 1.0
     rows = table(Evaluation("test", found, {}).files({})["predictions.csv"])
     assert [row["word"] for row in rows] == ["1", "3"]
+
+
+def test_confidence_is_the_probability_of_what_is_decided():
+    outputs = np.array([[1.0, 0.0], [0.0, 2.0], [3.0, 0.0]], "float32")
+    spec = TaskSpec(Task.single_label, ("a", "b"), 9, 9)
+    rows = Split(["x", "y", "z"], np.array([1, 1, 0]))
+    found = split_outputs(spec, rows, outputs, softmax(outputs, -1))
+    decided = dataclasses.replace(found, decisive=outputs - [1.5, 0])
+    _, predicted, confidence = decided.units
+    assert predicted.tolist() == [1, 1, 0]
+    np.testing.assert_allclose(confidence, softmax(outputs, -1)[range(3), predicted])

@@ -28,7 +28,6 @@ from xferlab import (
     TextModel,
 )
 from xferlab.registry import REGISTRY
-from xferlab.tasks.base import TASKS
 
 PLUGINS: dict[tuple[str, str], type] = {}
 EVERY_LABEL = tuple(LabelKind)
@@ -125,7 +124,7 @@ def _data(built: Any) -> type:
     return dataclass(frozen=True)(Given)
 
 
-for _task in TASKS.values():
+for _task in USUAL:
     PLUGINS["data", _task.name] = data_of(_task)
     if _task is not Task.token_classification:
         PLUGINS["data", f"{_task.name}_pairs"] = data_of(_task, pairs=True)

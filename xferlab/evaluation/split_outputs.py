@@ -88,7 +88,14 @@ class SplitOutputs:
         return self._units(has_label)
 
     def _units(self, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return self.labels[mask], self.predicted[mask], self.probabilities[mask].max(axis=-1)
+        labels = self.labels[mask]
+        predicted = self.predicted[mask]
+        probabilities = self.probabilities[mask]
+        if self.decisive is None:
+            return labels, predicted, probabilities.max(axis=-1)
+        import numpy as np
+
+        return labels, predicted, np.take_along_axis(probabilities, predicted[:, None], -1)[:, 0]
 
     def text_cells(self, i: int) -> tuple[Any, ...]:
         """Return the number, from 1, and the text or texts of an example."""

@@ -62,8 +62,8 @@ def fit_to_validation(
     done = fitted(outputs)
     before = experiment.scores(labels, outputs)
     after = experiment.scores(labels, done.outputs, done.decisive)
-    for scores, each in ((before, outputs), (after, done.outputs)):
-        error = calibration_error(experiment.spec, labels, each)
+    for scores, *arrays in ((before, outputs, None), (after, done.outputs, done.decisive)):
+        error = calibration_error(experiment.spec, labels, *arrays)
         if error is not None:
             scores["calibration error"] = error
     split = experiment.data.validation
@@ -78,7 +78,9 @@ def fit_to_validation(
     return FittedPostprocess(fitted, digest, (labels, outputs))
 
 
-def calibration_error(spec: TaskSpec, labels: Any, outputs: Any) -> float | None:
+def calibration_error(
+    spec: TaskSpec, labels: Any, outputs: Any, decisive: Any = None
+) -> float | None:
     """Return the expected calibration error of outputs; None for a task without probabilities."""
     import numpy as np
 
@@ -86,6 +88,6 @@ def calibration_error(spec: TaskSpec, labels: Any, outputs: Any) -> float | None
     if spec.output_kind is OutputKind.logits:
         probabilities = to_probabilities(outputs, spec, np)
     texts: list[Any] = [()] * len(labels)
-    split = SplitOutputs(spec, texts, None, labels, outputs, probabilities)
+    split = SplitOutputs(spec, texts, None, labels, outputs, probabilities, decisive)
     calibration = split.calibration
     return None if calibration is None else calibration.error

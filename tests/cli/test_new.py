@@ -1,0 +1,87 @@
+"""``new``: a plugin of each group and its test, which are complete and work."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.plugin_isolation import isolated_plugins
+from xferlab.cli.main import main
+from xferlab.config.reference import settings_of_plugin
+from xferlab.groups import GROUPS
+from xferlab.registry import REGISTRY
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with isolated_plugins():
+        yield tmp_path
+
+
+def run_its_test(workspace: Path, group: str) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_the_plugin_is_one_that_can_be_described(group, capsys):
+    assert main(["new", group, "my_own"]) == 0
+    written = [Path(line.split()[1]) for line in capsys.readouterr().out.splitlines()[:2]]
+    assert written == [Path(f"plugins/{group}/my_own.py"), Path(f"tests/test_{group}_my_own.py")]
+    assert main(["describe", f"{group}=my_own"]) == 0
+    entry = REGISTRY.get(group, "my_own")
+    assert entry.cls.__name__ == "MyOwn"
+    assert entry.summary.endswith(".")
+    assert len(dataclasses.fields(entry.cls)) >= 1
+    assert all(each.text for each in settings_of_plugin(entry))
+    compile(written[1].read_text(), str(written[1]), "exec")
+    text = written[0].read_text()
+    assert '"example"' not in text
+    assert "Example" not in text
+
+
+def test_a_plugins_test_passes(workspace):
+    assert main(["new", "loss", "mine"]) == 0
+    run_its_test(workspace, "loss")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", [group for group in GROUPS if group != "loss"])
+def test_each_plugins_test_passes(workspace, group):
+    assert main(["new", group, "mine"]) == 0
+    run_its_test(workspace, group)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["los", "mine"], "did you mean 'loss'?"),
+        (["loss", "My-Loss"], "a plugin cannot be called 'My-Loss'"),
+        (["loss", "focal"], "loss=focal exists"),
+        (["loss"], "NAME"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(arguments, what, workspace, capsys):
+    assert main(["new", *arguments]) == 2
+    assert what in capsys.readouterr().err
+    assert list(workspace.iterdir()) == []
+
+
+def test_nothing_is_overwritten(workspace, capsys):
+    path = workspace / "tests/test_loss_mine.py"
+    path.parent.mkdir()
+    path.write_text("of the user")
+    assert main(["new", "loss", "mine"]) == 2
+    assert path.read_text() == "of the user"
+    assert not (workspace / "plugins").exists()

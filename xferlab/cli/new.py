@@ -1,0 +1,95 @@
+"""``new``: writes a plugin and its test, both complete, as a start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from xferlab.cli.flags import FlagParser
+from xferlab.errors import ConfigError, did_you_mean
+from xferlab.groups import GROUPS
+from xferlab.io.atomic import atomic_write
+from xferlab.origin import PACKAGE
+from xferlab.registry import NAME, REGISTRY
+
+ABOUT = "Write a plugin and its test into this folder: a small one that works, to be changed."
+EXAMPLES = """\
+examples:
+  new loss mine             plugins/loss/mine.py and tests/test_loss_mine.py
+  new callback notify       a group has one template; list GROUP shows its plugins
+
+Nothing that exists is overwritten.
+"""
+TEMPLATES = PACKAGE / "templates"
+NETWORK = {"model": "", "head": "model=bert", "transfer": "model=bert"}
+"""The model of a group's test; elsewhere the smallest one."""
+TEST = '''\
+"""{choice}: it trains, and the same seed gives the same scores."""
+
+import xferlab
+
+
+def test_it_trains_and_repeats(tmp_path):
+    scores = []
+    for name in ("one", "two"):
+        run = xferlab.train({overrides}, f"hydra.run.dir={{tmp_path / name}}")
+        scores.append(run.scores["validation"])
+    assert scores[0] == scores[1]
+
+
+# Add what only this plugin does: a value that you computed by hand, a limit, a field that is wrong:
+# with pytest.raises(xferlab.ConfigError): xferlab.train("{choice}", "{group}.FIELD=...")
+'''
+
+
+def new(arguments: list[str]) -> int:
+    """Write the two files and print what to type next."""
+    parser = FlagParser("new", ABOUT, EXAMPLES)
+    parser.add_argument("group", metavar="GROUP", help="of plugins: loss, metric, ...")
+    parser.add_argument("name", metavar="NAME", help="of the plugin, like label_smoothing")
+    flags = parser.read(arguments)
+    files = plugin_files(flags.group, flags.name)
+    for path in files:
+        if path.exists():
+            raise ConfigError("there is such a file", where=str(path), fix="choose another name")
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(path, text)
+        print(f"written    {path}")
+    choice = GROUPS[flags.group].override(flags.name)
+    print(f"try        python -m xferlab describe {flags.group}={flags.name}")
+    print(f"           python -m xferlab debug=tiny '{choice}'")
+    print(f"           pytest {list(files)[1]}")
+    return 0
+
+
+def plugin_files(group: str, name: str) -> Mapping[Path, str]:
+    """Return the text of a plugin and of its test, by their paths.
+
+    Raises:
+        ConfigError: there is no such group, or the name cannot be one, or is taken.
+    """
+    if group not in GROUPS:
+        raise ConfigError(
+            f"there is no plugin group '{group}'", where=group, fix=did_you_mean(group, GROUPS)
+        )
+    if not NAME.fullmatch(name):
+        fix = "begin with a letter, then letters, digits and _ in lower case: label_smoothing"
+        raise ConfigError(f"a plugin cannot be called '{name}'", where=name, fix=fix)
+    if name in REGISTRY.names(group):
+        origin = REGISTRY.get(group, name).origin
+        raise ConfigError(f"{group}={name} exists", where=origin, fix="choose another name")
+    template = (TEMPLATES / f"{group}.py").read_text(encoding="utf-8")
+    plugin = template.replace('"example"', f'"{name}"').replace(
+        "class Example", f"class {name.title().replace('_', '')}"
+    )
+    choice = GROUPS[group].override(name)
+    network = NETWORK.get(group, "model=bag_of_embeddings")
+    overrides = [choice, "debug=tiny", *([network] if network else [])]
+    test = TEST.format(
+        choice=choice, group=group, overrides=", ".join(f'"{each}"' for each in overrides)
+    )
+    return {
+        Path("plugins", group, f"{name}.py"): plugin,
+        Path("tests", f"test_{group}_{name}.py"): test,
+    }
