@@ -310,7 +310,7 @@ def test_a_folder_that_is_a_file_is_gone_without(tmp_path, caplog):
 def test_the_folder_may_be_named_in_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("XFERLAB_CACHE", str(tmp_path / "here"))
     encode_cached(CountingTokenizer(), split_of(["ab"]), 9)
-    assert len(list((tmp_path / "here").iterdir())) == 1
+    assert len(list((tmp_path / "here/tokens").iterdir())) == 1
 
 
 def test_two_processes_at_once_leave_one_good_file(bert, tmp_path):

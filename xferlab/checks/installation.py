@@ -18,6 +18,7 @@ from enum import Enum
 from pathlib import Path
 
 from xferlab.formatting import format_count, format_size
+from xferlab.io.folders import cache_folder
 from xferlab.origin import PACKAGE
 from xferlab.registry import REGISTRY
 
@@ -127,9 +128,10 @@ def _check_folders() -> Iterator[Finding]:
     """Check the folders that are written to."""
     from huggingface_hub import constants
 
-    cache = Path(os.environ.get("XFERLAB_CACHE") or "~/.cache/xferlab").expanduser()
     yield _check_folder("runs", Path("outputs").absolute(), "work in another folder")
-    yield _check_folder("cache", cache, "set XFERLAB_CACHE to another folder")
+    yield _check_folder(
+        "cache", cache_folder(".").expanduser(), "set XFERLAB_CACHE to another folder"
+    )
     yield _check_folder("downloads", Path(constants.HF_HUB_CACHE), "set HF_HOME to another folder")
 
 

@@ -80,9 +80,9 @@ class TrainConfig:
         batch_size: rows a batch.
         eval_batch_size: rows a batch when no gradient is taken.
         gradient_accumulation_steps: batches whose gradients are averaged into one optimizer step.
+        max_grad_norm: largest global norm of the gradients; null for no clipping.
         sampling: which training examples an epoch has: null, each once; ``balanced``, as many of
             each class and as many in all: rare ones repeat, of frequent ones others in each epoch.
-        max_grad_norm: largest global norm of the gradients; null for no clipping.
         precision: Keras global dtype policy; ``auto`` measures matrix products for a moment and
             takes mixed_bfloat16 where they are at least 1.3 times as fast as in float32.
         monitor: logged value that picks the best epoch, e.g. ``val_accuracy``; ``auto`` is the
@@ -112,8 +112,8 @@ class TrainConfig:
     batch_size: int = 16
     eval_batch_size: int = 64
     gradient_accumulation_steps: int = 1
-    sampling: str | None = added_field(None)
     max_grad_norm: float | None = 1.0
+    sampling: str | None = added_field(None)
     precision: Precision = Precision.float32
     monitor: str = "auto"
     patience: int | None = None

@@ -26,6 +26,7 @@ from xferlab.data.tokenizer_rules import (
 from xferlab.data.windows import windows_by_rules
 from xferlab.errors import ConfigError
 from xferlab.io.atomic import atomic_replace, no_standard_input
+from xferlab.io.folders import cache_folder
 from xferlab.models.prompts import NO_PROMPTS, Prompts
 from xferlab.models.untrusted_checkpoint import embedding_rows, refuse_unsafe
 
@@ -288,12 +289,12 @@ def encode_cached(
         tokenizer: makes the token ids.
         split: examples to encode.
         max_length: most tokens of an example.
-        folder: of the cache; default ``$XFERLAB_CACHE`` or ``~/.cache/xferlab/tokens``.
+        folder: of the cache; default ``tokens`` in ``$XFERLAB_CACHE`` or ``~/.cache/xferlab``.
     """
     key = _key(tokenizer, split, max_length)
     path = None
     try:
-        folder = folder or Path(os.environ.get("XFERLAB_CACHE") or "~/.cache/xferlab/tokens")
+        folder = folder or cache_folder("tokens")
         path = folder.expanduser() / f"{key}.npy"
         found = _load(path, key, len(split)) if path.exists() else None
     except (OSError, RuntimeError) as e:

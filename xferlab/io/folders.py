@@ -1,7 +1,8 @@
-"""A folder that is written completely or not at all."""
+"""Folders: one that is written completely or not at all, and those of the cache."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -9,6 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from xferlab.io.atomic import TMP_PREFIX, sync, umask
+
+
+def cache_folder(name: str) -> Path:
+    """Return a folder of the cache, below ``$XFERLAB_CACHE`` or ``~/.cache/xferlab``.
+
+    The home folder is not resolved yet: a user may have none, which raises RuntimeError.
+    """
+    return Path(os.environ.get("XFERLAB_CACHE") or "~/.cache/xferlab") / name
 
 
 @contextmanager

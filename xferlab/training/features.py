@@ -29,6 +29,7 @@ from xferlab.data.batching import (
     row_lengths,
 )
 from xferlab.io.atomic import TMP_PREFIX
+from xferlab.io.folders import cache_folder
 from xferlab.models.frozen_part import CutNetwork
 
 if TYPE_CHECKING:
@@ -91,13 +92,12 @@ class FeatureCache:
         noted: set[str],
         folder: Path | None = None,
     ) -> None:
-        root = Path(os.environ.get("XFERLAB_CACHE") or "~/.cache/xferlab")
         self._cut = cut
         self._forward = forward
         self._pad_id = pad_id
         self._batch_size = batch_size
         self._noted = noted
-        self._folder = folder or root / "features"
+        self._folder = folder or cache_folder("features")
         self._names = list(cut.lower.input)
         self._weights = _digest_of_weights(cut.lower)
 
