@@ -335,7 +335,8 @@ def test_examples_of_a_hub_set_have_weights_soft_labels_and_groups(tmp_path):
         "p": [[0.2, 0.8], [0.9, 0.1]] * 4,
         "who": list("abcdabcd"),
     }
-    number, text = Value("float64"), Value("string")
+    number = Value("float64")
+    text = Value("string")
     more = {"w": number, "p": List(number), "who": text}
     place = write_set(tmp_path / "set", text, label, rows, **more)
     fields = {"weight": "w", "soft_labels": "p", "group": "who", "validation": None, "test": None}

@@ -266,7 +266,18 @@ def test_shifted_weights_compute_what_assigned_ones_do(family, weights):
     with tf.GradientTape(persistent=True) as tape:
         needs = Needs(shifted_weights=True)
         step = ObjectiveStep(
-            network, NetworkParts(), needs, tape, every, None, {}, None, 0.0, lambda *_: None, None
+            network,
+            NetworkParts(),
+            needs,
+            tape,
+            every,
+            labels=None,
+            arrays={},
+            example_weights=None,
+            seed=None,
+            progress=0.0,
+            loss=lambda *_: None,
+            scale_loss=None,
         )
         with step.shifted(list(zip(kernels, shifts, strict=True))):
             shifted = step.forward()

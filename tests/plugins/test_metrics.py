@@ -353,6 +353,7 @@ EVERY = [
     for entry in REGISTRY
     if entry.group == "metric"
     for kind in entry.cls.accepts.labels
+    if kind is not LabelKind.none  # of parts of a loss, not of labels
 ]
 
 

@@ -59,7 +59,8 @@ def written(tmp_path_factory):
     write_manifest(plan, folder, ["command"])
     spec = TaskSpec(Task.single_label, NAMES, ROWS, 64)
     for job in plan.jobs:
-        seed, fold = job.config["seed"], job.config["data"]["fold"]
+        seed = job.config["seed"]
+        fold = job.config["data"]["fold"]
         rows = fold_rows(seed, fold)
         logits, labels = outputs_of(seed, job.config["optimizer"]["lr"])
         run = folder / job.run_id
@@ -111,7 +112,8 @@ def test_folds_and_seeds_are_repeats_of_a_setting(folder, capsys):
 
 def test_settings_are_compared_by_the_corrected_resampled_t_test(folder):
     comparison = compare(read_report([folder]))
-    one, two = scores(3e-5), scores(1e-5)
+    one = scores(3e-5)
+    two = scores(1e-5)
     differences = np.array([one[key] - two[key] for key in one])
     error = np.sqrt((1 / 6 + 1 / (FOLDS - 1)) * differences.var(ddof=1))
     difference = comparison.others[0].difference

@@ -27,12 +27,8 @@ from tests.support.forked_runs import attempt, differing, ended, import_heavy, r
 
 TINY = ["debug=tiny", "optimizer.lr=1e-3", "train.resume=auto"]
 SCENARIOS = {
-    "head_first": [
-        "transfer=head_first",
-        "train.epochs=3",
-        "metric=[accuracy,f1]",
-        "head=multi_sample_dropout",
-    ],
+    "head_first": ["transfer=head_first", "train.epochs=3", "metric=[accuracy,f1]"],
+    "head": ["head=multi_sample_dropout", "transfer=head_first", "train.epochs=3"],
     "plateau": [
         "schedule=reduce_on_plateau",
         "schedule.patience=1",

@@ -22,7 +22,7 @@ from xferlab.functional.similarity import (
     in_batch_loss,
     ranks_of_pairs,
 )
-from xferlab.inference.run import load_run
+from xferlab.inference.load import load_run
 from xferlab.registry import REGISTRY
 from xferlab.training.loop import fit
 

@@ -62,7 +62,8 @@ def train_by_hand(experiment, *, accumulate=1):
 
     network = experiment.model.network
     train = experiment.data.train
-    sums, done = None, 0
+    sums = None
+    done = 0
     for inputs, labels, rows in batches_of(experiment):
         targets = np.eye(2)[labels] if train.soft_labels is None else train.soft_labels[rows]
         weights = np.ones(len(rows))
@@ -76,7 +77,8 @@ def train_by_hand(experiment, *, accumulate=1):
         done += 1
         if done == accumulate:
             descend(network.trainable_weights, [each / accumulate for each in sums])
-            sums, done = None, 0
+            sums = None
+            done = 0
 
 
 @pytest.mark.parametrize(

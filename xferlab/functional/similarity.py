@@ -26,7 +26,8 @@ def normalized_halves(outputs: Any, xp: Any) -> tuple[Any, Any]:
         xp: has NumPy's functions: NumPy itself, or ``keras.ops``.
     """
     width = outputs.shape[-1] // 2
-    first, second = outputs[:, :width], outputs[:, width:]
+    first = outputs[:, :width]
+    second = outputs[:, width:]
     halves = []
     for half in (first, second):
         length = xp.sqrt(xp.sum(xp.square(half), axis=-1, keepdims=True))
