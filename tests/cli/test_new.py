@@ -26,7 +26,7 @@ def workspace(tmp_path, monkeypatch):
         yield tmp_path
 
 
-def run_its_test(workspace: Path, group: str) -> None:
+def run_its_test() -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
     kept = {key: value for key, value in os.environ.items() if not key.startswith("SLIPCOVER")}
     environment = {**kept, "PYTHONPATH": str(ROOT)}
@@ -52,16 +52,11 @@ def test_the_plugin_is_one_that_can_be_described(group, capsys):
     assert "Example" not in text
 
 
-def test_a_plugins_test_passes(workspace):
-    assert main(["new", "loss", "mine"]) == 0
-    run_its_test(workspace, "loss")
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("group", [group for group in GROUPS if group != "loss"])
-def test_each_plugins_test_passes(workspace, group):
+@pytest.mark.parametrize("group", GROUPS)
+def test_each_plugins_test_passes(group):
     assert main(["new", group, "mine"]) == 0
-    run_its_test(workspace, group)
+    run_its_test()
 
 
 @pytest.mark.parametrize(

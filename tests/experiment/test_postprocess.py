@@ -145,6 +145,7 @@ def test_a_format_that_cannot_carry_it_says_so(home, tmp_path, capsys):
     assert "which is not in this model" in (folder / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_and_resumed_has_the_same_bits(home, monkeypatch):
     before = (home / "run-several" / "postprocess.json").read_bytes()
     shutil.move(home / "run-several", home / "first")

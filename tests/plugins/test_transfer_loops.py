@@ -158,6 +158,7 @@ def test_layer_decay_gives_every_block_its_rate(workspace):
     assert largest_difference(ours, hand) < ROUNDING
 
 
+@pytest.mark.slow  # the head first is unfreezing too
 def test_gradual_unfreezing_from_the_top(workspace):
     overrides = ["transfer=gradual", "train.epochs=2"]
     ours = experiment_of(workspace, *overrides)

@@ -151,6 +151,7 @@ def test_an_interrupted_job_over_other_rows_begins_anew():
     assert not (job / "inputs.json").exists()
 
 
+@pytest.mark.slow  # the short run has the same of a grid
 def test_a_search_over_an_edited_file_is_another_search(capsys):
     draw = "space: {optimizer.lr: {loguniform: [1e-6, 1e-2]}}"
     overrides = [*OWN, f"sweep.search={{trials: 2, startup: 2, {draw}}}"]

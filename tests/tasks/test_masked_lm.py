@@ -165,6 +165,7 @@ def test_the_encoder_goes_on_to_a_task_with_labels(there):
     assert load(there / "run-texts").predict(texts)[0]["text"] == texts[0]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_and_resumed_has_the_same_bits(there, tmp_path):
     write_examples(tmp_path)
     model = ("model=encoder", f"model.checkpoint={there / 'bert'}")

@@ -138,7 +138,7 @@ def test_a_run_that_trains_the_whole_network_leaves_nothing(workspace, tmp_path,
 @pytest.mark.parametrize(
     "change",
     [
-        "data.max_length=8",
+        pytest.param("data.max_length=8", marks=pytest.mark.slow),
         "transfer=top_layers",
         pytest.param("model.dropout=0.3", marks=pytest.mark.slow),
         pytest.param("train.batch_size=4", marks=pytest.mark.slow),

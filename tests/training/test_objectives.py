@@ -181,7 +181,7 @@ def supervised_contrastive(bag, tape, labels, rows, number):
     return 0.1 * cross_entropy(labels, bag.head(pooled)) + 0.9 * contrastive
 
 
-MORE_BY_HAND = ("fgm", "mixup", "distillation")
+MORE_BY_HAND = ("fgm", "mixup", "distillation", "supervised_contrastive")
 """Of BY_HAND, those that a short run of the tests leaves out."""
 BY_HAND = {
     "r_drop": (r_drop, ["objective.weight=3"]),
