@@ -141,6 +141,10 @@ def outside(path):
 
 BAD_FOLDERS = {
     "no folder": (shutil.rmtree, "there is no folder"),
+    "a file": (
+        lambda f: [shutil.rmtree(f), f.write_text("")],
+        "this is a file, and a run is a folder",
+    ),
     "an empty folder": (lambda f: [shutil.rmtree(f), f.mkdir()], "there is no run in this folder"),
     "no metrics": (lambda f: (f / "metrics.json").unlink(), "there is no metrics.json"),
     "no weights": (lambda f: shutil.rmtree(f / "checkpoints"), "safetensors is missing"),

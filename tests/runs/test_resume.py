@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reliability.md"
-SAMPLE = ["SIGTERM in validation", "disk full"]
+SAMPLE = ["disk full"]
 SMALL = ["--override", "model=bag_of_embeddings"]
 """The smallest network: the encoder is not the subject, and the long forms have it."""
 

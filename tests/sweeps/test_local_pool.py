@@ -139,7 +139,7 @@ def test_a_finished_job_is_not_run_again():
     assert run(jobs).starts == [jobs[1].name]
 
 
-@pytest.mark.parametrize("status", ["running", "interrupted"])
+@pytest.mark.parametrize("status", ["running", pytest.param("interrupted", marks=pytest.mark.slow)])
 def test_a_job_that_another_process_has_is_waited_for(status):
     busy, free = jobs_of("seed=1,2")
     other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3)"])

@@ -129,6 +129,7 @@ def test_a_job_has_the_environment_of_its_slot_and_the_working_directory():
     assert seen == [["0 3", os.getcwd()], ["1 3", os.getcwd()]]
 
 
+@pytest.mark.slow
 def test_a_job_over_its_time_limit_is_ended():
     hanging, fine = jobs_of(f"seed={stub_job.HANGS},2")
     seen = run([hanging, fine], time_limit=3.0)

@@ -249,6 +249,7 @@ def test_after_a_phase_of_the_whole_network_the_test_split_has_no_features(works
     assert len(files(cache)) == 2
 
 
+@pytest.mark.slow
 def test_an_epoch_with_other_frozen_weights_is_scored_by_the_whole_network(workspace, cache):
     experiment = with_test(workspace, "transfer=full", checkpoint="bert-dropout")
     *body, _ = experiment.model.blocks

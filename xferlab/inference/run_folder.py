@@ -166,6 +166,12 @@ def own_file(folder: Path, name: str) -> Path:
 
 
 def _refuse_no_run(folder: Path) -> None:
+    if os.path.isfile(folder):
+        raise ConfigError(
+            "this is a file, and a run is a folder",
+            where=str(folder),
+            fix="name a run's folder, as in outputs/runs/<when>-<id>",
+        )
     if not os.path.isdir(folder):
         raise ConfigError(f"there is no folder {folder}", where="RUN", fix=nearest_file(folder))
     if (folder / "sweep.json").exists():
