@@ -48,6 +48,7 @@ def test_a_run_reports_and_records_what_it_measured(tmp_path, monkeypatch, capsy
     assert read_folder(tmp_path / "run").config["train"]["precision"] == "mixed_bfloat16"
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_its_precision(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(prepare, "measure_matrix_rates", lambda: MatrixRates(1.0, 2.0))

@@ -112,6 +112,7 @@ def test_its_own_test_rows_score_as_in_the_runs_record(home, records, kind):
         assert score["low"] <= score["high"]
 
 
+@pytest.mark.slow
 def test_half_precision_scores_as_in_the_runs_record_too(home, monkeypatch):
     monkeypatch.chdir(home)
     half = ["debug=tiny", "model=bag_of_embeddings", "train.precision=mixed_float16"]

@@ -162,6 +162,7 @@ def test_overfitting_one_batch_drives_its_loss_down():
     assert losses[-1] < 0.1 * losses[0]
 
 
+@pytest.mark.slow
 def test_a_frozen_encoder_keeps_its_weights_and_the_head_moves():
     from safetensors.numpy import load_file
 

@@ -209,6 +209,7 @@ def test_moments_survive_unfreezing(workspace):
     assert largest_difference(ours, hand) < ROUNDING
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "precision", ["mixed_float16", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)]
 )

@@ -165,6 +165,7 @@ def test_a_failed_run_leaves_nothing_to_the_next(workspace, tmp_path, cache, mon
     assert cache.is_empty
 
 
+@pytest.mark.slow
 def test_no_more_than_the_limit_is_kept(workspace, tmp_path, cache, monkeypatch):
     cache.is_enabled = True
     monkeypatch.setattr(network_cache, "LARGEST", 1)

@@ -183,6 +183,7 @@ def test_a_trial_is_composed_while_hydra_runs_the_search(own):
     assert not GlobalHydra.instance().is_initialized()
 
 
+@pytest.mark.slow
 def test_a_search_over_ones_own_rows_runs(capsys):
     Path("train.csv").write_text("text,label\n" + "a fine film,good\na poor one,bad\n" * 8)
     short = ["model=bag_of_embeddings", "train.epochs=1"]
@@ -262,6 +263,7 @@ def test_one_experiment_is_run_once_and_a_small_space_is_searched_to_its_end():
     assert twins["COMPLETE"] >= 6
 
 
+@pytest.mark.slow
 def test_drawing_does_not_depend_on_when_a_search_was_stopped():
     search([*overrides(5), "hydra.sweep.dir=one"])
     search([*overrides(2), "hydra.sweep.dir=two"])
