@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import textwrap
+import types
+import typing
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +73,27 @@ def format_scores(scores: Mapping[str, float]) -> str:
     'loss 0.5123  accuracy 0.7500'
     """
     return "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
+
+
+def format_type(hint: Any) -> str:
+    """Return an annotation as people read it.
+
+    >>> [format_type(each) for each in (float, int | None, list[str], Enum("Resume", "never auto"))]
+    ['float', 'int or null', 'list[str]', 'never|auto']
+    """
+    if hint is Any:
+        return "any"
+    if hint is type(None):
+        return "null"
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return "|".join(member.name for member in hint)
+    parts = typing.get_args(hint)
+    origin = typing.get_origin(hint)
+    if origin in (types.UnionType, typing.Union):
+        return " or ".join(map(format_type, parts))
+    if parts:
+        return f"{origin.__name__}[{', '.join(map(format_type, parts))}]"
+    return str(getattr(hint, "__name__", hint))
 
 
 def format_path(path: Path) -> str:

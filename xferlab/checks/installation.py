@@ -79,11 +79,7 @@ def check_installation() -> Iterator[Finding]:
 
 def _check_packages() -> Finding:
     """Check that what xferlab requires is installed."""
-    versions: dict[str, str | None] = {}
-    for requirement in importlib.metadata.requires("xferlab") or []:
-        if "extra ==" not in requirement:
-            name = re.split(r"[^\w.-]", requirement)[0]
-            versions[name] = _version(name)
+    versions = {name: _version(name) for name, extra in _requirements() if not extra}
     missing = [name for name, version in versions.items() if version is None]
     if missing:
         fix = f"{sys.executable} -m pip install {' '.join(missing)}"
@@ -95,15 +91,21 @@ def _check_packages() -> Finding:
 def _check_extras() -> Finding:
     """Say which optional features are installed."""
     needed: dict[str, list[str]] = {}
-    for requirement in importlib.metadata.requires("xferlab") or []:
-        extra = re.search(r"extra == ['\"](\w+)['\"]", requirement)
-        if extra and extra[1] != "dev":
-            needed.setdefault(extra[1], []).append(re.split(r"[^\w.-]", requirement)[0])
+    for name, extra in _requirements():
+        if extra not in ("", "dev"):
+            needed.setdefault(extra, []).append(name)
     missing = sorted(extra for extra, names in needed.items() if None in map(_version, names))
     found = sorted(needed.keys() - missing)
     text = ", ".join(found) or "none"
     fix = f"pip install 'xferlab[{missing[0]}]', or {', '.join(missing[1:])}" if missing else ""
     return Finding("extras", State.ok, text, fix)
+
+
+def _requirements() -> Iterator[tuple[str, str]]:
+    """Yield the packages that xferlab requires, each with the extra that needs it, or ""."""
+    for requirement in importlib.metadata.requires("xferlab") or []:
+        extra = re.search(r"extra == ['\"](\w+)['\"]", requirement)
+        yield re.split(r"[^\w.-]", requirement)[0], extra[1] if extra else ""
 
 
 def _check_plugins() -> Finding:

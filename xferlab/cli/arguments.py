@@ -16,6 +16,29 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     Hydra has flags that run code (``--experimental-rerun`` unpickles a file) or that move
     the config out of the checked path, so only the ones listed here are accepted.
     """
+    parser = _flag_parser()
+    argv = ["--recover=" if word == "--recover" else word for word in argv]  # takes no next word
+    try:
+        flags, rest = parser.parse_known_args(argv)
+    except argparse.ArgumentError as e:
+        raise ConfigError(str(e), where=" ".join(argv), fix="python -m xferlab --help") from e
+    unknown = [a for a in rest if a.startswith("-")]
+    if unknown:
+        fix = setting_for_flag(argv, unknown[0]) or did_you_mean(unknown[0], flag_names())
+        raise ConfigError(f"there is no flag {unknown[0]}", where=unknown[0], fix=fix)
+    if flags.config_dir and not Path(flags.config_dir).is_dir():
+        raise ConfigError(
+            "there is no such folder", where=f"--config-dir {flags.config_dir}", fix="make it"
+        )
+    return flags, [current_override(each) for each in rest]
+
+
+def flag_names() -> list[str]:
+    """Return the flags, short ones too."""
+    return [word for action in _flag_parser()._actions for word in action.option_strings]
+
+
+def _flag_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("-h", "--help", action="store_true")
     parser.add_argument("--version", action="store_true")
@@ -29,18 +52,4 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("-cn", "--config-name", default="config")
     parser.add_argument("--recover")
     parser.add_argument("--force", action="store_true")
-    known = [word for action in parser._actions for word in action.option_strings]
-    argv = ["--recover=" if word == "--recover" else word for word in argv]  # takes no next word
-    try:
-        flags, rest = parser.parse_known_args(argv)
-    except argparse.ArgumentError as e:
-        raise ConfigError(str(e), where=" ".join(argv), fix="python -m xferlab --help") from e
-    unknown = [a for a in rest if a.startswith("-")]
-    if unknown:
-        fix = setting_for_flag(argv, unknown[0]) or did_you_mean(unknown[0], known)
-        raise ConfigError(f"there is no flag {unknown[0]}", where=unknown[0], fix=fix)
-    if flags.config_dir and not Path(flags.config_dir).is_dir():
-        raise ConfigError(
-            "there is no such folder", where=f"--config-dir {flags.config_dir}", fix="make it"
-        )
-    return flags, [current_override(each) for each in rest]
+    return parser

@@ -5,26 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from xferlab.cli.arguments import flag_names
 from xferlab.cli.commands import COMMANDS
+from xferlab.cli.describe import LAUNCHER, launchers
 from xferlab.cli.flags import FlagParser
 from xferlab.config.presets import preset_files
 from xferlab.config.reference import FILE_GROUPS, SECTIONS, Setting, all_settings
 from xferlab.groups import GROUPS
 from xferlab.registry import REGISTRY
-from xferlab.sweeps.engines.registry import ENGINES
 
-OF_FOLDERS = ("evaluate", "predict", "export", "report", "combine")
-"""The commands whose arguments are folders of runs and sweeps."""
-FLAGS = (
-    "--cfg",
-    "--dry-run",
-    "--force",
-    "--help",
-    "--info",
-    "--multirun",
-    "--recover",
-    "--version",
-)
 SCRIPTS = {
     "bash": """\
 # eval "$(xferlab completion bash)" in ~/.bashrc
@@ -97,12 +86,12 @@ def candidates(line: str) -> list[str]:
     overrides = words[1:] if command else words
     found: Iterable[str]
     if current.startswith("-"):
-        found = FLAGS
+        found = [flag for flag in flag_names() if flag.startswith("--")]
     elif command == "list":
         found = (*GROUPS, *FILE_GROUPS, *SECTIONS, "launcher")
     elif command == "completion":
         found = SCRIPTS
-    elif command in OF_FOLDERS:
+    elif command and COMMANDS[command].usage.startswith(("RUN", "FOLDER")):
         found = _folders()
     elif "=" in current:
         found = _choices(*current.split("=", 1))
@@ -122,7 +111,7 @@ def _beginning(key: str, current: str) -> str:
 
 def _keys(overrides: Sequence[str]) -> Iterator[str]:
     """Yield the keys that can be set: of groups whose plugin is chosen, that plugin's fields."""
-    yield from (*GROUPS, *FILE_GROUPS, "hydra/launcher")
+    yield from (*GROUPS, *FILE_GROUPS, LAUNCHER)
     chosen = dict(override.split("=", 1) for override in overrides if "=" in override)
     for owner, setting in all_settings():
         group, _, name = owner.partition("=")
@@ -138,8 +127,8 @@ def _choices(key: str, value: str) -> Iterator[str]:
         if value.startswith("["):
             start += value[: max(value.rfind("["), value.rfind(",")) + 1]
         yield from (f"{start}{name}" for name in names)
-    elif key == "hydra/launcher":
-        yield from (f"{start}{name}" for name in (*ENGINES, *preset_files(key, Path.cwd())))
+    elif key == LAUNCHER:
+        yield from (f"{start}{name}" for name in launchers())
     else:
         for _, setting in all_settings():
             if setting.key == key:

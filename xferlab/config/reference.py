@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from xferlab.config.schema import SweepConfig, TrainConfig
+from xferlab.formatting import format_type
 from xferlab.groups import GROUPS
 from xferlab.registry import REGISTRY, Entry
 from xferlab.validation import defaults_of, format_default
@@ -108,28 +107,6 @@ def all_settings() -> Iterator[tuple[str, Setting]]:
     for entry in REGISTRY:
         for setting in settings_of_plugin(entry):
             yield f"{entry.group}={entry.name}", setting
-
-
-def format_type(hint: Any) -> str:
-    """Return an annotation as people read it.
-
-    >>> from xferlab.config.schema import Resume
-    >>> [format_type(each) for each in (float, int | None, list[str], Resume)]
-    ['float', 'int or null', 'list[str]', 'never|auto']
-    """
-    if hint is Any:
-        return "any"
-    if hint is type(None):
-        return "null"
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return "|".join(member.name for member in hint)
-    parts = typing.get_args(hint)
-    origin = typing.get_origin(hint)
-    if origin in (types.UnionType, typing.Union):
-        return " or ".join(map(format_type, parts))
-    if parts:
-        return f"{origin.__name__}[{', '.join(map(format_type, parts))}]"
-    return str(getattr(hint, "__name__", hint))
 
 
 def field_texts(cls: type) -> dict[str, str]:
