@@ -58,6 +58,7 @@ ORDER = [
     "experiment",
     "sweeps",
     "report",
+    "testing",
     "cli",
     "api",
     "public",
