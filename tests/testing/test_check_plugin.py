@@ -13,7 +13,7 @@ from xferlab.cli.new import plugin_files
 from xferlab.discovery import load_plugins
 from xferlab.groups import GROUPS
 from xferlab.registry import REGISTRY
-from xferlab.testing import check_plugin, find_faults
+from xferlab.testing import check_plugin, find_problems
 from xferlab.testing.plugin_checks import CHECKS, report_of
 
 load_plugins(Path("/nonexistent"))
@@ -52,7 +52,7 @@ def faults(several: list[Fault], **marks):
 
 def find(fault: Fault, folder: Path) -> list[str]:
     fault.write(folder)
-    return [str(finding) for finding in find_faults(fault.group, NAME)]
+    return [str(finding) for finding in find_problems(fault.group, NAME)]
 
 
 def assert_found(fault: Fault, folder: Path) -> None:
@@ -112,7 +112,7 @@ def test_what_new_writes_passes(group, folder):
     for path, text in plugin_files(group, "mine").items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    check_plugin(group, "mine")
+    assert find_problems(group, "mine") == []
 
 
 def test_a_finding_is_one_line_and_all_are_raised_together(folder):

@@ -6,6 +6,6 @@ In pytest the fixture ``check_plugin`` does the same; it needs no import and no 
 from __future__ import annotations
 
 from xferlab.testing.finding import Finding
-from xferlab.testing.plugin_checks import check_plugin, find_faults
+from xferlab.testing.plugin_checks import check_plugin, find_problems
 
-__all__ = ["Finding", "check_plugin", "find_faults"]
+__all__ = ["Finding", "check_plugin", "find_problems"]

@@ -1,4 +1,4 @@
-"""What a check finds in a plugin."""
+"""What is found in a plugin, and the plugin."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Subject:
     @property
     def node(self) -> dict[str, Any]:
         """The config node that chooses it."""
-        return {**self.entry.defaults(), **self.fields}
+        return {**self.entry.deproblems(), **self.fields}
 
     @property
     def missing(self) -> list[str]:

@@ -244,7 +244,8 @@ def _postprocess_problems(plugin: Any) -> Problems:
 
 
 def _data_problems(plugin: Any) -> Problems:
-    first, second = plugin.build(0), plugin.build(0)
+    first = plugin.build(0)
+    second = plugin.build(0)
     check_data(plugin, first)
     for name, split in first.splits.items():
         if name not in second.splits or split.digest != second.splits[name].digest:

@@ -47,12 +47,12 @@ def check_plugin(group: str, name: str, **fields: Any) -> None:
         AssertionError: what is wrong, a line each: file and line, what, fix.
         ConfigError: there is no such plugin.
     """
-    findings = find_faults(group, name, **fields)
+    findings = find_problems(group, name, **fields)
     if findings:
         raise AssertionError("\n".join(map(str, findings)))
 
 
-def find_faults(group: str, name: str, **fields: Any) -> list[Finding]:
+def find_problems(group: str, name: str, **fields: Any) -> list[Finding]:
     """Return what is wrong with a plugin; see :func:`check_plugin`."""
     return list(report_of(group, name, **fields).findings)
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from xferlab.config.reference import field_texts
 from xferlab.errors import nearest
-from xferlab.public import PUBLIC
 from xferlab.testing.finding import Finding, Subject
 from xferlab.testing.members import ARGUMENTS, FLAGS, METHODS, OF_ANY, declarations_of
 
@@ -158,9 +157,7 @@ def _private_imports(subject: Subject, node: ast.ImportFrom) -> Iterator[Finding
     """Yield a finding for what is imported from inside xferlab."""
     module = node.module or ""
     if module.startswith("xferlab.") and module != "xferlab.testing":
-        names = [alias.name for alias in node.names]
-        public = {place.partition(":")[2]: name for name, place in PUBLIC.items()}
-        shown = ", ".join(public.get(name, name) for name in names)
+        shown = ", ".join(alias.name for alias in node.names)
         fix = f"from xferlab import {shown}, if docs/plugins.md has it"
         yield subject.finding(f"imports {module}, which is no public module", fix, node.lineno)
 

@@ -27,6 +27,7 @@ from xferlab.training.assemble import Experiment, assemble
 from xferlab.training.callback_list import CallbackList, Plugin
 from xferlab.training.events import Checkpointer, TrainState
 from xferlab.training.loop import fit
+from xferlab.training.schedule_plot import schedule_figure
 from xferlab.training.summary import planned_rates
 
 KILLED_AFTER = 4
@@ -185,6 +186,9 @@ class TinyRun:
             network=experiment.model.network,
             learning_rate=lambda step: 0.01,
         )
+        rates = planned_rates(experiment.learning_rate, experiment.budget.total_steps)
+        plan = self.folder / "plan.png"  # as every run has it before its callbacks
+        schedule_figure(rates, experiment, recipe.schedule.__class__.__name__.lower(), plan)
         (plugin,) = recipe.callback.values()
 
         def build() -> Callback:
