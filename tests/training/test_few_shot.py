@@ -5,10 +5,13 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from tests.support.sentence_files import write_sentence_files
+from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from tests.support.tiny_experiments import (
     BAG,
     Killed,
@@ -19,13 +22,14 @@ from tests.support.tiny_experiments import (
     values_of,
     write_examples,
 )
-from xferlab import ConfigError
+from xferlab import ConfigError, PluginError
 from xferlab.config.compose import compose_config, publish
 from xferlab.config.recipe import read
 from xferlab.data.pair_batches import PairPlan
 from xferlab.experiment.prepare import prepare_inputs
-from xferlab.functional.few_shot import pairs_of_classes
+from xferlab.functional.few_shot import logistic_head, pairs_of_classes
 from xferlab.training.loop import fit
+from xferlab.training.pairs import pairs_of_epoch
 
 LABELS = np.array([0, 1, 1, 2, 0, 1, 1, 1], "int32")
 FEW = ("objective=contrastive_pairs", "train.max_steps=8", "data.limit.train=12")
@@ -73,6 +77,35 @@ def test_a_batch_has_both_examples_of_each_pair_and_an_epoch_every_pair():
     np.testing.assert_array_equal(steps[3].rows, plan.epoch(1)[0].rows)
 
 
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_logits_of_the_head_have_scikit_learns_probabilities(classes, bias):
+    from sklearn.linear_model import LogisticRegression
+
+    random = np.random.default_rng(0)
+    vectors = random.normal(size=(30, 4)).astype("float32")
+    labels = random.integers(classes, size=30)
+    kernel, intercept = logistic_head(vectors, labels, 0.5, bias)
+    assert (intercept is None) is not bias
+    logits = vectors @ kernel + (intercept if bias else 0)
+    odds = np.exp(logits)
+    model = LogisticRegression(C=0.5, fit_intercept=bias, max_iter=1000)
+    wanted = model.fit(vectors.astype("float64"), labels).predict_proba(vectors)
+    np.testing.assert_allclose(odds / odds.sum(1, keepdims=True), wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "pairs", [np.zeros((0, 2), int), np.zeros((3, 2)), np.array([[0, 8]]), np.array([0, 1])]
+)
+def test_what_are_no_pairs_of_examples_is_the_plugins_error(pairs):
+    recipe = SimpleNamespace(
+        objective=SimpleNamespace(pairs=lambda *_: pairs), head=None, loss=None, seed=0
+    )
+    with pytest.raises(PluginError, match="gives pairs of shape") as caught:
+        pairs_of_epoch(recipe, LABELS, None, 0)
+    assert caught.value.fix == "return numbers of examples, int64 (pairs, 2), with one pair or more"
+
+
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("few_shot")
@@ -89,8 +122,8 @@ def loss_by_hand(table, dropout, inputs, labels):
     vectors = dropout(total / tf.reduce_sum(mask, 1), training=True)
     terms = []
     for i in range(0, len(labels), 2):
-        one, two = vectors[i], vectors[i + 1]
-        cosine = tf.reduce_sum(one * two) / (tf.norm(one) * tf.norm(two))
+        product = tf.reduce_sum(vectors[i] * vectors[i + 1])
+        cosine = product / (tf.norm(vectors[i]) * tf.norm(vectors[i + 1]))
         terms.append((cosine - float(labels[i] == labels[i + 1])) ** 2)
     return sum(terms) / len(terms)
 
@@ -126,6 +159,28 @@ def test_steps_are_those_of_a_loop_by_hand_and_the_head_scikit_learns(workspace)
     _, logits = ours.outputs("validation")
     logits -= np.log(np.exp(logits).sum(1, keepdims=True))
     np.testing.assert_allclose(logits, logits_of_scikit_learn(ours), atol=1e-4)
+
+
+def test_the_head_of_a_sentence_encoder_is_fitted_to_vectors_of_length_1(workspace, tmp_path):
+    import keras
+    from sklearn.linear_model import LogisticRegression
+
+    checkpoint = write_tiny_checkpoint(tmp_path / "encoder", "bert", layers=1)
+    write_sentence_files(checkpoint, normalize=True)
+    model = ("model=encoder", f"model.checkpoint={checkpoint}")
+    experiment = experiment_of(workspace, *FEW, "data.limit.validation=5", model=model)
+    experiment.fit_head()
+    network = experiment.model.network
+    encode = keras.Model(network.input, network.get_layer("sentence_vector").output)
+    vectors = {
+        split: experiment.forward.of(encode)(experiment.encodings[split], data.labels)[1]
+        for split, data in experiment.data.splits.items()
+    }
+    np.testing.assert_allclose(np.linalg.norm(vectors["train"], axis=1), 1, rtol=1e-5)
+    model = LogisticRegression().fit(vectors["train"], experiment.data.train.labels)
+    _, logits = experiment.outputs("validation")
+    logits -= np.log(np.exp(logits).sum(1, keepdims=True))
+    np.testing.assert_allclose(logits, model.predict_log_proba(vectors["validation"]), atol=1e-4)
 
 
 RESUMED = (*FEW, "objective.sampling=undersampling", "average=ema", "train.batch_size=24")
