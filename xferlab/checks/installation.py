@@ -107,6 +107,7 @@ def _requirements() -> Iterator[tuple[str, str]]:
 
 
 def _check_plugins() -> Finding:
+    REGISTRY.load_announced()
     count = format_count(len(list(REGISTRY)), "plugin")
     if not REGISTRY.broken:
         return Finding("plugins", State.ok, count)

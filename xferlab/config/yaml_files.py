@@ -114,18 +114,24 @@ def _package_of(header: Mapping[str, str | None], config_path: str) -> str:
 
 
 class LocalConf(SearchPathPlugin):
-    """Puts the user's config folders in front of the packaged ones, for this process only."""
+    """Puts the user's config folders in front of the packaged ones, for this process only.
+
+    Those of other installed packages come last: none replaces a file of xferlab.
+    """
 
     folders: tuple[Path, ...] = ()
+    installed: tuple[Path, ...] = ()
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         for folder in self.folders:
             search_path.prepend("workspace", f"{YamlFolder.scheme()}://{folder}", anchor="main")
+        for folder in self.installed:
+            search_path.append("installed", f"{YamlFolder.scheme()}://{folder}")
 
 
 def _folders() -> list[Path]:
     """Return where configs are looked for, in order: the user's before the packaged."""
-    return [*reversed(LocalConf.folders), own_folder("conf")]
+    return [*reversed(LocalConf.folders), own_folder("conf"), *LocalConf.installed]
 
 
 def find(config_path: str, suffix: str = ".yaml") -> Path | None:

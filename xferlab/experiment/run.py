@@ -9,6 +9,7 @@ from pathlib import Path
 from xferlab.backend.device import find_devices, unused_gpu_note
 from xferlab.checks.experiment import inspect
 from xferlab.config.recipe import Recipe
+from xferlab.discovery import remember
 from xferlab.errors import XferlabError, printable
 from xferlab.escaping import guard_logs
 from xferlab.evaluation.final_notes import unseen_word_notes
@@ -160,12 +161,14 @@ def _run_once(
     ]
     for line in [*summary_lines(experiment, rates), *(f"note       {note}" for note in notes)]:
         log.info("%s", line)
+    made_by = provenance(recipe.config)
+    remember(made_by["plugins"])
     write_json(
         folder / "run.json",
         {
             "format": FORMAT,
             "run_id": recipe.run_id,
-            **provenance(recipe.config),
+            **made_by,
             "task": task_record(experiment),
             "data": digests,
             "checkpoint": dict(experiment.model.origin),
