@@ -13,7 +13,10 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any, overload
+
+from xferlab.data.readers.examples import Stream
 
 Follow = Callable[[str, int, float | None], None]
 """Is given what is read, the rows so far, and the fraction of the file that they are, if known."""
@@ -50,11 +53,16 @@ def stored(texts: Iterable[Any]) -> Any:
     return column
 
 
-def report_rows(name: str, rows: int, fraction: float | None) -> None:
-    """Report how many rows are read, if somebody follows."""
+def report_rows(path: Path, rows: int, stream: Stream) -> None:
+    """Report how many rows of a file are read, if somebody follows."""
     follow = _follow.get()
-    if follow is not None:
-        follow(name, rows, fraction)
+    if follow is None:
+        return
+    try:
+        fraction = stream.done() / stream.total if stream.total else None
+    except OSError:  # a decoded file has no position
+        fraction = None
+    follow(str(path), rows, fraction)
 
 
 def pick(texts: Sequence[Any], rows: Iterable[int]) -> Any:

@@ -180,7 +180,7 @@ def _followed(
     """Yield the rows of a file and report how far that is."""
     for count, row in enumerate(_numbered_rows(stream, names, fraction, seed)):
         if count % EVERY == 0:
-            report_rows(str(path), count, stream.done() / stream.total if stream.total else None)
+            report_rows(path, count, stream)
         yield row
 
 
