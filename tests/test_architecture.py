@@ -37,6 +37,7 @@ ORDER = [
     "contracts",
     "callbacks",
     "registry",
+    "entry_points",
     "discovery",
     "compatibility",
     "plotting",

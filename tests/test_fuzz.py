@@ -31,7 +31,7 @@ from xferlab.registry import REGISTRY
 
 HANG = 20  # seconds of the processor; an example takes a tenth of one
 SLEEP = 600  # seconds of the clock: on a busy machine little of it is ours
-SHORT = {"overrides": 20, "yaml": 12, "data": 20, "plugins": 12}
+SHORT = {"overrides": 12, "yaml": 8, "data": 12, "plugins": 8}
 LONG = {"overrides": 700, "yaml": 700, "data": 1500, "plugins": 600}
 
 

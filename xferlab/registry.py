@@ -48,6 +48,14 @@ class Entry:
         return {"name": self.name, **defaults_of(self.cls)}
 
 
+@dataclass(frozen=True)
+class _Announced:
+    """What registers a plugin when it is used, and what is known of it before."""
+
+    source: Any
+    load: Callable[[], None]
+
+
 class Registry:
     """Maps ``(group, name)`` to an :class:`Entry`; a clash is an error, never a silent win.
 
@@ -59,8 +67,10 @@ class Registry:
         self.broken: list[PluginError] = []
         self._entries: dict[tuple[str, str], Entry] = {}
         self._contested: dict[tuple[str, str], PluginError] = {}
+        self._announced: dict[tuple[str, str], tuple[_Announced, ...]] = {}
 
     def __iter__(self) -> Iterator[Entry]:
+        """Yield the plugins that are loaded."""
         return iter(sorted(self._entries.values(), key=lambda e: (e.group, e.name)))
 
     @contextmanager
@@ -74,8 +84,42 @@ class Registry:
             raise
 
     def names(self, group: str) -> list[str]:
-        """Return the registered names of a group, sorted."""
-        return [e.name for e in self if e.group == group]
+        """Return the names of a group, sorted; those that are only announced too."""
+        return sorted({name for of, name in (*self._entries, *self._announced) if of == group})
+
+    def has(self, group: str, name: str) -> bool:
+        """Return whether a plugin is loaded."""
+        return (group, name) in self._entries
+
+    def announce(self, group: str, name: str, source: Any, load: Callable[[], None]) -> None:
+        """Have ``load`` called when ``<group>=<name>`` is used.
+
+        Args:
+            group: of the plugin.
+            name: of the plugin.
+            source: what is known of it now, for ``announced``.
+            load: registers it; may raise PluginError.
+        """
+        others = self._announced.get((group, name), ())
+        self._announced[group, name] = (*others, _Announced(source, load))
+
+    def announced(self, group: str) -> dict[str, Any]:
+        """Return the source of each plugin of a group that is not loaded yet, by name."""
+        return {
+            name: each.source
+            for (of, name), several in sorted(self._announced.items())
+            for each in several
+            if of == group
+        }
+
+    def load_announced(self, group: str | None = None) -> None:
+        """Load the announced plugins of a group, or all; a broken one is added to ``broken``."""
+        for of, name in sorted(self._announced):
+            if group in (of, None):
+                try:
+                    self.get(of, name)
+                except PluginError as e:
+                    self.broken.append(e)
 
     def add(self, group: str, name: str, cls: type, *, override: bool = False) -> None:
         """Register ``cls``; raises PluginError if it breaks the contract or the name is taken."""
@@ -102,7 +146,17 @@ class Registry:
         self._entries[group, name] = entry
 
     def get(self, group: str, name: str) -> Entry:
-        """Return the entry of ``<group>=<name>``; raises ConfigError if there is none."""
+        """Return the entry of ``<group>=<name>``, which is loaded if it is only announced.
+
+        Raises:
+            ConfigError: there is none.
+            PluginError: it cannot be loaded, or two have the name.
+        """
+        for announced in self._announced.pop((group, name), ()):
+            try:
+                announced.load()
+            except PluginError as e:
+                self._contested.setdefault((group, name), e)
         if (group, name) in self._contested:
             raise self._contested[group, name]
         try:

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -315,20 +315,25 @@ def main() -> int:
     options = parser.parse_args()
     WORDS.extend(options.override)
     import_heavy()
-    folder = Path(tempfile.mkdtemp(prefix="trouble-"))
+    with tempfile.TemporaryDirectory(prefix="trouble-") as folder:
+        print_table(Path(folder), options.only or list(TROUBLES))
+    return 0
+
+
+def print_table(folder: Path, names: Sequence[str]) -> None:
+    """Make the named troubles in ``folder`` and print a row of the table for each."""
     peace = folder / "peace"
     peace.mkdir()
     assert attempt(WORDS, peace) == 0, (peace / "output.txt").read_text()
     wanted = result(peace)
     print("| trouble | exit code | status | what is told | and then |\n|---|---|---|---|---|")
-    for name in options.only or TROUBLES:
+    for name in names:
         if name in NEEDS_MOUNT and not may_mount():
             print(f"| {name} | | | not tried: no mount is allowed here | |", flush=True)
             continue
         own = folder / name.replace(" ", "_").replace("(", "").replace(")", "")
         own.mkdir()
         print(TROUBLES[name](own, wanted).row(name), flush=True)
-    return 0
 
 
 if __name__ == "__main__":

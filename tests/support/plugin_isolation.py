@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import os
 import sys
+import tempfile
 from collections.abc import Iterator
 
 from hydra.core.config_store import ConfigStore
@@ -20,6 +22,8 @@ def isolated_plugins() -> Iterator[None]:
     nodes = copy.deepcopy(ConfigStore.instance().repo)
     before = {name: copy.copy(value) for name, value in vars(REGISTRY).items()}
     loaded = set(discovery._loaded)
+    presets = list(discovery.presets)
+    folders = os.environ.pop(discovery.FOLDERS, None)
     modules = set(sys.modules)
     try:
         yield
@@ -28,6 +32,11 @@ def isolated_plugins() -> Iterator[None]:
         vars(REGISTRY).update(before)
         discovery._loaded.clear()
         discovery._loaded.update(loaded)
+        discovery.presets[:] = presets
+        os.environ.pop(discovery.FOLDERS, None)
+        if folders is not None:
+            os.environ[discovery.FOLDERS] = folders
         for name in set(sys.modules) - modules:
-            if name.startswith("xferlab_plugins."):
+            file = str(getattr(sys.modules[name], "__file__", None))
+            if name.startswith("xferlab_plugins.") or file.startswith(tempfile.gettempdir()):
                 del sys.modules[name]

@@ -9,15 +9,15 @@ from typing import Any
 from xferlab.api.data_in_memory import data_overrides
 from xferlab.api.process import kept_process
 from xferlab.api.sweep_result import Sweep
-from xferlab.cli.arguments import parse
+from xferlab.cli.arguments import parse, take_plugin_folders
 from xferlab.cli.main import load_workspace
 from xferlab.cli.sweep import folder_of, run_plan
-from xferlab.cli.train import choose_folder, train_in
+from xferlab.cli.train import choose_folder, recovered_overrides, train_in
 from xferlab.config.compose import compose_experiment
+from xferlab.discovery import add_folders
 from xferlab.errors import ConfigError
 from xferlab.inference.load import load_run
 from xferlab.inference.run import Run
-from xferlab.runs.resume import stored_overrides
 from xferlab.sweeps.planner import plan_sweep
 
 
@@ -51,7 +51,7 @@ def train(
     words = [*data_overrides(data, own), *own]
     with kept_process(words):
         load_workspace(None)
-        stored = stored_overrides(Path(folder)) if folder else []
+        stored = recovered_overrides(Path(folder)) if folder else []
         experiment = compose_experiment([*stored, *words], config_name)
         chosen = choose_folder(experiment, words, recover=folder, force=force)
         error = train_in(chosen, experiment)
@@ -87,7 +87,7 @@ def sweep(*overrides: str, data: Any = None, config_name: str = "config") -> Swe
 
 
 def _checked(overrides: Sequence[str]) -> list[str]:
-    """Return overrides by their present names.
+    """Return overrides by their present names, without ``plugins.paths``, which is obeyed.
 
     Raises:
         ConfigError: one of them is a flag, or no text.
@@ -99,4 +99,6 @@ def _checked(overrides: Sequence[str]) -> list[str]:
                 where="overrides",
                 fix="give texts such as 'optimizer.lr=3e-5'; flags are arguments: recover, force",
             )
-    return parse(list(overrides))[1]
+    words = list(overrides)
+    add_folders(take_plugin_folders(words))
+    return parse(words)[1]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from xferlab.config.overrides import parse_overrides
 from xferlab.config.suggestions import setting_for_flag
 from xferlab.deprecated import current_override
+from xferlab.discovery import KEY
 from xferlab.errors import ConfigError, did_you_mean
 
 
@@ -31,6 +33,19 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
             "there is no such folder", where=f"--config-dir {flags.config_dir}", fix="make it"
         )
     return flags, [current_override(each) for each in rest]
+
+
+def take_plugin_folders(argv: list[str]) -> list[str]:
+    """Remove each ``plugins.paths=[DIR]`` from ``argv`` and return the folders.
+
+    They are typed, never read from a file: a config is data, and a plugin is code.
+    """
+    folders: list[str] = []
+    for word in [word for word in argv if word.startswith(f"{KEY}=")]:
+        argv.remove(word)
+        value = parse_overrides([word])[0].value()
+        folders += [str(each) for each in (value if isinstance(value, list) else [value])]
+    return folders
 
 
 def flag_names() -> list[str]:

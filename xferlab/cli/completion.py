@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from xferlab.cli.arguments import flag_names
+from xferlab.cli.arguments import flag_names, take_plugin_folders
 from xferlab.cli.commands import COMMANDS
 from xferlab.cli.describe import LAUNCHER, launchers
 from xferlab.cli.flags import FlagParser
 from xferlab.config.presets import preset_files
 from xferlab.config.reference import FILE_GROUPS, SECTIONS, Setting, all_settings
+from xferlab.discovery import add_folders, load_plugins
 from xferlab.groups import GROUPS
 from xferlab.registry import REGISTRY
 
@@ -82,6 +83,10 @@ def candidates(line: str) -> list[str]:
     """
     *before, current = line.split(" ")
     words = [word for word in before[1:] if word]
+    folders = take_plugin_folders(words)
+    if folders:
+        add_folders(folders)
+        load_plugins(Path.cwd())
     command = words[0] if words and words[0] in COMMANDS else None
     overrides = words[1:] if command else words
     found: Iterable[str]
@@ -113,6 +118,9 @@ def _keys(overrides: Sequence[str]) -> Iterator[str]:
     """Yield the keys that can be set: of groups whose plugin is chosen, that plugin's fields."""
     yield from (*GROUPS, *FILE_GROUPS, LAUNCHER)
     chosen = dict(override.split("=", 1) for override in overrides if "=" in override)
+    for group, name in chosen.items():
+        if name in REGISTRY.announced(group):
+            REGISTRY.get(group, name)
     for owner, setting in all_settings():
         group, _, name = owner.partition("=")
         if name in chosen.get(group, name):

@@ -129,7 +129,13 @@ def _describe_launcher(name: str) -> None:
 
 def _describe_setting(key: str) -> None:
     """Print the type, default and text of a setting, once for each plugin that has it."""
-    found = [(owner, each) for owner, each in all_settings() if key in _names_of(owner, each)]
+    group = key.partition(".")[0]
+    if group in GROUPS:
+        REGISTRY.load_announced(group)
+    found = _settings_called(key)
+    if not found:
+        REGISTRY.load_announced()
+        found = _settings_called(key)
     if not found:
         raise ConfigError(f"there is nothing called '{key}'", where=key, fix=_nearest(key))
     for number, (owner, setting) in enumerate(found):
@@ -140,6 +146,10 @@ def _describe_setting(key: str) -> None:
         print(f"  default  {setting.default}")
         if setting.text:
             print_folded(f"  meaning  {setting.text}", 11)
+
+
+def _settings_called(key: str) -> list[tuple[str, Setting]]:
+    return [(owner, each) for owner, each in all_settings() if key in _names_of(owner, each)]
 
 
 def _names_of(owner: str, setting: Setting) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ from xferlab.config.presets import (
     presets,
 )
 from xferlab.config.reference import FILE_GROUPS, SECTIONS, section_settings
-from xferlab.errors import ConfigError, did_you_mean
+from xferlab.entry_points import Announced
+from xferlab.errors import ConfigError, PluginError, did_you_mean
 from xferlab.formatting import terminal_width
 from xferlab.groups import GROUPS
 from xferlab.models.hub_cache import is_on_this_machine
@@ -44,18 +45,39 @@ def show_list(flags: argparse.Namespace, names: list[str]) -> int:
         )
     for name in names or known:
         known[name](name)
-    for error in REGISTRY.broken:
+    broken = [_error_of(each) for name in names or GROUPS for each in _announced(name)]
+    for error in [*REGISTRY.broken, *filter(None, broken)]:
         print(f"broken: {error.where:<22} {error.what}")
     return 0
 
 
 def _print_plugins(group: str) -> None:
     rows = {e.name: e.summary for e in REGISTRY if e.group == group}
+    rows |= {each.name: _row_of(each) for each in _announced(group)}
     rows |= presets(group, Path.cwd())
     checkpoints = checkpoint_presets(Path.cwd()) if group == "model" else {}
     _print_rows(f"{group}=", {name: rows[name] for name in rows.keys() - checkpoints.keys()})
     if checkpoints:
         _print_checkpoints(checkpoints)
+
+
+def _announced(group: str) -> list[Announced]:
+    """Return the plugins of installed packages, which are not imported for a list."""
+    return list(REGISTRY.announced(group).values())
+
+
+def _row_of(plugin: Announced) -> str:
+    error = _error_of(plugin)
+    return f"{'BROKEN, see below' if error else plugin.summary} ({plugin.package})"
+
+
+def _error_of(plugin: Announced) -> PluginError | None:
+    """Return what prevents a plugin from being imported, as far as its source shows."""
+    try:
+        plugin.summary  # noqa: B018 - it is read, which may raise
+    except PluginError as e:
+        return e
+    return None
 
 
 def _print_files(group: str) -> None:

@@ -13,11 +13,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from xferlab.cli.arguments import parse
+from xferlab.cli.arguments import parse, take_plugin_folders
 from xferlab.cli.commands import COMMANDS
 from xferlab.cli.help import show_help_of
 from xferlab.config.compose import publish
-from xferlab.discovery import load_plugins
+from xferlab.discovery import add_folders, load_plugins
 from xferlab.errors import ConfigError, XferlabError, nearest
 from xferlab.registry import REGISTRY
 from xferlab.runs.os_errors import as_run_error
@@ -42,6 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         command = _pop_command(argv)
         _open_closed_streams(command, argv)
         _refuse_invalid_utf8(argv)
+        add_folders(take_plugin_folders(argv))
         code = _run_command(command, [argument for argument in argv if argument != "--debug"])
         sys.stdout.flush()
         return code

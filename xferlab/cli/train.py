@@ -6,7 +6,12 @@ import argparse
 import os
 from pathlib import Path
 
-from xferlab.config.compose import Composed, compose_experiment, print_config
+from xferlab.config.compose import (
+    Composed,
+    compose_experiment,
+    print_config,
+    publish_plugins,
+)
 from xferlab.config.recipe import Recipe
 from xferlab.errors import ConfigError, PluginError, XferlabError
 from xferlab.experiment.hydra_job import run_as_hydra_job
@@ -14,6 +19,7 @@ from xferlab.runs.folder_access import refuse_unusable
 from xferlab.runs.inputs import read_inputs
 from xferlab.runs.lock import locked, refuse_links
 from xferlab.runs.outside_paths import refuse_places_outside
+from xferlab.runs.recorded_plugins import load_plugins_of
 from xferlab.runs.refused_run import left_if_begun
 from xferlab.runs.resume import refuse_changed, run_folder, stored_overrides
 
@@ -29,7 +35,7 @@ def train(flags: argparse.Namespace, overrides: list[str]) -> int:
         from xferlab.sweeps.worker import recover_job
 
         return recover_job(Path(flags.recover), overrides)
-    stored = stored_overrides(Path(flags.recover)) if flags.recover else []
+    stored = recovered_overrides(Path(flags.recover)) if flags.recover else []
     experiment = compose_experiment([*stored, *overrides], flags.config_name)
     if flags.cfg or flags.info:
         print_config(experiment, flags)
@@ -39,6 +45,14 @@ def train(flags: argparse.Namespace, overrides: list[str]) -> int:
     if error is None:
         return 0
     return error.exit_code if isinstance(error, XferlabError) else 1
+
+
+def recovered_overrides(folder: Path) -> list[str]:
+    """Return the overrides of an interrupted run, whose own plugin files are loaded."""
+    stored = stored_overrides(folder)
+    load_plugins_of(folder)
+    publish_plugins()
+    return stored
 
 
 def _refuse_contradictions(flags: argparse.Namespace) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_module
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.sources_registry import SourcesRegistry
-from hydra.core.config_store import ConfigStore
+from hydra.core.config_store import ConfigNode, ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
@@ -22,6 +23,7 @@ from hydra.types import HydraContext
 from omegaconf import Container, DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
+from xferlab import discovery
 from xferlab.config.allowlist import refuse_code, refuse_hydra_keys, refuse_search_path
 from xferlab.config.explain import add_locations, explain, find_errors
 from xferlab.config.overrides import parse_overrides, refuse_sweep_overrides
@@ -47,36 +49,73 @@ def publish(workspace: Path, config_dir: Path | None = None) -> None:
     """
     store = ConfigStore.instance()
     store.store(name="root", node=root_node(), provider="xferlab")
-    for entry in REGISTRY:
-        store.store(
-            group=entry.group,
-            name=entry.name,
-            node=entry.defaults(),
-            package=f"{entry.group}.{entry.name}" if GROUPS[entry.group].holds_several else None,
-            provider=entry.origin,
-        )
+    publish_plugins()
     if not OmegaConf.has_resolver("run_id"):
         OmegaConf.register_new_resolver("run_id", lambda _root_: run_id(_root_))
+        OmegaConf.register_new_resolver("name_suffix", lambda _root_: _name_suffix(_root_))
     folders = [f for f in (workspace / "conf", config_dir) if f is not None and f.is_dir()]
     for folder in folders:
         _refuse_shadowing(folder, REGISTRY)
     LocalConf.folders = tuple(folder.resolve() for folder in folders)
+    LocalConf.installed = tuple(discovery.presets)
     Plugins.instance().register(LocalConf)
     Plugins.instance().register(YamlFolder)
     # in the place of the class below it, which  register()  would keep
     SourcesRegistry.instance().types[PackagedConfigs.scheme()] = PackagedConfigs
 
 
+def _name_suffix(config: DictConfig) -> str:
+    """Return what a config's ``name`` adds to the name of its folder, ``-mine``; empty without."""
+    name = config.get("name")
+    return "" if name is None else "-" + re.sub(r"[ :]+", "_", str(name))
+
+
+def publish_plugins() -> None:
+    """Offer the defaults of every plugin to Hydra; of one that is only announced, once it is used.
+
+    Plugins that were loaded after :func:`publish` are added by another call.
+    """
+    store = ConfigStore.instance()
+    for entry in REGISTRY:
+        store.store(
+            group=entry.group,
+            name=entry.name,
+            node=entry.defaults(),
+            package=_package_of(entry.group, entry.name),
+            provider=entry.origin,
+        )
+    for group in GROUPS:
+        for name in REGISTRY.announced(group):
+            node = _AnnouncedNode(f"{name}.yaml", None, group, _package_of(group, name), None)  # type: ignore[arg-type]
+            store.repo.setdefault(group, {})[node.name] = node
+
+
+class _AnnouncedNode(ConfigNode):
+    """The defaults of a plugin that is loaded when Hydra reads them."""
+
+    def __copy__(self) -> ConfigNode:
+        """Return the node with its content; ``ConfigStore.load`` copies what it returns."""
+        assert self.group is not None
+        entry = REGISTRY.get(self.group, self.name.removesuffix(".yaml"))
+        node = OmegaConf.structured(entry.defaults())
+        return ConfigNode(self.name, node, self.group, self.package, entry.origin)
+
+
+def _package_of(group: str, name: str) -> str | None:
+    return f"{group}.{name}" if GROUPS[group].holds_several else None
+
+
 def _refuse_shadowing(conf: Path, registry: Registry) -> None:
     """A preset may not take a plugin's name: Hydra would recurse or drop the types."""
-    for entry in registry:
+    names = [(group, name) for group in GROUPS for name in registry.names(group)]
+    for group, name in names:
         for suffix in (".yaml", ".yml"):
-            preset = conf / entry.group / f"{entry.name}{suffix}"
+            preset = conf / group / f"{name}{suffix}"
             if preset.exists():
                 raise ConfigError(
-                    f"{entry.group}={entry.name} is already a plugin",
+                    f"{group}={name} is already a plugin",
                     where=str(preset),
-                    fix=f"rename the file and begin it with  defaults: [{entry.name}]",
+                    fix=f"rename the file and begin it with  defaults: [{name}]",
                 )
 
 

@@ -36,6 +36,7 @@ def config_schema() -> dict[str, Any]:
 
     Keys are those of the framework and of all registered plugins; a value may be an interpolation.
     """
+    REGISTRY.load_announced()
     groups = {name: _group_schema(group) for name, group in GROUPS.items()}
     sections = {name: _object(section_settings(name)) for name in SECTIONS}
     root = {each.key: _setting_schema(each) for each in ROOT}

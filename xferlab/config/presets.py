@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
+from xferlab import discovery
 from xferlab.origin import own_folder
 
 KINDS = {
@@ -54,7 +55,7 @@ def presets(group: str, workspace: Path) -> dict[str, str]:
 
 def preset_files(group: str, workspace: Path) -> dict[str, Path]:
     """Return the file of each preset of a group; one of the workspace hides a packaged one."""
-    roots = (own_folder("conf"), workspace / "conf")
+    roots = (*reversed(discovery.presets), own_folder("conf"), workspace / "conf")
     return {path.stem: path for root in roots for path in sorted((root / group).glob("*.y*ml"))}
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xferlab.config.schema import SweepConfig, TrainConfig
+from xferlab.discovery import KEY
 from xferlab.formatting import format_type
 from xferlab.groups import GROUPS
 from xferlab.registry import REGISTRY, Entry
@@ -62,6 +63,16 @@ ROOT = (
     ),
 )
 """The settings at the top level."""
+TYPED = (
+    Setting(
+        KEY,
+        "list[str]",
+        "[]",
+        "folders of plugins beside ./plugins; on the command line alone, of any command",
+        list[str],
+    ),
+)
+"""What is set on the command line and never in a file."""
 
 
 def settings_of(cls: Any, key_of: Callable[[str], str]) -> list[Setting]:
@@ -98,8 +109,11 @@ def section_settings(name: str) -> list[Setting]:
 
 
 def all_settings() -> Iterator[tuple[str, Setting]]:
-    """Yield every setting and its owner: ``train``, or ``GROUP=NAME`` of the plugin that has it."""
-    for setting in ROOT:
+    """Yield every setting and its owner: ``train``, or ``GROUP=NAME`` of the plugin that has it.
+
+    Plugins that are only announced are left out: ``REGISTRY.load_announced`` loads them.
+    """
+    for setting in (*ROOT, *TYPED):
         yield "", setting
     for name in SECTIONS:
         for setting in section_settings(name):

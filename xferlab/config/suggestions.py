@@ -12,6 +12,7 @@ from xferlab.config.aliases import KEYS, OTHER_FAMILIES, advice, known_key, know
 from xferlab.config.overrides import format_for_shell
 from xferlab.config.presets import checkpoint_presets
 from xferlab.config.schema import TrainConfig
+from xferlab.discovery import KEY
 from xferlab.errors import NONE, UnknownKey, did_you_mean, nearest
 from xferlab.groups import GROUPS, Group
 from xferlab.models.architectures import FAMILIES
@@ -25,6 +26,8 @@ def suggest_key(error: UnknownKey, registry: Registry) -> str:
     group first), a near name beside it, a near name elsewhere.
     """
     key = error.where
+    if KEY.startswith(key.partition(".")[0]):
+        return f"type {KEY}=[DIR]: no file can name plugins, which are code"
     ours = known_key(key)
     advised = advice(key)
     if ours:

@@ -46,22 +46,40 @@ class YamlFolder(FileConfigSource):
 
     def load_config(self, config_path: str) -> ConfigResult:
         path = Path(self.path) / self._normalize_file_name(config_path)
-        check_yaml(path)
-        try:
-            result = super().load_config(config_path)
-            text = path.read_text(encoding="utf-8")
-            if text.startswith("\ufeff"):  # Hydra's reader finds no  # @package  behind it
-                result.header = self._get_header_dict(text[1:512])
-            content = current_config(
-                OmegaConf.to_container(result.config, resolve=False),
-                _package_of(result.header, config_path),
-                report=True,
-            )
-            result.config = OmegaConf.create(defaults_with_stacks(content))
-            return result
-        except ValueError as e:
-            fix = "write  # @package _global_  or leave the line out"
-            raise ConfigError(str(e), where=f"{format_path(path)}:1", fix=fix) from e
+        header, written = _load_file(path, _bytes_of(path))
+        content = current_config(written, _package_of(header, config_path), report=True)
+        return ConfigResult(
+            provider=self.provider,
+            path=f"{self.scheme()}://{self.path}",
+            config=OmegaConf.create(defaults_with_stacks(content)),
+            header=dict(header),
+        )
+
+
+def _bytes_of(path: Path) -> bytes | None:
+    """Return the content of a file, None if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+@functools.lru_cache(maxsize=1000)
+def _load_file(path: Path, content: bytes | None) -> tuple[dict[str, Any], Any]:
+    """Return the header of a user's file and its values, read once for each content it has.
+
+    Raises:
+        ConfigError: if Hydra cannot read it; the error names the line.
+    """
+    check_yaml(path)
+    assert content is not None, "check_yaml raises for a file that cannot be read"
+    text = content.decode("utf-8-sig")  # Hydra's reader finds no  # @package  behind a BOM
+    try:
+        header = YamlFolder._get_header_dict(text[:512])
+    except ValueError as e:
+        fix = "write  # @package _global_  or leave the line out"
+        raise ConfigError(str(e), where=f"{format_path(path)}:1", fix=fix) from e
+    return header, OmegaConf.to_container(OmegaConf.load(path), resolve=False)
 
 
 class PackagedConfigs(ImportlibResourcesConfigSource):
@@ -96,18 +114,24 @@ def _package_of(header: Mapping[str, str | None], config_path: str) -> str:
 
 
 class LocalConf(SearchPathPlugin):
-    """Puts the user's config folders in front of the packaged ones, for this process only."""
+    """Puts the user's config folders in front of the packaged ones, for this process only.
+
+    Those of other installed packages come last: none replaces a file of xferlab.
+    """
 
     folders: tuple[Path, ...] = ()
+    installed: tuple[Path, ...] = ()
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         for folder in self.folders:
             search_path.prepend("workspace", f"{YamlFolder.scheme()}://{folder}", anchor="main")
+        for folder in self.installed:
+            search_path.append("installed", f"{YamlFolder.scheme()}://{folder}")
 
 
 def _folders() -> list[Path]:
     """Return where configs are looked for, in order: the user's before the packaged."""
-    return [*reversed(LocalConf.folders), own_folder("conf")]
+    return [*reversed(LocalConf.folders), own_folder("conf"), *LocalConf.installed]
 
 
 def find(config_path: str, suffix: str = ".yaml") -> Path | None:

@@ -11,6 +11,7 @@ from xferlab.inference.run import Run
 from xferlab.inference.run_folder import COPY, read_folder
 from xferlab.io.records import damaged
 from xferlab.runs.combined import ENSEMBLES, FILE, MEMBERS, read_combined
+from xferlab.runs.recorded_plugins import load_plugins_of, note_changed_plugins
 
 
 def load_run(folder: str | Path, weights: str | None = None) -> Run:
@@ -26,11 +27,13 @@ def load_run(folder: str | Path, weights: str | None = None) -> Run:
     """
     load_plugins(Path.cwd())
     content = read_folder(Path(folder), weights)
+    load_plugins_of(content.folder)
     record = read_combined(content.folder)
     if record is None or record["how"] not in ENSEMBLES:
         run = Run(content)
         for group in ("model", "transfer"):
             run.plugin(group)
+        note_changed_plugins(content.folder)
         return run
     if weights is not None:
         raise ConfigError(

@@ -22,6 +22,7 @@ from xferlab.runs.failure import report_failure
 from xferlab.runs.lock import refuse_links
 from xferlab.runs.metadata import write_error, write_status
 from xferlab.runs.outside_paths import flat_overrides, refuse_places_outside
+from xferlab.runs.recorded_plugins import load_plugins_of
 from xferlab.runs.signals import Interrupted, StopRequest
 from xferlab.sweeps.job_state import FINISHED, state_of
 from xferlab.sweeps.local_pool import DUMP_STACKS
@@ -89,6 +90,7 @@ def recover_job(folder: Path, command_line: Sequence[str]) -> int:
 def run_planned_job(folder: Path) -> float | None:
     """Train the planned job in ``folder``; a failure is written there, and raised."""
     load_plugins(Path.cwd())
+    load_plugins_of(folder)
     try:
         recipe = manifest_recipe(folder)
     except XferlabError as e:
@@ -99,6 +101,8 @@ def run_planned_job(folder: Path) -> float | None:
         raise
     from xferlab.experiment.run import run
 
+    # the run records the command that trains this job alone
+    sys.argv = [sys.argv[0], *read_job(folder)["overrides"]]
     return run(recipe, folder)
 
 
