@@ -93,6 +93,24 @@ def render_page(
     The page forbids itself every connection and every script but its own, which it names by its
     SHA-256: a text that got through unescaped would still not run.
     """
+    return render_template(
+        "page.html",
+        names=[folder.name or folder for folder in reports[0][0].folders],
+        sections=[
+            _section(*each, found, importance, is_only=len(reports) == 1)
+            for each, found, importance in zip(
+                reports,
+                folds or [None] * len(reports),
+                importances or [None] * len(reports),
+                strict=True,
+            )
+        ],
+        left_out=reports[0][0].left_out,
+    )
+
+
+def render_template(name: str, **values: Any) -> str:
+    """Return a page of its own: style, script and date are added to the values."""
     from markupsafe import Markup
 
     style = (TEMPLATES / "page.css").read_text(encoding="utf-8")
@@ -101,23 +119,13 @@ def render_page(
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     return (
         _environment()
-        .get_template("page.html")
+        .get_template(name)
         .render(
-            names=[folder.name or folder for folder in reports[0][0].folders],
             policy=Markup(policy),
             style=Markup(style),
             script=Markup(script),
-            sections=[
-                _section(*each, found, importance, is_only=len(reports) == 1)
-                for each, found, importance in zip(
-                    reports,
-                    folds or [None] * len(reports),
-                    importances or [None] * len(reports),
-                    strict=True,
-                )
-            ],
-            left_out=reports[0][0].left_out,
             now=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+            **values,
         )
     )
 
