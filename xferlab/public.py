@@ -56,6 +56,7 @@ PUBLIC: dict[str, str] = {
     "source_run": "xferlab.inference.warm_start:source_run",
     "start_from": "xferlab.inference.warm_start:start_from",
     "tokenizer_of": "xferlab.data.tokenizer:tokenizer_of",
+    "tokenizer_of_run": "xferlab.inference.warm_start:tokenizer_of_run",
     "tokenizer_files": "xferlab.models.saved_encoder:tokenizer_files",
     # Heads
     "max_of_tokens": "xferlab.functional.pooling:max_of_tokens",

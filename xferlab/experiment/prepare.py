@@ -100,6 +100,20 @@ def prepare_inputs(recipe: Recipe) -> tuple[Recipe, TextData]:
     return recipe, data
 
 
+def check_data_alone(recipe: Recipe) -> tuple[Recipe, TextData]:
+    """Build and check the data; nothing of the model is needed but how long a text it reads.
+
+    Returns:
+        The recipe with the task's own metrics where none was chosen, and the data.
+    """
+    data = recipe.data.build(recipe.seed)
+    check_data(recipe.data, data)
+    recipe = fitted_to(recipe, data.spec.task)
+    if hasattr(recipe.model, "max_sequence_length"):
+        data = _fitted_length(recipe, data, recipe.model.max_sequence_length())
+    return recipe, data
+
+
 def check_inputs(recipes: Iterable[Recipe]) -> None:
     """Check what every run needs of its inputs, once for recipes that differ in other settings.
 

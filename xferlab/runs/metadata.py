@@ -185,7 +185,7 @@ def write_error(folder: Path, error: BaseException) -> None:
 def provenance(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what made a run: command, versions, commit, machine and the plugins' files."""
     return {
-        "command": [Path(sys.executable).name, "-m", "xferlab", *sys.argv[1:]],
+        "command": current_command(),
         "versions": {
             "python": platform.python_version(),
             **{name: _version(name) for name in PACKAGES},
@@ -198,6 +198,11 @@ def provenance(config: Mapping[str, Any]) -> dict[str, Any]:
         },
         "plugins": _plugin_origins(config),
     }
+
+
+def current_command() -> list[str]:
+    """Return the command that this process runs, as a user types it."""
+    return ["python", "-m", "xferlab", *sys.argv[1:]]
 
 
 def keep_files(folder: Path, files: Mapping[str, Path | bytes]) -> dict[str, str]:
