@@ -46,6 +46,7 @@ ORDER = [
     "config",
     "data",
     "functional",
+    "statistics",
     "runs",
     "training",
     "postprocessing",
@@ -167,6 +168,7 @@ LIGHT = [
     (["evaluate", "--help"], 0, 0),
     (["evaluate", "no/such/run", "data=files"], 2, 0),
     (["predict", "no/such/run", "a text"], 2, 0),
+    (["data", "--html", "none/page.html"], 2, 0),
     (["check"], 0, 1),  # the last one: it reads data, with NumPy
 ]
 """Commands that train nothing, their exit codes, and how often each composes a config, if fixed."""

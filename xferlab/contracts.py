@@ -240,6 +240,8 @@ class Model(Protocol):
     ``check(spec) -> tuple[str, ...]``, which refuses examples that it cannot read and returns the
     names of its blocks, () where it does not know them; and ``fetch()``, so that a missing
     checkpoint is reported within a second. The first two need no weights.
+    ``tokenizer(spec)`` returns the tokenizer that ``build`` would, without TensorFlow and weights:
+    the command ``data`` counts its tokens.
     And it may have ``restore(spec, folder) -> TextModel``: the same network and
     tokenizer from nothing but the ``files`` that its ``build`` named, which are in ``folder``;
     the trained weights are assigned afterwards. Without it a run is loaded through ``build``,

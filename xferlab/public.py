@@ -56,6 +56,7 @@ PUBLIC: dict[str, str] = {
     "source_run": "xferlab.inference.warm_start:source_run",
     "start_from": "xferlab.inference.warm_start:start_from",
     "tokenizer_of": "xferlab.data.tokenizer:tokenizer_of",
+    "tokenizer_of_run": "xferlab.inference.warm_start:tokenizer_of_run",
     "tokenizer_files": "xferlab.models.saved_encoder:tokenizer_files",
     # Heads
     "max_of_tokens": "xferlab.functional.pooling:max_of_tokens",
@@ -98,6 +99,9 @@ PUBLIC: dict[str, str] = {
     "check_teacher": "xferlab.inference.teacher:check_teacher",
     "content_of_teacher": "xferlab.inference.teacher:content_of_teacher",
     "contrastive_loss": "xferlab.functional.objectives:contrastive_loss",
+    "logistic_head": "xferlab.functional.few_shot:logistic_head",
+    "pair_loss": "xferlab.functional.few_shot:pair_loss",
+    "pairs_of_classes": "xferlab.functional.few_shot:pairs_of_classes",
     "divergence_of": "xferlab.functional.objectives:divergence_of",
     "identity_of_teacher": "xferlab.inference.teacher:identity_of_teacher",
     "mean_over_labelled": "xferlab.functional.objectives:mean_over_labelled",

@@ -98,6 +98,14 @@ class Objective(Protocol):
 
     - ``arrays(data: TextData, spec: TaskSpec) -> Mapping[str, np.ndarray]``: arrays with a row for
       each training example, whose rows of the batch are in ``step.arrays``;
+    - ``pairs(labels, spec: TaskSpec, seed: int, epoch: int) -> np.ndarray``: the pairs of training
+      examples that an epoch has, int64 (pairs, 2), as many in each; a batch then has
+      ``train.batch_size`` pairs, the two examples of one after the other. Called before TensorFlow
+      is imported too, where it may raise ConfigError;
+    - ``fit_head(vectors, labels, spec: TaskSpec, bias: bool)``: returns kernel (width, classes) and
+      bias (classes,), None where ``bias`` is False, of the last layer, from what it reads of the
+      training examples, float32 (examples, width). Called at the end of each epoch, before
+      the validation split is scored; the layer is not trained then;
     - ``check()``: raises ConfigError before TensorFlow is imported.
     """
 

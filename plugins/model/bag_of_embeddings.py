@@ -27,6 +27,11 @@ class BagOfEmbeddings(ReadsCheckpoint):
 
     has_layers: ClassVar[bool] = False
 
+    def tokenizer(self, spec: TaskSpec):
+        from xferlab import load_tokenizer
+
+        return load_tokenizer(self.fetch_small().folder)
+
     def build(self, spec: TaskSpec) -> TextModel:
         return self.restore(spec, self.fetch().folder)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+import xferlab
 from xferlab import ReadsCheckpoint, TaskSpec, TextModel, register
 
 
@@ -60,6 +61,11 @@ class Encoder(ReadsCheckpoint):
         self._reading(checkpoint, spec, head)
         return blocks_for(checkpoint, spec, self.pooling.value, head)
 
+    def tokenizer(self, spec: TaskSpec, head=None):
+        checkpoint = self.fetch_small()
+        prompts = self._reading(checkpoint, spec, head).prompts
+        return xferlab.tokenizer_of(checkpoint.folder, spec, prompts)
+
     def build(self, spec: TaskSpec, head=None) -> TextModel:
         from xferlab import input_change, load_encoder, tokenizer_of
 
@@ -75,20 +81,13 @@ class Encoder(ReadsCheckpoint):
         return self._with_head(checkpoint, encoder, tokenizer, spec, reading, head)
 
     def restore(self, spec: TaskSpec, folder, head=None) -> TextModel:
-        from xferlab import (
-            input_change,
-            saved_checkpoint,
-            saved_encoder,
-            saved_reading,
-            tokenizer_of,
-        )
-
-        checkpoint = saved_checkpoint(folder)
-        saved = saved_reading(folder, spec.task.is_per_word)
+        checkpoint = xferlab.saved_checkpoint(folder)
+        saved = xferlab.saved_reading(folder, spec.task.is_per_word)
         reading = saved or self._reading(checkpoint, spec, head)
-        tokenizer = tokenizer_of(checkpoint.folder, spec, reading.prompts)
+        tokenizer = xferlab.tokenizer_of(checkpoint.folder, spec, reading.prompts)
+        change = xferlab.input_change(spec, tokenizer, head)
         first = reading.reads_first_token(spec, head)
-        encoder = saved_encoder(checkpoint, first, input_change(spec, tokenizer, head))
+        encoder = xferlab.saved_encoder(checkpoint, first, change)
         return self._with_head(checkpoint, encoder, tokenizer, spec, reading, head)
 
     def _reading(self, checkpoint, spec: TaskSpec, head):

@@ -45,6 +45,11 @@ class FromRun:
 
         return blocks_of(self.fetch(), spec, head)
 
+    def tokenizer(self, spec: TaskSpec, head=None):
+        from xferlab import tokenizer_of_run
+
+        return tokenizer_of_run(self.fetch(), spec)
+
     def build(self, spec: TaskSpec, head=None) -> TextModel:
         from xferlab import start_from
 

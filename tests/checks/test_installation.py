@@ -86,7 +86,11 @@ def test_the_hub_is_asked(monkeypatch):
     ("devices", "visible", "fix"),
     [
         ({"gpus": ["A"], "has_cuda": True}, None, ""),
-        ({"gpus": [], "has_cuda": False}, None, "a TensorFlow with CUDA"),
+        (
+            {"gpus": [], "has_cuda": False},
+            None,
+            "a TensorFlow with CUDA: pip install 'xferlab[cuda]'",
+        ),
         ({"gpus": [], "has_cuda": True}, None, "the CUDA libraries"),
         ({"gpus": [], "has_cuda": True}, "", "unset CUDA_VISIBLE_DEVICES"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,11 @@ def test_a_package_behind_a_byte_order_mark_is_found(preset):
     experiment.write_text("\ufeff# @package _global_\noptimizer: {lr: 0.4}\n", encoding="utf-8")
     publish(preset.parents[2])
     assert compose_config(["experiment=other"]).optimizer.lr == 0.4
+
+
+def test_the_name_is_in_the_name_of_the_folder(tmp_path):
+    publish(tmp_path)
+    config = compose_config(["name='a try: 2'"])
+    assert str(config.hydra.sweep.dir).endswith("-a_try_2")
+    assert re.search(r"\d-a_try_2-[0-9a-f]{8}$", str(config.hydra.run.dir))
+    assert re.search(r"\d\d-\d\d-[0-9a-f]{8}$", str(compose_config([]).hydra.run.dir))

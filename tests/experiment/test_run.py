@@ -100,6 +100,7 @@ def test_a_run_leaves_everything_that_its_folder_promises(finished):
     assert len(record["checkpoint"]["sha256"]["model.safetensors"]) == 64
     assert record["plan"]["steps"] == 16
     assert record["versions"]["keras"]
+    assert record["device"].startswith(("CPU: ", "GPU: "))
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["best"]["monitor"] == "val_accuracy"
     assert set(metrics["test"]) == {"loss", "accuracy"}
@@ -251,6 +252,10 @@ def test_a_sweep_checks_all_runs_all_and_prints_a_table(capsys):
         table = list(csv.DictReader(stream))
     assert sorted(row["optimizer.lr"] for row in table) == ["0.0001", "0.001"]
     assert {row["status"] for row in table} == {"finished"}
+    assert folder.name.endswith("-sweep")
+    job = next(folder.glob("*/run.json")).parent
+    overrides = json.loads((job / "job.json").read_text())["overrides"]
+    assert _record(job)["command"][-len(overrides) :] == overrides
     assert "optimizer.lr" in capsys.readouterr().out
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from xferlab.backend.device import Devices, available_cores, gpus_of_machine, way_to_use
 from xferlab.formatting import format_count, format_size
 from xferlab.io.folders import cache_folder
 from xferlab.origin import PACKAGE
@@ -29,12 +30,9 @@ HUB_TIMEOUT = 5
 PROCESS_TIMEOUT = 300
 """Seconds: importing TensorFlow from a network file system takes minutes."""
 DEVICES = """
-import json, os
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-import tensorflow as tf
-names = [tf.config.experimental.get_device_details(d).get("device_name", d.name)
-         for d in tf.config.list_physical_devices("GPU")]
-print(json.dumps({"gpus": names, "has_cuda": tf.test.is_built_with_cuda()}))
+import dataclasses, json
+from xferlab.backend.device import find_devices
+print(json.dumps(dataclasses.asdict(find_devices())))
 """
 
 
@@ -119,8 +117,7 @@ def _check_plugins() -> Finding:
 
 
 def _describe_processor() -> str:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    text = f"{format_count(cores or 1, 'core')}, {platform.machine()}"
+    text = f"{format_count(available_cores(), 'core')}, {platform.machine()}"
     if "SC_PHYS_PAGES" in os.sysconf_names:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         text += f", {format_size(memory)} of memory"
@@ -177,30 +174,14 @@ def _check_devices() -> Finding:
     if done is None:
         fix = f"{sys.executable} -c 'import tensorflow' shows the whole error"
         return Finding("tensorflow", State.failed, error, fix)
-    devices = json.loads(done.splitlines()[-1])
-    if devices["gpus"]:
-        return Finding("gpu", State.ok, ", ".join(devices["gpus"]))
-    present = _gpus_of_machine()
+    devices = Devices(**json.loads(done.splitlines()[-1]))
+    if devices.gpus:
+        return Finding("gpu", State.ok, ", ".join(devices.gpus))
+    present = gpus_of_machine()
     if not present:
         return Finding("gpu", State.note, "none on this machine; training runs on the processor")
-    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
-        fix = "unset CUDA_VISIBLE_DEVICES"
-    elif not devices["has_cuda"]:
-        fix = "install a TensorFlow with CUDA: pip install 'tensorflow[and-cuda]'"
-    else:
-        fix = "install the CUDA libraries: pip install 'tensorflow[and-cuda]'"
     text = f"TensorFlow does not see {', '.join(present)}: training runs on the processor"
-    return Finding("gpu", State.failed, text, fix)
-
-
-def _gpus_of_machine() -> list[str]:
-    """Return the GPUs that the NVIDIA driver lists."""
-    try:
-        command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return done.stdout.split("\n")[:-1] if done.returncode == 0 else []
+    return Finding("gpu", State.failed, text, way_to_use(devices))
 
 
 def _check_training() -> Finding:

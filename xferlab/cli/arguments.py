@@ -65,6 +65,7 @@ def _flag_parser() -> argparse.ArgumentParser:
     parser.add_argument("-p", "--package")
     parser.add_argument("-cd", "--config-dir")
     parser.add_argument("-cn", "--config-name", default="config")
+    parser.add_argument("--html")
     parser.add_argument("--recover")
     parser.add_argument("--force", action="store_true")
     return parser

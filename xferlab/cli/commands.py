@@ -39,6 +39,20 @@ of the data, and the checkpoint. With -m it checks every job of the sweep. Exit 
   python -m xferlab check -m optimizer.lr=1e-5,3e-5 sweep.workers=2
 """,
     ),
+    "data": Command(
+        "data:data",
+        "[OVERRIDES]",
+        "what the data is like",
+        """\
+Reads the data of a config and trains nothing: rows, classes and lengths in tokens of each split,
+what data.max_length cuts, unknown tokens, empty, repeated and contradictory rows, rows that splits
+share, what a constant prediction and TF-IDF with a linear model score, and ten examples. Texts are
+in a temporary file, not in memory.
+
+  python -m xferlab data data=files data.train=train.csv
+  python -m xferlab data data=files data.train=train.csv model=minilm --html data.html
+""",
+    ),
     "find-lr": Command(
         "find_lr:find_lr",
         "[OVERRIDES]",

@@ -28,7 +28,9 @@ _WORD = r"\w[\w.-]*"
 _HYDRAS_TEXT = r"\$\{hydra\.(?:run\.dir|sweep\.(?:dir|subdir)|job\.(?:name|num|id))\}"
 _TEXT = rf"(?:{_HYDRAS_TEXT}|(?!\$\{{)[^\x00-\x1f])*"
 _CLOCK = r"\$\{now:(?:%[A-Za-z]|[_-])+\}"
-_FOLDER = rf"(?![/~])(?!.*\.\.)(?:{_CLOCK}|\$\{{run_id:\}}|{_HYDRAS_TEXT}|[\w./=,@+ -])+"
+_FOLDER = (
+    rf"(?![/~])(?!.*\.\.)(?:{_CLOCK}|\$\{{(?:run_id|name_suffix):\}}|{_HYDRAS_TEXT}|[\w./=,@+ -])+"
+)
 _LOG_FILE = r"\$\{hydra\.runtime\.output_dir\}/(?:\w|\$\{hydra\.job\.name\})[\w-]*\.log"
 # logging imports what follows ``ext://``, wherever it stands
 _LOG_TEXT = r"(?!\w+://)(?:(?!\$\{)[^\x00-\x1f])*"

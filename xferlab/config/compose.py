@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -51,6 +52,7 @@ def publish(workspace: Path, config_dir: Path | None = None) -> None:
     publish_plugins()
     if not OmegaConf.has_resolver("run_id"):
         OmegaConf.register_new_resolver("run_id", lambda _root_: run_id(_root_))
+        OmegaConf.register_new_resolver("name_suffix", lambda _root_: _name_suffix(_root_))
     folders = [f for f in (workspace / "conf", config_dir) if f is not None and f.is_dir()]
     for folder in folders:
         _refuse_shadowing(folder, REGISTRY)
@@ -60,6 +62,12 @@ def publish(workspace: Path, config_dir: Path | None = None) -> None:
     Plugins.instance().register(YamlFolder)
     # in the place of the class below it, which  register()  would keep
     SourcesRegistry.instance().types[PackagedConfigs.scheme()] = PackagedConfigs
+
+
+def _name_suffix(config: DictConfig) -> str:
+    """Return what a config's ``name`` adds to the name of its folder, ``-mine``; empty without."""
+    name = config.get("name")
+    return "" if name is None else "-" + re.sub(r"[ :]+", "_", str(name))
 
 
 def publish_plugins() -> None:

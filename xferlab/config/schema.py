@@ -235,9 +235,9 @@ def root_node() -> dict[str, Any]:
     """Return the node that every config begins with, as Hydra's store takes it.
 
     ``seed`` seeds Python, NumPy, Keras, the split of data and the order of batches. ``name`` is
-    for the run's folder and table, no part of the run's identity. ``sweep`` has the jobs of ``-m``
-    beside the command line's axes. The groups that a config may leave out are in its defaults
-    list, so that they can be chosen on top of any config.
+    a part of the folder's name and of tables, not of the run's identity. ``sweep`` has the jobs
+    of ``-m`` beside the command line's axes. The groups that a config may leave out are in its
+    defaults list, so that they can be chosen on top of any config.
     """
     choices = [
         {group.name: _default_choice(group)} for group in GROUPS.values() if group.may_be_absent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from xferlab.contracts import Encoding
 from xferlab.data.sampling import balanced_order, permutation
@@ -78,6 +78,9 @@ class BatchPlan:
     batch_size: int
     seed: int
     strata: np.ndarray | None = None
+
+    unit: ClassVar[str] = "example"
+    """What ``batch_size`` counts."""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -273,7 +276,7 @@ def measure_padding(plan: BatchPlan) -> Padding:
     at_random = sum(len(p) * int(lengths[p].max()) for p in parts)
     epoch = plan.epoch(0)
     tokens = int(lengths.sum())
-    sampled = tokens if plan.strata is None else sum(int(lengths[b.rows].sum()) for b in epoch)
+    sampled = sum(int(lengths[b.rows].sum()) for b in epoch)
     pairs = (
         (sampled, sum(len(b.rows) * b.length for b in epoch)),
         (tokens, at_random),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from xferlab.data.example_columns import ExampleColumns
 from xferlab.data.labels import Rows
 from xferlab.data.readers.examples import NOT_UNICODE, text_problem
 from xferlab.data.readers.parquet_reader import NO_TEXT, values_of
-from xferlab.data.readers.table import MAX_ROWS
+from xferlab.data.readers.table import MAX_ROWS, TEXT_KEYS
+from xferlab.data.streaming import pick, stored
 from xferlab.errors import ConfigError, did_you_mean
 from xferlab.models.hub_errors import DATASET, gated, unknown_repository, unknown_revision
 
@@ -99,18 +100,19 @@ class HubDataset:
                 fix=f"data.max_rows={found.num_rows} if so many are meant",
             )
         keys = {text: "data.text", **own.keys(key)} | ({pair: "data.pair"} if pair else {})
-        columns: dict[str, list[Any]] = {}
+        columns: dict[str, Any] = {}
         for column, column_key in keys.items():
             if column not in found.column_names:
                 raise missing_column(column, found.column_names, source, column_key)
-            columns[column] = values_of(found.data.column(column))
+            values_in = values_of(found.data.column(column))
+            columns[column] = stored(values_in) if column_key in TEXT_KEYS else values_in
             _refuse_no_text(columns[column], source)
         kept = list(range(found.num_rows))
         if own.label is not None:
             kept, columns[own.label] = self._labelled(split, own.label, columns[own.label])
 
-        def values(name: str, _: str) -> list[Any]:
-            return [columns[name][i] for i in kept]
+        def values(name: str, _: str) -> Any:
+            return pick(columns[name], kept)
 
         pairs = values(pair, "") if pair else None
         rows = Rows(values(text, ""), (), pairs, lambda row: f"{source}, row {kept[row] + 1}")
@@ -134,7 +136,7 @@ class HubDataset:
         return list(getattr(getattr(feature, "feature", feature), "names", None) or [])
 
 
-def _refuse_no_text(values: list[Any], source: str) -> None:
+def _refuse_no_text(values: Iterable[Any], source: str) -> None:
     """Raise ConfigError for the first value that is text and cannot be stored or shown."""
     for number, value in enumerate(values, 1):
         problem = NOT_UNICODE if value is NO_TEXT else text_problem(value)

@@ -72,10 +72,10 @@ def report_conflicts(split: Split, notes: Notes) -> None:
     """Report texts of train that stand there with different labels."""
     import numpy as np
 
-    texts = _digests(split)
+    texts = text_digests(split)
     if len(np.unique(texts)) == len(texts):
         return
-    labels = _label_digests(split.labels)
+    labels = label_digests(split.labels)
     order = np.lexsort((labels, texts))
     same = texts[order][1:] == texts[order][:-1]
     differ = np.flatnonzero(same & (labels[order][1:] != labels[order][:-1]))
@@ -104,7 +104,7 @@ def report_overlaps(splits: Mapping[str, Split], held_back: bool, notes: Notes) 
     """
     import numpy as np
 
-    digests = {name: _digests(split) for name, split in splits.items()}
+    digests = {name: text_digests(split) for name, split in splits.items()}
     train = digests["train"]
     if held_back:
         shared = np.isin(digests["validation"], train)
@@ -142,23 +142,25 @@ def _report(
 
 
 def _shown(split: Split, row: int) -> str:
-    return shown(_joined(split.texts[row]))
+    return shown(joined(split.texts[row]))
 
 
-def _joined(text: Any) -> str:
+def joined(text: Any) -> str:
+    """Return a text, or a list of words, with blanks collapsed, as rows are compared."""
     return " ".join((text if isinstance(text, str) else " ".join(text)).split())
 
 
-def _digests(split: Split) -> np.ndarray:
+def text_digests(split: Split) -> np.ndarray:
     """Return 64 bits of each row's text, and second text, uint64 (rows,)."""
-    texts = map(_joined, split.texts)
+    texts = map(joined, split.texts)
     if split.pairs is None:
         return _hashed(texts, len(split))
-    pairs = zip(texts, map(_joined, split.pairs), strict=True)
+    pairs = zip(texts, map(joined, split.pairs), strict=True)
     return _hashed((f"{text}\n{pair}" for text, pair in pairs), len(split))
 
 
-def _label_digests(labels: Sequence[Any]) -> np.ndarray:
+def label_digests(labels: Sequence[Any]) -> np.ndarray:
+    """Return 64 bits of each row's label, uint64 (rows,)."""
     return _hashed((label.tobytes() for label in labels), len(labels))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import Split
 from xferlab.data.sampling import permutation, stratified_sample
+from xferlab.data.streaming import pick
 from xferlab.errors import ConfigError
 from xferlab.formatting import format_count
 
@@ -26,12 +27,12 @@ FOLDS = 3
 
 def take(split: Split, rows: np.ndarray) -> Split:
     """Return some examples of a split."""
-    pairs = None if split.pairs is None else [split.pairs[i] for i in rows]
+    pairs = None if split.pairs is None else pick(split.pairs, rows)
     tags = isinstance(split.labels, list)
     labels = [split.labels[i] for i in rows] if tags else split.labels[rows]
     own = (split.weights, split.soft_labels, split.groups)
     more = (None if values is None else values[rows] for values in own)
-    return Split([split.texts[i] for i in rows], labels, pairs, *more)
+    return Split(pick(split.texts, rows), labels, pairs, *more)
 
 
 def limited_rows(split: Split, most: int | float | None, seed: int, order: int) -> np.ndarray:

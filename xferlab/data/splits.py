@@ -21,6 +21,7 @@ from xferlab.data.labels import (
 from xferlab.data.notes import Notes
 from xferlab.data.overlaps import refuse_copied_labels, report_conflicts, report_overlaps
 from xferlab.data.partition import check_folds, hold_back, limited, limited_rows, split_fold, take
+from xferlab.data.streaming import convert
 from xferlab.data.task_inference import infer_task, normalized_labels
 from xferlab.errors import ConfigError, did_you_mean
 from xferlab.tasks.base import TASKS, task_named
@@ -228,7 +229,7 @@ def _labelled(
     ready = {}
     for name, rows in splits.items():
         codes = label_codes(name, rows, values[name], code) if code else values[name]
-        texts = [words_of(text) for text in rows.texts] if task.is_per_word else rows.texts
+        texts = convert(rows.texts, words_of) if task.is_per_word else rows.texts
         ready[name] = Split(texts, task.label_array(codes, len(names)), rows.pairs)
     groups = groups_of(splits)
     for name, rows in splits.items():
@@ -305,14 +306,17 @@ def _check_texts(split: str, rows: Rows, task: Task) -> None:
             value = values[wrong[0]]
             what = f"no {column}" if is_missing(value) else f"no text in {column}, but {value!r}"
             raise row_error(rows, wrong, f"of {split} have {what}", column)
-        strings = [t if isinstance(t, str) else " ".join(map(str, t)) for t in values]
-        broken = [i for i, text in enumerate(strings) if not is_unicode(text)]
+        broken = [i for i, text in enumerate(values) if not is_unicode(_joined(text))]
         if broken:
             what = f"of {split} have half a surrogate pair (no Unicode) in {column}"
             raise row_error(rows, broken, what, column)
-        empty = sum(not text for text in strings)
+        empty = sum(not _joined(text) for text in values)
         if empty:
             log.warning("%d of %d rows of %s have an empty %s", empty, len(rows), split, column)
+
+
+def _joined(text: Any) -> str:
+    return text if isinstance(text, str) else " ".join(map(str, text))
 
 
 def is_unicode(text: str) -> bool:

@@ -23,7 +23,9 @@ from xferlab.models.text_pairs import refuse_pairs
 from xferlab.postprocessing.fit import refuse_postprocess
 from xferlab.postprocessing.steps import chosen_steps
 from xferlab.training.assemble import length_of_run
+from xferlab.training.fitted_head import refuse_frozen_encoder
 from xferlab.training.objective import chosen_objective, refuse_objective
+from xferlab.training.pairs import refuse_idle_settings, size_of_epoch
 from xferlab.training.transfer_stack import check_transfer
 
 log = logging.getLogger("xferlab")
@@ -76,6 +78,7 @@ def prepare_inputs(recipe: Recipe) -> tuple[Recipe, TextData]:
     if recipe.train.recompute and not getattr(recipe.model, "has_layers", True):
         raise nothing_to_recompute()
     refuse_objective(recipe)
+    refuse_idle_settings(recipe)
     head = head_argument(recipe.model, recipe.head)
     data = recipe.data.build(recipe.seed)
     check_data(recipe.data, data)
@@ -83,6 +86,7 @@ def prepare_inputs(recipe: Recipe) -> tuple[Recipe, TextData]:
     _check_callbacks(recipe)
     _refuse_other_labels(recipe, data.spec)
     _refuse_unused(recipe, data)
+    size = size_of_epoch(recipe, data)
     refuse_postprocess(chosen_steps(recipe.postprocess), data.spec, data.validation.labels)
     refuse_masks(recipe.model, data.spec)
     refuse_pairs(recipe.model, data.spec)
@@ -90,9 +94,23 @@ def prepare_inputs(recipe: Recipe) -> tuple[Recipe, TextData]:
     if hasattr(recipe.model, "max_sequence_length"):
         data = _fitted_length(recipe, data, recipe.model.max_sequence_length())
     if hasattr(recipe.model, "check"):
-        _refuse_blocks(recipe, data.spec, recipe.model.check(data.spec, **head))
+        _refuse_blocks(recipe, size, recipe.model.check(data.spec, **head))
     if hasattr(recipe.model, "fetch"):
         recipe.model.fetch()
+    return recipe, data
+
+
+def check_data_alone(recipe: Recipe) -> tuple[Recipe, TextData]:
+    """Build and check the data; nothing of the model is needed but how long a text it reads.
+
+    Returns:
+        The recipe with the task's own metrics where none was chosen, and the data.
+    """
+    data = recipe.data.build(recipe.seed)
+    check_data(recipe.data, data)
+    recipe = fitted_to(recipe, data.spec.task)
+    if hasattr(recipe.model, "max_sequence_length"):
+        data = _fitted_length(recipe, data, recipe.model.max_sequence_length())
     return recipe, data
 
 
@@ -196,11 +214,17 @@ def _fitted_length(recipe: Recipe, data: TextData, positions: int) -> TextData:
     return replace(data, spec=replace(data.spec, max_length=positions))
 
 
-def _refuse_blocks(recipe: Recipe, spec: TaskSpec, blocks: tuple[str, ...]) -> None:
-    """Raise ConfigError if the transfer strategies refuse a model of these blocks."""
+def _refuse_blocks(recipe: Recipe, size: int, blocks: tuple[str, ...]) -> None:
+    """Raise ConfigError if the transfer strategies refuse a model of these blocks.
+
+    Args:
+        recipe: of the run.
+        size: what an epoch has, examples or pairs.
+        blocks: names; none where they are not known.
+    """
     if not blocks:
         return
     model = TextModel(network=None, tokenizer=None, blocks=dict.fromkeys(blocks, ("",)))  # type: ignore[arg-type]
-    steps = -(-spec.train_size // recipe.train.batch_size)
-    _, budget = length_of_run(recipe.train, steps)
-    check_transfer(recipe.transfer, model, budget)
+    _, budget = length_of_run(recipe.train, -(-size // recipe.train.batch_size))
+    plan = check_transfer(recipe.transfer, model, budget)
+    refuse_frozen_encoder(chosen_objective(recipe), plan, blocks)

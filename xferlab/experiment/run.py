@@ -6,10 +6,11 @@ import gc
 import logging
 from pathlib import Path
 
+from xferlab.backend.device import find_devices, unused_gpu_note
 from xferlab.checks.experiment import inspect
 from xferlab.config.recipe import Recipe
 from xferlab.discovery import remember
-from xferlab.errors import XferlabError
+from xferlab.errors import XferlabError, printable
 from xferlab.escaping import guard_logs
 from xferlab.evaluation.final_notes import unseen_word_notes
 from xferlab.experiment.prepare import prepare
@@ -147,6 +148,7 @@ def _run_once(
 ) -> float | None:
     """Prepare, assemble, check and record the experiment, then train it."""
     recipe, data = prepare(recipe, recorded_precision(folder))
+    device = _report_device()
     refuse_in_between(folder, recipe.config)
     digests = {name: split.digest for name, split in data.splits.items()}
     refuse_other_data(folder, digests)
@@ -178,6 +180,18 @@ def _run_once(
             "notes": [*data.notes, *notes],
             "micro_batches": micro_batches,
             "precision": recipe.train.precision.value,
+            "device": device,
         },
     )
     return train_and_test(recipe, experiment, rates, folder, stop, previous)
+
+
+def _report_device() -> str:
+    """Log the device and a GPU that is there and not used; return the device."""
+    devices = find_devices()
+    device = devices.describe()
+    log.info("device     %s", printable(device))
+    unused = unused_gpu_note(devices)
+    if unused:
+        log.warning("note       %s", printable(unused))
+    return device

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from xferlab.compatibility import name_and_origin
-from xferlab.contracts import TaskSpec, TextModel
+from xferlab.contracts import TaskSpec, TextModel, Tokenizer
+from xferlab.data.tokenizer import tokenizer_of
 from xferlab.errors import ConfigError
 from xferlab.inference.ensemble import Ensemble
 from xferlab.inference.load import load_run
@@ -19,7 +20,8 @@ from xferlab.io.records import damaged, read_record
 from xferlab.models.architectures import read_architecture
 from xferlab.models.limits import blocks_for
 from xferlab.models.plugin_head import chosen_head, head_argument, refuse_head
-from xferlab.models.saved_encoder import SHAPE, saved_checkpoint
+from xferlab.models.prompts import NO_PROMPTS
+from xferlab.models.saved_encoder import SHAPE, saved_checkpoint, saved_reading
 from xferlab.registry import REGISTRY
 from xferlab.runs.combined import FILE as COMBINED
 
@@ -87,6 +89,13 @@ def blocks_of(run: Run, spec: TaskSpec, head: Any = None) -> tuple[str, ...]:
     chosen = getattr(pooling, "name", "auto")
     refuse_head(head, spec, read_architecture(checkpoint.config, str(saved)), chosen)
     return blocks_for(checkpoint, spec, chosen, head)
+
+
+def tokenizer_of_run(run: Run, spec: TaskSpec) -> Tokenizer:
+    """Return the tokenizer of an earlier run, with what it puts before texts."""
+    folder = run.folder / "model"
+    saved = saved_reading(folder, spec.task.is_per_word)
+    return tokenizer_of(folder, spec, saved.prompts if saved else NO_PROMPTS)
 
 
 def start_from(run: Run, spec: TaskSpec, *, keep_head: bool, head: Any = None) -> TextModel:

@@ -43,6 +43,13 @@ def cut_below_last_layer(network: Any) -> tuple[Any, Any] | None:
     return _cut(network, nodes, weighted[-1].input_tensors[0], POOLED)
 
 
+def last_layer(network: Any) -> Any:
+    """Return the last layer with weights; None where the network is no functional model."""
+    nodes = nodes_in_order(network)
+    weighted = [node for node in nodes or () if getattr(node.operation, "weights", ())]
+    return weighted[-1].operation if weighted else None
+
+
 def _cut(network: Any, nodes: list[Any], boundary: Any, name: str) -> tuple[Any, Any]:
     above = tensors_above(nodes, boundary, network.outputs)
     besides = {key: each for key, each in network.input.items() if id(each) in above}

@@ -45,6 +45,7 @@ class JobResult:
         seconds: time trained.
         history: a row an epoch.
         content: digests of what it read, by ``data.train`` or ``loss=focal``.
+        record: the content of ``run.json``; empty where the run has not got that far.
     """
 
     folder: Path
@@ -63,6 +64,7 @@ class JobResult:
     seconds: float | None
     history: Sequence[Mapping[str, float]]
     content: Mapping[str, str] = field(default_factory=dict)
+    record: Mapping[str, Any] = field(default_factory=dict)
 
     def setting(self, key: str) -> Any:
         """Return the value of a key such as ``optimizer.lr``, or the name of a group's choice.
@@ -174,6 +176,7 @@ def _read_job(folder: Path) -> JobResult:
         seconds=metrics.get("seconds") or sum(row.get("seconds", 0) for row in history) or None,
         history=history,
         content={**kept.get("inputs", {}), **kept.get("plugins", {})},
+        record=made,
     )
 
 

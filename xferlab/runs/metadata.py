@@ -17,6 +17,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from xferlab.backend.device import available_cores, processor_name
 from xferlab.deprecated import current_record
 from xferlab.errors import ConfigError, XferlabError, encodable, text_of
 from xferlab.escaping import visible
@@ -84,6 +85,7 @@ RUN = {
     "plan?": {"epochs": int},
     "micro_batches?": range(1, 2**20),
     "precision?": str,
+    "device?": str,
 }
 """What a run's three JSON files hold, as far as it is read again; see ``records.Shape``."""
 
@@ -183,7 +185,7 @@ def write_error(folder: Path, error: BaseException) -> None:
 def provenance(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what made a run: command, versions, commit, machine and the plugins' files."""
     return {
-        "command": [Path(sys.executable).name, "-m", "xferlab", *sys.argv[1:]],
+        "command": current_command(),
         "versions": {
             "python": platform.python_version(),
             **{name: _version(name) for name in PACKAGES},
@@ -196,6 +198,11 @@ def provenance(config: Mapping[str, Any]) -> dict[str, Any]:
         },
         "plugins": _plugin_origins(config),
     }
+
+
+def current_command() -> list[str]:
+    """Return the command that this process runs, as a user types it."""
+    return ["python", "-m", "xferlab", *sys.argv[1:]]
 
 
 def keep_files(folder: Path, files: Mapping[str, Path | bytes]) -> dict[str, str]:
@@ -232,19 +239,9 @@ def environment_fingerprint(threads: int) -> dict[str, Any]:
     """
     return {
         **{name: _version(name) for name in ("xferlab", "tensorflow", "keras", "numpy")},
-        "processor": _processor(),
-        "threads": os.environ.get("OMP_NUM_THREADS") or threads or len(os.sched_getaffinity(0)),
+        "processor": processor_name(),
+        "threads": os.environ.get("OMP_NUM_THREADS") or threads or available_cores(),
     }
-
-
-def _processor() -> str:
-    """Return the processor's model; ``platform.processor()`` is empty on Linux."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(models, platform.machine())
 
 
 def _version(name: str) -> str | None:

@@ -259,8 +259,7 @@ def _run_in(folder: str) -> int:
     with Path(folder, "output.txt").open("ab") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
-    sys.argv[1:] = [folder, "--tied"]
-    code = run_job(sys.argv[1:])
+    code = run_job([folder, "--tied"])
     sys.stdout.flush()
     sys.stderr.flush()
     return code

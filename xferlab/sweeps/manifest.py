@@ -39,6 +39,7 @@ PLAN_SHAPE = {
     "swept": [str],
     "requested": [RUN_ID],
     "jobs": [{"run_id": RUN_ID, "overrides": [str]}],
+    "command?": [str],
     "xferlab?": str,
 }
 JOB_SHAPE = {

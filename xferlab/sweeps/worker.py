@@ -101,6 +101,8 @@ def run_planned_job(folder: Path) -> float | None:
         raise
     from xferlab.experiment.run import run
 
+    # the run records the command that trains this job alone
+    sys.argv = [sys.argv[0], *read_job(folder)["overrides"]]
     return run(recipe, folder)
 
 

@@ -77,6 +77,7 @@ class Task(metaclass=_TaskType):
         encodes_texts_apart: whether an example is two texts that one encoder reads apart.
         export_formats: the formats that a run can be exported to; None for all.
         default_metrics: metric configs by logged name; the first one picks the best epoch.
+        baseline_metrics: metrics that simple models of the data are scored by, too.
         list_separator: joins the items of a list in a CSV cell.
         problem_type: ``problem_type`` of transformers' ``config.json``, or None for no such key.
         pipeline_tag: the pipeline of transformers that runs an export.
@@ -98,6 +99,7 @@ class Task(metaclass=_TaskType):
     encodes_texts_apart = False
     export_formats: tuple[str, ...] | None = None
     default_metrics: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    baseline_metrics: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     list_separator = " "
     problem_type: str | None = None
     pipeline_tag = "text-classification"
@@ -148,6 +150,24 @@ class Task(metaclass=_TaskType):
     def label_names(self, labels: Any, names: Sequence[str]) -> list[Any]:
         """Return labels as :meth:`parse_labels` does: names instead of positions."""
         return [names[label] for label in labels]
+
+    # -- statistics --------------------------------------------------------------------------------
+
+    def label_tables(self, splits: Mapping[str, Any], spec: TaskSpec) -> list[Any]:
+        """Return the statistics of the labels of all splits, as Tables; none without labels."""
+        return []
+
+    def balancing(self, splits: Mapping[str, Any], spec: TaskSpec) -> tuple[str, tuple[str, ...]]:
+        """Return what is unbalanced in train, "" for nothing, and overrides that answer it."""
+        return "", ()
+
+    def constant_baseline(self, train: Any, spec: TaskSpec) -> Any:
+        """Return the best prediction without reading texts as a Baseline, or None."""
+        return None
+
+    def text_baseline(self, train: Any, spec: TaskSpec, seed: int) -> Any:
+        """Return a simple model of the texts as a Baseline, or None."""
+        return None
 
     # -- outputs -----------------------------------------------------------------------------------
 

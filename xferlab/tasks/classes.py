@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from xferlab.tasks.base import OutputKind, Task, TaskSpec
@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from xferlab.evaluation.calibration import Calibration
     from xferlab.evaluation.confusion import Confusion
     from xferlab.evaluation.split_outputs import SplitOutputs
+    from xferlab.statistics.tables import Table
 
 MIN_REPEATS = 2
 """Predictions from which on they can be called always the same."""
+UNBALANCED = 3
+"""Times the smallest class from which on the largest is worth a line."""
 MAX_PROBE_CLASSES = 256
 """Classes of a probe batch."""
 
@@ -42,7 +45,15 @@ class LabelledTexts(Task):
 
 
 class ExclusiveClasses(Task):
-    """A task in which exactly one class is right."""
+    """A task in which exactly one class is right.
+
+    Attributes:
+        balancing_overrides: what answers unequal frequencies of classes.
+        unit_title: of the table of classes.
+    """
+
+    balancing_overrides: tuple[str, ...] = ("loss.class_weight=auto",)
+    unit_title = "labels"
 
     def class_counts(self, labels: Any, num_classes: int) -> tuple[int, ...]:
         """Return how often each class is a label; -1 is none."""
@@ -51,6 +62,17 @@ class ExclusiveClasses(Task):
         indices = np.concatenate(labels) if isinstance(labels, list) else np.asarray(labels)
         counts = np.bincount(indices[indices >= 0], minlength=num_classes)
         return tuple(counts.tolist())
+
+    def label_tables(self, splits: Mapping[str, Any], spec: TaskSpec) -> list[Table]:
+        """Return the counts of each class."""
+        from xferlab.statistics.labels import class_table
+
+        counts = {n: self.class_counts(s.labels, spec.num_classes) for n, s in splits.items()}
+        return [class_table(self.unit_title, "class", spec.class_names, counts)]
+
+    def balancing(self, splits: Mapping[str, Any], spec: TaskSpec) -> tuple[str, tuple[str, ...]]:
+        """Return how much larger the largest class is than the smallest."""
+        return describe_imbalance(spec, spec.class_counts), self.balancing_overrides
 
     def loss(self, spec: TaskSpec, label_smoothing: float = 0.0, class_weight: Any = None) -> Any:
         """Return cross-entropy."""
@@ -100,6 +122,19 @@ class ExclusiveClasses(Task):
         if len(predicted) >= MIN_REPEATS and (predicted == predicted[0]).all():
             name = spec.class_names[int(predicted[0])]
             yield f"the prediction for every {unit} of {split_name} ({len(predicted):,}) is {name}"
+
+
+def describe_imbalance(spec: TaskSpec, counts: Sequence[int]) -> str:
+    """Return how unequal the counts of classes are; "" where the largest has few times more."""
+    present = [(count, name) for count, name in zip(counts, spec.class_names, strict=True) if count]
+    if not present:
+        return ""
+    largest, most = max(present)
+    smallest, fewest = min(present)
+    ratio = largest / smallest
+    if ratio < UNBALANCED:
+        return ""
+    return f"{most} has {ratio:,.0f} times as many training {spec.task.unit} as {fewest}"
 
 
 def probe_classes(spec: TaskSpec) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

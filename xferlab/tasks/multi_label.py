@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from xferlab.tasks.base import LabelKind, OutputKind, Problem, TaskSpec
-from xferlab.tasks.classes import LabelledTexts, probe_classes
+from xferlab.tasks.classes import LabelledTexts, describe_imbalance, probe_classes
 from xferlab.tasks.label_checks import checked_array, first_true
 
 if TYPE_CHECKING:
     from xferlab.checks.probe_batch import ProbeBatch
+    from xferlab.contracts import Split
     from xferlab.data.labels import Rows
     from xferlab.evaluation.confusion import LabelCounts
     from xferlab.evaluation.errors_table import ErrorsTable
     from xferlab.evaluation.split_outputs import SplitOutputs
+    from xferlab.statistics.baselines import Baseline
+    from xferlab.statistics.tables import Table
 
 THRESHOLD = 0.5
 """A label is predicted if its probability is at least this."""
@@ -103,6 +106,36 @@ class MultiLabel(LabelledTexts):
     def predicted_labels(self, probabilities: Any, names: Sequence[str]) -> list[list[str]]:
         """Return the names of the labels with a probability of 0.5 or more."""
         return self.label_names(probabilities >= THRESHOLD, names)
+
+    def label_tables(self, splits: Mapping[str, Any], spec: TaskSpec) -> list[Table]:
+        """Return the examples of each label, and how many labels an example has."""
+        from xferlab.statistics.labels import label_table, labels_a_row
+
+        return [label_table(splits, spec), labels_a_row(splits)]
+
+    def balancing(self, splits: Mapping[str, Any], spec: TaskSpec) -> tuple[str, tuple[str, ...]]:
+        """Return how much more frequent the most frequent label is than the rarest."""
+        overrides = ("loss.class_weight=auto", "postprocess=thresholds", "metric=[macro_f1]")
+        return describe_imbalance(spec, spec.class_counts), overrides
+
+    def constant_baseline(self, train: Split, spec: TaskSpec) -> Baseline:
+        """Return the frequency of each label: those of more than half are predicted."""
+        import numpy as np
+
+        from xferlab.statistics.baselines import LOWEST, Baseline, repeated
+
+        part = np.clip(np.asarray(train.labels, "float64").mean(axis=0), LOWEST, 1 - LOWEST)
+        frequent = [name for name, p in zip(spec.class_names, part, strict=True) if p >= THRESHOLD]
+        name = f"the same for all ({', '.join(frequent) or 'no label'})"
+        return Baseline(name, lambda split: repeated(np.log(part / (1 - part)), len(split)))
+
+    def text_baseline(self, train: Split, spec: TaskSpec, seed: int) -> Baseline | None:
+        """Return a logistic regression of TF-IDF vectors for each label."""
+        from xferlab.statistics.baselines import Baseline
+        from xferlab.statistics.linear_models import label_classifiers
+
+        predict = label_classifiers(train, train.labels, seed)
+        return predict and Baseline("TF-IDF + logistic regression", predict)
 
     def baseline_notes(
         self, spec: TaskSpec, split_name: str, labels: Any, outputs: Any

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from xferlab.errors import ConfigError
@@ -10,9 +10,12 @@ from xferlab.tasks.base import LabelKind, OutputKind, Problem, Task, TaskSpec
 from xferlab.tasks.label_checks import checked_array, first_true
 
 if TYPE_CHECKING:
+    from xferlab.contracts import Split
     from xferlab.data.labels import Rows
     from xferlab.evaluation.errors_table import ErrorsTable
     from xferlab.evaluation.split_outputs import SplitOutputs
+    from xferlab.statistics.baselines import Baseline
+    from xferlab.statistics.tables import Table
 
 LARGEST = 3.4e38
 """Of a float32 number."""
@@ -27,6 +30,7 @@ class Regression(Task):
     min_classes = 0
     is_exclusive = False
     default_metrics: ClassVar = {"pearson": {"name": "pearson"}, "spearman": {"name": "spearman"}}
+    baseline_metrics: ClassVar = {"mean_squared_error": {"name": "mean_squared_error"}}
     problem_type: str | None = "regression"
     title = "a number a text"
     card_note = "The score is the value itself, no probability."
@@ -109,6 +113,30 @@ class Regression(Task):
     def prediction_columns(self, spec: TaskSpec) -> list[str]:
         """Return ``text`` and ``value``."""
         return ["text", "value"]
+
+    def label_tables(self, splits: Mapping[str, Any], spec: TaskSpec) -> list[Table]:
+        """Return quantiles of the numbers."""
+        from xferlab.statistics.labels import quantile_table
+
+        return [quantile_table(splits)]
+
+    def constant_baseline(self, train: Split, spec: TaskSpec) -> Baseline | None:
+        """Return the mean of the training labels."""
+        import numpy as np
+
+        from xferlab.statistics.baselines import Baseline, repeated
+
+        mean = np.asarray(train.labels, "float64").reshape(len(train), -1).mean(axis=0)
+        shown = ", ".join(f"{value:.4g}" for value in mean)
+        return Baseline(f"the mean ({shown})", lambda split: repeated(mean, len(split)))
+
+    def text_baseline(self, train: Split, spec: TaskSpec, seed: int) -> Baseline | None:
+        """Return a ridge regression of TF-IDF vectors."""
+        from xferlab.statistics.baselines import Baseline
+        from xferlab.statistics.linear_models import regressor
+
+        predict = regressor(train, train.labels, seed)
+        return predict and Baseline("TF-IDF + ridge regression", predict)
 
     def baseline_notes(
         self, spec: TaskSpec, split_name: str, labels: Any, outputs: Any

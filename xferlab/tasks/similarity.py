@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from xferlab.errors import ConfigError
@@ -10,9 +10,12 @@ from xferlab.tasks.base import LabelKind, OutputKind, TaskSpec
 from xferlab.tasks.regression import Regression
 
 if TYPE_CHECKING:
+    from xferlab.contracts import Split
     from xferlab.data.labels import Rows
     from xferlab.evaluation.errors_table import ErrorsTable
     from xferlab.evaluation.split_outputs import SplitOutputs
+    from xferlab.statistics.baselines import Baseline
+    from xferlab.statistics.tables import Table
 
 
 class Similarity(Regression):
@@ -22,6 +25,7 @@ class Similarity(Regression):
     output_kind = OutputKind.embeddings
     encodes_texts_apart = True
     export_formats = ("sentence_transformers",)
+    baseline_metrics: ClassVar = {}
     problem_type = None
     pipeline_tag = "sentence-similarity"
     title = "a vector a text"
@@ -64,6 +68,17 @@ class Similarity(Regression):
         """Return ``text`` and ``similarity``."""
         return ["text", "similarity"]
 
+    def constant_baseline(self, train: Split, spec: TaskSpec) -> None:
+        """Return None: a constant similarity orders nothing."""
+
+    def text_baseline(self, train: Split, spec: TaskSpec, seed: int) -> Baseline | None:
+        """Return the cosines of TF-IDF vectors."""
+        from xferlab.statistics.baselines import Baseline
+        from xferlab.statistics.linear_models import pair_cosines
+
+        predict = pair_cosines(train)
+        return predict and Baseline("cosine of TF-IDF vectors", predict)
+
     def baseline_notes(
         self, spec: TaskSpec, split_name: str, labels: Any, outputs: Any
     ) -> Iterator[str]:
@@ -89,6 +104,18 @@ class Retrieval(Similarity):
 
         _refuse_class_options(label_smoothing, class_weight)
         return in_batch_loss(20.0)
+
+    def label_tables(self, splits: Mapping[str, Any], spec: TaskSpec) -> list[Table]:
+        """Return nothing: there are no labels."""
+        return []
+
+    def text_baseline(self, train: Split, spec: TaskSpec, seed: int) -> Baseline | None:
+        """Return TF-IDF vectors."""
+        from xferlab.statistics.baselines import Baseline
+        from xferlab.statistics.linear_models import pair_vectors
+
+        predict = pair_vectors(train)
+        return predict and Baseline("cosine of TF-IDF vectors", predict)
 
     def list_errors(self, outputs: SplitOutputs, number: int) -> ErrorsTable:
         """Return the pairs with the largest ranks."""

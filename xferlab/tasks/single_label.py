@@ -11,9 +11,11 @@ from xferlab.tasks.label_checks import checked_array, class_range
 
 if TYPE_CHECKING:
     from xferlab.checks.probe_batch import ProbeBatch
+    from xferlab.contracts import Split
     from xferlab.data.labels import Rows
     from xferlab.evaluation.errors_table import ErrorsTable
     from xferlab.evaluation.split_outputs import SplitOutputs
+    from xferlab.statistics.baselines import Baseline
 
 
 class SingleLabel(ExclusiveClasses, LabelledTexts):
@@ -23,6 +25,10 @@ class SingleLabel(ExclusiveClasses, LabelledTexts):
     label_kind = LabelKind.class_index
     default_metrics: ClassVar = {"accuracy": {"name": "accuracy"}}
     problem_type = "single_label_classification"
+    balancing_overrides = (
+        *("train.sampling=balanced", "loss.class_weight=auto", "loss=focal"),
+        "metric=[macro_f1,accuracy]",
+    )
     title = "one label a text"
     card_note = "The scores are probabilities (softmax)."
 
@@ -58,6 +64,22 @@ class SingleLabel(ExclusiveClasses, LabelledTexts):
     def predicted_labels(self, probabilities: Any, names: Sequence[str]) -> list[str]:
         """Return the name of the most probable class."""
         return [names[best] for best in probabilities.argmax(axis=-1)]
+
+    def constant_baseline(self, train: Split, spec: TaskSpec) -> Baseline:
+        """Return the frequencies of the training classes: the largest class is predicted."""
+        from xferlab.statistics.baselines import Baseline, log_frequencies, repeated
+
+        outputs = log_frequencies(spec.class_counts)
+        name = f"largest class ({spec.class_names[int(outputs.argmax())]})"
+        return Baseline(name, lambda split: repeated(outputs, len(split)))
+
+    def text_baseline(self, train: Split, spec: TaskSpec, seed: int) -> Baseline | None:
+        """Return a logistic regression of TF-IDF vectors."""
+        from xferlab.statistics.baselines import Baseline
+        from xferlab.statistics.linear_models import classifier
+
+        predict = classifier(train, train.labels, spec.num_classes, seed)
+        return predict and Baseline("TF-IDF + logistic regression", predict)
 
     def baseline_notes(
         self, spec: TaskSpec, split_name: str, labels: Any, outputs: Any

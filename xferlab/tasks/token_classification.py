@@ -12,11 +12,14 @@ from xferlab.tasks.label_checks import class_range
 
 if TYPE_CHECKING:
     from xferlab.checks.probe_batch import ProbeBatch
+    from xferlab.contracts import Split
     from xferlab.data.labels import Rows
     from xferlab.evaluation.confusion import Confusion
     from xferlab.evaluation.errors_table import ErrorsTable
     from xferlab.evaluation.per_class import ClassReport
     from xferlab.evaluation.split_outputs import SplitOutputs
+    from xferlab.statistics.baselines import Baseline
+    from xferlab.statistics.tables import Table
 
 
 class TokenClassification(ExclusiveClasses):
@@ -28,6 +31,7 @@ class TokenClassification(ExclusiveClasses):
     name = "token_classification"
     label_kind = LabelKind.token_tags
     unit = "words"
+    unit_title = "words by tag"
     is_per_word = True
     has_label_lists = True
     default_metrics: ClassVar = {"entity_f1": {"name": "entity_f1"}}
@@ -131,6 +135,39 @@ class TokenClassification(ExclusiveClasses):
         header = ["word", "tag", "probability"]
         columns = ((row["words"], row["tags"], row["probabilities"]) for row in rows)
         return [(header, [list(word) for word in zip(*each, strict=True)]) for each in columns]
+
+    def label_tables(self, splits: Mapping[str, Any], spec: TaskSpec) -> list[Table]:
+        """Return the words of each tag and, where tags mark entities, the entities of each type."""
+        from xferlab.functional.bio_tags import strange_tag
+        from xferlab.statistics.labels import entity_table
+
+        tables = super().label_tables(splits, spec)
+        is_entities = strange_tag(spec.class_names) is None
+        return [*tables, entity_table(splits, spec)] if is_entities else tables
+
+    def balancing(self, splits: Mapping[str, Any], spec: TaskSpec) -> tuple[str, tuple[str, ...]]:
+        """Return nothing: most words are outside entities, and the types are a table."""
+        return "", ()
+
+    def constant_baseline(self, train: Split, spec: TaskSpec) -> Baseline:
+        """Return the frequencies of the tags: the most frequent one is predicted."""
+        from xferlab.statistics.baselines import Baseline, log_frequencies, repeated
+
+        outputs = log_frequencies(spec.class_counts)
+
+        def predict(split: Split) -> Any:
+            width = max(map(len, split.texts), default=0)
+            return repeated(outputs, len(split) * width).reshape(len(split), width, -1)
+
+        return Baseline(f"largest class ({spec.class_names[int(outputs.argmax())]})", predict)
+
+    def text_baseline(self, train: Split, spec: TaskSpec, seed: int) -> Baseline:
+        """Return each word's most frequent tag."""
+        from xferlab.statistics.baselines import Baseline
+        from xferlab.statistics.linear_models import most_frequent_tags
+
+        predict = most_frequent_tags(train, spec.num_classes)
+        return Baseline("each word's most frequent tag", predict)
 
     def baseline_notes(
         self, spec: TaskSpec, split_name: str, labels: Any, outputs: Any

@@ -22,9 +22,11 @@ from xferlab.models.plugin_head import head_argument
 from xferlab.models.recomputed_layers import recompute_layers
 from xferlab.training.average import RunAverage, StepPlan, chosen_average
 from xferlab.training.evaluation import Forward, scores
+from xferlab.training.fitted_head import FittedHead, bind_head, fix_head
 from xferlab.training.network_cache import NETWORK_CACHE, CachedNetwork, TrainingSetup
-from xferlab.training.objective import RunObjective, bind_objective
+from xferlab.training.objective import RunObjective, bind_objective, chosen_objective
 from xferlab.training.optimizer_extensions import per_update
+from xferlab.training.pairs import batch_plan
 from xferlab.training.transfer_stack import apply_transfer
 from xferlab.validation import defaults_of
 
@@ -65,6 +67,7 @@ class Experiment:
         optimizer: not yet built on any variable.
         loss: of labels and outputs.
         objective: computes what a training step minimises; None for the loss of one forward pass.
+        fitted_head: the last layer, where the objective fits it.
         train_metrics: Keras metrics followed on the training batches.
         metrics: every metric, for whole splits, by logged name.
         forward: the network without dropout.
@@ -94,11 +97,17 @@ class Experiment:
     forward: Forward
     example_arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     objective: RunObjective | None = None
+    fitted_head: FittedHead | None = None
     average: RunAverage | None = None
     cache_frozen: bool = True
     micro_batches: int = 1
     cached: CachedNetwork | None = None
     noted: set[str] = field(default_factory=set)
+
+    def fit_head(self) -> None:
+        """Fit the last layer to the training examples, where the objective does so."""
+        if self.fitted_head is not None:
+            self.fitted_head.fit(self.encodings["train"], self.data.train, self.spec)
 
     def evaluate(self, split: str) -> dict[str, float]:
         """Return the loss and every metric over a whole split."""
@@ -152,6 +161,7 @@ def assemble(recipe: Recipe, data: TextData, micro_batches: int = 1) -> Experime
         objective=bind_objective(
             recipe, trained, base.spec, base.model.network, loss, base.total_batches
         ),
+        fitted_head=bind_head(chosen_objective(recipe), base.model, base.forward),
         average=_average(recipe, base),
         cache_frozen=recipe.train.cache_frozen,
         micro_batches=micro_batches,
@@ -203,9 +213,7 @@ def _training_setup(recipe: Recipe, data: TextData, micro_batches: int) -> Train
         name: _encoding(model.tokenizer, split, spec) for name, split in data.splits.items()
     }
     data = windowed(data, encodings["train"].owners)
-    strata = None if train.sampling is None else data.train.labels
-    lengths = row_lengths(encodings["train"])
-    batches = BatchPlan(lengths, train.batch_size, recipe.seed, strata)
+    batches = batch_plan(recipe, row_lengths(encodings["train"]), data.train.labels, spec)
     total_batches, budget = length_of_run(train, batches.steps_per_epoch)
     return TrainingSetup(
         model=model,
@@ -214,7 +222,9 @@ def _training_setup(recipe: Recipe, data: TextData, micro_batches: int) -> Train
         batches=batches,
         total_batches=total_batches,
         budget=budget,
-        plan=apply_transfer(recipe.transfer, model, budget),
+        plan=fix_head(
+            chosen_objective(recipe), model, apply_transfer(recipe.transfer, model, budget)
+        ),
         forward=Forward(
             model.network,
             model.tokenizer.pad_id,

@@ -231,6 +231,7 @@ class TrainingLoop:
         train = {name: float(means[name]) for name in order}
         with averaged(self._experiment.average):
             with self._checkpointer.interruptible(self.network, self.state):
+                self._experiment.fit_head()
                 labels, outputs = self.network.outputs(self._experiment, "validation")
                 validation = self._experiment.scores(labels, outputs)
             seconds = time.monotonic() - self._began

@@ -131,10 +131,10 @@ def summary_lines(experiment: Experiment, rates: np.ndarray) -> list[str]:
         for name, mark in plan["learning_rate"].items()
     ]
     accumulation = experiment.optimizer.gradient_accumulation_steps or 1
-    examples = experiment.batches.batch_size * accumulation
+    size = experiment.batches.batch_size * accumulation
     lines += [
         f"length     {format_count(plan['epochs'], 'epoch')}, {format_count(plan['steps'], 'step')}"
-        f" of {format_count(examples, 'example')}",
+        f" of {format_count(size, experiment.batches.unit)}",
         f"schedule   learning rate {', '.join(marks)}",
     ]
     peak = plan["learning_rate"]["peak"]["rate"]

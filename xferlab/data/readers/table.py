@@ -6,7 +6,7 @@ import logging
 import math
 import shlex
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,17 @@ from xferlab.data.paths import SUFFIXES, find_files
 from xferlab.data.readers.examples import NOT_UNICODE, NumberedRow, Stream, StreamedRow
 from xferlab.data.readers.parquet_reader import parquet_stream
 from xferlab.data.readers.stream import column_of, open_path
+from xferlab.data.streaming import EVERY, new_column, report_rows
 from xferlab.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
-Columns = dict[str, list[Any]]
+Columns = dict[str, Any]
 SAMPLE_FACTOR = 100
 MIN_SAMPLE = 100_000
 """Of very many rows a sample of so many times the limit, or so many, is read."""
+TEXT_KEYS = ("data.text", "data.pair")
+"""Config keys of the columns of texts, which may be larger than memory."""
 MAX_ROWS = 5_000_000
 """Default limit of rows: a file's header may claim any number at no cost."""
 
@@ -47,7 +50,7 @@ class Table:
     def __len__(self) -> int:
         return sum(rows for _, rows in self.files)
 
-    def column(self, name: str, key: str) -> list[Any]:
+    def column(self, name: str, key: str) -> Any:
         """Return a column; ``key`` is its config key, for messages."""
         if name not in self.columns:
             raise missing_column(name, self.columns, str(self.files[0][0]), key)
@@ -91,19 +94,21 @@ def read_table(
     paths = find_files(pattern, key)
     fraction = _fraction_to_read(paths, max_rows, limit, key)
     table = Table({}, [], key, array("q"))
+    keys = columns or {}
+    texts = {name for name, its in keys.items() if its in TEXT_KEYS}
     for path in paths:
         stream = _opened(path, key, separator)
         names = _names_of(stream, columns, path, key)
         if columns is None and table.files:
             _refuse_other_columns(table, path, names)
-        rows = _numbered_rows(stream, names, fraction, seed + len(table.files))
+        rows = _followed(path, stream, names, fraction, seed + len(table.files))
         if fraction < 1:
-            _append(table, path, names, rows)
+            _append(table, path, names, rows, texts)
             continue
         claimed = len(table) + (stream.row_count or 0)
         if claimed > max_rows:
             raise _too_many(path, claimed, max_rows, key)
-        _append(table, path, names, rows, max_rows)
+        _append(table, path, names, rows, texts, max_rows)
     if not len(table):
         raise ConfigError(f"{pattern} has no rows", where=key, fix="name a file that has some")
     return table
@@ -169,15 +174,29 @@ def _numbered_rows(
     return enumerate(stream.rows(columns), start=1)
 
 
+def _followed(
+    path: Path, stream: Stream, names: Mapping[str, str], fraction: float, seed: int
+) -> Iterator[NumberedRow]:
+    """Yield the rows of a file and report how far that is."""
+    for count, row in enumerate(_numbered_rows(stream, names, fraction, seed)):
+        if count % EVERY == 0:
+            report_rows(path, count, stream)
+        yield row
+
+
 def _append(
     table: Table,
     path: Path,
     names: Mapping[str, str],
     rows: Iterator[NumberedRow],
+    texts: Collection[str],
     max_rows: float = math.inf,
 ) -> None:
     """Append a file's rows to a table; ConfigError at the first problem, or at one row too many."""
-    columns = [(table.columns.setdefault(name, []), column) for name, column in names.items()]
+    for name in names:
+        if name not in table.columns:
+            table.columns[name] = new_column() if name in texts else []
+    columns = [(table.columns[name], column) for name, column in names.items()]
     before = len(table)
     count = 0
     for number, row in rows:
