@@ -1,4 +1,4 @@
-"""Faults planted into the templates of ``new``, and the words that the kit has for each.
+"""Faults planted into the templates of ``new``, and the words of the finding for each.
 
 A row is a group, what is replaced by what in its template, and a part of the finding. They are in
 the order in which they are found: on import, in the source, in the values, in what is built (from

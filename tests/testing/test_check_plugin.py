@@ -1,4 +1,4 @@
-"""The kit finds every planted fault, and none in what ships with xferlab or what ``new`` writes."""
+"""It finds every planted fault, and none in what ships with xferlab or what ``new`` writes."""
 
 from __future__ import annotations
 

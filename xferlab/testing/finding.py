@@ -52,7 +52,7 @@ class Subject:
     @property
     def node(self) -> dict[str, Any]:
         """The config node that chooses it."""
-        return {**self.entry.deproblems(), **self.fields}
+        return {**self.entry.defaults(), **self.fields}
 
     @property
     def missing(self) -> list[str]:
