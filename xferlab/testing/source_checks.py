@@ -117,7 +117,7 @@ def _methods(subject: Subject) -> Iterator[Finding]:
     known = {**METHODS[group], **OF_ANY}
     for name, count in known.items():
         method = getattr(subject.entry.cls, name, None)
-        if callable(method) and not _takes(method, count):
+        if callable(method) and not _accepts(method, count):
             given = ARGUMENTS.get((group, name), "")
             fix = f"def {name}(self{', ' + given if given else ''})"
             line = subject.line_of(name)
@@ -130,7 +130,7 @@ def _methods(subject: Subject) -> Iterator[Finding]:
                 yield subject.finding(what, f"did you mean {near}?", node.lineno)
 
 
-def _takes(method: Any, count: int) -> bool:
+def _accepts(method: Any, count: int) -> bool:
     """Return whether a method can be called with a number of positional arguments."""
     try:
         inspect.signature(method).bind(None, *range(count))
