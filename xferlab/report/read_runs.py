@@ -14,9 +14,9 @@ from xferlab.errors import ConfigError
 from xferlab.registry import REGISTRY
 from xferlab.runs.history import history_of
 from xferlab.runs.inputs import read_inputs
-from xferlab.runs.metadata import read_metrics, read_run
+from xferlab.runs.metadata import PLAN, read_metrics, read_run
 from xferlab.sweeps.job_state import State, state_of
-from xferlab.sweeps.manifest import JOB, PLAN, read_job, read_plan
+from xferlab.sweeps.manifest import JOB, read_job, read_plan
 
 NAME_ONE = "name the folder of a sweep or of a run; they are in outputs/sweeps and outputs/runs"
 CONTENT = " (content)"
