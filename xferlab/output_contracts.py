@@ -39,8 +39,10 @@ class Postprocess(Protocol):
     of an export. A row of what it returns depends on the same row of ``outputs`` alone.
 
     A plugin may have ``check(spec, labels)``, called before TensorFlow is imported, which raises
-    ConfigError where the validation labels do not allow a fit, and
-    ``describe(parameters, spec) -> str``, what it has fitted in a few words.
+    ConfigError where the validation labels do not allow a fit;
+    ``describe(parameters, spec) -> str``, what it has fitted in a few words; and, if all that
+    ``apply`` does is to multiply logits by one number, ``factor(parameters) -> float``, which is
+    that number: then exports of weights have it in their last layer.
     """
 
     accepts: ClassVar[Accepts]

@@ -44,6 +44,9 @@ class Temperature:
     def apply(self, outputs, parameters, xp):
         return Processed(outputs / parameters["temperature"])
 
+    def factor(self, parameters):
+        return 1 / float(parameters["temperature"][0])
+
     def describe(self, parameters, spec):
         value = float(parameters["temperature"][0])
         is_least = value < 1.01 / WIDEST

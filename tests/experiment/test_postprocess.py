@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -16,6 +18,7 @@ from xferlab.cli.main import main
 from xferlab.config.compose import compose_experiment, publish
 from xferlab.evaluation.bootstrap import score_of
 from xferlab.experiment import train_and_test
+from xferlab.export.export_run import export_run
 from xferlab.report.read_runs import read_jobs
 from xferlab.report.stored_outputs import build_metric, read_outputs
 from xferlab.runs.predictions import read_predictions
@@ -143,6 +146,24 @@ def test_a_format_that_cannot_carry_it_says_so(home, tmp_path, capsys):
     own = read(home / "run-several" / "postprocess.json")
     assert read(folder / "postprocess.json") == own
     assert "which is not in this model" in (folder / "README.md").read_text()
+
+
+def test_a_temperature_is_in_the_last_layer_of_exported_weights(home, tmp_path):
+    run = xferlab.load(f"{home}/run-several")
+    first = run.postprocessor.steps[0]
+    run = run.with_postprocessor(replace(run.postprocessor, steps=[first]))
+    before = run.model.network.get_weights()
+    export_run(run, "keras", tmp_path / "out")
+    for value, old in zip(run.model.network.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(value, old)
+    assert read(tmp_path / "out" / "export.json")["applies_postprocess"]
+    assert "is in the weights of the last layer" in (tmp_path / "out" / "README.md").read_text()
+    found = keras.saving.load_model(tmp_path / "out" / "model.keras").get_weights()
+    temperature = first.parameters["temperature"][0]
+    assert abs(temperature - 1) > 0.01
+    for value, old in zip(found[-2:], before[-2:], strict=True):
+        np.testing.assert_allclose(value, old / temperature, rtol=1e-6)
+    np.testing.assert_array_equal(found[0], before[0])
 
 
 @pytest.mark.slow

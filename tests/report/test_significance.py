@@ -10,7 +10,15 @@ import pytest
 from scipy import stats
 
 from xferlab.report import significance
-from xferlab.report.significance import EXAMPLES, SEEDS_AND_EXAMPLES, holm, over_examples, welch
+from xferlab.report.significance import (
+    EXAMPLES,
+    SEEDS_AND_EXAMPLES,
+    Variance,
+    holm,
+    over_examples,
+    seeds_needed,
+    welch,
+)
 
 
 @pytest.mark.parametrize(
@@ -40,6 +48,29 @@ def test_over_examples_alone_it_nears_the_paired_t_test():
     assert ours.over == EXAMPLES
     assert ours.p == pytest.approx(theirs.pvalue, abs=0.02)
     assert ours.high == pytest.approx(theirs.confidence_interval(0.95).high, abs=0.01)
+
+
+def power(distance: float, runs: int) -> float:
+    """Return the exact power of a two-sided t test of two groups, sd 1, at 5 %."""
+    degrees = 2 * runs - 2
+    limit = stats.t.ppf(0.975, degrees)
+    return float(stats.nct.sf(limit, degrees, distance / np.sqrt(2 / runs)))
+
+
+@pytest.mark.parametrize(("distance", "runs"), [(0.5, 64), (0.8, 26), (1.0, 17), (2.0, 6)])
+def test_seeds_needed_are_those_of_an_exact_power(distance, runs):
+    """64, 26 and 17 are in the tables of Cohen (1988)."""
+    parts = [Variance(1 / 3, 2, 3)] * 2
+    found = seeds_needed(distance, parts)
+    assert found == pytest.approx(runs, abs=1)
+    assert power(distance, found - 1) < 0.81
+    assert power(distance, found) > 0.79
+
+
+def test_seeds_do_not_show_what_examples_hide():
+    assert seeds_needed(0.1, [Variance(0.01, 99), Variance(0.01, 2, 3)]) is None
+    assert seeds_needed(0.1, [Variance(0.0001, 99)]) is None
+    assert welch([0.5, 0.6, 0.7], [0.5, 0.6, 0.71]).seeds_needed is None
 
 
 def test_holms_correction_is_that_of_the_paper():

@@ -22,6 +22,7 @@ from xferlab.report.charts import write_charts
 from xferlab.report.comparison import compare
 from xferlab.report.differences import difference_lines, difference_rows
 from xferlab.report.html import ComparedReport, render_page
+from xferlab.report.importance import importance_of
 from xferlab.report.markdown import render_markdown
 from xferlab.report.out_of_fold import (
     MISLABELLED,
@@ -43,6 +44,7 @@ from xferlab.report.tables import (
     setting_row,
     task_name,
 )
+from xferlab.report.training_setup import setup_of
 
 FILES = ("report.html", "summary.md", "results.csv", "results.json", PREDICTIONS, MISLABELLED)
 LONGEST_TABLE = 60
@@ -100,6 +102,7 @@ def write_report(
     folders = parts[0][0].folders
     target = target_of(parts)
     rows = [job_rows(report) for report, _ in parts]
+    importances = [importance_of(report) for report, _ in parts]
     atomic_write(target / "results.csv", as_csv([row for each in rows for row in each]))
     groups = [
         {
@@ -110,21 +113,23 @@ def write_report(
             "best": setting_row(report, report.best) if report.best else None,
             "settings": [setting_row(report, setting) for setting in report.settings],
             "differences": difference_rows(comparison),
+            "importance": importance.fractions if importance else None,
+            "setup": setup_of(report).parts,
             "jobs": own,
         }
-        for (report, comparison), own in zip(parts, rows, strict=True)
+        for (report, comparison), own, importance in zip(parts, rows, importances, strict=True)
     ]
     write_json(
         target / "results.json", {"sweeps": [str(each) for each in folders], "groups": groups}
     )
     charts = write_charts(parts[0][0], target)
-    atomic_write(target / "summary.md", render_markdown(parts, charts))
+    atomic_write(target / "summary.md", render_markdown(parts, charts, importances))
     first = next((found for found in folds if found is not None), None)
     if first is not None:
         atomic_write(target / PREDICTIONS, csv_text(first.prediction_rows()))
     if first is not None and first.errors is not None:
         atomic_write(target / MISLABELLED, csv_text(first.error_rows()))
-    atomic_write(target / "report.html", render_page(parts, folds))
+    atomic_write(target / "report.html", render_page(parts, folds, importances))
     return target
 
 

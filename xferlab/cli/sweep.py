@@ -14,13 +14,13 @@ from xferlab.errors import ConfigError, printable
 from xferlab.escaping import visible
 from xferlab.runs.checkpoints import latest_step
 from xferlab.runs.folder_access import own_place, refuse_unusable
+from xferlab.runs.metadata import PLAN, current_command
 from xferlab.sweeps.engine_launcher import offer_engines
 from xferlab.sweeps.job_state import FINISHED, QUEUED, RESUMED, RUNNING, State, state_of
 from xferlab.sweeps.launcher import launch, launcher_for
 from xferlab.sweeps.local_pool import SweepStopped
 from xferlab.sweeps.manifest import (
     DAMAGED,
-    PLAN,
     REPLACED,
     SEARCH,
     folder_for,
@@ -64,7 +64,7 @@ def run_plan(plan: Plan, *, dry_run: bool = False) -> int:
     if dry_run:
         print(visible("\n".join(job_lines(plan, states))))
         return 0
-    write_manifest(plan, folder, sys.argv)
+    write_manifest(plan, folder, current_command())
     code = 0
     if any(state.status != FINISHED for state in states.values()):
         offer_engines()

@@ -27,7 +27,7 @@ from xferlab.io.atomic import atomic_link, sha256_of, write_json
 from xferlab.origin import own_folder
 from xferlab.postprocessing.record import FILE
 from xferlab.runs.fold_examples import keep_fold_examples
-from xferlab.runs.metadata import environment_fingerprint
+from xferlab.runs.metadata import PLAN, environment_fingerprint, swept_keys
 from xferlab.runs.predictions import keep_predictions
 from xferlab.runs.pruning import Pruned
 from xferlab.runs.resume import PreviousRun
@@ -196,7 +196,8 @@ def _run_of(recipe: Recipe, experiment: Experiment, rate_of: Any, folder: Path) 
         mode=recipe.mode,
         network=experiment.model.network,
         learning_rate=rate_of,
-        sweep=folder.parent if (folder.parent / "sweep.json").exists() else None,
+        sweep=folder.parent if (folder.parent / PLAN).exists() else None,
+        swept=swept_keys(folder),
     )
 
 

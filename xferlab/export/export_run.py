@@ -6,11 +6,13 @@ import dataclasses
 import importlib.metadata
 import platform
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from xferlab.backend.process import quiet_stderr
 from xferlab.errors import ConfigError
+from xferlab.export.folded_head import factor_of, folded_head
 from xferlab.export.formats import FORMATS, refuse_missing_modules
 from xferlab.export.output_folder import RECORD, refuse_taken, write_plain
 from xferlab.export.parity import Comparison, compare, generated_texts, read_texts
@@ -61,12 +63,13 @@ def export_run(
     rows = rows or generated_texts(run)
     exact = in_full_precision(run)
     with atomic_folder(folder) as new:
-        with quiet_stderr():  # converters print a lot; the output of a failure is shown
+        head = nullcontext() if chosen.is_graph else folded_head(exact)
+        with quiet_stderr(), head:  # converters print a lot; the output of a failure is shown
             chosen.write(exact, new)
         write_tokenizer(exact.model, run.spec, new)
         with quiet_stderr():
             predict = chosen.read(new, run.spec)
-        applied = run.postprocessor if chosen.is_graph else None
+        applied = run.postprocessor if applies_postprocess(run, name) else None
         comparison = compare(run, predict, new, rows, source, applied)
         if run.postprocessor is not None:
             shutil.copyfile(run.folder / POSTPROCESS, new / POSTPROCESS)
@@ -99,12 +102,17 @@ def _refuse_ensemble(run: Run, name: str) -> None:
         )
 
 
+def applies_postprocess(run: Run, name: str) -> bool:
+    """Return whether what a format computes is after the run's postprocess."""
+    return FORMATS[name].is_graph or factor_of(run) is not None
+
+
 def postprocess_note(run: Run, name: str) -> str:
     """Return whether a format applies the run's postprocess; "" for a run without one."""
     if run.postprocessor is None:
         return ""
     described = run.postprocessor.describe()
-    if FORMATS[name].is_graph:
+    if applies_postprocess(run, name):
         return f"its outputs are those after the postprocess ({described})"
     return (
         f"--to {name} does not apply the run's postprocess ({described}): its outputs are the"
@@ -115,7 +123,7 @@ def postprocess_note(run: Run, name: str) -> str:
 def _postprocess_record(run: Run, name: str) -> dict[str, Any]:
     if run.postprocessor is None:
         return {}
-    return {"applies_postprocess": FORMATS[name].is_graph}
+    return {"applies_postprocess": applies_postprocess(run, name)}
 
 
 def _record(run: Run, name: str, comparison: Comparison) -> dict[str, Any]:

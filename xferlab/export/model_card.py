@@ -12,6 +12,7 @@ from xferlab.config.presets import checkpoint_presets
 from xferlab.contracts import OutputKind, TaskSpec
 from xferlab.errors import printable
 from xferlab.escaping import markdown
+from xferlab.export.folded_head import factor_of
 from xferlab.groups import GROUPS
 from xferlab.models.prompts import prompts_of
 
@@ -88,6 +89,8 @@ def _postprocess_notes(run: Run, *, is_applied: bool) -> list[str]:
     if run.postprocessor is None:
         return []
     described = _code(run.postprocessor.describe())
+    if not is_applied and factor_of(run) is not None:
+        return ["", f"A postprocess is in the weights of the last layer ({described})."]
     if not is_applied:
         return [
             "",

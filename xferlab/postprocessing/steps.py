@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -87,6 +88,13 @@ class Postprocessor:
         done = self(np.concatenate(outputs))
         parts = {k: None if v is None else np.split(v, ends) for k, v in vars(done).items()}
         return Processed(**parts)
+
+    @property
+    def factor(self) -> float | None:
+        """The number that logits are multiplied by, if the steps do nothing else; or None."""
+        if not all(hasattr(step.plugin, "factor") for step in self.steps):
+            return None
+        return math.prod(step.plugin.factor(step.parameters) for step in self.steps)
 
     @property
     def columns(self) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from xferlab.io.atomic import atomic_write
 from xferlab.report.parallel_coordinates import parallel_chart
+from xferlab.report.pareto import pareto_charts
 from xferlab.report.read_runs import JobResult
 from xferlab.report.repeats import REPEATS
 from xferlab.report.settings import Report, is_number
@@ -24,11 +25,12 @@ LEARNING_RATE = "optimizer.lr"
 
 
 def charts_of(report: Report) -> list[Chart]:
-    """Return the charts: swept numbers, curves by epoch, all swept values."""
+    """Return the charts: swept numbers, curves by epoch, score by cost, all swept values."""
     charts = [_score_chart(report, key) for key in _numeric_keys(report)[:MAX_SCORE_CHARTS]]
     names = dict.fromkeys([report.monitor, "val_loss", "loss"])
     charts += [_curve_chart(report, name) for name in names]
     shown: list[Chart] = [chart for chart in charts if chart.has_points()]
+    shown += pareto_charts(report)
     parallel = parallel_chart(report)
     return [*shown, parallel] if parallel else shown
 

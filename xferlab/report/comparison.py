@@ -19,6 +19,7 @@ from xferlab.report.significance import (
     EXAMPLES,
     FOLDS,
     LEVEL,
+    MAX_SEEDS,
     SEEDS,
     SEEDS_AND_EXAMPLES,
     Difference,
@@ -286,14 +287,28 @@ def describe_result(compared: Compared, mode: str) -> str:
         restriction = "; another seed may give another result"
     elif difference.over == SEEDS:
         restriction = "; on other examples it may differ"
+        if not compared.is_significant:
+            restriction += f"; {_describe_seeds_needed(difference)}"
     elif not compared.is_significant:
-        restriction = "; more seeds may show one"
+        restriction = f"; {_describe_seeds_needed(difference)}"
     if compared.is_significant:
         is_worse = difference.mean > 0 if mode == "max" else difference.mean < 0
         word = "worse" if is_worse else "better on this split"
         return f"{word} than the best by more than chance explains{restriction}"
     subject = "these networks" if difference.over == EXAMPLES else "the settings"
     return f"{subject} do not differ significantly{restriction}"
+
+
+def _describe_seeds_needed(difference: Difference) -> str:
+    """Return how many seeds would show a difference of this size, as far as that is known."""
+    needed = difference.seeds_needed
+    if difference.over == FOLDS:
+        return "more seeds may show one"
+    if needed is None:
+        return f"{MAX_SEEDS} seeds a setting would not show one of this size"
+    if needed <= min(difference.runs):
+        return "more seeds may show one"
+    return f"about {needed} seeds a setting would show one of this size"
 
 
 def describe_test(comparison: Comparison) -> str:

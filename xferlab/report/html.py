@@ -18,6 +18,7 @@ from xferlab.report.confusion import ConfusionTable, confusion_of
 from xferlab.report.cost import describe_cost
 from xferlab.report.failures import Failure, failures_of
 from xferlab.report.html_tables import HtmlTable, jobs_table, label_errors_table, settings_table
+from xferlab.report.importance import Importance
 from xferlab.report.out_of_fold import OutOfFold
 from xferlab.report.settings import Report
 from xferlab.report.svg import render_chart
@@ -30,6 +31,7 @@ from xferlab.report.tables import (
     name_of,
     task_name,
 )
+from xferlab.report.training_setup import TrainingSetup, setup_of
 from xferlab.sweeps.job_state import FINISHED
 
 if TYPE_CHECKING:
@@ -72,17 +74,22 @@ class Section:
     charts: Sequence[dict[str, Any]]
     confusion: ConfusionTable | None
     folds: FoldSection | None
+    importance: Importance | None
+    setup: TrainingSetup
     failures: Sequence[tuple[str, Failure]]
     more_failures: int
     jobs: HtmlTable
 
 
 def render_page(
-    reports: Sequence[ComparedReport], folds: Sequence[OutOfFold | None] | None = None
+    reports: Sequence[ComparedReport],
+    folds: Sequence[OutOfFold | None] | None = None,
+    importances: Sequence[Importance | None] | None = None,
 ) -> str:
     """Return the whole page; a section for each task and monitored score.
 
-    ``folds`` has the predictions of each report's folds, None where it has none.
+    ``folds`` has the predictions of each report's folds, ``importances`` the importance of its
+    keys, None where it has none.
 
     The page forbids itself every connection and every script but its own, which it names by its
     SHA-256: a text that got through unescaped would still not run.
@@ -91,8 +98,13 @@ def render_page(
         "page.html",
         names=[folder.name or folder for folder in reports[0][0].folders],
         sections=[
-            _section(*each, found, is_only=len(reports) == 1)
-            for each, found in zip(reports, folds or [None] * len(reports), strict=True)
+            _section(*each, found, importance, is_only=len(reports) == 1)
+            for each, found, importance in zip(
+                reports,
+                folds or [None] * len(reports),
+                importances or [None] * len(reports),
+                strict=True,
+            )
         ],
         left_out=reports[0][0].left_out,
     )
@@ -136,7 +148,12 @@ def _environment() -> Environment:
 
 
 def _section(
-    report: Report, comparison: Comparison | None, found: OutOfFold | None, *, is_only: bool
+    report: Report,
+    comparison: Comparison | None,
+    found: OutOfFold | None,
+    importance: Importance | None,
+    *,
+    is_only: bool,
 ) -> Section:
     failures = failures_of(report)
     return Section(
@@ -149,6 +166,8 @@ def _section(
         charts=_rendered_charts(report),
         confusion=_confusion(report),
         folds=None if found is None else _folds(found),
+        importance=importance,
+        setup=setup_of(report),
         failures=[(_setting_of(report, failure), failure) for failure in failures[:MAX_FAILURES]],
         more_failures=max(0, len(failures) - MAX_FAILURES),
         jobs=jobs_table(report),

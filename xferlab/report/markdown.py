@@ -10,6 +10,7 @@ from xferlab.report.comparison import Comparison, describe_test
 from xferlab.report.cost import describe_cost
 from xferlab.report.differences import difference_row
 from xferlab.report.failures import Failure, failures_of
+from xferlab.report.importance import Importance
 from xferlab.report.settings import Report
 from xferlab.report.tables import (
     describe_best,
@@ -21,26 +22,32 @@ from xferlab.report.tables import (
     printed_setting_row,
     task_name,
 )
+from xferlab.report.training_setup import setup_of
 
 
 def render_markdown(
-    reports: Sequence[tuple[Report, Comparison | None]], charts: Sequence[Path]
+    reports: Sequence[tuple[Report, Comparison | None]],
+    charts: Sequence[Path],
+    importances: Sequence[Importance | None] | None = None,
 ) -> str:
     """Return the summary: a section for each task and monitored score, then the charts."""
     first = reports[0][0]
     names = ", ".join(markdown(folder.name or folder) for folder in first.folders)
     blocks = [f"# {names}"]
-    for report, comparison in reports:
+    found = importances or [None] * len(reports)
+    for (report, comparison), importance in zip(reports, found, strict=True):
         if len(reports) > 1:
             blocks.append(f"# {markdown(task_name(report) or 'jobs')}: {markdown(report.monitor)}")
-        blocks += _section(report, comparison)
+        blocks += _section(report, comparison, importance)
     if first.left_out:
         blocks += ["## Left out", *(f"- {markdown(line)}" for line in first.left_out)]
     blocks += [f"![{path.stem}]({path.name})" for path in charts]
     return "\n\n".join(blocks) + "\n"
 
 
-def _section(report: Report, comparison: Comparison | None) -> list[str]:
+def _section(
+    report: Report, comparison: Comparison | None, importance: Importance | None
+) -> list[str]:
     blocks = [markdown(format_status_counts(report)), *map(markdown, describe_data(report))]
     if report.best:
         blocks.append(f"**Best:** {markdown(describe_best(report))}")
@@ -56,9 +63,29 @@ def _section(report: Report, comparison: Comparison | None) -> list[str]:
         blocks.append(_table([printed_setting_row(report, each) for each in report.settings]))
     if comparison and (comparison.others or comparison.note):
         blocks += ["## Compared with the best", *_differences(comparison, report.mode)]
+    if importance:
+        blocks += ["## Importance", *_importance(importance)]
+    blocks += ["## What was trained", _setup(report)]
     blocks += ["## Jobs", _table([printed_job_row(report, job) for job in report.jobs])]
     failures = failures_of(report)
     return blocks + (["## Failed", *map(_failure, failures)] if failures else [])
+
+
+def _importance(found: Importance) -> list[str]:
+    rows = [
+        {"key": key, "variance explained": f"{fraction:.0%}"} for key, fraction in found.ranked()
+    ]
+    return [f"{markdown(found.describe())}.", _table(rows)]
+
+
+def _setup(report: Report) -> str:
+    parts = setup_of(report).parts
+    rows = [
+        {"what": name if place == 0 else "", "value": value}
+        for name, values in parts.items()
+        for place, value in enumerate(values)
+    ]
+    return _table(rows)
 
 
 def _differences(comparison: Comparison, mode: str) -> list[str]:

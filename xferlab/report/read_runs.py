@@ -14,9 +14,9 @@ from xferlab.errors import ConfigError
 from xferlab.registry import REGISTRY
 from xferlab.runs.history import history_of
 from xferlab.runs.inputs import read_inputs
-from xferlab.runs.metadata import read_metrics, read_run
+from xferlab.runs.metadata import PLAN, read_metrics, read_run
 from xferlab.sweeps.job_state import State, state_of
-from xferlab.sweeps.manifest import JOB, PLAN, read_job, read_plan
+from xferlab.sweeps.manifest import JOB, read_job, read_plan
 
 NAME_ONE = "name the folder of a sweep or of a run; they are in outputs/sweeps and outputs/runs"
 CONTENT = " (content)"
@@ -46,6 +46,7 @@ class JobResult:
         history: a row an epoch.
         baselines: scores of simple models on its splits, by model, split and metric.
         content: digests of what it read, by ``data.train`` or ``loss=focal``.
+        record: the content of ``run.json``; empty where the run has not got that far.
     """
 
     folder: Path
@@ -65,6 +66,7 @@ class JobResult:
     history: Sequence[Mapping[str, float]]
     content: Mapping[str, str] = field(default_factory=dict)
     baselines: Mapping[str, Any] = field(default_factory=dict)
+    record: Mapping[str, Any] = field(default_factory=dict)
 
     def setting(self, key: str) -> Any:
         """Return the value of a key such as ``optimizer.lr``, or the name of a group's choice.
@@ -177,6 +179,7 @@ def _read_job(folder: Path) -> JobResult:
         history=history,
         baselines=metrics.get("baselines", {}),
         content={**kept.get("inputs", {}), **kept.get("plugins", {})},
+        record=made,
     )
 
 

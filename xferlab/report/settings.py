@@ -14,8 +14,9 @@ from xferlab.groups import GROUPS
 from xferlab.report.groups import DataDigests, assign_groups, differing_contents
 from xferlab.report.read_runs import CONTENT, JobResult, mode_of, read_jobs, with_best_so_far
 from xferlab.report.repeats import REPEATS
+from xferlab.runs.metadata import PLAN
 from xferlab.sweeps.job_state import FINISHED
-from xferlab.sweeps.manifest import PLAN, read_plan
+from xferlab.sweeps.manifest import read_plan
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def swept_keys(folders: Sequence[Path], jobs: Sequence[JobResult]) -> list[str]:
     """Return the keys that the sweeps vary as typed, then others in which the jobs differ."""
     plans = [read_plan(folder)["swept"] for folder in folders if (folder / PLAN).exists()]
     planned = list(dict.fromkeys(key for keys in plans for key in keys))
-    flat = [dict(_flat(compared(job.config))) for job in jobs]
+    flat = [dict(flatten(compared(job.config))) for job in jobs]
     every = dict.fromkeys(key for each in flat for key in each)
     keys = [key for key in every if key not in NOT_IDENTITY]
     implied = tuple(f"{key}." for key in planned)
@@ -152,12 +153,13 @@ def _choice_of(key: str) -> str:
     return group if group in GROUPS and field == "name" else key
 
 
-def _flat(node: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
+def flatten(node: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Yield the keys of a config that hold no further ones, ``optimizer.lr``, with their values."""
     if not isinstance(node, Mapping) or (not node and prefix):
         yield prefix, node
         return
     for key, value in node.items():
-        yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
+        yield from flatten(value, f"{prefix}.{key}" if prefix else str(key))
 
 
 def in_order(jobs: Sequence[JobResult], keys: Sequence[str]) -> list[JobResult]:

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 LEVEL = 0.05
+POWER = 0.8
+"""The chance that :func:`seeds_needed` wants of finding a difference that is there."""
+MAX_SEEDS = 100
 SEEDS_AND_EXAMPLES = "seeds and examples"
 EXAMPLES = "examples"
 SEEDS = "seeds"
@@ -58,6 +61,8 @@ class Difference:
         examples: how many examples both were scored on, or None.
         runs: how many runs each setting has.
         groups: how many groups of examples were resampled; None for single examples.
+        seeds_needed: how many seeds a setting would show a difference of this size; None if more
+            than 100 would not, or where the spread over seeds is not known.
     """
 
     mean: float
@@ -69,11 +74,37 @@ class Difference:
     examples: int | None
     runs: tuple[int, int]
     groups: int | None = None
+    seeds_needed: int | None = None
+
+
+@dataclass(frozen=True)
+class Variance:
+    """A part of the variance of a difference.
+
+    Attributes:
+        value: the variance.
+        degrees_of_freedom: of its estimate.
+        runs: over how many runs it is a mean; None for what more runs do not reduce.
+    """
+
+    value: float
+    degrees_of_freedom: float
+    runs: int | None = None
+
+    def with_runs(self, runs: int) -> Variance:
+        """Return what it would be over another number of runs."""
+        if self.runs is None:
+            return self
+        degrees = self.degrees_of_freedom * (runs - 1) / (self.runs - 1)
+        return Variance(self.value * self.runs / runs, degrees, runs)
 
 
 def welch(one: Sequence[float], two: Sequence[float]) -> Difference:
     """Return Welch's t test of two settings' scores, a score a seed, two or more each."""
-    parts = [(statistics.variance(each) / len(each), len(each) - 1) for each in (one, two)]
+    parts = [
+        Variance(statistics.variance(each) / len(each), len(each) - 1, len(each))
+        for each in (one, two)
+    ]
     mean = statistics.fmean(one) - statistics.fmean(two)
     return _t_test(mean, parts, SEEDS, None, (len(one), len(two)))
 
@@ -93,7 +124,7 @@ def over_folds(
         return None
     differences = [one[repeat] - two[repeat] for repeat in both]
     factor = 1 / len(both) + 1 / (folds - 1)
-    parts = [(factor * statistics.variance(differences), float(len(both) - 1))]
+    parts = [Variance(factor * statistics.variance(differences), len(both) - 1)]
     runs = (len(one), len(two))
     return _t_test(statistics.fmean(differences), parts, FOLDS, None, runs)
 
@@ -117,7 +148,7 @@ def over_examples(
         groups: how many groups of them were resampled, None for single examples.
     """
     differences = one_resampled.mean(axis=0) - two_resampled.mean(axis=0)
-    parts = [(float(differences.var(ddof=1)), float((groups or examples) - 1))]
+    parts = [Variance(float(differences.var(ddof=1)), (groups or examples) - 1)]
     over = EXAMPLES
     if min(len(one), len(two)) > 1:
         over = SEEDS_AND_EXAMPLES
@@ -127,22 +158,23 @@ def over_examples(
     return replace(found, groups=groups)
 
 
-def _seed_variance(scores: Sequence[float], resampled: np.ndarray) -> tuple[float, float]:
-    """Return the variance that seeds add to a mean, without noise, and its degrees of freedom."""
+def _seed_variance(scores: Sequence[float], resampled: np.ndarray) -> Variance:
+    """Return the variance that seeds add to a mean, without noise."""
     import numpy as np
 
     count = len(scores)
     seeds = statistics.variance(scores) / count
     noise = float((resampled - np.asarray(scores)[:, None]).var(axis=0, ddof=1).mean()) / count
     if seeds <= noise:
-        return 0.0, math.inf
+        return Variance(0.0, math.inf, count)
     # the variance of the remainder is that of the seeds' variance
-    return seeds - noise, (count - 1) * ((seeds - noise) / seeds) ** 2
+    degrees = (count - 1) * ((seeds - noise) / seeds) ** 2
+    return Variance(seeds - noise, degrees, count)
 
 
 def _t_test(
     mean: float,
-    parts: Sequence[tuple[float, float]],
+    parts: Sequence[Variance],
     over: str,
     examples: int | None,
     runs: tuple[int, int],
@@ -150,15 +182,45 @@ def _t_test(
     """Return a difference with the variances and degrees of freedom of its parts."""
     from scipy.special import stdtr, stdtrit
 
-    variance = sum(part for part, _ in parts)
+    variance = sum(part.value for part in parts)
     if variance <= 0:  # nothing ever varied
         p = 1.0 if mean == 0 else 0.0
         return Difference(mean, mean, mean, p, math.inf, over, examples, runs)
-    degrees = variance**2 / sum(part**2 / known for part, known in parts if part > 0)
+    degrees = _satterthwaite(parts)
     error = math.sqrt(variance)
     half = float(stdtrit(degrees, 1 - LEVEL / 2)) * error
     p = 2 * float(stdtr(degrees, -abs(mean) / error))
-    return Difference(mean, mean - half, mean + half, p, degrees, over, examples, runs)
+    needed = seeds_needed(mean, parts)
+    return Difference(
+        mean, mean - half, mean + half, p, degrees, over, examples, runs, seeds_needed=needed
+    )
+
+
+def _satterthwaite(parts: Sequence[Variance]) -> float:
+    """Return the degrees of freedom of a sum of variances (Satterthwaite 1946)."""
+    squares = sum(part.value**2 / part.degrees_of_freedom for part in parts if part.value > 0)
+    return sum(part.value for part in parts) ** 2 / squares
+
+
+def seeds_needed(mean: float, parts: Sequence[Variance]) -> int | None:
+    """Return how many runs a setting show a difference of this size with a chance of 80 %.
+
+    The smallest number at which the mean is as large as its standard error times the sum of
+    Student's t of 0.975 and of 0.8, the usual formula for the sample size of a test at a level of
+    5 %. None if 100 runs are too few, or if no part of the variance is one of runs.
+    """
+    from scipy.special import stdtrit
+
+    if all(part.runs is None for part in parts):
+        return None
+    for runs in range(2, MAX_SEEDS + 1):
+        expected = [part.with_runs(runs) for part in parts]
+        error = math.sqrt(sum(part.value for part in expected))
+        degrees = _satterthwaite(expected)
+        wanted = float(stdtrit(degrees, 1 - LEVEL / 2) + stdtrit(degrees, POWER))
+        if abs(mean) >= wanted * error:
+            return runs
+    return None
 
 
 def clipped(found: Difference, least: float, greatest: float) -> Difference:

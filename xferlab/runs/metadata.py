@@ -18,7 +18,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from xferlab.backend.device import available_cores, processor_name
-from xferlab.deprecated import current_record
+from xferlab.deprecated import current_plan, current_record
 from xferlab.errors import ConfigError, XferlabError, encodable, text_of
 from xferlab.escaping import visible
 from xferlab.io.atomic import atomic_write, sha256_of, write_json
@@ -41,6 +41,9 @@ PACKAGES = (
     "numpy",
 )
 
+PLAN = "sweep.json"
+"""In a sweep's folder: its jobs and what they vary."""
+MAX_PLAN_BYTES = 64_000_000  # ten thousand jobs have about three million
 LONGEST_NAME = 200  # bytes of the name of a file that a model keeps
 LONGEST_ERROR = 10_000  # characters of an error in status.json
 LONGEST_TEXT = 1_000_000  # characters of error.txt
@@ -152,6 +155,17 @@ def read_run(folder: Path) -> dict[str, Any]:
     return read_record(folder / "run.json", RUN, upgrade=current_record)
 
 
+def swept_keys(folder: Path) -> list[str]:
+    """Return the keys that the sweep of a job varies; none for a run of its own."""
+    path = folder.parent / PLAN
+    if not path.exists():
+        return []
+    keys: list[str] = read_record(
+        path, {"swept": [str]}, largest=MAX_PLAN_BYTES, upgrade=current_plan
+    )["swept"]
+    return keys
+
+
 def recorded_micro_batches(folder: Path) -> int:
     """Return how many slices a batch of the run in ``folder`` is computed in; 1 for a new run."""
     return _read_begun(folder).get("micro_batches", 1)
@@ -187,7 +201,7 @@ def write_error(folder: Path, error: BaseException) -> None:
 def provenance(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what made a run: command, versions, commit, machine and the plugins' files."""
     return {
-        "command": [Path(sys.executable).name, "-m", "xferlab", *sys.argv[1:]],
+        "command": current_command(),
         "versions": {
             "python": platform.python_version(),
             **{name: _version(name) for name in PACKAGES},
@@ -200,6 +214,11 @@ def provenance(config: Mapping[str, Any]) -> dict[str, Any]:
         },
         "plugins": _plugin_origins(config),
     }
+
+
+def current_command() -> list[str]:
+    """Return the command that this process runs, as a user types it."""
+    return ["python", "-m", "xferlab", *sys.argv[1:]]
 
 
 def keep_files(folder: Path, files: Mapping[str, Path | bytes]) -> dict[str, str]:

@@ -25,8 +25,8 @@ class Format(ABC):
         modules: Python modules that :meth:`write` and :meth:`read` import beyond xferlab's own
             needs; the extra ``xferlab[NAME]`` installs them.
         is_graph: whether it writes the graph of ``serving_function``, which applies the run's
-            postprocess and may be of several networks. Otherwise the outputs are the network's own,
-            and the export has ``postprocess.json`` beside them.
+            postprocess and may be of several networks. Otherwise weights are written; they have a
+            temperature in them, but no other postprocess, whose ``postprocess.json`` is beside.
     """
 
     name: ClassVar[str]
