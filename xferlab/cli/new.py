@@ -94,12 +94,8 @@ def plugin_files(group: str, name: str) -> Mapping[Path, str]:
     choice = GROUPS[group].override(name)
     network = NETWORK.get(group, "model=bag_of_embeddings")
     overrides = [choice, "debug=tiny", *([network] if network else [])]
-    test = TEST.format(
-        choice=choice,
-        group=group,
-        name=name,
-        overrides=", ".join(f'"{each}"' for each in overrides),
-    )
+    shown = ", ".join(f'"{each}"' for each in overrides)
+    test = TEST.format(choice=choice, group=group, name=name, overrides=shown)
     return {
         Path("plugins", group, f"{name}.py"): plugin_text(group, name),
         Path("tests", f"test_{group}_{name}.py"): test,

@@ -1,4 +1,4 @@
-"""``new project``: lays a research repository with plugins, presets and tests, which is a package."""
+"""``new project``: lays a research repository, a package with plugins, presets and tests."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ Plugins and presets for [xferlab](https://pypi.org/project/xferlab/).
 
 | place | what |
 |---|---|
-| `src/{name}/loss.py`, `metric.py` | the plugins; a new one also needs its line in `pyproject.toml` |
+| `src/{name}/loss.py`, `metric.py` | the plugins; a new one needs a line in `pyproject.toml` |
 | `src/{name}/conf/GROUP/NAME.yaml` | the presets: `GROUP=NAME` |
 | `tests/` | the contract of each plugin, and a run that repeats |
 
-`xferlab new GROUP NAME` writes a plugin of another group to start from. After a change of `pyproject.toml` run
-`pip install -e .` again.
+`xferlab new GROUP NAME` writes a plugin of another group to start from. After a change of
+`pyproject.toml` run `pip install -e .` again.
 """
 PRESET = """\
 # @package _global_
