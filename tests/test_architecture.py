@@ -59,6 +59,7 @@ ORDER = [
     "experiment",
     "sweeps",
     "report",
+    "testing",
     "cli",
     "api",
     "public",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from xferlab.contracts import Budget, Split, TaskSpec
+from xferlab.formatting import format_learning_rate
 
 if TYPE_CHECKING:
     import keras
@@ -31,6 +32,7 @@ class Run:
         network: the model, to be read only.
         learning_rate: the rate of an optimizer step, counted from 1.
         sweep: the folder of the sweep that the run is a job of, or None.
+        swept: the keys that the sweep varies.
     """
 
     folder: Path
@@ -45,6 +47,18 @@ class Run:
     network: keras.Model
     learning_rate: Callable[[int], float]
     sweep: Path | None = None
+    swept: Sequence[str] = ()
+
+    @property
+    def label(self) -> str:
+        """What a sweep varies with this job's values, ``lr=3e-5,seed=1``; empty for other runs."""
+        values = ((key, self.settings[key]) for key in self.swept if key in self.settings)
+        return ",".join(
+            f"{key.rpartition('.')[2]}={format_learning_rate(value, 4)}"
+            if isinstance(value, float)
+            else f"{key.rpartition('.')[2]}={value}"
+            for key, value in values
+        )
 
     @property
     def name(self) -> str:

@@ -19,6 +19,7 @@ from xferlab.functional import trackers
 from xferlab.functional.trackers import Tracker, TrackerSettings, shared_id
 from xferlab.registry import REGISTRY
 from xferlab.training.callback_list import CallbackList
+from xferlab.training.callbacks.tensorboard import TensorBoardLog
 
 SHORT = ["model=bag_of_embeddings", "train.epochs=2", "data.limit.train=64", "data.limit.test=16"]
 
@@ -144,6 +145,29 @@ def test_the_jobs_of_a_sweep_have_different_names(name, sweep, expected):
     blank = dict.fromkeys(field.name for field in dataclasses.fields(Run))
     run = Run(**{**blank, "folder": Path("s/ab12"), "config": {"name": name}, "sweep": sweep})
     assert run.name == expected
+
+
+def test_a_label_has_the_swept_values():
+    blank = dict.fromkeys(field.name for field in dataclasses.fields(Run))
+    settings = {"optimizer.lr": 3e-5, "seed": 1, "loss": "focal", "model.dropout": 0.25}
+    swept = ["optimizer.lr", "seed", "loss", "model.dropout", "loss.gamma"]
+    run = Run(**{**blank, "settings": settings, "swept": swept})
+    assert run.label == "lr=3e-5,seed=1,loss=focal,dropout=0.25"
+    assert Run(**{**blank, "settings": settings, "swept": []}).label == ""
+
+
+def test_a_log_of_an_earlier_attempt_is_continued_under_its_label(tmp_path):
+    blank = dict.fromkeys(field.name for field in dataclasses.fields(Run))
+    blank |= {"folder": tmp_path, "settings": {"seed": 1, "model": "my/model"}}
+    for swept, expected in (
+        ((), "."),
+        (["seed", "model"], "seed=1,model=my_model"),
+        (["seed"], "seed=1,model=my_model"),
+    ):
+        log = TensorBoardLog(Run(**{**blank, "swept": swept}))
+        assert log._folder == tmp_path / "tensorboard" / expected
+        if swept:
+            (log._folder / "train").mkdir(parents=True, exist_ok=True)
 
 
 # -- trackers --------------------------------------------------------------------------------------

@@ -20,14 +20,13 @@ from xferlab.io.atomic import write_json
 from xferlab.io.records import read_record
 from xferlab.runs.inputs import changed_since, fixed_inputs, refuse_changed_inputs
 from xferlab.runs.lock import is_locked, locked
-from xferlab.runs.metadata import current_command
+from xferlab.runs.metadata import PLAN, current_command
 from xferlab.sweeps.distributions import Distribution
 from xferlab.sweeps.engine_launcher import offer_engines
 from xferlab.sweeps.job_state import DONE, QUEUED, RESUMED, state_of
 from xferlab.sweeps.launcher import launcher_for
 from xferlab.sweeps.local_pool import SweepStopped
 from xferlab.sweeps.manifest import (
-    PLAN,
     SEARCH,
     neighbours,
     note_upgrade,

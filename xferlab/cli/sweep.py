@@ -14,14 +14,13 @@ from xferlab.errors import ConfigError, printable
 from xferlab.escaping import visible
 from xferlab.runs.checkpoints import latest_step
 from xferlab.runs.folder_access import own_place, refuse_unusable
-from xferlab.runs.metadata import current_command
+from xferlab.runs.metadata import PLAN, current_command
 from xferlab.sweeps.engine_launcher import offer_engines
 from xferlab.sweeps.job_state import FINISHED, QUEUED, RESUMED, RUNNING, State, state_of
 from xferlab.sweeps.launcher import launch, launcher_for
 from xferlab.sweeps.local_pool import SweepStopped
 from xferlab.sweeps.manifest import (
     DAMAGED,
-    PLAN,
     REPLACED,
     SEARCH,
     folder_for,

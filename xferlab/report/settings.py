@@ -14,8 +14,9 @@ from xferlab.groups import GROUPS
 from xferlab.report.groups import DataDigests, assign_groups, differing_contents
 from xferlab.report.read_runs import CONTENT, JobResult, mode_of, read_jobs, with_best_so_far
 from xferlab.report.repeats import REPEATS
+from xferlab.runs.metadata import PLAN
 from xferlab.sweeps.job_state import FINISHED
-from xferlab.sweeps.manifest import PLAN, read_plan
+from xferlab.sweeps.manifest import read_plan
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from xferlab.config.overrides import key_of
 from xferlab.formatting import format_count
 from xferlab.report.read_runs import JobResult
 from xferlab.report.settings import Report, flatten
-from xferlab.sweeps.manifest import PLAN, read_plan
+from xferlab.runs.metadata import PLAN
+from xferlab.sweeps.manifest import read_plan
 
 MAX_VALUES = 5
 """Of one part, such as models; more are counted."""

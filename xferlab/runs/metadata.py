@@ -18,7 +18,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from xferlab.backend.device import available_cores, processor_name
-from xferlab.deprecated import current_record
+from xferlab.deprecated import current_plan, current_record
 from xferlab.errors import ConfigError, XferlabError, encodable, text_of
 from xferlab.escaping import visible
 from xferlab.io.atomic import atomic_write, sha256_of, write_json
@@ -41,6 +41,9 @@ PACKAGES = (
     "numpy",
 )
 
+PLAN = "sweep.json"
+"""In a sweep's folder: its jobs and what they vary."""
+MAX_PLAN_BYTES = 64_000_000  # ten thousand jobs have about three million
 LONGEST_NAME = 200  # bytes of the name of a file that a model keeps
 LONGEST_ERROR = 10_000  # characters of an error in status.json
 LONGEST_TEXT = 1_000_000  # characters of error.txt
@@ -61,6 +64,8 @@ METRICS = {
     "weights?": re.compile("best|last"),
     "validation?": SCORES,
     "test?": SCORES,
+    "baselines?": {"*": {"*": SCORES}},
+    "verdict?": [str],
     "seconds?": float,
 }
 RUN = {
@@ -148,6 +153,17 @@ def read_metrics(folder: Path) -> dict[str, Any]:
 def read_run(folder: Path) -> dict[str, Any]:
     """Return the content of ``run.json``: what made the run, its task, its data's digests."""
     return read_record(folder / "run.json", RUN, upgrade=current_record)
+
+
+def swept_keys(folder: Path) -> list[str]:
+    """Return the keys that the sweep of a job varies; none for a run of its own."""
+    path = folder.parent / PLAN
+    if not path.exists():
+        return []
+    keys: list[str] = read_record(
+        path, {"swept": [str]}, largest=MAX_PLAN_BYTES, upgrade=current_plan
+    )["swept"]
+    return keys
 
 
 def recorded_micro_batches(folder: Path) -> int:

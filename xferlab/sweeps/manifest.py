@@ -22,18 +22,16 @@ from xferlab.io.records import read_record
 from xferlab.runs.checkpoints import delete_checkpoints
 from xferlab.runs.inputs import FILE as INPUTS
 from xferlab.runs.inputs import InputsReader, changed_since, file_of, fixed_inputs, inputs_of
-from xferlab.runs.metadata import RUN_ID, planned_epochs
+from xferlab.runs.metadata import MAX_PLAN_BYTES, PLAN, RUN_ID, planned_epochs
 from xferlab.sweeps.job_state import DONE, FINISHED, RUNNING, State, state_of
 from xferlab.sweeps.planner import Job, Plan
 
-PLAN = "sweep.json"
 JOB = "job.json"
 SEARCH = "search.json"
 REPLACED = "replaced"
 """In a sweep's folder: results of jobs whose data or plugins have changed since."""
 DAMAGED = "damaged"
 """State of a job whose own files cannot be read; it runs again."""
-MAX_PLAN_BYTES = 64_000_000  # bytes; ten thousand jobs have about three million
 PLAN_SHAPE = {
     "name?": (str, None),
     "swept": [str],

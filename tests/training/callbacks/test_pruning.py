@@ -28,7 +28,7 @@ def test_a_run_that_is_asked_to_end_keeps_its_best_and_can_be_run_whole(tmp_path
     monkeypatch.chdir(tmp_path)
     load_plugins(tmp_path)
     publish(tmp_path)
-    plan = plan_sweep(WORDS)
+    plan = plan_sweep([*WORDS, "seed=1,2"])
     write_manifest(plan, tmp_path / "sweep", [])
     folder = tmp_path / "sweep" / plan.jobs[0].run_id
     on_epoch = HistoryFile.on_epoch
@@ -47,7 +47,9 @@ def test_a_run_that_is_asked_to_end_keeps_its_best_and_can_be_run_whole(tmp_path
     assert metrics["weights"] == "best"
     assert "test" not in metrics
     assert [path.name for path in (folder / "checkpoints").iterdir()] == ["best.safetensors"]
-    assert list((folder / "tensorboard").glob("events.out.tfevents.*"))  # HParams
+    (board,) = (folder / "tensorboard").iterdir()
+    assert board.name == "seed=1"
+    assert list(board.glob("events.out.tfevents.*"))  # HParams
 
     run_planned_job(folder)
     assert read_status(folder)["status"] == "finished"

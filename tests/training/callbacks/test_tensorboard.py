@@ -41,6 +41,7 @@ def run_in(folder, rate):
         config=config,
         settings=hyperparameters(config),
         learning_rate=lambda step: 0.0,
+        label="",
     )
 
 

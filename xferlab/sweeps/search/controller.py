@@ -17,7 +17,7 @@ from xferlab.io.atomic import write_json
 from xferlab.io.records import read_record
 from xferlab.runs.history import history_of
 from xferlab.runs.inputs import InputsReader, changed_since, inputs_of
-from xferlab.runs.metadata import RUN, read_metrics
+from xferlab.runs.metadata import PLAN, RUN, read_metrics
 from xferlab.runs.pruning import request_pruning
 from xferlab.sweeps.job_state import (
     DONE,
@@ -31,7 +31,6 @@ from xferlab.sweeps.job_state import (
 )
 from xferlab.sweeps.manifest import (
     JOB,
-    PLAN,
     epochs_of,
     job_record,
     read_plan,

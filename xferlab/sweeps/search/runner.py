@@ -9,11 +9,11 @@ from pathlib import Path
 
 from hydra.plugins.launcher import Launcher
 
+from xferlab.runs.metadata import PLAN
 from xferlab.sweeps.console import console_for
 from xferlab.sweeps.job_state import State, state_of
 from xferlab.sweeps.launcher import LocalLauncher, launch
 from xferlab.sweeps.local_pool import JobObserver, Pool
-from xferlab.sweeps.manifest import PLAN
 from xferlab.sweeps.search.controller import Search
 
 REFRESH_SECONDS = 1.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from functools import cached_property
@@ -14,12 +15,17 @@ from xferlab.backend.event_files import EventWriter, indented
 from xferlab.callbacks import Callback, Epoch, Result, Run, Step
 from xferlab.io.atomic import sync
 
+LONGEST_LABEL = 100
+"""Characters of a folder's name."""
+
 
 class TensorBoardLog(Callback):
     """Scalars of training and validation on one axis, the optimizer steps.
 
     ``tensorboard/train`` has the loss of every step, the learning rate and the epoch means;
-    ``tensorboard/validation`` the same names for the validation split.
+    ``tensorboard/validation`` the same names for the validation split. In a job of a sweep a folder
+    with the swept values lies between, ``tensorboard/lr=3e-5,seed=1/train``, since TensorBoard
+    calls a run by the path of its log.
 
     Args:
         run: whose folder ``tensorboard`` holds the logs.
@@ -27,7 +33,7 @@ class TensorBoardLog(Callback):
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._folder = run.folder / "tensorboard"
+        self._folder = _folder_of(run)
 
     @cached_property
     def _train(self) -> EventWriter:
@@ -92,10 +98,18 @@ class TensorBoardLog(Callback):
 
     def _write_hparams(self, scores: Mapping[str, float]) -> None:
         writer = EventWriter(self._folder)
-        writer.hparams(self._run.settings, trial_id=self._folder.parent.name)
+        writer.hparams(self._run.settings, trial_id=self._run.folder.name)
         for name, value in scores.items():
             writer.scalar(name, value)
         writer.close()
+
+
+def _folder_of(run: Run) -> Path:
+    """Return where the log is: an earlier attempt of the run may have had another label."""
+    folder = run.folder / "tensorboard"
+    begun = [path.parent for path in (folder / "train", *folder.glob("*/train")) if path.is_dir()]
+    label = re.sub(r"[^\w.,=+-]", "_", run.label)[:LONGEST_LABEL]
+    return next(iter(begun), folder / label if label else folder)
 
 
 def hyperparameters(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
