@@ -112,10 +112,12 @@ def masked_lm_outputs(encoder: Encoder) -> Any:
     _, targets = encoder.backbone.get_layer(LAYER).output
     scores = MaskedTokenScores(
         encoder.backbone.get_layer("token_embedding"),
-        epsilon=architecture.epsilon,
-        initializer=architecture.initializer(),
+        getattr(architecture, "classifier_activation", architecture.activation),
+        architecture.epsilon,
+        architecture.initializer(),
+        use_bias=getattr(architecture, "classifier_bias", True),
+        center=getattr(architecture, "norm_bias", True),
         name="head",
-        **architecture.masked_lm_head(),
     )
     return scores(encoder.sequence_output, targets)
 

@@ -370,10 +370,6 @@ class Architecture:
         name, activation = self.first_token_dense
         return self.dense(name, activation)(first), (name,)
 
-    def masked_lm_head(self) -> dict[str, Any]:
-        """Return activation and biases of the head of the masked language model."""
-        return {"activation": self.activation}
-
     def dense(self, name: str, activation: str, use_bias: bool = True) -> Any:
         """Return a new dense layer of the encoder's width."""
         import keras

@@ -171,14 +171,6 @@ class ModernBert(WindowArchitecture):
         dense.kernel_initializer = self.output_initializer()
         return self.normalization("head_norm")(dense(vectors)), ("head_dense", "head_norm")
 
-    def masked_lm_head(self) -> dict[str, Any]:
-        """Return activation and biases of the head of the masked language model."""
-        return {
-            "activation": self.classifier_activation,
-            "use_bias": self.classifier_bias,
-            "center": self.norm_bias,
-        }
-
     def output_layer(self, outputs: int, is_per_word: bool) -> Any:
         """Return the layer of logits."""
         layer = Architecture.output_layer(self, outputs, is_per_word)
