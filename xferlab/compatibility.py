@@ -33,7 +33,7 @@ def refuse_misfit(
     Raises:
         PluginError: the plugin or the model declares something that is not in the contract.
     """
-    _check_declarations(group, plugin, spec, registry)
+    check_declarations(group, plugin, spec, registry)
     if fits(plugin, spec):
         return
     differ = []
@@ -66,7 +66,7 @@ def refuse_other_labels(
         registry: as for :func:`refuse_misfit`.
     """
     assumed = replace(spec, output_kind=spec.head_output_kind)
-    _check_declarations(group, plugin, assumed, registry)
+    check_declarations(group, plugin, assumed, registry)
     if spec.label_kind not in plugin.accepts.labels:
         refuse_misfit(key, group, plugin, assumed, registry)
 
@@ -161,7 +161,7 @@ def name_and_origin(group: str, plugin: Any, registry: Registry = REGISTRY) -> t
     return f"the {group} {type(plugin).__name__}", type(plugin).__module__
 
 
-def _check_declarations(group: str, plugin: Any, spec: TaskSpec, registry: Registry) -> None:
+def check_declarations(group: str, plugin: Any, spec: TaskSpec, registry: Registry) -> None:
     """Raise PluginError for declarations that are not members of the contract's enums."""
     if not isinstance(spec.output_kind, OutputKind):
         raise PluginError(

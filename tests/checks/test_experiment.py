@@ -13,7 +13,7 @@ from tests.checks.test_combinations import recipe_of
 from tests.support import violating_plugins
 from xferlab import Budget, ConfigError, OutputKind, Phase, Task, TaskSpec, TransferPlan
 from xferlab.checks.data import check_data
-from xferlab.checks.experiment import _check_rates, inspect
+from xferlab.checks.experiment import check_planned_rates, inspect
 from xferlab.checks.loss import check_loss
 from xferlab.checks.metric import check_metric
 from xferlab.compatibility import fits
@@ -100,15 +100,15 @@ def test_no_built_in_metric_is_accused():
 def test_no_built_in_schedule_is_accused(name, total):
     budget = Budget(1, total, total)
     rates = REGISTRY.get("schedule", name).cls().build(2e-5, budget)
-    assert _check_rates(planned_rates(rates, total)) is None
+    assert check_planned_rates(planned_rates(rates, total)) is None
 
 
 def test_a_schedule_may_end_shortly_before_the_run_but_not_long_before():
     rates = np.ones(100, "float32")
     rates[60:] = 0
-    assert _check_rates(rates) is None
+    assert check_planned_rates(rates) is None
     rates[59] = 0
-    what, _ = _check_rates(rates)
+    what, _ = check_planned_rates(rates)
     assert what == "ends early: from step 60 of 100 the rate is 0"
 
 

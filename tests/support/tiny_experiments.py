@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ from xferlab.config.recipe import fitted_to, read
 from xferlab.contracts import TextData
 from xferlab.data.batching import batch_arrays
 from xferlab.discovery import load_plugins
+from xferlab.testing.tiny_run import Killed as Killed
+from xferlab.testing.tiny_run import MemoryCheckpointer as MemoryCheckpointer
 from xferlab.training.assemble import Experiment, assemble
-from xferlab.training.events import Checkpointer, TrainState
 
 LR = 0.1
 CLIP = 0.5
@@ -89,36 +89,3 @@ def tf_tensor(value: Any) -> Any:
 def values_of(experiment: Experiment) -> list[np.ndarray]:
     """Return the weights, frozen ones too."""
     return [weight.numpy() for weight in experiment.model.network.weights]
-
-
-class Killed(Exception):
-    """The run was ended in the midst of an epoch."""
-
-
-class MemoryCheckpointer(Checkpointer):
-    """Keeps the state after some batch in memory, ends the run there, and restores it.
-
-    Args:
-        batch: number of the last batch before the end.
-    """
-
-    def __init__(self, batch: int) -> None:
-        self._batch = batch
-        self._arrays: dict[str, np.ndarray] = {}
-
-    def resumed(self) -> MemoryCheckpointer:
-        """Return one that restores the state."""
-        other = MemoryCheckpointer(-1)
-        other.start = self.start
-        other._arrays = self._arrays
-        return other
-
-    def after_step(self, network: Any, state: TrainState) -> None:
-        if state.batch == self._batch:
-            self.start = dataclasses.replace(state)
-            self._arrays = {n: np.array(v) for n, v in network.variables().items()}
-            raise Killed
-
-    def restore(self, network: Any) -> None:
-        for name, variable in network.variables().items():
-            variable.assign(self._arrays[name])

@@ -68,7 +68,7 @@ def inspect(
 
     spec = experiment.spec
     labels = experiment.train.labels
-    check("schedule", recipe.schedule, _check_rates, rates)
+    check("schedule", recipe.schedule, check_planned_rates, rates)
     check("model", recipe.model, _check_tokenizer, experiment)
     inputs, batch_labels = _first_batch(experiment)
     cached = experiment.cached
@@ -97,7 +97,7 @@ def inspect(
     return [*token_notes(experiment), *_notes(experiment, rates)]
 
 
-def _check_rates(rates: np.ndarray) -> ContractViolation | None:
+def check_planned_rates(rates: np.ndarray) -> ContractViolation | None:
     """Return what is wrong with the planned rates; steps are counted from 1."""
     import numpy as np
 

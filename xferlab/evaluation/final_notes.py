@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from xferlab.evaluation.constant_baseline import baseline_notes
 from xferlab.evaluation.unseen_words import UnseenWords, unseen_in
 from xferlab.training.assemble import Experiment
 
@@ -27,18 +27,16 @@ def unseen_word_notes(experiment: Experiment) -> list[str]:
     return [each.describe(experiment.spec, name) for name, each in counts.items()]
 
 
-def final_remarks(experiment: Experiment, split: str, labels: Any, outputs: Any) -> dict[str, Any]:
+def final_remarks(experiment: Experiment, constant: Sequence[str]) -> dict[str, Any]:
     """Return what ``metrics.json`` has beside the scores: ``notes`` and ``unseen_words``.
 
     Args:
         experiment: what was trained.
-        split: the last split that was scored.
-        labels: its labels, as they were scored.
-        outputs: its outputs.
+        constant: lines on outputs that are no better than one prediction for all.
     """
     counts = unseen_words_of(experiment, without="train")
     notes = [each.describe(experiment.spec, name) for name, each in counts.items()]
-    notes += baseline_notes(experiment.spec, split, labels, outputs)
+    notes += constant
     record: dict[str, Any] = {"notes": notes}
     if counts:
         record["unseen_words"] = {name: each.record() for name, each in counts.items()}

@@ -16,7 +16,11 @@ from xferlab.callbacks import Callback, Evaluation, Result, Run
 from xferlab.compatibility import name_and_origin
 from xferlab.config.recipe import Recipe, compared
 from xferlab.config.schema import TrainConfig, interval
+from xferlab.errors import printable
+from xferlab.evaluation.constant_baseline import baseline_notes
 from xferlab.evaluation.final_notes import final_remarks
+from xferlab.evaluation.run_baselines import baseline_record, baselines_of, describe_baselines
+from xferlab.evaluation.verdict import verdict
 from xferlab.experiment.postprocess import FittedPostprocess, fit_to_validation
 from xferlab.formatting import format_duration, format_path, format_scores
 from xferlab.io.atomic import atomic_link, sha256_of, write_json
@@ -47,6 +51,8 @@ from xferlab.training.summary import planned_rates
 from xferlab.training.weights import reload_weights, save_weights
 
 log = logging.getLogger("xferlab")
+CONSTANT = "constant"
+"""Key of what is judged and not written."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +93,10 @@ def train_and_test(
         file = folder / "checkpoints" / f"{weights}.safetensors"
         fitted = fit_to_validation(recipe, experiment, trained, folder, file)
         test = _score_last_split(experiment, trained, folder, update, callbacks.list, fitted)
-        metrics = _write_metrics(recipe, callbacks, folder, weights, fitted, **test)
+        judged = _judge(recipe, experiment, callbacks, test)
+        metrics = _write_metrics(recipe, callbacks, folder, weights, fitted, **test, **judged)
         callbacks.list.end(_result("finished", metrics))
-    _log_results(metrics, folder, has_tensorboard="tensorboard" in recipe.callback)
+    _log_results(recipe, metrics, folder)
     NETWORK_CACHE.keep(experiment.cached)
     return callbacks.best.best
 
@@ -286,7 +293,24 @@ def _score_last_split(
     if test:
         callbacks.evaluation(Evaluation(split, update, labels, outputs, test[split]))
     deciding = scored if decisive is None else decisive
-    return {**test, **final_remarks(experiment, split, labels, deciding)}
+    constant = baseline_notes(experiment.spec, split, labels, deciding)
+    return {**test, **final_remarks(experiment, constant), CONSTANT: constant}
+
+
+def _judge(
+    recipe: Recipe, experiment: Experiment, callbacks: _Callbacks, scored: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what ``metrics.json`` has to compare the scores with: baselines, and a verdict."""
+    constant = scored.pop(CONSTANT)
+    baselines = baseline_record(baselines_of(recipe, experiment.data))
+    split = "test" if "test" in scored else "validation"
+    scores = scored.get("test", callbacks.best.validation)
+    rows = callbacks.history.rows
+    lines = verdict(recipe, experiment, split, scores, rows, baselines, constant)
+    return {
+        **({"baselines": baselines} if baselines else {}),
+        **({"verdict": lines} if lines else {}),
+    }
 
 
 def _longer_run_note(
@@ -312,16 +336,24 @@ def _longer_run_note(
     )
 
 
-def _log_results(metrics: dict[str, Any], folder: Path, *, has_tensorboard: bool) -> None:
+def _log_results(recipe: Recipe, metrics: dict[str, Any], folder: Path) -> None:
     best = metrics["best"]
     if best["epoch"] is not None:
         log.info("best       %s %.4f at epoch %d", best["monitor"], best["value"], best["epoch"])
     for split in ("validation", "test"):
         if split in metrics:
             log.info("%-10s %s", split, format_scores(metrics[split]))
-    for note in metrics.get("notes", ()):
+    scored = "test" if "test" in metrics else "validation"
+    metric = next(iter(recipe.metrics), "")
+    simple = describe_baselines(metrics.get("baselines", {}), scored, metric)
+    if simple:
+        log.info("baselines  %s", printable(simple))
+    judged = metrics.get("verdict", ())
+    for note in (note for note in metrics.get("notes", ()) if note not in judged):
         log.warning("note       %s", note)
+    for line in judged:
+        log.warning("verdict    %s", printable(line))
     log.info("time       %s", format_duration(metrics["seconds"]))
     log.info("saved to   %s", format_path(folder))
-    if has_tensorboard:
+    if "tensorboard" in recipe.callback:
         log.info("view       tensorboard --logdir %s", format_path(folder))

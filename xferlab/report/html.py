@@ -24,6 +24,7 @@ from xferlab.report.settings import Report
 from xferlab.report.svg import render_chart
 from xferlab.report.tables import (
     describe_data,
+    describe_simple_models,
     format_mean_sd,
     format_setting,
     format_status_counts,
@@ -198,6 +199,9 @@ def _cards(report: Report, comparison: Comparison | None) -> list[Card]:
         detail = ", ".join(f"{name} {format_mean_sd(each)}" for name, each in scores.items())
         name = format_setting(report.best.values) or name_of(report.best)
         cards.append(Card("best setting", name, detail))
+    simple, _, models = describe_simple_models(report).partition(": ")
+    if models:
+        cards.append(Card("simple models", models, simple))
     if comparison and comparison.others:
         real = sum(each.is_significant for each in comparison.others)
         value = f"{real} of {len(comparison.others)}"

@@ -15,6 +15,7 @@ from xferlab.report.settings import Report
 from xferlab.report.tables import (
     describe_best,
     describe_data,
+    describe_simple_models,
     filled_columns,
     format_status_counts,
     printed_job_row,
@@ -50,6 +51,9 @@ def _section(
     blocks = [markdown(format_status_counts(report)), *map(markdown, describe_data(report))]
     if report.best:
         blocks.append(f"**Best:** {markdown(describe_best(report))}")
+    simple = describe_simple_models(report)
+    if simple:
+        blocks.append(f"**Simple models:** {markdown(simple)}")
     blocks.append(f"**Cost:** {markdown(describe_cost(report.jobs))}")
     if report.over_repeats:
         blocks += [

@@ -44,6 +44,7 @@ class JobResult:
         digests: SHA-256 of each split's rows.
         seconds: time trained.
         history: a row an epoch.
+        baselines: scores of simple models on its splits, by model, split and metric.
         content: digests of what it read, by ``data.train`` or ``loss=focal``.
         record: the content of ``run.json``; empty where the run has not got that far.
     """
@@ -64,6 +65,7 @@ class JobResult:
     seconds: float | None
     history: Sequence[Mapping[str, float]]
     content: Mapping[str, str] = field(default_factory=dict)
+    baselines: Mapping[str, Any] = field(default_factory=dict)
     record: Mapping[str, Any] = field(default_factory=dict)
 
     def setting(self, key: str) -> Any:
@@ -175,6 +177,7 @@ def _read_job(folder: Path) -> JobResult:
         digests=made.get("data", {}),
         seconds=metrics.get("seconds") or sum(row.get("seconds", 0) for row in history) or None,
         history=history,
+        baselines=metrics.get("baselines", {}),
         content={**kept.get("inputs", {}), **kept.get("plugins", {})},
         record=made,
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xferlab.errors import printable
+from xferlab.evaluation.run_baselines import describe_baselines
 from xferlab.formatting import format_count, format_duration, format_learning_rate
 from xferlab.report.failures import failures_of
 from xferlab.report.read_runs import JobResult
@@ -68,6 +69,8 @@ def describe_data(report: Report) -> list[str]:
 def closing_lines(report: Report) -> list[str]:
     """Return the best setting, and each failed job with its error and what runs it again."""
     lines = [f"best       {describe_best(report)}"] if report.best else []
+    simple = describe_simple_models(report)
+    lines += [f"baselines  {simple}"] if simple else []
     for failure in failures_of(report):
         folder = failure.job.folder
         lines += [
@@ -76,6 +79,15 @@ def closing_lines(report: Report) -> list[str]:
             f"           again: {failure.rerun_command}",
         ]
     return [printable(line) for line in lines]
+
+
+def describe_simple_models(report: Report) -> str:
+    """Return what simple models score on the data of the best setting, "" where that is unknown."""
+    jobs = report.best.jobs if report.best else report.jobs
+    record = next((job.baselines for job in jobs if job.baselines), {})
+    metric = (report.monitor or "").removeprefix("val_")
+    lines = (describe_baselines(record, split, metric) for split in ("test", "validation"))
+    return next((line for line in lines if line), "")
 
 
 def describe_best(report: Report) -> str:

@@ -64,6 +64,8 @@ METRICS = {
     "weights?": re.compile("best|last"),
     "validation?": SCORES,
     "test?": SCORES,
+    "baselines?": {"*": {"*": SCORES}},
+    "verdict?": [str],
     "seconds?": float,
 }
 RUN = {

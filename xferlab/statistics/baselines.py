@@ -69,6 +69,7 @@ def text_scores(
     scored: Mapping[str, Split],
     metrics: Mapping[str, Any],
     seed: int,
+    most: int = MOST_ROWS,
 ) -> BaselineScores | None:
     """Return the scores of the task's simple model of the texts; None where it has none.
 
@@ -78,17 +79,18 @@ def text_scores(
         scored: the splits, by name, that it is scored on.
         metrics: metric plugins by logged name.
         seed: of samples, and of the model.
+        most: rows that it is trained on.
     """
     began = time.monotonic()
-    part = _sample(train, seed)
+    part = _sample(train, seed, most)
     found = spec.task.text_baseline(part, spec, seed)
     return None if found is None else _scored(found, spec, len(part), scored, metrics, began)
 
 
-def _sample(split: Split, seed: int) -> Split:
-    if len(split) <= MOST_ROWS:
+def _sample(split: Split, seed: int, most: int = MOST_ROWS) -> Split:
+    if len(split) <= most:
         return split
-    return take(split, stratified_sample(strata_of(split), MOST_ROWS, seed, SAMPLE))
+    return take(split, stratified_sample(strata_of(split), most, seed, SAMPLE))
 
 
 def _scored(

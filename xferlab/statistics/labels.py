@@ -9,6 +9,8 @@ from xferlab.contracts import Split, TaskSpec
 from xferlab.statistics.tables import Table, format_part
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+MOST_NAMED = 4
+"""Classes of a line."""
 MOST_LABELS = 5
 """Labels of a row that have a line of their own; more are counted together."""
 
@@ -64,6 +66,20 @@ def entity_table(splits: Mapping[str, Split], spec: TaskSpec) -> Table:
     without = [format_part(found[""], len(splits[name])) for name, found in counts.items()]
     rows.append(["rows without", *without])
     return Table("entities by type", ("type", *splits), rows)
+
+
+def describe_classes(names: Sequence[str], counts: Sequence[int], whole: int) -> str:
+    """Return the most frequent classes with their counts, and how few the rarest has.
+
+    >>> describe_classes(("a", "b", "c", "d", "e", "f"), (5, 40, 30, 10, 10, 5), 100)
+    'b 40 (40.0%), c 30 (30.0%), d 10 (10.0%), e 10 (10.0%) and 2 more, the rarest f 5 (5.0%)'
+    """
+    order = sorted(range(len(names)), key=lambda i: (-counts[i], i))
+    named = [f"{names[i]} {format_part(counts[i], whole)}" for i in order]
+    if len(named) <= MOST_NAMED:
+        return ", ".join(named)
+    rest = len(named) - MOST_NAMED
+    return f"{', '.join(named[:MOST_NAMED])} and {rest} more, the rarest {named[-1]}"
 
 
 def labels_a_row(splits: Mapping[str, Split]) -> Table:

@@ -11,7 +11,7 @@ from xferlab.contracts import Split
 if TYPE_CHECKING:
     import numpy as np
 
-MOST_FEATURES = 50_000
+MOST_FEATURES = 20_000
 MOST_WEIGHTS = 2_000_000
 """Features times classes."""
 MOST_VECTOR_FEATURES = 4_096

@@ -169,6 +169,14 @@ class Task(metaclass=_TaskType):
         """Return a simple model of the texts as a Baseline, or None."""
         return None
 
+    def describe_labels(self, split: Any, spec: TaskSpec) -> str:
+        """Return what the labels of a split are like in a line; "" without labels."""
+        return ""
+
+    def chance_outputs(self, labels: Any, spec: TaskSpec) -> Any:
+        """Return outputs that prefer nothing, float32, or None where a task has none such."""
+        return None
+
     # -- outputs -----------------------------------------------------------------------------------
 
     @abstractmethod

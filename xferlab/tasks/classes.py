@@ -70,6 +70,17 @@ class ExclusiveClasses(Task):
         counts = {n: self.class_counts(s.labels, spec.num_classes) for n, s in splits.items()}
         return [class_table(self.unit_title, "class", spec.class_names, counts)]
 
+    def describe_labels(self, split: Any, spec: TaskSpec) -> str:
+        """Return the most frequent classes."""
+        from xferlab.statistics.labels import describe_classes
+
+        counts = self.class_counts(split.labels, spec.num_classes)
+        return describe_classes(spec.class_names, counts, sum(counts))
+
+    def chance_outputs(self, labels: Any, spec: TaskSpec) -> Any:
+        """Return the same for every class."""
+        return equal_outputs((*labels.shape, spec.num_classes), spec, 1 / spec.num_classes)
+
     def balancing(self, splits: Mapping[str, Any], spec: TaskSpec) -> tuple[str, tuple[str, ...]]:
         """Return how much larger the largest class is than the smallest."""
         return describe_imbalance(spec, spec.class_counts), self.balancing_overrides
@@ -122,6 +133,14 @@ class ExclusiveClasses(Task):
         if len(predicted) >= MIN_REPEATS and (predicted == predicted[0]).all():
             name = spec.class_names[int(predicted[0])]
             yield f"the prediction for every {unit} of {split_name} ({len(predicted):,}) is {name}"
+
+
+def equal_outputs(shape: tuple[int, ...], spec: TaskSpec, probability: float) -> np.ndarray:
+    """Return outputs of equal probabilities, float32."""
+    import numpy as np
+
+    level = probability if spec.output_kind is OutputKind.probabilities else 0.0
+    return np.full(shape, level, "float32")
 
 
 def describe_imbalance(spec: TaskSpec, counts: Sequence[int]) -> str:

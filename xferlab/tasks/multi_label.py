@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from xferlab.tasks.base import LabelKind, OutputKind, Problem, TaskSpec
-from xferlab.tasks.classes import LabelledTexts, describe_imbalance, probe_classes
+from xferlab.tasks.classes import LabelledTexts, describe_imbalance, equal_outputs, probe_classes
 from xferlab.tasks.label_checks import checked_array, first_true
 
 if TYPE_CHECKING:
@@ -112,6 +112,20 @@ class MultiLabel(LabelledTexts):
         from xferlab.statistics.labels import label_table, labels_a_row
 
         return [label_table(splits, spec), labels_a_row(splits)]
+
+    def describe_labels(self, split: Split, spec: TaskSpec) -> str:
+        """Return how many labels an example has, and the most frequent ones."""
+        import numpy as np
+
+        from xferlab.statistics.labels import describe_classes
+
+        counts = self.class_counts(split.labels, spec.num_classes)
+        mean = float(np.asarray(split.labels).sum(axis=1).mean())
+        return f"{mean:.2f} a row; {describe_classes(spec.class_names, counts, len(split))}"
+
+    def chance_outputs(self, labels: Any, spec: TaskSpec) -> Any:
+        """Return even odds for every label."""
+        return equal_outputs(labels.shape, spec, 0.5)
 
     def balancing(self, splits: Mapping[str, Any], spec: TaskSpec) -> tuple[str, tuple[str, ...]]:
         """Return how much more frequent the most frequent label is than the rarest."""

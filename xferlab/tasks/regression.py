@@ -120,6 +120,23 @@ class Regression(Task):
 
         return [quantile_table(splits)]
 
+    def describe_labels(self, split: Split, spec: TaskSpec) -> str:
+        """Return mean, spread and range of the numbers."""
+        import numpy as np
+
+        values = np.asarray(split.labels, "float64")
+        spread = f"sd {values.std():.4g}, from {values.min():.4g} to {values.max():.4g}"
+        return f"mean {values.mean():.4g}, {spread}"
+
+    def chance_outputs(self, labels: Any, spec: TaskSpec) -> Any:
+        """Return the mean."""
+        import numpy as np
+
+        from xferlab.statistics.baselines import repeated
+
+        values = np.asarray(labels, "float64").reshape(len(labels), -1)
+        return repeated(values.mean(axis=0), len(labels))
+
     def constant_baseline(self, train: Split, spec: TaskSpec) -> Baseline | None:
         """Return the mean of the training labels."""
         import numpy as np

@@ -68,6 +68,9 @@ class Similarity(Regression):
         """Return ``text`` and ``similarity``."""
         return ["text", "similarity"]
 
+    def chance_outputs(self, labels: Any, spec: TaskSpec) -> None:
+        """Return None: outputs are vectors."""
+
     def constant_baseline(self, train: Split, spec: TaskSpec) -> None:
         """Return None: a constant similarity orders nothing."""
 
@@ -108,6 +111,10 @@ class Retrieval(Similarity):
     def label_tables(self, splits: Mapping[str, Any], spec: TaskSpec) -> list[Table]:
         """Return nothing: there are no labels."""
         return []
+
+    def describe_labels(self, split: Split, spec: TaskSpec) -> str:
+        """Return nothing: there are no labels."""
+        return ""
 
     def text_baseline(self, train: Split, spec: TaskSpec, seed: int) -> Baseline | None:
         """Return TF-IDF vectors."""

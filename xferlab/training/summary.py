@@ -109,6 +109,7 @@ def summary_lines(experiment: Experiment, rates: np.ndarray) -> list[str]:
     lines = [
         f"task       {spec.task.name}{classes}{more}",
         "examples   " + ", ".join(f"{name} {len(split):,}" for name, split in splits.items()),
+        *_label_lines(experiment),
         f"tokens     {_token_line(experiment)}",
         f"padding    {measure_padding(experiment.batches)}",
         f"weights    {experiment.model.origin.get('line', 'freshly initialised')}",
@@ -235,14 +236,23 @@ def _count(variables: list[Any]) -> int:
     return sum(math.prod(variable.shape) for variable in variables)
 
 
+def _label_lines(experiment: Experiment) -> list[str]:
+    """Return a line on the training labels; none for a task without labels."""
+    text = experiment.spec.task.describe_labels(experiment.data.train, experiment.spec)
+    return [f"labels     {printable(text)}"] if text else []
+
+
 def _token_line(experiment: Experiment) -> str:
     """Return how long the training examples are."""
+    import numpy as np
+
     lengths = experiment.batches.lengths
     cut = getattr(experiment.encodings["train"], "cut", 0)
-    truncated = f", {cut} truncated" if cut else ""
+    truncated = f", {cut} truncated ({cut / len(lengths):.1%})" if cut else ""
     if experiment.spec.windows is not None:
         truncated = f", {len(lengths):,} windows of {len(experiment.data.train):,} examples"
+    most = np.percentile(lengths, 95)
     return (
-        f"mean {lengths.mean():.0f}, longest {lengths.max()}"
+        f"mean {lengths.mean():.0f}, 95% up to {most:.0f}, longest {lengths.max()}"
         f" (limit {experiment.spec.max_length}){truncated}"
     )
