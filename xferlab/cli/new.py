@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from xferlab.cli.flags import FlagParser
+from xferlab.cli.plugin_template import plugin_text
 from xferlab.errors import ConfigError, did_you_mean
 from xferlab.groups import GROUPS
 from xferlab.io.atomic import atomic_write
-from xferlab.origin import PACKAGE
 from xferlab.registry import NAME, REGISTRY
 
 ABOUT = """\
@@ -24,7 +24,6 @@ examples:
 Nothing that exists is overwritten.
 """
 PROJECT = "project"
-TEMPLATES = PACKAGE / "templates"
 NETWORK = {"model": "", "head": "model=bert", "transfer": "model=bert"}
 """The model of a group's test; elsewhere the smallest one."""
 TEST = '''\
@@ -100,10 +99,3 @@ def plugin_files(group: str, name: str) -> Mapping[Path, str]:
         Path("plugins", group, f"{name}.py"): plugin_text(group, name),
         Path("tests", f"test_{group}_{name}.py"): test,
     }
-
-
-def plugin_text(group: str, name: str) -> str:
-    """Return the source of a group's template under a name of its own."""
-    template = (TEMPLATES / f"{group}.py").read_text(encoding="utf-8")
-    title = name.title().replace("_", "")
-    return template.replace('"example"', f'"{name}"').replace("class Example", f"class {title}")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import xferlab
-from xferlab.cli.new import plugin_text
+from xferlab.cli.plugin_template import plugin_text
 from xferlab.errors import ConfigError
 from xferlab.io.atomic import atomic_write
 from xferlab.registry import NAME, REGISTRY
