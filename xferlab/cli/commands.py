@@ -135,6 +135,9 @@ for an epoch in a temporary folder. Exit code 1 if something prevents a training
         "average, vote or soup of runs",
         parses_flags=True,
     ),
+    "run": Command(
+        "run_again:run_again", "again RUN", "train a run anew, compare bits", parses_flags=True
+    ),
     "completion": Command(
         "completion:completion", "SHELL", "for bash, zsh and fish", parses_flags=True
     ),

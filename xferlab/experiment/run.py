@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 from xferlab.backend.device import find_devices, unused_gpu_note
+from xferlab.backend.process import intra_op_threads
 from xferlab.checks.experiment import inspect
 from xferlab.config.recipe import Recipe
 from xferlab.discovery import remember
@@ -24,6 +25,7 @@ from xferlab.runs.inputs import inputs_of, refuse_in_between, write_inputs
 from xferlab.runs.lock import locked
 from xferlab.runs.metadata import (
     FORMAT,
+    environment_fingerprint,
     keep_files,
     provenance,
     read_metrics,
@@ -181,6 +183,7 @@ def _run_once(
             "micro_batches": micro_batches,
             "precision": recipe.train.precision.value,
             "device": device,
+            "environment": environment_fingerprint(intra_op_threads()),
         },
     )
     return train_and_test(recipe, experiment, rates, folder, stop, previous)
