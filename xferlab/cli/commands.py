@@ -115,7 +115,7 @@ and results.json into the folder, or for several folders into outputs/reports/.
     "export": Command(
         "export:export", "RUN --to onnx", "a run as ONNX, LiteRT, ...", parses_flags=True
     ),
-    "new": Command("new:new", "GROUP NAME", "a plugin and its test, to start", parses_flags=True),
+    "new": Command("new:new", "GROUP NAME", "a plugin or a project, to start", parses_flags=True),
     "doctor": Command(
         "doctor:doctor",
         "",
