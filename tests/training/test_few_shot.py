@@ -192,6 +192,7 @@ def test_the_head_of_a_sentence_encoder_is_fitted_to_vectors_of_length_1(workspa
 def test_with_windows_the_head_is_fitted_to_the_mean_of_a_texts_windows(tmp_path):
     from sklearn.linear_model import LogisticRegression
 
+    publish(tmp_path)
     random = np.random.default_rng(3)
     for name in ("train", "validation"):
         texts = [" ".join(random.choice(["good", "bad", "film", "the"], 14)) for _ in range(12)]
