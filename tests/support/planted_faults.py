@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from xferlab.cli.new import TEMPLATES
+from xferlab.cli.plugin_template import TEMPLATES
 
 NAME = "example"
 
