@@ -188,6 +188,33 @@ def test_the_head_of_a_sentence_encoder_is_fitted_to_vectors_of_length_1(workspa
     np.testing.assert_allclose(logits, model.predict_log_proba(vectors["validation"]), atol=1e-4)
 
 
+@pytest.mark.slow
+def test_with_windows_the_head_is_fitted_to_the_mean_of_a_texts_windows(tmp_path):
+    from sklearn.linear_model import LogisticRegression
+
+    publish(tmp_path)
+    random = np.random.default_rng(3)
+    for name in ("train", "validation"):
+        texts = [" ".join(random.choice(["good", "bad", "film", "the"], 14)) for _ in range(12)]
+        rows = [f"{text},{['no', 'yes'][i % 2]}" for i, text in enumerate(texts)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    words = ("train.max_steps=4", "data.windows=2", "data.max_length=10")
+    experiment = experiment_of(tmp_path, "objective=contrastive_pairs", *words)
+    fit(experiment, [])
+    table = experiment.model.network.get_layer("embedding").embeddings.numpy()
+
+    def means(split):
+        encoding = experiment.encodings[split]
+        of_windows = np.stack([table[ids].mean(0) for ids in encoding.token_ids])
+        assert len(of_windows) > 12
+        return np.stack([of_windows[encoding.owners == text].mean(0) for text in range(12)])
+
+    model = LogisticRegression().fit(means("train"), experiment.data.train.labels)
+    _, logits = experiment.outputs("validation")
+    logits -= np.log(np.exp(logits).sum(1, keepdims=True))
+    np.testing.assert_allclose(logits, model.predict_log_proba(means("validation")), atol=1e-4)
+
+
 def test_a_network_without_a_last_dense_layer_has_no_head_to_fit():
     import keras
 

@@ -129,6 +129,12 @@ for an epoch in a temporary folder. Exit code 1 if something prevents a training
   python -m xferlab doctor
 """,
     ),
+    "catalogue": Command(
+        "catalogue:write_catalogue",
+        "[FILE.html]",
+        "a page of every plugin",
+        parses_flags=True,
+    ),
     "combine": Command(
         "combine:combine_runs",
         "RUN...",
