@@ -21,6 +21,7 @@ from xferlab.io.records import read_record
 from xferlab.runs.inputs import changed_since, fixed_inputs, refuse_changed_inputs
 from xferlab.runs.lock import is_locked, locked
 from xferlab.runs.metadata import PLAN, current_command
+from xferlab.sweeps.disk import SecondFiles, disk_line
 from xferlab.sweeps.distributions import Distribution
 from xferlab.sweeps.engine_launcher import offer_engines
 from xferlab.sweeps.job_state import DONE, QUEUED, RESUMED, state_of
@@ -68,6 +69,10 @@ def run_search(plan: Plan, *, dry_run: bool = False) -> int:
     print(visible(opening_line(plan.search, folder)), file=sys.stderr)
     if (folder / SEARCH).exists():
         note_upgrade(_read_search(folder))
+    configs = [plan.search.configs[0]] * plan.search.settings.trials
+    disk = disk_line(configs, folder, plan.sweep.workers or max(1, len(plan.sweep.gpus)))
+    if disk:
+        print(visible(disk), file=sys.stderr)
     if dry_run:
         print(visible("\n".join([*search_lines(plan.search), *job_lines(folder)])))
         return 0
@@ -81,6 +86,7 @@ def run_search(plan: Plan, *, dry_run: bool = False) -> int:
                 run_trials(search, launcher_for(plan, folder), plan.sweep.workers)
         except SweepStopped as e:
             code = 128 + e.number
+    SecondFiles(_jobs(folder)).finish()
     report_on([folder])
     ends = {state_of(folder / run_id).status for run_id in search.run_ids}
     if code or ends.intersection(RESUMED):

@@ -15,6 +15,7 @@ from xferlab.escaping import visible
 from xferlab.runs.checkpoints import latest_step
 from xferlab.runs.folder_access import own_place, refuse_unusable
 from xferlab.runs.metadata import PLAN, current_command
+from xferlab.sweeps.disk import SecondFiles, disk_line
 from xferlab.sweeps.engine_launcher import offer_engines
 from xferlab.sweeps.job_state import FINISHED, QUEUED, RESUMED, RUNNING, State, state_of
 from xferlab.sweeps.launcher import launch, launcher_for
@@ -61,6 +62,10 @@ def run_plan(plan: Plan, *, dry_run: bool = False) -> int:
     for name in () if dry_run else (REPLACED, *(job.run_id for job in plan.jobs)):
         own_place(folder, name)
     states = _print_states(plan, folder)
+    left = [job.config for job in plan.jobs if states[job.run_id].status != FINISHED]
+    disk = disk_line(left, folder, plan.sweep.workers or max(1, len(plan.sweep.gpus)))
+    if disk:
+        print(visible(disk), file=sys.stderr)
     if dry_run:
         print(visible("\n".join(job_lines(plan, states))))
         return 0
@@ -72,6 +77,7 @@ def run_plan(plan: Plan, *, dry_run: bool = False) -> int:
             launch(launcher_for(plan, folder), unfinished(folder))
         except SweepStopped as e:
             code = 128 + e.number
+    SecondFiles([folder / job.run_id for job in plan.jobs]).finish()
     report_on([folder])
     ends = {state_of(folder / job.run_id).status for job in plan.jobs}
     if code or ends.intersection(RESUMED):
