@@ -7,7 +7,7 @@ import pytest
 
 from xferlab.config.schema import Keep
 from xferlab.runs.kept_weights import delete_unkept
-from xferlab.sweeps.disk import SecondFiles, disk_line, weight_bytes
+from xferlab.sweeps.disk import SecondFiles, disk_lines, weight_bytes
 
 
 def job(sweep, name, value, *, status="finished", weights="best", train=None, linked=False, **more):
@@ -122,9 +122,9 @@ def test_the_disk_is_estimated_from_the_checkpoint(tmp_path):
     size = weight_bytes(model)
     assert 4 * 590_976 <= size < 4 * 610_000  # its own head is in the file too
     config = {"model": model, "train": {"keep": None}}
-    line = disk_line([config] * 9, tmp_path / "new", 2)
+    (line,) = disk_lines([config] * 9, tmp_path / "new", 2)
     assert line.startswith("disk       about 24 MB: one file of weights a job, both of the best;")
-    assert "while jobs run up to 33 MB more" in line  # 2 x 7 x 2.4 MB
+    assert "while jobs run up to 34 MB more" in line  # 2 x 7 x 2.4 MB
     kept = {"model": model, "train": {"keep": "both"}}
-    assert "about 43 MB: train.keep chooses" in disk_line([kept] * 9, tmp_path, 1)
-    assert disk_line([{"model": {"name": "no_such"}}], tmp_path, 1) == ""
+    assert "about 44 MB: train.keep chooses" in disk_lines([kept] * 9, tmp_path, 1)[0]
+    assert disk_lines([{"model": {"name": "no_such"}}], tmp_path, 1) == []

@@ -21,7 +21,7 @@ from xferlab.io.records import read_record
 from xferlab.runs.inputs import changed_since, fixed_inputs, refuse_changed_inputs
 from xferlab.runs.lock import is_locked, locked
 from xferlab.runs.metadata import PLAN, current_command
-from xferlab.sweeps.disk import SecondFiles, disk_line
+from xferlab.sweeps.disk import SecondFiles, disk_lines
 from xferlab.sweeps.distributions import Distribution
 from xferlab.sweeps.engine_launcher import offer_engines
 from xferlab.sweeps.job_state import DONE, QUEUED, RESUMED, state_of
@@ -70,11 +70,9 @@ def run_search(plan: Plan, *, dry_run: bool = False) -> int:
     if (folder / SEARCH).exists():
         note_upgrade(_read_search(folder))
     configs = [plan.search.configs[0]] * plan.search.settings.trials
-    disk = disk_line(configs, folder, plan.sweep.workers or max(1, len(plan.sweep.gpus)))
-    if disk:
-        print(visible(disk), file=sys.stderr)
+    disk = disk_lines(configs, folder, plan.sweep.workers or max(1, len(plan.sweep.gpus)))
     if dry_run:
-        print(visible("\n".join([*search_lines(plan.search), *job_lines(folder)])))
+        print(visible("\n".join([*search_lines(plan.search), *job_lines(folder), *disk])))
         return 0
     refuse_no_optuna()
     code = 0
@@ -83,7 +81,10 @@ def run_search(plan: Plan, *, dry_run: bool = False) -> int:
         offer_engines()
         try:
             if search.left:
-                run_trials(search, launcher_for(plan, folder), plan.sweep.workers)
+                launcher = launcher_for(plan, folder)
+                for line in disk:
+                    _note(line)
+                run_trials(search, launcher, plan.sweep.workers)
         except SweepStopped as e:
             code = 128 + e.number
     SecondFiles(_jobs(folder)).finish()

@@ -15,7 +15,7 @@ from xferlab.escaping import visible
 from xferlab.runs.checkpoints import latest_step
 from xferlab.runs.folder_access import own_place, refuse_unusable
 from xferlab.runs.metadata import PLAN, current_command
-from xferlab.sweeps.disk import SecondFiles, disk_line
+from xferlab.sweeps.disk import SecondFiles, disk_lines
 from xferlab.sweeps.engine_launcher import offer_engines
 from xferlab.sweeps.job_state import FINISHED, QUEUED, RESUMED, RUNNING, State, state_of
 from xferlab.sweeps.launcher import launch, launcher_for
@@ -63,18 +63,19 @@ def run_plan(plan: Plan, *, dry_run: bool = False) -> int:
         own_place(folder, name)
     states = _print_states(plan, folder)
     left = [job.config for job in plan.jobs if states[job.run_id].status != FINISHED]
-    disk = disk_line(left, folder, plan.sweep.workers or max(1, len(plan.sweep.gpus)))
-    if disk:
-        print(visible(disk), file=sys.stderr)
+    disk = disk_lines(left, folder, plan.sweep.workers or max(1, len(plan.sweep.gpus)))
     if dry_run:
-        print(visible("\n".join(job_lines(plan, states))))
+        print(visible("\n".join([*job_lines(plan, states), *disk])))
         return 0
     write_manifest(plan, folder, current_command())
     code = 0
     if any(state.status != FINISHED for state in states.values()):
         offer_engines()
         try:
-            launch(launcher_for(plan, folder), unfinished(folder))
+            launcher = launcher_for(plan, folder)
+            for line in disk:
+                print(visible(line), file=sys.stderr)
+            launch(launcher, unfinished(folder))
         except SweepStopped as e:
             code = 128 + e.number
     SecondFiles([folder / job.run_id for job in plan.jobs]).finish()

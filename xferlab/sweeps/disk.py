@@ -112,8 +112,8 @@ def leave_one(folder: Path) -> None:
         delete_unkept(folder, Keep(read_metrics(folder).get("weights", "best")))
 
 
-def disk_line(configs: Iterable[Any], folder: Path, workers: int) -> str:
-    """Return what disk a sweep takes, "" where the size of its networks is not known before.
+def disk_lines(configs: Iterable[Any], folder: Path, workers: int) -> list[str]:
+    """Return a line on the disk that jobs take; none where the size of a network is not known.
 
     Args:
         configs: of every job.
@@ -131,11 +131,13 @@ def disk_line(configs: Iterable[Any], folder: Path, workers: int) -> str:
             sizes[name] = weight_bytes(model)
         size = sizes[name]
         if size is None:
-            return ""
+            return []
         chosen = config.get("train", {}).get("keep")
         kept += size * (1 if chosen is None else FILES[Keep(chosen)])
         with_both = with_both or chosen is None
         jobs += 1
+    if not jobs:
+        return []
     largest = max((size for size in sizes.values() if size), default=0)
     total = kept + (largest if with_both else 0)
     running = STATE * largest * min(workers, jobs)
@@ -147,7 +149,7 @@ def disk_line(configs: Iterable[Any], folder: Path, workers: int) -> str:
         f" {format_size(running)} more; {format_size(free)} free"
     )
     is_enough = total + running <= free
-    return line if is_enough else f"{line}: too little (train.keep=none keeps scores alone)"
+    return [line if is_enough else f"{line}: too little (train.keep=none keeps scores alone)"]
 
 
 def weight_bytes(model: Any) -> int | None:
