@@ -65,7 +65,9 @@ def run_plan(plan: Plan, *, dry_run: bool = False) -> int:
     left = [job.config for job in plan.jobs if states[job.run_id].status != FINISHED]
     disk = disk_lines(left, folder, plan.sweep.workers or max(1, len(plan.sweep.gpus)))
     if dry_run:
-        print(visible("\n".join([*job_lines(plan, states), *disk])))
+        print(visible("\n".join(job_lines(plan, states))))
+        for line in disk:
+            print(visible(line), file=sys.stderr)
         return 0
     write_manifest(plan, folder, current_command())
     code = 0
