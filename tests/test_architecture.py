@@ -24,6 +24,7 @@ ORDER = [
     "origin",
     "errors",
     "deprecated",
+    "contract_version",
     "formatting",
     "escaping",
     "member_registry",

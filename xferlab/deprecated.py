@@ -185,6 +185,12 @@ def adopt_attributes(plugin: type, label: str) -> None:
 
 
 @functools.cache
+def report_change(text: str) -> None:
+    """Print, once a process, what has changed and works until the next version."""
+    print(f"note       {text}", file=sys.stderr)
+
+
+@functools.cache
 def report_renamed(old: str, new: str) -> None:
     """Print, once a process, that a name has changed."""
     print(f"note       {old} is now {new}; the old name works until version 0.3", file=sys.stderr)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from omegaconf.errors import OmegaConfBaseException
 
+from xferlab.contract_version import adopt_contract
 from xferlab.deprecated import adopt_attributes
 from xferlab.errors import (
     ConfigError,
@@ -250,6 +251,7 @@ def _check_member_name(group: str, name: str) -> None:
 def _check_contract(group: str, name: str, cls: type, origin: str) -> None:
     """Raise PluginError unless ``cls`` is a frozen dataclass with what its group requires."""
     adopt_attributes(cls, f"{group}={name}")
+    adopt_contract(cls, f"{group}={name}", origin)
     problem = ""
     fix = f"see xferlab.contracts.{group.title()}"
     if not NAME.fullmatch(name):

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def run_its_test() -> None:
     environment = {**kept, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
-    assert "1 passed" in done.stdout
+    assert "2 passed" in done.stdout
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -72,6 +73,41 @@ def test_what_cannot_be_written_is_refused(arguments, what, workspace, capsys):
     assert main(["new", *arguments]) == 2
     assert what in capsys.readouterr().err
     assert list(workspace.iterdir()) == []
+
+
+def test_a_project_is_a_package_with_plugins_and_presets(workspace, capsys, monkeypatch):
+    assert main(["new", "project", "My-Lab"]) == 0
+    folder = workspace / "My-Lab"
+    assert "cd My-Lab && pip install" in capsys.readouterr().out
+    project = tomllib.loads((folder / "pyproject.toml").read_text())
+    assert project["project"]["name"] == "my-lab"
+    points = project["project"]["entry-points"]
+    lines = [f"{name} = {value}" for name, value in points["xferlab.plugins"].items()]
+    text = "\n".join(["[xferlab.plugins]", *lines, "[xferlab.conf]", "my_lab = my_lab.conf"])
+    assert points["xferlab.conf"] == {"my_lab": "my_lab.conf"}
+    info = folder / "src" / "my_lab-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-lab\nVersion: 0.1.0\n")
+    (info / "entry_points.txt").write_text(text)
+    monkeypatch.syspath_prepend(str(folder / "src"))
+    assert main(["check", "experiment=my_lab"]) == 0
+    assert main(["list", "loss", "metric", "experiment"]) == 0
+    listed = capsys.readouterr().out
+    for name in ("loss=my_lab", "metric=my_lab", "experiment=my_lab"):
+        assert name in listed
+    for path in sorted(folder.rglob("*.py")):
+        compile(path.read_text(), str(path), "exec")
+
+
+@pytest.mark.parametrize(
+    ("name", "what"), [("taken", "such a folder"), ("1st", "'1st'"), ("focal", "loss=focal exists")]
+)
+def test_a_project_that_cannot_be_laid_is_refused(name, what, workspace, capsys):
+    (workspace / "taken").mkdir()
+    (workspace / "taken" / "file").write_text("")
+    assert main(["new", "project", name]) == 2
+    assert what in capsys.readouterr().err
+    assert sorted(path.name for path in workspace.iterdir()) == ["taken"]
 
 
 def test_nothing_is_overwritten(workspace, capsys):

@@ -209,6 +209,14 @@ def test_a_window_without_new_tokens_is_refused(workspace, override):
         compose_experiment([*overrides, "data.windows=4", "data.pair=other"])
 
 
+def test_check_finds_windows_that_special_tokens_fill(workspace, capsys):
+    files = [f"data.{name}={workspace}/{name}.csv" for name in ("train", "validation")]
+    overrides = ["data=files", *files, "model=bert", "data.max_length=16", "data.windows=14"]
+    assert main(["check", *overrides]) == 2
+    assert "an overlap of 14 tokens leaves no new one" in capsys.readouterr().err
+    assert main(["check", *overrides[:-1], "data.windows=13"]) == 0
+
+
 def test_special_tokens_leave_room_for_new_ones(tokenizer):
     with pytest.raises(ConfigError) as caught:
         encode_windows(tokenizer, ["a"], spec_of(length=10, windows=8))

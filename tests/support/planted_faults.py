@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from xferlab.cli.new import TEMPLATES
+from xferlab.cli.plugin_template import TEMPLATES
 
 NAME = "example"
 
@@ -66,6 +66,13 @@ IMPORTED = [
     Fault("metric", "mode: ClassVar", "way: ClassVar", "does not declare 'mode"),
     Fault("loss", "penalty: float = 0.001", "name: str = ''\n    penalty: float = 1.0", "'name'"),
     Fault("loss", "penalty: float = 0.001", "penalty: complex = 1j", "complex"),
+    Fault(
+        "metric",
+        "    fraction: float = 0.5",
+        "    contract = 2\n    fraction: float = 0.5",
+        "contract 2",
+    ),
+    Fault("data", "    limit: dict", "    contract = 'one'\n    limit: dict", "contract = 'one'"),
     Fault("loss", f'"{NAME}"', '"My-Loss"', "is not a plugin name"),
     Fault("head", "class Example:", "class Example", "SyntaxError"),
     Fault("callback", "import logging", "import no_such_module", "No module named"),

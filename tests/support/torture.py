@@ -67,6 +67,12 @@ SCENARIOS = {
         "train.gradient_accumulation_steps=2",
         "train.batch_size=8",
     ],
+    "few_shot": [
+        "objective=contrastive_pairs",
+        "objective.sampling=undersampling",
+        "data.limit.train=12",
+        "train.epochs=4",
+    ],
     "average": [
         "objective=fgm",
         "average=last_k",

@@ -42,7 +42,9 @@ def full_precision():
     keras.config.set_dtype_policy("float32")  # an earlier run of the process may have another
 
 
-@pytest.mark.parametrize("family", ["albert", "bert", "distilbert", "mpnet", "roberta"])
+@pytest.mark.parametrize(
+    "family", ["albert", "bert", "distilbert", "electra", "modernbert", "mpnet", "roberta"]
+)
 def test_the_loss_of_a_masked_batch_is_that_of_pytorch(family):
     import keras
 

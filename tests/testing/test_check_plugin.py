@@ -15,6 +15,7 @@ from xferlab.groups import GROUPS
 from xferlab.registry import REGISTRY
 from xferlab.testing import check_plugin, find_problems
 from xferlab.testing.plugin_checks import CHECKS, report_of
+from xferlab.testing.pytest_plugin import fixture  # noqa: F401 - where xferlab is not installed
 
 load_plugins(Path("/nonexistent"))
 REQUIRED = {"callback=stop_when": {"condition": "val_loss < 1"}}

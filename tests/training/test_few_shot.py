@@ -25,11 +25,15 @@ from tests.support.tiny_experiments import (
 from xferlab import ConfigError, PluginError
 from xferlab.config.compose import compose_config, publish
 from xferlab.config.recipe import read
+from xferlab.contracts import Phase, TransferPlan
 from xferlab.data.pair_batches import PairPlan
 from xferlab.experiment.prepare import prepare_inputs
 from xferlab.functional.few_shot import logistic_head, pairs_of_classes
+from xferlab.registry import REGISTRY
+from xferlab.training.fitted_head import FittedHead, fix_head
 from xferlab.training.loop import fit
 from xferlab.training.pairs import pairs_of_epoch
+from xferlab.training.summary import parameter_rows
 
 LABELS = np.array([0, 1, 1, 2, 0, 1, 1, 1], "int32")
 FEW = ("objective=contrastive_pairs", "train.max_steps=8", "data.limit.train=12")
@@ -145,6 +149,7 @@ def test_steps_are_those_of_a_loop_by_hand_and_the_head_scikit_learns(workspace)
 
     ours = experiment_of(workspace, *FEW)
     start = values_of(ours)
+    assert parameter_rows(ours)[-1]["trained_in"] == "fitted"
     fit(ours, [])
     hand = experiment_of(workspace, *FEW)
     layer = hand.model.network.get_layer
@@ -181,6 +186,62 @@ def test_the_head_of_a_sentence_encoder_is_fitted_to_vectors_of_length_1(workspa
     _, logits = experiment.outputs("validation")
     logits -= np.log(np.exp(logits).sum(1, keepdims=True))
     np.testing.assert_allclose(logits, model.predict_log_proba(vectors["validation"]), atol=1e-4)
+
+
+@pytest.mark.slow
+def test_with_windows_the_head_is_fitted_to_the_mean_of_a_texts_windows(tmp_path):
+    from sklearn.linear_model import LogisticRegression
+
+    publish(tmp_path)
+    random = np.random.default_rng(3)
+    for name in ("train", "validation"):
+        texts = [" ".join(random.choice(["good", "bad", "film", "the"], 14)) for _ in range(12)]
+        rows = [f"{text},{['no', 'yes'][i % 2]}" for i, text in enumerate(texts)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    words = ("train.max_steps=4", "data.windows=2", "data.max_length=10")
+    experiment = experiment_of(tmp_path, "objective=contrastive_pairs", *words)
+    fit(experiment, [])
+    table = experiment.model.network.get_layer("embedding").embeddings.numpy()
+
+    def means(split):
+        encoding = experiment.encodings[split]
+        of_windows = np.stack([table[ids].mean(0) for ids in encoding.token_ids])
+        assert len(of_windows) > 12
+        return np.stack([of_windows[encoding.owners == text].mean(0) for text in range(12)])
+
+    model = LogisticRegression().fit(means("train"), experiment.data.train.labels)
+    _, logits = experiment.outputs("validation")
+    logits -= np.log(np.exp(logits).sum(1, keepdims=True))
+    np.testing.assert_allclose(logits, model.predict_log_proba(means("validation")), atol=1e-4)
+
+
+def test_a_network_without_a_last_dense_layer_has_no_head_to_fit():
+    import keras
+
+    given = keras.Input((3,))
+    network = keras.Model(given, keras.layers.EinsumDense("ab,bc->ac", 2)(given))
+    model = SimpleNamespace(network=network, blocks={"body": (), "head": ()})
+    objective = REGISTRY.create("objective", {"name": "contrastive_pairs"})
+    with pytest.raises(ConfigError) as caught:
+        fix_head(objective, model, TransferPlan((Phase(1),)))
+    assert caught.value.what == (
+        "objective=contrastive_pairs fits a dense layer of one vector a text, and the network does"
+        " not end with one"
+    )
+    assert caught.value.fix == "model=encoder, or another objective"
+
+
+@pytest.mark.parametrize("kernel", [np.zeros((3, 1)), np.full((3, 2), np.nan)])
+def test_a_fitted_head_of_other_numbers_is_the_plugins_error(kernel):
+    import keras
+
+    layer = keras.layers.Dense(2, use_bias=False)
+    layer.build((None, 3))
+    plugin = SimpleNamespace(fit_head=lambda *_: (kernel, None))
+    head = FittedHead(plugin, layer, lambda *_: (LABELS, np.zeros((8, 3))), 1.0)
+    with pytest.raises(PluginError, match="fits a kernel of shape") as caught:
+        head.fit(None, SimpleNamespace(labels=LABELS), None)
+    assert caught.value.fix == "return finite numbers of shape (3, 2)"
 
 
 RESUMED = (*FEW, "objective.sampling=undersampling", "average=ema", "train.batch_size=24")

@@ -33,12 +33,15 @@ DISTILBERT = {
     "max_position_embeddings": 20,
     "initializer_range": 0.3,
 }
+SPECIAL = {f"{name}_token_id": 0 for name in ("pad", "bos", "eos", "cls", "sep")}
 KINDS = {
     "bert": (transformers.BertConfig, SIZES),
     "roberta": (transformers.RobertaConfig, {**SIZES, "type_vocab_size": 1, "pad_token_id": 1}),
     "distilbert": (transformers.DistilBertConfig, DISTILBERT),
     "albert": (transformers.AlbertConfig, {**SIZES, "embedding_size": 8}),
     "mpnet": (transformers.MPNetConfig, {**SIZES, "pad_token_id": 1}),
+    "electra": (transformers.ElectraConfig, {**SIZES, "embedding_size": 8}),
+    "modernbert": (transformers.ModernBertConfig, {**SIZES, **SPECIAL, "local_attention": 6}),
 }
 
 

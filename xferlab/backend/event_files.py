@@ -87,3 +87,21 @@ class EventWriter:
 def indented(text: str) -> str:
     """Return a text as a Markdown code block."""
     return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+def read_scalars(folder: Path, tag: str) -> list[tuple[int, float]]:
+    """Return step and value of each number with a tag in a log folder, by step."""
+    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.util.tensor_util import make_ndarray
+
+    found = []
+    for path in sorted(folder.glob("events.out.tfevents.*")):
+        for record in RawEventFileLoader(str(path)).Load():
+            event = Event.FromString(record)
+            found += [
+                (int(event.step), float(make_ndarray(value.tensor)))
+                for value in event.summary.value
+                if value.tag == tag
+            ]
+    return sorted(found, key=lambda entry: entry[0])

@@ -115,7 +115,7 @@ and results.json into the folder, or for several folders into outputs/reports/.
     "export": Command(
         "export:export", "RUN --to onnx", "a run as ONNX, LiteRT, ...", parses_flags=True
     ),
-    "new": Command("new:new", "GROUP NAME", "a plugin and its test, to start", parses_flags=True),
+    "new": Command("new:new", "GROUP NAME", "a plugin or a project, to start", parses_flags=True),
     "doctor": Command(
         "doctor:doctor",
         "",
@@ -129,11 +129,20 @@ for an epoch in a temporary folder. Exit code 1 if something prevents a training
   python -m xferlab doctor
 """,
     ),
+    "catalogue": Command(
+        "catalogue:write_catalogue",
+        "[FILE.html]",
+        "a page of every plugin",
+        parses_flags=True,
+    ),
     "combine": Command(
         "combine:combine_runs",
         "RUN...",
         "average, vote or soup of runs",
         parses_flags=True,
+    ),
+    "run": Command(
+        "run_again:run_again", "again RUN", "train a run anew, compare bits", parses_flags=True
     ),
     "completion": Command(
         "completion:completion", "SHELL", "for bash, zsh and fish", parses_flags=True

@@ -6,27 +6,35 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from xferlab.cli.flags import FlagParser
+from xferlab.cli.plugin_template import plugin_text
 from xferlab.errors import ConfigError, did_you_mean
 from xferlab.groups import GROUPS
 from xferlab.io.atomic import atomic_write
-from xferlab.origin import PACKAGE
 from xferlab.registry import NAME, REGISTRY
 
-ABOUT = "Write a plugin and its test into this folder: a small one that works, to be changed."
+ABOUT = """\
+Write a plugin and its test into this folder: a small one that works, to be changed. Or lay a
+research repository: a package with plugins, presets, tests."""
 EXAMPLES = """\
 examples:
   new loss mine             plugins/loss/mine.py and tests/test_loss_mine.py
   new callback notify       a group has one template; list GROUP shows its plugins
+  new project my_lab        a package: pyproject.toml, src, presets, tests, README
 
 Nothing that exists is overwritten.
 """
-TEMPLATES = PACKAGE / "templates"
+PROJECT = "project"
 NETWORK = {"model": "", "head": "model=bert", "transfer": "model=bert"}
 """The model of a group's test; elsewhere the smallest one."""
 TEST = '''\
 """{choice}: it trains, and the same seed gives the same scores."""
 
 import xferlab
+from xferlab.testing import check_plugin
+
+
+def test_it_keeps_its_contract():
+    check_plugin("{group}", "{name}")
 
 
 def test_it_trains_and_repeats(tmp_path):
@@ -45,9 +53,13 @@ def test_it_trains_and_repeats(tmp_path):
 def new(arguments: list[str]) -> int:
     """Write the two files and print what to type next."""
     parser = FlagParser("new", ABOUT, EXAMPLES)
-    parser.add_argument("group", metavar="GROUP", help="of plugins: loss, metric, ...")
+    parser.add_argument("group", metavar="GROUP", help="of plugins: loss, metric, ...; or project")
     parser.add_argument("name", metavar="NAME", help="of the plugin, like label_smoothing")
     flags = parser.read(arguments)
+    if flags.group == PROJECT:
+        from xferlab.cli.project import new_project
+
+        return new_project(Path(flags.name))
     files = plugin_files(flags.group, flags.name)
     for path in files:
         if path.exists():
@@ -70,26 +82,20 @@ def plugin_files(group: str, name: str) -> Mapping[Path, str]:
         ConfigError: there is no such group, or the name cannot be one, or is taken.
     """
     if group not in GROUPS:
-        raise ConfigError(
-            f"there is no plugin group '{group}'", where=group, fix=did_you_mean(group, GROUPS)
-        )
+        fix = did_you_mean(group, [*GROUPS, PROJECT])
+        raise ConfigError(f"there is no plugin group '{group}'", where=group, fix=fix)
     if not NAME.fullmatch(name):
         fix = "begin with a letter, then letters, digits and _ in lower case: label_smoothing"
         raise ConfigError(f"a plugin cannot be called '{name}'", where=name, fix=fix)
     if name in REGISTRY.names(group):
         origin = REGISTRY.get(group, name).origin
         raise ConfigError(f"{group}={name} exists", where=origin, fix="choose another name")
-    template = (TEMPLATES / f"{group}.py").read_text(encoding="utf-8")
-    plugin = template.replace('"example"', f'"{name}"').replace(
-        "class Example", f"class {name.title().replace('_', '')}"
-    )
     choice = GROUPS[group].override(name)
     network = NETWORK.get(group, "model=bag_of_embeddings")
     overrides = [choice, "debug=tiny", *([network] if network else [])]
-    test = TEST.format(
-        choice=choice, group=group, overrides=", ".join(f'"{each}"' for each in overrides)
-    )
+    shown = ", ".join(f'"{each}"' for each in overrides)
+    test = TEST.format(choice=choice, group=group, name=name, overrides=shown)
     return {
-        Path("plugins", group, f"{name}.py"): plugin,
+        Path("plugins", group, f"{name}.py"): plugin_text(group, name),
         Path("tests", f"test_{group}_{name}.py"): test,
     }

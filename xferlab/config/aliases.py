@@ -135,7 +135,6 @@ KEYS = {
     "criterion": "loss",
     "loss_fn": "loss",
     "loss_function": "loss",
-    "objective": "loss",
     "label_smoothing_factor": "loss.label_smoothing",
     "class_weights": "loss.class_weight",
     # the run itself

@@ -203,7 +203,8 @@ class SweepConfig:
         random: ``count``, ``seed`` and ``space``, a mapping of keys to ``{uniform: [low, high]}``,
             ``{loguniform: [low, high]}``, ``{int: [low, high]}`` or ``{choice: [...]}``.
         search: jobs that are chosen one by one by how the earlier ones did: ``space`` as above,
-            ``trials``, ``sampler``, ``pruner``, ``seed``, ``storage``; see ``docs/search.md``.
+            ``trials``, ``sampler``, ``pruner``, ``seed``, ``storage``; see
+            ``docs/hyperparameter-search.md``.
     """
 
     workers: int | None = None

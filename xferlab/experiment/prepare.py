@@ -15,6 +15,7 @@ from xferlab.config.recipe import Recipe, fitted_to
 from xferlab.config.schema import Precision
 from xferlab.contracts import TaskSpec, TextData, TextModel
 from xferlab.data.sampling import refuse_sampling
+from xferlab.data.windows import encode_windows
 from xferlab.errors import ConfigError, XferlabError, collect_errors, raise_together
 from xferlab.models.limits import refuse_length
 from xferlab.models.plugin_head import head_argument, refuse_masks
@@ -97,6 +98,9 @@ def prepare_inputs(recipe: Recipe) -> tuple[Recipe, TextData]:
         _refuse_blocks(recipe, size, recipe.model.check(data.spec, **head))
     if hasattr(recipe.model, "fetch"):
         recipe.model.fetch()
+    if data.spec.windows is not None and hasattr(recipe.model, "tokenizer"):
+        # of one text: special tokens may leave no room in a window
+        encode_windows(recipe.model.tokenizer(data.spec, **head), data.train.texts[:1], data.spec)
     return recipe, data
 
 

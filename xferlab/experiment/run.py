@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 from xferlab.backend.device import find_devices, unused_gpu_note
+from xferlab.backend.process import intra_op_threads
 from xferlab.checks.experiment import inspect
 from xferlab.config.recipe import Recipe
 from xferlab.discovery import remember
@@ -25,6 +26,7 @@ from xferlab.runs.kept_weights import delete_unkept
 from xferlab.runs.lock import locked
 from xferlab.runs.metadata import (
     FORMAT,
+    environment_fingerprint,
     keep_files,
     provenance,
     read_metrics,
@@ -185,6 +187,7 @@ def _run_once(
             "micro_batches": micro_batches,
             "precision": recipe.train.precision.value,
             "device": device,
+            "environment": environment_fingerprint(intra_op_threads()),
         },
     )
     return train_and_test(recipe, experiment, rates, folder, stop, previous)

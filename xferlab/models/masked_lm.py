@@ -37,6 +37,12 @@ TENSORS: Mapping[str, Mapping[str, str]] = {
         "norm": "predictions.LayerNorm",
         "bias": "predictions.bias",
     },
+    "electra": {
+        "dense": "generator_predictions.dense",
+        "norm": "generator_predictions.LayerNorm",
+        "bias": "generator_lm_head.bias",
+    },
+    "modernbert": {"dense": "head.dense", "norm": "head.norm", "bias": "decoder.bias"},
 }
 """Stems of the tensors of the head, and the name of that of its bias, by ``model_type``."""
 
@@ -56,6 +62,12 @@ def refuse_other_families(
             "this checkpoint's decoder is not its table of embeddings (tie_word_embeddings)",
             where=where,
             fix="choose a checkpoint whose decoder is",
+        )
+    if config.get("decoder_bias") is False:
+        raise ConfigError(
+            "this checkpoint's decoder has no bias (decoder_bias)",
+            where=where,
+            fix="choose a checkpoint whose decoder has one",
         )
 
 
@@ -100,9 +112,11 @@ def masked_lm_outputs(encoder: Encoder) -> Any:
     _, targets = encoder.backbone.get_layer(LAYER).output
     scores = MaskedTokenScores(
         encoder.backbone.get_layer("token_embedding"),
-        architecture.activation,
+        getattr(architecture, "classifier_activation", architecture.activation),
         architecture.epsilon,
         architecture.initializer(),
+        use_bias=getattr(architecture, "classifier_bias", True),
+        center=getattr(architecture, "norm_bias", True),
         name="head",
     )
     return scores(encoder.sequence_output, targets)

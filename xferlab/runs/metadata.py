@@ -91,6 +91,7 @@ RUN = {
     "micro_batches?": range(1, 2**20),
     "precision?": str,
     "device?": str,
+    "environment?": {"*": (str, int, None)},
 }
 """What a run's three JSON files hold, as far as it is read again; see ``records.Shape``."""
 

@@ -9,17 +9,16 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 from xferlab.config.overrides import format_override
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError, XferlabError
-from xferlab.escaping import guard_logs
 from xferlab.runs.failure import report_failure
 from xferlab.runs.lock import refuse_links
+from xferlab.runs.log_file import logging_to
 from xferlab.runs.metadata import write_error, write_status
 from xferlab.runs.outside_paths import flat_overrides, refuse_places_outside
 from xferlab.runs.recorded_plugins import load_plugins_of
@@ -57,7 +56,7 @@ def main(argv: list[str] | None = None, command_line: Sequence[str] = ()) -> int
     except XferlabError as e:
         print(e, file=sys.stderr)
         return e.exit_code
-    with _logging_to(arguments.folder / "train.log"):
+    with logging_to(arguments.folder / "train.log", echo=sys.stderr.isatty()):
         try:
             with StopRequest():  # also where the shell had switched a signal off
                 run_planned_job(arguments.folder)
@@ -117,28 +116,6 @@ def _stop_when_input_closes() -> None:
     while os.read(0, 1024):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-@contextmanager
-def _logging_to(path: Path) -> Iterator[None]:
-    """Write the log of the body with times to ``path``, and without them to a terminal."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    timed = logging.FileHandler(path, encoding="utf-8")
-    timed.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    handlers: list[logging.Handler] = [timed]
-    if sys.stderr.isatty():
-        handlers.append(logging.StreamHandler())
-    root = logging.getLogger()
-    root.setLevel(logging.INFO)
-    for handler in handlers:
-        root.addHandler(handler)
-    guard_logs()
-    try:
-        yield
-    finally:
-        for handler in handlers:
-            root.removeHandler(handler)
-            handler.close()
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ class Example:
         start: fraction of the run before it, 0 to below 1.
     """
 
+    contract = 1  # of xferlab, see docs/plugins.md; without a type, so that it is no field
+
     start: float = 0.5
 
     def __post_init__(self) -> None:

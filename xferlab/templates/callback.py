@@ -19,6 +19,8 @@ class Example:
         decay: weight of the earlier steps, 0 to below 1.
     """
 
+    contract = 1  # of xferlab, see docs/plugins.md; without a type, so that it is no field
+
     decay: float = 0.9
 
     def __post_init__(self) -> None:

@@ -20,6 +20,8 @@ class Example:
         limit: most examples of ``train``, ``validation`` and ``test``; null for all.
     """
 
+    contract = 1  # of xferlab, see docs/plugins.md; without a type, so that it is no field
+
     max_length: int = 32
     limit: dict[str, int | float | None] = field(default_factory=no_limit)
 

@@ -17,6 +17,8 @@ class Example:
         layers: how many of the last layers are averaged first.
     """
 
+    contract = 1  # of xferlab, see docs/plugins.md; without a type, so that it is no field
+
     layers: int = 1
 
     def __post_init__(self) -> None:

@@ -17,6 +17,8 @@ class Example:
         penalty: weight of the mean square of the logits, >= 0.
     """
 
+    contract = 1  # of xferlab, see docs/plugins.md; without a type, so that it is no field
+
     penalty: float = 0.001
 
     # What it can be computed from; a model or a task of another kind is refused before training.

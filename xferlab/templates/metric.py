@@ -17,6 +17,8 @@ class Example:
         fraction: of the most confident predictions, above 0 to 1.
     """
 
+    contract = 1  # of xferlab, see docs/plugins.md; without a type, so that it is no field
+
     fraction: float = 0.5
 
     # What it can be computed from; a model or a task of another kind is refused before training.

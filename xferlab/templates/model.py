@@ -25,6 +25,8 @@ class Example(ReadsCheckpoint):
         width: of an embedding, and number of filters.
     """
 
+    contract = 1  # of xferlab, see docs/plugins.md; without a type, so that it is no field
+
     checkpoint: str = "bundled:bert"
     width: int = 64
 

@@ -19,6 +19,8 @@ class Example:
         weight: of the entropy.
     """
 
+    contract = 1  # of xferlab, see docs/plugins.md; without a type, so that it is no field
+
     weight: float = 0.1
 
     # What it can be computed from; a model or a task of another kind is refused before training.

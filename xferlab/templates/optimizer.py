@@ -19,6 +19,8 @@ class Example:
         rho: memory of the mean square, 0 to below 1.
     """
 
+    contract = 1  # of xferlab, see docs/plugins.md; without a type, so that it is no field
+
     lr: float = 1e-3
     weight_decay: float = 0.0
     no_decay: list[str] = field(default_factory=lambda: ["bias", "gamma", "beta"])

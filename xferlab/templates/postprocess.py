@@ -19,6 +19,8 @@ class Example:
         prior: weight of the factor 1 beside the labels', in examples, >= 0.
     """
 
+    contract = 1  # of xferlab, see docs/plugins.md; without a type, so that it is no field
+
     prior: float = 0.0
 
     accepts: ClassVar[Accepts] = Accepts(

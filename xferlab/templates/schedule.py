@@ -16,6 +16,8 @@ class Example:
         warmup: length of the rise to the peak; a fraction of the run below 1, steps from 1 up.
     """
 
+    contract = 1  # of xferlab, see docs/plugins.md; without a type, so that it is no field
+
     warmup: float = 0.1
 
     def __post_init__(self) -> None:

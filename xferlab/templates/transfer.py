@@ -16,6 +16,8 @@ class Example:
         factor: the head's multiple of the learning rate, > 0.
     """
 
+    contract = 1  # of xferlab, see docs/plugins.md; without a type, so that it is no field
+
     factor: float = 5.0
 
     def __post_init__(self) -> None:

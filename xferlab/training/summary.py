@@ -55,6 +55,7 @@ def parameter_rows(experiment: Experiment) -> list[dict[str, Any]]:
     ``decayed`` counts the trainable parameters that weight decay applies to.
     """
     rows = []
+    *_, head = experiment.model.blocks
     undecayed = {
         path for group in experiment.plan.groups if not group.decay for path in group.paths
     }
@@ -70,7 +71,9 @@ def parameter_rows(experiment: Experiment) -> list[dict[str, Any]]:
                 "parameters": _count(variables),
                 "trainable": _count(trainable),
                 "decayed": _count([v for v in decayed if decays(experiment.optimizer, v)]),
-                "trained_in": _format_phases(phases, len(experiment.plan.phases)),
+                "trained_in": "fitted"
+                if experiment.fitted_head is not None and block == head
+                else _format_phases(phases, len(experiment.plan.phases)),
                 "rate": experiment.plan.rates.get(block, 1.0) if phases else 0.0,
             }
         )

@@ -111,10 +111,20 @@ class MaskedTokenScores(keras.layers.Layer):
         activation: after the dense layer.
         epsilon: of the normalisation.
         initializer: of the dense layer.
+        use_bias: whether the dense layer has a bias.
+        center: whether the normalisation has one.
     """
 
     def __init__(
-        self, table: Any, activation: str, epsilon: float, initializer: Any, **kwargs: Any
+        self,
+        table: Any,
+        activation: str,
+        epsilon: float,
+        initializer: Any,
+        *,
+        use_bias: bool = True,
+        center: bool = True,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**{"dtype": "float32", **kwargs})
         self._rows, width = table.embeddings.shape
@@ -122,11 +132,12 @@ class MaskedTokenScores(keras.layers.Layer):
         self.dense = keras.layers.Dense(
             width,
             activation=ACTIVATIONS.get(activation, activation),
+            use_bias=use_bias,
             kernel_initializer=initializer,
             name="dense",
             dtype="float32",
         )
-        self.norm = LayerNormalization(epsilon=epsilon, name="norm", dtype="float32")
+        self.norm = LayerNormalization(epsilon=epsilon, center=center, name="norm", dtype="float32")
 
     def build(self, sequence_shape: Any, targets_shape: Any) -> None:
         """Create the weights."""

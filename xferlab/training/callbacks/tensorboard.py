@@ -23,9 +23,8 @@ class TensorBoardLog(Callback):
     """Scalars of training and validation on one axis, the optimizer steps.
 
     ``tensorboard/train`` has the loss of every step, the learning rate and the epoch means;
-    ``tensorboard/validation`` the same names for the validation split. In a job of a sweep a folder
-    with the swept values lies between, ``tensorboard/lr=3e-5,seed=1/train``, since TensorBoard
-    calls a run by the path of its log.
+    ``tensorboard/validation`` the same names for the validation split. A job of a sweep has both
+    below its swept values, ``tensorboard/lr=3e-5,seed=1/train``: TensorBoard shows this path.
 
     Args:
         run: whose folder ``tensorboard`` holds the logs.

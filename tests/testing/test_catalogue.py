@@ -1,0 +1,61 @@
+"""The catalogue in docs is that of the code, and other plugins stand in a page of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.plugin_isolation import isolated_plugins
+from xferlab.cli.main import main
+from xferlab.cli.new import plugin_files
+from xferlab.discovery import load_plugins
+from xferlab.registry import REGISTRY
+from xferlab.testing.catalogue import as_markdown, catalogue, papers_of
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "catalogue.md"
+load_plugins(Path("/nonexistent"))
+ENTRIES = list(REGISTRY)
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with isolated_plugins():
+        yield tmp_path
+
+
+def test_the_page_in_docs_is_that_of_the_code():
+    """python -m xferlab catalogue docs/catalogue.md  writes it."""
+    assert PAGE.read_text() == as_markdown(catalogue(ENTRIES))
+
+
+def test_sources_are_found_as_docstrings_name_them():
+    assert papers_of(REGISTRY.get("loss", "focal")) == ["Lin et al. 2017"]
+    assert papers_of(REGISTRY.get("optimizer", "sgd")) == [
+        "Robbins & Monro 1951",
+        "Sutskever et al. 2013",
+    ]
+    assert papers_of(REGISTRY.get("loss", "cross_entropy")) == []
+
+
+@pytest.mark.parametrize("name", ["page.html", "page.md"])
+def test_a_page_has_local_plugins_with_what_is_wrong_with_them(name, workspace, capsys):
+    for path, text in plugin_files("loss", "mine").items():
+        path.parent.mkdir(parents=True)
+        path.write_text(
+            text.replace("penalty: weight", "weight: weight").replace("Cross-en", "<b>Cross-en")
+        )
+    assert main(["catalogue", name]) == 0
+    assert f"written    {name}: {len(ENTRIES) + 1} plugins" in capsys.readouterr().out
+    page = (workspace / name).read_text()
+    assert "does not document its field penalty" in page
+    assert "plugins/loss/mine.py" in page
+    assert "Lin et al. 2017" in page
+    assert "| <b>" not in page
+    assert "<td><b>" not in page
+
+
+def test_a_page_ends_in_html_or_md(workspace, capsys):
+    assert main(["catalogue", "page.pdf"]) == 2
+    assert "end its name in .html or .md" in capsys.readouterr().err

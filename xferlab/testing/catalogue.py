@@ -1,0 +1,162 @@
+"""The catalogue: every plugin with its summary, source, fields, and what the checks say."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from xferlab.config.reference import settings_of_plugin
+from xferlab.entry_points import PLUGINS, package_of
+from xferlab.escaping import html_text, markdown, markdown_table
+from xferlab.formatting import format_path
+from xferlab.groups import GROUPS
+from xferlab.origin import own_folder
+from xferlab.registry import REGISTRY, Entry
+from xferlab.testing.plugin_checks import CHECKS, report_of
+
+NAME = r"[A-Z][\w'-]+"
+PAPER = re.compile(
+    rf"(?!After|As|In|See|The){NAME}(?: {NAME})*(?: (?:&|and) {NAME}(?: {NAME})*| et al\.)?,?"
+    r" (?:19|20)\d\d"
+)
+"""A source as docstrings name it: ``Lin et al. 2017``."""
+TITLES = ("name", "what it is", "source", "fields", "checks", "from")
+STAGES = dict(zip(CHECKS, ("source", "values", "built", "trained", "resumed"), strict=True))
+INTRODUCTION = (
+    "Every plugin: its summary, the paper that its docstring names, its fields with their defaults,"
+    " how far the contract checks went without a finding (docs/plugins.md), and where it is from."
+)
+STYLE = """\
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem;
+  color: #1b1f24; background: #fff; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; vertical-align: top; padding: .35rem .6rem;
+  border-top: 1px solid #8884; }
+code { font-size: .9em; }
+@media (prefers-color-scheme: dark) { body { color: #e6e8eb; background: #16181c; } }
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A plugin of the catalogue.
+
+    Attributes:
+        group: of the plugin.
+        cells: as :data:`TITLES` calls them.
+    """
+
+    group: str
+    cells: tuple[str, ...]
+
+
+def catalogue(entries: Iterable[Entry], *, train: bool = False) -> list[Row]:
+    """Return a row for each plugin.
+
+    Args:
+        entries: of the registry.
+        train: also build and train each, which takes seconds a plugin.
+    """
+    return [
+        Row(
+            entry.group,
+            (
+                entry.name,
+                entry.summary,
+                ", ".join(papers_of(entry)),
+                _fields(entry),
+                _checked(entry, train),
+                source_of(entry),
+            ),
+        )
+        for entry in entries
+    ]
+
+
+def papers_of(entry: Entry) -> list[str]:
+    """Return the sources that a plugin's docstring names.
+
+    >>> papers_of(REGISTRY.get("loss", "focal"))
+    ['Lin et al. 2017']
+    """
+    text = " ".join((inspect.getdoc(entry.cls) or "").split())
+    return list(dict.fromkeys(found.replace(",", "") for found in PAPER.findall(text)))
+
+
+def source_of(entry: Entry) -> str:
+    """Return the distribution of a plugin, or its file where it is a local one."""
+    path = Path(entry.origin.rpartition(":")[0])
+    if path.is_relative_to(own_folder("plugins")):
+        return "xferlab"
+    package = entry.cls.__module__.partition(".")[0]
+    for point in importlib.metadata.entry_points(group=PLUGINS):
+        if point.module.partition(".")[0] == package:
+            return package_of(point)
+    return format_path(path)
+
+
+def _fields(entry: Entry) -> str:
+    """Return the fields with their defaults: ``gamma=2.0, class_weight=null``."""
+    settings = settings_of_plugin(entry)
+    return ", ".join(f"{each.key.rpartition('.')[2]}={each.default}" for each in settings)
+
+
+def _checked(entry: Entry, train: bool) -> str:
+    """Return how far the checks went, or the first finding."""
+    report = report_of(entry.group, entry.name, train=train)
+    if report.findings:
+        return report.findings[0].what
+    stage = STAGES[report.checks[-1]]
+    return f"{stage}; {report.skipped}" if report.skipped else stage
+
+
+def as_markdown(rows: Iterable[Row]) -> str:
+    """Return the catalogue as a page of Markdown."""
+    parts = ["# Catalogue", "", INTRODUCTION, ""]
+    for group, several in _by_group(rows):
+        parts += [f"## {group}: {GROUPS[group].summary}", ""]
+        parts += [
+            markdown_table(TITLES, [[*map(markdown, row.cells)] for row in several]).strip(),
+            "",
+        ]
+    return "\n".join(parts)
+
+
+def as_html(rows: Iterable[Row]) -> str:
+    """Return the catalogue as a page of HTML, which needs no other file."""
+    parts = [
+        "<!doctype html>",
+        '<html lang="en"><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width">',
+        f"<title>Plugins</title><style>{STYLE}</style>",
+        f"<h1>Plugins</h1><p>{html_text(INTRODUCTION)}</p>",
+    ]
+    for group, several in _by_group(rows):
+        head = "".join(f"<th>{title}</th>" for title in TITLES)
+        parts.append(f"<h2>{group}: {html_text(GROUPS[group].summary)}</h2>")
+        parts.append(f'<div class="wide"><table><tr>{head}</tr>')
+        for row in several:
+            name, *others = map(html_text, row.cells)
+            cells = "".join(f"<td>{cell}</td>" for cell in others)
+            parts.append(f"<tr><td><code>{name}</code></td>{cells}</tr>")
+        parts.append("</table></div>")
+    return "\n".join(parts) + "\n"
+
+
+def _by_group(rows: Iterable[Row]) -> Iterator[tuple[str, list[Row]]]:
+    rows = list(rows)
+    for group in GROUPS:
+        several = [row for row in rows if row.group == group]
+        if several:
+            yield group, several
+
+
+def every_entry() -> list[Entry]:
+    """Return every plugin, those of installed packages loaded."""
+    REGISTRY.load_announced()
+    return list(REGISTRY)
