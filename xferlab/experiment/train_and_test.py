@@ -131,12 +131,12 @@ def _final_weights(
     checkpoints = folder / "checkpoints"
     last_is_best = callbacks.history.rows[-1]["epoch"] == best.best_epoch
     restores = recipe.train.restores_best(len(experiment.data.validation))
-    is_used = not restores or best.best_epoch is None
+    uses_last = not restores or best.best_epoch is None
     if last_is_best:
         atomic_link(checkpoints / "last.safetensors", checkpoints / "best.safetensors")
-    elif is_used or recipe.train.keep not in (Keep.best, Keep.none):
+    elif uses_last or recipe.train.keep not in (Keep.best, Keep.none):
         save_weights(network, checkpoints / "last.safetensors")
-    if is_used:
+    if not restores or best.best_epoch is None:
         return trained, "last"
     if not last_is_best:
         trained = network_of_epoch(experiment, trained, best.best_epoch - 1)
