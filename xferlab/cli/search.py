@@ -69,10 +69,8 @@ def run_search(plan: Plan, *, dry_run: bool = False) -> int:
     print(visible(opening_line(plan.search, folder)), file=sys.stderr)
     if (folder / SEARCH).exists():
         note_upgrade(_read_search(folder))
-    configs = [plan.search.configs[0]] * plan.search.settings.trials
-    disk = disk_lines(configs, folder, plan.sweep.workers or max(1, len(plan.sweep.gpus)))
     if dry_run:
-        print(visible("\n".join([*search_lines(plan.search), *job_lines(folder), *disk])))
+        print(visible("\n".join([*search_lines(plan.search), *job_lines(folder)])))
         return 0
     refuse_no_optuna()
     code = 0
@@ -82,7 +80,8 @@ def run_search(plan: Plan, *, dry_run: bool = False) -> int:
         try:
             if search.left:
                 launcher = launcher_for(plan, folder)
-                for line in disk:
+                configs = [plan.search.configs[0]] * search.left
+                for line in disk_lines(configs, folder, plan.sweep.most_workers):
                     _note(line)
                 run_trials(search, launcher, plan.sweep.workers)
         except SweepStopped as e:

@@ -62,12 +62,8 @@ def run_plan(plan: Plan, *, dry_run: bool = False) -> int:
     for name in () if dry_run else (REPLACED, *(job.run_id for job in plan.jobs)):
         own_place(folder, name)
     states = _print_states(plan, folder)
-    left = [job.config for job in plan.jobs if states[job.run_id].status != FINISHED]
-    disk = disk_lines(left, folder, plan.sweep.workers or max(1, len(plan.sweep.gpus)))
     if dry_run:
         print(visible("\n".join(job_lines(plan, states))))
-        for line in disk:
-            print(visible(line), file=sys.stderr)
         return 0
     write_manifest(plan, folder, current_command())
     code = 0
@@ -75,7 +71,8 @@ def run_plan(plan: Plan, *, dry_run: bool = False) -> int:
         offer_engines()
         try:
             launcher = launcher_for(plan, folder)
-            for line in disk:
+            left = [job.config for job in plan.jobs if states[job.run_id].status != FINISHED]
+            for line in disk_lines(left, folder, plan.sweep.most_workers):
                 print(visible(line), file=sys.stderr)
             launch(launcher, unfinished(folder))
         except SweepStopped as e:

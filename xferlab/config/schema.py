@@ -235,6 +235,11 @@ class SweepConfig:
             )
 
     @property
+    def most_workers(self) -> int:
+        """How many jobs run at once on this machine."""
+        return self.workers or max(1, len(self.gpus))
+
+    @property
     def limit_seconds(self) -> float | None:
         """``time_limit`` in seconds."""
         return interval(self.time_limit).seconds
