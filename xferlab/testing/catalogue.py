@@ -11,7 +11,7 @@ from pathlib import Path
 
 from xferlab.config.reference import settings_of_plugin
 from xferlab.entry_points import PLUGINS, package_of
-from xferlab.escaping import html_text, markdown_table
+from xferlab.escaping import html_text, markdown, markdown_table
 from xferlab.formatting import format_path
 from xferlab.groups import GROUPS
 from xferlab.origin import own_folder
@@ -120,7 +120,10 @@ def as_markdown(rows: Iterable[Row]) -> str:
     parts = ["# Catalogue", "", INTRODUCTION, ""]
     for group, several in _by_group(rows):
         parts += [f"## {group}: {GROUPS[group].summary}", ""]
-        parts += [markdown_table(TITLES, [row.cells for row in several]).strip(), ""]
+        parts += [
+            markdown_table(TITLES, [[*map(markdown, row.cells)] for row in several]).strip(),
+            "",
+        ]
     return "\n".join(parts)
 
 
