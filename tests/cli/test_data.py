@@ -95,6 +95,16 @@ def test_tags(capsys):
     assert "times as many" not in out
 
 
+def test_tags_that_the_usual_metric_cannot_score(capsys):
+    with open("train.jsonl", "w") as file:
+        for i in range(20):
+            row = {"tokens": ["Ada", "slept"], "tags": [1 + i % 2, 0]}
+            file.write(json.dumps(row) + "\n")
+    out = printed(capsys, "data.train=train.jsonl", "data.text=tokens", "data.label=tags")
+    assert "baselines" not in out
+    assert "note       the tags are numbers without names: 0, 1, 2: name them in order" in out
+
+
 @pytest.mark.parametrize("task", ["similarity", "retrieval", "masked_lm"])
 def test_pairs_and_texts_without_labels(capsys, task):
     rows = [(text, f"{text} indeed", i % 2) for i, (text, _) in enumerate(ROWS)]

@@ -13,6 +13,7 @@ import xferlab
 from tests.support.finished_runs import KINDS, train, write_rows
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
+from xferlab.inference.run_folder import read_folder
 from xferlab.registry import REGISTRY
 from xferlab.training.evaluation import scores
 
@@ -301,3 +302,33 @@ def test_a_run_to_start_from_that_is_not_there_is_told_before_tensorflow(tmp_pat
     assert str(caught.value).startswith(
         " error: there is no folder no\n where: model.run=no (RUN)\n"
     )
+
+
+def test_weights_that_were_not_kept_are_three_lines(runs, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(runs["plain"], folder)
+    scored = json.loads((folder / "metrics.json").read_text())["weights"]
+    other = {"best": "last", "last": "best"}[scored]
+    (folder / "checkpoints" / f"{other}.safetensors").unlink()
+    assert read_folder(folder).weights.stem == scored
+    with pytest.raises(ConfigError) as caught:
+        read_folder(folder, other)
+    why = "a sweep keeps both in its best job alone"
+    assert caught.value.what == f"the {other} weights of this run were not kept: {why}"
+    assert caught.value.fix == (
+        f"weights={scored} loads the others; or train it again with train.keep={other}, or both"
+    )
+    config = folder / "config.yaml"
+    text = config.read_text()
+    assert "keep: null" in text
+    config.write_text(text.replace("keep: null", f"keep: {scored}"))
+    with pytest.raises(ConfigError, match=f"were not kept: train.keep={scored}"):
+        read_folder(folder, other)
+    (folder / "checkpoints" / f"{scored}.safetensors").unlink()
+    with pytest.raises(ConfigError, match="is missing in this run's folder"):
+        read_folder(folder)  # that file is lost, not left out
+    config.write_text(text.replace("keep: null", "keep: none"))
+    with pytest.raises(ConfigError) as caught:
+        read_folder(folder)
+    assert caught.value.what.endswith("were not kept: train.keep=none")
+    assert caught.value.fix == f"train it again with train.keep={scored}, or both"

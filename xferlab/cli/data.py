@@ -84,8 +84,20 @@ def _summarise(
         replace(a, overrides=[o for o in a.overrides if _composes([*overrides, o], config_name)])
         for a in advice
     ]
-    notes = [*noted, *found.notes, *(each.line() for each in lines)]
+    notes = [*noted, *found.notes, *_unscorable(recipe, found), *(each.line() for each in lines)]
     return replace(summary, notes=list(dict.fromkeys(notes)))
+
+
+def _unscorable(recipe: Recipe, found: TextData) -> list[str]:
+    """Return a line for each metric that refuses the data, as a training would."""
+    lines = []
+    for metric in recipe.metrics.values():
+        try:
+            if hasattr(metric, "check"):
+                metric.check(found.spec)
+        except XferlabError as e:
+            lines.append(f"{e.what}: {e.fix}")
+    return lines
 
 
 def _advice(recipe: Recipe, summary: DataSummary, found: TextData) -> list[Advice]:

@@ -21,6 +21,7 @@ from xferlab.io.records import read_record
 from xferlab.runs.inputs import changed_since, fixed_inputs, refuse_changed_inputs
 from xferlab.runs.lock import is_locked, locked
 from xferlab.runs.metadata import PLAN, current_command
+from xferlab.sweeps.disk import SecondFiles, disk_lines
 from xferlab.sweeps.distributions import Distribution
 from xferlab.sweeps.engine_launcher import offer_engines
 from xferlab.sweeps.job_state import DONE, QUEUED, RESUMED, state_of
@@ -78,9 +79,14 @@ def run_search(plan: Plan, *, dry_run: bool = False) -> int:
         offer_engines()
         try:
             if search.left:
-                run_trials(search, launcher_for(plan, folder), plan.sweep.workers)
+                launcher = launcher_for(plan, folder)
+                configs = [plan.search.configs[0]] * search.left
+                for line in disk_lines(configs, folder, plan.sweep.most_workers):
+                    _note(line)
+                run_trials(search, launcher, plan.sweep.workers)
         except SweepStopped as e:
             code = 128 + e.number
+    SecondFiles(_jobs(folder)).finish()
     report_on([folder])
     ends = {state_of(folder / run_id).status for run_id in search.run_ids}
     if code or ends.intersection(RESUMED):

@@ -15,6 +15,7 @@ from xferlab.escaping import visible
 from xferlab.runs.checkpoints import latest_step
 from xferlab.runs.folder_access import own_place, refuse_unusable
 from xferlab.runs.metadata import PLAN, current_command
+from xferlab.sweeps.disk import SecondFiles, disk_lines
 from xferlab.sweeps.engine_launcher import offer_engines
 from xferlab.sweeps.job_state import FINISHED, QUEUED, RESUMED, RUNNING, State, state_of
 from xferlab.sweeps.launcher import launch, launcher_for
@@ -69,9 +70,14 @@ def run_plan(plan: Plan, *, dry_run: bool = False) -> int:
     if any(state.status != FINISHED for state in states.values()):
         offer_engines()
         try:
-            launch(launcher_for(plan, folder), unfinished(folder))
+            launcher = launcher_for(plan, folder)
+            left = [job.config for job in plan.jobs if states[job.run_id].status != FINISHED]
+            for line in disk_lines(left, folder, plan.sweep.most_workers):
+                print(visible(line), file=sys.stderr)
+            launch(launcher, unfinished(folder))
         except SweepStopped as e:
             code = 128 + e.number
+    SecondFiles([folder / job.run_id for job in plan.jobs]).finish()
     report_on([folder])
     ends = {state_of(folder / job.run_id).status for job in plan.jobs}
     if code or ends.intersection(RESUMED):

@@ -33,7 +33,13 @@ from xferlab.validation import build_typed, identifying_fields, plain
 # Keys of a composed config that are about running it, no part of the experiment.
 NOT_EXPERIMENT = ("hydra", "sweep")
 # Keys about how a run is stored, not what it computes.
-NOT_IDENTITY = ("name", "train.checkpoint_every", "train.resume", "train.split_on_oom")
+NOT_IDENTITY = (
+    "name",
+    "train.checkpoint_every",
+    "train.resume",
+    "train.split_on_oom",
+    "train.keep",
+)
 LARGEST_SEED = 2**32  # what NumPy and Keras take
 
 
@@ -181,6 +187,16 @@ def monitored(monitor: str, metrics: Mapping[str, Any]) -> tuple[str, str]:
             fix=did_you_mean(name, known),
         )
     return name, known[name]
+
+
+def mode_of_score(config: Mapping[str, Any], monitor: str, registry: Registry = REGISTRY) -> str:
+    """Return the mode of a logged score of a run, ``max`` or ``min``."""
+    name = monitor.removeprefix("val_")
+    node = (config.get("metric") or {}).get(name)
+    metric = node["name"] if isinstance(node, Mapping) else name
+    if metric in registry.names("metric"):
+        return str(registry.get("metric", metric).cls.mode)  # type: ignore[attr-defined]
+    return "min" if "loss" in name or "error" in name else "max"
 
 
 def run_id(cfg: DictConfig) -> str:

@@ -27,6 +27,15 @@ class Resume(Enum):
     auto = "auto"
 
 
+class Keep(Enum):
+    """The files of weights that a finished run keeps."""
+
+    both = "both"
+    best = "best"
+    last = "last"
+    none = "none"
+
+
 @dataclass(frozen=True)
 class Interval:
     """How often something is done: every so many optimizer steps, or seconds, or not at all."""
@@ -105,6 +114,9 @@ class TrainConfig:
             disk for all epochs, jobs and later runs; false computes them in every step, with
             dropout.
         resume: ``auto`` resumes an interrupted run of the same config, if there is one.
+        keep: the weights that stay when the run has finished: of the ``best`` epoch, of the
+            ``last``, ``both`` or ``none``; null is both, and in a sweep those that a job's scores
+            belong to, both of the best job alone.
     """
 
     epochs: int | None = None
@@ -124,6 +136,7 @@ class TrainConfig:
     recompute: bool = False
     cache_frozen: bool = True
     resume: Resume = Resume.never
+    keep: Keep | None = added_field(None)
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "eval_batch_size", "gradient_accumulation_steps"):
@@ -190,7 +203,8 @@ class SweepConfig:
         random: ``count``, ``seed`` and ``space``, a mapping of keys to ``{uniform: [low, high]}``,
             ``{loguniform: [low, high]}``, ``{int: [low, high]}`` or ``{choice: [...]}``.
         search: jobs that are chosen one by one by how the earlier ones did: ``space`` as above,
-            ``trials``, ``sampler``, ``pruner``, ``seed``, ``storage``; see ``docs/search.md``.
+            ``trials``, ``sampler``, ``pruner``, ``seed``, ``storage``; see
+            ``docs/hyperparameter-search.md``.
     """
 
     workers: int | None = None
@@ -219,6 +233,11 @@ class SweepConfig:
                 f"workers must be at most {len(self.gpus)}, one for each of sweep.gpus, got"
                 f" {self.workers}; name a device twice for two jobs on it"
             )
+
+    @property
+    def most_workers(self) -> int:
+        """How many jobs run at once on this machine."""
+        return self.workers or max(1, len(self.gpus))
 
     @property
     def limit_seconds(self) -> float | None:

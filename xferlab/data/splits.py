@@ -306,11 +306,15 @@ def _check_texts(split: str, rows: Rows, task: Task) -> None:
             value = values[wrong[0]]
             what = f"no {column}" if is_missing(value) else f"no text in {column}, but {value!r}"
             raise row_error(rows, wrong, f"of {split} have {what}", column)
-        broken = [i for i, text in enumerate(values) if not is_unicode(_joined(text))]
+        broken = []
+        empty = 0
+        for i, text in enumerate(map(_joined, values)):
+            empty += not text
+            if not is_unicode(text):
+                broken.append(i)
         if broken:
             what = f"of {split} have half a surrogate pair (no Unicode) in {column}"
             raise row_error(rows, broken, what, column)
-        empty = sum(not _joined(text) for text in values)
         if empty:
             log.warning("%d of %d rows of %s have an empty %s", empty, len(rows), split, column)
 

@@ -142,4 +142,9 @@ class StoredTexts(Sequence[Any]):
         return json.loads(data.decode("utf-8", "surrogatepass"))
 
     def __iter__(self) -> Iterator[Any]:
-        return (self[i] for i in range(len(self)))
+        follow = _follow.get()
+        count = len(self)
+        for i in range(count):
+            if follow is not None and i % EVERY == 0 and i:
+                follow("the temporary file", i, i / count)
+            yield self[i]

@@ -15,7 +15,7 @@ from xferlab.backend.train_step import PART
 from xferlab.callbacks import Callback, Evaluation, Result, Run
 from xferlab.compatibility import name_and_origin
 from xferlab.config.recipe import Recipe, compared
-from xferlab.config.schema import TrainConfig, interval
+from xferlab.config.schema import Keep, TrainConfig, interval
 from xferlab.errors import printable
 from xferlab.evaluation.constant_baseline import baseline_notes
 from xferlab.evaluation.final_notes import final_remarks
@@ -130,11 +130,12 @@ def _final_weights(
     best.write()
     checkpoints = folder / "checkpoints"
     last_is_best = callbacks.history.rows[-1]["epoch"] == best.best_epoch
+    restores = recipe.train.restores_best(len(experiment.data.validation))
+    uses_last = not restores or best.best_epoch is None
     if last_is_best:
         atomic_link(checkpoints / "last.safetensors", checkpoints / "best.safetensors")
-    else:
+    elif uses_last or recipe.train.keep not in (Keep.best, Keep.none):
         save_weights(network, checkpoints / "last.safetensors")
-    restores = recipe.train.restores_best(len(experiment.data.validation))
     if not restores or best.best_epoch is None:
         return trained, "last"
     if not last_is_best:

@@ -111,6 +111,7 @@ def read_folder(folder: Path, weights: str | None = None) -> RunFolder:
         path = own_file(folder, COMBINED)
     else:
         name = _chosen(weights) or metrics["weights"]
+        _refuse_unkept(folder, name, config)
         path = own_file(folder, f"checkpoints/{name}.safetensors")
         read_weights_header(path)
     digest = metrics["sha256"].get(path.name, "none")
@@ -128,6 +129,24 @@ def read_folder(folder: Path, weights: str | None = None) -> RunFolder:
         weights=path,
         digest=digest,
     )
+
+
+def _refuse_unkept(folder: Path, name: str, config: Mapping[str, Any]) -> None:
+    """Raise ConfigError for weights that the run, or its sweep, has not kept."""
+    train = config.get("train")
+    keep = train.get("keep") if isinstance(train, Mapping) else None
+    present = [each for each in WEIGHTS if (folder / f"checkpoints/{each}.safetensors").exists()]
+    if name in present or not (present or keep == "none"):
+        return  # what is missing without a reason is an error of its own
+    again = f"train it again with train.keep={name}, or both"
+    if keep == "none":
+        why = "train.keep=none"
+        fix = again
+    else:
+        why = f"train.keep={keep}" if keep else "a sweep keeps both in its best job alone"
+        fix = f"weights={present[0]} loads the others; or {again}"
+    what = f"the {name} weights of this run were not kept: {why}"
+    raise ConfigError(what, where=str(folder), fix=fix)
 
 
 def _with_precision(config: Mapping[str, Any], record: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -10,8 +10,8 @@ from typing import Any
 
 from xferlab.config.allowlist import read_config_data
 from xferlab.config.overrides import key_of
+from xferlab.config.recipe import mode_of_score
 from xferlab.errors import ConfigError
-from xferlab.registry import REGISTRY
 from xferlab.runs.history import history_of
 from xferlab.runs.inputs import read_inputs
 from xferlab.runs.metadata import PLAN, read_metrics, read_run
@@ -219,9 +219,6 @@ def _number(value: Any) -> float | None:
 def mode_of(monitor: str | None, jobs: Sequence[JobResult]) -> str:
     """Return the mode of a monitored score, ``max`` or ``min``."""
     name = (monitor or "").removeprefix("val_")
-    for job in jobs:
-        node = job.config.get("metric", {}).get(name)
-        metric = node["name"] if isinstance(node, Mapping) else name
-        if metric in REGISTRY.names("metric"):
-            return str(REGISTRY.get("metric", metric).cls.mode)  # type: ignore[attr-defined]
-    return "min" if "loss" in name or "error" in name else "max"
+    configs = [job.config for job in jobs]
+    known = next((config for config in configs if name in config.get("metric", {})), {})
+    return mode_of_score(known, monitor or "")

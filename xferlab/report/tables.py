@@ -86,7 +86,10 @@ def describe_simple_models(report: Report) -> str:
     jobs = report.best.jobs if report.best else report.jobs
     record = next((job.baselines for job in jobs if job.baselines), {})
     metric = (report.monitor or "").removeprefix("val_")
-    lines = (describe_baselines(record, split, metric) for split in ("test", "validation"))
+    scored = [scores for splits in record.values() for scores in splits.values()]
+    names = dict.fromkeys(name for scores in scored for name in scores)
+    chosen = metric if metric in names else next(iter(names), "")
+    lines = (describe_baselines(record, split, chosen) for split in ("test", "validation"))
     return next((line for line in lines if line), "")
 
 

@@ -87,8 +87,9 @@ def labels_a_row(splits: Mapping[str, Split]) -> Table:
     import numpy as np
 
     numbers = {name: np.asarray(split.labels).sum(axis=1) for name, split in splits.items()}
+    most = int(max(each.max(initial=0) for each in numbers.values()))
     rows = []
-    for count in range(MOST_LABELS + 1):
+    for count in range(min(MOST_LABELS, most) + 1):
         is_last = count == MOST_LABELS
         found = [(n >= count) if is_last else (n == count) for n in numbers.values()]
         cells = [format_part(int(each.sum()), len(each)) for each in found]

@@ -76,7 +76,7 @@ class DataSummary:
             found = token_table(dict(self.tokens), self.spec)
             note = f"of {self.tokenizer}; data.max_length={self.spec.max_length}"
             tables.append(Table(found.title, found.columns, found.rows, note))
-        if self.baselines:
+        if any(any(each.scores.values()) for each in self.baselines):
             tables.append(baseline_table(self.baselines))
         return [*tables, self.examples]
 

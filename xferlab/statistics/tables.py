@@ -50,7 +50,7 @@ class Table:
 
     def _short(self, cell: str) -> str:
         """Return a cell of a table of texts, short enough for all columns to stand in a line."""
-        longest = TEXT_WIDTH // (len(self.columns) - 1)
+        longest = TEXT_WIDTH // max(1, len(self.columns) - 1)
         return f"{cell[:longest]}..." if self.is_text and len(cell) > longest else cell
 
 

@@ -20,6 +20,7 @@ from xferlab.escaping import visible
 from xferlab.formatting import format_duration, format_path
 from xferlab.runs.history import history_of
 from xferlab.runs.metadata import read_metrics
+from xferlab.sweeps.disk import SecondFiles
 from xferlab.sweeps.job_state import DONE, State
 from xferlab.sweeps.local_pool import JobObserver
 from xferlab.sweeps.manifest import epochs_of, read_job, read_plan
@@ -65,6 +66,8 @@ class JobLines:
         self.since: dict[Path, float] = {}
         self._waiting: set[Path] = set()
         sweep = folders[0].parent if folders else Path()
+        jobs = read_plan(sweep)["requested"] if folders else []
+        self._second_files = SecondFiles([sweep / run_id for run_id in jobs])
         self._swept = set(read_plan(sweep)["swept"]) if folders else set()
 
     def started(self, folder: Path) -> None:
@@ -79,6 +82,7 @@ class JobLines:
         self.seconds.append(seconds)
         head = f"           {folder.name}  {state.status} after {format_duration(seconds)}"
         if state.status in DONE:
+            self._second_files.ended(folder)
             self._print(f"{head}  {_format_best(folder)}{self._format_time_left()}")
             return
         self._print(head)

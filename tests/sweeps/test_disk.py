@@ -1,0 +1,130 @@
+"""A sweep leaves one file of weights a job, both of the best; no scored file is lost."""
+
+import json
+import os
+
+import pytest
+
+from xferlab.config.schema import Keep
+from xferlab.runs.kept_weights import delete_unkept
+from xferlab.sweeps.disk import SecondFiles, disk_lines, weight_bytes
+
+
+def job(sweep, name, value, *, status="finished", weights="best", train=None, linked=False, **more):
+    folder = sweep / name
+    (folder / "checkpoints").mkdir(parents=True)
+    best = folder / "checkpoints" / "best.safetensors"
+    last = folder / "checkpoints" / "last.safetensors"
+    best.write_bytes(b"best")
+    os.link(best, last) if linked else last.write_bytes(b"last")
+    train = {"keep": None} if train is None else train
+    monitor = more.get("monitor", "val_accuracy")
+    write = {
+        "job.json": {"run_id": "0" * 8, "overrides": [], "plugins": {}, "config": {"train": train}},
+        "status.json": {"status": status},
+        "metrics.json": {
+            "best": {"monitor": monitor, "value": value, "epoch": 1},
+            "weights": weights,
+        },
+    }
+    for file, content in write.items():
+        (folder / file).write_text(json.dumps(content))
+    return folder
+
+
+def files(*folders):
+    return [sorted(p.stem for p in each.glob("checkpoints/*")) for each in folders]
+
+
+BOTH = ["best", "last"]
+
+
+def test_both_files_stay_in_the_best_job_alone(tmp_path):
+    jobs = [job(tmp_path, f"job{i}", value) for i, value in enumerate([0.5, 0.9, 0.7])]
+    second = SecondFiles(jobs)
+    second.ended(jobs[0])  # the others have finished meanwhile
+    assert files(*jobs) == [["best"], BOTH, ["best"]]
+    better = job(tmp_path, "job3", 0.95, weights="last")
+    second.ended(better)
+    assert files(*jobs, better) == [["best"], ["best"], ["best"], BOTH]
+    SecondFiles([*jobs, better]).finish()
+    assert files(better) == [BOTH]
+
+
+def test_a_sweep_that_was_killed_ends_as_one_that_was_not(tmp_path):
+    values = [0.5, 0.9, 0.9, 0.2]
+    ends = []
+    for name, ended in (("straight", [0, 1, 2, 3]), ("killed", [2]), ("other order", [3, 2, 1, 0])):
+        jobs = [job(tmp_path / name, f"job{i}", value) for i, value in enumerate(values)]
+        second = SecondFiles(jobs)
+        for i in ended:
+            second.ended(jobs[i])
+        assert files(jobs[1], jobs[2]) == [BOTH, BOTH]  # equally good
+        SecondFiles(jobs).finish()
+        SecondFiles(jobs).finish()  # again: nothing changes
+        ends.append(files(*jobs))
+    assert ends == [[["best"], BOTH, ["best"], ["best"]]] * 3
+
+
+def test_of_a_loss_the_smallest_is_the_best_and_the_scored_file_stays(tmp_path):
+    jobs = [
+        job(tmp_path, f"job{i}", value, monitor="val_loss", weights="last")
+        for i, value in enumerate([0.5, 0.2])
+    ]
+    SecondFiles(jobs).finish()
+    assert files(*jobs) == [["last"], BOTH]
+
+
+def test_what_is_left_alone(tmp_path):
+    best = job(tmp_path, "best", 0.99)
+    others = [
+        job(tmp_path, "chosen", 0.1, train={"keep": "both"}),
+        job(tmp_path, "older", 0.1, train={}),  # of a version without train.keep
+        job(tmp_path, "failed", 0.1, status="failed"),
+        job(tmp_path, "equal", 0.1, linked=True),  # one file with two names takes no disk
+        job(tmp_path, "damaged", 0.1),
+        job(tmp_path, "without", None),
+    ]
+    (tmp_path / "damaged" / "metrics.json").write_text("{")
+    second = SecondFiles([best, *others])
+    second.ended(best)
+    second.finish()
+    assert files(best, *others) == [BOTH] * 7
+
+
+@pytest.mark.parametrize(
+    ("keep", "left"),
+    [
+        (None, BOTH),
+        (Keep.both, BOTH),
+        (Keep.best, ["best"]),
+        (Keep.last, ["last"]),
+        (Keep.none, []),
+    ],
+)
+def test_a_run_keeps_what_it_chooses(tmp_path, keep, left):
+    folder = job(tmp_path, "run", 0.5)
+    for _ in range(2):  # killed in between, and run again
+        delete_unkept(folder, keep)
+        assert files(folder) == [left]
+
+
+def test_the_only_weights_stay_whatever_they_are(tmp_path):
+    folder = job(tmp_path, "run", None)
+    (folder / "checkpoints" / "best.safetensors").unlink()  # no finite score: no best epoch
+    delete_unkept(folder, Keep.best)
+    assert files(folder) == [["last"]]
+
+
+def test_the_disk_is_estimated_from_the_checkpoint(tmp_path):
+    model = {"name": "encoder", "checkpoint": "bundled:bert"}
+    assert weight_bytes({"name": "no_such"}) is None
+    size = weight_bytes(model)
+    assert 4 * 590_976 <= size < 4 * 610_000  # its own head is in the file too
+    config = {"model": model, "train": {"keep": None}}
+    (line,) = disk_lines([config] * 9, tmp_path / "new", 2)
+    assert line.startswith("disk       about 24 MB: one file of weights a job, both of the best;")
+    assert "while jobs run up to 34 MB more" in line  # 2 x 7 x 2.4 MB
+    kept = {"model": model, "train": {"keep": "both"}}
+    assert "about 44 MB: train.keep chooses" in disk_lines([kept] * 9, tmp_path, 1)[0]
+    assert disk_lines([{"model": {"name": "no_such"}}], tmp_path, 1) == []

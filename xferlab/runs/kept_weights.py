@@ -1,0 +1,39 @@
+"""Which files of weights a finished run keeps."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from xferlab.config.schema import Keep
+
+FILES = {"best": "best.safetensors", "last": "last.safetensors"}
+"""By the name that ``train.keep`` and ``metrics.json`` have for them."""
+
+
+def delete_unkept(folder: Path, keep: Keep | None) -> None:
+    """Delete the weights that a finished run does not keep; of one file alone nothing but ``none``.
+
+    Args:
+        folder: of the run.
+        keep: which it keeps; None keeps both.
+    """
+    if keep in (None, Keep.both):
+        return
+    checkpoints = folder / "checkpoints"
+    paths = {name: checkpoints / file for name, file in FILES.items()}
+    present = {name: path for name, path in paths.items() if path.exists()}
+    if keep is not Keep.none and keep.value not in present:
+        return
+    for name, path in present.items():
+        if name != keep.value:
+            path.unlink()
+
+
+def has_second_file(folder: Path) -> bool:
+    """Return whether a run has two different files of weights."""
+    paths = [folder / "checkpoints" / file for file in FILES.values()]
+    try:
+        return not os.path.samefile(*paths)
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,163 @@
+"""The disk that a sweep takes: an estimate before it starts, and one file of weights a job."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xferlab.config.recipe import mode_of_score
+from xferlab.config.schema import Keep
+from xferlab.errors import XferlabError
+from xferlab.formatting import format_size
+from xferlab.registry import REGISTRY
+from xferlab.runs.kept_weights import delete_unkept, has_second_file
+from xferlab.runs.metadata import read_metrics
+from xferlab.sweeps.job_state import FINISHED, state_of
+from xferlab.sweeps.manifest import read_job
+
+BYTES = 4
+"""Of a number in a file of weights."""
+STATE = 7
+"""Times its weights that a running job has: the best, and two checkpoints with two slots each."""
+FILES = {Keep.both: 2, Keep.best: 1, Keep.last: 1, Keep.none: 0}
+
+
+@dataclass(frozen=True)
+class _Score:
+    """The best value of a finished job, larger is better, and how it is compared."""
+
+    monitor: str
+    value: float
+
+
+class SecondFiles:
+    """Leaves one file of weights in each finished job of a sweep, and both in the best one.
+
+    Jobs that choose ``train.keep`` themselves are left alone, and so are those of a version without
+    it. A job's scores belong to the file that stays. The best so far is found in the folders, so it
+    does not matter who runs the jobs, or how often the sweep was stopped.
+
+    Args:
+        folders: every job of the sweep, in the order of its plan.
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._folders = list(folders)
+        self._best: dict[str, tuple[float, Path]] | None = None
+
+    def ended(self, folder: Path) -> None:
+        """Delete the second file of a job that has finished, or of the job that it is better than.
+
+        Jobs that are equally good keep both until :meth:`finish`.
+        """
+        score = _score_of(folder)
+        if self._best is None:
+            self._best = {}
+            others = (each for each in self._folders if each != folder)
+            for other in others:
+                self._compare(other, _score_of(other))
+        if score is not None:
+            self._compare(folder, score)
+
+    def finish(self) -> None:
+        """Leave both files in the first of the best jobs alone."""
+        scores = {folder: _score_of(folder) for folder in self._folders}
+        best: dict[str, Path] = {}
+        for folder, score in scores.items():
+            if score is None:
+                continue
+            first = best.setdefault(score.monitor, folder)
+            first_score = scores[first]
+            if first_score is not None and score.value > first_score.value:
+                best[score.monitor] = folder
+        for folder, score in scores.items():
+            if score is not None and best[score.monitor] != folder:
+                leave_one(folder)
+
+    def _compare(self, folder: Path, score: _Score | None) -> None:
+        assert self._best is not None
+        if score is None:
+            return
+        value, best = self._best.get(score.monitor, (score.value, folder))
+        if score.value < value:
+            leave_one(folder)
+            return
+        if score.value > value:
+            leave_one(best)
+        self._best[score.monitor] = (score.value, folder)
+
+
+def _score_of(folder: Path) -> _Score | None:
+    """Return the score of a finished job that has one, and leaves its files to the sweep."""
+    try:
+        if state_of(folder).status != FINISHED:
+            return None
+        config = read_job(folder)["config"]
+        best = read_metrics(folder)["best"]
+    except (XferlabError, OSError):
+        return None
+    if config.get("train", {}).get("keep", "both") is not None or best["value"] is None:
+        return None
+    sign = 1 if mode_of_score(config, best["monitor"]) == "max" else -1
+    return _Score(best["monitor"], sign * best["value"])
+
+
+def leave_one(folder: Path) -> None:
+    """Delete the weights of a finished job that its scores do not belong to."""
+    if has_second_file(folder):
+        delete_unkept(folder, Keep(read_metrics(folder).get("weights", "best")))
+
+
+def disk_lines(configs: Iterable[Any], folder: Path, workers: int) -> list[str]:
+    """Return a line on the disk that jobs take; none where the size of a network is not known.
+
+    Args:
+        configs: of every job.
+        folder: of the sweep.
+        workers: jobs at once.
+    """
+    sizes: dict[str, int | None] = {}
+    kept = 0
+    jobs = 0
+    with_both = False
+    for config in configs:
+        model = config["model"]
+        name = json.dumps(model, sort_keys=True, default=str)
+        if name not in sizes:
+            sizes[name] = weight_bytes(model)
+        size = sizes[name]
+        if size is None:
+            return []
+        chosen = config.get("train", {}).get("keep")
+        kept += size * (1 if chosen is None else FILES[Keep(chosen)])
+        with_both = with_both or chosen is None
+        jobs += 1
+    if not jobs:
+        return []
+    largest = max((size for size in sizes.values() if size), default=0)
+    total = kept + (largest if with_both else 0)
+    running = STATE * largest * min(workers, jobs)
+    how = "one file of weights a job, both of the best" if with_both else "train.keep chooses"
+    existing = next(each for each in (folder, *folder.absolute().parents) if each.is_dir())
+    free = shutil.disk_usage(existing).free
+    line = (
+        f"disk       about {format_size(total)}: {how}; while jobs run up to"
+        f" {format_size(running)} more; {format_size(free)} free"
+    )
+    is_enough = total + running <= free
+    return [line if is_enough else f"{line}: too little (train.keep=none keeps scores alone)"]
+
+
+def weight_bytes(model: Any) -> int | None:
+    """Return the bytes of a network's weights by the numbers in its checkpoint, None if unknown."""
+    try:
+        plugin = REGISTRY.create("model", model)
+        if not hasattr(plugin, "fetch_small"):
+            return None
+        return int(plugin.fetch_small().parameters) * BYTES or None
+    except (XferlabError, OSError, AttributeError):
+        return None
