@@ -153,9 +153,10 @@ class TinyRun:
         scores = experiment.scores(labels, outputs)
         final = {f"validation/{name}": value for name, value in scores.items()}
         callbacks.evaluation(Evaluation("validation", 6, labels, outputs, scores))
+        states = json.dumps(callbacks.states(), sort_keys=True)  # as in the last checkpoint
         callbacks.end(Result("finished", final, {"validation": scores}))
         weights = [weight.numpy() for weight in experiment.model.network.weights]
-        return Trained(weights, scores, json.dumps(callbacks.states(), sort_keys=True))
+        return Trained(weights, scores, states)
 
     def _assembled(self, *, checked: bool = False) -> tuple[Experiment, CallbackList]:
         recipe = self._recipe()
