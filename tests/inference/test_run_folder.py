@@ -222,7 +222,8 @@ def test_a_plugin_that_is_not_here_is_named_with_where_it_was(bad):
     assert str(caught.value).splitlines() == [
         " error: there is no model named 'mine'",
         " where: model=mine",
-        "   fix: install the plugin: it came from mine.py:3 (mine-plugins 1.2) at training",
+        "   fix: install the plugin, or name its folder, plugins.paths=[DIR]: it came from"
+        " mine.py:3 (mine-plugins 1.2) at training",
     ]
 
 

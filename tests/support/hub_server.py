@@ -10,11 +10,13 @@ at any time; ``hub.requests`` is what was asked.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -31,12 +33,18 @@ MODES = {
     "gated": "shows repositories, not their files",
     "error": "answers 500",
     "huge": "lists weights that no disk has room for",
+    "read_only": "lets nobody write",
+    "upload_broken": "breaks off while it is sent a large file",
 }
 _ORIGIN = r"(?P<kind>models|datasets)/(?P<repo>[^/]+/[^/]+)"
 _INFO = re.compile(rf"/api/{_ORIGIN}(?:/revision/(?P<revision>[^/]+))?")
 _TREE = re.compile(rf"/api/{_ORIGIN}/tree/(?P<revision>[^/]+)(?:/(?P<path>.*))?")
 _PATHS = re.compile(rf"/api/{_ORIGIN}/paths-info/(?P<revision>[^/]+)")
 _DISCUSSIONS = re.compile(rf"/api/{_ORIGIN}/discussions")
+_PREUPLOAD = re.compile(rf"/api/{_ORIGIN}/preupload/(?P<revision>[^/]+)")
+_COMMIT = re.compile(rf"/api/{_ORIGIN}/commit/(?P<revision>[^/]+)")
+_LFS_BATCH = re.compile(r"/(?P<repo>[^/]+/[^/]+)\.git/info/lfs/objects/batch")
+_LFS_OBJECT = re.compile(r"/lfs/(?P<oid>[0-9a-f]{64})")
 _FILE = re.compile(
     r"/(?:(?P<kind>datasets)/)?(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)"
 )
@@ -53,6 +61,8 @@ class HubServer:
         conversions: numbers of a repository's pull requests with converted weights.
         slow_bytes: bytes of one piece in the mode ``slow``.
         slow_seconds: seconds between two pieces.
+        token: the only one that is valid.
+        uploads: the SHA-256 of every large file that was sent.
     """
 
     def __init__(self, root: Path, mode: str = "good") -> None:
@@ -64,6 +74,8 @@ class HubServer:
         self.conversions: dict[str, list[int]] = {}
         self.slow_bytes = 512
         self.slow_seconds = 0.01
+        self.token = "hf_of_a_test"
+        self.uploads: list[str] = []
         self.closing = threading.Event()
         handler = type("Handler", (_Handler,), {"hub": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -168,11 +180,16 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._answer()
 
+    def do_PUT(self) -> None:
+        self._answer()
+
     def _answer(self) -> None:
         self._body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         address = urlsplit(self.path)
         self.hub.requests.append(f"{self.command} {address.path}")
         self._mode = self.hub.mode
+        if self._write(address.path):
+            return None
         for pattern, reply in (
             (_TREE, self._tree),
             (_PATHS, self._paths),
@@ -184,6 +201,95 @@ class _Handler(BaseHTTPRequestHandler):
             if match:
                 return self._about(match, reply)
         self._refuse(404, "", "Not Found")
+
+    def _write(self, path: str) -> bool:
+        """Answer a request of somebody who writes; return whether it was one."""
+        if path == "/api/whoami-v2":
+            self._for_owner(lambda: self._json({"name": "me", "type": "user", "orgs": []}))
+        elif path == "/api/validate-yaml":
+            self._json({"errors": [], "warnings": []})
+        elif path == "/api/repos/create":
+            self._for_owner(self._create)
+        elif match := _PREUPLOAD.fullmatch(path):
+            self._for_owner(self._preupload)
+        elif match := _LFS_BATCH.fullmatch(path):
+            self._for_owner(self._lfs_batch)
+        elif match := _LFS_OBJECT.fullmatch(path):
+            self._lfs_object(match["oid"])
+        elif match := _COMMIT.fullmatch(path):
+            repo = match["repo"]
+            self._for_owner(lambda: self._commit(repo))
+        else:
+            return False
+        return True
+
+    def _for_owner(self, reply: Callable[[], None]) -> None:
+        is_reading = self.path == "/api/whoami-v2"
+        if self.headers.get("Authorization") != f"Bearer {self.hub.token}":
+            self._refuse(401, "", "Invalid username or password.")
+        elif self._mode == "read_only" and not is_reading:
+            self._refuse(403, "", "You don't have the rights")
+        else:
+            reply()
+
+    def _create(self) -> None:
+        wanted = json.loads(self._body)
+        repo = f"{wanted['organization']}/{wanted['name']}"
+        folder = self.hub.root / "models" / repo
+        if folder.exists():
+            body = {"error": "You already created this model repo", "url": f"{self.hub.url}/{repo}"}
+            return self._send(409, {}, json.dumps(body).encode())
+        folder.mkdir(parents=True)
+        (folder / ".gitattributes").write_text("*.safetensors filter=lfs\n")
+        return self._json({"url": f"{self.hub.url}/{repo}", "private": wanted.get("private")})
+
+    def _preupload(self) -> None:
+        files = [
+            {
+                "path": file["path"],
+                "uploadMode": "lfs" if file["path"].endswith(".safetensors") else "regular",
+                "shouldIgnore": False,
+            }
+            for file in json.loads(self._body)["files"]
+        ]
+        self._json({"files": files})
+
+    def _lfs_batch(self) -> None:
+        """Say where each file is sent to; nothing for one that is here."""
+        objects = []
+        for wanted in json.loads(self._body)["objects"]:
+            upload = {"href": f"{self.hub.url}/lfs/{wanted['oid']}"}
+            is_here = self._stored(wanted["oid"]).exists()
+            objects.append(wanted if is_here else {**wanted, "actions": {"upload": upload}})
+        self._json({"transfer": "basic", "objects": objects})
+
+    def _stored(self, oid: str) -> Path:
+        return self.hub.root / "lfs" / oid
+
+    def _lfs_object(self, oid: str) -> None:
+        if self._mode == "upload_broken":
+            self.close_connection = True
+            return self.connection.close()
+        assert hashlib.sha256(self._body).hexdigest() == oid
+        self.hub.uploads.append(oid)
+        self._stored(oid).parent.mkdir(exist_ok=True)
+        self._stored(oid).write_bytes(self._body)
+        return self._send(200, {}, b"")
+
+    def _commit(self, repo: str) -> None:
+        folder = self.hub.root / "models" / repo
+        for line in self._body.splitlines():
+            entry = json.loads(line)
+            value = entry["value"]
+            if entry["key"] == "file":
+                (folder / value["path"]).parent.mkdir(parents=True, exist_ok=True)
+                (folder / value["path"]).write_bytes(base64.b64decode(value["content"]))
+            elif entry["key"] == "lfsFile":
+                content = self._stored(value["oid"]).read_bytes()
+                (folder / value["path"]).write_bytes(content)
+        commit = str(self.hub.commit("models", repo))
+        url = f"{self.hub.url}/{repo}/commit/{commit}"
+        self._json({"success": True, "commitOid": commit, "commitUrl": url, "hookOutput": ""})
 
     def _about(self, match: re.Match[str], reply: object) -> None:
         """Find the repository and the revision, then reply."""

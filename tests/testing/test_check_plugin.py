@@ -33,6 +33,8 @@ NOT_TRAINED = {
     "metric=recall_at_k": "no made-up examples",
     "metric=masked_accuracy": "no made-up examples",
     "metric=perplexity": "no made-up examples",
+    "head=masked_lm": "no made-up examples",
+    "head=last_4": "it reads 4 layers",
 }
 ENTRIES = [entry for entry in REGISTRY if "/plugins/" in entry.origin]
 IDS = [f"{entry.group}={entry.name}" for entry in ENTRIES]

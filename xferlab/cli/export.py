@@ -7,12 +7,13 @@ from pathlib import Path
 from xferlab.cli.flags import FlagParser
 from xferlab.errors import ConfigError, did_you_mean
 from xferlab.escaping import visible
+from xferlab.export.push import Destination
 
 
 def export(argv: list[str]) -> int:
     """Write a finished run in a format of others, compared with the run before it is kept."""
     from xferlab.cli.terminal import print_folded
-    from xferlab.export.export_run import export_run, postprocess_note
+    from xferlab.export.export_run import export_run, is_export_of, postprocess_note
     from xferlab.export.formats import FORMATS
     from xferlab.inference.load import load_run
     from xferlab.runs.folder_access import own_place
@@ -43,13 +44,23 @@ def export(argv: list[str]) -> int:
         "--weights", choices=("best", "last"), help="default: those that the run's scores are of"
     )
     parser.add_argument("--force", action="store_true", help="replace an earlier export")
+    parser.add_argument(
+        "--push", metavar="ORG/NAME", help="also send it to this repository of the Hub"
+    )
+    parser.add_argument("--private", action="store_true", help="a new repository is private")
     flags = parser.read(argv)
     if flags.to not in FORMATS:
         what = "no format is named" if flags.to is None else f"there is no format '{flags.to}'"
         fix = did_you_mean(flags.to or "", FORMATS)
         raise ConfigError(what, where=f"--to {flags.to or 'FORMAT'}", fix=fix)
+    destination = Destination(flags.push, flags.private, flags.force) if flags.push else None
+    if destination:
+        destination.check()
     run = load_run(flags.run, flags.weights)
     folder = flags.output or own_place(flags.run, "export", flags.to)
+    if destination and not flags.force and is_export_of(run, flags.to, folder):
+        print(visible(f"exported   {folder} is this export"))
+        return _push(destination, folder)
     done = export_run(run, flags.to, folder, texts=flags.texts, force=flags.force)
     print(visible(f"compared   {done.texts:,} {done.source}"))
     print(f"difference {done.largest:.2g} at most (tolerance {done.tolerance:.2g})")
@@ -57,4 +68,9 @@ def export(argv: list[str]) -> int:
     note = postprocess_note(run, flags.to)
     if note:
         print_folded(visible(f"note       {note}"))
+    return _push(destination, folder) if destination else 0
+
+
+def _push(destination: Destination, folder: Path) -> int:
+    print(visible(f"pushed     {destination.push(folder)}"))
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import json
 import platform
 import shutil
 from contextlib import nullcontext
@@ -75,6 +76,17 @@ def export_run(
             shutil.copyfile(run.folder / POSTPROCESS, new / POSTPROCESS)
         write_plain(new, RECORD, _record(run, name, comparison))
     return comparison
+
+
+def is_export_of(run: Run, name: str, folder: Path) -> bool:
+    """Return whether a folder holds the export of this run's weights in a format."""
+    path = folder / RECORD
+    if not path.is_file():
+        return False
+    record = json.loads(path.read_text(encoding="utf-8"))
+    keys = ("format", "run_id", "weights_sha256")
+    wanted = (name, run.record.get("run_id"), run.content.digest)
+    return isinstance(record, dict) and tuple(map(record.get, keys)) == wanted
 
 
 def in_full_precision(run: Run) -> Run:

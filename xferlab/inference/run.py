@@ -125,7 +125,8 @@ class Run:
             raise REGISTRY.unknown(
                 group,
                 name,
-                fix=f"install the plugin: it came from {origin or 'an unknown file'} at training",
+                fix="install the plugin, or name its folder, plugins.paths=[DIR]: it came from"
+                f" {origin or 'an unknown file'} at training",
             )
 
     @cached_property

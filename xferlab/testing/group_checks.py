@@ -27,6 +27,8 @@ from xferlab.testing.tiny_parts import TinyData, tiny_spec
 from xferlab.training.summary import planned_rates
 
 BUDGET = Budget(epochs=2, steps_per_epoch=10, total_steps=20)
+ENCODER_LAYERS = 3
+"""Of the bundled encoder, with which heads are tried."""
 ONCE = "keep no state, and take random numbers of a fixed seed"
 Problems = Iterator[ContractViolation | None]
 
@@ -60,6 +62,17 @@ def settings_of(plugin: Any) -> list[tuple[Task, OutputKind]]:
             kinds = [usual] if usual is OutputKind.values else [usual, OutputKind.probabilities]
             found += [(task, kind) for kind in kinds if _fits(plugin, tiny_spec(task, kind))]
     return found
+
+
+def reason_not_to_train(plugin: Any) -> str:
+    """Return why a plugin is not trained with the made-up examples; empty if it is."""
+    if getattr(plugin, "masks_tokens", False) or not settings_of(plugin):
+        return "no made-up examples are of its tasks"
+    if hasattr(plugin, "reads"):
+        layers = plugin.reads(tiny_spec(TASKS["single_label"])).layers
+        if layers > ENCODER_LAYERS:
+            return f"it reads {layers} layers, and the encoder of the checks has {ENCODER_LAYERS}"
+    return ""
 
 
 def _fits(plugin: Any, spec: TaskSpec) -> bool:

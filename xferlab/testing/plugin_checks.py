@@ -87,7 +87,12 @@ def report_of(group: str, name: str, *, train: bool = True, **fields: Any) -> Re
 
 def _built_report(subject: Subject) -> Report:
     """Return what is found in a plugin that is built, and trained for a few steps."""
-    from xferlab.testing.group_checks import built_findings, declared_wrongly, settings_of
+    from xferlab.testing.group_checks import (
+        built_findings,
+        declared_wrongly,
+        reason_not_to_train,
+        settings_of,
+    )
     from xferlab.testing.tiny_run import apart
 
     plugin = REGISTRY.create(subject.entry.group, subject.node)
@@ -98,10 +103,10 @@ def _built_report(subject: Subject) -> Report:
         ]
         if findings:
             return Report(CHECKS[:3], tuple(findings))
-        settings = settings_of(plugin)
-        if not settings:
-            return Report(CHECKS[:3], (), "no made-up examples are of its tasks")
-        (task, kind), *_ = settings
+        reason = reason_not_to_train(plugin)
+        if reason:
+            return Report(CHECKS[:3], (), reason)
+        (task, kind), *_ = settings_of(plugin)
         run = _Run(subject, plugin, task, kind, folder)
         return Report(CHECKS, tuple(run.findings()))
 
