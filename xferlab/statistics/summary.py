@@ -176,9 +176,9 @@ def baseline_table(baselines: Sequence[BaselineScores]) -> Table:
         values = [each.scores[split].get(metric) for split in splits for metric in metrics]
         rows.append([each.name, *("-" if v is None else f"{v:.4f}" for v in values)])
     last = baselines[-1]
-    sample = f", a sample of {MOST_ROWS:,}" if last.rows == MOST_ROWS else ""
+    sample = "a sample of " if last.rows == MOST_ROWS else ""
     note = (
-        f"trained on {last.rows:,} rows of train{sample}, scored on {' and '.join(splits)};"
+        f"trained on {sample}{last.rows:,} rows of train, scored on {' and '.join(splits)};"
         f" {format_duration(sum(each.seconds for each in baselines))}"
     )
     return Table("baselines", columns, rows, note)
