@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import xferlab
+from tests.support.for_each import for_each
 from xferlab.public import PUBLIC
 
 PACKAGE = Path(xferlab.__file__).parent
@@ -113,7 +114,7 @@ def layer_of(module: str) -> str:
     return module if module in RANK else module.partition(".")[0]
 
 
-@pytest.mark.parametrize("name", sorted(modules()))
+@for_each(sorted(modules()))
 def test_a_package_imports_only_from_earlier_ones(name):
     own = layer_of(name)
     others = {layer_of(module) for module in imports_of(modules()[name])} - {own}
@@ -136,14 +137,12 @@ def test_every_package_is_shipped():
     }
 
 
-@pytest.mark.parametrize(
-    "path",
+@for_each(
     [
         path
         for path in [*sources(PACKAGE), *sources(PACKAGE.parent / "plugins")]
         if path.parent != PACKAGE / "models" / "layers"  # imported to build a network
     ],
-    ids=lambda p: f"{p.parent.name}/{p.stem}",
 )
 def test_nothing_heavy_is_imported_at_module_level(path):
     top = [n for n in tree_of(path).body if isinstance(n, ast.Import | ast.ImportFrom)]
@@ -295,9 +294,7 @@ def _can_fail(
     return False
 
 
-@pytest.mark.parametrize(
-    "path", sorted(TESTS.rglob("test_*.py")), ids=lambda p: str(p.relative_to(TESTS))
-)
+@for_each(sorted(TESTS.rglob("test_*.py")))
 def test_every_test_asserts_something(path):
     tree = tree_of(path)
     imported = {
@@ -319,7 +316,7 @@ def test_configs_never_name_code_to_run():
         assert not names & {"instantiate", "get_object", "get_class", "get_method"}, path
 
 
-@pytest.mark.parametrize("path", sources(PACKAGE), ids=lambda p: p.stem)
+@for_each(sources(PACKAGE))
 def test_modules_and_functions_stay_small(path):
     assert path.read_text().count("\n") <= LONGEST_MODULE
     for node in ast.walk(tree_of(path)):
@@ -327,7 +324,7 @@ def test_modules_and_functions_stay_small(path):
             assert node.end_lineno - node.lineno < LONGEST_FUNCTION, node.name
 
 
-@pytest.mark.parametrize("path", sources(PACKAGE.parent / "plugins"), ids=lambda p: p.stem)
+@for_each(sources(PACKAGE.parent / "plugins"))
 def test_a_plugin_imports_what_a_stranger_may(path):
     nodes = list(ast.walk(tree_of(path)))
     found = {n.module for n in nodes if isinstance(n, ast.ImportFrom) and n.module}
@@ -345,7 +342,7 @@ def test_what_is_public_is_there_and_documented():
     assert not PUBLIC.keys() & vars(xferlab).keys()
 
 
-@pytest.mark.parametrize("path", sources(PACKAGE.parent / "plugins"), ids=lambda p: p.stem)
+@for_each(sources(PACKAGE.parent / "plugins"))
 def test_plugins_stay_small(path):
     imports = [n for n in tree_of(path).body if isinstance(n, ast.Import | ast.ImportFrom)]
     of_imports = sum((node.end_lineno or 0) - node.lineno + 1 for node in imports)

@@ -41,14 +41,14 @@ def blocks() -> list[tuple[str, str, str, dict[str, str]]]:
 
 
 def commands() -> list[tuple[str, str]]:
-    """Return (page, words) of every xferlab command that is a training run."""
-    found = []
+    """Return (page, words) of every xferlab command that is a training run, each once."""
+    found = {}
     for page in PAGES:
         for command in COMMANDS_IN_TEXT.findall(BLOCK.sub("", page.read_text())):
             first = (shlex.split(command) or [""])[0]
             if "=" in first or first == "-m":
-                found.append((page.name, command.strip()))
-    return sorted(set(found))
+                found.setdefault(command.strip(), page.name)
+    return sorted((page, command) for command, page in found.items())
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import re
 import tokenize
 from pathlib import Path
 
-import pytest
+from tests.support.for_each import for_each
 
 ROOT = Path(__file__).parents[1]
 NAMES = frozenset(
@@ -79,19 +79,19 @@ def words_of_text(source: str) -> set[str]:
     return {match[0].lower() for text in texts for match in TEXT.finditer(text)}
 
 
-@pytest.mark.parametrize("path", CODE, ids=relative)
+@for_each(CODE)
 def test_names_are_words_of_the_field(path):
     found = words_of_names(path.read_text(encoding="utf-8"))
     assert not found or relative(path) in NAMES_ALLOWED
 
 
-@pytest.mark.parametrize("path", CODE, ids=relative)
+@for_each(CODE)
 def test_texts_in_code_are_plain(path):
     found = words_of_text(path.read_text(encoding="utf-8"))
     assert not found or relative(path) in TEXT_ALLOWED
 
 
-@pytest.mark.parametrize("path", PROSE, ids=relative)
+@for_each(PROSE)
 def test_documentation_is_plain(path):
     found = TEXT.findall(path.read_text(encoding="utf-8"))
     assert not found or relative(path) in TEXT_ALLOWED

@@ -211,6 +211,7 @@ def test_the_losses_are_those_of_plain_gradient_steps(workspace):
     assert list(finding.losses) == pytest.approx(by_hand[: len(finding.losses)], abs=2e-4)
 
 
+@pytest.mark.slow
 def test_blocks_that_the_first_phase_freezes_stand_still(workspace, monkeypatch):
     import xferlab.experiment.lr_finder as finder
 

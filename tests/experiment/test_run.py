@@ -227,6 +227,7 @@ def test_patience_stops_a_run_that_gets_no_better():
     assert len(rows(folder)) == 3
 
 
+@pytest.mark.slow
 def test_a_random_encoder_trains_in_half_precision(tmp_path):
     checkpoint = f"model.checkpoint={write_tiny_checkpoint(tmp_path / 'bert', layers=1)}"
     folder = train(checkpoint, "model.pretrained=false", "train.precision=mixed_bfloat16")

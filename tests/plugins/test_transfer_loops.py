@@ -137,7 +137,8 @@ def everything(experiment: Experiment) -> set[str]:
     return set(experiment.model.blocks)
 
 
-@pytest.mark.parametrize("recompute", [pytest.param("false", marks=pytest.mark.slow), "true"])
+@pytest.mark.slow
+@pytest.mark.parametrize("recompute", ["false", "true"])
 def test_full_with_accumulation(workspace, recompute):
     overrides = ["transfer=full", "train.epochs=2", "train.gradient_accumulation_steps=2"]
     ours = experiment_of(workspace, *overrides, f"train.recompute={recompute}")

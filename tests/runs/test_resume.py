@@ -49,6 +49,7 @@ def test_killed_runs_go_on_and_equal_one_that_was_left_alone():
     assert int(kills[1]) >= 2
 
 
+@pytest.mark.slow
 def test_troubles_end_as_the_page_says():
     check(SAMPLE, *SMALL)
 

@@ -8,11 +8,14 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
 
 from xferlab import discovery
 from xferlab.registry import REGISTRY
+
+ROOT = Path(__file__).parents[2]
 
 
 @contextlib.contextmanager
@@ -37,6 +40,12 @@ def isolated_plugins() -> Iterator[None]:
         if folders is not None:
             os.environ[discovery.FOLDERS] = folders
         for name in set(sys.modules) - modules:
-            file = str(getattr(sys.modules[name], "__file__", None))
-            if name.startswith("xferlab_plugins.") or file.startswith(tempfile.gettempdir()):
+            if name.startswith("xferlab_plugins.") or _is_temporary(name):
                 del sys.modules[name]
+
+
+def _is_temporary(module: str) -> bool:
+    """Return whether a test wrote the module's file; the project itself may be in that folder."""
+    file = str(getattr(sys.modules[module], "__file__", None))
+    kept = (sys.prefix, str(ROOT))
+    return file.startswith(tempfile.gettempdir()) and not file.startswith(kept)

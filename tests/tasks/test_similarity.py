@@ -149,6 +149,7 @@ def test_a_run_on_pairs_alone_is_scored_exported_and_predicts(there, capsys, mon
     assert main(["evaluate", "run-found", "--samples=5"]) == 0
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_and_resumed_has_the_same_bits(there):
     model = ("model=encoder", f"model.checkpoint={there / 'bert'}", "head=attention")
     overrides = ("data.task=similarity", "data.pair=other", "loss=cosine", "loss.largest=5")

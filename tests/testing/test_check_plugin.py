@@ -108,9 +108,7 @@ def test_no_built_in_plugin_is_accused(entry):
         assert report.checks == CHECKS
 
 
-@pytest.mark.parametrize(
-    "group", [pytest.param(g, marks=() if g == "loss" else pytest.mark.slow) for g in GROUPS]
-)
+@pytest.mark.parametrize("group", [pytest.param(g, marks=pytest.mark.slow) for g in GROUPS])
 def test_what_new_writes_passes(group, folder):
     for path, text in plugin_files(group, "mine").items():
         path.parent.mkdir(parents=True, exist_ok=True)

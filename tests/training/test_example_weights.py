@@ -124,6 +124,7 @@ def test_scores_are_of_hard_labels_without_weights(workspace):
     assert line.endswith(", of mean 1, soft labels")
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_the_same_bits(workspace):
     overrides = [*COLUMNS, "objective=r_drop", "train.sampling=balanced"]
     whole = experiment_of(workspace, *overrides)

@@ -241,6 +241,7 @@ def test_validation_and_test_are_scored_from_features(workspace, cache, log, kin
     assert log.text.count("outputs for test are in the cache") == 1
 
 
+@pytest.mark.slow
 def test_after_a_phase_of_the_whole_network_the_test_split_has_no_features(workspace, cache):
     experiment = with_test(workspace, "transfer=head_first")
     network = fit(experiment, [])
@@ -359,7 +360,7 @@ def test_an_interrupted_run_ends_with_the_same_bits(
     assert_same_bits(resumed, wanted)
 
 
-@pytest.mark.parametrize("strategy", [RECOMPUTED, slow(TRAINED_THEN_FROZEN)])
+@pytest.mark.parametrize("strategy", [slow(RECOMPUTED), slow(TRAINED_THEN_FROZEN)])
 def test_a_signal_while_frozen_outputs_are_computed_stops_at_once(
     workspace, uninterrupted, tmp_path, cache, monkeypatch, strategy
 ):

@@ -256,7 +256,10 @@ def alone(workspace):
     return values_of(experiment)
 
 
-@pytest.mark.parametrize("batch", [pytest.param(3, id="before_the_head_is_fitted"), 7])
+@pytest.mark.parametrize(
+    "batch",
+    [pytest.param(3, id="before_the_head_is_fitted"), pytest.param(7, marks=pytest.mark.slow)],
+)
 def test_a_resumed_run_has_the_same_bits(batch, workspace, alone):
     killed = MemoryCheckpointer(batch)
     with pytest.raises(Killed):

@@ -125,8 +125,8 @@ def test_each_run_equals_one_of_its_own(
     [
         pytest.param(["transfer=full"], marks=pytest.mark.slow),
         ["transfer=head_first"],
-        ["train.cache_frozen=false"],
-        ["model=bag_of_embeddings"],
+        pytest.param(["train.cache_frozen=false"], marks=pytest.mark.slow),
+        pytest.param(["model=bag_of_embeddings"], marks=pytest.mark.slow),
     ],
 )
 def test_a_run_that_trains_the_whole_network_leaves_nothing(workspace, tmp_path, cache, change):

@@ -309,7 +309,7 @@ def test_a_search_that_was_killed_goes_on_with_the_trial_that_was_open(capsys):
 
 
 @pytest.mark.parametrize(
-    "after", [pytest.param("asking", marks=pytest.mark.slow), "freezing", "running"]
+    "after", [*(pytest.param(s, marks=pytest.mark.slow) for s in ("asking", "freezing")), "running"]
 )
 def test_killed_between_two_steps_nothing_is_lost_or_done_twice(after, monkeypatch):
     """A search is left by an exception that nothing hears, after each of its steps."""
@@ -367,6 +367,7 @@ def test_one_process_asks_and_tells():
         search(overrides(2))
 
 
+@pytest.mark.slow
 def test_a_search_and_a_grid_do_not_share_a_folder(capsys):
     search(overrides(1, space="space: {optimizer.lr: {choice: [1e-4, 1e-3]}}"))
     here = f"hydra.sweep.dir={folder()}"
