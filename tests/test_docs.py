@@ -76,14 +76,22 @@ def test_a_printed_session_is_what_is_printed(page, command, output, files, work
     assert code == (2 if " error: " in output else 0)
 
 
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """Return an empty folder, where plugins and configs are those of xferlab."""
+    folder = tmp_path_factory.mktemp("empty")
+    with isolated_plugins():
+        load_plugins(folder)
+        publish(folder)
+        publish_engines()
+        yield folder
+
+
 @pytest.mark.parametrize(("page", "command"), commands(), ids=lambda v: v[:80])
-def test_a_command_that_is_shown_can_be_typed(page, command, tmp_path, monkeypatch):
+def test_a_command_that_is_shown_can_be_typed(page, command, published, monkeypatch):
     """The config alone: the files and the Hub that a page names are not here."""
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(published)
     flags, overrides = parse(shlex.split(command))
-    load_plugins(tmp_path)
-    publish(tmp_path)
-    publish_engines()
     if flags.multirun:
         assert plan_sweep(overrides).checked >= 1
     else:

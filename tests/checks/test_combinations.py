@@ -170,7 +170,10 @@ def checkpoint(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("task", "pairs"),
-    [*((task, False) for task in TABLES), ("regression", True)],
+    [
+        *(pytest.param(task, False, marks=pytest.mark.slow) for task in TABLES),
+        ("regression", True),
+    ],
 )
 def test_every_kind_of_task_trains_from_a_file(task, pairs, checkpoint, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -193,6 +193,7 @@ def sgd_by_hand(
     return losses
 
 
+@pytest.mark.slow
 def test_the_losses_are_those_of_plain_gradient_steps(workspace):
     gradient_accumulation_steps = 2
     chosen = recipe(

@@ -146,6 +146,7 @@ def _scalars(events, tag):
     ]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_history_bit_for_bit(finished):
     again = train("train.epochs=2", "name=again")
     assert rows(finished) == rows(again)
@@ -153,6 +154,7 @@ def test_the_same_seed_gives_the_same_history_bit_for_bit(finished):
     assert (finished / weights).read_bytes() == (again / weights).read_bytes()
 
 
+@pytest.mark.slow
 def test_another_seed_gives_another_history(finished_bag):
     assert rows(finished_bag) != rows(train(*BAG, "seed=1"))
 

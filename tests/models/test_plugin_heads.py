@@ -234,6 +234,7 @@ def test_a_run_with_a_head_predicts_and_is_exported_where_the_head_is_known(ther
     assert "train with head=auto" in message
 
 
+@pytest.mark.slow
 def test_a_head_that_changes_training_alone_is_exported_to_transformers(there, tmp_path):
     head = {"name": "multi_sample_dropout"}
     run = untrained_run(tmp_path / "run", there / "bert", ONE, head=head)

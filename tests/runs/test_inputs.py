@@ -85,6 +85,7 @@ def test_the_same_sweep_over_an_edited_file_does_the_finished_jobs_again(capsys)
     assert "3 finished; name=ANOTHER" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_upgrade_of_xferlab_keeps_finished_jobs_and_is_noted_once(capsys):
     assert stub_job.sweep([*OWN, "seed=1,2"]) == 0
     folder = sweep_folder()

@@ -79,6 +79,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_a_job_that_hangs_is_asked_where_it_is_and_ended_and_the_others_go_on(monkeypatch):
     monkeypatch.setattr("xferlab.sweeps.local_pool.LEAVING_SECONDS", 2.0)
     hanging, fine = jobs_of("seed=1,2")
@@ -139,7 +140,8 @@ def test_a_finished_job_is_not_run_again():
     assert run(jobs).starts == [jobs[1].name]
 
 
-@pytest.mark.parametrize("status", ["running", pytest.param("interrupted", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("status", ["running", "interrupted"])
 def test_a_job_that_another_process_has_is_waited_for(status):
     busy, free = jobs_of("seed=1,2")
     other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3)"])

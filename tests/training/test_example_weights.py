@@ -101,6 +101,7 @@ def test_training_is_that_of_a_loop_written_by_hand(workspace, overrides, slices
         np.testing.assert_allclose(one, two, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_equal_weights_change_no_bit_and_their_scale_none(workspace):
     results = []
     for overrides in ([], ["data.weight=one"]):

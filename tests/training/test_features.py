@@ -220,7 +220,7 @@ def with_test(workspace: Path, *overrides: str, kind: str = "plain", **settings)
     [
         slow("plain", ["transfer=frozen"]),
         slow("plain", ["transfer=frozen", "model.pooling=mean"]),
-        ("plain", ["transfer=top_layers", "transfer.blocks=2"]),
+        slow("plain", ["transfer=top_layers", "transfer.blocks=2"]),
         ("tagged", ["transfer=frozen"]),
     ],
 )
@@ -345,7 +345,7 @@ def uninterrupted(workspace: Path) -> Callable[[str], Experiment]:
     [
         slow("head_first", 3),
         slow("gradual", 5),
-        (RECOMPUTED, 6),
+        slow(RECOMPUTED, 6),
         slow(TRAINED_THEN_FROZEN, 7),
     ],
 )

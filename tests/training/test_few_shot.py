@@ -166,6 +166,7 @@ def test_steps_are_those_of_a_loop_by_hand_and_the_head_scikit_learns(workspace)
     np.testing.assert_allclose(logits, logits_of_scikit_learn(ours), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_head_of_a_sentence_encoder_is_fitted_to_vectors_of_length_1(workspace, tmp_path):
     import keras
     from sklearn.linear_model import LogisticRegression

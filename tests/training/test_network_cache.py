@@ -144,6 +144,7 @@ def test_a_run_that_trains_the_whole_network_leaves_nothing(workspace, tmp_path,
         pytest.param("train.batch_size=4", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_another_network_is_built_anew(workspace, tmp_path, cache, found, change):
     cache.is_enabled = True
     train(workspace, tmp_path / "first", "transfer=frozen")

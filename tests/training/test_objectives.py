@@ -181,7 +181,7 @@ def supervised_contrastive(bag, tape, labels, rows, number):
     return 0.1 * cross_entropy(labels, bag.head(pooled)) + 0.9 * contrastive
 
 
-MORE_BY_HAND = ("fgm", "mixup", "distillation", "supervised_contrastive")
+MORE_BY_HAND = ("awp", "fgm", "mixup", "distillation", "supervised_contrastive")
 """Of BY_HAND, those that a short run of the tests leaves out."""
 BY_HAND = {
     "r_drop": (r_drop, ["objective.weight=3"]),
@@ -233,6 +233,7 @@ def test_ten_steps_are_those_of_a_loop_written_by_hand(name, workspace):
         assert abs(found - before).max() > 100 * ROUNDING
 
 
+@pytest.mark.slow
 def test_an_objective_of_one_forward_pass_is_keras_own_step(workspace):
     plain = experiment_of(workspace, "train.gradient_accumulation_steps=2")
     fit(plain, [])
@@ -247,6 +248,7 @@ def test_an_objective_of_one_forward_pass_is_keras_own_step(workspace):
 
 
 @pytest.mark.parametrize("name", ["fgm", pytest.param("r_drop", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_slices_of_a_batch_add_up_to_its_step(name, workspace):
     words = [*words_of(name, workspace), "model.dropout=0", "train.epochs=1"]
     whole = experiment_of(workspace, *words)

@@ -348,6 +348,7 @@ def test_a_lost_database_is_made_again_from_the_folders():
 # What is refused
 
 
+@pytest.mark.slow
 def test_three_failures_alike_end_a_search():
     with pytest.raises(RunError, match="3 jobs in a row failed with the same error: no such rows"):
         search(overrides(9), "1:fail,2:fail,3:fail")

@@ -72,6 +72,7 @@ def test_it_gets_every_step_and_epoch(tmp_path):
     assert [line["epoch"] for line in lines if "epoch" in line] == [1, 2]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_the_same_lines(tmp_path):
     whole = JsonLinesTracker(tmp_path / "whole.jsonl")
     fit(experiment(), [whole])
