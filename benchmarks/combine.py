@@ -4,19 +4,22 @@
 
 ``--data`` holds the folders sst2, mrpc, stsb and goemotions. 512 training examples (goemotions:
 2,048), 400 validation and 800 test examples, four epochs. The best run is the one with the best
-validation score. What is in OUT is not run again. Prints a table in Markdown; the report of each
-set, with its test of the best run against the combinations, is in OUT.
+validation score. The examples are drawn once, so that all seeds have the same: runs that were
+scored on other examples are not combined. What is in OUT is not run again. Prints a table in
+Markdown; the report of each set, with its test of the best run against the combinations, is in OUT.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
 
-LIMITS = ["data.limit.validation=400", "data.limit.test=800"]
+LIMITS = {"validation": 400, "test": 800}
 SWEEP = ["optimizer.lr=3e-5,1e-4,3e-4", "seed=0,1,2", "train.epochs=4"]
 PAIR = ["data.text=text_a", "data.pair=text_b"]
 SETS = {  # the overrides of the set, its training examples, its score, the ways to combine
@@ -58,15 +61,31 @@ def xferlab(*words: str, folder: Path | None = None) -> None:
 
 def sweep(options: argparse.Namespace, name: str) -> list[Path]:
     """Run the jobs that are missing and return their folders."""
-    data = options.data.absolute() / name
-    files = [f"data.{split}={data / split}.csv" for split in ("train", "validation", "test")]
+    own, examples, _, _ = SETS[name]
+    data = options.out.absolute() / name / "data"
+    files = [
+        f"data.{split}={drawn(options.data / name, data, split, count)}"
+        for split, count in {"train": examples, **LIMITS}.items()
+    ]
     model = ["model=encoder", f"model.checkpoint={options.checkpoint.absolute()}"]
     folder = options.out.absolute() / name / "sweep"
-    own, examples, _, _ = SETS[name]
-    limits = [f"data.limit.train={examples}", *LIMITS]
-    words = ["data=files", *files, *own, *model, *limits, *SWEEP]
+    words = ["data=files", *files, *own, *model, *SWEEP]
     xferlab("-m", *words, f"hydra.sweep.dir={folder}")
     return [path.parent for path in sorted(folder.glob("*/metrics.json"))]
+
+
+def drawn(source: Path, folder: Path, split: str, count: int) -> Path:
+    """Write ``count`` rows of a split, drawn with seed 0, and return the file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    labels = source / "labels.txt"
+    if labels.exists():
+        (folder / labels.name).write_bytes(labels.read_bytes())
+    with (source / f"{split}.csv").open(newline="", encoding="utf-8") as stream:
+        header, *rows = csv.reader(stream)
+    with (folder / f"{split}.csv").open("w", newline="", encoding="utf-8") as stream:
+        kept = random.Random(0).sample(rows, min(count, len(rows)))
+        csv.writer(stream).writerows([header, *kept])
+    return folder / f"{split}.csv"
 
 
 def combined(options: argparse.Namespace, name: str, jobs: list[Path], how: str) -> Path:
