@@ -4,7 +4,7 @@
 
 ``--data`` holds the folders sst2, mrpc, stsb and goemotions. 512 training examples (goemotions:
 2,048), 400 validation and 800 test examples, four epochs. The best run is the one with the best
-validation score. The examples are drawn once, so that all seeds have the same: runs that were
+validation score. The examples are sampled once, so that all seeds have the same: runs that were
 scored on other examples are not combined. What is in OUT is not run again. Prints a table in
 Markdown; the report of each set, with its test of the best run against the combinations, is in OUT.
 """
@@ -12,12 +12,13 @@ Markdown; the report of each set, with its test of the best run against the comb
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import random
 import subprocess
 import sys
 from pathlib import Path
+
+from csv_files import read_csv, write_csv
 
 LIMITS = {"validation": 400, "test": 800}
 SWEEP = ["optimizer.lr=3e-5,1e-4,3e-4", "seed=0,1,2", "train.epochs=4"]
@@ -64,7 +65,7 @@ def sweep(options: argparse.Namespace, name: str) -> list[Path]:
     own, examples, _, _ = SETS[name]
     data = options.out.absolute() / name / "data"
     files = [
-        f"data.{split}={drawn(options.data / name, data, split, count)}"
+        f"data.{split}={sampled(options.data / name, data, split, count)}"
         for split, count in {"train": examples, **LIMITS}.items()
     ]
     model = ["model=encoder", f"model.checkpoint={options.checkpoint.absolute()}"]
@@ -74,17 +75,13 @@ def sweep(options: argparse.Namespace, name: str) -> list[Path]:
     return [path.parent for path in sorted(folder.glob("*/metrics.json"))]
 
 
-def drawn(source: Path, folder: Path, split: str, count: int) -> Path:
-    """Write ``count`` rows of a split, drawn with seed 0, and return the file."""
-    folder.mkdir(parents=True, exist_ok=True)
+def sampled(source: Path, folder: Path, split: str, count: int) -> Path:
+    """Write ``count`` rows of a split, sampled with seed 0, and return the file."""
+    rows = read_csv(source / f"{split}.csv")
+    write_csv(folder / f"{split}.csv", random.Random(0).sample(rows, min(count, len(rows))))
     labels = source / "labels.txt"
     if labels.exists():
         (folder / labels.name).write_bytes(labels.read_bytes())
-    with (source / f"{split}.csv").open(newline="", encoding="utf-8") as stream:
-        header, *rows = csv.reader(stream)
-    with (folder / f"{split}.csv").open("w", newline="", encoding="utf-8") as stream:
-        kept = random.Random(0).sample(rows, min(count, len(rows)))
-        csv.writer(stream).writerows([header, *kept])
     return folder / f"{split}.csv"
 
 

@@ -14,7 +14,6 @@ table in Markdown: accuracy, mean and standard deviation of the draws.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import random
 import shutil
@@ -24,6 +23,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from csv_files import Row, read_csv, write_csv
+
 PEER = Path(__file__).parent / "peer" / "few_shot.py"
 EMOTIONS = ("anger", "fear", "joy", "love", "sadness", "surprise")
 ROWS = (8, 64)
@@ -32,7 +33,6 @@ TEST_ROWS = 400
 PAIRS = 16
 """Pairs of a batch, SetFit's default and that of ``experiment=few_shot``."""
 SIDES = ("setfit", "few_shot", "plain")
-Row = dict[str, str]
 
 
 def main() -> None:
@@ -151,21 +151,6 @@ def format_scores(values: list[float | None]) -> str:
     if len(found) < 2:
         return ""
     return f"{statistics.mean(found):.3f} ± {statistics.stdev(found):.3f}"
-
-
-def read_csv(path: Path) -> list[Row]:
-    """Return the rows of a CSV file."""
-    with path.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
-
-
-def write_csv(path: Path, rows: list[Row]) -> None:
-    """Write rows as a CSV file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, ("text", "label"))
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 if __name__ == "__main__":

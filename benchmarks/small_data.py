@@ -13,7 +13,6 @@ What is in OUT is not run again. Prints a table in Markdown.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import random
 import statistics
@@ -23,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from csv_files import Row, read_csv, write_csv
 
 TASKS = ("sst2", "imdb", "mrpc", "emotions", "goemotions")
 ROWS = (16, 64, 256)
 DRAWS = (0, 1, 2)
 TEST_ROWS = 800
-Row = dict[str, str]
 
 
 def main() -> None:
@@ -182,21 +181,6 @@ def logistic_score(x: np.ndarray, x_test: np.ndarray, train: list[Row], test: li
     several.fit(x, names.transform(labels))
     known = [[label for label in each if label in names.classes_] for each in wanted]
     return float(f1_score(names.transform(known), several.predict(x_test), average="micro"))
-
-
-def read_csv(path: Path) -> list[Row]:
-    """Return the rows of a CSV file."""
-    with path.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
-
-
-def write_csv(path: Path, rows: list[Row]) -> None:
-    """Write rows as a CSV file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def shown(values: list[float]) -> str:

@@ -12,34 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.installed_package import LOSS
 from tests.support.plugin_isolation import isolated_plugins
 from xferlab.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
 
-MINE = '''
-from dataclasses import dataclass
-from typing import ClassVar
-from xferlab import OutputKind, LabelKind, Accepts, TaskSpec, register
-
-
-@register("loss", "mine")
-@dataclass(frozen=True)
-class Mine:
-    """A loss of mine.
-
-    Attributes:
-        k: a number.
-    """
-
-    k: int = 1
-    accepts: ClassVar[Accepts] = Accepts((OutputKind.logits,), (LabelKind.class_index,))
-
-    def build(self, spec: TaskSpec):
-        import keras
-
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-'''
+MINE = LOSS.format(name="mine").replace("Theirs", "Mine").replace("theirs", "mine")
 
 
 def xferlab(*overrides: str, cwd: Path) -> subprocess.CompletedProcess:

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from tests.support import stub_job
 from tests.support.pool_jobs import Seen, jobs_of
+from xferlab.backend.device import available_cores
 from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
 from xferlab.runs.lock import locked
@@ -23,7 +24,7 @@ from xferlab.runs.metadata import read_status, write_status
 from xferlab.sweeps.console import JobLines, console_for
 from xferlab.sweeps.job_processes import FreshProcesses
 from xferlab.sweeps.job_state import is_leaving, state_of
-from xferlab.sweeps.launcher import cores, folder_of, job_overrides, slots
+from xferlab.sweeps.launcher import folder_of, job_overrides, slots
 from xferlab.sweeps.local_pool import DUMP_STACKS, Pool, finalize
 
 SWEEP = [sys.executable, stub_job.__file__, "sweep"]
@@ -220,7 +221,7 @@ def test_a_seat_is_an_environment():
 
 def test_cores_and_gpus_are_shared_out():
     assert slots(None, [], None) == [{}]
-    fraction = str(max(1, cores() // 2))
+    fraction = str(max(1, available_cores() // 2))
     two = slots(None, ["0", "3"], None)
     assert [slot["CUDA_VISIBLE_DEVICES"] for slot in two] == ["0", "3"]
     assert {slot["TF_NUM_INTRAOP_THREADS"] for slot in two} == {fraction}

@@ -11,6 +11,8 @@ from pathlib import Path
 from xferlab.backend.process import import_backend
 from xferlab.formatting import format_count
 
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+"""Give a new process its number of threads; TensorFlow reads them when it is imported."""
 HIDDEN = ("", "-1")
 """Values of CUDA_VISIBLE_DEVICES that hide every GPU."""
 

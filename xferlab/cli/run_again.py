@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from xferlab.backend.device import available_cores
+from xferlab.backend.device import THREAD_VARIABLES, available_cores
 from xferlab.cli.flags import FlagParser
 from xferlab.cli.terminal import print_folded
 from xferlab.config.allowlist import read_config_data
@@ -35,7 +35,6 @@ if all bits are the same, 1 if not, 2 if the run cannot be repeated.
   python -m xferlab run again outputs/runs/NAME
   python -m xferlab run again outputs/sweeps/NAME/1a2b3c4d --output outputs/runs/again
 """
-THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
 def run_again(argv: list[str]) -> int:
@@ -99,7 +98,7 @@ def _use_threads_of(run: Path) -> None:
     """Give TensorFlow, before it is imported, as many threads as the run had."""
     threads = read_run(run).get("environment", {}).get("threads")
     if threads is not None and int(threads) != available_cores():
-        os.environ |= dict.fromkeys(THREADS, str(threads))
+        os.environ |= dict.fromkeys(THREAD_VARIABLES, str(threads))
 
 
 def _train(config: Mapping[str, Any], folder: Path) -> Exception | None:

@@ -20,6 +20,7 @@ from hydra.plugins.plugin import Plugin
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from xferlab.backend.device import THREAD_VARIABLES, available_cores
 from xferlab.config.compose import compose_with_context
 from xferlab.config.overrides import format_override, parse_overrides
 from xferlab.config.schema import SweepConfig
@@ -140,17 +141,9 @@ def slots(
     that its results are the same bits.
     """
     count = workers or max(1, len(gpus))
-    threads = threads or (max(1, cores() // count) if count > 1 else None)
-    names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-    shared: dict[str, Any] = dict.fromkeys(names, str(threads)) if threads else {}
+    threads = threads or (max(1, available_cores() // count) if count > 1 else None)
+    shared: dict[str, Any] = dict.fromkeys(THREAD_VARIABLES, str(threads)) if threads else {}
     return [
         {**shared, **({"CUDA_VISIBLE_DEVICES": str(gpus[slot])} if gpus else {})}
         for slot in range(count)
     ]
-
-
-def cores() -> int:
-    """Return the number of processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import ClassVar, Protocol
 
+from xferlab.backend.device import THREAD_VARIABLES
 from xferlab.config.allowlist import LAUNCHER_TEXT
 from xferlab.config.schema import SweepConfig
 
@@ -96,8 +97,7 @@ class EngineSettings(ABC):
 def thread_variables(cpus: float, threads: int | None) -> dict[str, str | None]:
     """Return the environment of a job that has so many processors."""
     count = str(threads or max(1, round(cpus)))
-    names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-    return dict.fromkeys(names, count)
+    return dict.fromkeys(THREAD_VARIABLES, count)
 
 
 def workspace() -> str:
