@@ -16,6 +16,7 @@ from xferlab.report.importance import MIN_JOBS, importance_of
 from xferlab.report.pareto import pareto_charts, pareto_front
 from xferlab.report.settings import Report, read_report
 from xferlab.report.training_setup import setup_of
+from xferlab.runs.latency import write_latency
 
 NINE = ["optimizer.lr=1e-5,3e-5,1e-4", "seed=0,1,2", "train.batch_size=8"]
 
@@ -127,3 +128,17 @@ def test_a_chart_of_the_score_by_size_comes_with_several_sizes():
     assert chart.title == "val_accuracy by parameters"
     assert [cost for cost, _ in chart.lines[0].points] == [1000, 2000]
     assert len(chart.lines[0].dots) == 3
+
+
+def test_latencies_are_compared_on_one_device_alone():
+    folder = Path("outputs/sweeps/one")
+    assert list(pareto_charts(report())) == []
+    runs = sorted(folder.glob("*/run.json"))
+    for run in runs:
+        rate = json.loads((run.parent / "job.json").read_text())["config"]["optimizer"]["lr"]
+        change(run.parent, device="CPU: one")
+        write_latency(run.parent, "test", 100, 1e4 * rate, 64)
+    (chart,) = pareto_charts(read_report([folder]))
+    assert chart.title == "val_accuracy by milliseconds an example (CPU: one)"
+    change(runs[0].parent, device="CPU: another")
+    assert list(pareto_charts(read_report([folder]))) == []

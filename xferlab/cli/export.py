@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import math
 from pathlib import Path
 
 from xferlab.cli.flags import FlagParser
@@ -38,7 +40,13 @@ def export(argv: list[str]) -> int:
         metavar="FILE",
         type=Path,
         help="compare on these, one a line, a tab between the texts of a pair;"
-        " default: generated from the vocabulary",
+        " default: generated from the vocabulary, for int8 the validation examples",
+    )
+    parser.add_argument(
+        "--tolerance",
+        metavar="FRACTION",
+        type=_fraction,
+        help="of decisions that rounded weights (int8) may change; default: 0.05",
     )
     parser.add_argument(
         "--weights", choices=("best", "last"), help="default: those that the run's scores are of"
@@ -53,6 +61,12 @@ def export(argv: list[str]) -> int:
         what = "no format is named" if flags.to is None else f"there is no format '{flags.to}'"
         fix = did_you_mean(flags.to or "", FORMATS)
         raise ConfigError(what, where=f"--to {flags.to or 'FORMAT'}", fix=fix)
+    if flags.tolerance is not None and not FORMATS[flags.to].is_rounded:
+        raise ConfigError(
+            f"--to {flags.to} rounds nothing: its tolerance is fixed",
+            where="--tolerance",
+            fix="leave it out",
+        )
     destination = Destination(flags.push, flags.private, flags.force) if flags.push else None
     if destination:
         destination.check()
@@ -61,14 +75,26 @@ def export(argv: list[str]) -> int:
     if destination and not flags.force and is_export_of(run, flags.to, folder):
         print(visible(f"exported   {folder} is this export"))
         return _push(destination, folder)
-    done = export_run(run, flags.to, folder, texts=flags.texts, force=flags.force)
-    print(visible(f"compared   {done.texts:,} {done.source}"))
-    print(f"difference {done.largest:.2g} at most (tolerance {done.tolerance:.2g})")
+    done = export_run(
+        run, flags.to, folder, texts=flags.texts, force=flags.force, tolerance=flags.tolerance
+    )
+    for line in done.lines():
+        print_folded(visible(line))
     print(visible(f"saved to   {folder}"))
     note = postprocess_note(run, flags.to)
     if note:
         print_folded(visible(f"note       {note}"))
     return _push(destination, folder) if destination else 0
+
+
+def _fraction(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"must be above 0, at most 1, got '{text}'")
+    return value
 
 
 def _push(destination: Destination, folder: Path) -> int:

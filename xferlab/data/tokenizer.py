@@ -155,6 +155,15 @@ class HubTokenizer:
             text += f"\n{prompts}"
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
 
+    @property
+    def rules(self) -> str:
+        """Its rules as JSON of the library ``tokenizers``."""
+        return self._rules
+
+    def token(self, token_id: int) -> str:
+        """Return the text of a token id as it is in the vocabulary."""
+        return str(self._tokenizer.convert_ids_to_tokens(token_id))
+
     def encode(
         self, texts: Sequence[Any], pairs: Sequence[str] | None, max_length: int
     ) -> CountedEncoding:

@@ -27,6 +27,7 @@ from xferlab.io.atomic import atomic_link, sha256_of, write_json
 from xferlab.origin import own_folder
 from xferlab.postprocessing.record import FILE
 from xferlab.runs.fold_examples import keep_fold_examples
+from xferlab.runs.latency import write_latency
 from xferlab.runs.metadata import PLAN, environment_fingerprint, swept_keys
 from xferlab.runs.predictions import keep_predictions
 from xferlab.runs.pruning import Pruned
@@ -281,6 +282,9 @@ def _score_last_split(
         labels, outputs = network.outputs(experiment, split)
         groups = experiment.data.splits[split].groups
         keep_predictions(folder, split, labels, outputs, groups)
+    examples, seconds = network.latency(experiment, split)
+    if examples:
+        write_latency(folder, split, examples, seconds, experiment.forward.batch_size)
     data = experiment.data
     if data.test is not None and data.fold_rows is not None:
         keep_fold_examples(folder, data.test, data.fold_rows, experiment.spec)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import json
+import math
 import platform
 import shutil
 from contextlib import nullcontext
@@ -12,11 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from xferlab.backend.process import quiet_stderr
+from xferlab.data.tokenizer import HubTokenizer
 from xferlab.errors import ConfigError
 from xferlab.export.folded_head import factor_of, folded_head
-from xferlab.export.formats import FORMATS, refuse_missing_modules
+from xferlab.export.formats import FORMATS, Format, refuse_missing_modules
+from xferlab.export.model_card import append_section
 from xferlab.export.output_folder import RECORD, refuse_taken, write_plain
-from xferlab.export.parity import Comparison, compare, generated_texts, read_texts
+from xferlab.export.parity import (
+    Comparison,
+    compare,
+    generated_texts,
+    read_texts,
+    with_random_characters,
+)
+from xferlab.export.rounding import TOLERANCE, Examples, Rounding, examples_to_compare, measure
 from xferlab.export.tokenizer import write_tokenizer
 from xferlab.inference.ensemble import Ensemble
 from xferlab.inference.run import Run
@@ -29,16 +39,25 @@ VERSION = 1
 
 
 def export_run(
-    run: Run, name: str, folder: Path, *, texts: Path | None = None, force: bool = False
-) -> Comparison:
+    run: Run,
+    name: str,
+    folder: Path,
+    *,
+    texts: Path | None = None,
+    force: bool = False,
+    tolerance: float | None = None,
+) -> Comparison | Rounding:
     """Write a run in a format and return how far its outputs are from the run's own.
 
     Args:
         run: a finished run.
         name: of a format.
         folder: of the export; it must not exist, or be an earlier export with ``force``.
-        texts: a file with one text on each line to compare on; None generates texts.
+        texts: a file with one text on each line to compare on; None generates texts, or takes the
+            run's validation split where weights are rounded.
         force: replace an earlier export.
+        tolerance: fraction of decisions that rounded weights may change; None for
+            :data:`xferlab.export.rounding.TOLERANCE`.
 
     Raises:
         ConfigError: the format cannot hold this run, a package is missing, or the folder is taken.
@@ -57,25 +76,51 @@ def export_run(
     refuse_taken(folder, force=force)
     _refuse_ensemble(run, name)
     chosen.refuse(run)
-    rows = None if texts is None else read_texts(texts, run.spec)
-    source = f"generated texts of {run.spec.max_length} tokens or less"
-    if texts is not None:
-        source = f"texts of {texts.name}"
-    rows = rows or generated_texts(run)
+    examples = _examples(run, texts, chosen)
     exact = in_full_precision(run)
     with atomic_folder(folder) as new:
         head = nullcontext() if chosen.is_graph else folded_head(exact)
         with quiet_stderr(), head:  # converters print a lot; the output of a failure is shown
             chosen.write(exact, new)
+        size, exact_bytes = _sizes(exact, new)
         write_tokenizer(exact.model, run.spec, new)
         with quiet_stderr():
             predict = chosen.read(new, run.spec)
         applied = run.postprocessor if applies_postprocess(run, name) else None
-        comparison = compare(run, predict, new, rows, source, applied)
+        comparison: Comparison | Rounding
+        if chosen.is_rounded:
+            limit = TOLERANCE if tolerance is None else tolerance
+            measured = measure(run, predict, new, examples, applied, limit)
+            comparison = dataclasses.replace(measured, size=size, exact_bytes=exact_bytes)
+            append_section(new, comparison.card())
+        else:
+            given = (examples.rows, examples.source, applied)
+            comparison = compare(run, predict, new, *given, reads_texts=chosen.reads_texts)
         if run.postprocessor is not None:
             shutil.copyfile(run.folder / POSTPROCESS, new / POSTPROCESS)
         write_plain(new, RECORD, _record(run, name, comparison))
     return comparison
+
+
+def _examples(run: Run, texts: Path | None, chosen: Format) -> Examples:
+    if chosen.is_rounded:
+        return examples_to_compare(run, texts)
+    if texts is not None:
+        return Examples(read_texts(texts, run.spec), f"texts of {texts.name}")
+    source = f"generated texts of {run.spec.max_length} tokens or less"
+    rows = generated_texts(run)
+    tokenizer = run.model.tokenizer
+    if chosen.reads_texts and isinstance(tokenizer, HubTokenizer):
+        rows = with_random_characters(rows, tokenizer)
+        source += " and texts of random characters"
+    return Examples(rows, source)
+
+
+def _sizes(run: Run, folder: Path) -> tuple[int, int]:
+    """Return the bytes of what was written, and of the network's weights in float32."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "README.md"]
+    numbers = sum(math.prod(weight.shape) for weight in run.model.network.weights)
+    return sum(path.stat().st_size for path in files), 4 * numbers
 
 
 def is_export_of(run: Run, name: str, folder: Path) -> bool:
@@ -138,7 +183,7 @@ def _postprocess_record(run: Run, name: str) -> dict[str, Any]:
     return {"applies_postprocess": applies_postprocess(run, name)}
 
 
-def _record(run: Run, name: str, comparison: Comparison) -> dict[str, Any]:
+def _record(run: Run, name: str, comparison: Comparison | Rounding) -> dict[str, Any]:
     packages = ["xferlab", "tensorflow", "keras", "transformers", "numpy"]
     packages += FORMATS[name].modules
     spec = run.spec

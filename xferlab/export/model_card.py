@@ -61,7 +61,9 @@ def _example_texts(run: Run) -> tuple[str, str]:
     return json.dumps(f"{prompts.text}a text"), json.dumps(f"{prompts.pair}its pair")
 
 
-def write_graph_card(run: Run, folder: Path, usage: str, outputs: str | None = None) -> None:
+def write_graph_card(
+    run: Run, folder: Path, usage: str, outputs: str | None = None, *, more_outputs: str = ""
+) -> None:
     """Write the README of a format that is a graph.
 
     Args:
@@ -69,11 +71,12 @@ def write_graph_card(run: Run, folder: Path, usage: str, outputs: str | None = N
         folder: where to write it.
         usage: Python lines; ``FOLDER`` stands for the folder, ``TEXTS`` for the tokenizer's input.
         outputs: a description of the outputs; None for the graph's own names.
+        more_outputs: what the graph returns beside those.
     """
     spec = run.spec
     first, second = _example_texts(run)
     texts = f"[{first}], [{second}]" if spec.has_pairs else f"[{first}]"
-    notes = [f"{outputs or _graph_outputs(spec)}."]
+    notes = [f"{outputs or _graph_outputs(spec)}{more_outputs}."]
     if spec.task.is_per_word:
         texts = '["Words of a sentence".split()], is_split_into_words=True'
         notes = [
@@ -83,6 +86,12 @@ def write_graph_card(run: Run, folder: Path, usage: str, outputs: str | None = N
     notes += _postprocess_notes(run, is_applied=outputs is None) + _window_notes(spec)
     lines = _body(run, usage.replace("TEXTS", texts), [*_prompt_notes(run), *notes])
     (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+def append_section(folder: Path, section: str) -> None:
+    """Add a section to the README of an export."""
+    path = folder / "README.md"
+    path.write_text(f"{path.read_text(encoding='utf-8')}{section}\n", encoding="utf-8")
 
 
 def _postprocess_notes(run: Run, *, is_applied: bool) -> list[str]:

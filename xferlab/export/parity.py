@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +59,13 @@ class Comparison:
             "tolerance": self.tolerance,
         }
 
+    def lines(self) -> list[str]:
+        """Return what is printed."""
+        return [
+            f"compared   {self.texts:,} {self.source}",
+            f"difference {self.largest:.2g} at most (tolerance {self.tolerance:.2g})",
+        ]
+
 
 def compare(
     run: Run,
@@ -67,6 +74,8 @@ def compare(
     texts: Split,
     source: str,
     postprocessor: Postprocessor | None = None,
+    *,
+    reads_texts: bool = False,
 ) -> Comparison:
     """Compare an export with its run, both from the same texts on, each with its own tokenizer.
 
@@ -77,6 +86,7 @@ def compare(
         texts: without labels.
         source: a description of where they are from.
         postprocessor: the export applies it.
+        reads_texts: ``predict`` takes texts, and returns its tokens too.
 
     Raises:
         RunError: the tokenizers differ, or the outputs by more than the tolerance.
@@ -84,30 +94,19 @@ def compare(
     import numpy as np
 
     spec = run.spec
-    model = run.model
-    prompts = prompts_of(model.tokenizer)  # no tokenizer's file has them
-    ours, theirs = (
-        tokenizer.encode(texts.texts, texts.pairs, spec.max_length)
-        for tokenizer in (model.tokenizer, tokenizer_of(folder, spec, prompts))
-    )
-    _refuse_other_tokens(ours, theirs, folder)
-    encoding = Encoding(theirs.token_ids, theirs.segment_ids)
+    encoding = encoded_alike(run, folder, texts)
     largest = 0.0
     scale = 1.0
-    for batch in evaluation_batches(encoding, 64):
-        arrays, _ = batch_arrays(
-            encoding, np.zeros(len(texts), "int8"), batch, model.tokenizer.pad_id
-        )
-        inputs = {name: arrays[name] for name in model.network.input}
-        done = _run_outputs(model.network, spec, inputs, postprocessor)
-        expected = probabilities_of(spec, done.outputs)
-        given = predict(inputs)
-        named = given if isinstance(given, dict) else {result_name(spec): given}
-        found = np.asarray(named[result_name(spec)], dtype="float32")
-        _refuse_other_decisions(done, named, spec, folder)
+    given = texts if reads_texts else None
+    for each in paired_outputs(run, predict, encoding, postprocessor, given):
+        if reads_texts and not np.array_equal(each.theirs["input_ids"], each.inputs["token_ids"]):
+            raise _differs(folder, f"its graph makes other tokens on {source}")
+        expected = probabilities_of(spec, each.ours.outputs)
+        found = np.asarray(each.theirs[result_name(spec)], dtype="float32")
+        _refuse_other_decisions(each.ours, each.theirs, spec, folder)
         if found.shape != expected.shape:
             raise _differs(folder, f"its output has the shape {found.shape}, not {expected.shape}")
-        real = inputs["padding_mask"] == 1 if spec.task.is_per_word else slice(None)
+        real = each.inputs["padding_mask"] == 1 if spec.task.is_per_word else slice(None)
         gap = np.abs(found[real] - expected[real])
         largest = max(largest, float(np.where(np.isnan(gap), np.inf, gap).max(initial=0)))
         if spec.output_kind is OutputKind.values:
@@ -119,13 +118,73 @@ def compare(
     return Comparison(len(texts), source, largest, tolerance)
 
 
-def _run_outputs(
-    network: Any, spec: TaskSpec, inputs: dict[str, np.ndarray], postprocessor: Any
-) -> Processed:
+def encoded_alike(run: Run, folder: Path, texts: Split) -> Encoding:
+    """Return the tokens that the exported tokenizer makes of texts; long ones are cut.
+
+    Raises:
+        RunError: the run's own tokenizer makes others.
+    """
+    tokenizer = run.model.tokenizer
+    prompts = prompts_of(tokenizer)  # no tokenizer's file has them
+    ours, theirs = (
+        each.encode(texts.texts, texts.pairs, run.spec.max_length)
+        for each in (tokenizer, tokenizer_of(folder, run.spec, prompts))
+    )
+    _refuse_other_tokens(ours, theirs, folder)
+    return theirs
+
+
+@dataclass(frozen=True, eq=False)
+class PairedOutputs:
+    """What a run and its export compute of one batch.
+
+    Attributes:
+        rows: of the batch, int64 (batch,).
+        inputs: of the network, by name.
+        ours: of the run, with its postprocess.
+        theirs: of the export, by the names of ``serving_function``.
+    """
+
+    rows: np.ndarray
+    inputs: dict[str, np.ndarray]
+    ours: Processed
+    theirs: Mapping[str, Any]
+
+
+def paired_outputs(
+    run: Run,
+    predict: Predictor,
+    encoding: Encoding,
+    postprocessor: Postprocessor | None,
+    texts: Split | None = None,
+) -> Iterator[PairedOutputs]:
+    """Yield the outputs of a run and of its export, batch by batch, the longest texts first.
+
+    Args:
+        run: the run, in its own precision.
+        predict: the exported network.
+        encoding: the tokens of the texts.
+        postprocessor: of the run; None if the export does not apply it.
+        texts: ``predict`` takes these, not their tokens.
+    """
     import numpy as np
 
-    outputs = np.asarray(network(inputs, training=False), dtype="float32")
-    return Processed(outputs) if postprocessor is None else postprocessor(outputs)
+    model = run.model
+    tokens = Encoding(encoding.token_ids, encoding.segment_ids)
+    no_labels = np.zeros(len(encoding.token_ids), "int8")
+    for batch in evaluation_batches(tokens, 64):
+        arrays, _ = batch_arrays(tokens, no_labels, batch, model.tokenizer.pad_id)
+        inputs = {name: arrays[name] for name in model.network.input}
+        outputs = np.asarray(model.network(inputs, training=False), dtype="float32")
+        done = Processed(outputs) if postprocessor is None else postprocessor(outputs)
+        given = predict(inputs if texts is None else _texts_of(texts, batch.rows))
+        named = given if isinstance(given, dict) else {result_name(run.spec): given}
+        yield PairedOutputs(batch.rows, inputs, done, named)
+
+
+def _texts_of(texts: Split, rows: np.ndarray) -> dict[str, Any]:
+    found = {"text": [texts.texts[row] for row in rows]}
+    return found if texts.pairs is None else {**found, "text_pair": [texts.pairs[r] for r in rows]}
 
 
 def _refuse_other_decisions(
@@ -219,6 +278,26 @@ def generated_texts(run: Run, count: int = MAX_TEXTS) -> Split:
     ]
     pairs = [second for _, second in texts] if spec.has_pairs else None
     return _split([first for first, _ in texts], pairs, spec)
+
+
+def with_random_characters(texts: Split, tokenizer: HubTokenizer, count: int = 300) -> Split:
+    """Return texts and others of any characters, blanks and special tokens, always the same."""
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    special = [tokenizer.token(i) for i in tokenizer.special_ids]
+    usual = [*"aZ.-' \t\n", "\u00e9", "\u0130", "e\u0301", "\u4e2d", "\ud55c", *special]
+    ends = np.array([0x80, 0x800, 0xD800, 0x110000])
+
+    def text() -> str:
+        numbers = (random.random(40) * random.choice(ends, 40)).astype(int)
+        drawn = [chr(n) if not 0xD800 <= n <= 0xDFFF else " " for n in numbers]
+        mixed = [c if random.random() < 0.7 else str(random.choice(usual)) for c in drawn]
+        return "".join(mixed[: random.integers(0, 41)])
+
+    more = ["", " ", "a" * 100, "a" * 101, *(text() for _ in range(count))]
+    pairs = None if texts.pairs is None else [*texts.pairs, *reversed(more)]
+    return Split([*texts.texts, *more], None, pairs)
 
 
 def _split(texts: list[str], pairs: Sequence[str] | None, spec: TaskSpec) -> Split:

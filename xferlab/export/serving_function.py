@@ -51,26 +51,35 @@ def serving_function(
         postprocessor: is applied in the graph.
     """
     import tensorflow as tf
-    from keras import ops
 
     names = {TOKENIZER_NAMES[name]: name for name in network.input}
     signature = {theirs: tf.TensorSpec((None, None), dtype, name=theirs) for theirs in names}
 
     def serve(inputs: Mapping[str, Any]) -> dict[str, Any]:
         ours = {name: tf.cast(inputs[theirs], "int32") for theirs, name in names.items()}
-        outputs = tf.cast(network(ours, training=False), "float32")
-        done = Processed(outputs)
-        if postprocessor is not None:
-            done = postprocessor(outputs, ops)
-            outputs = done.outputs
-        more = _more_outputs(done, spec)
-        if spec.output_kind is not OutputKind.logits:
-            return {result_name(spec): outputs, **more}
-        is_exclusive = spec.task.is_exclusive
-        probabilities = tf.nn.softmax(outputs) if is_exclusive else tf.sigmoid(outputs)
-        return {"logits": outputs, "probabilities": probabilities, **more}
+        return named_outputs(network, spec, ours, postprocessor)
 
     return serve, signature
+
+
+def named_outputs(
+    network: Any, spec: TaskSpec, inputs: Mapping[str, Any], postprocessor: Postprocessor | None
+) -> dict[str, Any]:
+    """Return the outputs of a graph by name, see :func:`serving_function`."""
+    import tensorflow as tf
+    from keras import ops
+
+    outputs = tf.cast(network(inputs, training=False), "float32")
+    done = Processed(outputs)
+    if postprocessor is not None:
+        done = postprocessor(outputs, ops)
+        outputs = done.outputs
+    more = _more_outputs(done, spec)
+    if spec.output_kind is not OutputKind.logits:
+        return {result_name(spec): outputs, **more}
+    is_exclusive = spec.task.is_exclusive
+    probabilities = tf.nn.softmax(outputs) if is_exclusive else tf.sigmoid(outputs)
+    return {"logits": outputs, "probabilities": probabilities, **more}
 
 
 def _more_outputs(done: Processed, spec: TaskSpec) -> dict[str, Any]:

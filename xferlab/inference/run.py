@@ -285,17 +285,21 @@ class Run:
         import numpy as np
 
         outputs = self.outputs(rows.texts, rows.pairs)
-        loss = self.recipe.loss.build(self.spec)
-        metrics = {
-            name: keras_form(plugin.build(self.spec))
-            for name, plugin in self.recipe.metrics.items()
-        }
+        loss, metrics = self.scorers()
         unseen = None
         if self.spec.task.is_per_word:
             has_token = (~np.isnan(words).all(axis=-1) for words in outputs)
             unseen = count_unseen_words(self.spec, rows.labels, has_token)
         aligned = aligned_outputs(self.spec, rows, outputs, self.postprocessor)
         return evaluate_split(name, aligned, loss, metrics, samples, listed_errors, unseen=unseen)
+
+    def scorers(self) -> tuple[Any, dict[str, Any]]:
+        """Return the run's loss and its metrics by name, as Keras uses them."""
+        metrics = {
+            name: keras_form(plugin.build(self.spec))
+            for name, plugin in self.recipe.metrics.items()
+        }
+        return self.recipe.loss.build(self.spec), metrics
 
     @cached_property
     def _forward(self) -> Forward:

@@ -30,15 +30,31 @@ def parameters_of(job: JobResult) -> float | None:
 
 
 def pareto_charts(report: Report) -> Iterator[Chart]:
-    """Yield the score by size and by training time, where the settings differ in them."""
+    """Yield the score by size, training time and latency, where the settings differ in them.
+
+    Latencies of several devices, or of batches of several sizes, are not compared.
+    """
     costs: dict[str, Callable[[JobResult], float | None]] = {
         "parameters": parameters_of,
         "seconds of training": lambda job: job.seconds,
     }
+    device = _one_device(report)
+    if device:
+        costs[f"milliseconds an example ({device})"] = lambda job: job.latency
     for label, cost_of in costs.items():
         points = _points(report, cost_of)
         if len(points) > 1 and points[-1].cost >= MIN_RATIO * points[0].cost:
             yield _chart(report, label, points)
+
+
+def _one_device(report: Report) -> str:
+    """Return the device of all jobs whose latency is known; "" if there are several."""
+    found = set()
+    for job in report.jobs:
+        if job.latency is not None:
+            size = job.config.get("train", {}).get("eval_batch_size")
+            found.add((str(job.record.get("device", "")), size))
+    return found.pop()[0] if len(found) == 1 else ""
 
 
 def _points(report: Report, cost_of: Callable[[JobResult], float | None]) -> list[_Point]:
@@ -74,6 +90,10 @@ def pareto_front(points: Sequence[tuple[float, float]], mode: str) -> list[tuple
     return front
 
 
+def _number(cost: float) -> str:
+    return f"{cost:,.0f}" if cost >= 100 else f"{cost:.3g}"
+
+
 def _chart(report: Report, label: str, points: Sequence[_Point]) -> LineChart:
     front = pareto_front([(point.cost, point.score) for point in points], report.mode)
     dots = [
@@ -81,7 +101,7 @@ def _chart(report: Report, label: str, points: Sequence[_Point]) -> LineChart:
             point.cost,
             point.score,
             f"{point.label}: {report.monitor} {format_value(point.score)},"
-            f" {point.cost:,.0f} {label}",
+            f" {_number(point.cost)} {label}",
         )
         for point in points
     ]

@@ -14,6 +14,7 @@ from xferlab.config.recipe import mode_of_score
 from xferlab.errors import ConfigError
 from xferlab.runs.history import history_of
 from xferlab.runs.inputs import read_inputs
+from xferlab.runs.latency import read_latency
 from xferlab.runs.metadata import PLAN, read_metrics, read_run
 from xferlab.sweeps.job_state import State, state_of
 from xferlab.sweeps.manifest import JOB, read_job, read_plan
@@ -47,6 +48,8 @@ class JobResult:
         baselines: scores of simple models on its splits, by model, split and metric.
         content: digests of what it read, by ``data.train`` or ``loss=focal``.
         record: the content of ``run.json``; empty where the run has not got that far.
+        latency: milliseconds an example, predicted in batches on the run's device; None where that
+            was not measured.
     """
 
     folder: Path
@@ -67,6 +70,7 @@ class JobResult:
     content: Mapping[str, str] = field(default_factory=dict)
     baselines: Mapping[str, Any] = field(default_factory=dict)
     record: Mapping[str, Any] = field(default_factory=dict)
+    latency: float | None = None
 
     def setting(self, key: str) -> Any:
         """Return the value of a key such as ``optimizer.lr``, or the name of a group's choice.
@@ -180,6 +184,7 @@ def _read_job(folder: Path) -> JobResult:
         baselines=metrics.get("baselines", {}),
         content={**kept.get("inputs", {}), **kept.get("plugins", {})},
         record=made,
+        latency=read_latency(folder),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ class Forward:
 
     Attributes:
         names: of the inputs that the network reads.
+        timing: rows and seconds of the batches of the last call after its first batch.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Forward:
         self.batch_size = batch_size
         self._outside = outside
         self._call = compile_forward(network, self.names)
+        self.timing = (0, 0.0)
 
     def of(self, network: Any) -> Forward:
         """Return the same for another network, such as a part of this one."""
@@ -64,7 +67,14 @@ class Forward:
                     inputs[FEATURES] = features.batch(batch)
                 yield (batch.rows, y), {name: inputs[name] for name in self.names}
 
+        began = None
+        done = 0
         for (rows, y), outputs in compute_batches(self._call, inputs_of_batches()):
+            if began is None:  # a graph may be made for the first batch
+                began = time.perf_counter()
+            else:
+                done += len(rows)
+            self.timing = (done, time.perf_counter() - began)
             yield rows, y, outputs
 
     def __call__(

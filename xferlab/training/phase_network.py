@@ -105,6 +105,19 @@ class PhaseNetwork:
             return experiment.outputs(split)
         return self.forward(encoding, labels, features)
 
+    def latency(self, experiment: Experiment, split: str) -> tuple[float, float]:
+        """Return examples and seconds of the split whose outputs were computed last.
+
+        (0, 0) where the outputs of frozen blocks were there already.
+        """
+        if self.features.get(split) is not None:
+            return 0.0, 0.0
+        forward = self.forward if self.cache is None else experiment.forward
+        rows, seconds = forward.timing
+        owners = experiment.encodings[split].owners
+        texts = len(experiment.data.splits[split])
+        return (rows if owners is None else rows * texts / len(owners)), seconds
+
 
 def variables_by_kind(kinds: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     """Return variables by kind and position.

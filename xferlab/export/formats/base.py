@@ -23,16 +23,24 @@ class Format(ABC):
         name: on the command line.
         summary: what it is, one line.
         modules: Python modules that :meth:`write` and :meth:`read` import beyond xferlab's own
-            needs; the extra ``xferlab[NAME]`` installs them.
+            needs.
+        extra: the extra of xferlab that installs them, if it is not named as the format.
         is_graph: whether it writes the graph of ``serving_function``, which applies the run's
             postprocess and may be of several networks. Otherwise weights are written; they have a
             temperature in them, but no other postprocess, whose ``postprocess.json`` is beside.
+        is_rounded: whether weights are rounded, so that outputs are not the run's: then what that
+            changes is measured (``export.rounding``), not refused.
+        reads_texts: whether what is read back takes ``text`` and ``text_pair``, strings (batch,),
+            instead of a tokenizer's arrays, and returns the ``input_ids`` that it made of them.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     modules: ClassVar[tuple[str, ...]] = ()
+    extra: ClassVar[str] = ""
     is_graph: ClassVar[bool] = False
+    is_rounded: ClassVar[bool] = False
+    reads_texts: ClassVar[bool] = False
 
     def refuse(self, run: Run) -> None:  # noqa: B027 - most formats hold every run
         """Raise ConfigError for a run that the format cannot hold; called before anything slow."""
@@ -67,5 +75,5 @@ def refuse_missing_modules(chosen: Format) -> None:
         raise ConfigError(
             f"--to {chosen.name} needs {', '.join(missing)}, which is not installed",
             where=f"--to {chosen.name}",
-            fix=f"pip install 'xferlab[{chosen.name}]'",
+            fix=f"pip install 'xferlab[{chosen.extra or chosen.name}]'",
         )

@@ -39,12 +39,14 @@ class LiteRT(Format):
     is_graph = True
 
     def write(self, run: Run, folder: Path) -> None:
-        """Write one file of LiteRT's own operators, in float32; batch and length are free."""
+        """Write one file of LiteRT's own operators; batch and length are free."""
         import tensorflow as tf
 
         with tempfile.TemporaryDirectory() as graph:
             write_graph(run, Path(graph), "int32")
             converter = tf.lite.TFLiteConverter.from_saved_model(graph)
+            if self.is_rounded:
+                converter.optimizations = [tf.lite.Optimize.DEFAULT]  # of weights alone, no data
             (folder / FILE).write_bytes(converter.convert())
         write_graph_card(run, folder, _USE)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FILE = "model.onnx"
 OPSET = 18
 """Of the operators; the newest that tf2onnx 1.17 writes."""
-_USE = """import onnxruntime
+USE = """import onnxruntime
 from transformers import AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained("FOLDER")
@@ -45,6 +45,11 @@ class Onnx(Format):
 
     def write(self, run: Run, folder: Path) -> None:
         """Write one file with the weights in it; batch and sequence are free axes."""
+        self.write_model(run, folder / FILE)
+        write_graph_card(run, folder, USE)
+
+    def write_model(self, run: Run, path: Path) -> None:
+        """Write the file alone, in float32."""
         import onnx
         import tensorflow as tf
         import tf2onnx
@@ -63,8 +68,7 @@ class Onnx(Format):
                 if axis.dim_param:
                     axis.dim_param = name
         onnx.checker.check_model(model)
-        onnx.save(model, str(folder / FILE))
-        write_graph_card(run, folder, _USE)
+        onnx.save(model, str(path))
 
     def read(self, folder: Path, spec: TaskSpec) -> Predictor:
         """Return what the file computes in onnxruntime, on the processor."""

@@ -153,8 +153,8 @@ def end_texts_by_id(inputs: Mapping[str, np.ndarray], pad_id: int) -> dict[str, 
 
 
 def _others(run: Run) -> str:
-    """Return the names of the formats that hold a run."""
-    names = [name for name in sorted(FORMATS) if name != Transformers.name]
+    """Return the names of the formats that hold a run, without those that round."""
+    names = [n for n in sorted(FORMATS) if n != Transformers.name and not FORMATS[n].is_rounded]
     return "|".join(name for name in names if _holds(FORMATS[name], run))
 
 
