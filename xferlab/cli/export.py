@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from xferlab.cli.flags import FlagParser
 from xferlab.errors import ConfigError, did_you_mean
@@ -20,8 +22,41 @@ def export(argv: list[str]) -> int:
     from xferlab.inference.load import load_run
     from xferlab.runs.folder_access import own_place
 
-    width = max(map(len, FORMATS))
-    rows = [f"  {name:<{width}}  {kind.summary}" for name, kind in FORMATS.items()]
+    flags = _parser(FORMATS).read(argv)
+    if flags.to not in FORMATS:
+        what = "no format is named" if flags.to is None else f"there is no format '{flags.to}'"
+        fix = did_you_mean(flags.to or "", FORMATS)
+        raise ConfigError(what, where=f"--to {flags.to or 'FORMAT'}", fix=fix)
+    if flags.tolerance is not None and not FORMATS[flags.to].is_rounded:
+        raise ConfigError(
+            f"--to {flags.to} rounds nothing: its tolerance is fixed",
+            where="--tolerance",
+            fix="leave it out",
+        )
+    destination = Destination(flags.push, flags.private, flags.force) if flags.push else None
+    if destination:
+        destination.check()
+    run = load_run(flags.run, flags.weights)
+    folder = flags.output or own_place(flags.run, "export", flags.to)
+    if destination and not flags.force and is_export_of(run, flags.to, folder):
+        print(visible(f"exported   {folder} is this export"))
+        return _push(destination, folder)
+    done = export_run(
+        run, flags.to, folder, texts=flags.texts, force=flags.force, tolerance=flags.tolerance
+    )
+    for line in done.lines():
+        print_folded(visible(line))
+    print(visible(f"saved to   {folder}"))
+    note = postprocess_note(run, flags.to)
+    if note:
+        print_folded(visible(f"note       {note}"))
+    return _push(destination, folder) if destination else 0
+
+
+def _parser(formats: Mapping[str, Any]) -> FlagParser:
+    """Return the parser of the command's flags; its help lists the formats."""
+    width = max(map(len, formats))
+    rows = [f"  {name:<{width}}  {kind.summary}" for name, kind in formats.items()]
     parser = FlagParser(
         "export",
         "Write a finished run in a format of others. The run folder is all that is needed.",
@@ -56,35 +91,7 @@ def export(argv: list[str]) -> int:
         "--push", metavar="ORG/NAME", help="also send it to this repository of the Hub"
     )
     parser.add_argument("--private", action="store_true", help="a new repository is private")
-    flags = parser.read(argv)
-    if flags.to not in FORMATS:
-        what = "no format is named" if flags.to is None else f"there is no format '{flags.to}'"
-        fix = did_you_mean(flags.to or "", FORMATS)
-        raise ConfigError(what, where=f"--to {flags.to or 'FORMAT'}", fix=fix)
-    if flags.tolerance is not None and not FORMATS[flags.to].is_rounded:
-        raise ConfigError(
-            f"--to {flags.to} rounds nothing: its tolerance is fixed",
-            where="--tolerance",
-            fix="leave it out",
-        )
-    destination = Destination(flags.push, flags.private, flags.force) if flags.push else None
-    if destination:
-        destination.check()
-    run = load_run(flags.run, flags.weights)
-    folder = flags.output or own_place(flags.run, "export", flags.to)
-    if destination and not flags.force and is_export_of(run, flags.to, folder):
-        print(visible(f"exported   {folder} is this export"))
-        return _push(destination, folder)
-    done = export_run(
-        run, flags.to, folder, texts=flags.texts, force=flags.force, tolerance=flags.tolerance
-    )
-    for line in done.lines():
-        print_folded(visible(line))
-    print(visible(f"saved to   {folder}"))
-    note = postprocess_note(run, flags.to)
-    if note:
-        print_folded(visible(f"note       {note}"))
-    return _push(destination, folder) if destination else 0
+    return parser
 
 
 def _fraction(text: str) -> float:

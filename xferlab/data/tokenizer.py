@@ -120,6 +120,7 @@ class HubTokenizer:
         unknown_id: token id of what is not in the vocabulary, if it has one.
         mask_id: token id of a masked token, if it has one.
         special_ids: token ids that are not text.
+        rules: of the library ``tokenizers``, as JSON.
         fingerprint: SHA-256 of everything that the ids depend on, and of the library's version.
     """
 
@@ -139,7 +140,7 @@ class HubTokenizer:
         if self._beyond:
             rules = without_added_tokens(rules, list(self._beyond))
             engine = tokenizers.Tokenizer.from_str(rules)
-        self._rules = rules
+        self.rules = rules
         self._word_rules = with_leading_blanks(rules)
         self.has_padding = tokenizer.pad_token_id is not None
         self.pad_id = tokenizer.pad_token_id or 0
@@ -155,15 +156,6 @@ class HubTokenizer:
             text += f"\n{prompts}"
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
 
-    @property
-    def rules(self) -> str:
-        """Its rules as JSON of the library ``tokenizers``."""
-        return self._rules
-
-    def token(self, token_id: int) -> str:
-        """Return the text of a token id as it is in the vocabulary."""
-        return str(self._tokenizer.convert_ids_to_tokens(token_id))
-
     def encode(
         self, texts: Sequence[Any], pairs: Sequence[str] | None, max_length: int
     ) -> CountedEncoding:
@@ -177,7 +169,7 @@ class HubTokenizer:
         import numpy as np
 
         are_words = bool(len(texts)) and not isinstance(texts[0], str)
-        engine = _truncating_engine(self._word_rules if are_words else self._rules, max_length)
+        engine = _truncating_engine(self._word_rules if are_words else self.rules, max_length)
         # the fast method does not return word ids
         encode = engine.encode_batch if are_words else engine.encode_batch_fast
         sizes = array("i")
@@ -222,7 +214,7 @@ class HubTokenizer:
     def windows(self, texts: Sequence[Any], max_length: int, overlap: int) -> Iterator[list[Any]]:
         """Yield the windows of each text: token ids, segment ids and word ids."""
         are_words = bool(len(texts)) and not isinstance(texts[0], str)
-        rules = self._word_rules if are_words else self._rules
+        rules = self._word_rules if are_words else self.rules
         rows = texts if are_words else [self.prompts.text + text for text in texts]
         return windows_by_rules(rules, rows, max_length, overlap, self._id_for_nothing)
 

@@ -78,24 +78,20 @@ def export_run(
     chosen.refuse(run)
     examples = _examples(run, texts, chosen)
     exact = in_full_precision(run)
+    comparison: Any
     with atomic_folder(folder) as new:
         head = nullcontext() if chosen.is_graph else folded_head(exact)
         with quiet_stderr(), head:  # converters print a lot; the output of a failure is shown
             chosen.write(exact, new)
         size, exact_bytes = _sizes(exact, new)
         write_tokenizer(exact.model, run.spec, new)
-        with quiet_stderr():
-            predict = chosen.read(new, run.spec)
-        applied = run.postprocessor if applies_postprocess(run, name) else None
-        comparison: Comparison | Rounding
         if chosen.is_rounded:
             limit = TOLERANCE if tolerance is None else tolerance
-            measured = measure(run, predict, new, examples, applied, limit)
-            comparison = dataclasses.replace(measured, size=size, exact_bytes=exact_bytes)
+            comparison = _measured(run, name, new, examples, limit)
+            comparison = dataclasses.replace(comparison, size=size, exact_bytes=exact_bytes)
             append_section(new, comparison.card())
         else:
-            given = (examples.rows, examples.source, applied)
-            comparison = compare(run, predict, new, *given, reads_texts=chosen.reads_texts)
+            comparison = _compared(run, name, new, examples)
         if run.postprocessor is not None:
             shutil.copyfile(run.folder / POSTPROCESS, new / POSTPROCESS)
         write_plain(new, RECORD, _record(run, name, comparison))
@@ -114,6 +110,24 @@ def _examples(run: Run, texts: Path | None, chosen: Format) -> Examples:
         rows = with_random_characters(rows, tokenizer)
         source += " and texts of random characters"
     return Examples(rows, source)
+
+
+def _read_back(run: Run, name: str, folder: Path) -> tuple[Any, Any]:
+    """Return what the files compute, and the postprocess that is in them."""
+    with quiet_stderr():
+        predict = FORMATS[name].read(folder, run.spec)
+    return predict, run.postprocessor if applies_postprocess(run, name) else None
+
+
+def _compared(run: Run, name: str, folder: Path, examples: Examples) -> Comparison:
+    predict, applied = _read_back(run, name, folder)
+    given = (examples.rows, examples.source, applied)
+    return compare(run, predict, folder, *given, reads_texts=FORMATS[name].reads_texts)
+
+
+def _measured(run: Run, name: str, folder: Path, examples: Examples, tolerance: float) -> Rounding:
+    predict, applied = _read_back(run, name, folder)
+    return measure(run, predict, folder, examples, applied, tolerance)
 
 
 def _sizes(run: Run, folder: Path) -> tuple[int, int]:

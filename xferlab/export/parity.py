@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -285,14 +286,14 @@ def with_random_characters(texts: Split, tokenizer: HubTokenizer, count: int = 3
     import numpy as np
 
     random = np.random.default_rng(0)
-    special = [tokenizer.token(i) for i in tokenizer.special_ids]
+    special = [token["content"] for token in json.loads(tokenizer.rules)["added_tokens"]]
     usual = [*"aZ.-' \t\n", "\u00e9", "\u0130", "e\u0301", "\u4e2d", "\ud55c", *special]
     ends = np.array([0x80, 0x800, 0xD800, 0x110000])
 
     def text() -> str:
         numbers = (random.random(40) * random.choice(ends, 40)).astype(int)
-        drawn = [chr(n) if not 0xD800 <= n <= 0xDFFF else " " for n in numbers]
-        mixed = [c if random.random() < 0.7 else str(random.choice(usual)) for c in drawn]
+        whole = [chr(n) if not 0xD800 <= n <= 0xDFFF else " " for n in numbers]
+        mixed = [c if random.random() < 0.7 else str(random.choice(usual)) for c in whole]
         return "".join(mixed[: random.integers(0, 41)])
 
     more = ["", " ", "a" * 100, "a" * 101, *(text() for _ in range(count))]
