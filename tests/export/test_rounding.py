@@ -57,11 +57,11 @@ def test_scores_are_those_of_an_evaluation_and_exact_weights_change_nothing(
     found = measure(run, exact(run), tmp_path, Examples(split, "rows", True), None, 1e-6)
     expected = run.evaluate(texts, labels, pairs).scores
     assert {k: run for k, (run, _) in found.scores.items()} == {
-        k: pytest.approx(score.value, abs=1e-6) for k, score in expected.items()
+        k: pytest.approx(score.value, rel=1e-4) for k, score in expected.items()
     }
-    assert all(a == pytest.approx(b, abs=1e-6) for a, b in found.scores.values())
-    assert found.largest < 1e-6
-    assert found.changed == pytest.approx(0, abs=1e-10)
+    assert all(a == pytest.approx(b, rel=1e-4) for a, b in found.scores.values())
+    assert found.largest < 1e-5
+    assert found.changed < 1e-9
     shifted = exact(run)
     plus = {"logits": [0.5] + [0] * (run.spec.num_outputs - 1), "values": [0.5]}
     with pytest.raises(RunError, match="the export differs from the run in"):
@@ -131,8 +131,8 @@ def test_without_the_data_texts_are_generated_and_an_export_that_is_broken_is_no
     assert main([*words, "--force", "--tolerance", "0.2"]) == 1
     error, where, fix = capsys.readouterr().err.splitlines()[-3:]
     assert error.startswith(" error: the export differs from the run in 100.0% of its decisions")
-    assert where == f" where: {tmp_path / 'out'}"
-    assert "nothing was kept; --tolerance" in fix
+    assert where == f" where: {runs['several']}"
+    assert fix == "   fix: nothing was kept; the format without _int8 does not round"
     assert os.listdir(tmp_path) == ["out"]  # the earlier one
 
 
@@ -143,7 +143,7 @@ def test_rounded_outputs_that_are_no_numbers_are_refused(home, tmp_path):
     right = exact(run)
 
     def broken(inputs):
-        return {k: v * np.nan if k == "logits" else v for k, v in right(inputs).items()}
+        return {k: v * np.inf if k == "logits" else v for k, v in right(inputs).items()}
 
     with pytest.raises(RunError, match=r"100\.0% of its decisions"):
         measure(run, broken, tmp_path, Examples(rows, "two"), run.postprocessor)

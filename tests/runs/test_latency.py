@@ -12,17 +12,10 @@ from xferlab.errors import ConfigError
 from xferlab.runs.latency import read_latency, write_latency
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("latency")
-    write_rows(folder)
-    write_tiny_checkpoint(folder / "tiny", "bert", layers=1)
-    return folder
-
-
-def test_a_run_records_the_batches_after_the_first(folder):
+def test_a_run_records_the_batches_after_the_first(tmp_path):
+    write_rows(tmp_path)
     words = ["model=bag_of_embeddings", "model.width=4", "train.epochs=1"]
-    run = train(folder, "plain", *words, "train.eval_batch_size=16")
+    run = train(tmp_path, "plain", *words, "train.eval_batch_size=16")
     record = json.loads((run / "latency.json").read_text())
     assert (record["split"], record["examples"], record["batch_size"]) == ("test", 24, 16)
     seconds = json.loads((run / "metrics.json").read_text())["seconds"]
@@ -37,9 +30,11 @@ def test_a_run_records_the_batches_after_the_first(folder):
         ["transfer=frozen", "train.eval_batch_size=16"],  # the encoder's outputs were kept
     ],
 )
-def test_nothing_is_recorded_of_one_batch_or_of_a_part_of_the_network(folder, words):
+def test_nothing_is_recorded_of_one_batch_or_of_a_part_of_the_network(tmp_path, words):
+    write_rows(tmp_path)
+    write_tiny_checkpoint(tmp_path / "tiny", "bert", layers=1)
     model = ["model=encoder", "model.checkpoint=tiny", "train.epochs=1"]
-    run = train(folder, "plain", *model, *words)
+    run = train(tmp_path, "plain", *model, *words)
     assert (run / "metrics.json").exists()
     assert read_latency(run) is None
 

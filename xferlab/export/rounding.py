@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 TOLERANCE = 0.05
 """Fraction of decisions that may differ, unless another is given."""
+HOPELESS = 0.5
+"""From here on no larger tolerance is offered."""
 MAX_EXAMPLES = 5000
 """Examples that are compared; of a larger validation split some are, at equal distances."""
 
@@ -204,9 +206,9 @@ def measure(
         raise RunError(
             f"the export differs from the run in {changed:.1%} {what}, more than {tolerance:.1%},"
             f" on {len(rows):,} {examples.source}",
-            where=str(folder),
-            fix=f"nothing was kept; --tolerance {min(1.0, 1.1 * changed):.2f} keeps it,"
-            " and the same format without _int8 does not round",
+            where=str(run.folder),
+            fix="nothing was kept; the format without _int8 does not round"
+            + (f", and --tolerance {1.1 * changed:.2f} keeps this" if changed < HOPELESS else ""),
         )
     found = {}
     if examples.has_labels:

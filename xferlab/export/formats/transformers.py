@@ -153,9 +153,10 @@ def end_texts_by_id(inputs: Mapping[str, np.ndarray], pad_id: int) -> dict[str, 
 
 
 def _others(run: Run) -> str:
-    """Return the names of the formats that hold a run, without those that round."""
-    names = [n for n in sorted(FORMATS) if n != Transformers.name and not FORMATS[n].is_rounded]
-    return "|".join(name for name in names if _holds(FORMATS[name], run))
+    """Return the names of the formats that hold a run and take and give what this one does."""
+    others = {k: v for k, v in FORMATS.items() if not (v.is_rounded or v.reads_texts)}
+    names = sorted(others.keys() - {Transformers.name})
+    return "|".join(name for name in names if _holds(others[name], run))
 
 
 def _holds(other: Format, run: Run) -> bool:
