@@ -24,6 +24,7 @@ from xferlab.cli.report import print_report, write_report
 from xferlab.cli.sweep import sweep
 from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
+from xferlab.report.analysis import analyse
 from xferlab.report.comparison import compare
 from xferlab.report.settings import read_report
 from xferlab.runs.metadata import write_status
@@ -57,8 +58,8 @@ def main(count: int) -> None:
     step("(pretend that all have run)", lambda: [pretend(job) for job in jobs])
     step("find the earlier sweep", lambda: folder_for(plan))
     report = step("report: read", lambda: read_report([folder]))
-    parts = [(report, compare(report))]
-    step("report: write, pictures too", lambda: write_report(parts, pictures=True))
+    parts = [analyse(report, compare(report))]
+    step("report: write", lambda: write_report(parts))
     step("report: print", lambda: silently(lambda: print_report(report)))
     step(
         "the same command again, all done",

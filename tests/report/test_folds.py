@@ -17,6 +17,7 @@ from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
 from xferlab.io.atomic import write_json
 from xferlab.io.records import read_record
+from xferlab.report.analysis import analyse
 from xferlab.report.comparison import compare, describe_test
 from xferlab.report.html import render_page
 from xferlab.report.out_of_fold import out_of_fold
@@ -149,7 +150,7 @@ def test_wrong_labels_are_listed_with_their_texts(folder):
     chances = [float(row["p_label"]) for row in rows]
     assert chances == sorted(chances)
     report = read_report([folder])
-    page = render_page([(report, None)], [out_of_fold(report)[0]])
+    page = render_page([analyse(report, None, out_of_fold(report)[0])])
     assert "Labels that are probably wrong" in page
     assert f"=text {int(rows[0]['row']) - 1}" in page
 

@@ -18,6 +18,7 @@ from xferlab.cli.report import report_on, write_report
 from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
 from xferlab.io.atomic import atomic_write
+from xferlab.report.analysis import analyse
 from xferlab.report.comparison import compare
 from xferlab.report.html import render_page
 from xferlab.report.settings import read_reports, report_of
@@ -45,7 +46,7 @@ def sweep(name="one", words=NINE, skill=by_rate, **more):
 
 
 def page_of(*folders):
-    return render_page([(report, compare(report)) for report in read_reports(folders)])
+    return render_page([analyse(report, compare(report)) for report in read_reports(folders)])
 
 
 class Seen(html.parser.HTMLParser):
@@ -172,9 +173,9 @@ def test_other_tasks_and_scores_are_groups_of_their_own():
     assert [len(report.jobs) for report in reports] == [10, 2]
     assert [report.mode for report in reports] == ["max", "min"]
     assert 0 < single < 1
-    words = Seen(render_page([(report, compare(report)) for report in reports])).words
+    words = Seen(render_page([analyse(report, compare(report)) for report in reports])).words
     assert "regression: val_loss" in words
-    target = write_report([(report, None) for report in reports])
+    target = write_report([analyse(report) for report in reports])
     groups = json.loads((target / "results.json").read_text())["groups"]
     assert [group["task"] for group in groups] == ["single_label", "regression"]
 
@@ -196,7 +197,7 @@ def test_a_thousand_long_jobs_make_a_page_that_a_browser_takes():
     ]
     many = report_of([run.parent], jobs)
     assert len(many.settings) == 1000
-    assert len(render_page([(many, compare(many))])) < 3_000_000
+    assert len(render_page([analyse(many, compare(many))])) < 3_000_000
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""

@@ -20,6 +20,7 @@ from xferlab.config.compose import publish
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError
 from xferlab.io.atomic import write_json
+from xferlab.report.analysis import analyse
 from xferlab.report.comparison import compare
 from xferlab.report.settings import read_report, read_reports
 from xferlab.report.tables import format_value
@@ -62,7 +63,7 @@ def rows_of(folder):
 
 def test_every_job_is_a_row_sorted_by_its_values():
     folder = made_up("one", NINE, by_rate)
-    write_report([(read_report([folder]), None)])
+    write_report([analyse(read_report([folder]))])
     rows = rows_of(folder)
     assert [(row["optimizer.lr"], row["seed"]) for row in rows[:4]] == [
         ("1e-05", "0"),
@@ -171,7 +172,7 @@ def test_a_running_job_shows_its_best_so_far_and_counts_in_no_mean():
 def test_nothing_has_begun():
     report = read_report([made_up("one", NINE, lambda config: None)])
     assert report.best is None
-    write_report([(report, None)])
+    write_report([analyse(report)])
     (group,) = json.loads((Path("outputs/sweeps/one") / "results.json").read_text())["groups"]
     assert group["best"] is None
 
@@ -234,11 +235,11 @@ def test_a_folder_without_runs_is_refused(overrides, what, capsys):
 
 def test_charts_are_written_where_there_is_something_to_see():
     folder = made_up("one", NINE, by_rate)
-    write_report([(read_report([folder]), None)])
+    write_report([analyse(read_report([folder]))])
     assert {path.name for path in folder.glob("*.svg")} == {"score.svg", "curves.svg"}
     overrides = [*NINE, "optimizer.weight_decay=0,0.1", "loss=focal,cross_entropy"]
     folder = made_up("two", overrides, by_rate)
-    write_report([(read_report([folder]), None)])
+    write_report([analyse(read_report([folder]))])
     assert len(list(folder.glob("*.svg"))) == 3
     assert "![parallel](parallel.svg)" in (folder / "summary.md").read_text()
 
@@ -252,7 +253,7 @@ def test_charts_of_odd_sweeps_are_well_formed():
         ("words", ["train.patience=null,3", "optimizer.lr=1e-5,3e-5"], by_epochs),
     ]:
         folder = made_up(name, overrides, score)
-        write_report([(read_report([folder]), None)])
+        write_report([analyse(read_report([folder]))])
         for path in folder.glob("*.svg"):
             assert ElementTree.parse(path).findall(".//{*}path"), path
         assert "](curves.svg)" in (folder / "summary.md").read_text()
@@ -287,7 +288,7 @@ def test_values_are_shown_as_they_are_typed():
 def test_a_moved_sweep_is_reported_where_it_is():
     folder = made_up("one", NINE, by_rate)
     shutil.move(folder, "moved")
-    write_report([(read_report([Path("moved")]), None)])
+    write_report([analyse(read_report([Path("moved")]))])
     assert len(rows_of(Path("moved"))) == 9
 
 

@@ -18,16 +18,15 @@ from xferlab.cli.terminal import print_folded
 from xferlab.errors import ConfigError, printable
 from xferlab.escaping import csv_text
 from xferlab.io.atomic import atomic_write, write_json
+from xferlab.report.analysis import Analysis, analyse
 from xferlab.report.charts import write_charts
 from xferlab.report.comparison import compare
 from xferlab.report.differences import difference_lines, difference_rows
-from xferlab.report.html import ComparedReport, render_page
-from xferlab.report.importance import importance_of
+from xferlab.report.html import render_page
 from xferlab.report.markdown import render_markdown
 from xferlab.report.out_of_fold import (
     MISLABELLED,
     PREDICTIONS,
-    OutOfFold,
     fold_lines,
     out_of_fold,
 )
@@ -44,7 +43,6 @@ from xferlab.report.tables import (
     setting_row,
     task_name,
 )
-from xferlab.report.training_setup import setup_of
 
 FILES = ("report.html", "summary.md", "results.csv", "results.json", PREDICTIONS, MISLABELLED)
 LONGEST_TABLE = 60
@@ -71,7 +69,7 @@ def report_on(folders: Sequence[Path]) -> list[Report]:
             fix="python -m xferlab report outputs/sweeps/NAME",
         )
     parts = [(report, compare(report)) for report in read_reports(folders)]
-    refuse_taken_names(target_of(parts))
+    refuse_taken_names(target_of(parts[0][0]))
     for line in parts[0][0].left_out:
         print(f"left out   {printable(line)}")
     for report, comparison in parts:
@@ -82,60 +80,56 @@ def report_on(folders: Sequence[Path]) -> list[Report]:
     for found, reason in folds:
         for line in fold_lines(found, reason):
             print_folded(line)
-    target = write_report(parts, [found for found, _ in folds])
+    pairs = zip(parts, folds, strict=True)
+    target = write_report([analyse(*part, found) for part, (found, _) in pairs])
     print(
         f"saved to   {printable(str(target))}/: report.html, summary.md, results.csv, results.json"
     )
     return [report for report, _ in parts]
 
 
-def write_report(
-    parts: Sequence[ComparedReport], folds: Sequence[OutOfFold | None] | None = None
-) -> Path:
-    """Write page, tables and charts; return where: into the sweep, or for several beside them.
-
-    Args:
-        parts: the reports.
-        folds: of each the predictions of its folds, if it has any; None reads them.
-    """
-    folds = [out_of_fold(report)[0] for report, _ in parts] if folds is None else folds
-    folders = parts[0][0].folders
-    target = target_of(parts)
-    rows = [job_rows(report) for report, _ in parts]
-    importances = [importance_of(report) for report, _ in parts]
+def write_report(parts: Sequence[Analysis]) -> Path:
+    """Write page, tables and charts; return where: into the sweep, or for several beside them."""
+    folders = parts[0].report.folders
+    target = target_of(parts[0].report)
+    rows = [job_rows(each.report) for each in parts]
     atomic_write(target / "results.csv", as_csv([row for each in rows for row in each]))
-    groups = [
-        {
-            "task": task_name(report),
-            "data": dict(report.scored_on),
-            "monitor": report.monitor,
-            "better": report.mode,
-            "best": setting_row(report, report.best) if report.best else None,
-            "settings": [setting_row(report, setting) for setting in report.settings],
-            "differences": difference_rows(comparison),
-            "importance": importance.fractions if importance else None,
-            "setup": setup_of(report).parts,
-            "jobs": own,
-        }
-        for (report, comparison), own, importance in zip(parts, rows, importances, strict=True)
-    ]
+    groups = [_group(each, own) for each, own in zip(parts, rows, strict=True)]
     write_json(
         target / "results.json", {"sweeps": [str(each) for each in folders], "groups": groups}
     )
-    charts = write_charts(parts[0][0], target)
-    atomic_write(target / "summary.md", render_markdown(parts, charts, importances))
-    first = next((found for found in folds if found is not None), None)
+    charts = write_charts(parts[0].report, target)
+    atomic_write(target / "summary.md", render_markdown(parts, charts))
+    first = next((each.folds for each in parts if each.folds is not None), None)
     if first is not None:
         atomic_write(target / PREDICTIONS, csv_text(first.prediction_rows()))
     if first is not None and first.errors is not None:
         atomic_write(target / MISLABELLED, csv_text(first.error_rows()))
-    atomic_write(target / "report.html", render_page(parts, folds, importances))
+    atomic_write(target / "report.html", render_page(parts))
     return target
 
 
-def target_of(parts: Sequence[ComparedReport]) -> Path:
+def _group(analysis: Analysis, jobs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return a report as plain data, for ``results.json``."""
+    report = analysis.report
+    importance = analysis.importance
+    return {
+        "task": task_name(report),
+        "data": dict(report.scored_on),
+        "monitor": report.monitor,
+        "better": report.mode,
+        "best": setting_row(report, report.best) if report.best else None,
+        "settings": [setting_row(report, setting) for setting in report.settings],
+        "differences": difference_rows(analysis.comparison),
+        "importance": importance.fractions if importance else None,
+        "setup": analysis.setup.parts,
+        "jobs": jobs,
+    }
+
+
+def target_of(report: Report) -> Path:
     """Return where a report is written: into the one folder, or for several beside them."""
-    folders = parts[0][0].folders
+    folders = report.folders
     if len(folders) > 1:
         return Path("outputs/reports") / f"{datetime.now(UTC):%Y-%m-%d_%H-%M-%S}"
     return folders[0]

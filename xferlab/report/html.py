@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xferlab.escaping import shorten
+from xferlab.report.analysis import Analysis
 from xferlab.report.charts import charts_of
 from xferlab.report.comparison import Comparison, describe_test
 from xferlab.report.confusion import ConfusionTable, confusion_of
@@ -31,7 +32,7 @@ from xferlab.report.tables import (
     name_of,
     task_name,
 )
-from xferlab.report.training_setup import TrainingSetup, setup_of
+from xferlab.report.training_setup import TrainingSetup
 from xferlab.sweeps.job_state import FINISHED
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_FAILURES = 100
 MAX_MISLABELLED = 100
-ComparedReport = tuple[Report, Comparison | None]
 
 
 @dataclass(frozen=True)
@@ -81,32 +81,18 @@ class Section:
     jobs: HtmlTable
 
 
-def render_page(
-    reports: Sequence[ComparedReport],
-    folds: Sequence[OutOfFold | None] | None = None,
-    importances: Sequence[Importance | None] | None = None,
-) -> str:
+def render_page(analyses: Sequence[Analysis]) -> str:
     """Return the whole page; a section for each task and monitored score.
-
-    ``folds`` has the predictions of each report's folds, ``importances`` the importance of its
-    keys, None where it has none.
 
     The page forbids itself every connection and every script but its own, which it names by its
     SHA-256: a text that got through unescaped would still not run.
     """
+    first = analyses[0].report
     return render_template(
         "page.html",
-        names=[folder.name or folder for folder in reports[0][0].folders],
-        sections=[
-            _section(*each, found, importance, is_only=len(reports) == 1)
-            for each, found, importance in zip(
-                reports,
-                folds or [None] * len(reports),
-                importances or [None] * len(reports),
-                strict=True,
-            )
-        ],
-        left_out=reports[0][0].left_out,
+        names=[folder.name or folder for folder in first.folders],
+        sections=[_section(each, is_only=len(analyses) == 1) for each in analyses],
+        left_out=first.left_out,
     )
 
 
@@ -147,14 +133,9 @@ def _environment() -> Environment:
     )
 
 
-def _section(
-    report: Report,
-    comparison: Comparison | None,
-    found: OutOfFold | None,
-    importance: Importance | None,
-    *,
-    is_only: bool,
-) -> Section:
+def _section(analysis: Analysis, *, is_only: bool) -> Section:
+    report = analysis.report
+    comparison = analysis.comparison
     failures = failures_of(report)
     return Section(
         heading="" if is_only else f"{task_name(report) or 'jobs'}: {report.monitor}",
@@ -165,9 +146,9 @@ def _section(
         notes=_comparison_notes(comparison),
         charts=_rendered_charts(report),
         confusion=_confusion(report),
-        folds=None if found is None else _folds(found),
-        importance=importance,
-        setup=setup_of(report),
+        folds=None if analysis.folds is None else _folds(analysis.folds),
+        importance=analysis.importance,
+        setup=analysis.setup,
         failures=[(_setting_of(report, failure), failure) for failure in failures[:MAX_FAILURES]],
         more_failures=max(0, len(failures) - MAX_FAILURES),
         jobs=jobs_table(report),

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from xferlab.escaping import markdown, markdown_table
+from xferlab.report.analysis import Analysis
 from xferlab.report.comparison import Comparison, describe_test
 from xferlab.report.cost import describe_cost
 from xferlab.report.differences import difference_row
 from xferlab.report.failures import Failure, failures_of
 from xferlab.report.importance import Importance
-from xferlab.report.settings import Report
 from xferlab.report.tables import (
     describe_best,
     describe_data,
@@ -22,32 +22,28 @@ from xferlab.report.tables import (
     printed_setting_row,
     task_name,
 )
-from xferlab.report.training_setup import setup_of
+from xferlab.report.training_setup import TrainingSetup
 
 
-def render_markdown(
-    reports: Sequence[tuple[Report, Comparison | None]],
-    charts: Sequence[Path],
-    importances: Sequence[Importance | None] | None = None,
-) -> str:
+def render_markdown(analyses: Sequence[Analysis], charts: Sequence[Path]) -> str:
     """Return the summary: a section for each task and monitored score, then the charts."""
-    first = reports[0][0]
+    first = analyses[0].report
     names = ", ".join(markdown(folder.name or folder) for folder in first.folders)
     blocks = [f"# {names}"]
-    found = importances or [None] * len(reports)
-    for (report, comparison), importance in zip(reports, found, strict=True):
-        if len(reports) > 1:
+    for each in analyses:
+        report = each.report
+        if len(analyses) > 1:
             blocks.append(f"# {markdown(task_name(report) or 'jobs')}: {markdown(report.monitor)}")
-        blocks += _section(report, comparison, importance)
+        blocks += _section(each)
     if first.left_out:
         blocks += ["## Left out", *(f"- {markdown(line)}" for line in first.left_out)]
     blocks += [f"![{path.stem}]({path.name})" for path in charts]
     return "\n\n".join(blocks) + "\n"
 
 
-def _section(
-    report: Report, comparison: Comparison | None, importance: Importance | None
-) -> list[str]:
+def _section(analysis: Analysis) -> list[str]:
+    report = analysis.report
+    comparison = analysis.comparison
     blocks = [markdown(format_status_counts(report)), *map(markdown, describe_data(report))]
     if report.best:
         blocks.append(f"**Best:** {markdown(describe_best(report))}")
@@ -63,9 +59,9 @@ def _section(
         blocks.append(_table([printed_setting_row(report, each) for each in report.settings]))
     if comparison and (comparison.others or comparison.note):
         blocks += ["## Compared with the best", *_differences(comparison, report.mode)]
-    if importance:
-        blocks += ["## Importance", *_importance(importance)]
-    blocks += ["## What was trained", _setup(report)]
+    if analysis.importance:
+        blocks += ["## Importance", *_importance(analysis.importance)]
+    blocks += ["## What was trained", _setup(analysis.setup)]
     blocks += ["## Jobs", _table([printed_job_row(report, job) for job in report.jobs])]
     failures = failures_of(report)
     return blocks + (["## Failed", *map(_failure, failures)] if failures else [])
@@ -78,11 +74,10 @@ def _importance(found: Importance) -> list[str]:
     return [f"{markdown(found.describe())}.", _table(rows)]
 
 
-def _setup(report: Report) -> str:
-    parts = setup_of(report).parts
+def _setup(setup: TrainingSetup) -> str:
     rows = [
         {"what": name if place == 0 else "", "value": value}
-        for name, values in parts.items()
+        for name, values in setup.parts.items()
         for place, value in enumerate(values)
     ]
     return _table(rows)
