@@ -61,6 +61,9 @@ class Encoder(ReadsCheckpoint):
         self._reading(checkpoint, spec, head)
         return blocks_for(checkpoint, spec, self.pooling.value, head)
 
+    def variables(self, spec: TaskSpec, head=None) -> tuple[str, ...]:
+        return xferlab.variables_for(self.fetch_small(), spec, head)
+
     def tokenizer(self, spec: TaskSpec, head=None):
         checkpoint = self.fetch_small()
         prompts = self._reading(checkpoint, spec, head).prompts
