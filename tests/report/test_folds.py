@@ -149,9 +149,7 @@ def test_wrong_labels_are_listed_with_their_texts(folder):
     chances = [float(row["p_label"]) for row in rows]
     assert chances == sorted(chances)
     summary = (folder / "summary.md").read_text()
-    assert (
-        "out-of-fold predictions of 60 examples, 3 folds, 2 seeds: " in summary
-    )
+    assert "out-of-fold predictions of 60 examples, 3 folds, 2 seeds: " in summary
     assert f"- {len(rows)} labels are probably wrong" in summary
     report = read_report([folder])
     page = render_page([(report, None)], [out_of_fold(report)[0]])
