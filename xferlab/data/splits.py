@@ -127,9 +127,8 @@ def text_data(
             has.
     """
     notes = Notes()
-    suggested = Names(tuple(suggested_names), suggested_from)
-    if splits["train"].label_names:
-        suggested = Names(splits["train"].label_names, "data.soft_labels")
+    own = splits["train"].label_names
+    suggested = Names(own or tuple(suggested_names), "data.soft_labels" if own else suggested_from)
     chosen = None if task == AUTO else task_named(task)
     splits = _given_splits(splits, folds, notes)
     for name, rows in splits.items():
