@@ -68,7 +68,8 @@ def batch_loss(targets, outputs, *, is_exclusive):
 
     if is_exclusive:
         return -tf.reduce_sum(targets * tf.nn.log_softmax(outputs), 1)
-    present, absent = -tf.math.log_sigmoid(outputs), -tf.math.log_sigmoid(-outputs)
+    present = -tf.math.log_sigmoid(outputs)
+    absent = -tf.math.log_sigmoid(-outputs)
     return tf.reduce_mean(targets * present + (1 - targets) * absent, 1)
 
 
