@@ -135,7 +135,8 @@ class Tokenizer(Protocol):
     """Turns texts into token ids; ``fingerprint`` changes whenever its output could.
 
     For ``data.windows`` it also has ``windows(texts, max_length, overlap)``, which yields for each
-    text a list of windows, each the token ids, segment ids and word ids of its tokens.
+    text a list of windows, each the token ids, segment ids and word ids of its tokens; of pairs it
+    is given ``pairs``, the second texts, too.
     """
 
     fingerprint: str

@@ -184,6 +184,7 @@ def test_what_is_wrong_with_a_whole_column_is_named(tmp_path):
     wrong = refusal(path, soft_labels="weight")
     assert "in 'weight' no list of two or more probabilities" in wrong.what
     assert refusal(path, label=None).where == "data.label"
+    assert len(build(path, label=None, task="masked_lm").train) == 54  # texts alone
     three = refusal(path, soft_labels=["negative", "positive", "weight"])
     assert three.what == (
         "soft labels have 3 probabilities, and there are 2 classes: negative, positive"

@@ -98,7 +98,15 @@ class ExampleColumns:
         return self.soft if len(self.soft) > 1 else ()
 
 
-def example_columns(label: str | None, weight: Any, soft_labels: Any, group: Any) -> ExampleColumns:
+def example_columns(
+    label: str | None,
+    weight: Any,
+    soft_labels: Any,
+    group: Any,
+    *,
+    has_labels: bool = True,
+    are_several: bool = False,
+) -> ExampleColumns:
     """Return the columns that the fields of a data plugin name, or raise ConfigError."""
     soft = (soft_labels,) if isinstance(soft_labels, str) else tuple(soft_labels or ())
     if not all(isinstance(name, str) for name in soft) or len(set(soft)) < len(soft):
@@ -107,13 +115,13 @@ def example_columns(label: str | None, weight: Any, soft_labels: Any, group: Any
             where="data.soft_labels",
             fix="data.soft_labels=COLUMN (of lists), or data.soft_labels=[COLUMN,COLUMN]",
         )
-    if label is None and not soft:
+    if label is None and not soft and has_labels:
         raise ConfigError(
             "data.label is null, and there are no soft labels to take labels from",
             where="data.label",
             fix="data.label=COLUMN, or data.soft_labels=[COLUMN,COLUMN]",
         )
-    return ExampleColumns(label, weight, soft, group)
+    return ExampleColumns(label, weight, soft, group, has_labels, are_several)
 
 
 def weights_of(split: str, rows: Rows) -> np.ndarray:
