@@ -10,7 +10,7 @@ from xferlab.contracts import TextData
 from xferlab.data.example_columns import ExampleColumns, example_columns
 from xferlab.data.labels import Rows
 from xferlab.data.overlaps import check_columns
-from xferlab.data.splits import check_fields, has_labels, text_data
+from xferlab.data.splits import check_fields, has_labels, has_several_labels, text_data
 from xferlab.data.windows import refuse_windows, with_windows
 
 
@@ -45,7 +45,8 @@ class TabularData:
     def columns(self) -> ExampleColumns:
         """Return the columns beside the texts."""
         columns = example_columns(self.label, self.weight, self.soft_labels, self.group)
-        return replace(columns, has_labels=has_labels(self.task))
+        several = has_several_labels(self.task)
+        return replace(columns, has_labels=has_labels(self.task), are_several=several)
 
     def examples(
         self,

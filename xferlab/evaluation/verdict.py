@@ -72,11 +72,14 @@ def chance_loss(experiment: Experiment) -> float | None:
     Of cross-entropy that is the logarithm of the number of classes, of a squared error the
     variance.
     """
-    labels = experiment.data.train.labels[:MOST_ROWS]
-    outputs = experiment.spec.task.chance_outputs(label_matrix(labels), experiment.spec)
+    train = experiment.data.train
+    labels = label_matrix(train.labels[:MOST_ROWS])
+    outputs = experiment.spec.task.chance_outputs(labels, experiment.spec)
     if outputs is None:
         return None
-    return float(experiment.loss(*seen_only(label_matrix(labels), outputs)))
+    if train.soft_labels is not None:
+        return float(experiment.loss(train.soft_labels[:MOST_ROWS], outputs))
+    return float(experiment.loss(*seen_only(labels, outputs)))
 
 
 def _baseline_lines(
