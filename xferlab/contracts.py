@@ -56,7 +56,7 @@ class Split:
         pairs: the second text of each example, where examples are pairs.
         weights: how much each example counts in the training loss, float32 (examples,), from 0 up.
         soft_labels: the probability of each class to train on instead of the label, float32
-            (examples, classes); for one class a text. Scores are those of ``labels``.
+            (examples, classes); of one class a text they sum to 1. Scores are those of ``labels``.
         groups: a number for each example, int32 (examples,): those of one group depend on each
             other, and are in one split.
     """
@@ -135,7 +135,8 @@ class Tokenizer(Protocol):
     """Turns texts into token ids; ``fingerprint`` changes whenever its output could.
 
     For ``data.windows`` it also has ``windows(texts, max_length, overlap)``, which yields for each
-    text a list of windows, each the token ids, segment ids and word ids of its tokens.
+    text a list of windows, each the token ids, segment ids and word ids of its tokens; of pairs it
+    is given ``pairs``, the second texts, too.
     """
 
     fingerprint: str
@@ -292,8 +293,9 @@ class Loss(Protocol):
     """Builds a loss of labels and outputs, of the kinds in ``accepts``.
 
     It is a mean over examples (labelled tokens), so that their weights count. A plugin may declare
-    ``accepts_soft_labels = True``: in place of class indices, which scores have, the loss then also
-    takes the probability of each class, float32 (batch, classes).
+    ``accepts_soft_labels = True``: in place of class indices, or of 0 and 1 for each of several
+    labels, which scores have, the loss then also takes the probability of each class, float32
+    (batch, classes).
     """
 
     accepts: ClassVar[Accepts]

@@ -79,6 +79,7 @@ PUBLIC: dict[str, str] = {
     "label_cross_entropy": "xferlab.functional.losses:label_cross_entropy",
     "label_weights": "xferlab.functional.losses:label_weights",
     "of_difference": "xferlab.functional.losses:of_difference",
+    "of_each_label": "xferlab.functional.losses:of_each_label",
     "of_right_class": "xferlab.functional.losses:of_right_class",
     "squared_error": "xferlab.functional.losses:squared_error",
     # Metrics

@@ -123,7 +123,7 @@ def write_report(
         target / "results.json", {"sweeps": [str(each) for each in folders], "groups": groups}
     )
     charts = write_charts(parts[0][0], target)
-    atomic_write(target / "summary.md", render_markdown(parts, charts, importances))
+    atomic_write(target / "summary.md", render_markdown(parts, charts, importances, folds))
     first = next((found for found in folds if found is not None), None)
     if first is not None:
         atomic_write(target / PREDICTIONS, csv_text(first.prediction_rows()))

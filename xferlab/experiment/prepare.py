@@ -102,8 +102,10 @@ def prepare_inputs(recipe: Recipe) -> tuple[Recipe, TextData]:
     if hasattr(recipe.model, "variables"):
         _refuse_transfer(recipe, size, blocks, recipe.model.variables(data.spec, **head))
     if data.spec.windows is not None and hasattr(recipe.model, "tokenizer"):
-        # of one text: special tokens may leave no room in a window
-        encode_windows(recipe.model.tokenizer(data.spec, **head), data.train.texts[:1], data.spec)
+        # of one example: special tokens may leave no room in a window
+        tokenizer = recipe.model.tokenizer(data.spec, **head)
+        pairs = data.train.pairs and data.train.pairs[:1]
+        encode_windows(tokenizer, data.train.texts[:1], pairs, data.spec)
     return recipe, data
 
 

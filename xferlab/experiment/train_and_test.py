@@ -283,7 +283,7 @@ def _score_last_split(
         keep_predictions(folder, split, labels, outputs, groups)
     data = experiment.data
     if data.test is not None and data.fold_rows is not None:
-        keep_fold_examples(folder, data.test, data.fold_rows, experiment.spec)
+        keep_fold_examples(folder, data.test, data.fold_rows, experiment.spec, labels)
     scored = outputs
     decisive = None
     if fitted is not None:

@@ -109,10 +109,11 @@ def _window_notes(spec: TaskSpec) -> list[str]:
     merged = "the output of a text is the mean of its windows' raw outputs (logits or values)"
     if spec.task.is_per_word:
         merged = "the tag of a word is that of the window in which it has the most context"
+    texts = 'texts, pairs, truncation="only_second"' if spec.has_pairs else "texts, truncation=True"
     return [
         "",
         f"Longer texts were read in windows of {spec.max_length} tokens that overlap by"
-        f" {spec.windows}: `tokenizer(texts, truncation=True, stride={spec.windows},"
+        f" {spec.windows}: `tokenizer({texts}, stride={spec.windows},"
         f" return_overflowing_tokens=True, padding=True)`; {merged}.",
     ]
 

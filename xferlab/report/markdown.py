@@ -11,6 +11,7 @@ from xferlab.report.cost import describe_cost
 from xferlab.report.differences import difference_row
 from xferlab.report.failures import Failure, failures_of
 from xferlab.report.importance import Importance
+from xferlab.report.out_of_fold import OutOfFold
 from xferlab.report.settings import Report
 from xferlab.report.tables import (
     describe_best,
@@ -29,16 +30,25 @@ def render_markdown(
     reports: Sequence[tuple[Report, Comparison | None]],
     charts: Sequence[Path],
     importances: Sequence[Importance | None] | None = None,
+    folds: Sequence[OutOfFold | None] | None = None,
 ) -> str:
-    """Return the summary: a section for each task and monitored score, then the charts."""
+    """Return the summary: a section for each task and monitored score, then the charts.
+
+    Args:
+        reports: what is compared, in the order of the sections.
+        charts: files of figures beside the summary.
+        importances: of each report's keys.
+        folds: of each report the predictions of its folds.
+    """
     first = reports[0][0]
     names = ", ".join(markdown(folder.name or folder) for folder in first.folders)
     blocks = [f"# {names}"]
-    found = importances or [None] * len(reports)
-    for (report, comparison), importance in zip(reports, found, strict=True):
+    none: Sequence[None] = [None] * len(reports)
+    parts = zip(reports, importances or none, folds or none, strict=True)
+    for (report, comparison), importance, together in parts:
         if len(reports) > 1:
             blocks.append(f"# {markdown(task_name(report) or 'jobs')}: {markdown(report.monitor)}")
-        blocks += _section(report, comparison, importance)
+        blocks += _section(report, comparison, importance, together)
     if first.left_out:
         blocks += ["## Left out", *(f"- {markdown(line)}" for line in first.left_out)]
     blocks += [f"![{path.stem}]({path.name})" for path in charts]
@@ -46,7 +56,10 @@ def render_markdown(
 
 
 def _section(
-    report: Report, comparison: Comparison | None, importance: Importance | None
+    report: Report,
+    comparison: Comparison | None,
+    importance: Importance | None,
+    folds: OutOfFold | None,
 ) -> list[str]:
     blocks = [markdown(format_status_counts(report)), *map(markdown, describe_data(report))]
     if report.best:
@@ -63,6 +76,9 @@ def _section(
         blocks.append(_table([printed_setting_row(report, each) for each in report.settings]))
     if comparison and (comparison.others or comparison.note):
         blocks += ["## Compared with the best", *_differences(comparison, report.mode)]
+    if folds:
+        lines = (folds.describe(), folds.describe_errors())
+        blocks += ["## Folds", *(f"- {markdown(line)}" for line in lines if line)]
     if importance:
         blocks += ["## Importance", *_importance(importance)]
     blocks += ["## What was trained", _setup(report)]

@@ -74,6 +74,15 @@ class MaskedLM(Task):
             )
         return mean_of_sums()
 
+    def chance_outputs(self, labels: Any, spec: TaskSpec, vocabulary_size: int) -> Any:
+        """Return the sums of texts in which one token is masked, all tokens equally probable."""
+        import numpy as np
+
+        if not vocabulary_size:
+            return None
+        sums = [np.log(vocabulary_size), 1.0, 1 / vocabulary_size]
+        return np.tile(np.array(sums, "float32"), (len(labels), 1))
+
     def probe_batch(self, spec: TaskSpec) -> None:
         """Return None: there are no labels."""
 
