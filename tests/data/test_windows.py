@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -326,5 +327,8 @@ def test_special_tokens_leave_room_for_new_ones(tokenizer):
         " of the first text"
     )
     encode_windows(tokenizer, ["a"], ["b"], spec_of(length=13, windows=4))
+    single = SimpleNamespace(windows=lambda texts, max_length, overlap: iter([]))
+    with pytest.raises(ConfigError, match="cannot make windows of pairs"):
+        encode_windows(single, ["a"], ["b"], spec_of())
     with pytest.raises(ConfigError, match="cannot make windows"):
         encode_windows(object(), ["a"], None, spec_of())
