@@ -240,7 +240,9 @@ class Model(Protocol):
     ``max_sequence_length()``, the tokens of the longest text that it can read;
     ``check(spec) -> tuple[str, ...]``, which refuses examples that it cannot read and returns the
     names of its blocks, () where it does not know them; and ``fetch()``, so that a missing
-    checkpoint is reported within a second. The first two need no weights.
+    checkpoint is reported within a second. The first two need no weights. After them
+    ``variables(spec) -> tuple[str, ...]`` may return all paths that variables of the network can
+    have, () where they are not known, so that a transfer strategy is refused that names others.
     ``tokenizer(spec)`` returns the tokenizer that ``build`` would, without TensorFlow and weights:
     the command ``data`` counts its tokens.
     And it may have ``restore(spec, folder) -> TextModel``: the same network and
@@ -249,8 +251,8 @@ class Model(Protocol):
     which then has to work without network and checkpoint. ``has_layers = False`` declares that the
     network has no transformer layers, so that ``train.recompute`` is refused at once.
     ``accepts_head = True`` declares that a plugin of the group ``head`` can stand above its
-    encoder: where one is chosen, ``check``, ``build`` and ``restore`` have it as their argument
-    ``head``.
+    encoder: where one is chosen, ``check``, ``variables``, ``build`` and ``restore`` have it as
+    their argument ``head``.
     """
 
     def build(self, spec: TaskSpec) -> TextModel: ...

@@ -46,6 +46,7 @@ PUBLIC: dict[str, str] = {
     "network_of_task": "xferlab.models.head:network_of_task",
     "origin_of": "xferlab.models.saved_encoder:origin_of",
     "read_architecture": "xferlab.models.architectures:read_architecture",
+    "variables_for": "xferlab.models.limits:variables_for",
     "refuse_ids": "xferlab.models.limits:refuse_ids",
     "refuse_length": "xferlab.models.limits:refuse_length",
     "reinitialize": "xferlab.models.reinitialize:reinitialize",

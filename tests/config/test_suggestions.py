@@ -18,6 +18,7 @@ MISTAKES = {
     "trainer.max_epochs=3": "its name here is train.epochs",
     "learning_rate=3e-5": "its name here is optimizer.lr",
     "optimizer.learning_rate=3e-5": "its name here is optimizer.lr",
+    "workers=2": "did you mean sweep.workers?",
     "data.batch_size=8": "its name here is train.batch_size",
     "loss.label_smothing=0.1": "did you mean 'label_smoothing'?",
     "optimizer.lr=high": "optimizer.lr",

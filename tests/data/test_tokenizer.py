@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.family_checkpoints import family_tokenizer
 from tests.support.tiny_checkpoints import ARCHITECTURES, write_tokenizer
+from xferlab import progress
 from xferlab.contracts import Encoding, Split
 from xferlab.data import token_cache as tokens
 from xferlab.data import tokenizer as module
@@ -102,7 +103,7 @@ def test_a_long_list_equals_its_parts(bert, monkeypatch):
 
 def test_a_long_tokenisation_says_how_far_it_is(bert, monkeypatch, caplog):
     monkeypatch.setattr(module, "CHUNK", 2)
-    monkeypatch.setattr(module, "PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
     with caplog.at_level(logging.INFO):
         bert.encode(TEXTS, None, 24)
     assert "tokenised 2 of 4 examples" in caplog.text

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import time
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,13 +27,12 @@ from xferlab.errors import ConfigError
 from xferlab.io.atomic import no_standard_input
 from xferlab.models.prompts import NO_PROMPTS, Prompts
 from xferlab.models.untrusted_checkpoint import embedding_rows, refuse_unsafe
+from xferlab.progress import Pace
 
 log = logging.getLogger(__name__)
 
 CHUNK = 1000
 """Texts that are tokenised in one call, in parallel."""
-PROGRESS_SECONDS = 5.0
-"""Time between two lines of progress."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +164,7 @@ class HubTokenizer:
         words = array("i")
         cut = 0
         empty = 0
-        started = reported = time.monotonic()
+        pace = Pace()
         for first in range(0, len(texts), CHUNK):
             rows = list(texts[first : first + CHUNK])
             if self.prompts and not are_words:
@@ -184,9 +182,8 @@ class HubTokenizer:
             if are_words:
                 _append(words, [[-1 if w is None else w for w in row.word_ids] for row in done])
             cut += sum(len(row) >= max_length and bool(row.overflowing) for row in done)
-            if time.monotonic() - reported > PROGRESS_SECONDS:
-                reported = time.monotonic()
-                rate = len(sizes) / (reported - started)
+            if pace.is_due():
+                rate = pace.rate(len(sizes))
                 log.info("tokenised %d of %d examples, %d/s", len(sizes), len(texts), rate)
         if empty and not are_words:
             token = self._tokenizer.convert_ids_to_tokens(self._id_for_nothing)
