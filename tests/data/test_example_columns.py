@@ -91,8 +91,12 @@ def test_several_labels_have_a_probability_each(tmp_path):
         assert data.spec.class_names == ("a", "b", "c")
         assert data.train.soft_labels[0] == pytest.approx(rows[int(data.train.texts[0][2])][2:])
     assert (taken.train.labels == (taken.train.soft_labels >= 0.5)).all()
+    assert not any("multi-hot" in line for line in taken.notes)
     note = "the labels are not those of probability 0.5 or more in 5 of 15 rows: rows 3, 6, 9"
     assert any(line.startswith(note) for line in given.notes)
+    numbers = {"label": None, "soft_labels": ["a", "b", "c"], "task": "multi_label"}
+    named = build(path, class_names=["0", "1", "2"], **numbers)
+    assert (named.train.labels == taken.train.labels).all()
     rows[1][3] = 1.2
     path = write(tmp_path / "train.csv", rows * 5, ("text", "label", "a", "b", "c"))
     error = refusal(path, soft_labels=["a", "b", "c"], task="multi_label")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -263,6 +264,29 @@ def test_a_run_tags_every_word_of_long_texts(home, monkeypatch, capsys):
     np.testing.assert_allclose(short, direct, atol=1e-5)
 
 
+@pytest.mark.slow
+def test_a_run_reads_long_pairs_later_as_in_training(home, monkeypatch, capsys):
+    monkeypatch.chdir(home)
+    model = ["model=bag_of_embeddings", "model.width=4", "train.epochs=1"]
+    run = train(home, "pairs", *model, "data.max_length=10", "data.windows=1")
+    scores = json.loads((run / "metrics.json").read_text())["test"]
+    assert main(["evaluate", str(run)]) == 0
+    found = json.loads((run / "evaluations" / "test" / "metrics.json").read_text())["scores"]
+    for name, value in scores.items():
+        assert found[name]["value"] == pytest.approx(value, abs=1e-6)
+    loaded = xferlab.load(run)
+    long = " ".join(WORDS * 2)
+    encoding = encode_windows(loaded.model.tokenizer, ["a film"], [long], loaded.spec)
+    each = []
+    for ids, segments in zip(encoding.token_ids, encoding.segment_ids, strict=True):
+        row = {"token_ids": ids[None], "segment_ids": segments[None]}
+        row["padding_mask"] = np.ones((1, len(ids)), "int32")
+        inputs = {name: row[name] for name in loaded.model.network.input}
+        each.append(np.asarray(loaded.model.network(inputs, training=False))[0])
+    assert len(each) > 2
+    np.testing.assert_allclose(loaded.outputs(["a film"], [long])[0], np.mean(each, 0), atol=1e-5)
+
+
 BAD = {
     "windows=16": "an overlap of 16 tokens is no less than a window of 16",
     "windows=-1": "windows overlap by 0 tokens or more, got -1",
@@ -303,5 +327,8 @@ def test_special_tokens_leave_room_for_new_ones(tokenizer):
         " of the first text"
     )
     encode_windows(tokenizer, ["a"], ["b"], spec_of(length=13, windows=4))
+    single = SimpleNamespace(windows=lambda texts, max_length, overlap: iter([]))
+    with pytest.raises(ConfigError, match="cannot make windows of pairs"):
+        encode_windows(single, ["a"], ["b"], spec_of())
     with pytest.raises(ConfigError, match="cannot make windows"):
         encode_windows(object(), ["a"], None, spec_of())

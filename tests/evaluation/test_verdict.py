@@ -66,6 +66,9 @@ def test_a_masked_language_model_is_compared_with_an_even_guess_of_the_vocabular
     ]
     (line,) = verdict(*arguments, [{"loss": 12.8}, {"loss": 13.6}], {}, [])
     assert line.startswith("nothing was learnt")
+    one_batch = experiment(1, Task.masked_lm.loss(spec), np.zeros(4, "float32"), spec)
+    losses = [{"loss": 6.0}] * 30
+    assert verdict(arguments[0], one_batch, "validation", {}, losses, {}, []) == []
 
 
 def test_a_training_loss_above_chance_is_judged_and_one_below_is_not():

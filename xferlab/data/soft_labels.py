@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import Task
-from xferlab.data.label_parsing import literal_list
+from xferlab.data.label_parsing import as_bit, literal_list
 from xferlab.data.labels import Rows, number_of, row_error
 from xferlab.data.notes import Notes, join_some, named_rows
 from xferlab.errors import ConfigError
@@ -75,7 +75,7 @@ def number_in(cell: Any) -> float:
 
 
 def with_labels(rows: Rows, class_names: Sequence[str], are_several: bool) -> Rows:
-    """Return rows with labels of their soft labels: the most probable class, or 0 and 1 for each.
+    """Return rows with labels of their soft labels: the most probable class, or a list of labels.
 
     Args:
         rows: with soft labels; of equally probable classes the first is the label.
@@ -88,8 +88,13 @@ def with_labels(rows: Rows, class_names: Sequence[str], are_several: bool) -> Ro
     names = given or tuple(map(str, range(soft.shape[1])))
     if len(names) != soft.shape[1]:
         raise other_width(soft.shape[1], names)
-    several = (soft >= PRESENT).astype(int).tolist()
-    labels = several if are_several else [names[best] for best in soft.argmax(axis=1)]
+    labels: list[Any]
+    if not are_several:
+        labels = [names[best] for best in soft.argmax(axis=1)]
+    elif any(as_bit(name) is not None for name in names):  # a list of such names may be multi-hot
+        labels = (soft >= PRESENT).astype(int).tolist()
+    else:
+        labels = [[names[i] for i in row.nonzero()[0]] for row in soft >= PRESENT]
     return dataclasses.replace(rows, labels=labels, label_names=given)
 
 

@@ -7,6 +7,7 @@ which it has the most tokens to its nearer side; the ends of a text count as far
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from array import array
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -90,9 +91,16 @@ def encode_windows(
     columns: list[Any] = [array("i"), array("i"), array("i")]
     sizes = array("i")
     owners = array("i")
-    sizes_of = (spec.max_length, spec.windows)
-    every = windows_of(texts, *sizes_of) if pairs is None else windows_of(texts, *sizes_of, pairs)
-    for text, windows in enumerate(every):
+    arguments = (texts, spec.max_length, spec.windows, *(() if pairs is None else (pairs,)))
+    try:
+        inspect.signature(windows_of).bind(*arguments)
+    except TypeError as e:
+        raise ConfigError(
+            f"the model's tokenizer ({type(tokenizer).__name__}) cannot make windows of pairs",
+            where="data.windows",
+            fix="give its method windows a parameter for second texts, or data.windows=null",
+        ) from e
+    for text, windows in enumerate(windows_of(*arguments)):
         for ids, segments, words in windows:
             sizes.append(len(ids))
             owners.append(text)
