@@ -31,6 +31,13 @@ _TAG = """from transformers import pipeline
 tag = pipeline("token-classification", model="FOLDER", aggregation_strategy="first")
 print(tag("Words of a sentence".split(), is_split_into_words=True))
 """
+_FILL = """from transformers import pipeline
+
+fill = pipeline("fill-mask", model="FOLDER")
+print(fill({text} + f" with a {fill.tokenizer.mask_token}"))
+"""
+_USAGES = {"text-classification": _CLASSIFY, "token-classification": _TAG, "fill-mask": _FILL}
+"""By the pipeline that runs a task."""
 
 
 def model_card(run: Run, usage: str | None = None, library: str = "transformers") -> str:
@@ -50,7 +57,7 @@ def model_card(run: Run, usage: str | None = None, library: str = "transformers"
         text, pair = _example_texts(run)
         if spec.has_pairs:
             text = f'{{"text": {text}, "text_pair": {pair}}}'
-        usage = _TAG if spec.task.is_per_word else _CLASSIFY.replace("{text}", text)
+        usage = _USAGES[spec.task.pipeline_tag].replace("{text}", text)
     body = _body(run, usage, notes)
     return "\n".join(["---", _metadata(run, library), "---", "", *body])
 

@@ -28,13 +28,15 @@ class MaskedLM(Task):
     is_exclusive = False
     has_labels = False
     masks_tokens = True
-    export_formats = ()
+    export_formats = ("transformers",)
     default_metrics: ClassVar = {
         "perplexity": {"name": "perplexity"},
         "masked_accuracy": {"name": "masked_accuracy"},
     }
+    pipeline_tag = "fill-mask"
+    head_class = "MaskedLM"
     title = "tokens that are masked"
-    card_note = ""
+    card_note = "It fills masks; a task of its own is trained from it."
 
     def num_outputs(self, spec: TaskSpec) -> int:
         """Return 3: the sums."""
