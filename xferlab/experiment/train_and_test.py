@@ -46,7 +46,7 @@ from xferlab.training.loop import fit, network_of_epoch
 from xferlab.training.network_cache import NETWORK_CACHE
 from xferlab.training.optimizer_extensions import current_rate
 from xferlab.training.phase_network import PhaseNetwork
-from xferlab.training.schedule_plot import schedule_figure
+from xferlab.training.schedule_plot import block_rates, schedule_figure
 from xferlab.training.summary import planned_rates
 from xferlab.training.weights import reload_weights, save_weights
 
@@ -197,6 +197,7 @@ def _run_of(recipe: Recipe, experiment: Experiment, rate_of: Any, folder: Path) 
         mode=recipe.mode,
         network=experiment.model.network,
         learning_rate=rate_of,
+        block_rates=block_rates(experiment, rate_of),
         sweep=folder.parent if (folder.parent / PLAN).exists() else None,
         swept=swept_keys(folder),
     )
