@@ -108,7 +108,9 @@ def _run_recording_failures(
         raise
     except (Exception, SystemExit) as e:
         del reserve
-        known: BaseException | XferlabError = as_run_error(e) or e
+        train = recipe.train
+        batch = (train.batch_size, train.gradient_accumulation_steps)
+        known: BaseException | XferlabError = as_run_error(e, batch) or e
         write_failure(folder, known, "nan" if isinstance(known, Diverged) else "failed")
         report_failure(known)
         if known is e:
