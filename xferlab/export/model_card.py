@@ -57,7 +57,7 @@ def model_card(run: Run, usage: str | None = None, library: str = "transformers"
         text, pair = _example_texts(run)
         if spec.has_pairs:
             text = f'{{"text": {text}, "text_pair": {pair}}}'
-        usage = _USAGES[spec.task.pipeline_tag].replace("{text}", text)
+        usage = _USAGES.get(spec.task.pipeline_tag, _CLASSIFY).replace("{text}", text)
     body = _body(run, usage, notes)
     return "\n".join(["---", _metadata(run, library), "---", "", *body])
 

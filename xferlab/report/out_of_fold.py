@@ -155,14 +155,15 @@ def _together(seeds: Sequence[Sequence[JobResult]], folds: int) -> OutOfFold:
     for jobs in seeds:
         seen: set[int] = set()
         for job in jobs:
-            spec, own_labels, probabilities, rows, own_texts = _of_run(job)
-            if seen & set(rows):
+            fold = _fold_of(job)
+            spec = fold.spec
+            if seen & set(fold.rows):
                 raise ValueError("an example is in two folds of one seed")
-            seen |= set(rows)
-            for i, row in enumerate(rows):
-                texts[row] = own_texts[i]
-                labels[row] = own_labels[i]
-                found.setdefault(row, []).append(probabilities[i])
+            seen |= set(fold.rows)
+            for i, row in enumerate(fold.rows):
+                texts[row] = fold.texts[i]
+                labels[row] = fold.labels[i]
+                found.setdefault(row, []).append(fold.probabilities[i])
     assert spec is not None
     order = sorted(found)
     means: Any = [np.mean(found[row], axis=0) for row in order]
@@ -195,14 +196,27 @@ def _errors_of(outputs: SplitOutputs) -> tuple[LabelErrors | None, np.ndarray]:
     return errors, np.argwhere(judged)
 
 
-def _of_run(
-    job: JobResult,
-) -> tuple[TaskSpec, list[Any], list[np.ndarray], Sequence[int], list[tuple[Any, str | None]]]:
-    """Return a run's task, labels, probabilities, the rows of its examples, and their texts.
+@dataclass(frozen=True)
+class _Fold:
+    """What a run has of the examples of its fold.
 
-    Labels and probabilities of tags are arrays (words,) and (words, classes), -1 and NaN for a word
-    without an output of the network.
+    Attributes:
+        spec: the task.
+        rows: the position of each example among all training examples.
+        texts: text and second text of each.
+        labels: of each; of tags int32 (words,), -1 for a word without an output of the network.
+        probabilities: float64 (classes,) or (words, classes), NaN for such a word.
     """
+
+    spec: TaskSpec
+    rows: Sequence[int]
+    texts: Sequence[tuple[Any, str | None]]
+    labels: Sequence[Any]
+    probabilities: Sequence[np.ndarray]
+
+
+def _fold_of(job: JobResult) -> _Fold:
+    """Return the stored outputs of a run and the texts that they are of."""
     import numpy as np
 
     outputs = read_outputs(job, "test")
@@ -225,7 +239,7 @@ def _of_run(
             raise ValueError(f"{job.folder.name}: {e}") from e
     pairs: Sequence[str | None] = examples.pairs or [None] * len(examples.rows)
     texts = list(zip(examples.texts, pairs, strict=True))
-    return outputs.spec, labels, found, examples.rows, texts
+    return _Fold(outputs.spec, examples.rows, texts, labels, found)
 
 
 def _by_word(
