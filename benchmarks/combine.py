@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--sets", default=",".join(SETS))
+    parser.add_argument("--workers", type=int, default=1, help="jobs at once")
     options = parser.parse_args()
     print("| set | score | runs | validation | test |\n|---|---|---|---|---|")
     for name in options.sets.split(","):
@@ -71,7 +72,7 @@ def sweep(options: argparse.Namespace, name: str) -> list[Path]:
     model = ["model=encoder", f"model.checkpoint={options.checkpoint.absolute()}"]
     folder = options.out.absolute() / name / "sweep"
     words = ["data=files", *files, *own, *model, *SWEEP]
-    xferlab("-m", *words, f"hydra.sweep.dir={folder}")
+    xferlab("-m", *words, f"hydra.sweep.dir={folder}", f"sweep.workers={options.workers}")
     return [path.parent for path in sorted(folder.glob("*/metrics.json"))]
 
 

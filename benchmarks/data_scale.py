@@ -91,7 +91,8 @@ def measured(path: Path) -> dict[str, Any]:
     from xferlab.data.labels import Rows
     from xferlab.data.readers.table import read_table
     from xferlab.data.splits import text_data
-    from xferlab.data.tokenizer import encode_cached, load_tokenizer
+    from xferlab.data.token_cache import encode_cached
+    from xferlab.data.tokenizer import load_tokenizer
     from xferlab.models.checkpoint import resolve
 
     tokenizer = load_tokenizer(resolve("bundled:bert", weights=False).folder)

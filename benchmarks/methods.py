@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--tasks", default="sst2,mrpc")
+    parser.add_argument("--workers", type=int, default=1, help="jobs at once")
     options = parser.parse_args()
     print("| task | method | test accuracy, mean ± sd of 5 seeds | validation accuracy |")
     print("|---|---|---|---|")
@@ -63,7 +64,8 @@ def sweep(options: argparse.Namespace, task: str, method: str) -> list[dict]:
     model = ["model=encoder", f"model.checkpoint={options.checkpoint.absolute()}"]
     folder = folder_of(options, task, method)
     words = ["data=files", *files, *pair, *model, *LIMITS, *METHODS[method], f"seed={SEEDS}"]
-    command = [sys.executable, "-m", "xferlab", "-m", *words, f"hydra.sweep.dir={folder}"]
+    place = [f"hydra.sweep.dir={folder}", f"sweep.workers={options.workers}"]
+    command = [sys.executable, "-m", "xferlab", "-m", *words, *place]
     subprocess.run(command, check=True, stdout=sys.stderr)
     return [json.loads(path.read_text()) for path in sorted(folder.glob("*/metrics.json"))]
 

@@ -5,7 +5,8 @@
 
 ``PYTHON`` is the interpreter of the peers' environment (benchmarks/peer/README.md). The sides are
 processes that stay alive; each round asks all of them for the same cases in turn. Rates count real
-tokens, padding left out. Start-up and memory are of processes of their own, which take two steps.
+tokens, padding left out. Start-up and memory are of processes of their own: the first two steps,
+and three of one batch of long texts.
 Writes ``speed.json``, ``speed.md`` and ``speed.png`` into OUT.
 """
 
@@ -24,10 +25,12 @@ HERE = Path(__file__).parent
 TEXTS = {"minilm": ("short", "long"), "distilbert": ("short",), "bert-base": ("short",)}
 BATCHES = {"minilm": 24, "distilbert": 4, "bert-base": 3}
 LONG_BATCHES = 2
+PRECISIONS = ("fp32", "bf16")
 RATED = ("xferlab", "PyTorch")
 """The sides whose matrix products are measured."""
 START = "train minilm short fp32"
-"""What the processes whose start-up and memory are measured do."""
+"""What the processes whose start-up is measured do."""
+MEMORY_STEPS = 3
 
 
 class Side:
@@ -70,7 +73,7 @@ def cases_of(only: list[str], with_keras_hub: bool = False) -> list[tuple[str, l
     for shape, texts in TEXTS.items():
         for text in texts if shape in only else ():
             is_smallest = shape == "minilm" and text == "short"
-            for precision in ("fp32", "bf16"):
+            for precision in PRECISIONS:
                 end = f"{shape} {text} {precision}"
                 peers = [f"PyTorch train {end}"]
                 others = [f"PyTorch predict {end}"]
@@ -112,6 +115,32 @@ def start_up(commands: dict[str, list[str]], rounds: int) -> dict[str, list[Any]
     return found
 
 
+def memory(commands: dict[str, list[str]], shapes: list[str]) -> dict[str, Any]:
+    """Return the memory of new processes that train on the same batch, by shape and side."""
+    found = {}
+    for case in (f"memory {shape} {precision}" for shape in shapes for precision in PRECISIONS):
+        for name in RATED:
+            side = Side(commands[name])
+            found[f"{name} {case}"] = side.ask(case, 0, MEMORY_STEPS)
+            side.close()
+    return found
+
+
+def memory_table(found: dict[str, Any]) -> list[str]:
+    """Return the rows of the table of memory: MiB at the peak, and without pages of files."""
+    rows = [
+        "| three steps, MiB | xferlab | PyTorch | ratio | private, xferlab | PyTorch | ratio |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for case in dict.fromkeys(key.partition(" ")[2] for key in found):
+        cells = [case.removeprefix("memory ")]
+        for kind in ("peak", "private"):
+            ours, theirs = (found[f"{name} {case}"][kind] for name in RATED)
+            cells += [f"{ours:,.0f}", f"{theirs:,.0f}", f"{ours / theirs:.2f}"]
+        rows.append(f"| {' | '.join(cells)} |")
+    return rows
+
+
 def speeds(measured: list[dict[str, float]], clock: str) -> list[float]:
     """Return real tokens a second of each round."""
     return [each["tokens"] / each[clock] for each in measured]
@@ -145,15 +174,14 @@ def ratios(ours: list[Any], theirs: list[Any], clock: str) -> list[float]:
 
 
 def start_up_table(found: dict[str, list[Any]]) -> list[str]:
-    """Return the rows of the table of start-up and memory."""
+    """Return the rows of the table of start-up."""
     rows = [
-        f"| new process, two steps of {START} | processor s | peak memory, MiB |",
-        "|---|---|---|",
+        f"| new process, two steps of {START} | processor s |",
+        "|---|---|",
     ]
     for name, results in found.items():
         seconds = statistics.median(each["since start"] for each in results)
-        peak = statistics.median(each["peak"] for each in results)
-        rows.append(f"| {name} | {seconds:.1f} | {peak:,.0f} |")
+        rows.append(f"| {name} | {seconds:.1f} |")
     return rows
 
 
@@ -197,13 +225,15 @@ def main() -> None:
     }
     if options.keras_hub:
         commands["keras-hub"] = [options.keras_hub, "peer/speed_keras_hub.py", threads]
+    remembered = memory(commands, options.only)
+    print(*memory_table(remembered), sep="\n", file=sys.stderr, flush=True)
     started = start_up(commands, min(3, options.rounds))
     sides = {name: Side(command) for name, command in commands.items()}
     cases = cases_of(options.only, bool(options.keras_hub))
     found = measure(sides, cases, options.rounds)
     rates = {
         precision: [sides[name].ask(f"rate {precision}", 0, 0)["rate"] for name in RATED]
-        for precision in ("fp32", "bf16")
+        for precision in PRECISIONS
     }
     for side in sides.values():
         side.close()
@@ -216,10 +246,12 @@ def main() -> None:
         *table(found, cases),
         "",
         *start_up_table(started),
+        "",
+        *memory_table(remembered),
     ]
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "speed.md").write_text("\n".join(lines) + "\n")
-    results = {"rates": rates, "start-up": started, "measured": found}
+    results = {"rates": rates, "start-up": started, "memory": remembered, "measured": found}
     (options.out / "speed.json").write_text(json.dumps(results))
     draw(found, cases, options.out / "speed.png")
     print("\n".join(lines))

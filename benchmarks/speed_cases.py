@@ -8,6 +8,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,20 @@ def arrays(sizes: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray, np.n
     ids = random.integers(1, VOCABULARY, (len(sizes), length)).astype("int32")
     mask = (np.arange(length) < sizes[:, None]).astype("int32")
     return ids * mask, mask, random.integers(0, CLASSES, len(sizes)).astype("int32")
+
+
+def largest() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the batch of the longest short texts, whose memory is measured."""
+    sizes = np.sort(lengths("short"))[-BATCH:]
+    return arrays(sizes, int(sizes.max()))
+
+
+def private_memory() -> float:
+    """Return the MiB of this process that are no pages of files, which processes share."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) / 1024
+    return float("nan")
 
 
 def timed(body: Callable[[], None]) -> tuple[float, float]:

@@ -77,9 +77,15 @@ def batches(texts: str, seed: int, count: int, is_training: bool) -> list[Any]:
 
 
 def run(case: str, seed: int, count: int) -> dict[str, Any]:
-    """Time ``count`` batches of a case such as ``train minilm short fp32``."""
+    """Time ``count`` batches of a case such as ``train minilm short fp32``, or measure."""
     if case.startswith("rate"):
         return {"rate": rate(case.split()[1])}
+    if case.startswith("memory"):
+        _, shape, precision = case.split()
+        ids, mask, labels = cases.largest()
+        inputs = {"token_ids": ids, "padding_mask": mask, "segment_ids": np.zeros_like(ids)}
+        train(network(shape, precision), [(inputs, labels)] * count)
+        return {"private": cases.private_memory()}
     kind, shape, texts, precision = case.split()
     made = batches(texts, seed, count, kind == "train")
     tokens = int(sum(inputs["padding_mask"].sum() for inputs, _ in made))

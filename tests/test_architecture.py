@@ -28,6 +28,7 @@ ORDER = [
     "contract_version",
     "formatting",
     "escaping",
+    "progress",
     "member_registry",
     "io",
     "tasks.base",

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+def one_rate(update: int) -> Mapping[str, float]:
+    """Return the rates by block where none has its own."""
+    return {}
+
+
 @dataclass(frozen=True)
 class Run:
     """The run that a callback follows.
@@ -31,6 +36,8 @@ class Run:
         mode: ``max`` or ``min``, for that value.
         network: the model, to be read only.
         learning_rate: the rate of an optimizer step, counted from 1.
+        block_rates: the rate of each block in an optimizer step, 0 while it is frozen; empty where
+            all blocks have one rate.
         sweep: the folder of the sweep that the run is a job of, or None.
         swept: the keys that the sweep varies.
     """
@@ -46,6 +53,7 @@ class Run:
     mode: str
     network: keras.Model
     learning_rate: Callable[[int], float]
+    block_rates: Callable[[int], Mapping[str, float]] = one_rate
     sweep: Path | None = None
     swept: Sequence[str] = ()
 

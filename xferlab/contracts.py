@@ -56,7 +56,7 @@ class Split:
         pairs: the second text of each example, where examples are pairs.
         weights: how much each example counts in the training loss, float32 (examples,), from 0 up.
         soft_labels: the probability of each class to train on instead of the label, float32
-            (examples, classes); for one class a text. Scores are those of ``labels``.
+            (examples, classes); of one class a text they sum to 1. Scores are those of ``labels``.
         groups: a number for each example, int32 (examples,): those of one group depend on each
             other, and are in one split.
     """
@@ -135,7 +135,8 @@ class Tokenizer(Protocol):
     """Turns texts into token ids; ``fingerprint`` changes whenever its output could.
 
     For ``data.windows`` it also has ``windows(texts, max_length, overlap)``, which yields for each
-    text a list of windows, each the token ids, segment ids and word ids of its tokens.
+    text a list of windows, each the token ids, segment ids and word ids of its tokens; of pairs it
+    is given ``pairs``, the second texts, too.
     """
 
     fingerprint: str
@@ -239,7 +240,9 @@ class Model(Protocol):
     ``max_sequence_length()``, the tokens of the longest text that it can read;
     ``check(spec) -> tuple[str, ...]``, which refuses examples that it cannot read and returns the
     names of its blocks, () where it does not know them; and ``fetch()``, so that a missing
-    checkpoint is reported within a second. The first two need no weights.
+    checkpoint is reported within a second. The first two need no weights. After them
+    ``variables(spec) -> tuple[str, ...]`` may return all paths that variables of the network can
+    have, () where they are not known, so that a transfer strategy is refused that names others.
     ``tokenizer(spec)`` returns the tokenizer that ``build`` would, without TensorFlow and weights:
     the command ``data`` counts its tokens.
     And it may have ``restore(spec, folder) -> TextModel``: the same network and
@@ -248,8 +251,8 @@ class Model(Protocol):
     which then has to work without network and checkpoint. ``has_layers = False`` declares that the
     network has no transformer layers, so that ``train.recompute`` is refused at once.
     ``accepts_head = True`` declares that a plugin of the group ``head`` can stand above its
-    encoder: where one is chosen, ``check``, ``build`` and ``restore`` have it as their argument
-    ``head``.
+    encoder: where one is chosen, ``check``, ``variables``, ``build`` and ``restore`` have it as
+    their argument ``head``.
     """
 
     def build(self, spec: TaskSpec) -> TextModel: ...
@@ -290,8 +293,9 @@ class Loss(Protocol):
     """Builds a loss of labels and outputs, of the kinds in ``accepts``.
 
     It is a mean over examples (labelled tokens), so that their weights count. A plugin may declare
-    ``accepts_soft_labels = True``: in place of class indices, which scores have, the loss then also
-    takes the probability of each class, float32 (batch, classes).
+    ``accepts_soft_labels = True``: in place of class indices, or of 0 and 1 for each of several
+    labels, which scores have, the loss then also takes the probability of each class, float32
+    (batch, classes).
     """
 
     accepts: ClassVar[Accepts]

@@ -46,6 +46,7 @@ PUBLIC: dict[str, str] = {
     "network_of_task": "xferlab.models.head:network_of_task",
     "origin_of": "xferlab.models.saved_encoder:origin_of",
     "read_architecture": "xferlab.models.architectures:read_architecture",
+    "variables_for": "xferlab.models.limits:variables_for",
     "refuse_ids": "xferlab.models.limits:refuse_ids",
     "refuse_length": "xferlab.models.limits:refuse_length",
     "reinitialize": "xferlab.models.reinitialize:reinitialize",
@@ -78,6 +79,7 @@ PUBLIC: dict[str, str] = {
     "label_cross_entropy": "xferlab.functional.losses:label_cross_entropy",
     "label_weights": "xferlab.functional.losses:label_weights",
     "of_difference": "xferlab.functional.losses:of_difference",
+    "of_each_label": "xferlab.functional.losses:of_each_label",
     "of_right_class": "xferlab.functional.losses:of_right_class",
     "squared_error": "xferlab.functional.losses:squared_error",
     # Metrics

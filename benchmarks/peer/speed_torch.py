@@ -52,9 +52,15 @@ def batches(kind: str, texts: str, seed: int, count: int) -> list[dict[str, torc
 
 
 def run(case: str, seed: int, count: int) -> dict[str, Any]:
-    """Time ``count`` batches of a case such as ``train minilm short fp32``."""
+    """Time ``count`` batches of a case such as ``train minilm short fp32``, or measure."""
     if case.startswith("rate"):
         return {"rate": rate(case.split()[1])}
+    if case.startswith("memory"):
+        _, shape, precision = case.split()
+        arrays = zip(("input_ids", "attention_mask", "labels"), cases.largest(), strict=True)
+        batch = {name: torch.from_numpy(array).long() for name, array in arrays}
+        train(shape, [batch] * count, precision == "bf16")
+        return {"private": cases.private_memory()}
     kind, shape, texts, precision = case.split()
     made = batches(kind, texts, seed, count)
     step = train if kind.startswith("train") else predict

@@ -55,8 +55,8 @@ class Hub(TabularData):
         group: column of the group of each example: those of one group are in one split.
         folds: split the training examples into so many folds; null for none.
         fold: the fold, from 0, that is the test split.
-        windows: read long texts in windows of ``max_length`` that overlap by so many tokens; null
-            truncates them.
+        windows: read long texts in windows of ``max_length`` that overlap by so many tokens, of
+            pairs the second texts; null truncates them.
     """
 
     id: str

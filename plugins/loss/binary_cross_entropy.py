@@ -37,6 +37,7 @@ class BinaryCrossEntropy:
     accepts: ClassVar[Accepts] = Accepts(
         outputs=(OutputKind.logits, OutputKind.probabilities), labels=(LabelKind.multi_hot,)
     )
+    accepts_soft_labels = True
 
     def __post_init__(self) -> None:
         check_label_smoothing(self.label_smoothing)

@@ -13,11 +13,11 @@ from xferlab import (
     TaskSpec,
     check_class_weight,
     class_weights,
-    elementwise,
     example_cross_entropy,
     focused,
     label_cross_entropy,
     label_weights,
+    of_each_label,
     of_right_class,
     register,
 )
@@ -60,15 +60,11 @@ class Focal:
 
     def build(self, spec: TaskSpec):
         if spec.label_kind is LabelKind.multi_hot:
-            cross_entropy = label_cross_entropy(spec)
-            no, yes = self._label_weights(spec)
-            return elementwise(
-                lambda labels, outputs: (
-                    (labels * yes + (1 - labels) * no)
-                    * focused(cross_entropy(labels, outputs), self.gamma)
-                ),
+            of_label = label_cross_entropy(spec)
+            return of_each_label(
+                lambda labels, outputs: focused(of_label(labels, outputs), self.gamma),
                 "focal",
-                None if self.class_weight is None else yes,
+                self._label_weights(spec),
             )
         cross_entropy = example_cross_entropy(spec)
         return of_right_class(
@@ -80,7 +76,7 @@ class Focal:
     def _label_weights(self, spec: TaskSpec):
         if self.alpha is not None:
             return 1 - self.alpha, self.alpha
-        return label_weights(self.class_weight, spec) or (1.0, 1.0)
+        return label_weights(self.class_weight, spec)
 
     def _class_weights(self, spec: TaskSpec):
         if self.alpha is None:

@@ -50,16 +50,15 @@ class Encoder(ReadsCheckpoint):
             raise ValueError(f"dropout must be from 0 to below 1, got {self.dropout}")
 
     def max_sequence_length(self) -> int:
-        from xferlab import read_architecture
-
-        return read_architecture(self.fetch_small().config, self.checkpoint).positions
+        return xferlab.read_architecture(self.fetch_small().config, self.checkpoint).positions
 
     def check(self, spec: TaskSpec, head=None) -> tuple[str, ...]:
-        from xferlab import blocks_for
-
         checkpoint = self.fetch_small()
         self._reading(checkpoint, spec, head)
-        return blocks_for(checkpoint, spec, self.pooling.value, head)
+        return xferlab.blocks_for(checkpoint, spec, self.pooling.value, head)
+
+    def variables(self, spec: TaskSpec, head=None) -> tuple[str, ...]:
+        return xferlab.variables_for(self.fetch_small(), spec, head)
 
     def tokenizer(self, spec: TaskSpec, head=None):
         checkpoint = self.fetch_small()
@@ -91,10 +90,8 @@ class Encoder(ReadsCheckpoint):
         return self._with_head(checkpoint, encoder, tokenizer, spec, reading, head)
 
     def _reading(self, checkpoint, spec: TaskSpec, head):
-        from xferlab import choose_reading
-
         prompts = (self.prompt, self.pair_prompt)
-        return choose_reading(checkpoint, spec, self.pooling.value, *prompts, head)
+        return xferlab.choose_reading(checkpoint, spec, self.pooling.value, *prompts, head)
 
     def _with_head(self, checkpoint, encoder, tokenizer, spec, reading, head) -> TextModel:
         from xferlab import (

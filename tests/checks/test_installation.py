@@ -57,6 +57,20 @@ def test_a_package_that_is_missing(monkeypatch):
     assert finding.text == "not installed: scipy"
 
 
+def test_an_extra_of_an_extra_is_needed_too(monkeypatch):
+    """``cuda`` is ``tensorflow[and-cuda]``: tensorflow alone is not it."""
+    names = {name for name, extra in installation._requirements() if extra == "cuda"}
+    assert "tensorflow" in names
+    assert "nvidia-cudnn-cu12" in names
+    monkeypatch.setattr(installation, "_version", lambda name: "1" if name != "mlflow" else None)
+    assert "cuda" in found("extras").text
+    monkeypatch.setattr(
+        installation, "_version", lambda name: None if name.startswith("nvidia") else "1"
+    )
+    assert "cuda" not in found("extras").text
+    assert "xferlab[cuda]" in found("extras").fix
+
+
 class Answers(http.server.BaseHTTPRequestHandler):
     def do_HEAD(self):
         self.send_response(503)

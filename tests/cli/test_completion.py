@@ -79,6 +79,27 @@ def test_bash_completes(tmp_path):
     assert done.stdout.splitlines() == list(TYPED.values()), done.stderr
 
 
+@pytest.mark.skipif(shutil.which("fish") is None, reason="there is no fish")
+def test_fish_completes_and_names_files_where_nothing_else_fits(tmp_path):
+    (tmp_path / "trains.csv").touch()
+    program = f"""
+        function xferlab; {sys.executable} -m xferlab $argv; end
+        xferlab completion fish | source
+        for line in 'xferlab train.prec' 'xferlab debug=t' 'xferlab data.train=tr'
+            complete -C $line
+        end
+    """
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_DATA_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    expected = ["train.precision=", "debug=tiny", "data.train=trains.csv"]
+    assert done.stdout.splitlines() == expected, done.stderr
+
+
 @pytest.mark.parametrize("shell", SCRIPTS)
 def test_each_shell_has_a_script(shell, capsys):
     assert main(["completion", shell]) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from xferlab.cli.main import main
 from xferlab.functional.combination import combine_outputs
 from xferlab.inference.ensemble import Ensemble, _filled
 from xferlab.io.atomic import sha256_of
+from xferlab.report.comparison import compare, describe_result
 from xferlab.report.settings import read_reports
 
 SEEDS = (1, 2, 3)
@@ -41,7 +43,7 @@ def home(tmp_path_factory):
         yield folder
 
 
-def another_run(run, folder, seed):
+def another_run(run, folder, seed, noise=0.3):
     """Copy a run, with other weights, as if it had been trained with another seed."""
     shutil.copytree(run, folder)
     random = np.random.default_rng(seed)
@@ -50,7 +52,7 @@ def another_run(run, folder, seed):
     arrays = load_file(path)
     path.unlink()
     changed = {
-        k: (v + 0.3 * random.normal(size=v.shape)).astype(v.dtype) for k, v in arrays.items()
+        k: (v + noise * random.normal(size=v.shape)).astype(v.dtype) for k, v in arrays.items()
     }
     save_file(changed, path)
     metrics["sha256"][path.name] = sha256_of(path)
@@ -143,6 +145,22 @@ def test_a_soup_is_the_mean_of_the_weights_that_improve_validation(here):
     every = load_file(uniform.content.weights)
     for position, name in enumerate(sorted(every)):
         np.testing.assert_allclose(every[name], np.mean([s[position] for s in sets], 0), atol=1e-7)
+
+
+def test_a_soup_of_one_run_says_which_and_ties_with_it(here, tmp_path, caplog):
+    other = tmp_path / "other"
+    another_run(here / "run-1", other, 8, noise=9.0)
+    soup = xferlab.combine([other, "run-1"], "soup", output=tmp_path / "soup")
+    assert [m["used"] for m in read(tmp_path / "soup" / "combine.json")["members"]] == [False, True]
+    assert soup.config["combine"] == "soup of 1 (run-1)"
+    assert "as good as that of run-1 alone: the soup is this run again" in caplog.text
+    one = load_file(xferlab.load("run-1").content.weights)
+    two = load_file(soup.content.weights)
+    for name, other_name in zip(sorted(one), sorted(two), strict=True):
+        np.testing.assert_array_equal(two[other_name], one[name])
+    (report,) = read_reports([tmp_path / "soup", Path("run-1")])
+    (compared,) = compare(report).others
+    assert describe_result(compared, "max").startswith("the scores are the same on every resample")
 
 
 @pytest.mark.parametrize("how", ["average", pytest.param("soup", marks=pytest.mark.slow)])

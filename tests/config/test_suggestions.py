@@ -18,6 +18,7 @@ MISTAKES = {
     "trainer.max_epochs=3": "its name here is train.epochs",
     "learning_rate=3e-5": "its name here is optimizer.lr",
     "optimizer.learning_rate=3e-5": "its name here is optimizer.lr",
+    "workers=2": "did you mean sweep.workers?",
     "data.batch_size=8": "its name here is train.batch_size",
     "loss.label_smothing=0.1": "did you mean 'label_smoothing'?",
     "optimizer.lr=high": "optimizer.lr",
@@ -164,3 +165,15 @@ def test_a_preset_that_takes_a_plugins_name_is_refused(tmp_path, monkeypatch, ca
     preset.write_text("label_smoothing: 0.1\n")
     assert main(["check"]) == 2
     assert "rename the file and begin it with  defaults: [cross_entropy]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("group", ["debug", "experiment"])
+def test_a_file_that_is_not_there_brings_no_error_about_what_is_typed(group, capsys):
+    """Without the file the rest is checked as far as it does not depend on it."""
+    words = ["model=encoder", "model.checkpoint=org/tiny", f"{group}=nothing", "loss=focl"]
+    assert main(["check", *words]) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith(" error")]
+    assert errors == [
+        f" error: there is no {group} named 'nothing'",
+        " error: there is no loss named 'focl'",
+    ]

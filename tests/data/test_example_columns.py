@@ -82,6 +82,39 @@ def test_a_list_column_and_labels_from_the_most_probable_class(tmp_path):
     assert (data.train.soft_labels.argmax(axis=1) == data.train.labels).all()
 
 
+def test_several_labels_have_a_probability_each(tmp_path):
+    rows = [["t 0", "b|a", 0.9, 0.5, 0.0], ["t 1", "", 0.2, 0.1, 0.3], ["t 2", "c", 0.1, 0.7, 0.4]]
+    path = write(tmp_path / "train.csv", rows * 5, ("text", "label", "a", "b", "c"))
+    taken = build(path, label=None, soft_labels=["a", "b", "c"], task="multi_label")
+    given = build(path, label="label", soft_labels=["c", "b", "a"], task="multi_label")
+    for data in (taken, given):
+        assert data.spec.class_names == ("a", "b", "c")
+        assert data.train.soft_labels[0] == pytest.approx(rows[int(data.train.texts[0][2])][2:])
+    assert (taken.train.labels == (taken.train.soft_labels >= 0.5)).all()
+    assert not any("multi-hot" in line for line in taken.notes)
+    note = "the labels are not those of probability 0.5 or more in 5 of 15 rows: rows 3, 6, 9"
+    assert any(line.startswith(note) for line in given.notes)
+    numbers = {"label": None, "soft_labels": ["a", "b", "c"], "task": "multi_label"}
+    named = build(path, class_names=["0", "1", "2"], **numbers)
+    assert (named.train.labels == taken.train.labels).all()
+    rows[1][3] = 1.2
+    path = write(tmp_path / "train.csv", rows * 5, ("text", "label", "a", "b", "c"))
+    error = refusal(path, soft_labels=["a", "b", "c"], task="multi_label")
+    assert "5 rows of train have soft labels above 1 (the first of 1.2): rows 2, 5, 8" in error.what
+    assert error.where == f"{path}, row 2"
+    error = refusal(path, label=None, soft_labels=["a", "b", "c"])
+    assert "do not sum to 1 (the first to 1.4)" in error.what
+    assert error.fix.endswith("several labels a text, each from 0 to 1, are data.task=multi_label")
+
+
+def test_a_class_that_is_never_the_most_probable_is_a_class(tmp_path):
+    rows = [["t 0", 0.6, 0.1, 0.3], ["t 1", 0.1, 0.2, 0.7]] * 10
+    path = write(tmp_path / "train.csv", rows, ("text", "a", "b", "c"))
+    data = build(path, label=None, soft_labels=["a", "b", "c"])
+    assert data.spec.class_names == ("a", "b", "c")
+    assert data.spec.class_counts[1] == 0
+
+
 def test_columns_that_are_no_class_names_are_taken_in_order_with_a_note(tmp_path):
     rows = [[*row[:2], row[3], row[4]] for row in rows_of()]
     path = write(tmp_path / "train.csv", rows, ("text", "label", "p0", "p1"))
@@ -155,6 +188,7 @@ def test_what_is_wrong_with_a_whole_column_is_named(tmp_path):
     wrong = refusal(path, soft_labels="weight")
     assert "in 'weight' no list of two or more probabilities" in wrong.what
     assert refusal(path, label=None).where == "data.label"
+    assert len(build(path, label=None, task="masked_lm").train) == 54  # texts alone
     three = refusal(path, soft_labels=["negative", "positive", "weight"])
     assert three.what == (
         "soft labels have 3 probabilities, and there are 2 classes: negative, positive"

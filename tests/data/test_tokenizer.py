@@ -14,9 +14,12 @@ import pytest
 
 from tests.support.family_checkpoints import family_tokenizer
 from tests.support.tiny_checkpoints import ARCHITECTURES, write_tokenizer
+from xferlab import progress
 from xferlab.contracts import Encoding, Split
-from xferlab.data import tokenizer as tokens
-from xferlab.data.tokenizer import encode_cached, load_tokenizer
+from xferlab.data import token_cache as tokens
+from xferlab.data import tokenizer as module
+from xferlab.data.token_cache import encode_cached
+from xferlab.data.tokenizer import load_tokenizer
 from xferlab.errors import ConfigError
 
 TEXTS = ["the film was great", "", "a movie", "it is not the plot, it is the cast! " * 9]
@@ -94,13 +97,13 @@ def test_rows_that_lost_their_end_are_counted(bert):
 
 def test_a_long_list_equals_its_parts(bert, monkeypatch):
     whole = bert.encode(TEXTS * 5, PAIRS * 5, 24)
-    monkeypatch.setattr(tokens, "CHUNK", 3)
+    monkeypatch.setattr(module, "CHUNK", 3)
     assert same(bert.encode(TEXTS * 5, PAIRS * 5, 24), whole)
 
 
 def test_a_long_tokenisation_says_how_far_it_is(bert, monkeypatch, caplog):
-    monkeypatch.setattr(tokens, "CHUNK", 2)
-    monkeypatch.setattr(tokens, "PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr(module, "CHUNK", 2)
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
     with caplog.at_level(logging.INFO):
         bert.encode(TEXTS, None, 24)
     assert "tokenised 2 of 4 examples" in caplog.text
@@ -221,12 +224,13 @@ def test_any_change_is_tokenised_anew(tmp_path, monkeypatch):
         split_of(["é"]),
         split_of(["e\u0301"]),
     ]
-    keys = {tokens._key(tokenizer, split, 9) for split in splits}
-    keys |= {tokens._key(tokenizer, splits[0], 10)}
-    keys |= {tokens._key(CountingTokenizer("two"), splits[0], 9)}
+    keys = {tokens._key(tokenizer, split, 9, None) for split in splits}
+    keys |= {tokens._key(tokenizer, splits[0], 10, None)}
+    keys |= {tokens._key(CountingTokenizer("two"), splits[0], 9, None)}
     monkeypatch.setattr(tokens, "VERSION", tokens.VERSION + 1)
-    keys |= {tokens._key(tokenizer, splits[0], 9)}
-    assert len(keys) == len(splits) + 3
+    keys |= {tokens._key(tokenizer, splits[0], 9, None)}
+    keys |= {tokens._key(tokenizer, splits[0], 9, overlap) for overlap in (0, 3)}
+    assert len(keys) == len(splits) + 5
 
 
 def torn(path):
@@ -287,7 +291,7 @@ def test_every_flipped_byte_is_noticed(tmp_path):
     start = len(good) - 4 * (tokens.HEADER + 2 + 2 * 4)
     for at in range(start, len(good)):
         path.write_bytes(good[:at] + bytes([good[at] ^ 64]) + good[at + 1 :])
-        found = tokens._load(path, path.stem, 2)
+        found = tokens._load(path, path.stem)
         assert found is None, at
 
 
@@ -318,7 +322,7 @@ def test_two_processes_at_once_leave_one_good_file(bert, tmp_path):
         "import sys, pathlib\n"
         "sys.path.insert(0, sys.argv[2])\n"
         "from tests.data.test_tokenizer import CountingTokenizer, split_of\n"
-        "from xferlab.data.tokenizer import encode_cached\n"
+        "from xferlab.data.token_cache import encode_cached\n"
         "split = split_of([str(i) * 50 for i in range(2000)])\n"
         "for n in range(5):\n"
         "    for path in pathlib.Path(sys.argv[1]).glob('*.npy'): path.unlink(missing_ok=True)\n"

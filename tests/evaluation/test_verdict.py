@@ -27,6 +27,7 @@ def experiment(steps=10, loss=cross_entropy, labels=LABELS, spec=None):
         spec=spec or TaskSpec(Task.single_label, ("a", "b", "c"), 4, 8),
         loss=loss,
         objective=None,
+        model=SimpleNamespace(tokenizer=SimpleNamespace(vocabulary_size=1251)),
         budget=SimpleNamespace(steps_per_epoch=steps),
     )
 
@@ -51,6 +52,23 @@ def test_the_loss_of_chance():
         return ((labels - outputs.ravel()) ** 2).mean()
 
     assert chance_loss(experiment(10, squared_error, labels, spec)) == pytest.approx(labels.var())
+
+
+def test_a_masked_language_model_is_compared_with_an_even_guess_of_the_vocabulary():
+    spec = TaskSpec(Task.masked_lm, (), 4, 8, output_kind=OutputKind.values)
+    own = experiment(10, Task.masked_lm.loss(spec), np.zeros(4, "float32"), spec)
+    assert chance_loss(own) == pytest.approx(math.log(1251))
+    arguments = (SimpleNamespace(metrics={}), own, "validation", {})
+    assert verdict(*arguments, [{"loss": 9.0}, {"loss": 7.1}], {}, []) == []
+    assert verdict(*arguments, [{"loss": 13.6}, {"loss": 12.8}], {}, []) == [
+        "the training loss fell from 13.6 to 12.8, and is 7.132 by chance: these texts are unlike"
+        " those of the pretraining; train longer, or choose another model"
+    ]
+    (line,) = verdict(*arguments, [{"loss": 12.8}, {"loss": 13.6}], {}, [])
+    assert line.startswith("nothing was learnt")
+    one_batch = experiment(1, Task.masked_lm.loss(spec), np.zeros(4, "float32"), spec)
+    losses = [{"loss": 6.0}] * 30
+    assert verdict(arguments[0], one_batch, "validation", {}, losses, {}, []) == []
 
 
 def test_a_training_loss_above_chance_is_judged_and_one_below_is_not():

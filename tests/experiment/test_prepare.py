@@ -58,6 +58,26 @@ def test_a_default_length_that_does_not_fit_is_adjusted_and_reported(tmp_path, c
         prepare_inputs(recipe(*overrides, "data.max_length=100"))
 
 
+def refusal_of_patterns(*matches: str, head: str = "auto") -> list[str]:
+    groups = ",".join(f"{{match: '{match}', rate: 2}}" for match in matches)
+    chosen = ["model=bert", f"head={head}", "transfer=patterns", f"transfer.groups=[{groups}]"]
+    try:
+        prepare_inputs(recipe(*chosen))
+    except ConfigError as error:
+        return str(error).splitlines()
+    return []
+
+
+def test_a_pattern_that_matches_no_variable_is_refused_before_there_is_a_network():
+    """The names are those of the family's layers that the header of the weights has tensors of."""
+    what, where, fix = refusal_of_patterns("*/qury/kernel")
+    assert "'*/qury/kernel' matches no trained variable, like '" in what
+    assert where == " where: transfer"
+    assert fix == "   fix: change transfer or the length of the run"
+    assert refusal_of_patterns("*/query/kernel", "pooler/*", "head/bias", "*_norm/gamma") == []
+    assert refusal_of_patterns("scores/kernel", head="mean") == []  # that head may have it
+
+
 def test_token_ids_beyond_the_table_are_refused_in_words_about_the_checkpoint():
     with pytest.raises(ConfigError, match="gives ids up to 40, and its table of embeddings has 40"):
         refuse_ids(40, 40, "mine")

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import ml_dtypes
@@ -27,6 +28,7 @@ from xferlab.models.checkpoint import Checkpoint, _header, _weight_files
 from xferlab.models.encoder import Encoder, load_encoder
 from xferlab.models.frozen_part import cut_network
 from xferlab.models.head import SENTENCE_VECTOR, attach_head
+from xferlab.models.limits import variables_for
 from xferlab.models.network_parts import cut_at_embeddings, cut_below_last_layer
 from xferlab.models.reading import reading_without_modules
 from xferlab.models.saved_encoder import saved_reading
@@ -337,6 +339,15 @@ def test_shards_of_bfloat16_without_the_class_are_read_to_the_bit(family, tmp_pa
         is_sum = family.is_folded and "position" in weight.path  # each of two tables is rounded
         tolerance = 0.02 if is_sum else 0.0
         np.testing.assert_allclose(weight.numpy(), expected, atol=tolerance, err_msg=weight.path)
+
+
+def test_the_names_of_weights_are_known_from_the_header(family):
+    checkpoint = family.checkpoint
+    names = TensorNames(family.encoder.architecture, checkpoint.tensors, "here").weight_paths()
+    own = {weight.path for weight in family.encoder.backbone.weights}
+    assert set(names) - {"pooler/kernel", "pooler/bias"} == own - {"pooler/kernel", "pooler/bias"}
+    known = variables_for(checkpoint, SimpleNamespace(task=SimpleNamespace(masks_tokens=False)))
+    assert {weight.path for weight in family.network.weights} <= set(known)
 
 
 def test_the_config_that_is_written_describes_the_same_encoder(family):

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.support import tiny_experiments
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
-from xferlab.backend.process import prepare_backend
-from xferlab.config.compose import compose_config, publish
-from xferlab.config.recipe import fitted_to, read
+from tests.support.tiny_experiments import write_examples
 from xferlab.data.batching import batch_arrays
-from xferlab.discovery import load_plugins
-from xferlab.training.assemble import Experiment, assemble
+from xferlab.training.assemble import Experiment
 from xferlab.training.evaluation import input_names
 from xferlab.training.loop import fit
 
@@ -42,28 +39,13 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_tiny_checkpoint(
         folder / "bert", "bert", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
     )
-    overrides = ["good", "bad", "film", "the", "a", "not", "very", "was"]
-    rng = np.random.default_rng(0)
-    for name in ("train", "validation"):
-        with (folder / f"{name}.csv").open("w", newline="") as stream:
-            writer = csv.writer(stream)
-            writer.writerow(["text", "label"])
-            for _ in range(40):
-                text = " ".join(rng.choice(overrides, size=rng.integers(3, 9)))
-                writer.writerow([text, rng.integers(2)])
-    load_plugins(folder)
-    publish(folder)
+    write_examples(folder)
     return folder
 
 
 def experiment_of(folder: Path, *overrides: str) -> Experiment:
-    files = [f"data.{name}={folder}/{name}.csv" for name in ("train", "validation")]
-    data = ["data=files", *files]
     model = ["model=encoder", f"model.checkpoint={folder}/bert"]
-    recipe = read(compose_config([*data, *model, *COMMON, *overrides]))
-    rows = recipe.data.build(recipe.seed)
-    prepare_backend(recipe.seed, recipe.train.precision.value, recipe.train.deterministic)
-    return assemble(fitted_to(recipe, rows.spec.task), rows)
+    return tiny_experiments.experiment_of(folder, *overrides, model=model, common=COMMON)
 
 
 def by_hand(

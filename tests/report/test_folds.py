@@ -68,7 +68,7 @@ def written(tmp_path_factory):
         write_run(run, 0.8, seed, rows=len(rows), data=f"{seed}{fold}" * 32)
         keep_predictions(run, "test", labels[rows].astype("int32"), logits[rows])
         examples = Split([f"=text {row}" for row in rows], labels[rows])
-        keep_fold_examples(run, examples, rows, spec)
+        keep_fold_examples(run, examples, rows, spec, examples.labels)
         metrics = read_record(run / "metrics.json", {"*": object})
         accuracy = float((logits[rows].argmax(1) == labels[rows]).mean())
         metrics["test"] = {"loss": 0.4, "accuracy": accuracy}
@@ -149,6 +149,9 @@ def test_wrong_labels_are_listed_with_their_texts(folder):
     assert all(row["label"] != row["suggested"] for row in rows)
     chances = [float(row["p_label"]) for row in rows]
     assert chances == sorted(chances)
+    summary = (folder / "summary.md").read_text()
+    assert "out-of-fold predictions of 60 examples, 3 folds, 2 seeds: " in summary
+    assert f"- {len(rows)} labels are probably wrong" in summary
     report = read_report([folder])
     page = render_page([analyse(report, None, out_of_fold(report)[0])])
     assert "Labels that are probably wrong" in page

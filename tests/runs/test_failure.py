@@ -158,3 +158,19 @@ def test_the_tensor_that_there_was_no_memory_for_is_named():
         "out of memory: OOM when allocating tensor with shape[4000,128] and type float"
     )
     assert as_run_error(MemoryError("std::bad_alloc\nmore")).what == "out of memory: std::bad_alloc"
+
+
+@pytest.mark.parametrize(
+    ("batch", "fix"),
+    [
+        (
+            (1200, 1),
+            "train.batch_size=600 train.gradient_accumulation_steps=2 takes half; a smaller",
+        ),
+        ((8, 4), "train.batch_size=4 train.gradient_accumulation_steps=8 takes half; a"),
+        ((1, 16), "a smaller data.max_length or model also helps"),
+        (None, "half of train.batch_size, with twice the train.gradient_accumulation_steps; a sm"),
+    ],
+)
+def test_out_of_memory_halves_the_batch_of_this_run(batch, fix):
+    assert as_run_error(MemoryError(), batch).fix.startswith(fix)

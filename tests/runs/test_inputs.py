@@ -24,7 +24,14 @@ from xferlab.config.recipe import read
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError, RunError
 from xferlab.report.settings import read_reports
-from xferlab.runs.inputs import changed_since, fixed_inputs, inputs_of, write_inputs
+from xferlab.runs.inputs import (
+    Inputs,
+    changed_since,
+    fixed_inputs,
+    inputs_of,
+    refuse_changed_inputs,
+    write_inputs,
+)
 from xferlab.runs.metadata import write_config, write_status
 from xferlab.runs.resume import refuse_changed
 from xferlab.sweeps.job_state import state_of
@@ -197,6 +204,25 @@ def test_recover_refuses_other_rows_in_three_lines(status, capsys):
         "   fix: put it back as it was, or begin a new run (leave --recover out)",
     ]
     assert [path.name for path in Path("outputs/runs").iterdir()] == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "pinned"),
+    [
+        ("model.checkpoint", "org/tiny", "model.checkpoint=org/tiny@{}"),
+        ("model.checkpoint", "org/tiny@main", "model.checkpoint=org/tiny@{}"),
+        ("data.id", "org/rows", "data.revision={}"),
+    ],
+)
+def test_a_branch_that_has_moved_on_is_named_by_its_commit(key, name, pinned, tmp_path):
+    commit = "7ec6f0c2b20e724e47ffaea6595e0c71f7fb2758"
+    write_inputs(tmp_path, Inputs({key: commit}, {}, {}))
+    with pytest.raises(ConfigError) as caught:
+        refuse_changed_inputs(tmp_path, [f"{key}={name}"])
+    assert caught.value.fix == (
+        "the Hub has a newer commit; begin a new run of this one with "
+        f"{pinned.format(commit)} (leave --recover out)"
+    )
 
 
 def changed(config, edit):

@@ -50,11 +50,15 @@ def write_examples(folder: Path) -> None:
 
 
 def experiment_of(
-    folder: Path, *overrides: str, model: Sequence[str] = BAG, micro_batches: int = 1
+    folder: Path,
+    *overrides: str,
+    model: Sequence[str] = BAG,
+    common: Sequence[str] = COMMON,
+    micro_batches: int = 1,
 ) -> Experiment:
     """Return an experiment of a few overrides, with the network as it is before training."""
     files = [f"data.{name}={folder}/{name}.csv" for name in ("train", "validation")]
-    recipe = read(compose_config(["data=files", *files, *model, *COMMON, *overrides]))
+    recipe = read(compose_config(["data=files", *files, *model, *common, *overrides]))
     data: TextData = recipe.data.build(recipe.seed)
     prepare_backend(recipe.seed, recipe.train.precision.value, recipe.train.deterministic)
     return assemble(fitted_to(recipe, data.spec.task), data, micro_batches)

@@ -24,8 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.forked_runs import attempt, differing, ended, import_heavy, result, start
+from xferlab.origin import PACKAGE
 
 TINY = ["debug=tiny", "optimizer.lr=1e-3", "train.resume=auto"]
+FILES = ["data=files", f"data.train={PACKAGE / 'bundled' / 'reviews' / 'train.csv'}"]
 SCENARIOS = {
     "head_first": ["transfer=head_first", "train.epochs=3", "metric=[accuracy,f1]"],
     "head": ["head=multi_sample_dropout", "transfer=head_first", "train.epochs=3"],
@@ -72,6 +74,23 @@ SCENARIOS = {
         "objective.sampling=undersampling",
         "data.limit.train=12",
         "train.epochs=4",
+    ],
+    "masked_lm": [*FILES, "data.task=masked_lm", "data.label=null", "train.epochs=2"],
+    "retrieval": [
+        *FILES,
+        "data.pair=label",
+        "data.label=null",
+        "data.task=retrieval",
+        "train.epochs=2",
+    ],
+    "windows": [
+        *FILES,
+        "data.max_length=16",
+        "data.windows=4",
+        "data.folds=3",
+        "data.fold=1",
+        "postprocess=temperature",
+        "train.epochs=2",
     ],
     "average": [
         "objective=fgm",

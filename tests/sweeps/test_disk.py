@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -64,6 +67,55 @@ def test_a_sweep_that_was_killed_ends_as_one_that_was_not(tmp_path):
         SecondFiles(jobs).finish()  # again: nothing changes
         ends.append(files(*jobs))
     assert ends == [[["best"], BOTH, ["best"], ["best"]]] * 3
+
+
+def test_a_job_that_was_killed_as_it_finished_keeps_what_it_chose(tmp_path):
+    """Its status is written before anything is deleted, and no sweep runs a finished job again."""
+    jobs = [job(tmp_path, f"job{i}", 0.5, train={"keep": k.value}) for i, k in enumerate(Keep)]
+    default = job(tmp_path, "default", 0.5)
+    running = job(tmp_path, "running", 0.9, status="running", train={"keep": "none"})
+    for folder in (*jobs, default, running):
+        state = folder / "checkpoints" / "step-00000008"
+        state.mkdir()
+        (state / "state.json").write_text("{}")
+    SecondFiles([*jobs, default, running]).finish()
+    kept = {"both": BOTH, "best": ["best"], "last": ["last"], "none": []}
+    assert files(*jobs) == [kept[k.value] for k in Keep]
+    assert files(default, running) == [BOTH, [*BOTH, "step-00000008"]]
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from xferlab.sweeps.disk import SecondFiles
+print("ready", flush=True)
+SecondFiles([Path(each) for each in sys.argv[1:]]).finish()
+"""
+
+
+@pytest.mark.slow
+def test_killed_as_it_thins_the_sweep_loses_no_scored_file(tmp_path):
+    """The command alone is killed, at many moments; typed again it ends as one that was not."""
+    values = [(i * 7 % 50) / 50 for i in range(200)]
+    jobs = [job(tmp_path, f"job{i:03}", value) for i, value in enumerate(values)]
+    best = jobs[values.index(max(values))]
+    partly = 0
+    for milliseconds in range(0, 400, 10):
+        command = [sys.executable, "-c", KILLED, *map(str, jobs)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(milliseconds / 1000)
+        process.kill()
+        process.communicate()
+        kept = files(*jobs)
+        assert all("best" in names for names in kept)  # what the scores are of
+        assert files(best) == [BOTH]
+        partly += 1 < sum(names == BOTH for names in kept) < len(jobs)
+        for folder in jobs:
+            (folder / "checkpoints" / "last.safetensors").write_bytes(b"last")
+    assert partly > 1
+    SecondFiles(jobs).finish()
+    assert files(*jobs) == [BOTH if each == best else ["best"] for each in jobs]
 
 
 def test_of_a_loss_the_smallest_is_the_best_and_the_scored_file_stays(tmp_path):

@@ -13,13 +13,15 @@ from unittest import mock
 import pytest
 
 from tests.support import stub_job
+from xferlab.backend.device import THREAD_VARIABLES
 from xferlab.cli.main import main
 from xferlab.config.compose import compose_config, publish
-from xferlab.discovery import load_plugins
+from xferlab.discovery import FOLDERS, load_plugins
 from xferlab.errors import ConfigError
 from xferlab.runs.metadata import read_status, write_error, write_status
 from xferlab.sweeps import engine_launcher
 from xferlab.sweeps.engines import ENGINES, publish_engines, submitit_slurm
+from xferlab.sweeps.engines.base import job_variables
 from xferlab.sweeps.engines.registry import read_settings
 from xferlab.sweeps.job_state import state_of
 from xferlab.sweeps.local_pool import SweepStopped
@@ -173,6 +175,14 @@ def test_a_job_on_a_node_is_a_process_of_its_own_and_settles_itself():
     assert read_status(fine)["process"] != os.getpid()
     assert on_node()(str(died)) == -signal.SIGKILL
     assert read_status(died)["error"] == "the job was killed (SIGKILL)"
+
+
+def test_a_job_on_another_machine_has_the_plugin_folders_of_the_command(monkeypatch):
+    threads = dict.fromkeys(THREAD_VARIABLES, "2")
+    monkeypatch.delenv(FOLDERS, raising=False)
+    assert job_variables(2.0, None) == threads  # those of the node stay
+    monkeypatch.setenv(FOLDERS, "/lab/plugins:/mine")
+    assert job_variables(8.0, 2) == threads | {FOLDERS: "/lab/plugins:/mine"}
 
 
 def test_a_job_that_a_scheduler_begins_again_when_it_has_finished_is_left_alone():

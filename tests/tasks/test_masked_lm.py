@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from tests.models.test_families import fixture_checkpoint
 from tests.support.finished_runs import train, write_rows
@@ -22,11 +23,13 @@ from tests.support.tiny_experiments import (
 )
 from xferlab import Task, TaskSpec, load
 from xferlab.cli.main import main
+from xferlab.export.masked_lm_files import masked_lm_tensors
 from xferlab.inference.warm_start import source_run, start_from
 from xferlab.models.encoder import load_encoder
 from xferlab.models.head import assign_pretrained_head, network_of_task
 from xferlab.models.masked_lm import LAYER, input_change
 from xferlab.models.text_vector import TextVector
+from xferlab.models.to_transformers import encoder_tensors
 from xferlab.training.loop import fit
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "masked_lm"
@@ -65,6 +68,22 @@ def test_the_loss_of_a_masked_batch_is_that_of_pytorch(family):
     assert float(loss) == pytest.approx(float(expected["loss"]), abs=1e-5)
     np.testing.assert_array_equal(outputs[:, 1], (expected["targets"] >= 0).sum(1))
     assert outputs[:, 2].sum() == expected["right"]
+
+
+@pytest.mark.parametrize("family", ["albert", "bert", "distilbert", "electra", "modernbert"])
+def test_an_export_has_the_tensors_that_pytorch_wrote(family):
+    checkpoint = fixture_checkpoint(FIXTURES / family)
+    encoder = load_encoder(checkpoint, pooler=False, prepare=input_change(SPEC, MASKS))
+    network, _, _ = network_of_task(encoder, SPEC, CLASS, 0.1)
+    assign_pretrained_head(network, encoder.architecture, checkpoint, SPEC.task)
+    found = encoder_tensors(network, encoder.architecture)
+    found |= masked_lm_tensors(network, encoder.architecture)
+    wanted = load_file(FIXTURES / family / "model.safetensors")
+    assert set(found) <= set(wanted)
+    tied = {name for name in set(wanted) - set(found) if "decoder" in name or "lm_head" in name}
+    assert set(wanted) - set(found) == tied
+    for name, array in found.items():
+        np.testing.assert_array_equal(array, wanted[name])
 
 
 def masking(fraction: float = 0.15):
@@ -143,7 +162,22 @@ def test_a_run_on_texts_alone_is_scored_and_predicts(there, capsys, monkeypatch)
     assert main(["export", str(run), "--to", "keras", "--output", str(there / "no")]) == 2
     message = capsys.readouterr().err
     assert "a run of masked_lm is not exported to keras" in message
-    assert "model=from_run" in message
+    assert "   fix: --to transformers" in message
+
+
+def test_an_export_is_a_checkpoint_with_the_same_scores(there, capsys, monkeypatch):
+    monkeypatch.chdir(there)
+    out = there / "exported"
+    assert main(["export", "run-texts", "--to", "transformers", "--output", str(out)]) == 0
+    config = json.loads((out / "config.json").read_text())
+    assert config["architectures"] == ["BertForMaskedLM"]
+    assert config["mlm_probability"] == 0.3
+    assert "id2label" not in config
+    assert json.loads((out / "export.json").read_text())["compared"]["largest_difference"] < 1e-4
+    card = (out / "README.md").read_text()
+    assert "pipeline_tag: fill-mask" in card
+    assert 'pipeline("fill-mask", model=' in card
+    assert main(["check", *TEXTS, "model=encoder", f"model.checkpoint={out}"]) == 0
 
 
 def test_the_encoder_goes_on_to_a_task_with_labels(there):

@@ -52,6 +52,7 @@ def test_a_page_has_local_plugins_with_what_is_wrong_with_them(name, workspace, 
     assert "does not document its field penalty" in page
     assert "plugins/loss/mine.py" in page
     assert "Lin et al. 2017" in page
+    assert "fold=null, windows=null" in page  # the end of the longest list of fields
     assert "| <b>" not in page
     assert "<td><b>" not in page
 

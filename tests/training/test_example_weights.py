@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import ClassVar
@@ -27,12 +28,15 @@ from xferlab.compatibility import refuse_ignored
 from xferlab.config.compose import compose_config, publish
 from xferlab.config.recipe import read
 from xferlab.discovery import load_plugins
+from xferlab.evaluation.verdict import chance_loss
 from xferlab.experiment.prepare import prepare_inputs
 from xferlab.registry import REGISTRY
+from xferlab.testing.group_checks import _soft_label_problems
 from xferlab.training.loop import fit
 from xferlab.training.summary import _example_lines
 
 COLUMNS = ["data.weight=weight", "data.soft_labels=[no,yes]"]
+SEVERAL = ["data.soft_labels=[fresh,yes]", "data.task=multi_label", "data.label=null"]
 NO_DROPOUT = "model.dropout=0"
 
 
@@ -44,16 +48,29 @@ def workspace(tmp_path_factory):
     for name in ("train", "validation"):
         with (folder / f"{name}.csv").open("w", newline="") as stream:
             writer = csv.writer(stream)
-            writer.writerow(["text", "label", "weight", "no", "yes", "value", "one"])
+            writer.writerow(["text", "label", "weight", "no", "yes", "value", "one", "fresh"])
             for i in range(40):
                 text = " ".join(random.choice(WORDS, size=random.integers(3, 9)))
                 yes = round(float(random.uniform()), 3)
                 weight = 0 if i % 7 == 0 else round(float(random.uniform(0, 9)), 2)
                 label = "yes" if i % 4 == 0 else "no"
-                writer.writerow([text, label, weight, round(1 - yes, 3), yes, yes * 5 + 0.01, 1])
+                soft = [round(1 - yes, 3), yes]
+                fresh = 0.9 if i % 3 else 0.2
+                writer.writerow([text, label, weight, *soft, yes * 5 + 0.01, 1, fresh])
     load_plugins(folder)
     publish(folder)
     return folder
+
+
+def batch_loss(targets, outputs, *, is_exclusive):
+    """Return the loss of each example: (binary) cross-entropy of probabilities."""
+    import tensorflow as tf
+
+    if is_exclusive:
+        return -tf.reduce_sum(targets * tf.nn.log_softmax(outputs), 1)
+    present = -tf.math.log_sigmoid(outputs)
+    absent = -tf.math.log_sigmoid(-outputs)
+    return tf.reduce_mean(targets * present + (1 - targets) * absent, 1)
 
 
 def train_by_hand(experiment, *, accumulate=1):
@@ -65,12 +82,14 @@ def train_by_hand(experiment, *, accumulate=1):
     sums = None
     done = 0
     for inputs, labels, rows in batches_of(experiment):
+        exclusive = experiment.spec.task.is_exclusive
         targets = np.eye(2)[labels] if train.soft_labels is None else train.soft_labels[rows]
         weights = np.ones(len(rows))
         if train.weights is not None:
             weights = train.weights[rows] / train.weights.mean()
         with tf.GradientTape() as tape:
-            each = -tf.reduce_sum(targets * tf.nn.log_softmax(network(inputs, training=True)), 1)
+            outputs = network(inputs, training=True)
+            each = batch_loss(targets.astype("float32"), outputs, is_exclusive=exclusive)
             loss = tf.reduce_sum(weights.astype("float32") * each) / len(rows)
         found = [tf.convert_to_tensor(g) for g in tape.gradient(loss, network.trainable_weights)]
         sums = found if sums is None else [a + b for a, b in zip(sums, found, strict=True)]
@@ -88,8 +107,9 @@ def train_by_hand(experiment, *, accumulate=1):
         (["data.soft_labels=[no,yes]"], 1),
         (COLUMNS, 3),
         ([*COLUMNS, "train.gradient_accumulation_steps=2"], 1),
+        (["data.weight=weight", *SEVERAL], 1),
     ],
-    ids=["weights", "soft labels", "both in slices", "both accumulated"],
+    ids=["weights", "soft labels", "both in slices", "both accumulated", "several labels"],
 )
 def test_training_is_that_of_a_loop_written_by_hand(workspace, overrides, slices):
     accumulate = 2 if "train.gradient_accumulation_steps=2" in overrides else 1
@@ -175,6 +195,48 @@ def test_the_loss_of_a_soft_label_is_the_mean_over_classes_by_their_probability(
 
 
 @pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("binary_cross_entropy", {"label_smoothing": 0.1, "class_weight": {"a": 3.0}}),
+        ("binary_cross_entropy", {"class_weight": "auto"}),
+        ("focal", {"gamma": 2.0, "alpha": 0.25}),
+        ("focal", {"gamma": 0.5, "class_weight": {"c": 4.0}}),
+        ("auto", {}),
+    ],
+)
+def test_the_loss_of_several_soft_labels_is_the_mean_over_present_and_absent(
+    name, fields, workspace
+):
+    random = np.random.default_rng(0)
+    outputs = random.normal(size=(4, 3)).astype("float32")
+    soft = random.uniform(size=(4, 3)).astype("float32")
+    spec = spec_of(Task.multi_label)
+    loss = REGISTRY.create("loss", {"name": name, **fields}).build(spec)
+    wanted = 0.0
+    for hard in itertools.product((0.0, 1.0), repeat=3):  # every combination of labels
+        labels = np.tile(np.float32(hard), (4, 1))
+        probability = np.where(labels == 1, soft, 1 - soft).prod(axis=1)
+        each = [float(loss(labels[[i]], outputs[[i]])) for i in range(4)]
+        wanted += (probability * each).mean()
+    assert float(loss(soft, outputs)) == pytest.approx(wanted, rel=1e-5)
+    if name == "auto":
+        p = 1 / (1 + np.exp(-outputs))
+        each = -soft * np.log(p) - (1 - soft) * np.log(1 - p)
+        assert float(loss(soft, outputs)) == pytest.approx(each.mean(), rel=1e-5)
+
+
+def test_several_soft_labels_are_scored_by_hard_ones(workspace):
+    experiment = experiment_of(workspace, *SEVERAL)
+    train = experiment.data.train
+    assert experiment.spec.class_names == ("fresh", "yes")
+    assert (train.labels == (train.soft_labels >= 0.5)).all()
+    assert chance_loss(experiment) == pytest.approx(np.log(2), rel=1e-5)
+    weighted = experiment_of(workspace, *SEVERAL, "loss=focal", "loss.class_weight={yes: 3}")
+    parts = np.stack([np.ones(len(train)), 1 + 2 * train.soft_labels[:, 1]], axis=1)
+    assert chance_loss(weighted) == pytest.approx(parts.mean() * np.log(2) / 4, rel=1e-5)
+
+
+@pytest.mark.parametrize(
     "task", ["single_label", "regression", "multi_label", "token_classification"]
 )
 def test_every_task_has_weights(task, workspace):
@@ -216,6 +278,22 @@ def test_a_loss_that_is_no_mean_over_examples_is_found():
     what, fix = check_weighted_loss(Largest(), outputs[:, 0], outputs, weights)
     assert "their weighted mean is" in what
     assert "one value an example" in fix
+
+
+def test_a_loss_that_takes_soft_labels_for_hard_ones_is_found():
+    from keras import ops
+
+    outputs = np.array([[1.0, -2.0], [0.5, 3.0]], "float32")
+    labels = np.array([[1, 0], [1, 1]], "float32")
+
+    def loss(labels, outputs):
+        present = ops.cast(labels > 0.5, "float32")
+        return ops.mean(ops.binary_crossentropy(present, outputs, from_logits=True))
+
+    found = list(_soft_label_problems(loss, Task.multi_label, labels, outputs))
+    assert "is not the mean over present and absent labels" in found[0][0]
+    right = Task.multi_label.loss(spec_of(Task.multi_label, 2))
+    assert not list(_soft_label_problems(right, Task.multi_label, labels, outputs))
 
 
 def test_mixup_mixes_the_weights_with_the_labels(workspace):

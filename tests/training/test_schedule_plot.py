@@ -12,6 +12,7 @@ from xferlab.contracts import Budget, Phase, TextModel, TransferPlan
 from xferlab.formatting import format_learning_rate
 from xferlab.plotting import as_png_bytes, new_figure, save_figure
 from xferlab.training.schedule_plot import (
+    block_rates,
     format_blocks,
     phase_labels,
     phase_spans,
@@ -143,3 +144,14 @@ def test_a_phase_has_longer_and_shorter_names():
     assert "layer_1\nand up" in phase_labels(Phase(1, BLOCKS[:2]), BLOCKS)
     assert phase_labels(Phase(1), BLOCKS)[0] == "all blocks trainable"
     assert phase_labels(Phase(1, BLOCKS), BLOCKS)[0].endswith("trainable: none")
+
+
+def test_each_block_has_its_rate_in_each_step_and_none_while_it_is_frozen():
+    phases = (Phase(1, ("embeddings", "layer_0", "layer_1", "layer_2")), Phase(2, ("embeddings",)))
+    plan = TransferPlan(phases, {"layer_0": 0.25, "layer_1": 0.5})
+    rates = block_rates(experiment(plan), lambda step: 1.0 / step)
+    frozen = dict.fromkeys(BLOCKS[:-1], 0.0)
+    assert rates(10) == frozen | {"head": 0.1}  # the last step of the first epoch
+    later = {"embeddings": 0.0, "layer_0": 0.25, "layer_1": 0.5, "layer_2": 1.0, "head": 1.0}
+    assert rates(11) == {block: rate / 11 for block, rate in later.items()}
+    assert list(block_rates(experiment(TransferPlan((Phase(3),))), lambda step: 1.0)(1)) == []

@@ -97,7 +97,11 @@ def _extra_problems(data: TextData) -> Iterator[Problem]:
         given = "soft labels" if has_soft else "no soft labels"
         what = f"declares soft_labels={spec.soft_labels}, but gives {given} for train"
         yield what, "spec.soft_labels and train.soft_labels must agree"
-    if soft is not None and np.abs(soft.sum(axis=1) - 1).max() > 1e-3:
+    if soft is None:
+        return
+    if not ((soft >= 0) & (soft <= 1)).all():
+        yield "gives soft labels that are not from 0 to 1", "they are probabilities"
+    if spec.task.is_exclusive and np.abs(soft.sum(axis=1) - 1).max() > 1e-3:
         yield "gives soft labels that do not sum to 1", "divide them by their sum"
 
 

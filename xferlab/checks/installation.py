@@ -101,9 +101,23 @@ def _check_extras() -> Finding:
 
 def _requirements() -> Iterator[tuple[str, str]]:
     """Yield the packages that xferlab requires, each with the extra that needs it, or ""."""
-    for requirement in importlib.metadata.requires("xferlab") or []:
-        extra = re.search(r"extra == ['\"](\w+)['\"]", requirement)
-        yield re.split(r"[^\w.-]", requirement)[0], extra[1] if extra else ""
+    for name, of, extra in _requirements_of("xferlab"):
+        yield name, extra
+        for each, _, needed in _requirements_of(name) if of else ():
+            if needed == of:  # tensorflow[and-cuda] is tensorflow and what its extra needs
+                yield each, extra
+
+
+def _requirements_of(package: str) -> Iterator[tuple[str, str, str]]:
+    """Yield name, extra and the extra that needs it of what a package requires; none is ""."""
+    try:
+        requirements = importlib.metadata.requires(package) or []
+    except importlib.metadata.PackageNotFoundError:
+        return
+    for requirement in requirements:
+        name, of = re.match(r"([\w.-]+)(?:\[([\w.-]+)\])?", requirement).groups("")  # type: ignore[union-attr]
+        extra = re.search(r"extra == ['\"]([\w.-]+)['\"]", requirement)
+        yield name, of, extra[1] if extra else ""
 
 
 def _check_plugins() -> Finding:

@@ -41,9 +41,18 @@ compdef _xferlab xferlab
     "fish": """\
 # xferlab completion fish > ~/.config/fish/completions/xferlab.fish
 function __xferlab_candidates
-    xferlab completion candidates (commandline -cp | string collect) 2>/dev/null
+    set -l found (xferlab completion candidates (commandline -cp | string collect) 2>/dev/null)
+    if set -q found[1]
+        printf '%s\\n' $found
+        return
+    end
+    set -l word (commandline -ct)
+    set -l key (string match -r '^[^=]*=' -- $word)
+    for path in (__fish_complete_path (string replace -- "$key" '' $word))
+        echo $key$path
+    end
 end
-complete -c xferlab -a '(__xferlab_candidates)'
+complete -c xferlab -f -a '(__xferlab_candidates)'
 """,
 }
 """By shell; each asks this command for the candidates."""

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from xferlab.cli.data_progress import DataProgress
 from xferlab.cli.notes import collected_notes
 from xferlab.cli.terminal import print_folded
 from xferlab.compatibility import name_and_origin
@@ -21,6 +20,7 @@ from xferlab.experiment.prepare import check_data_alone
 from xferlab.groups import GROUPS
 from xferlab.io.atomic import atomic_write
 from xferlab.models.plugin_head import head_argument
+from xferlab.progress import RowProgress
 from xferlab.registry import REGISTRY
 from xferlab.statistics.baselines import BaselineScores, constant_scores, text_scores
 from xferlab.statistics.summary import Advice, DataSummary, length_advice, summary_of
@@ -34,11 +34,11 @@ def data(flags: argparse.Namespace, overrides: list[str]) -> int:
         raise ConfigError("data is of one config", where="-m", fix="leave -m out")
     if flags.html is not None:
         _refuse_place(Path(flags.html))
-    with DataProgress() as progress:
-        progress.start("reading the config")
+    with RowProgress("data") as progress:
+        progress.begin("reading the config")
         recipe = compose_experiment(overrides, flags.config_name).recipe
-        progress.start(f"reading {' '.join(data_words(recipe))}")
-        with streaming(progress.read):
+        progress.begin(f"reading {' '.join(data_words(recipe))}")
+        with streaming(progress.move):
             summary = _summarise(recipe, overrides, flags.config_name, progress)
     for line in lines_of(summary):
         print_folded(line)
@@ -68,16 +68,16 @@ def data_words(recipe: Recipe) -> list[str]:
 
 
 def _summarise(
-    recipe: Recipe, overrides: list[str], config_name: str, progress: DataProgress
+    recipe: Recipe, overrides: list[str], config_name: str, progress: RowProgress
 ) -> DataSummary:
     if hasattr(recipe.model, "fetch_small"):
         recipe.model.fetch_small()  # a checkpoint that is not there is reported before reading
     with collected_notes() as noted:
         recipe, found = check_data_alone(recipe)
-    progress.start("fitting the baselines")
+    progress.begin("fitting the baselines")
     baselines = _baselines(recipe, found)
     tokenizer, name = _tokenizer(recipe, found.spec)
-    progress.start("tokenising")
+    progress.begin("tokenising")
     summary = summary_of(found, tokenizer, name, baselines, recipe.seed, progress.move)
     advice = _advice(recipe, summary, found)
     lines = [

@@ -13,11 +13,11 @@ from xferlab.cli.flags import FlagParser
 from xferlab.errors import ConfigError, printable
 from xferlab.inference.inputs import InputRow, InputStream, command_line_rows, file_rows, piped_rows
 from xferlab.inference.load import load_run
-from xferlab.inference.progress import PredictionProgress
 from xferlab.inference.run import Run
 from xferlab.inference.run_folder import WEIGHTS
 from xferlab.inference.writers import FORMATS, TEXT_WRITERS, ParquetWriter, Writer, format_of
 from xferlab.io.atomic import atomic_replace
+from xferlab.progress import RowProgress
 
 MOST_REPORTED = 20
 """Invalid rows that are named on standard error; the rest are only counted."""
@@ -143,7 +143,7 @@ def _answer(run: Run, inputs: InputStream, open_sink: Callable[[], Writer]) -> i
     sink = open_sink()
     bad = 0
     count = 0
-    with PredictionProgress(inputs.stream) as following:
+    with RowProgress() as progress:
         for chunk in inputs.chunks():
             rows = answered(run, chunk)
             sink.write(rows)
@@ -151,9 +151,10 @@ def _answer(run: Run, inputs: InputStream, open_sink: Callable[[], Writer]) -> i
                 if row.problem:
                     bad += 1
                     if bad <= MOST_REPORTED:
-                        following.print(_describe_problem(row))
+                        progress.print(_describe_problem(row))
             count += len(chunk)
-            following.move(count)
+            if inputs.stream is not None:
+                progress.move(count, inputs.stream.fraction)
     sink.close()
     if bad:
         more = f" ({bad - MOST_REPORTED} of them not named)" if bad > MOST_REPORTED else ""

@@ -151,6 +151,13 @@ def _write_soup(members: Sequence[Run], new: Path, splits: Mapping[str, Any], ki
     write_weights(made.arrays, new / "checkpoints" / "best.safetensors")
     used = sum(made.used)
     log.info("soup       %d of %d runs are in the average", used, len(members))
+    if used == 1:
+        log.warning(
+            "note       no average has a validation score as good as that of %s alone: the soup is"
+            " this run again, and a report of both compares it with itself (--how average combines"
+            " the outputs of all)",
+            members[made.used.index(True)].folder,
+        )
     return made
 
 
@@ -175,7 +182,8 @@ def _write_records(
     }
     write_json(new / FILE, record)
     used = sum(made.used) if made else len(members)
-    config = {**first.config, "combine": f"{how} of {used}"}
+    alone = f" ({members[made.used.index(True)].folder.name})" if made and used == 1 else ""
+    config = {**first.config, "combine": f"{how} of {used}{alone}"}
     if made is not None and made.is_merged:
         config["transfer"] = REGISTRY.get("transfer", "full").defaults()
     if not has_common_validation(members):

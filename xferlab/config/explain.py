@@ -97,8 +97,10 @@ def _at_fault(
 def _without(overrides: Sequence[str], at_fault: Sequence[str]) -> list[str]:
     """Return the overrides that do not depend on those at fault: a field needs its plugin."""
     left = [override for override in overrides if override not in at_fault]
+    chosen = {PlainOverride.of(override).key for override in left}
+    of_file = [group for group in GROUPS if group not in chosen]  # what a file may have chosen
     for choice in (PlainOverride.of(override).key for override in at_fault):
-        heads = {"experiment": GROUPS, "debug": GROUPS}.get(choice, [choice])
+        heads = {"experiment": of_file, "debug": of_file}.get(choice, [choice])
         left = [
             other
             for other in left

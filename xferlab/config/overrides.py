@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -15,6 +15,27 @@ from hydra.errors import HydraException
 from xferlab.errors import ConfigError
 
 _KEY = re.compile(r"[+~]{0,2}[A-Za-z_][\w./@-]*", re.ASCII)
+
+
+def flatten(node: Any, *, into_lists: bool = False, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted key and value of everything in a config that holds no further keys.
+
+    >>> list(flatten({"a": {"b": [1, 2], "c": {}}}))
+    [('a.b', [1, 2]), ('a.c', {})]
+    >>> list(flatten({"a": {"b": [1, 2], "c": {}}}, into_lists=True))
+    [('a.b.0', 1), ('a.b.1', 2), ('a.c', {})]
+    """
+    items: Iterable[tuple[Any, Any]]
+    if isinstance(node, Mapping) and (node or not prefix):
+        items = node.items()
+    elif into_lists and isinstance(node, list):
+        items = enumerate(node)
+    else:
+        yield prefix, node
+        return
+    for key, value in items:
+        below = f"{prefix}.{key}" if prefix else str(key)
+        yield from flatten(value, into_lists=into_lists, prefix=below)
 
 
 def expand_override(override: Override) -> list[str]:

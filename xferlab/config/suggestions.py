@@ -11,7 +11,7 @@ from pathlib import Path
 from xferlab.config.aliases import KEYS, OTHER_FAMILIES, advice, known_key, known_name
 from xferlab.config.overrides import format_for_shell
 from xferlab.config.presets import checkpoint_presets
-from xferlab.config.schema import TrainConfig
+from xferlab.config.reference import SECTIONS, all_settings
 from xferlab.discovery import KEY
 from xferlab.errors import NONE, UnknownKey, did_you_mean, nearest
 from xferlab.groups import GROUPS, Group
@@ -36,7 +36,7 @@ def suggest_key(error: UnknownKey, registry: Registry) -> str:
         return advised
     head, _, field = key.rpartition(".")
     group = head.partition(".")[0]
-    places = _places(registry)
+    places = _places()
     member = head.rpartition(".")[2]
     holds_several = group in GROUPS and GROUPS[group].holds_several
     if holds_several and member in registry.names(group):
@@ -83,22 +83,21 @@ def setting_for_flag(arguments: Sequence[str], flag: str) -> str:
     return f"settings have no dashes: {KEYS[key]}={value or 'VALUE'}"
 
 
-def _places(registry: Registry) -> dict[str, list[str]]:
-    """Return where each field is: ``train``, or ``GROUP=NAME`` of the plugins that have it."""
+def _places() -> dict[str, list[str]]:
+    """Return where each field is: ``train``, ``sweep``, or ``GROUP=NAME`` of plugins."""
     places: dict[str, list[str]] = {}
-    for f in dataclasses.fields(TrainConfig):
-        places.setdefault(f.name, []).append("train")
-    for entry in registry:
-        for f in dataclasses.fields(entry.cls):
-            places.setdefault(f.name, []).append(f"{entry.group}={entry.name}")
+    for owner, setting in all_settings():
+        if owner:
+            places.setdefault(setting.key.rpartition(".")[2], []).append(owner)
     return places
 
 
 def _owners_of_field(group: str, field: str, places: list[str]) -> str:
     """Return how to set a field of another plugin, preferably of the same group."""
     beside = [place for place in places if place.startswith(f"{group}=")]
-    if "train" in places and not beside:
-        return f"did you mean train.{field}?"
+    section = next((place for place in places if place in SECTIONS), None)
+    if section and not beside:
+        return f"did you mean {section}.{field}?"
     owners = beside or places
     first = owners[0].partition("=")[0]
     key = GROUPS[first].key_of_field("NAME", field) if first in GROUPS else f"{first}.{field}"

@@ -11,18 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from xferlab.contracts import Task
-from xferlab.data.label_parsing import literal_list
-from xferlab.data.labels import Rows, is_missing, name_of, number_of, row_error
-from xferlab.data.notes import Notes, join_some, named_rows, shown
+from xferlab.data.labels import Rows, is_missing, name_of, row_error
+from xferlab.data.notes import shown
+from xferlab.data.soft_labels import number_in, soft_labels_of, with_labels
 from xferlab.errors import ConfigError
-from xferlab.formatting import format_count
 
 if TYPE_CHECKING:
     import numpy as np
 
-TOLERANCE = 1e-3
-"""A soft label's probabilities sum to 1 up to so much; they are then divided by their sum."""
 LABEL = "label"
 TRAINED = "train"
 """The split whose weights and soft labels are read: they change what is trained, not the scores."""
@@ -33,11 +29,12 @@ class ExampleColumns:
     """Which columns a data plugin reads beside the texts.
 
     Attributes:
-        label: column of the label; None where labels are the most probable classes.
+        label: column of the label; None where labels are taken of the soft ones.
         weight: column of the weights.
         soft: columns of the soft labels: one for each class, or one of lists.
         group: column of the groups.
         has_labels: False for texts alone: the column of the label is not read.
+        are_several: whether a text has several labels, each with a probability of its own.
     """
 
     label: str | None = LABEL
@@ -45,6 +42,7 @@ class ExampleColumns:
     soft: tuple[str, ...] = ()
     group: str | None = None
     has_labels: bool = True
+    are_several: bool = False
 
     def keys(self, split: str) -> dict[str, str]:
         """Return the columns that a split needs, each with its config key."""
@@ -93,16 +91,22 @@ class ExampleColumns:
         values = [column(name, "data.soft_labels") for name in self.soft]
         soft = soft_labels_of(split, rows, values, self.soft)
         rows = dataclasses.replace(rows, soft_labels=soft, soft_names=self.names())
-        if self.label is not None:
-            return rows
-        return dataclasses.replace(rows, labels=_most_probable(rows, class_names))
+        return rows if self.label is not None else with_labels(rows, class_names, self.are_several)
 
     def names(self) -> tuple[str, ...]:
         """Return the names of the soft labels' columns, one a class; none for one of lists."""
         return self.soft if len(self.soft) > 1 else ()
 
 
-def example_columns(label: str | None, weight: Any, soft_labels: Any, group: Any) -> ExampleColumns:
+def example_columns(
+    label: str | None,
+    weight: Any,
+    soft_labels: Any,
+    group: Any,
+    *,
+    has_labels: bool = True,
+    are_several: bool = False,
+) -> ExampleColumns:
     """Return the columns that the fields of a data plugin name, or raise ConfigError."""
     soft = (soft_labels,) if isinstance(soft_labels, str) else tuple(soft_labels or ())
     if not all(isinstance(name, str) for name in soft) or len(set(soft)) < len(soft):
@@ -111,88 +115,13 @@ def example_columns(label: str | None, weight: Any, soft_labels: Any, group: Any
             where="data.soft_labels",
             fix="data.soft_labels=COLUMN (of lists), or data.soft_labels=[COLUMN,COLUMN]",
         )
-    if label is None and not soft:
+    if label is None and not soft and has_labels:
         raise ConfigError(
             "data.label is null, and there are no soft labels to take labels from",
             where="data.label",
             fix="data.label=COLUMN, or data.soft_labels=[COLUMN,COLUMN]",
         )
-    return ExampleColumns(label, weight, soft, group)
-
-
-def soft_labels_of(
-    split: str, rows: Rows, values: Sequence[Sequence[Any]], columns: Sequence[str]
-) -> np.ndarray:
-    """Return the probabilities of each row, float64 (rows, classes), which sum to 1.
-
-    Args:
-        split: of the rows.
-        rows: for the place of an error.
-        values: of each column: numbers, or lists of numbers where there is one column.
-        columns: their names.
-
-    Raises:
-        ConfigError: a row has no list of probabilities.
-    """
-    import numpy as np
-
-    lists = [_numbers(cell) for cell in values[0]] if len(values) == 1 else _side_by_side(values)
-    width = next((len(each) for each in lists if each), 0)
-    named = f"'{columns[0]}'" if len(columns) == 1 else "the columns of soft labels"
-    one_each = f"of {split} have in {named} no list of {width or 'two or more'} probabilities"
-    _refuse(rows, [len(each) != width or width < 2 for each in lists], one_each)
-    found = np.array(lists, "float64")
-    _refuse(rows, ~np.isfinite(found).all(axis=1), f"of {split} have in {named} no numbers")
-    _refuse(rows, (found < 0).any(axis=1), f"of {split} have in {named} a probability below 0")
-    sums = found.sum(axis=1)
-    wrong = np.abs(sums - 1) > TOLERANCE
-    if wrong.any():
-        total = sums[int(wrong.argmax())]
-        what = f"of {split} have soft labels that do not sum to 1 (the first to {total:.4g})"
-        _refuse(rows, wrong, what)
-    return found / sums[:, None]
-
-
-def _refuse(rows: Rows, wrong: Any, what: str) -> None:
-    numbers = [i for i, is_wrong in enumerate(wrong) if is_wrong]
-    if numbers:
-        fix = "write one probability a class, from 0 to 1, which sum to 1; or leave these rows out"
-        raise row_error(rows, numbers, what, "soft_labels", fix)
-
-
-def _side_by_side(values: Sequence[Sequence[Any]]) -> list[list[float]]:
-    return [[_number(cell) for cell in cells] for cells in zip(*values, strict=True)]
-
-
-def _numbers(cell: Any) -> list[float]:
-    """Return a cell that is a list, or a list written as text, as numbers; none for others."""
-    cells = literal_list(cell) if isinstance(cell, str) else cell
-    return [_number(each) for each in cells] if isinstance(cells, list | tuple) else []
-
-
-def _number(cell: Any) -> float:
-    return float("nan") if isinstance(cell, bool) else number_of(cell)
-
-
-def _most_probable(rows: Rows, class_names: Sequence[str]) -> list[str]:
-    """Return the name of each row's most probable class, the first of equal ones."""
-    soft = rows.soft_labels
-    assert soft is not None
-    width = soft.shape[1]
-    names = tuple(class_names) or rows.soft_names or tuple(map(str, range(width)))
-    if len(names) != width:
-        raise other_width(width, names)
-    return [names[best] for best in soft.argmax(axis=1)]
-
-
-def other_width(width: int, names: Sequence[str]) -> ConfigError:
-    """Return the error for soft labels of another number of classes than there are."""
-    return ConfigError(
-        f"soft labels have {width} probabilities, and there are {format_count(len(names), 'class')}"
-        f": {join_some(names)}",
-        where="data.soft_labels",
-        fix="name one column a class, in the order of data.class_names",
-    )
+    return ExampleColumns(label, weight, soft, group, has_labels, are_several)
 
 
 def weights_of(split: str, rows: Rows) -> np.ndarray:
@@ -200,7 +129,7 @@ def weights_of(split: str, rows: Rows) -> np.ndarray:
     import numpy as np
 
     assert rows.weights is not None
-    found = np.array([_number(cell) for cell in rows.weights], "float64")
+    found = np.array([number_in(cell) for cell in rows.weights], "float64")
     wrong = ~np.isfinite(found) | (found < 0)
     if wrong.any():
         numbers = np.flatnonzero(wrong).tolist()
@@ -215,44 +144,6 @@ def weights_of(split: str, rows: Rows) -> np.ndarray:
             fix="choose another column: data.weight=COLUMN, or data.weight=null",
         )
     return found.astype("float32")
-
-
-def soft_array(rows: Rows, names: Sequence[str], task: Task, notes: Notes) -> np.ndarray:
-    """Return the soft labels in the order of the classes, float32 (rows, classes).
-
-    Columns that are called as the classes are matched by name, others by their order.
-
-    Args:
-        rows: of train.
-        names: of the classes, in label order.
-        task: what is predicted.
-        notes: collects notes.
-    """
-    import numpy as np
-
-    soft = rows.soft_labels
-    assert soft is not None
-    if not (task.is_exclusive and not task.is_per_word):
-        raise ConfigError(
-            f"soft labels are of one class a text, and the task is {task.name}",
-            where="data.soft_labels",
-            fix="data.soft_labels=null, or data.task=single_label",
-        )
-    if soft.shape[1] != len(names):
-        raise other_width(soft.shape[1], names)
-    if set(rows.soft_names) == set(names):
-        soft = soft[:, [rows.soft_names.index(name) for name in names]]
-    elif rows.soft_names:
-        pairs = zip(rows.soft_names, names, strict=True)
-        named = join_some(f"{column} for {name}" for column, name in pairs)
-        notes.add(f"the columns of soft labels are in the order of the classes: {named}")
-    given = [name_of(value) for value in rows.labels]
-    best = [names[i] for i in soft.argmax(axis=1)]
-    other = [i for i, (one, two) in enumerate(zip(given, best, strict=True)) if one != two]
-    if other:
-        count = f"{len(other):,} of {format_count(len(rows), 'row')}"
-        notes.add(f"the label is not the most probable class in {count}: {named_rows(other)}")
-    return np.ascontiguousarray(soft, "float32")
 
 
 def groups_of(splits: Mapping[str, Rows]) -> dict[str, np.ndarray]:

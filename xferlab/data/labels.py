@@ -32,8 +32,9 @@ class Rows:
         pairs: second texts, where examples are pairs.
         place: gives the place of a row, for messages.
         weights: the values of the weight column.
-        soft_labels: probabilities that sum to 1, float64 (rows, classes).
+        soft_labels: probabilities, float64 (rows, classes).
         soft_names: the names of their columns, where there is one a class.
+        label_names: names of all classes, where labels were taken of soft ones.
         groups: the values of the group column.
     """
 
@@ -44,6 +45,7 @@ class Rows:
     weights: Sequence[Any] | None = None
     soft_labels: np.ndarray | None = None
     soft_names: tuple[str, ...] = ()
+    label_names: tuple[str, ...] = ()
     groups: Sequence[Any] | None = None
 
     def __len__(self) -> int:

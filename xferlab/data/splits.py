@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from xferlab.contracts import Split, Task, TaskSpec, TextData
 from xferlab.data.class_names import choose_names, codes_by_name, label_codes, report_variants
 from xferlab.data.class_names_file import Names
-from xferlab.data.example_columns import groups_of, soft_array, weights_of
+from xferlab.data.example_columns import groups_of, weights_of
 from xferlab.data.labels import (
     Rows,
     is_missing,
@@ -21,6 +21,7 @@ from xferlab.data.labels import (
 from xferlab.data.notes import Notes
 from xferlab.data.overlaps import refuse_copied_labels, report_conflicts, report_overlaps
 from xferlab.data.partition import check_folds, hold_back, limited, limited_rows, split_fold, take
+from xferlab.data.soft_labels import check_soft_labels, soft_array
 from xferlab.data.streaming import convert
 from xferlab.data.task_inference import infer_task, normalized_labels
 from xferlab.errors import ConfigError, did_you_mean
@@ -79,6 +80,11 @@ def has_labels(task: str) -> bool:
     return task == AUTO or task_named(task).has_labels
 
 
+def has_several_labels(task: str) -> bool:
+    """Return whether a text has any number of classes in a task, by its name or ``auto``."""
+    return task != AUTO and task_named(task).has_classes and not task_named(task).is_exclusive
+
+
 def text_data(
     splits: Mapping[str, Rows],
     seed: int,
@@ -121,7 +127,8 @@ def text_data(
             has.
     """
     notes = Notes()
-    suggested = Names(tuple(suggested_names), suggested_from)
+    own = splits["train"].label_names
+    suggested = Names(own or tuple(suggested_names), "data.soft_labels" if own else suggested_from)
     chosen = None if task == AUTO else task_named(task)
     splits = _given_splits(splits, folds, notes)
     for name, rows in splits.items():
@@ -236,8 +243,9 @@ def _labelled(
         more: dict[str, Any] = {"groups": groups.get(name)}
         if rows.weights is not None:
             more["weights"] = weights_of(name, rows)
+        check_soft_labels(name, rows, task)
         if rows.soft_labels is not None and name == "train":
-            more["soft_labels"] = soft_array(rows, names, task, notes)
+            more["soft_labels"] = soft_array(rows, ready[name].labels, names, task, notes)
         ready[name] = replace(ready[name], **more)
     return names, ready
 
@@ -276,6 +284,7 @@ def known_split(
             fix="data.pair=COLUMN" if spec.has_pairs else "data.pair=null",
         )
     _refuse_empty(name, rows)
+    check_soft_labels(name, rows, spec.task)
     notes = Notes()
     suggested = Names(tuple(suggested_names), suggested_from)
     rows = normalized_labels(name, rows, spec, suggested, label_separator, notes)

@@ -13,13 +13,12 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Any, overload
 
 from xferlab.data.readers.examples import Stream
 
-Follow = Callable[[str, int, float | None], None]
-"""Is given what is read, the rows so far, and the fraction of the file that they are, if known."""
+Follow = Callable[[int, float | None], None]
+"""Is given the rows that are read of a file, and the fraction of it that they are, if known."""
 EVERY = 5_000
 """Rows between two reports of progress."""
 BUFFER = 1 << 20
@@ -53,16 +52,11 @@ def stored(texts: Iterable[Any]) -> Any:
     return column
 
 
-def report_rows(path: Path, rows: int, stream: Stream) -> None:
+def report_rows(rows: int, stream: Stream) -> None:
     """Report how many rows of a file are read, if somebody follows."""
     follow = _follow.get()
-    if follow is None:
-        return
-    try:
-        fraction = stream.done() / stream.total if stream.total else None
-    except OSError:  # a decoded file has no position
-        fraction = None
-    follow(str(path), rows, fraction)
+    if follow is not None:
+        follow(rows, stream.fraction)
 
 
 def pick(texts: Sequence[Any], rows: Iterable[int]) -> Any:
@@ -146,5 +140,5 @@ class StoredTexts(Sequence[Any]):
         count = len(self)
         for i in range(count):
             if follow is not None and i % EVERY == 0 and i:
-                follow("the temporary file", i, i / count)
+                follow(i, i / count)
             yield self[i]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from xferlab.contracts import TextData
 from xferlab.data.example_columns import ExampleColumns, example_columns
 from xferlab.data.labels import Rows
 from xferlab.data.overlaps import check_columns
-from xferlab.data.splits import check_fields, has_labels, text_data
+from xferlab.data.splits import check_fields, has_labels, has_several_labels, text_data
 from xferlab.data.windows import refuse_windows, with_windows
 
 
@@ -39,13 +38,19 @@ class TabularData:
         sizes = (self.max_length, self.validation_fraction, self.limit, self.max_rows)
         check_fields(*sizes, self.task, self.label_separator, self.folds, self.fold)
         check_columns(self.text, self.pair, self.label)
-        refuse_windows(self.windows, self.max_length, has_pairs=self.pair is not None, can=True)
+        refuse_windows(self.windows, self.max_length)
         self.columns()
 
     def columns(self) -> ExampleColumns:
         """Return the columns beside the texts."""
-        columns = example_columns(self.label, self.weight, self.soft_labels, self.group)
-        return replace(columns, has_labels=has_labels(self.task))
+        return example_columns(
+            self.label,
+            self.weight,
+            self.soft_labels,
+            self.group,
+            has_labels=has_labels(self.task),
+            are_several=has_several_labels(self.task),
+        )
 
     def examples(
         self,

@@ -1,19 +1,18 @@
-"""Tokenizers of checkpoints, and a cache of token ids on disk."""
+"""Tokenizers of checkpoints."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import os
-import time
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from xferlab.contracts import Encoding, Split, TaskSpec, Tokenizer
+from xferlab.contracts import Encoding, TaskSpec
 from xferlab.data.batching import Ragged, row_lengths
 from xferlab.data.tokenizer_rules import (
     choose_padding,
@@ -23,29 +22,17 @@ from xferlab.data.tokenizer_rules import (
     with_leading_blanks,
     without_added_tokens,
 )
-from xferlab.data.windows import windows_by_rules
+from xferlab.data.windows import Window, windows_by_rules, windows_of_pairs
 from xferlab.errors import ConfigError
-from xferlab.io.atomic import atomic_replace, no_standard_input
-from xferlab.io.folders import cache_folder
+from xferlab.io.atomic import no_standard_input
 from xferlab.models.prompts import NO_PROMPTS, Prompts
 from xferlab.models.untrusted_checkpoint import embedding_rows, refuse_unsafe
-
-if TYPE_CHECKING:
-    import numpy as np
+from xferlab.progress import Pace
 
 log = logging.getLogger(__name__)
 
 CHUNK = 1000
 """Texts that are tokenised in one call, in parallel."""
-PROGRESS_SECONDS = 5.0
-"""Time between two lines of progress."""
-
-VERSION = 2
-"""Part of the key: raise it when the arrays of a text, or the layout of a file, change."""
-
-MAGIC = 0x7866_746B  # "xftk"
-HEADER = 16
-"""int32 before the arrays: magic, rows, tokens, columns, truncated, CRC, 2 unused, 8 of key."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +165,7 @@ class HubTokenizer:
         words = array("i")
         cut = 0
         empty = 0
-        started = reported = time.monotonic()
+        pace = Pace()
         for first in range(0, len(texts), CHUNK):
             rows = list(texts[first : first + CHUNK])
             if self.prompts and not are_words:
@@ -196,9 +183,8 @@ class HubTokenizer:
             if are_words:
                 _append(words, [[-1 if w is None else w for w in row.word_ids] for row in done])
             cut += sum(len(row) >= max_length and bool(row.overflowing) for row in done)
-            if time.monotonic() - reported > PROGRESS_SECONDS:
-                reported = time.monotonic()
-                rate = len(sizes) / (reported - started)
+            if pace.is_due():
+                rate = pace.rate(len(sizes))
                 log.info("tokenised %d of %d examples, %d/s", len(sizes), len(texts), rate)
         if empty and not are_words:
             token = self._tokenizer.convert_ids_to_tokens(self._id_for_nothing)
@@ -211,12 +197,23 @@ class HubTokenizer:
             cut=cut,
         )
 
-    def windows(self, texts: Sequence[Any], max_length: int, overlap: int) -> Iterator[list[Any]]:
-        """Yield the windows of each text: token ids, segment ids and word ids."""
+    def windows(
+        self,
+        texts: Sequence[Any],
+        max_length: int,
+        overlap: int,
+        pairs: Sequence[str] | None = None,
+    ) -> Iterator[list[Window]]:
+        """Yield the windows of each text or pair: token ids, segment ids and word ids."""
+        if pairs is not None:
+            both = zip(texts, pairs, strict=True)
+            rows = [(self.prompts.text + one, self.prompts.pair + two) for one, two in both]
+            sizes = (max_length, overlap, self._id_for_nothing)
+            return windows_of_pairs(self.rules, rows, *sizes)
         are_words = bool(len(texts)) and not isinstance(texts[0], str)
         rules = self._word_rules if are_words else self.rules
-        rows = texts if are_words else [self.prompts.text + text for text in texts]
-        return windows_by_rules(rules, rows, max_length, overlap, self._id_for_nothing)
+        single = texts if are_words else [self.prompts.text + text for text in texts]
+        return windows_by_rules(rules, single, max_length, overlap, self._id_for_nothing)
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Return the text of token ids, without special tokens."""
@@ -275,125 +272,3 @@ def _append(flat: array[int], rows: Sequence[Sequence[int]]) -> None:
     import numpy as np
 
     flat.frombytes(np.fromiter(chain.from_iterable(rows), dtype="int32").tobytes())
-
-
-def encode_cached(
-    tokenizer: Tokenizer, split: Split, max_length: int, folder: Path | None = None
-) -> CountedEncoding:
-    """Return ``tokenizer.encode`` of a split, from the cache on disk if it is there.
-
-    The file's name and header are a hash of the split's digest, the tokenizer's fingerprint,
-    ``max_length`` and :data:`VERSION`. A damaged file, or one of another key, is replaced. Files
-    are written atomically, so any number of processes may use the folder.
-
-    Args:
-        tokenizer: makes the token ids.
-        split: examples to encode.
-        max_length: most tokens of an example.
-        folder: of the cache; default ``tokens`` in ``$XFERLAB_CACHE`` or ``~/.cache/xferlab``.
-    """
-    key = _key(tokenizer, split, max_length)
-    path = None
-    try:
-        folder = folder or cache_folder("tokens")
-        path = folder.expanduser() / f"{key}.npy"
-        found = _load(path, key, len(split)) if path.exists() else None
-    except (OSError, RuntimeError) as e:
-        log.warning("token cache %s cannot be read, tokenising again: %s", path or folder, e)
-        found = None
-    if found is not None:
-        return found
-    made = _flattened(tokenizer.encode(split.texts, split.pairs, max_length))
-    if path is not None:
-        try:
-            atomic_replace(path, lambda new: _save(new, made, key))
-        except OSError as e:
-            log.warning("token cache %s cannot be written: %s", path.parent, e)
-    return made
-
-
-def _key(tokenizer: Tokenizer, split: Split, max_length: int) -> str:
-    """Return the hash of all that an encoding depends on."""
-    parts = (VERSION, max_length, tokenizer.fingerprint, split.pairs is None, split.digest)
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
-
-
-def _flattened(encoding: Encoding) -> CountedEncoding:
-    """Return an encoding with each column in one array; a copy only where it was not."""
-    import numpy as np
-
-    lengths = row_lengths(encoding).astype("int32")
-
-    def flat(column: Sequence[np.ndarray]) -> Ragged:
-        if isinstance(column, Ragged):
-            return Ragged(np.ascontiguousarray(column.flat, dtype="int32"), lengths)
-        return Ragged(np.concatenate([*column, np.zeros(0, "int32")]).astype("int32"), lengths)
-
-    return CountedEncoding(
-        flat(encoding.token_ids),
-        flat(encoding.segment_ids),
-        None if encoding.word_ids is None else flat(encoding.word_ids),
-        cut=getattr(encoding, "cut", 0),
-    )
-
-
-def _save(path: Path, encoding: CountedEncoding, key: str) -> None:
-    """Write an encoding as one int32 array: header, lengths, tokens, segments, word ids.
-
-    The parts are written one after another, so that they are never in memory twice.
-    """
-    import numpy as np
-
-    columns = [encoding.token_ids, encoding.segment_ids, encoding.word_ids]
-    flat = [column.flat for column in columns if isinstance(column, Ragged)]
-    lengths = row_lengths(encoding).astype("int32")
-    head = np.zeros(HEADER, dtype="int32")
-    head[:5] = MAGIC, len(lengths), int(lengths.sum()), len(flat), encoding.cut
-    head[8:] = np.frombuffer(bytes.fromhex(key), dtype="<i4")
-    parts = [head, lengths, *flat]
-    head[5] = _checksum(parts)
-    form = {"descr": head.dtype.str, "fortran_order": False, "shape": (sum(map(len, parts)),)}
-    with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, form)
-        for part in parts:
-            file.write(part.data)
-
-
-def _checksum(parts: Sequence[np.ndarray]) -> int:
-    """Return the CRC-32 of a header and more parts, without its own field, as a signed number."""
-    import zlib
-
-    head, *others = parts
-    crc = zlib.crc32(head[6:].data, zlib.crc32(head[:5].data))
-    for part in others:
-        crc = zlib.crc32(part.data, crc)
-    return crc - (1 << 32) if crc >= 1 << 31 else crc
-
-
-def _load(path: Path, key: str, rows: int) -> CountedEncoding | None:
-    """Return a cached encoding, memory-mapped, or None if the file is damaged."""
-    import numpy as np
-
-    try:
-        packed = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as e:
-        log.warning("token cache %s is damaged, tokenising again: %s", path, e)
-        return None
-    if packed.dtype == "int32" and packed.ndim == 1 and len(packed) >= HEADER + rows:
-        magic, found, tokens, columns = packed[:4].tolist()
-        whole = len(packed) == HEADER + rows + columns * tokens
-        same = packed[8:HEADER].astype("<i4").tobytes().hex() == key
-        if magic == MAGIC and found == rows and whole and same and packed[5] == _checksum([packed]):
-            return _unpack(packed)
-    log.warning("token cache %s is damaged, tokenising again", path)
-    return None
-
-
-def _unpack(packed: np.ndarray) -> CountedEncoding:
-    rows, tokens, columns, cut = packed[1:5].tolist()
-    lengths = packed[HEADER : HEADER + rows]
-    at = HEADER + rows
-    parts = [
-        Ragged(packed[at + i * tokens : at + (i + 1) * tokens], lengths) for i in range(columns)
-    ]
-    return CountedEncoding(parts[0], parts[1], parts[2] if columns == 3 else None, cut=cut)

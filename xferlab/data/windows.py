@@ -7,6 +7,7 @@ which it has the most tokens to its nearer side; the ends of a text count as far
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from array import array
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -26,13 +27,12 @@ FAR = 2**30
 """Tokens from a word to an end of its text."""
 
 
-def refuse_windows(windows: int | None, max_length: int, *, has_pairs: bool, can: bool) -> None:
+def refuse_windows(windows: int | None, max_length: int, *, can: bool = True) -> None:
     """Raise ConfigError for windows that no text can be read in.
 
     Args:
         windows: tokens that two windows have in common; None for no windows.
         max_length: tokens of a window.
-        has_pairs: whether examples are pairs.
         can: whether the task's outputs can be merged.
     """
     if windows is None:
@@ -44,10 +44,8 @@ def refuse_windows(windows: int | None, max_length: int, *, has_pairs: bool, can
     elif windows >= max_length:
         what = f"an overlap of {windows} tokens is no less than a window of {max_length}"
         fix = f"data.windows={max_length // 4}, or data.max_length larger"
-    elif has_pairs:
-        what = "windows are of single texts, and these examples are pairs"
     elif not can:
-        what = "windows are for texts with labels, values or tags"
+        what = "windows are for texts, or pairs read together, with labels, values or tags"
     if what:
         raise ConfigError(what, where="data.windows", fix=fix)
 
@@ -61,17 +59,20 @@ def with_windows(data: TextData, windows: int | None) -> TextData:
     if windows is None:
         return data
     spec = data.spec
-    can = spec.task.has_labels and not spec.task.masks_tokens
-    refuse_windows(windows, spec.max_length, has_pairs=spec.has_pairs, can=can)
+    can = spec.task.has_labels and not spec.task.encodes_texts_apart
+    refuse_windows(windows, spec.max_length, can=can)
     return dataclasses.replace(data, spec=dataclasses.replace(spec, windows=windows))
 
 
-def encode_windows(tokenizer: Any, texts: Sequence[Any], spec: TaskSpec) -> Encoding:
-    """Return the windows of texts, in order, each with the text that it is of.
+def encode_windows(
+    tokenizer: Any, texts: Sequence[Any], pairs: Sequence[str] | None, spec: TaskSpec
+) -> Encoding:
+    """Return the windows of texts or pairs, in order, each with the text that it is of.
 
     Args:
         tokenizer: with a method ``windows``.
         texts: strings, or lists of words.
+        pairs: second texts; these are divided, and the first text is in each window.
         spec: has the length and the overlap of windows.
 
     Raises:
@@ -90,7 +91,16 @@ def encode_windows(tokenizer: Any, texts: Sequence[Any], spec: TaskSpec) -> Enco
     columns: list[Any] = [array("i"), array("i"), array("i")]
     sizes = array("i")
     owners = array("i")
-    for text, windows in enumerate(windows_of(texts, spec.max_length, spec.windows)):
+    arguments = (texts, spec.max_length, spec.windows, *(() if pairs is None else (pairs,)))
+    try:
+        inspect.signature(windows_of).bind(*arguments)
+    except TypeError as e:
+        raise ConfigError(
+            f"the model's tokenizer ({type(tokenizer).__name__}) cannot make windows of pairs",
+            where="data.windows",
+            fix="give its method windows a parameter for second texts, or data.windows=null",
+        ) from e
+    for text, windows in enumerate(windows_of(*arguments)):
         for ids, segments, words in windows:
             sizes.append(len(ids))
             owners.append(text)
@@ -129,9 +139,99 @@ def windowing_engine(rules: str, max_length: int, overlap: int) -> tuple[Any, in
     return engine, room
 
 
+@lru_cache(maxsize=4)
+def pair_engines(rules: str, max_length: int, overlap: int) -> tuple[Any, Any, int]:
+    """Return an engine without truncation, one that makes windows of pairs, and their room.
+
+    The room is of tokens that are not special. The first text has half of it at most, so the
+    overlap has to be less than the other half.
+
+    Args:
+        rules: of the library ``tokenizers``, as JSON.
+        max_length: tokens of a window.
+        overlap: tokens of the second text that two windows have in common.
+
+    Raises:
+        ConfigError: the overlap may leave no new token for a window.
+    """
+    import tokenizers
+
+    whole = tokenizers.Tokenizer.from_str(rules)
+    whole.no_truncation()
+    whole.no_padding()
+    room = max_length - whole.num_special_tokens_to_add(True)
+    if overlap >= room - room // 2:
+        raise ConfigError(
+            f"an overlap of {overlap} tokens may leave no new one in a window of {max_length}:"
+            f" {max_length - room} are special, and {room // 2} may be of the first text",
+            where="data.windows",
+            fix=f"data.windows={max(room // 8, 0)}, or data.max_length larger",
+        )
+    engine = tokenizers.Tokenizer.from_str(rules)
+    engine.no_padding()
+    engine.enable_truncation(max_length, stride=overlap, strategy="only_second")
+    return whole, engine, room
+
+
+Window = tuple[Sequence[int], Sequence[int], Sequence[int]]
+"""Token ids, segment ids, and of each token its word or -1."""
+
+
+def windows_of_pairs(
+    rules: str, rows: Sequence[tuple[str, str]], max_length: int, overlap: int, nothing: int
+) -> Iterator[list[Window]]:
+    """Yield the windows of each pair, as transformers makes them by ``truncation="only_second"``.
+
+    Each window begins with the first text and has a part of the second. A pair that fits is one
+    window. A first text that would leave the second less than half of the tokens is cut, but not
+    further than the second needs.
+
+    Args:
+        rules: of the library ``tokenizers``, as JSON.
+        rows: first and second texts.
+        max_length: most tokens of a window, special ones included.
+        overlap: tokens of the second text that two windows have in common.
+        nothing: the token of a pair that has none.
+    """
+    whole, engine, room = pair_engines(rules, max_length, overlap)
+    for start in range(0, len(rows), CHUNK):
+        own = list(rows[start : start + CHUNK])
+        found = whole.encode_batch(own)
+        for row, done in zip(own, found, strict=True):
+            parts = [done]
+            if len(done.ids) > max_length:
+                first, second = row
+                sizes = [done.sequence_ids.count(i) for i in range(2)]
+                most = max(room // 2, room - sizes[1])
+                if sizes[0] > most:
+                    first = first_tokens(whole, first, most)
+                done = engine.encode(first, second)
+                parts = [done, *done.overflowing]
+            yield [
+                (part.ids or [nothing], part.type_ids or [0], [-1] * max(len(part.ids), 1))
+                for part in parts
+            ]
+
+
+def first_tokens(engine: Any, text: str, most: int) -> str:
+    """Return the longest beginning of a text, by whole tokens, that has ``most`` tokens or less.
+
+    Args:
+        engine: of the library ``tokenizers``, without truncation.
+        text: to cut.
+        most: tokens that are not special.
+    """
+    offsets = engine.encode(text, add_special_tokens=False).offsets
+    for size in range(most, 0, -1):
+        begun = text[: offsets[size - 1][1]]
+        if len(engine.encode(begun, add_special_tokens=False).ids) <= most:
+            return begun
+    return ""
+
+
 def windows_by_rules(
     rules: str, texts: Sequence[Any], max_length: int, overlap: int, id_for_nothing: int
-) -> Iterator[list[tuple[Sequence[int], Sequence[int], Sequence[int]]]]:
+) -> Iterator[list[Window]]:
     """Yield the windows of each text: token ids, segment ids and word ids.
 
     Args:

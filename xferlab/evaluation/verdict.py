@@ -54,7 +54,8 @@ def _loss_lines(experiment: Experiment, history: Sequence[Mapping[str, float]]) 
     last = losses[-1]
     budget = experiment.budget
     compared = f"{last:.4g} in the last epoch, and {chance:.4g} by chance"
-    if budget.steps_per_epoch == 1 and len(losses) >= OVERFIT_EPOCHS:
+    is_test = budget.steps_per_epoch == 1 and len(losses) >= OVERFIT_EPOCHS
+    if is_test and not experiment.spec.task.masks_tokens:  # whose batch has other masks each time
         if last < LEARNT * chance:
             return []
         return [
@@ -63,20 +64,30 @@ def _loss_lines(experiment: Experiment, history: Sequence[Mapping[str, float]]) 
         ]
     if last < chance:
         return []
+    if experiment.spec.task.masks_tokens and last < losses[0]:
+        fell = f"the training loss fell from {losses[0]:.4g} to {last:.4g}"
+        return [
+            f"{fell}, and is {chance:.4g} by chance: these texts are unlike those of the"
+            " pretraining; train longer, or choose another model"
+        ]
     return [f"nothing was learnt: the training loss is {compared} (find-lr suggests a rate)"]
 
 
 def chance_loss(experiment: Experiment) -> float | None:
     """Return the run's loss of outputs that prefer nothing; None where there are no such.
 
-    Of cross-entropy that is the logarithm of the number of classes, of a squared error the
-    variance.
+    Of cross-entropy that is the logarithm of the number of classes, of masked tokens that of the
+    number of tokens, of a squared error the variance.
     """
-    labels = experiment.data.train.labels[:MOST_ROWS]
-    outputs = experiment.spec.task.chance_outputs(label_matrix(labels), experiment.spec)
+    train = experiment.data.train
+    labels = label_matrix(train.labels[:MOST_ROWS])
+    tokens = getattr(experiment.model.tokenizer, "vocabulary_size", 0)
+    outputs = experiment.spec.task.chance_outputs(labels, experiment.spec, tokens)
     if outputs is None:
         return None
-    return float(experiment.loss(*seen_only(label_matrix(labels), outputs)))
+    if train.soft_labels is not None:
+        return float(experiment.loss(train.soft_labels[:MOST_ROWS], outputs))
+    return float(experiment.loss(*seen_only(labels, outputs)))
 
 
 def _baseline_lines(

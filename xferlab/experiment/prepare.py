@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Iterable
 from dataclasses import fields, replace
+from typing import Any
 
 from xferlab.backend.precision import measure_matrix_rates
 from xferlab.backend.process import import_backend, prepare_backend
@@ -27,7 +28,7 @@ from xferlab.training.assemble import length_of_run
 from xferlab.training.fitted_head import refuse_frozen_encoder
 from xferlab.training.objective import chosen_objective, refuse_objective
 from xferlab.training.pairs import refuse_idle_settings, size_of_epoch
-from xferlab.training.transfer_stack import check_transfer
+from xferlab.training.transfer_stack import NamedVariables, check_transfer
 
 log = logging.getLogger("xferlab")
 INPUTS = (
@@ -94,13 +95,17 @@ def prepare_inputs(recipe: Recipe) -> tuple[Recipe, TextData]:
     _refuse_large_labels(recipe, data)
     if hasattr(recipe.model, "max_sequence_length"):
         data = _fitted_length(recipe, data, recipe.model.max_sequence_length())
-    if hasattr(recipe.model, "check"):
-        _refuse_blocks(recipe, size, recipe.model.check(data.spec, **head))
+    blocks = recipe.model.check(data.spec, **head) if hasattr(recipe.model, "check") else ()
+    _refuse_transfer(recipe, size, blocks)
     if hasattr(recipe.model, "fetch"):
         recipe.model.fetch()
+    if hasattr(recipe.model, "variables"):
+        _refuse_transfer(recipe, size, blocks, recipe.model.variables(data.spec, **head))
     if data.spec.windows is not None and hasattr(recipe.model, "tokenizer"):
-        # of one text: special tokens may leave no room in a window
-        encode_windows(recipe.model.tokenizer(data.spec, **head), data.train.texts[:1], data.spec)
+        # of one example: special tokens may leave no room in a window
+        tokenizer = recipe.model.tokenizer(data.spec, **head)
+        pairs = data.train.pairs and data.train.pairs[:1]
+        encode_windows(tokenizer, data.train.texts[:1], pairs, data.spec)
     return recipe, data
 
 
@@ -218,17 +223,21 @@ def _fitted_length(recipe: Recipe, data: TextData, positions: int) -> TextData:
     return replace(data, spec=replace(data.spec, max_length=positions))
 
 
-def _refuse_blocks(recipe: Recipe, size: int, blocks: tuple[str, ...]) -> None:
-    """Raise ConfigError if the transfer strategies refuse a model of these blocks.
+def _refuse_transfer(
+    recipe: Recipe, size: int, blocks: tuple[str, ...], variables: tuple[str, ...] = ()
+) -> None:
+    """Raise ConfigError if the transfer strategies refuse a model of these blocks and variables.
 
     Args:
         recipe: of the run.
         size: what an epoch has, examples or pairs.
         blocks: names; none where they are not known.
+        variables: paths; none where they are not known.
     """
     if not blocks:
         return
-    model = TextModel(network=None, tokenizer=None, blocks=dict.fromkeys(blocks, ("",)))  # type: ignore[arg-type]
+    network: Any = NamedVariables(variables) if variables else None
+    model = TextModel(network=network, tokenizer=None, blocks=dict.fromkeys(blocks, ("",)))  # type: ignore[arg-type]
     _, budget = length_of_run(recipe.train, -(-size // recipe.train.batch_size))
     plan = check_transfer(recipe.transfer, model, budget)
     refuse_frozen_encoder(chosen_objective(recipe), plan, blocks)

@@ -18,11 +18,10 @@ from xferlab.experiment.prepare import prepare
 from xferlab.experiment.train_and_test import train_and_test
 from xferlab.formatting import format_path
 from xferlab.io.atomic import delete_temporary, write_json
-from xferlab.runs.checkpoints import delete_checkpoints
 from xferlab.runs.failure import report_failure, write_failure
 from xferlab.runs.heartbeat import beating
 from xferlab.runs.inputs import inputs_of, refuse_in_between, write_inputs
-from xferlab.runs.kept_weights import delete_unkept
+from xferlab.runs.kept_weights import tidy_finished
 from xferlab.runs.lock import locked
 from xferlab.runs.metadata import (
     FORMAT,
@@ -73,15 +72,12 @@ def run(recipe: Recipe, folder: Path) -> float | None:
         previous = refuse_changed(folder, recipe)
         if previous and previous.status == "finished" and not previous.changed:
             log.info("%s is finished already", format_path(folder))
-            delete_unkept(folder, recipe.train.keep)
-            delete_checkpoints(folder / "checkpoints")
+            tidy_finished(folder, recipe.train.keep)
             return read_metrics(folder)["best"]["value"]
         _begin(recipe, folder, previous)
         status, best = _run_recording_failures(recipe, folder, stop, previous)
         write_status(folder, status)
-        if status == "finished":
-            delete_unkept(folder, recipe.train.keep)
-        delete_checkpoints(folder / "checkpoints")
+        tidy_finished(folder, recipe.train.keep if status == "finished" else None)
         return best
 
 
@@ -112,7 +108,9 @@ def _run_recording_failures(
         raise
     except (Exception, SystemExit) as e:
         del reserve
-        known: BaseException | XferlabError = as_run_error(e) or e
+        train = recipe.train
+        batch = (train.batch_size, train.gradient_accumulation_steps)
+        known: BaseException | XferlabError = as_run_error(e, batch) or e
         write_failure(folder, known, "nan" if isinstance(known, Diverged) else "failed")
         report_failure(known)
         if known is e:

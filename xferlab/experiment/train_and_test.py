@@ -47,7 +47,7 @@ from xferlab.training.loop import fit, network_of_epoch
 from xferlab.training.network_cache import NETWORK_CACHE
 from xferlab.training.optimizer_extensions import current_rate
 from xferlab.training.phase_network import PhaseNetwork
-from xferlab.training.schedule_plot import schedule_figure
+from xferlab.training.schedule_plot import block_rates, schedule_figure
 from xferlab.training.summary import planned_rates
 from xferlab.training.weights import reload_weights, save_weights
 
@@ -198,6 +198,7 @@ def _run_of(recipe: Recipe, experiment: Experiment, rate_of: Any, folder: Path) 
         mode=recipe.mode,
         network=experiment.model.network,
         learning_rate=rate_of,
+        block_rates=block_rates(experiment, rate_of),
         sweep=folder.parent if (folder.parent / PLAN).exists() else None,
         swept=swept_keys(folder),
     )
@@ -287,7 +288,7 @@ def _score_last_split(
         write_latency(folder, split, examples, seconds, experiment.forward.batch_size)
     data = experiment.data
     if data.test is not None and data.fold_rows is not None:
-        keep_fold_examples(folder, data.test, data.fold_rows, experiment.spec)
+        keep_fold_examples(folder, data.test, data.fold_rows, experiment.spec, labels)
     scored = outputs
     decisive = None
     if fitted is not None:

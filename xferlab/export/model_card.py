@@ -31,6 +31,13 @@ _TAG = """from transformers import pipeline
 tag = pipeline("token-classification", model="FOLDER", aggregation_strategy="first")
 print(tag("Words of a sentence".split(), is_split_into_words=True))
 """
+_FILL = """from transformers import pipeline
+
+fill = pipeline("fill-mask", model="FOLDER")
+print(fill({text} + f" with a {fill.tokenizer.mask_token}"))
+"""
+_USAGES = {"text-classification": _CLASSIFY, "token-classification": _TAG, "fill-mask": _FILL}
+"""By the pipeline that runs a task."""
 
 
 def model_card(run: Run, usage: str | None = None, library: str = "transformers") -> str:
@@ -50,7 +57,7 @@ def model_card(run: Run, usage: str | None = None, library: str = "transformers"
         text, pair = _example_texts(run)
         if spec.has_pairs:
             text = f'{{"text": {text}, "text_pair": {pair}}}'
-        usage = _TAG if spec.task.is_per_word else _CLASSIFY.replace("{text}", text)
+        usage = _USAGES.get(spec.task.pipeline_tag, _CLASSIFY).replace("{text}", text)
     body = _body(run, usage, notes)
     return "\n".join(["---", _metadata(run, library), "---", "", *body])
 
@@ -118,10 +125,11 @@ def _window_notes(spec: TaskSpec) -> list[str]:
     merged = "the output of a text is the mean of its windows' raw outputs (logits or values)"
     if spec.task.is_per_word:
         merged = "the tag of a word is that of the window in which it has the most context"
+    texts = 'texts, pairs, truncation="only_second"' if spec.has_pairs else "texts, truncation=True"
     return [
         "",
         f"Longer texts were read in windows of {spec.max_length} tokens that overlap by"
-        f" {spec.windows}: `tokenizer(texts, truncation=True, stride={spec.windows},"
+        f" {spec.windows}: `tokenizer({texts}, stride={spec.windows},"
         f" return_overflowing_tokens=True, padding=True)`; {merged}.",
     ]
 

@@ -176,22 +176,43 @@ def example_cross_entropy(
     return compute
 
 
-def label_cross_entropy(
-    spec: TaskSpec,
-    label_smoothing: float = 0.0,
-    weights: tuple[np.ndarray, np.ndarray] | None = None,
-) -> Callable[[Any, Any], Any]:
-    """Return the function that gives -log p of each label's true value, (batch, classes).
+def of_each_label(
+    compute: Callable[[Any, Any], Any],
+    name: str,
+    weights: tuple[Any, Any] | None = None,
+) -> keras.losses.Loss:
+    """Return a loss of several labels, each 0 or 1, or the probability that it is 1.
 
-    ``weights`` are those of :func:`label_weights`.
+    The value is the mean over examples and labels. The loss of a soft label is its expectation.
+
+    Args:
+        compute: gives a loss (batch, classes), from labels 0 or 1 and outputs of that shape.
+        name: the loss's name.
+        weights: multiply the loss of absent and of present labels: numbers, or (classes,) each.
     """
+    from keras import ops
+
+    def call(labels: Any, outputs: Any) -> Any:
+        labels = ops.cast(labels, outputs.dtype)
+        absent = (1 - labels) * compute(ops.zeros_like(outputs), outputs)
+        present = labels * compute(ops.ones_like(outputs), outputs)
+        if weights is None:
+            return absent + present
+        no, yes = (ops.convert_to_tensor(each, outputs.dtype) for each in weights)
+        return no * absent + yes * present
+
+    shown = None if weights is None or isinstance(weights[1], float) else weights[1]
+    return elementwise(call, name, shown)
+
+
+def label_cross_entropy(spec: TaskSpec, label_smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
+    """Return the function that gives -log p of each label's true value, (batch, classes)."""
     from keras import ops
 
     def compute(labels: Any, outputs: Any) -> Any:
         smooth = labels * (1 - label_smoothing) + label_smoothing / 2
         logits = spec.output_kind is OutputKind.logits
-        found = ops.binary_crossentropy(smooth, outputs, from_logits=logits)
-        return found if weights is None else found * ops.where(labels > 0.5, *weights[::-1])
+        return ops.binary_crossentropy(smooth, outputs, from_logits=logits)
 
     return compute
 
@@ -220,9 +241,8 @@ def binary_cross_entropy(
     spec: TaskSpec, label_smoothing: float = 0.0, class_weight: Any = None
 ) -> keras.losses.Loss:
     """Return the mean negative log-probability of each label's presence or absence."""
-    weights = label_weights(class_weight, spec)
-    compute = label_cross_entropy(spec, label_smoothing, weights)
-    return elementwise(compute, "binary_cross_entropy", weights and weights[1])
+    compute = label_cross_entropy(spec, label_smoothing)
+    return of_each_label(compute, "binary_cross_entropy", label_weights(class_weight, spec))
 
 
 def of_difference(compute: Callable[[Any], Any], name: str) -> keras.losses.Loss:

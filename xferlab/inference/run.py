@@ -209,7 +209,7 @@ class Run:
         if self.spec.windows is None:
             encoding = tokenizer.encode(rows.texts, rows.pairs, self.spec.max_length)
         else:
-            encoding = encode_windows(tokenizer, rows.texts, self.spec)
+            encoding = encode_windows(tokenizer, rows.texts, rows.pairs, self.spec)
         words_of = encoding.word_ids or ()
         empty = np.zeros(len(rows), dtype="int8")
         if not is_per_word:

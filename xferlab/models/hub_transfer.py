@@ -10,21 +10,19 @@ import hashlib
 import logging
 import shutil
 import sys
-import time
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from xferlab.errors import ConfigError
-from xferlab.formatting import format_duration, format_size
+from xferlab.formatting import format_size
 from xferlab.models.checkpoint_files import WeightFormat
 from xferlab.models.hub_cache import cache_folder
+from xferlab.progress import Pace
 
 LARGE = 10_000_000
 """Bytes from which on a file is announced, and continued after an interruption."""
-PROGRESS_SECONDS = 5.0
-"""Time between two lines of progress, where standard error is no terminal."""
 
 log = logging.getLogger("xferlab")
 
@@ -160,8 +158,7 @@ class _Progress:
         self._total = total
         self._first = initial
         self._done = initial
-        self._started = time.monotonic()
-        self._due = self._started + 1.0  # the first line comes early
+        self._pace = Pace(first=1.0)
 
     def __enter__(self) -> _Progress:
         return self
@@ -172,16 +169,14 @@ class _Progress:
     def update(self, count: int) -> None:
         """Add bytes."""
         self._done += count
-        now = time.monotonic()
-        if now < self._due or self._done >= self._total:
+        if self._done >= self._total or not self._pace.is_due():
             return
-        self._due = now + PROGRESS_SECONDS
-        speed = max(self._done - self._first, 1) / (now - self._started)
+        fetched = max(self._done - self._first, 1)
         log.info(
-            "%s: %s of %s, %s/s, %s left",
+            "%s: %s of %s, %s/s, %s",
             self._name,
             format_size(self._done),
             format_size(self._total),
-            format_size(speed),
-            format_duration((self._total - self._done) / speed),
+            format_size(self._pace.rate(fetched)),
+            self._pace.left(fetched, self._total - self._first),
         )

@@ -9,6 +9,7 @@ from xferlab.errors import ConfigError
 from xferlab.models.architectures import read_architecture
 from xferlab.models.checkpoint import Checkpoint
 from xferlab.models.plugin_head import reads_of
+from xferlab.models.weight_names import TensorNames, endings_of
 
 
 def blocks_for(
@@ -50,6 +51,27 @@ def blocks_for(
     if reads_pooler and not (spec.task.is_per_word or spec.task.masks_tokens):
         blocks.append("pooler")
     return (*blocks, "head")
+
+
+def variables_for(checkpoint: Checkpoint, spec: TaskSpec, head: Any = None) -> tuple[str, ...]:
+    """Return the paths that the network's variables can have; () where they are not known.
+
+    Nothing is built: those of the encoder are from the headers of the weight files. Those of the
+    head are all that transformers' classes of the family have.
+
+    Args:
+        checkpoint: of the encoder; without weights nothing is known.
+        spec: the task.
+        head: plugin of the group ``head``, whose layers are not known; None for the model's own.
+    """
+    if head is not None or spec.task.masks_tokens or not checkpoint.tensors:
+        return ()
+    where = f"model.checkpoint={checkpoint.source}"
+    architecture = read_architecture(checkpoint.config, where)
+    names = TensorNames(architecture, checkpoint.tensors, where)
+    layers = {*architecture.head_layers(is_per_word=False), "head"}
+    own = (f"{layer}/{ending}" for layer in sorted(layers) for ending in endings_of(layer))
+    return tuple(dict.fromkeys([*names.weight_paths(), *own]))
 
 
 def refuse_ids(largest: int, rows: int, source: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from xferlab.errors import ConfigError
@@ -79,6 +79,21 @@ class TensorNames:
             fix="choose another checkpoint, or start without its weights: model.pretrained=false",
         )
 
+    def weight_paths(self) -> Iterator[str]:
+        """Yield the paths of the encoder's Keras weights, pooler included; nothing is built."""
+        architecture = self.architecture
+        layers = [f"transformer_layer_{i}" for i in range(architecture.distinct_layers)]
+        parts = [(layer, part) for layer in layers for part in architecture.layer_tensors]
+        outer = [(layer, "") for layer in (*architecture.embedding_tensors, "pooler")]
+        if architecture.has_constant_segment:
+            outer.remove(("segment_embedding", ""))
+        for layer, part in (*outer, *parts):
+            stem = f"{self._prefix}{architecture.tensor_stem(layer, part)}"
+            path = f"{layer}/{part}" if part else layer
+            for ending in endings_of(path):
+                if any(f"{stem}.{word}" in self._tensors for word in ENDINGS[ending]):
+                    yield f"{path}/{ending}"
+
     def _find_prefix(self) -> str:
         """Return the prefix of the encoder's names: empty, ``bert.``, or the one in the file."""
         anchor = f"{self.architecture.tensor_stem('token_embedding')}.weight"
@@ -93,6 +108,18 @@ class TensorNames:
             where=self.where,
             fix="save the one that is wanted in a folder of its own",
         )
+
+
+TABLES = ("embedding", "embeddings", "attention_bias")
+"""Endings of the names of layers that are a table."""
+
+
+def endings_of(path: str) -> tuple[str, ...]:
+    """Return the last words that the weights of a layer with this path may have."""
+    name = path.rpartition("/")[2]
+    if name.endswith("_norm"):
+        return "gamma", "beta"
+    return ("embeddings",) if name.endswith(TABLES) else ("kernel", "bias")
 
 
 def assign_weights(backbone: Any, names: TensorNames) -> int:

@@ -282,6 +282,8 @@ def _checked_score(
 def describe_result(compared: Compared, mode: str) -> str:
     """Return the meaning of a comparison in one sentence."""
     difference = compared.difference
+    if difference.mean == difference.low == difference.high == 0:
+        return "the scores are the same on every resample: nothing to compare"
     restriction = ""
     if difference.over == EXAMPLES:
         restriction = "; another seed may give another result"

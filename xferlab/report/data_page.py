@@ -46,7 +46,8 @@ def render_data_page(summary: DataSummary, words: Sequence[str]) -> str:
     if not summary.tokens:
         notes.append(f"tokens are not counted: {summary.tokenizer}")
     return render_template(
-        "data.html",
+        "sections.html",
+        command="data",
         title=", ".join(word.rpartition("=")[2].rpartition("/")[2] for word in words),
         summary=f"Task {spec.task.name.replace('_', ' ')}{classes}; {' '.join(words)}",
         cards=_cards(summary),

@@ -182,7 +182,7 @@ def _cards(report: Report, comparison: Comparison | None) -> list[Card]:
         cards.append(Card("best setting", name, detail))
     simple, _, models = describe_simple_models(report).partition(": ")
     if models:
-        cards.append(Card("simple models", models, simple))
+        cards.append(Card("simple models", simple, models))
     if comparison and comparison.others:
         real = sum(each.is_significant for each in comparison.others)
         value = f"{real} of {len(comparison.others)}"

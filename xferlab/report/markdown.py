@@ -59,6 +59,9 @@ def _section(analysis: Analysis) -> list[str]:
         blocks.append(_table([printed_setting_row(report, each) for each in report.settings]))
     if comparison and (comparison.others or comparison.note):
         blocks += ["## Compared with the best", *_differences(comparison, report.mode)]
+    if analysis.folds:
+        lines = (analysis.folds.describe(), analysis.folds.describe_errors())
+        blocks += ["## Folds", *(f"- {markdown(line)}" for line in lines if line)]
     if analysis.importance:
         blocks += ["## Importance", *_importance(analysis.importance)]
     blocks += ["## What was trained", _setup(analysis.setup)]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from xferlab.config.overrides import flatten
 from xferlab.config.recipe import NOT_IDENTITY, compared
 from xferlab.groups import GROUPS
 from xferlab.report.groups import DataDigests, assign_groups, differing_contents
@@ -151,15 +152,6 @@ def _choice_of(key: str) -> str:
     """Return the group of ``optimizer.name``; any other key as it is."""
     group, _, field = key.partition(".")
     return group if group in GROUPS and field == "name" else key
-
-
-def flatten(node: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """Yield the keys of a config that hold no further ones, ``optimizer.lr``, with their values."""
-    if not isinstance(node, Mapping) or (not node and prefix):
-        yield prefix, node
-        return
-    for key, value in node.items():
-        yield from flatten(value, f"{prefix}.{key}" if prefix else str(key))
 
 
 def in_order(jobs: Sequence[JobResult], keys: Sequence[str]) -> list[JobResult]:

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from xferlab.config.overrides import key_of
+from xferlab.config.overrides import flatten, key_of
 from xferlab.formatting import format_count
 from xferlab.report.read_runs import JobResult
-from xferlab.report.settings import Report, flatten
+from xferlab.report.settings import Report
 from xferlab.runs.metadata import PLAN
 from xferlab.sweeps.manifest import read_plan
 

@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,9 +116,10 @@ def latest_checkpoint(checkpoints: Path, shape: Shape = dict) -> TrainingCheckpo
 
 
 def delete_checkpoints(checkpoints: Path) -> None:
-    """Delete them all: the run is finished."""
+    """Delete them all: the run is finished. Another process may do so at the same time."""
     for folder in _folders(checkpoints):
-        shutil.rmtree(folder)
+        with suppress(FileNotFoundError):
+            shutil.rmtree(folder)
 
 
 def delete_weights(checkpoints: Path) -> None:

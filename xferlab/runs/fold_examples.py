@@ -1,8 +1,9 @@
 """The examples that a run with folds was tested on, saved as data beside their outputs.
 
 ``predictions/fold.jsonl`` has a line for each test example, in their order: ``row``, its number
-among all training examples from 1, ``text``, ``pair`` where examples are pairs, and ``label``. A
-report puts the folds together by it, and shows texts, without reading the data again.
+among all training examples from 1, ``text``, ``pair`` where examples are pairs, and ``label``: of
+tags a list with null for each word that has no output. A report puts the folds together by it, and
+shows texts, without reading the data again.
 """
 
 from __future__ import annotations
@@ -33,20 +34,33 @@ class FoldExamples:
         rows: the position of each among all training examples, from 0.
         texts: of each; for tags a list of words.
         pairs: second texts, where examples are pairs.
+        labels: as they are written, by name.
     """
 
     rows: Sequence[int]
     texts: Sequence[Any]
     pairs: Sequence[str] | None
+    labels: Sequence[Any]
 
 
-def keep_fold_examples(folder: Path, split: Split, rows: np.ndarray, spec: TaskSpec) -> None:
-    """Write the examples of a fold, unless they are too large."""
-    names = spec.task.label_names(split.labels, spec.class_names)
+def keep_fold_examples(
+    folder: Path, split: Split, rows: np.ndarray, spec: TaskSpec, labels: Any
+) -> None:
+    """Write the examples of a fold, unless they are too large.
+
+    Args:
+        folder: the run's.
+        split: the fold.
+        rows: the position of each example among all training examples.
+        spec: the task.
+        labels: of the stored outputs, as ``keep_predictions`` takes them.
+    """
+    names = spec.task.label_names(labels, spec.class_names)
     lines = []
     for i, row in enumerate(rows.tolist()):
         pair = {} if split.pairs is None else {"pair": split.pairs[i]}
-        line = {"row": row + 1, "text": split.texts[i], **pair, "label": names[i]}
+        label = names[i][: len(split.texts[i])] if spec.task.is_per_word else names[i]
+        line = {"row": row + 1, "text": split.texts[i], **pair, "label": label}
         lines.append(json.dumps(line, ensure_ascii=False, default=str) + "\n")
     content = "".join(lines).encode("utf-8", "surrogatepass")
     if len(content) > LARGEST_BYTES:
@@ -79,6 +93,7 @@ def read_fold_examples(folder: Path) -> FoldExamples:
         [each["row"] - 1 for each in records],
         [each["text"] for each in records],
         pairs if len(pairs) == len(records) > 0 else None,
+        [each.get("label") for each in records],
     )
 
 

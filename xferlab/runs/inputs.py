@@ -19,6 +19,7 @@ from xferlab.errors import ConfigError, XferlabError, text_of
 from xferlab.groups import GROUPS
 from xferlab.io.atomic import digest_of, digest_of_folder, write_json
 from xferlab.io.records import read_record
+from xferlab.models.hub_cache import COMMIT
 from xferlab.origin import own_folder
 from xferlab.registry import REGISTRY, chosen_plugins
 from xferlab.runs.plugin_sources import sources_of
@@ -258,5 +259,18 @@ def refuse_changed_inputs(folder: Path, changed: Sequence[str]) -> None:
         raise ConfigError(
             f"{', '.join(changed[:3])}{more} changed since this run began",
             where=str(folder),
-            fix="put it back as it was, or begin a new run (leave --recover out)",
+            fix=f"{_how_to_go_back(folder, changed)} (leave --recover out)",
         )
+
+
+def _how_to_go_back(folder: Path, changed: Sequence[str]) -> str:
+    """Return what can be done: a file can be put back, a branch of the Hub named by its commit."""
+    recorded = (read_inputs(folder) or {}).get("inputs", {})
+    for each in changed:
+        key, _, name = each.partition("=")
+        commit = recorded.get(key, "")
+        if COMMIT.fullmatch(commit):
+            revision = f"{key.partition('.')[0]}.revision={commit}"
+            pinned = revision if key == "data.id" else f"{key}={name.partition('@')[0]}@{commit}"
+            return f"the Hub has a newer commit; begin a new run of this one with {pinned}"
+    return "put it back as it was, or begin a new run"

@@ -1,4 +1,4 @@
-"""Which files of weights a finished run keeps."""
+"""What a finished run keeps: its weights, and no checkpoints to resume from."""
 
 from __future__ import annotations
 
@@ -6,9 +6,21 @@ import os
 from pathlib import Path
 
 from xferlab.config.schema import Keep
+from xferlab.runs.checkpoints import delete_checkpoints
 
 FILES = {"best": "best.safetensors", "last": "last.safetensors"}
 """By the name that ``train.keep`` and ``metrics.json`` have for them."""
+
+
+def tidy_finished(folder: Path, keep: Keep | None) -> None:
+    """Delete what a finished run does not keep; once more where it was killed before it was done.
+
+    Args:
+        folder: of the run.
+        keep: the weights that it keeps; None keeps both.
+    """
+    delete_unkept(folder, keep)
+    delete_checkpoints(folder / "checkpoints")
 
 
 def delete_unkept(folder: Path, keep: Keep | None) -> None:
@@ -27,7 +39,7 @@ def delete_unkept(folder: Path, keep: Keep | None) -> None:
         return
     for name, path in present.items():
         if name != keep.value:
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
 def has_second_file(folder: Path) -> bool:

@@ -28,10 +28,14 @@ DISK = {
 }
 
 
-def as_run_error(error: BaseException) -> RunError | None:
+def as_run_error(error: BaseException, batch: tuple[int, int] | None = None) -> RunError | None:
     """Return what a person should read instead of ``error``, or None for an unknown one.
 
     TensorFlow's errors are recognised by name and message, so that it need not be imported.
+
+    Args:
+        error: any.
+        batch: ``train.batch_size`` and ``train.gradient_accumulation_steps`` of the run, if known.
     """
     if isinstance(error, RunError):
         return error
@@ -54,10 +58,20 @@ def as_run_error(error: BaseException) -> RunError | None:
         return RunError(
             f"out of memory: {_allocation_of(text)}",
             where="train.batch_size",
-            fix="train.batch_size=8 train.gradient_accumulation_steps=2 takes half;"
-            " data.max_length=128 or a smaller model also helps",
+            fix=f"{_half_of(batch)}a smaller data.max_length or model also helps",
         )
     return None
+
+
+def _half_of(batch: tuple[int, int] | None) -> str:
+    """Return the settings of the same optimizer steps in half the memory, "" for one example."""
+    if batch is None:
+        return "half of train.batch_size, with twice the train.gradient_accumulation_steps; "
+    size, steps = batch
+    if size < 2:
+        return ""
+    half = f"train.batch_size={size // 2} train.gradient_accumulation_steps={2 * steps}"
+    return f"{half} takes half; "
 
 
 def _allocation_of(text: str) -> str:

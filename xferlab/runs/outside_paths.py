@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from xferlab.config.overrides import format_override
+from xferlab.config.overrides import flatten, format_override
 from xferlab.errors import ConfigError
 from xferlab.runs.inputs import inputs_of
 
@@ -55,22 +55,9 @@ def refuse_places_outside(
 
 def places_outside(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield key and value of each text of a config that names a place outside."""
-    for key, value in flat_overrides(config):
+    for key, value in flatten(config, into_lists=True):
         if isinstance(value, str) and _leads_out(value):
             yield key, value
-
-
-def flat_overrides(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield dotted key and value of everything in a config that is no table and no list."""
-    pairs: Any = ()
-    if isinstance(node, Mapping):
-        pairs = node.items()
-    elif isinstance(node, list):
-        pairs = enumerate(node)
-    else:
-        yield prefix, node
-    for key, value in pairs:
-        yield from flat_overrides(value, f"{prefix}.{key}" if prefix else str(key))
 
 
 def _leads_out(text: str) -> bool:

@@ -23,8 +23,6 @@ LONGEST = 160
 """Characters of a text among the examples."""
 MANY_CUT = 0.02
 """Fraction of rows that are cut from which on there is a line."""
-Follow = Callable[[str, int, int], None]
-"""Is given what is done, the rows so far, and all rows."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ def summary_of(
     tokenizer_name: str,
     baselines: Sequence[BaselineScores],
     seed: int,
-    follow: Follow,
+    follow: Callable[[int, float], None],
 ) -> DataSummary:
     """Return the summary of a data set; texts are read one after the other.
 
@@ -119,7 +117,7 @@ def summary_of(
         tokenizer_name: what it is of, or why there is none.
         baselines: their scores.
         seed: of the examples that are shown.
-        follow: is given the progress.
+        follow: is given the rows that are tokenised, and their fraction.
     """
     from xferlab.statistics.tokens import count_tokens
 
@@ -130,7 +128,7 @@ def summary_of(
     for name, split in splits.items() if tokenizer is not None else ():
 
         def move(rows: int, before: int = done) -> None:
-            follow("tokenised", before + rows, total)
+            follow(before + rows, (before + rows) / total)
 
         tokens[name] = count_tokens(tokenizer, split, data.spec, move)
         done += len(split)

@@ -14,7 +14,7 @@ from xferlab.config.schema import Keep
 from xferlab.errors import XferlabError
 from xferlab.formatting import format_size
 from xferlab.registry import REGISTRY
-from xferlab.runs.kept_weights import delete_unkept, has_second_file
+from xferlab.runs.kept_weights import delete_unkept, has_second_file, tidy_finished
 from xferlab.runs.metadata import read_metrics
 from xferlab.sweeps.job_state import FINISHED, state_of
 from xferlab.sweeps.manifest import read_job
@@ -64,7 +64,9 @@ class SecondFiles:
             self._compare(folder, score)
 
     def finish(self) -> None:
-        """Leave both files in the first of the best jobs alone."""
+        """Leave both files in the first of the best jobs alone, and nothing that no job keeps."""
+        for folder in self._folders:
+            tidy_job(folder)
         scores = {folder: _score_of(folder) for folder in self._folders}
         best: dict[str, Path] = {}
         for folder, score in scores.items():
@@ -104,6 +106,16 @@ def _score_of(folder: Path) -> _Score | None:
         return None
     sign = 1 if mode_of_score(config, best["monitor"]) == "max" else -1
     return _Score(best["monitor"], sign * best["value"])
+
+
+def tidy_job(folder: Path) -> None:
+    """Delete what a finished job does not keep, where it was killed before it could."""
+    try:
+        if state_of(folder).status == FINISHED:
+            keep = read_job(folder)["config"].get("train", {}).get("keep")
+            tidy_finished(folder, Keep(keep) if keep else None)
+    except XferlabError:  # a damaged job, which is reported elsewhere
+        return
 
 
 def leave_one(folder: Path) -> None:

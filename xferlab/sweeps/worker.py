@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from xferlab.config.overrides import format_override
+from xferlab.config.overrides import flatten, format_override
 from xferlab.discovery import load_plugins
 from xferlab.errors import ConfigError, XferlabError
 from xferlab.runs.failure import report_failure
 from xferlab.runs.lock import refuse_links
 from xferlab.runs.log_file import logging_to
 from xferlab.runs.metadata import write_error, write_status
-from xferlab.runs.outside_paths import flat_overrides, refuse_places_outside
+from xferlab.runs.outside_paths import refuse_places_outside
 from xferlab.runs.recorded_plugins import load_plugins_of
 from xferlab.runs.signals import Interrupted, StopRequest
 from xferlab.sweeps.job_state import FINISHED, state_of
@@ -74,7 +74,7 @@ def recover_job(folder: Path, command_line: Sequence[str]) -> int:
     Raises:
         ConfigError: an override differs from what the job was planned with.
     """
-    known = dict(flat_overrides(read_job(folder)["config"]))
+    known = dict(flatten(read_job(folder)["config"]))
     for override in command_line:
         key, _, value = override.partition("=")
         if format_override(key, known.get(key)) != override and known.get(key) != value:

@@ -173,8 +173,14 @@ class Task(metaclass=_TaskType):
         """Return what the labels of a split are like in a line; "" without labels."""
         return ""
 
-    def chance_outputs(self, labels: Any, spec: TaskSpec) -> Any:
-        """Return outputs that prefer nothing, float32, or None where a task has none such."""
+    def chance_outputs(self, labels: Any, spec: TaskSpec, vocabulary_size: int) -> Any:
+        """Return outputs that prefer nothing, float32, or None where a task has none such.
+
+        Args:
+            labels: of examples.
+            spec: the task.
+            vocabulary_size: tokens that the tokenizer has; 0 where it does not say.
+        """
         return None
 
     # -- outputs -----------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ class ExclusiveClasses(Task):
         counts = self.class_counts(split.labels, spec.num_classes)
         return describe_classes(spec.class_names, counts, sum(counts))
 
-    def chance_outputs(self, labels: Any, spec: TaskSpec) -> Any:
+    def chance_outputs(self, labels: Any, spec: TaskSpec, vocabulary_size: int) -> Any:
         """Return the same for every class."""
         return equal_outputs((*labels.shape, spec.num_classes), spec, 1 / spec.num_classes)
 

@@ -28,13 +28,15 @@ class MaskedLM(Task):
     is_exclusive = False
     has_labels = False
     masks_tokens = True
-    export_formats = ()
+    export_formats = ("transformers",)
     default_metrics: ClassVar = {
         "perplexity": {"name": "perplexity"},
         "masked_accuracy": {"name": "masked_accuracy"},
     }
+    pipeline_tag = "fill-mask"
+    head_class = "MaskedLM"
     title = "tokens that are masked"
-    card_note = ""
+    card_note = "It fills masks; a task of its own is trained from it."
 
     def num_outputs(self, spec: TaskSpec) -> int:
         """Return 3: the sums."""
@@ -73,6 +75,15 @@ class MaskedLM(Task):
                 fix="leave out loss.label_smoothing and loss.class_weight",
             )
         return mean_of_sums()
+
+    def chance_outputs(self, labels: Any, spec: TaskSpec, vocabulary_size: int) -> Any:
+        """Return the sums of texts in which one token is masked, all tokens equally probable."""
+        import numpy as np
+
+        if not vocabulary_size:
+            return None
+        sums = [np.log(vocabulary_size), 1.0, 1 / vocabulary_size]
+        return np.tile(np.array(sums, "float32"), (len(labels), 1))
 
     def probe_batch(self, spec: TaskSpec) -> None:
         """Return None: there are no labels."""

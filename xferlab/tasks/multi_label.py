@@ -123,7 +123,7 @@ class MultiLabel(LabelledTexts):
         mean = float(np.asarray(split.labels).sum(axis=1).mean())
         return f"{mean:.2f} a row; {describe_classes(spec.class_names, counts, len(split))}"
 
-    def chance_outputs(self, labels: Any, spec: TaskSpec) -> Any:
+    def chance_outputs(self, labels: Any, spec: TaskSpec, vocabulary_size: int) -> Any:
         """Return even odds for every label."""
         return equal_outputs(labels.shape, spec, 0.5)
 

@@ -128,7 +128,7 @@ class Regression(Task):
         spread = f"sd {values.std():.4g}, from {values.min():.4g} to {values.max():.4g}"
         return f"mean {values.mean():.4g}, {spread}"
 
-    def chance_outputs(self, labels: Any, spec: TaskSpec) -> Any:
+    def chance_outputs(self, labels: Any, spec: TaskSpec, vocabulary_size: int) -> Any:
         """Return the mean."""
         import numpy as np
 

@@ -68,7 +68,7 @@ class Similarity(Regression):
         """Return ``text`` and ``similarity``."""
         return ["text", "similarity"]
 
-    def chance_outputs(self, labels: Any, spec: TaskSpec) -> None:
+    def chance_outputs(self, labels: Any, spec: TaskSpec, vocabulary_size: int) -> None:
         """Return None: outputs are vectors."""
 
     def constant_baseline(self, train: Split, spec: TaskSpec) -> None:

@@ -11,11 +11,16 @@ from pathlib import Path
 
 from xferlab.config.reference import settings_of_plugin
 from xferlab.entry_points import PLUGINS, package_of
-from xferlab.escaping import html_text, markdown, markdown_table
+from xferlab.errors import printable
+from xferlab.escaping import markdown, markdown_table
 from xferlab.formatting import format_path
 from xferlab.groups import GROUPS
 from xferlab.origin import own_folder
 from xferlab.registry import REGISTRY, Entry
+from xferlab.report import html_tables
+from xferlab.report.data_page import Part
+from xferlab.report.html import render_template
+from xferlab.report.html_tables import Cell, HtmlTable
 from xferlab.testing.plugin_checks import CHECKS, report_of
 
 NAME = r"[A-Z][\w'-]+"
@@ -30,16 +35,8 @@ INTRODUCTION = (
     "Every plugin: its summary, the paper that its docstring names, its fields with their defaults,"
     " how far the contract checks went without a finding (docs/plugins.md), and where it is from."
 )
-STYLE = """\
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem;
-  color: #1b1f24; background: #fff; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; vertical-align: top; padding: .35rem .6rem;
-  border-top: 1px solid #8884; }
-code { font-size: .9em; }
-@media (prefers-color-scheme: dark) { body { color: #e6e8eb; background: #16181c; } }
-"""
+CSS = ("", "text", "", "text", "wide", "")
+"""Classes of the cells of a page of HTML."""
 
 
 @dataclass(frozen=True)
@@ -129,23 +126,27 @@ def as_markdown(rows: Iterable[Row]) -> str:
 
 def as_html(rows: Iterable[Row]) -> str:
     """Return the catalogue as a page of HTML, which needs no other file."""
-    parts = [
-        "<!doctype html>",
-        '<html lang="en"><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width">',
-        f"<title>Plugins</title><style>{STYLE}</style>",
-        f"<h1>Plugins</h1><p>{html_text(INTRODUCTION)}</p>",
-    ]
+    sections = []
     for group, several in _by_group(rows):
-        head = "".join(f"<th>{title}</th>" for title in TITLES)
-        parts.append(f"<h2>{group}: {html_text(GROUPS[group].summary)}</h2>")
-        parts.append(f'<div class="wide"><table><tr>{head}</tr>')
-        for row in several:
-            name, *others = map(html_text, row.cells)
-            cells = "".join(f"<td>{cell}</td>" for cell in others)
-            parts.append(f"<tr><td><code>{name}</code></td>{cells}</tr>")
-        parts.append("</table></div>")
-    return "\n".join(parts) + "\n"
+        table = HtmlTable(group, TITLES, [html_tables.Row(_cells(row), False) for row in several])
+        sections.append(Part(f"{group}: {GROUPS[group].summary}", "", table, None))
+    return render_template(
+        "sections.html",
+        command="catalogue",
+        title="Plugins",
+        summary=INTRODUCTION,
+        cards=[],
+        notes=[],
+        sections=sections,
+    )
+
+
+def _cells(row: Row) -> list[Cell]:
+    from markupsafe import Markup
+
+    kinds = ("code", *[""] * (len(TITLES) - 1))
+    texts = [Markup.escape(printable(cell)) for cell in row.cells]  # none is cut
+    return [Cell(*each) for each in zip(texts, row.cells, CSS, kinds, strict=True)]
 
 
 def _by_group(rows: Iterable[Row]) -> Iterator[tuple[str, list[Row]]]:

@@ -17,7 +17,7 @@ from xferlab.checks.metric import check_metric, metric_value
 from xferlab.checks.postprocess import check_postprocess
 from xferlab.checks.probe_batch import ContractViolation
 from xferlab.compatibility import check_declarations, fits
-from xferlab.contracts import Budget, OutputKind, Task, TaskSpec, TextModel
+from xferlab.contracts import Budget, LabelKind, OutputKind, Task, TaskSpec, TextModel
 from xferlab.errors import ConfigError
 from xferlab.postprocessing.fit import refuse_postprocess
 from xferlab.registry import REGISTRY
@@ -141,11 +141,28 @@ def _loss_problems(plugin: Any) -> Problems:
         if not getattr(plugin, "needs_whole_batch", False):
             weights = np.linspace(0.2, 1.8, len(labels), dtype="float32")
             yield check_weighted_loss(loss, labels, outputs, weights)
-        if getattr(plugin, "accepts_soft_labels", False) and task.name == "single_label":
-            soft = np.eye(spec.num_classes, dtype="float32")[labels]
-            if not np.isclose(loss_value(loss, soft, outputs), values[0], rtol=1e-3):
-                what = "declares accepts_soft_labels, but differs for labels of probability 1"
-                yield what, "take ops.sum(labels * log_p, axis=-1), or remove the declaration"
+        if getattr(plugin, "accepts_soft_labels", False):
+            yield from _soft_label_problems(loss, task, labels, outputs)
+
+
+def _soft_label_problems(loss: Any, task: Task, labels: Any, outputs: Any) -> Problems:
+    """Yield a problem where the loss of soft labels is not the mean of that of hard ones."""
+    import numpy as np
+
+    wanted = loss_value(loss, labels, outputs)
+    if task.label_kind is LabelKind.class_index:
+        soft = np.eye(outputs.shape[-1], dtype="float32")[labels]
+        what = "declares accepts_soft_labels, but differs for labels of probability 1"
+        fix = "take ops.sum(labels * log_p, axis=-1), or remove the declaration"
+    elif task.label_kind is LabelKind.multi_hot:
+        soft = 0.75 * labels + 0.25 * (1 - labels)
+        wanted = 0.75 * wanted + 0.25 * loss_value(loss, 1 - labels, outputs)
+        what = "declares accepts_soft_labels, but is not the mean over present and absent labels"
+        fix = "take labels * present + (1 - labels) * absent, or remove the declaration"
+    else:
+        return
+    if not np.isclose(loss_value(loss, soft, outputs), wanted, rtol=1e-3):
+        yield what, fix
 
 
 def _metric_problems(plugin: Any) -> Problems:

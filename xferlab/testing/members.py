@@ -6,7 +6,15 @@ OF_ANY = {"identity": 0, "inputs": 0}
 """Optional methods of any plugin, with the number of their arguments."""
 METHODS: dict[str, dict[str, int]] = {
     "data": {"build": 1, "read": 3},
-    "model": {"build": 1, "restore": 2, "check": 1, "max_sequence_length": 0, "fetch": 0},
+    "model": {
+        "build": 1,
+        "restore": 2,
+        "check": 1,
+        "max_sequence_length": 0,
+        "fetch": 0,
+        "tokenizer": 1,
+        "variables": 1,
+    },
     "head": {"build": 2, "reads": 1, "objective": 0},
     "transfer": {"apply": 2, "check_plan": 2},
     "loss": {"build": 1},
@@ -25,6 +33,8 @@ ARGUMENTS = {
     ("model", "build"): "spec",
     ("model", "restore"): "spec, folder",
     ("model", "check"): "spec",
+    ("model", "tokenizer"): "spec",
+    ("model", "variables"): "spec",
     ("head", "build"): "encoder, spec",
     ("head", "reads"): "spec",
     ("transfer", "apply"): "model, budget",

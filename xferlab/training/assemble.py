@@ -13,8 +13,8 @@ from xferlab.config.recipe import Recipe
 from xferlab.config.schema import TrainConfig
 from xferlab.contracts import Budget, Encoding, Split, TaskSpec, TextData, TextModel, TransferPlan
 from xferlab.data.batching import BatchPlan, row_lengths
-from xferlab.data.tokenizer import encode_cached
-from xferlab.data.windows import encode_windows, windowed
+from xferlab.data.token_cache import encode_split
+from xferlab.data.windows import windowed
 from xferlab.errors import ConfigError, did_you_mean
 from xferlab.functional.metrics import keras_form
 from xferlab.functional.unseen_words import outside_of
@@ -169,13 +169,6 @@ def assemble(recipe: Recipe, data: TextData, micro_batches: int = 1) -> Experime
     )
 
 
-def _encoding(tokenizer: Any, split: Split, spec: TaskSpec) -> Encoding:
-    """Return the token ids of a split, in windows where the data has texts read so."""
-    if spec.windows is None:
-        return encode_cached(tokenizer, split, spec.max_length)
-    return encode_windows(tokenizer, split.texts, spec)
-
-
 def _example_arrays(data: TextData) -> dict[str, np.ndarray]:
     """Return weights and soft labels, as far as the training examples have them.
 
@@ -210,7 +203,7 @@ def _training_setup(recipe: Recipe, data: TextData, micro_batches: int) -> Train
     spec = dataclasses.replace(data.spec, output_kind=model.output_kind)
     refuse_misfits(recipe, spec)
     encodings = {
-        name: _encoding(model.tokenizer, split, spec) for name, split in data.splits.items()
+        name: encode_split(model.tokenizer, split, spec) for name, split in data.splits.items()
     }
     data = windowed(data, encodings["train"].owners)
     batches = batch_plan(recipe, row_lengths(encodings["train"]), data.train.labels, spec)

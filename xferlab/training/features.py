@@ -31,6 +31,7 @@ from xferlab.data.batching import (
 from xferlab.io.atomic import TMP_PREFIX
 from xferlab.io.folders import cache_folder
 from xferlab.models.frozen_part import CutNetwork
+from xferlab.progress import Pace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +43,6 @@ SUFFIX = ".f32"
 """The files are float32 numbers, one row after another, without a header."""
 LARGEST = 4 * 2**30
 """Bytes of the whole cache; the files that were not used for longest are deleted first."""
-PROGRESS_SECONDS = 5.0
 ABANDONED_SECONDS = 3600.0
 """A file that is not whole and was not written to for so long is a killed process's."""
 
@@ -166,7 +166,8 @@ class FeatureCache:
 
         rows = np.ones(len(encoding.token_ids), "int64") if lengths is None else lengths
         starts = np.cumsum(rows) - rows
-        progress = _Progress(name, len(rows))
+        pace = Pace()
+        done = 0
         batches = (
             (batch, self._inputs(encoding, batch))
             for batch in evaluation_batches(encoding, self._batch_size)
@@ -177,8 +178,10 @@ class FeatureCache:
                 for values, row in zip(outputs, batch.rows, strict=True):
                     stream.seek(int(starts[row]) * values[0].nbytes)
                     stream.write(values[: rows[row]].data)
-                progress.add(len(batch.rows))
-        progress.end()
+                done += len(batch.rows)
+                if pace.is_due():
+                    _log_progress(name, done, len(rows), pace)
+        log.info("features   the frozen part is computed for %s (%.1f s)", name, pace.seconds)
 
     def _inputs(self, encoding: Encoding, batch: Batch) -> dict[str, np.ndarray]:
         inputs = batch_inputs(encoding, batch, self._pad_id)
@@ -208,36 +211,10 @@ class FeatureCache:
         return content.hexdigest()
 
 
-class _Progress:
-    """Reports how many examples of a split are computed, every few seconds."""
-
-    def __init__(self, name: str, examples: int) -> None:
-        self._name = name
-        self._examples = examples
-        self._done = 0
-        self._began = time.monotonic()
-        self._reported = self._began
-
-    def add(self, examples: int) -> None:
-        """Count examples that are computed."""
-        self._done += examples
-        now = time.monotonic()
-        if now - self._reported > PROGRESS_SECONDS:
-            self._reported = now
-            rate = self._done / (now - self._began)
-            log.info(
-                "features   %d of %d examples of %s, %d/s, %.0f s left",
-                self._done,
-                self._examples,
-                self._name,
-                rate,
-                (self._examples - self._done) / rate,
-            )
-
-    def end(self) -> None:
-        """Report the time that it took."""
-        seconds = time.monotonic() - self._began
-        log.info("features   the frozen part is computed for %s (%.1f s)", self._name, seconds)
+def _log_progress(name: str, done: int, examples: int, pace: Pace) -> None:
+    rate = pace.rate(done)
+    left = pace.left(done, examples)
+    log.info("features   %d of %d examples of %s, %d/s, %s", done, examples, name, rate, left)
 
 
 def _digest_of_weights(network: Any) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xferlab.callbacks import one_rate
 from xferlab.contracts import Phase, TextModel, TransferPlan
 from xferlab.formatting import format_count, format_learning_rate
 from xferlab.plotting import BLUE, FAINT, GRID, INK, ORANGE, new_figure, save_figure, set_title
@@ -87,6 +88,30 @@ def rate_groups(model: TextModel, plan: TransferPlan) -> list[RateGroup]:
         elif phases:
             groups.append(alone)
     return groups
+
+
+def block_rates(
+    experiment: Experiment, rate_of: Callable[[int], float]
+) -> Callable[[int], Mapping[str, float]]:
+    """Return a function that gives the learning rate of each block in an optimizer step.
+
+    Args:
+        experiment: gives the phases and the blocks' own rates.
+        rate_of: the rate of a step, counted from 1.
+    """
+    blocks = tuple(experiment.model.blocks)
+    plan = experiment.plan
+    groups = rate_groups(experiment.model, plan)
+    if [len(group.blocks) for group in groups] == [len(blocks)] and groups[0].fraction == 1:
+        return one_rate
+    spans = phase_spans(experiment)
+
+    def rates(update: int) -> dict[str, float]:
+        rate = rate_of(update)
+        frozen = next((p.frozen for p, first, last in spans if first < update <= last), ())
+        return {b: 0.0 if b in frozen else rate * plan.rates.get(b, 1.0) for b in blocks}
+
+    return rates
 
 
 def format_blocks(blocks: Sequence[str], order: Sequence[str]) -> str:

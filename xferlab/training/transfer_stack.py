@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from xferlab.contracts import Budget, Phase, TextModel, TransferPlan
@@ -16,6 +16,30 @@ from xferlab.training.phases import phase_of
 def strategies_of(transfer: Any) -> dict[str, Any]:
     """Return the strategies of a config in their order; a single one has the name ``""``."""
     return dict(transfer) if isinstance(transfer, Mapping) else {"": transfer}
+
+
+@dataclass
+class NamedVariable:
+    """A variable of which no more than its path is known."""
+
+    path: str
+    trainable: bool = True
+
+
+class NamedVariables:
+    """What a strategy can see of a network that is not built: the paths of its variables.
+
+    Args:
+        paths: all that its variables can have.
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self.weights = [NamedVariable(path) for path in paths]
+
+    @property
+    def trainable_variables(self) -> list[NamedVariable]:
+        """The variables that no strategy has frozen."""
+        return [variable for variable in self.weights if variable.trainable]
 
 
 def apply_transfer(transfer: Any, model: TextModel, budget: Budget) -> TransferPlan:

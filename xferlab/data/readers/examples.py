@@ -55,6 +55,14 @@ class Stream:
     row_count: int | None = None
     sampled_rows: Callable[[Sequence[str], float, int], Iterator[NumberedRow]] | None = None
 
+    @property
+    def fraction(self) -> float | None:
+        """What is read of the file, 0 to 1; None where that is not known."""
+        try:
+            return self.done() / self.total if self.total else None
+        except OSError:  # a decoded file has no position
+            return None
+
 
 def text_problem(value: Any) -> str:
     """Return why a value is not text that can be stored and shown, "" if it is.

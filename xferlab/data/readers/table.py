@@ -180,7 +180,7 @@ def _followed(
     """Yield the rows of a file and report how far that is."""
     for count, row in enumerate(_numbered_rows(stream, names, fraction, seed)):
         if count % EVERY == 0:
-            report_rows(path, count, stream)
+            report_rows(count, stream)
         yield row
 
 

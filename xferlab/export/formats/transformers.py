@@ -11,6 +11,7 @@ from xferlab.contracts import TaskSpec
 from xferlab.data.tokenizer import load_tokenizer
 from xferlab.errors import ConfigError
 from xferlab.export.formats.base import FORMATS, Format, register
+from xferlab.export.masked_lm_files import masked_lm_keys, masked_lm_tensors, read_masked_lm
 from xferlab.export.model_card import model_card
 from xferlab.export.output_folder import write_plain
 from xferlab.export.sentence_files import write_sentence_files
@@ -59,10 +60,15 @@ class Transformers(Format):
         architecture = _architecture_of_class(run)
         names = {layer.name for layer in network.layers}
         tensors = encoder_tensors(network, architecture)
-        tensors |= head_tensors(network, architecture, spec.task.is_per_word)
+        if spec.task.masks_tokens:
+            tensors |= masked_lm_tensors(network, architecture)
+        else:
+            tensors |= head_tensors(network, architecture, spec.task.is_per_word)
         save_file(tensors, str(folder / "model.safetensors"), metadata={"format": "pt"})
         dropout = float(network.get_layer("head_dropout").rate) if "head_dropout" in names else 0.0
         table = config_json(architecture, spec, run.model.tokenizer.pad_id, dropout)
+        if spec.task.masks_tokens:
+            table |= masked_lm_keys(network)
         write_plain(folder, "config.json", table)
         own = reading_of(run).own
         if own is not None:
@@ -74,10 +80,15 @@ class Transformers(Format):
 
         The network is built by the written ``config.json`` from the written tensors.
         """
+        import numpy as np
+
         from xferlab.models.encoder import load_encoder
         from xferlab.models.head import attach_head
         from xferlab.models.weight_names import TensorNames, assign_head
 
+        if spec.task.masks_tokens:
+            masked = read_masked_lm(folder, spec)
+            return lambda inputs: probabilities_of(spec, np.asarray(masked(dict(inputs))))
         checkpoint = resolve(str(folder))
         encoder = load_encoder(checkpoint)
         is_per_word = spec.task.is_per_word
@@ -91,8 +102,6 @@ class Transformers(Format):
         finds_end = encoder.architecture.is_causal and not is_per_word
 
         def predict(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-            import numpy as np
-
             given = end_texts_by_id(inputs, pad_id) if finds_end else dict(inputs)
             return probabilities_of(spec, np.asarray(network(given, training=False)))
 
@@ -102,6 +111,8 @@ class Transformers(Format):
 def _architecture_of_class(run: Run) -> Architecture:
     """Return the architecture whose class of transformers has the run's head, or refuse it."""
     architecture = architecture_of(run)
+    if run.spec.task.masks_tokens:  # of other families no such run is trained
+        return architecture
     head_class = run.spec.task.head_class
     if head_class not in architecture.head_classes:
         raise ConfigError(
@@ -198,12 +209,15 @@ def config_json(
         pad_id: token id of padding.
         dropout: rate before the head's output.
     """
-    names = spec.class_names or ("value",)
+    names = () if spec.task.masks_tokens else spec.class_names or ("value",)
+    labels = {
+        "id2label": {str(i): name for i, name in enumerate(names)},
+        "label2id": {name: i for i, name in enumerate(names)},
+    }
     table = {
         "architectures": [architecture.class_name(spec.task.head_class)],
         **architecture.to_config(pad_id),
-        "id2label": {str(i): name for i, name in enumerate(names)},
-        "label2id": {name: i for i, name in enumerate(names)},
+        **(labels if names else {}),
         "dtype": "float32",
         "transformers_version": version("transformers"),
     }

@@ -18,6 +18,7 @@ from typing import ClassVar, Protocol
 from xferlab.backend.device import THREAD_VARIABLES
 from xferlab.config.allowlist import LAUNCHER_TEXT
 from xferlab.config.schema import SweepConfig
+from xferlab.discovery import FOLDERS
 
 KEY = "hydra.launcher"
 WORKER = ("-m", "xferlab.sweeps.worker", "--tied")
@@ -94,10 +95,11 @@ class EngineSettings(ABC):
         """
 
 
-def thread_variables(cpus: float, threads: int | None) -> dict[str, str | None]:
-    """Return the environment of a job that has so many processors."""
+def job_variables(cpus: float, threads: int | None) -> dict[str, str | None]:
+    """Return the environment of a job that has so many processors, and this process's plugins."""
     count = str(threads or max(1, round(cpus)))
-    return dict.fromkeys(THREAD_VARIABLES, count)
+    folders = os.environ.get(FOLDERS)  # a node may have some of its own, where none are chosen
+    return {**dict.fromkeys(THREAD_VARIABLES, count), **({FOLDERS: folders} if folders else {})}
 
 
 def workspace() -> str:

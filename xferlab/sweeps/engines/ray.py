@@ -16,7 +16,7 @@ from xferlab.sweeps.engines.base import (
     WORKER,
     Engine,
     EngineSettings,
-    thread_variables,
+    job_variables,
     workspace,
 )
 from xferlab.sweeps.engines.registry import register
@@ -93,9 +93,7 @@ class RayEngine:
         import ray
 
         self._ray = ray
-        self._job = NodeRunner(
-            WORKER, workspace(), thread_variables(settings.num_cpus, sweep.threads)
-        )
+        self._job = NodeRunner(WORKER, workspace(), job_variables(settings.num_cpus, sweep.threads))
         self.capacity = sweep.workers or MAX_TASKS
         self.delay = 30.0
         self._task = ray.remote(

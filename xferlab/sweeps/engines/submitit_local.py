@@ -15,7 +15,7 @@ from xferlab.sweeps.engines.base import (
     WORKER,
     Engine,
     EngineSettings,
-    thread_variables,
+    job_variables,
     workspace,
 )
 from xferlab.sweeps.engines.registry import register
@@ -67,7 +67,7 @@ class SubmititEngine:
         # submitit's local executor would hide this process's GPUs
         environment = {"CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES")}
         if sweep.threads:
-            environment |= thread_variables(1, sweep.threads)
+            environment |= job_variables(1, sweep.threads)
         self._job = SubmititJob(WORKER, workspace(), environment)
         self.capacity = sweep.workers or 1
         self.delay = 0.0

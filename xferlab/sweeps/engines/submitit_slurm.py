@@ -19,7 +19,7 @@ from xferlab.sweeps.engines.base import (
     WORKER,
     Engine,
     EngineSettings,
-    thread_variables,
+    job_variables,
     workspace,
 )
 from xferlab.sweeps.engines.registry import register
@@ -140,7 +140,7 @@ class SlurmEngine:
         from submitit import SlurmExecutor
         from submitit.slurm.slurm import SlurmInfoWatcher
 
-        environment = thread_variables(settings.cpus_per_task, sweep.threads)
+        environment = job_variables(settings.cpus_per_task, sweep.threads)
         self._job = SubmititJob(WORKER, workspace(), environment)
         self._settings = settings
         self._at_once = sweep.workers

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
 from typing import Any
 
 from xferlab.callbacks import Callback, Epoch, Step
 from xferlab.formatting import format_duration, format_scores
+from xferlab.progress import Pace, progress_bar
 
 log = logging.getLogger("xferlab")
-PLAIN_LINE_SECONDS = 20.0
+LINE_SECONDS = 20.0
 
 
 class ProgressBar(Callback):
@@ -26,8 +26,8 @@ class ProgressBar(Callback):
     def __init__(self, total_batches: int, epochs: int, done: int = 0) -> None:
         self._total = total_batches
         self._epochs = epochs
-        self._last_line = time.monotonic()
-        self._first: tuple[int, float] | None = None
+        self._first = 0
+        self._pace: Pace | None = None
         self._bar = _training_bar() if sys.stderr.isatty() else None
         if self._bar is not None:
             self._bar.start()
@@ -37,24 +37,19 @@ class ProgressBar(Callback):
 
     def on_step(self, step: Step) -> None:
         """Move the bar, or log a line if the last one is 20 seconds old."""
-        now = time.monotonic()
-        if self._first is None:  # the first step is slow: it traces the graph
-            self._first = (step.batch, now)
+        if self._pace is None:  # the first step is slow: it traces the graph
+            self._first = step.batch
+            self._pace = Pace(LINE_SECONDS)
         if self._bar is not None:
             self._bar.update(self._task, completed=step.batch, loss=step.loss)
-        elif step.batch > self._first[0] and now - self._last_line > PLAIN_LINE_SECONDS:
-            self._last_line = now
-            log.info(
-                "step %d of %d  loss %.4f  %s left",
-                step.batch,
-                self._total,
-                step.loss,
-                format_duration(self._seconds_left(step.batch, now)),
-            )
+        elif step.batch > self._first and self._pace.is_due():
+            left = self._pace.left(step.batch - self._first, self._total - self._first)
+            log.info("step %d of %d  loss %.4f  %s", step.batch, self._total, step.loss, left)
 
     def on_epoch(self, epoch: Epoch) -> None:
         """Log the epoch's scores."""
-        self._last_line = time.monotonic()
+        if self._pace is not None:
+            self._pace.postpone()
         if self._bar is not None:
             self._bar.stop()  # or the line would be written into it
         log.info(
@@ -73,40 +68,6 @@ class ProgressBar(Callback):
         """Remove the bar from the terminal."""
         if self._bar is not None:
             self._bar.stop()
-
-    def _seconds_left(self, batch: int, now: float) -> float:
-        assert self._first is not None
-        first_batch, first_time = self._first
-        return (now - first_time) / (batch - first_batch) * (self._total - batch)
-
-
-def progress_bar(completed: Any, details: str) -> Any:
-    """Return a bar on standard error that disappears when it stops, a ``rich.progress.Progress``.
-
-    Args:
-        completed: the column that shows how much is done.
-        details: a format of the task and its fields, shown beside it.
-    """
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        completed,
-        TextColumn(details),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
 
 
 def _training_bar() -> Any:

@@ -22,7 +22,8 @@ LONGEST_LABEL = 100
 class TensorBoardLog(Callback):
     """Scalars of training and validation on one axis, the optimizer steps.
 
-    ``tensorboard/train`` has the loss of every step, the learning rate and the epoch means;
+    ``tensorboard/train`` has the loss of every step, the learning rate, that of each block
+    where these differ, and the epoch means;
     ``tensorboard/validation`` the same names for the validation split. A job of a sweep has both
     below its swept values, ``tensorboard/lr=3e-5,seed=1/train``: TensorBoard shows this path.
 
@@ -79,6 +80,8 @@ class TensorBoardLog(Callback):
         """Write the batch's loss and its learning rate."""
         self._train.scalar("batch_loss", step.loss, step.update)
         self._train.scalar("learning_rate", self._run.learning_rate(step.update), step.update)
+        for block, rate in self._run.block_rates(step.update).items():
+            self._train.scalar(f"learning_rate/{block}", rate, step.update)
 
     def on_epoch(self, epoch: Epoch) -> None:
         """Write the epoch's scores."""

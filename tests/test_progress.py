@@ -1,0 +1,48 @@
+"""Lines of progress: at once, then now and then, with the time left of the file that is read."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from xferlab.progress import Pace, RowProgress
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_rows_have_a_line_every_five_seconds_and_each_file_its_own_time_left(clock, capsys):
+    with RowProgress("data") as progress:
+        progress.begin("reading a\x1b.csv")
+        for step in range(20):
+            clock[0] += 1.0
+            progress.move(1000 * (step + 1), (step % 10 + 1) / 10)
+    assert capsys.readouterr().err.splitlines() == [
+        "data       reading a\\x1b.csv",
+        "data       reading a\\x1b.csv, 5,000 rows, 1,000 a second, 5 s left",
+        "data       reading a\\x1b.csv, 10,000 rows, 1,000 a second, 0 s left",
+        "data       reading a\\x1b.csv, 15,000 rows, 1,000 a second, 5 s left",
+        "data       reading a\\x1b.csv, 20,000 rows, 1,000 a second, 0 s left",
+    ]
+
+
+def test_without_a_fraction_there_is_no_time_left(clock, capsys):
+    with RowProgress() as progress:
+        clock[0] += 5.0
+        progress.move(50, None)
+    assert capsys.readouterr().err == "50 rows, 10 a second\n"
+
+
+def test_the_first_line_may_come_early(clock):
+    pace = Pace(every=5.0, first=1.0)
+    due = []
+    for _ in range(13):
+        clock[0] += 1.0
+        due.append(pace.is_due())
+    assert [second for second, is_due in enumerate(due, 1) if is_due] == [1, 6, 11]
+    assert (pace.rate(26), pace.left(13, 39)) == (2.0, "26 s left")
