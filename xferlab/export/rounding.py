@@ -306,7 +306,8 @@ def _changed(ours: SplitOutputs, theirs: SplitOutputs) -> float:
     import numpy as np
 
     spec = ours.spec
-    run, export = ours.predicted, theirs.predicted
+    run = ours.predicted
+    export = theirs.predicted
     if not spec.task.has_classes:
         return float(np.square(export - run).mean() / max(run.var(), np.finfo("float32").tiny))
     counted = np.ones(run.shape, bool)

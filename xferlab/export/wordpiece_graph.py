@@ -170,7 +170,8 @@ def _template(engine: Any, vocabulary: Mapping[str, int], *, has_pairs: bool) ->
     words = [word for word in vocabulary if word.isalpha() and word.isascii() and word.islower()]
     texts = [word for word in words if len(engine.encode(word, add_special_tokens=False)) == 1][:2]
     found = engine.encode(*texts[: 1 + has_pairs])
-    ids, segments = found.ids, found.type_ids
+    ids = found.ids
+    segments = found.type_ids
     places = [ids.index(vocabulary[text]) for text in texts[: 1 + has_pairs]]
     starts = [0, *(place + 1 for place in places)]
     ends = [*places, len(ids)]
@@ -304,7 +305,8 @@ class TextGraph:
         if len(texts) == 1:
             return [texts[0][:, : self._room]]
         lengths = [tf.cast(text.row_lengths(), tf.int32) for text in texts]
-        low, high = tf.minimum(*lengths), tf.maximum(*lengths)
+        low = tf.minimum(*lengths)
+        high = tf.maximum(*lengths)
         high = tf.where(low > self._room, low, tf.maximum(low, self._room - low))
         is_too_long = low + high > self._room
         low = tf.where(is_too_long, self._room // 2, low)

@@ -52,7 +52,8 @@ class SavedModelText(Format):
         import keras
         import tensorflow as tf
 
-        spec, model = run.spec, run.model
+        spec = run.spec
+        model = run.model
         tokenizer = model.tokenizer
         assert isinstance(tokenizer, HubTokenizer)
         prompts = tokenizer.prompts
