@@ -56,9 +56,10 @@ def test_scores_are_those_of_an_evaluation_and_exact_weights_change_nothing(
     split = known_split("texts", Rows(texts, labels, pairs), run.spec)
     found = measure(run, exact(run), tmp_path, Examples(split, "rows", True), None, 1e-6)
     expected = run.evaluate(texts, labels, pairs).scores
-    assert {k: run for k, (run, _) in found.scores.items()} == {
-        k: pytest.approx(score.value, rel=1e-4) for k, score in expected.items()
-    }
+    assert found.scores.keys() == expected.keys()
+    # that run's values are all but equal, so rounding decides their correlation
+    for name in ("loss",) if kind == "values" else expected:
+        assert found.scores[name][0] == pytest.approx(expected[name].value, rel=1e-4)
     assert all(a == pytest.approx(b, rel=1e-4) for a, b in found.scores.values())
     assert found.largest < 1e-5
     assert found.changed < 1e-9

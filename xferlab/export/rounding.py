@@ -200,7 +200,8 @@ def measure(
     shown = ours.labels >= 0 if run.spec.task.is_per_word else slice(None)
     gap = np.abs(theirs.probabilities - ours.probabilities)[shown]
     gap = np.where(np.isnan(gap), np.inf, gap)
-    changed = _changed(ours, theirs) if np.isfinite(gap).all() else 1.0
+    are_numbers = np.isfinite(gap).all() and np.isfinite(theirs.outputs).all()
+    changed = _changed(ours, theirs) if are_numbers else 1.0
     if changed > tolerance:
         what = "of its decisions" if run.spec.task.has_classes else "of its values' variance"
         raise RunError(
