@@ -24,6 +24,7 @@ from xferlab.report.settings import read_reports
 
 SEEDS = (1, 2, 3)
 MODEL = ["model=bag_of_embeddings", "model.width=4", "train.epochs=1", "postprocess=temperature"]
+GRAPHS = ["saved_model", "litert", "litert_int8", "onnx", "onnx_int8", "saved_model_text"]
 RUNS = [f"run-{seed}" for seed in SEEDS]
 
 
@@ -190,7 +191,7 @@ def test_a_report_compares_it_with_its_parts(here):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["saved_model", "onnx", "litert"])
+@pytest.mark.parametrize("name", GRAPHS)
 def test_an_ensemble_is_exported_as_one_graph(here, name, tmp_path):
     assert main(["export", "vote", "--to", name, "--output", str(tmp_path / "out")]) == 0
 
@@ -200,7 +201,7 @@ def test_other_formats_say_which_do(here, capsys):
     assert capsys.readouterr().err.splitlines() == [
         " error: keras holds one network, and this run is of 3",
         " where: average",
-        "   fix: --to saved_model|litert|onnx, or combine the runs with --how soup, which is one"
+        f"   fix: --to {'|'.join(GRAPHS)}, or combine the runs with --how soup, which is one"
         " network",
     ]
 

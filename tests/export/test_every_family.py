@@ -152,8 +152,9 @@ def test_a_text_ends_where_pytorch_finds_its_end(tmp_path):
     write_tokenizer(run.model, run.spec, folder)
     predict = chosen.read(folder, run.spec)
     assert compare(run, predict, folder, plain, "texts").largest < 1e-5
-    with pytest.raises(RunError, match="differs from the run: by"):
+    with pytest.raises(RunError, match="differs from the run: by") as error:
         compare(run, predict, folder, texts, "texts")
+    assert error.value.where == str(run.folder)
 
 
 @pytest.mark.parametrize("name", ["bert", "gemma3"])

@@ -101,12 +101,12 @@ def compare(
     given = texts if reads_texts else None
     for each in paired_outputs(run, predict, encoding, postprocessor, given):
         if reads_texts and not np.array_equal(each.theirs["input_ids"], each.inputs["token_ids"]):
-            raise _differs(folder, f"its graph makes other tokens on {source}")
+            raise _differs(run, f"its graph makes other tokens on {source}")
         expected = probabilities_of(spec, each.ours.outputs)
         found = np.asarray(each.theirs[result_name(spec)], dtype="float32")
-        _refuse_other_decisions(each.ours, each.theirs, spec, folder)
+        _refuse_other_decisions(run, each.ours, each.theirs)
         if found.shape != expected.shape:
-            raise _differs(folder, f"its output has the shape {found.shape}, not {expected.shape}")
+            raise _differs(run, f"its output has the shape {found.shape}, not {expected.shape}")
         real = each.inputs["padding_mask"] == 1 if spec.task.is_per_word else slice(None)
         gap = np.abs(found[real] - expected[real])
         largest = max(largest, float(np.where(np.isnan(gap), np.inf, gap).max(initial=0)))
@@ -115,7 +115,7 @@ def compare(
     precision = str(run.config["train"].get("precision", "float32"))
     tolerance = TOLERANCE.get(precision, TOLERANCE_HALF) * scale
     if not largest <= tolerance:
-        raise _differs(folder, f"by {largest:.2g} on {source}, more than {tolerance:.2g}")
+        raise _differs(run, f"by {largest:.2g} on {source}, more than {tolerance:.2g}")
     return Comparison(len(texts), source, largest, tolerance)
 
 
@@ -131,7 +131,7 @@ def encoded_alike(run: Run, folder: Path, texts: Split) -> Encoding:
         each.encode(texts.texts, texts.pairs, run.spec.max_length)
         for each in (tokenizer, tokenizer_of(folder, run.spec, prompts))
     )
-    _refuse_other_tokens(ours, theirs, folder)
+    _refuse_other_tokens(run, ours, theirs)
     return theirs
 
 
@@ -188,38 +188,37 @@ def _texts_of(texts: Split, rows: np.ndarray) -> dict[str, Any]:
     return found if texts.pairs is None else {**found, "text_pair": [texts.pairs[r] for r in rows]}
 
 
-def _refuse_other_decisions(
-    done: Processed, named: Mapping[str, Any], spec: TaskSpec, folder: Path
-) -> None:
+def _refuse_other_decisions(run: Run, done: Processed, named: Mapping[str, Any]) -> None:
     """Raise RunError if decisions, sets or intervals of an export are other than the run's.
 
     An output at the very limit may be on either side of it by rounding.
     """
     import numpy as np
 
+    spec = run.spec
     pairs: dict[str, Any] = {"set": done.included}
     if done.decisive is not None and spec.task.has_classes:
         pairs["predicted"] = np.asarray(predicted_classes(done.decisive, spec))
     for name, expected in pairs.items():
         if expected is not None and (named[name] != expected).mean() > MOST_AT_LIMIT:
-            raise _differs(folder, f"its output '{name}' is another")
+            raise _differs(run, f"its output '{name}' is another")
     if done.interval is not None:
         scale = max(1.0, float(np.abs(done.interval).max()))
         if np.abs(named["interval"] - done.interval).max() > TOLERANCE_HALF * scale:
-            raise _differs(folder, "its output 'interval' is another")
+            raise _differs(run, "its output 'interval' is another")
 
 
-def _refuse_other_tokens(ours: Encoding, theirs: Encoding, folder: Path) -> None:
+def _refuse_other_tokens(run: Run, ours: Encoding, theirs: Encoding) -> None:
     for ids, others in ((ours.token_ids, theirs.token_ids), (ours.segment_ids, theirs.segment_ids)):
         for row, (one, other) in enumerate(zip(ids, others, strict=True)):
             if list(one) != list(other):
-                raise _differs(folder, f"its tokenizer makes other tokens of text {row + 1}")
+                raise _differs(run, f"its tokenizer makes other tokens of text {row + 1}")
 
 
-def _differs(folder: Path, how: str) -> RunError:
+def _differs(run: Run, how: str) -> RunError:
     return RunError(
         f"the export differs from the run: {how}",
-        where=str(folder),
+        where=str(run.folder),
         fix="nothing was kept; please report it with the versions in the run's run.json",
     )
 

@@ -14,5 +14,5 @@ class LiteRTInt8(LiteRT):
     """
 
     name = "litert_int8"
-    summary = "one .tflite file with weights of 8 bits: a quarter of the size, other outputs"
+    summary = "one .tflite file with weights of 8 bits: smaller, with other outputs"
     is_rounded = True

@@ -19,7 +19,7 @@ class OnnxInt8(Onnx):
     """One .onnx file with int8 weights; activations are quantized while it runs."""
 
     name = "onnx_int8"
-    summary = "one .onnx file with weights of 8 bits: a quarter of the size, other outputs"
+    summary = "one .onnx file with weights of 8 bits: smaller, with other outputs"
     extra = "onnx"
     is_rounded = True
 
