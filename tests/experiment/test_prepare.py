@@ -72,8 +72,8 @@ def test_a_pattern_that_matches_no_variable_is_refused_before_there_is_a_network
     """The names are those of the family's layers that the header of the weights has tensors of."""
     what, where, fix = refusal_of_patterns("*/qury/kernel")
     assert "'*/qury/kernel' matches no trained variable, like '" in what
-    assert where == " where: transfer"
-    assert fix == "   fix: change transfer or the length of the run"
+    assert where == " where: transfer.groups"
+    assert fix == "   fix: change transfer.groups"
     assert refusal_of_patterns("*/query/kernel", "pooler/*", "head/bias", "*_norm/gamma") == []
     assert refusal_of_patterns("scores/kernel", head="mean") == []  # that head may have it
 

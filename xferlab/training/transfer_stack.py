@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -89,7 +90,10 @@ def check_transfer(transfer: Any, model: TextModel, budget: Budget) -> TransferP
 
 
 class _Errors:
-    """Calls a strategy's method; a ValueError becomes a ConfigError with the strategy's key."""
+    """Calls a strategy's method; a ValueError becomes a ConfigError with the strategy's key.
+
+    Where the error begins with the name of a field, ``groups[0]: ...``, the key is the field's.
+    """
 
     def __init__(self, name: str) -> None:
         self._key = f"transfer.{name}" if name else "transfer"
@@ -100,6 +104,10 @@ class _Errors:
         except ConfigError:
             raise
         except ValueError as error:
+            field = re.match(r"(\w+)(?:\[\d+\])?: ", str(error))
+            if field and hasattr(getattr(method, "__self__", None), field[1]):
+                where = f"{self._key}.{field[1]}"
+                raise ConfigError(str(error), where=where, fix=f"change {where}") from error
             fix = f"change {self._key} or the length of the run"
             raise ConfigError(str(error), where=self._key, fix=fix) from error
 
