@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 from tests.support.family_checkpoints import family_tokenizer
 from tests.support.tiny_checkpoints import ARCHITECTURES, write_tokenizer
@@ -128,6 +129,17 @@ def test_padding_is_a_token_that_no_text_ends_with(tmp_path):
     ending.pad_token = ending.convert_ids_to_tokens(int(end))  # as Qwen3's embedding models
     ending.save_pretrained(tmp_path / "ending")
     assert load_tokenizer(tmp_path / "ending").pad_id == llama.eos_token_id
+
+
+def test_a_file_that_fills_up_each_text_keeps_its_token_for_padding(tmp_path, caplog):
+    write_tokenizer(tmp_path, "bert")
+    path = tmp_path / "tokenizer.json"
+    rules = Tokenizer.from_file(str(path))
+    rules.enable_padding(pad_id=rules.token_to_id("[PAD]"), pad_token="[PAD]", length=16)
+    rules.save(str(path))
+    caplog.set_level(logging.INFO, "xferlab")
+    assert load_tokenizer(tmp_path).pad_id == rules.token_to_id("[PAD]")
+    assert "no token is for padding" not in caplog.text
 
 
 def test_a_tokenizer_without_special_tokens_has_no_padding(tmp_path):

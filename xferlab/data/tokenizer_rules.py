@@ -36,7 +36,9 @@ def choose_padding(tokenizer: Any, rows: int | None) -> None:
         tokenizer: a ``PreTrainedTokenizerFast``.
         rows: of the table of embeddings; None where they are not known.
     """
-    ids = tokenizer.backend_tokenizer.encode("a").ids
+    engine = tokenizer.backend_tokenizer
+    engine.no_padding()  # its file may fill up each text: all-MiniLM-L6-v2's does, to 128 tokens
+    ids = engine.encode("a").ids
     known = [i for i in _special_ids(tokenizer, rows) if i not in ids[-1:]]
     if tokenizer.pad_token_id not in known:
         token = tokenizer.convert_ids_to_tokens(known[0]) if known else None
