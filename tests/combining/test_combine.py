@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from safetensors.numpy import load_file, save_file
 from scipy.special import expit, logit, softmax
 from scipy.stats import mode
@@ -162,6 +163,21 @@ def test_a_soup_of_one_run_says_which_and_ties_with_it(here, tmp_path, caplog):
     (report,) = read_reports([tmp_path / "soup", Path("run-1")])
     (compared,) = compare(report).others
     assert describe_result(compared, "max").startswith("the scores are the same on every resample")
+
+
+def test_a_report_gives_a_combination_no_value_in_which_its_runs_differ(here, tmp_path):
+    other = tmp_path / "other"
+    another_run(here / "run-1", other, 8, noise=9.0)
+    path = other / "config.yaml"
+    path.write_text(path.read_text().replace("lr: 0.003", "lr: 0.5"))
+    assert yaml.safe_load(path.read_text())["optimizer"]["lr"] == 0.5
+    xferlab.combine([other, "run-1"], output=tmp_path / "average")
+    assert set(read(tmp_path / "average" / "combine.json")["differ"]) == {"seed", "optimizer.lr"}
+    (report,) = read_reports([tmp_path / "average", other, here / "run-1"])
+    rates = {each.values["combine"]: each.values["optimizer.lr"] for each in report.settings}
+    assert rates["average of 2"] is None
+    soup = xferlab.combine([other, "run-1"], "soup", output=tmp_path / "soup")
+    assert soup.config["optimizer"]["lr"] == 0.003  # that of the one run which is in it
 
 
 @pytest.mark.parametrize("how", ["average", pytest.param("soup", marks=pytest.mark.slow)])

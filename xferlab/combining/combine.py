@@ -18,6 +18,7 @@ from xferlab.combining.members import (
     scored_split,
 )
 from xferlab.combining.soup import KINDS, Soup, make_soup, refuse_other_networks
+from xferlab.config.overrides import flatten
 from xferlab.contracts import OutputKind
 from xferlab.errors import ConfigError, did_you_mean
 from xferlab.evaluation.split_evaluation import Evaluation
@@ -165,9 +166,11 @@ def _write_records(
     members: Sequence[Run], new: Path, run_id: str, how: str, made: Soup | None
 ) -> None:
     """Write what the combination is: ``combine.json``, ``run.json``, ``config.yaml``."""
-    first = members[0]
+    used = [member for number, member in enumerate(members) if made is None or made.used[number]]
+    first = used[0]
     record = {
         "how": how,
+        "differ": _differing_keys(used),
         "members": [
             {
                 "run": str(member.folder),
@@ -181,9 +184,8 @@ def _write_records(
         ],
     }
     write_json(new / FILE, record)
-    used = sum(made.used) if made else len(members)
-    alone = f" ({members[made.used.index(True)].folder.name})" if made and used == 1 else ""
-    config = {**first.config, "combine": f"{how} of {used}{alone}"}
+    alone = f" ({first.folder.name})" if len(used) == 1 else ""
+    config = {**first.config, "combine": f"{how} of {len(used)}{alone}"}
     if made is not None and made.is_merged:
         config["transfer"] = REGISTRY.get("transfer", "full").defaults()
     if not has_common_validation(members):
@@ -199,6 +201,13 @@ def _write_records(
     write_json(new / "run.json", run)
     if (first.folder / INPUTS).is_file():
         shutil.copyfile(first.folder / INPUTS, new / INPUTS)
+
+
+def _differing_keys(members: Sequence[Run]) -> list[str]:
+    """Return the dotted keys of the config in which the members differ."""
+    configs = [dict(flatten(member.config)) for member in members]
+    keys = dict.fromkeys(key for config in configs for key in config)
+    return [key for key in keys if len({repr(config.get(key)) for config in configs}) > 1]
 
 
 def _combined_kind(run: Run) -> OutputKind:

@@ -12,6 +12,7 @@ from xferlab.config.allowlist import read_config_data
 from xferlab.config.overrides import key_of
 from xferlab.config.recipe import mode_of_score
 from xferlab.errors import ConfigError
+from xferlab.runs.combined import differing_keys
 from xferlab.runs.history import history_of
 from xferlab.runs.inputs import read_inputs
 from xferlab.runs.latency import read_latency
@@ -50,6 +51,7 @@ class JobResult:
         record: the content of ``run.json``; empty where the run has not got that far.
         latency: milliseconds an example, predicted in batches on the run's device; None where that
             was not measured.
+        differing: keys of the config in which the runs of a combination differ.
     """
 
     folder: Path
@@ -71,14 +73,18 @@ class JobResult:
     baselines: Mapping[str, Any] = field(default_factory=dict)
     record: Mapping[str, Any] = field(default_factory=dict)
     latency: float | None = None
+    differing: frozenset[str] = frozenset()
 
     def setting(self, key: str) -> Any:
         """Return the value of a key such as ``optimizer.lr``, or the name of a group's choice.
 
-        For ``data.train (content)`` that is the beginning of its digest.
+        For ``data.train (content)`` that is the beginning of its digest; None where the runs of a
+        combination differ.
         """
         if key.endswith(CONTENT):
             return self.content.get(key.removesuffix(CONTENT), "")[:8] or None
+        if not self.differing.isdisjoint((key, f"{key}.name")):
+            return None
         node: Any = self.config
         for part in key.split("."):
             node = node.get(part) if isinstance(node, Mapping) else None
@@ -185,6 +191,7 @@ def _read_job(folder: Path) -> JobResult:
         content={**kept.get("inputs", {}), **kept.get("plugins", {})},
         record=made,
         latency=read_latency(folder),
+        differing=differing_keys(folder),
     )
 
 

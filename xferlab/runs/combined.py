@@ -16,6 +16,7 @@ ENSEMBLES = ("average", "vote")
 """Whose networks are all kept; of a soup there is one network."""
 SHAPE = {
     "how": re.compile("average|vote|soup"),
+    "differ?": [str],
     "members": [{"run": str, "run_id": str, "weights": str, "used": bool}],
 }
 
@@ -29,6 +30,12 @@ def read_combined(folder: Path) -> Mapping[str, Any] | None:
     path = folder / FILE
     record: Mapping[str, Any] | None = read_record(path, SHAPE) if path.exists() else None
     return record
+
+
+def differing_keys(folder: Path) -> frozenset[str]:
+    """Return the keys of the config in which the combined runs differ: it has one run's values."""
+    record = read_combined(folder) or {}
+    return frozenset(record.get("differ", ()))
 
 
 def is_ensemble(folder: Path) -> bool:
