@@ -12,11 +12,12 @@ Prints a line for each number of first rows, and what chance would find.
 from __future__ import annotations
 
 import argparse
-import csv
 import random
 import subprocess
 import sys
 from pathlib import Path
+
+from csv_files import read_csv, write_csv
 
 FRACTION = 0.05
 FROZEN = ("experiment=frozen_encoder", "optimizer.lr=1e-3", "seed=0,1")
@@ -44,8 +45,7 @@ def main() -> None:
     ]
     subprocess.run(command, cwd=options.out, check=True)
     table = max((options.out / "outputs" / "sweeps").glob("*/mislabelled.csv"))
-    with table.open(newline="") as stream:
-        rows = [int(row["row"]) for row in csv.DictReader(stream)]
+    rows = [int(row["row"]) for row in read_csv(table)]
     print(f"{len(planted)} of {options.rows} labels are wrong; {len(rows)} rows are listed")
     for size in [*(round(each * len(planted)) for each in FIRST), len(rows)]:
         found = len(planted & set(rows[:size]))
@@ -55,18 +55,15 @@ def main() -> None:
 
 def plant(source: Path, target: Path, count: int) -> set[int]:
     """Write a sample in which some labels are wrong; return those rows, from 1."""
-    with source.open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
     rng = random.Random(0)
-    rows = rng.sample(rows, count)
+    rows = rng.sample(read_csv(source), count)
     names = sorted({row["label"] for row in rows})
     wrong = set(rng.sample(range(1, count + 1), round(FRACTION * count)))
-    with target.open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["text", "label"])
-        for number, row in enumerate(rows, start=1):
-            label = names[1 - names.index(row["label"])] if number in wrong else row["label"]
-            writer.writerow([row["text"], label])
+    planted = []
+    for number, row in enumerate(rows, start=1):
+        label = names[1 - names.index(row["label"])] if number in wrong else row["label"]
+        planted.append({"text": row["text"], "label": label})
+    write_csv(target, planted)
     return wrong
 
 

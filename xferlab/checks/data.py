@@ -7,6 +7,7 @@ from typing import Any
 
 from xferlab.compatibility import contract_violation
 from xferlab.contracts import Split, Task, TaskSpec, TextData
+from xferlab.data.soft_labels import TOLERANCE
 from xferlab.data.splits import is_unicode
 from xferlab.formatting import format_count
 from xferlab.registry import REGISTRY, Registry
@@ -101,7 +102,7 @@ def _extra_problems(data: TextData) -> Iterator[Problem]:
         return
     if not ((soft >= 0) & (soft <= 1)).all():
         yield "gives soft labels that are not from 0 to 1", "they are probabilities"
-    if spec.task.is_exclusive and np.abs(soft.sum(axis=1) - 1).max() > 1e-3:
+    if spec.task.is_exclusive and np.abs(soft.sum(axis=1) - 1).max() > TOLERANCE:
         yield "gives soft labels that do not sum to 1", "divide them by their sum"
 
 

@@ -29,6 +29,8 @@ HUB_TIMEOUT = 5
 """Seconds."""
 PROCESS_TIMEOUT = 300
 """Seconds: importing TensorFlow from a network file system takes minutes."""
+REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(?:\[(?P<extra>[\w.-]+)\])?")
+"""The beginning of a requirement in a package's metadata: ``tensorflow[and-cuda]``."""
 DEVICES = """
 import dataclasses, json
 from xferlab.backend.device import find_devices
@@ -115,9 +117,10 @@ def _requirements_of(package: str) -> Iterator[tuple[str, str, str]]:
     except importlib.metadata.PackageNotFoundError:
         return
     for requirement in requirements:
-        name, of = re.match(r"([\w.-]+)(?:\[([\w.-]+)\])?", requirement).groups("")  # type: ignore[union-attr]
+        named = REQUIREMENT.match(requirement)
         extra = re.search(r"extra == ['\"]([\w.-]+)['\"]", requirement)
-        yield name, of, extra[1] if extra else ""
+        if named:
+            yield named["name"], named["extra"] or "", extra[1] if extra else ""
 
 
 def _check_plugins() -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 import os
 import shutil
@@ -146,27 +147,32 @@ def _link_or_copy(source: Path, target: Path) -> None:
 def _write_soup(members: Sequence[Run], new: Path, splits: Mapping[str, Any], kind: str) -> Soup:
     """Write the averaged weights, and the files that the network is built of."""
     made = make_soup(members, splits["validation"], kind)
+    used = _used(members, made)
     (new / "model").mkdir()
-    for name in members[0].record["model"]:
-        shutil.copyfile(members[0].folder / "model" / name, new / "model" / name)
+    for name in used[0].record["model"]:
+        shutil.copyfile(used[0].folder / "model" / name, new / "model" / name)
     write_weights(made.arrays, new / "checkpoints" / "best.safetensors")
-    used = sum(made.used)
-    log.info("soup       %d of %d runs are in the average", used, len(members))
-    if used == 1:
+    log.info("soup       %d of %d runs are in the average", len(used), len(members))
+    if len(used) == 1:
         log.warning(
             "note       no average has a validation score as good as that of %s alone: the soup is"
             " this run again, and a report of both compares it with itself (--how average combines"
             " the outputs of all)",
-            members[made.used.index(True)].folder,
+            used[0].folder,
         )
     return made
+
+
+def _used(members: Sequence[Run], made: Soup | None) -> list[Run]:
+    """Return the members that are in a combination: all of an ensemble, of a soup those chosen."""
+    return list(members) if made is None else list(itertools.compress(members, made.used))
 
 
 def _write_records(
     members: Sequence[Run], new: Path, run_id: str, how: str, made: Soup | None
 ) -> None:
     """Write what the combination is: ``combine.json``, ``run.json``, ``config.yaml``."""
-    used = [member for number, member in enumerate(members) if made is None or made.used[number]]
+    used = _used(members, made)
     first = used[0]
     record = {
         "how": how,

@@ -99,8 +99,11 @@ def prepare_inputs(recipe: Recipe) -> tuple[Recipe, TextData]:
     _refuse_transfer(recipe, size, blocks)
     if hasattr(recipe.model, "fetch"):
         recipe.model.fetch()
-    if hasattr(recipe.model, "variables"):
-        _refuse_transfer(recipe, size, blocks, recipe.model.variables(data.spec, **head))
+    variables = (
+        recipe.model.variables(data.spec, **head) if hasattr(recipe.model, "variables") else ()
+    )
+    if variables:
+        _refuse_transfer(recipe, size, blocks, variables)
     if data.spec.windows is not None and hasattr(recipe.model, "tokenizer"):
         # of one example: special tokens may leave no room in a window
         tokenizer = recipe.model.tokenizer(data.spec, **head)

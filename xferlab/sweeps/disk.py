@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,9 +66,11 @@ class SecondFiles:
 
     def finish(self) -> None:
         """Leave both files in the first of the best jobs alone, and nothing that no job keeps."""
+        scores: dict[Path, _Score | None] = {}
         for folder in self._folders:
-            tidy_job(folder)
-        scores = {folder: _score_of(folder) for folder in self._folders}
+            config = _config_of_finished(folder)
+            _tidy(folder, config)
+            scores[folder] = _score_by(folder, config)
         best: dict[str, Path] = {}
         for folder, score in scores.items():
             if score is None:
@@ -95,10 +98,21 @@ class SecondFiles:
 
 def _score_of(folder: Path) -> _Score | None:
     """Return the score of a finished job that has one, and leaves its files to the sweep."""
+    return _score_by(folder, _config_of_finished(folder))
+
+
+def _config_of_finished(folder: Path) -> dict[str, Any] | None:
+    """Return the config of a job; None if it has not finished, or cannot be read."""
     try:
-        if state_of(folder).status != FINISHED:
-            return None
-        config = read_job(folder)["config"]
+        return read_job(folder)["config"] if state_of(folder).status == FINISHED else None
+    except (XferlabError, OSError):
+        return None
+
+
+def _score_by(folder: Path, config: dict[str, Any] | None) -> _Score | None:
+    if config is None:
+        return None
+    try:
         best = read_metrics(folder)["best"]
     except (XferlabError, OSError):
         return None
@@ -108,14 +122,13 @@ def _score_of(folder: Path) -> _Score | None:
     return _Score(best["monitor"], sign * best["value"])
 
 
-def tidy_job(folder: Path) -> None:
+def _tidy(folder: Path, config: dict[str, Any] | None) -> None:
     """Delete what a finished job does not keep, where it was killed before it could."""
-    try:
-        if state_of(folder).status == FINISHED:
-            keep = read_job(folder)["config"].get("train", {}).get("keep")
-            tidy_finished(folder, Keep(keep) if keep else None)
-    except XferlabError:  # a damaged job, which is reported elsewhere
+    if config is None:
         return
+    keep = config.get("train", {}).get("keep")
+    with suppress(XferlabError):  # a damaged job, which is reported elsewhere
+        tidy_finished(folder, Keep(keep) if keep else None)
 
 
 def leave_one(folder: Path) -> None:
