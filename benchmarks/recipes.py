@@ -5,7 +5,8 @@
 ``--data`` holds the folders sst2, mrpc, stsb, goemotions, imdb and wnut17 with the files train,
 validation and test. Each recipe is run with three seeds; ``data.limit`` samples other rows for
 each. What has finished in OUT is not run again. Prints a table in Markdown: mean and standard
-deviation of the test score, the processor minutes of a whole command, and the most memory that it took.
+deviation of the test score, the processor minutes of a whole command, and the most memory that it
+took.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ def main() -> None:
 
 
 def run(options: argparse.Namespace, name: str, recipe: Recipe, seed: int) -> dict:
-    """Run a recipe with a seed, unless that has finished; return scores, processor time and memory."""
+    """Run a recipe with a seed, unless that has finished; return scores, time and memory."""
     folder = options.out.absolute() / name.replace(", ", "-").replace(" ", "-") / str(seed)
     cost = folder.with_suffix(".json")
     if not cost.is_file():
