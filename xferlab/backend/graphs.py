@@ -54,7 +54,7 @@ def batch_dataset(
     def flat_batch(number: Any) -> list[np.ndarray]:
         inputs, labels = batch_of(int(number))
         values = [*(inputs[name] for name in specs), labels]
-        return [_typed(value, spec) for value, spec in zip(values, signature, strict=True)]
+        return [_array_of(value, spec) for value, spec in zip(values, signature, strict=True)]
 
     def element(number: Any) -> tuple[dict[str, Any], Any]:
         values = tf.numpy_function(flat_batch, [number], [spec.dtype for spec in signature])
@@ -68,7 +68,7 @@ def batch_dataset(
     return dataset.with_options(options)
 
 
-def _typed(value: Any, spec: Any) -> np.ndarray:
+def _array_of(value: Any, spec: Any) -> np.ndarray:
     """Return a value as the array that a spec describes."""
     import numpy as np
 
