@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import mmap
 from pathlib import Path
 
 from xferlab.backend.device import find_devices, unused_gpu_note
@@ -96,7 +97,7 @@ def _run_recording_failures(
     recipe: Recipe, folder: Path, stop: StopRequest, previous: PreviousRun | None
 ) -> tuple[str, float | None]:
     """Train; return the status and the best value. What ends the run early is recorded."""
-    reserve = bytearray(RESERVE)
+    reserve = mmap.mmap(-1, RESERVE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)  # no memory yet
     try:
         return "finished", _run_with_smaller_batches(recipe, folder, stop, previous)
     except Pruned as e:
@@ -107,7 +108,7 @@ def _run_recording_failures(
         log.warning("%s; the same command with --recover resumes the run", e)
         raise
     except (Exception, SystemExit) as e:
-        del reserve
+        reserve.close()
         train = recipe.train
         batch = (train.batch_size, train.gradient_accumulation_steps)
         known: BaseException | XferlabError = as_run_error(e, batch) or e
