@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from xferlab.errors import ConfigError
 from xferlab.tasks.base import LabelKind, OutputKind, TaskSpec
 from xferlab.tasks.regression import Regression
 
@@ -37,9 +36,10 @@ class Similarity(Regression):
 
     def loss(self, spec: TaskSpec, label_smoothing: float = 0.0, class_weight: Any = None) -> Any:
         """Return the squared distance of cosine and label."""
+        from xferlab.functional.losses import refuse_class_options
         from xferlab.functional.similarity import cosine_loss
 
-        _refuse_class_options(label_smoothing, class_weight)
+        refuse_class_options(spec, label_smoothing, class_weight)
         return cosine_loss()
 
     def decide(self, outputs: Any, spec: TaskSpec) -> Any:
@@ -103,9 +103,10 @@ class Retrieval(Similarity):
 
     def loss(self, spec: TaskSpec, label_smoothing: float = 0.0, class_weight: Any = None) -> Any:
         """Return the cross-entropy among the pairs of a batch."""
+        from xferlab.functional.losses import refuse_class_options
         from xferlab.functional.similarity import in_batch_loss
 
-        _refuse_class_options(label_smoothing, class_weight)
+        refuse_class_options(spec, label_smoothing, class_weight)
         return in_batch_loss(20.0)
 
     def label_tables(self, splits: Mapping[str, Any], spec: TaskSpec) -> list[Table]:
@@ -149,12 +150,3 @@ class Retrieval(Similarity):
         pairs = zip(ranks_of_pairs(outputs.outputs), outputs.predicted, strict=True)
         for number, (rank, value) in enumerate(pairs, start=1):
             yield number, int(rank), float(value)
-
-
-def _refuse_class_options(label_smoothing: float, class_weight: Any) -> None:
-    if label_smoothing or class_weight:
-        raise ConfigError(
-            "pairs of texts have no classes to smooth or to weight",
-            where="loss",
-            fix="leave out loss.label_smoothing and loss.class_weight",
-        )
