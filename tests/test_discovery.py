@@ -14,7 +14,11 @@ import pytest
 
 from tests.support.installed_package import LOSS
 from tests.support.plugin_isolation import isolated_plugins
+from xferlab import discovery
 from xferlab.cli.main import main
+from xferlab.errors import PluginError
+from xferlab.groups import GROUPS
+from xferlab.registry import REGISTRY, Registry
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -165,3 +169,78 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
     command = f"{sys.executable} -m xferlab list | head -1"
     out = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path)
     assert out.stderr == ""
+
+
+BUILT_IN = '''
+from dataclasses import dataclass
+from xferlab import register
+{more}
+
+@register("schedule", "{name}")
+@dataclass(frozen=True)
+class Made:
+    """Made up."""
+
+    def build(self, peak, budget):
+        return None
+'''
+
+
+def deferred_file(folder: Path, name: str, more: str = "") -> Path:
+    """Write a file as a built-in plugin's, and have it loaded when it is used."""
+    path = folder / "schedule" / f"{name}.py"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(BUILT_IN.format(name=name, more=more))
+    discovery._defer(path)
+    return path
+
+
+def test_a_command_imports_the_built_in_plugins_that_it_uses_alone():
+    with isolated_plugins():
+        vars(REGISTRY).update(vars(Registry()))
+        discovery._loaded.clear()
+        discovery.load_plugins(Path("/nonexistent"))
+        assert not list(REGISTRY.loaded())
+        names = {group: REGISTRY.names(group) for group in GROUPS}
+        REGISTRY.get("loss", "focal")
+        assert [entry.name for entry in REGISTRY.loaded()] == ["focal"]
+        every = list(REGISTRY)
+        found = {g: [entry.name for entry in every if entry.group == g] for g in GROUPS}
+        assert {g: [n for n in names[g] if n in found[g]] for g in GROUPS} == found
+        assert not REGISTRY.deferred()
+
+
+def test_a_built_in_file_that_registers_more_than_its_name_is_imported_at_once(tmp_path):
+    with isolated_plugins():
+        second = 'register("schedule", "second")(dataclass(frozen=True)(type("S", (), {})))'
+        deferred_file(tmp_path, "alone")
+        assert ("schedule", "alone") in REGISTRY.deferred()
+        deferred_file(tmp_path, "another", second.replace("{})))", '{"build": print})))'))
+        names = [entry.name for entry in REGISTRY.loaded()]
+        assert "another" in names
+        assert "second" in names
+        assert "alone" not in names
+
+
+def test_a_broken_built_in_file_is_named_where_it_is_used_and_in_a_list(tmp_path):
+    with isolated_plugins():
+        path = deferred_file(tmp_path, "torn", "import no_such_module")
+        assert REGISTRY.has("schedule", "torn")
+        with pytest.raises(PluginError, match="no_such_module") as caught:
+            REGISTRY.get("schedule", "torn")
+        assert caught.value.where == f"{path}:4"
+    with isolated_plugins():
+        deferred_file(tmp_path, "torn", "import no_such_module")
+        assert "torn" not in [entry.name for entry in REGISTRY]
+        assert "no_such_module" in REGISTRY.broken[-1].what
+
+
+def test_what_a_file_loads_before_it_fails_is_loaded_again(tmp_path):
+    with isolated_plugins():
+        deferred_file(tmp_path, "needed")
+        path = tmp_path / "late.py"
+        path.write_text(
+            "from xferlab.registry import REGISTRY\nREGISTRY.get('schedule', 'needed')\n1 / 0\n"
+        )
+        assert discovery._error_of_import(str(path), path) is not None
+        assert REGISTRY.get("schedule", "needed").summary == "Made up."

@@ -155,9 +155,9 @@ def _message_of(e: Exception) -> str:
 
 def name_and_origin(group: str, plugin: Any, registry: Registry = REGISTRY) -> tuple[str, str]:
     """Return how a plugin is chosen, e.g. ``loss=focal``, and its file and line."""
-    for entry in registry:
-        if entry.group == group and entry.cls is type(plugin):
-            return f"{group}={entry.name}", entry.origin
+    entry = registry.entry_of(group, type(plugin))
+    if entry is not None:
+        return f"{group}={entry.name}", entry.origin
     return f"the {group} {type(plugin).__name__}", type(plugin).__module__
 
 

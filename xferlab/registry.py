@@ -68,29 +68,66 @@ class Registry:
         self.broken: list[PluginError] = []
         self._entries: dict[tuple[str, str], Entry] = {}
         self._contested: dict[tuple[str, str], PluginError] = {}
+        self._deferred: dict[tuple[str, str], Callable[[], None]] = {}
         self._announced: dict[tuple[str, str], tuple[_Announced, ...]] = {}
 
     def __iter__(self) -> Iterator[Entry]:
+        """Yield the plugins that are loaded, after those that :meth:`defer` put off."""
+        for group, name in list(self._deferred):
+            try:
+                self._load_deferred(group, name)
+            except PluginError as e:
+                self.broken.append(e)
+        return self.loaded()
+
+    def loaded(self) -> Iterator[Entry]:
         """Yield the plugins that are loaded."""
         return iter(sorted(self._entries.values(), key=lambda e: (e.group, e.name)))
+
+    def entry_of(self, group: str, cls: type) -> Entry | None:
+        """Return the entry of a plugin class, None if it is not registered."""
+        found = (e for e in self.loaded() if e.group == group and e.cls is cls)
+        return next(found, None)
+
+    def deferred(self) -> list[tuple[str, str]]:
+        """Return group and name of each plugin that :meth:`defer` put off."""
+        return sorted(self._deferred)
 
     @contextmanager
     def undone_on_error(self) -> Iterator[None]:
         """Take back what was registered in the block if it raises."""
         kept = dict(self._entries)
+        deferred = dict(self._deferred)
         try:
             yield
         except BaseException:
             self._entries = kept
+            self._deferred = deferred
             raise
 
     def names(self, group: str) -> list[str]:
-        """Return the names of a group, sorted; those that are only announced too."""
-        return sorted({name for of, name in (*self._entries, *self._announced) if of == group})
+        """Return the names of a group, sorted; those that are not loaded yet too."""
+        every = (*self._entries, *self._deferred, *self._announced)
+        return sorted({name for of, name in every if of == group})
 
     def has(self, group: str, name: str) -> bool:
-        """Return whether a plugin is loaded."""
-        return (group, name) in self._entries
+        """Return whether a plugin is loaded, or put off by :meth:`defer`."""
+        return (group, name) in self._entries or (group, name) in self._deferred
+
+    def defer(self, group: str, name: str, load: Callable[[], None]) -> None:
+        """Have ``load`` called when ``<group>=<name>`` is used, or all plugins are.
+
+        Args:
+            group: of the plugin.
+            name: of the plugin.
+            load: registers it; may raise PluginError.
+        """
+        self._deferred[group, name] = load
+
+    def _load_deferred(self, group: str, name: str) -> None:
+        load = self._deferred.pop((group, name), None)
+        if load is not None:
+            load()
 
     def announce(self, group: str, name: str, source: Any, load: Callable[[], None]) -> None:
         """Have ``load`` called when ``<group>=<name>`` is used.
@@ -135,6 +172,7 @@ class Registry:
                 where=origin,
                 fix="use bool, int, float, str, an Enum, list[...] or dict[str, ...]",
             ) from e
+        self._load_deferred(group, name)
         taken = self._entries.get((group, name))
         if taken and taken.origin != origin and not override:
             clash = PluginError(
@@ -147,12 +185,13 @@ class Registry:
         self._entries[group, name] = entry
 
     def get(self, group: str, name: str) -> Entry:
-        """Return the entry of ``<group>=<name>``, which is loaded if it is only announced.
+        """Return the entry of ``<group>=<name>``, which is loaded if it is not yet.
 
         Raises:
             ConfigError: there is none.
             PluginError: it cannot be loaded, or two have the name.
         """
+        self._load_deferred(group, name)
         for announced in self._announced.pop((group, name), ()):
             try:
                 announced.load()

@@ -71,12 +71,12 @@ def _name_suffix(config: DictConfig) -> str:
 
 
 def publish_plugins() -> None:
-    """Offer the defaults of every plugin to Hydra; of one that is only announced, once it is used.
+    """Offer the defaults of every plugin to Hydra; of one that is not loaded, once it is used.
 
     Plugins that were loaded after :func:`publish` are added by another call.
     """
     store = ConfigStore.instance()
-    for entry in REGISTRY:
+    for entry in REGISTRY.loaded():
         store.store(
             group=entry.group,
             name=entry.name,
@@ -84,13 +84,13 @@ def publish_plugins() -> None:
             package=_package_of(entry.group, entry.name),
             provider=entry.origin,
         )
-    for group in GROUPS:
-        for name in REGISTRY.announced(group):
-            node = _AnnouncedNode(f"{name}.yaml", None, group, _package_of(group, name), None)  # type: ignore[arg-type]
-            store.repo.setdefault(group, {})[node.name] = node
+    announced = [(group, name) for group in GROUPS for name in REGISTRY.announced(group)]
+    for group, name in (*REGISTRY.deferred(), *announced):
+        node = _LaterNode(f"{name}.yaml", None, group, _package_of(group, name), None)  # type: ignore[arg-type]
+        store.repo.setdefault(group, {})[node.name] = node
 
 
-class _AnnouncedNode(ConfigNode):
+class _LaterNode(ConfigNode):
     """The defaults of a plugin that is loaded when Hydra reads them."""
 
     def __copy__(self) -> ConfigNode:

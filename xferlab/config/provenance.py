@@ -91,7 +91,7 @@ def _in_layer(where: str, layer: ResultDefault) -> str:
     if path and not own:
         return format_path(path)
     group, _, name = layer.config_path.rpartition("/")
-    entry = next((e for e in REGISTRY if (e.group, e.name) == (group, name)), None)
+    entry = next((e for e in REGISTRY.loaded() if (e.group, e.name) == (group, name)), None)
     default = entry.defaults().get(own[0], "???") if entry and own else "???"
     return entry.origin if entry and default != "???" else ""
 

@@ -141,5 +141,5 @@ def chosen_steps(chosen: Any) -> dict[str, Any]:
         return {}
     if isinstance(chosen, Mapping):
         return dict(chosen)
-    names = (e.name for e in REGISTRY if e.group == GROUP and e.cls is type(chosen))
-    return {next(names, GROUP): chosen}
+    entry = REGISTRY.entry_of(GROUP, type(chosen))
+    return {entry.name if entry else GROUP: chosen}
