@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from xferlab.progress import Pace, RowProgress
+from xferlab.progress import ItemProgress, Pace, RowProgress
 
 
 @pytest.fixture
@@ -26,8 +26,27 @@ def test_rows_have_a_line_every_five_seconds_and_each_file_its_own_time_left(clo
         "data       reading a\\x1b.csv",
         "data       reading a\\x1b.csv, 5,000 rows, 1,000 a second, 5 s left",
         "data       reading a\\x1b.csv, 10,000 rows, 1,000 a second, 0 s left",
-        "data       reading a\\x1b.csv, 15,000 rows, 1,000 a second, 5 s left",
-        "data       reading a\\x1b.csv, 20,000 rows, 1,000 a second, 0 s left",
+        "data       reading a\\x1b.csv, part 2: 15,000 rows, 1,000 a second, 5 s left",
+        "data       reading a\\x1b.csv, part 2: 20,000 rows, 1,000 a second, 0 s left",
+    ]
+
+
+def test_a_part_that_has_just_begun_has_no_rate(clock, capsys):
+    with RowProgress() as progress:
+        progress.move(9000, 0.9)
+        clock[0] += 5.0
+        progress.move(5000, 0.1)
+    assert capsys.readouterr().err == "part 2: 5,000 rows\n"
+
+
+def test_the_first_of_several_items_has_a_line_at_once_and_later_ones_the_time_left(clock, capsys):
+    with ItemProgress("checks", 4) as progress:
+        for item in ("loss=a", "loss=b", "loss=c\x1b", "loss=d"):
+            progress.begin(item)
+            clock[0] += 3.0
+    assert capsys.readouterr().err.splitlines() == [
+        "checks     loss=a, 1 of 4",
+        "checks     loss=c\\x1b, 3 of 4, 6 s left",
     ]
 
 

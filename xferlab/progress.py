@@ -59,6 +59,9 @@ class Pace:
 class RowProgress:
     """How many rows are done, how many in a second, and the time left, on standard error.
 
+    A file after another, or one that is read again, is the next part of a stage; the time left is
+    that of the part.
+
     Args:
         label: that lines begin with.
     """
@@ -67,6 +70,7 @@ class RowProgress:
         self._label = f"{label:<{LABEL_WIDTH}}" if label else ""
         self._pace = Pace()
         self._stage = ""
+        self._part = 1
         self._fraction = 0.0
         self._first = (0, 0.0)
         self._bar: Any = None
@@ -81,6 +85,7 @@ class RowProgress:
     def begin(self, stage: str) -> None:
         """Begin the next part of the work; elsewhere than in a terminal it has a line at once."""
         self._stage = stage
+        self._part = 1
         self._pace = Pace()
         self._fraction = 0.0
         self._first = (0, 0.0)
@@ -98,6 +103,7 @@ class RowProgress:
         """
         done = fraction or 0.0
         if done < self._fraction:  # the next file, or the same one again
+            self._part += 1
             self._pace.restart()
             self._first = (rows, done)
         self._fraction = done
@@ -110,8 +116,12 @@ class RowProgress:
     def _line(self, rows: int, fraction: float) -> str:
         first_rows, first = self._first
         stage = f"{printable(self._stage)}, " if self._stage else ""
+        part = f"part {self._part}: " if self._part > 1 else ""
+        counted = f"{stage}{part}{rows:,} rows"
+        if rows <= first_rows:
+            return counted
         left = f", {self._pace.left(fraction - first, 1 - first)}" if fraction > first else ""
-        return f"{stage}{rows:,} rows, {self._pace.rate(rows - first_rows):,.0f} a second{left}"
+        return f"{counted}, {self._pace.rate(rows - first_rows):,.0f} a second{left}"
 
     def print(self, line: str) -> None:
         """Print a line, in a terminal above the bar."""
@@ -120,6 +130,51 @@ class RowProgress:
         else:
             sys.stderr.write(f"{line}\n")
             sys.stderr.flush()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+class ItemProgress:
+    """Which of several items is being worked on, and the time left, on standard error.
+
+    Args:
+        label: that lines begin with.
+        total: how many items there are.
+    """
+
+    def __init__(self, label: str, total: int) -> None:
+        self._label = label
+        self._total = total
+        self._done = 0
+        self._pace = Pace()
+        self._bar: Any = None
+
+    def __enter__(self) -> ItemProgress:
+        if sys.stderr.isatty():
+            from rich.progress import MofNCompleteColumn
+
+            self._bar = progress_bar(MofNCompleteColumn(), "{task.fields[item]}")
+            self._bar.start()
+            self._task = self._bar.add_task(self._label, total=self._total, item="")
+        return self
+
+    def begin(self, item: str) -> None:
+        """Show the next item; elsewhere than in a terminal the first has a line at once."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._done, item=printable(item))
+        elif not self._done or self._pace.is_due():
+            left = f", {self._pace.left(self._done, self._total)}" if self._done else ""
+            place = f"{self._done + 1} of {self._total}"
+            sys.stderr.write(f"{self._label:<{LABEL_WIDTH}}{printable(item)}, {place}{left}\n")
+            sys.stderr.flush()
+        self._done += 1
 
     def __exit__(
         self,

@@ -37,6 +37,15 @@ def section(out, title):
     return {line.split()[0]: line.split()[1:] for line in lines[1:]}
 
 
+def test_the_first_line_comes_before_anything_is_loaded(capsys, monkeypatch):
+    def load(config_dir):
+        assert capsys.readouterr().err == "data       reading the config\n"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("xferlab.cli.main.load_workspace", load)
+    assert main(["data", "data=files"]) == 130
+
+
 def test_classes(capsys):
     rows = [(text, "yes" if label else "<b>no") for text, label in ROWS]
     write("train.csv", ("text", "label"), [*rows, rows[0], (rows[1][0], "<b>no")])

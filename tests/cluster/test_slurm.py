@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import subprocess
+import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from tests.cluster import slurm
 from tests.cluster.conftest import Sweep, counted, kill, kill_job
+from xferlab.cli.new import plugin_files
 from xferlab.runs.metadata import read_status
 
 WHY = slurm.missing() or (
@@ -88,6 +90,23 @@ def test_a_job_that_is_preempted_is_queued_again_and_goes_on(sweep, cluster):
     assert parent.wait(timeout=900) == 0
     assert sweep.statuses() == ["finished"] * 6
     assert read_status(third)["attempt"] == 2
+
+
+def test_real_jobs_have_the_plugin_folders_of_the_command(cluster, tmp_path):
+    path, text = next(iter(plugin_files("loss", "mine").items()))
+    file = tmp_path / "elsewhere" / path.name
+    file.parent.mkdir()
+    file.write_text(text)
+    work = tmp_path / "work"
+    work.mkdir()
+    words = [f"plugins.paths=[{file.parent}]", "loss=mine", "loss.penalty=0.1,0.2", "debug=tiny"]
+    done = subprocess.run(
+        [sys.executable, "-m", "xferlab", "-m", *words, *ENGINE], cwd=work, env=cluster.environment,
+        capture_output=True, text=True, check=False, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    statuses = [read_status(job.parent)["status"] for job in work.glob("outputs/*/*/*/job.json")]
+    assert statuses == ["finished"] * 2
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import random
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -66,6 +68,24 @@ def test_pairs_of_odd_texts_have_the_librarys_tokens_whatever_is_cut(tokenizer, 
     assert ids == [list(row) for row in expected.token_ids]
     assert segments == [list(row) for row in expected.segment_ids]
     assert max(map(len, ids)) == length
+
+
+@pytest.mark.parametrize(
+    ("normalizer", "pieces", "told"),
+    [
+        ({}, ["##\u1b44", "##\U0001d165", "##\u0301"], r"order, as U\+1D165 and U\+1B44"),
+        ({"strip_accents": False}, ["##\u1b44", "##\U0001d165"], None),
+        ({}, ["##\u1b44", "##\u0301", "##\u0327"], None),  # accents, which are stripped
+        ({"clean_text": False}, [], "this one keeps them"),
+    ],
+)
+def test_what_depends_on_more_than_a_character_is_refused(tokenizer, normalizer, pieces, told):
+    table = json.loads(tokenizer.rules)
+    table["normalizer"] |= normalizer
+    table["model"]["vocab"] |= {piece: 10_000 + i for i, piece in enumerate(pieces)}
+    refused = pytest.raises(ConfigError, match=told) if told else nullcontext()
+    with refused:
+        refuse_other_rules(json.dumps(table), "here")
 
 
 def test_one_text_has_the_special_tokens_of_one(tokenizer, rules):

@@ -85,7 +85,9 @@ def result(folder: Path) -> dict[str, Any]:
     metrics.pop("seconds")
     logs = ("train", "validation", "")
     steps = run / "steps.csv"
+    frozen = run / "checkpoints" / "frozen.safetensors"
     return {
+        "frozen": frozen.read_bytes() if frozen.exists() else b"",
         "steps": steps.read_bytes() if steps.exists() else b"",
         "status": json.loads((run / "status.json").read_text())["status"],
         "history": rows,

@@ -60,6 +60,8 @@ SCENARIOS = {
         "train.epochs=5",
         "train.checkpoint_every=2",
     ],
+    "frozen": ["transfer=frozen", "train.epochs=4"],
+    "lora": ["transfer=lora", "train.epochs=3", "model=encoder", "model.checkpoint=bundled:bert"],
     "half": ["train.precision=mixed_float16", "transfer=gradual", "train.epochs=2"],
     "objective": [
         "objective=mixup",

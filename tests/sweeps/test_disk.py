@@ -1,5 +1,6 @@
 """A sweep leaves one file of weights a job, both of the best; no scored file is lost."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -9,8 +10,9 @@ import time
 import pytest
 
 from xferlab.config.schema import Keep
+from xferlab.formatting import format_size
 from xferlab.runs.kept_weights import delete_unkept
-from xferlab.sweeps.disk import SecondFiles, disk_lines, weight_bytes
+from xferlab.sweeps.disk import SecondFiles, disk_lines, frozen_bytes, weight_bytes
 
 
 def job(sweep, name, value, *, status="finished", weights="best", train=None, linked=False, **more):
@@ -180,3 +182,40 @@ def test_the_disk_is_estimated_from_the_checkpoint(tmp_path):
     kept = {"model": model, "train": {"keep": "both"}}
     assert "about 44 MB: train.keep chooses" in disk_lines([kept] * 9, tmp_path, 1)[0]
     assert disk_lines([{"model": {"name": "no_such"}}], tmp_path, 1) == []
+
+
+def test_what_no_job_trains_is_counted_once(tmp_path):
+    model = {"name": "encoder", "checkpoint": "bundled:bert"}
+    whole = weight_bytes(model)
+    lines = {}
+    for name, more in {"full": {}, "frozen": {}, "top_layers": {"blocks": 1}, "lora": {}}.items():
+        config = {"model": model, "transfer": {"name": name, **more}, "train": {"keep": "best"}}
+        frozen = frozen_bytes(config)
+        (lines[name],) = disk_lines([config] * 9, tmp_path, 1)
+        if name in ("full", "lora"):  # LoRA's are known once the network is built
+            assert frozen == 0
+            assert "about 22 MB: train.keep chooses;" in lines[name]
+    frozen = frozen_bytes({"model": model, "transfer": {"name": "frozen"}})
+    assert 0.9 * whole < frozen <= whole
+    total = format_size(9 * (whole - frozen) + frozen)
+    assert f"about {total}: train.keep chooses, what no job trains once;" in lines["frozen"]
+    assert frozen_bytes({"model": model, "transfer": {"name": "top_layers", "blocks": 1}}) < frozen
+
+
+def test_jobs_with_the_same_frozen_weights_have_one_file_of_them(tmp_path):
+    digest = hashlib.sha256(b"frozen").hexdigest()
+    jobs = [job(tmp_path, f"job{i}", 0.5) for i in range(4)]
+    for folder in jobs:
+        (folder / "checkpoints" / "frozen.safetensors").write_bytes(b"frozen")
+        metrics = json.loads((folder / "metrics.json").read_text())
+        metrics["sha256"] = {"frozen.safetensors": digest}
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+    (jobs[0] / "checkpoints" / "frozen.safetensors").write_bytes(b"broken")
+    paths = [folder / "checkpoints" / "frozen.safetensors" for folder in jobs]
+    second = SecondFiles(jobs)
+    for folder in jobs:
+        second.ended(folder)
+    assert [path.stat().st_nlink for path in paths] == [1, 3, 3, 3]  # nothing to the bad one
+    second.finish()
+    assert [path.read_bytes() for path in paths] == [b"frozen"] * 4
+    assert [path.stat().st_nlink for path in paths] == [4] * 4

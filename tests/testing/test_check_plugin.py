@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,11 @@ from xferlab.testing.plugin_checks import CHECKS, report_of
 from xferlab.testing.pytest_plugin import fixture  # noqa: F401 - where xferlab is not installed
 
 load_plugins(Path("/nonexistent"))
-REQUIRED = {"callback=stop_when": {"condition": "val_loss < 1"}}
-"""Values of fields without a default."""
+REQUIRED = {
+    "callback=stop_when": {"condition": "val_loss < 1"},
+    "postprocess=prior_shift": {"priors": {"a": 0.2}},
+}
+"""Values of fields without a default, or with one that no data takes."""
 NOT_TRAINED = {
     "data=files": "it needs values",
     "data=hub": "it needs values",
@@ -35,6 +39,11 @@ NOT_TRAINED = {
     "metric=perplexity": "no made-up examples",
     "head=masked_lm": "no made-up examples",
     "head=last_4": "it reads 4 layers",
+    **{
+        f"callback={name}": f"callback={name} needs the package {name}"
+        for name in ("mlflow", "wandb")
+        if find_spec(name) is None
+    },
 }
 ENTRIES = [entry for entry in REGISTRY if "/plugins/" in entry.origin]
 IDS = [f"{entry.group}={entry.name}" for entry in ENTRIES]

@@ -15,6 +15,7 @@ class Command:
         summary: what it does, for the list of commands.
         details: for its own ``--help``; "" where the function parses its flags itself and has it.
         parses_flags: whether the function takes the arguments as they are.
+        first_line: printed on standard error before anything is loaded, of a command that is slow.
     """
 
     target: str
@@ -22,6 +23,7 @@ class Command:
     summary: str
     details: str = ""
     parses_flags: bool = False
+    first_line: str = ""
 
 
 COMMANDS = {
@@ -52,6 +54,7 @@ in a temporary file, not in memory.
   python -m xferlab data data=files data.train=train.csv
   python -m xferlab data data=files data.train=train.csv model=minilm --html data.html
 """,
+        first_line="data       reading the config",
     ),
     "find-lr": Command(
         "find_lr:find_lr",

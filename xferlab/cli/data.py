@@ -35,7 +35,6 @@ def data(flags: argparse.Namespace, overrides: list[str]) -> int:
     if flags.html is not None:
         _refuse_place(Path(flags.html))
     with RowProgress("data") as progress:
-        progress.begin("reading the config")
         recipe = compose_experiment(overrides, flags.config_name).recipe
         progress.begin(f"reading {' '.join(data_words(recipe))}")
         with streaming(progress.move):

@@ -79,6 +79,8 @@ def _run_command(name: str, argv: list[str]) -> int:
     if flags.version:
         print(f"xferlab {version('xferlab')}")
         return 0
+    if COMMANDS[name].first_line and not flags.help:
+        print(COMMANDS[name].first_line, file=sys.stderr, flush=True)
     load_workspace(Path(flags.config_dir) if flags.config_dir else None)
     if flags.help:
         return show_help_of(name)

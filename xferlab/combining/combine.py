@@ -38,7 +38,7 @@ from xferlab.runs.combined import FILE, MEMBERS
 from xferlab.runs.inputs import FILE as INPUTS
 from xferlab.runs.metadata import provenance, write_config, write_status
 from xferlab.runs.predictions import keep_predictions
-from xferlab.training.weights import write_weights
+from xferlab.training.weights import frozen_of, write_weights
 
 log = logging.getLogger("xferlab")
 WAYS = ("average", "vote", "soup")
@@ -127,6 +127,8 @@ def _write_members(members: Sequence[Run], new: Path) -> None:
         names = ["run.json", "metrics.json", "config.yaml", "status.json"]
         names += [f"model/{name}" for name in member.record["model"]]
         names.append(f"checkpoints/{member.content.weights.name}")
+        frozen = frozen_of(member.content.weights)
+        names += [] if frozen is None else [f"checkpoints/{frozen[0].name}"]
         if POSTPROCESS in member.content.metrics["sha256"]:
             names.append(POSTPROCESS)
         for name in names:

@@ -49,7 +49,7 @@ from xferlab.training.optimizer_extensions import current_rate
 from xferlab.training.phase_network import PhaseNetwork
 from xferlab.training.schedule_plot import block_rates, schedule_figure
 from xferlab.training.summary import planned_rates
-from xferlab.training.weights import reload_weights, save_weights
+from xferlab.training.weights import reload_weights, weight_arrays
 
 log = logging.getLogger("xferlab")
 CONSTANT = "constant"
@@ -98,7 +98,7 @@ def train_and_test(
         metrics = _write_metrics(recipe, callbacks, folder, weights, fitted, **test, **judged)
         callbacks.list.end(_result("finished", metrics))
     _log_results(recipe, metrics, folder)
-    NETWORK_CACHE.keep(experiment.cached)
+    NETWORK_CACHE.keep(experiment.cached, callbacks.best.weights.file)
     return callbacks.best.best
 
 
@@ -136,7 +136,7 @@ def _final_weights(
     if last_is_best:
         atomic_link(checkpoints / "last.safetensors", checkpoints / "best.safetensors")
     elif uses_last or recipe.train.keep not in (Keep.best, Keep.none):
-        save_weights(network, checkpoints / "last.safetensors")
+        best.weights.write(weight_arrays(network), checkpoints / "last.safetensors")
     if not restores or best.best_epoch is None:
         return trained, "last"
     if not last_is_best:
@@ -158,6 +158,8 @@ def _create_callbacks(
         recipe.mode,
         patience=recipe.train.patience,
         restores=recipe.train.restores_best(len(experiment.data.validation)),
+        fixed=experiment.fixed_variables,
+        known=NETWORK_CACHE.frozen_file,
     )
     plugins = _plugins(recipe, _run_of(recipe, experiment, rate_of, folder))
     kept: dict[str, Callback] = {name: plugin.build() for name, plugin in plugins.items()}
@@ -229,7 +231,8 @@ def _write_metrics(
     metrics: dict[str, Any] = {
         "best": {"monitor": recipe.monitor, "value": best.best, "epoch": best.best_epoch},
         "weights": weights,
-        "sha256": _digests(folder / "checkpoints") | ({FILE: fitted.digest} if fitted else {}),
+        "sha256": _digests(folder / "checkpoints", best.weights.digests())
+        | ({FILE: fitted.digest} if fitted else {}),
         "validation": dict(best.validation),
         **_loss_parts(callbacks.history.rows, best.best_epoch if weights == "best" else None),
         **scores,
@@ -252,13 +255,13 @@ def _result(status: str, metrics: dict[str, Any]) -> Result:
     return Result(status, final, metrics)
 
 
-def _digests(checkpoints: Path) -> dict[str, str]:
+def _digests(checkpoints: Path, known: Mapping[str, str]) -> dict[str, str]:
     """Return the SHA-256 of each file of weights by its name; two names of a file are read once."""
-    paths = sorted(checkpoints.glob("*.safetensors"))
+    paths = [path for path in sorted(checkpoints.glob("*.safetensors")) if path.name not in known]
     digests = {
         inode: sha256_of(path) for inode, path in {p.stat().st_ino: p for p in paths}.items()
     }
-    return {path.name: digests[path.stat().st_ino] for path in paths}
+    return {path.name: digests[path.stat().st_ino] for path in paths} | dict(known)
 
 
 def _score_last_split(

@@ -2,14 +2,17 @@
 
 What the library ``tokenizers`` does to a character (clean, strip accents, lower case, split at
 punctuation) depends on that character alone, so a table of all characters, made by the library
-itself, holds it exactly. WordPiece is greedy: of the rest of a word the longest piece of the
-vocabulary, and so on (Wu et al. 2016, https://arxiv.org/abs/1609.08144; Devlin et al. 2019).
+itself, holds it exactly. One thing does not, the canonical order of marks that are no accents
+(UAX 15, https://unicode.org/reports/tr15): a vocabulary for which it matters is refused. WordPiece
+is greedy: of the rest of a word the longest piece of the vocabulary, and so on (Wu et al. 2016,
+https://arxiv.org/abs/1609.08144; Devlin et al. 2019).
 """
 
 from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -88,6 +91,14 @@ def refuse_other_rules(rules: str, where: str) -> None:
         rules: of the library ``tokenizers``, as JSON.
         where: for the error.
     """
+    what = _other_rules(rules)
+    if what:
+        fix = "--to saved_model, which takes the tokenizer's arrays"
+        raise ConfigError(f"a graph of texts is for {what}", where=where, fix=fix)
+
+
+def _other_rules(rules: str) -> str:
+    """Return what a tokenizer has that a graph does not compute; empty without that."""
     table = json.loads(rules)
     parts = ("model", "normalizer", "pre_tokenizer")
     found = [str((table[part] or {}).get("type")) for part in parts]
@@ -96,12 +107,34 @@ def refuse_other_rules(rules: str, where: str) -> None:
         x["normalized"] or x["lstrip"] or x["rstrip"] or x["single_word"] for x in added
     )
     if found != ["WordPiece", "BertNormalizer", "BertPreTokenizer"] or not is_plain:
-        raise ConfigError(
-            f"a graph of texts is for WordPiece with BERT's rules; this tokenizer is {found[0]}"
-            f" with {found[1]}, {found[2]}{'' if is_plain else ' and tokens added as words'}",
-            where=where,
-            fix="--to saved_model, which takes the tokenizer's arrays",
+        return (
+            f"WordPiece with BERT's rules; this tokenizer is {found[0]} with {found[1]}, {found[2]}"
+            f"{'' if is_plain else ' and tokens added as words'}"
         )
+    if not table["normalizer"]["clean_text"]:  # private characters, which stand for special tokens
+        return "a tokenizer that removes control characters; this one keeps them (clean_text)"
+    marks = _marks_that_change_places(rules)
+    if marks:
+        names = " and ".join(f"U+{ord(mark):04X}" for mark in marks)
+        return f"a vocabulary without two marks that normalizing puts in order, as {names}"
+    return ""
+
+
+def _marks_that_change_places(rules: str) -> str:
+    """Return two marks of the vocabulary that normalizing puts in another order, or no text.
+
+    Of others the order does not matter: a word with a character that no piece has is unknown.
+    """
+    import tokenizers
+
+    engine = tokenizers.Tokenizer.from_str(rules).normalizer
+    letters = set("".join(json.loads(rules)["model"]["vocab"]))
+    marks = sorted(
+        x for x in letters if unicodedata.combining(x) or unicodedata.category(x) == "Cn"
+    )
+    kept = [mark for mark in marks if engine.normalize_str(f"a{mark}") == f"a{mark}"]
+    pairs = (first + second for first in kept for second in kept)
+    return next((pair for pair in pairs if engine.normalize_str(f"a{pair}") != f"a{pair}"), "")
 
 
 def read_rules(rules: str, *, has_pairs: bool) -> WordPiece:

@@ -27,7 +27,7 @@ from xferlab.runs.combined import is_ensemble
 from xferlab.runs.lock import is_locked
 from xferlab.runs.metadata import FORMAT, METRICS, OLDEST_FORMAT, RUN, read_status
 from xferlab.tasks.base import task_named
-from xferlab.training.weights import read_weights_header
+from xferlab.training.weights import frozen_of, read_weights_header
 
 MAX_RECORD_BYTES = 50_000_000  # bytes of a record; one with 10,000 class names has a hundredth
 WEIGHTS = ("best", "last")
@@ -113,7 +113,7 @@ def read_folder(folder: Path, weights: str | None = None) -> RunFolder:
         name = _chosen(weights) or metrics["weights"]
         _refuse_unkept(folder, name, config)
         path = own_file(folder, f"checkpoints/{name}.safetensors")
-        read_weights_header(path)
+        _refuse_changed_frozen(folder, path)
     digest = metrics["sha256"].get(path.name, "none")
     _refuse_changed(path, digest)
     if POSTPROCESS in metrics["sha256"]:
@@ -240,6 +240,15 @@ def _refuse_changed(path: Path, digest: Any) -> None:
         raise ConfigError(
             f"{path.name} is damaged: it is not what the run wrote", where=str(path), fix=COPY
         )
+
+
+def _refuse_changed_frozen(folder: Path, weights: Path) -> None:
+    """Raise ConfigError if the weights that a file leaves out are not there, or are others."""
+    frozen = frozen_of(weights)
+    if frozen is not None:
+        path, digest = frozen
+        _refuse_changed(own_file(folder, f"checkpoints/{path.name}"), digest)
+    read_weights_header(weights)
 
 
 def _task_of(folder: Path, name: str) -> Task:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from xferlab.io.tensors import Tensor
 
@@ -26,12 +27,8 @@ def read_header(path: Path) -> dict[str, Tensor]:
         with safe_open(path, framework="numpy") as file:
             names = list(file.keys())  # so the header is right
     except SafetensorError as error:
-        reason = str(error).removeprefix("Error while deserializing header: ")
-        raise ValueError(reason) from error
-    with path.open("rb") as stream:
-        length = int.from_bytes(stream.read(LENGTH_BYTES), "little")
-        header = json.loads(stream.read(length))
-    begin = LENGTH_BYTES + length
+        raise _not_in_format(error) from error
+    header, begin = _json_of(path)
     return {
         name: Tensor(
             path,
@@ -42,6 +39,33 @@ def read_header(path: Path) -> dict[str, Tensor]:
         )
         for name in names
     }
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return what a file says beside its tensors: texts by name.
+
+    Raises:
+        ValueError: the file is torn or is not in the format.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    refuse_pointer(path)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise _not_in_format(error) from error
+
+
+def _not_in_format(error: Exception) -> ValueError:
+    return ValueError(str(error).removeprefix("Error while deserializing header: "))
+
+
+def _json_of(path: Path) -> tuple[dict[str, Any], int]:
+    """Return a file's header and where the numbers begin."""
+    with path.open("rb") as stream:
+        length = int.from_bytes(stream.read(LENGTH_BYTES), "little")
+        return json.loads(stream.read(length)), LENGTH_BYTES + length
 
 
 def refuse_pointer(path: Path) -> None:

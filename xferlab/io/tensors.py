@@ -83,3 +83,19 @@ def read_weight(tensor: Tensor) -> Any:
     if not tensor.is_float:
         raise ValueError(f"its numbers are {tensor.dtype}, not one of {', '.join(FLOATS)}")
     return read_tensor(tensor).astype("float32", copy=False)
+
+
+def has_same_bits(array: Any, other: Any) -> bool:
+    """Return whether two NumPy arrays have the same type, shape and bits.
+
+    An array that shares its memory with the other is not read.
+    """
+    import numpy as np
+
+    if (array.dtype, array.shape) != (other.dtype, other.shape):
+        return False
+    array, other = (np.ascontiguousarray(each).reshape(-1) for each in (array, other))
+    if array.ctypes.data == other.ctypes.data:
+        return True
+    bits = f"u{array.dtype.itemsize}"  # of floats -0.0 would equal 0.0, and no NaN itself
+    return bool(np.array_equal(array.view(bits), other.view(bits)))

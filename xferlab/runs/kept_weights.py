@@ -7,6 +7,7 @@ from pathlib import Path
 
 from xferlab.config.schema import Keep
 from xferlab.runs.checkpoints import delete_checkpoints
+from xferlab.runs.frozen_file import delete_unused
 
 FILES = {"best": "best.safetensors", "last": "last.safetensors"}
 """By the name that ``train.keep`` and ``metrics.json`` have for them."""
@@ -40,6 +41,7 @@ def delete_unkept(folder: Path, keep: Keep | None) -> None:
     for name, path in present.items():
         if name != keep.value:
             path.unlink(missing_ok=True)
+    delete_unused(checkpoints, FILES.values())
 
 
 def has_second_file(folder: Path) -> bool:

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -287,12 +287,13 @@ def _git(folder: Path, *words: str) -> str:
 def _plugin_origins(config: Mapping[str, Any]) -> dict[str, str]:
     """Return where each plugin of a config comes from: file and line, or distribution too."""
     names = sorted(name for name, _, _ in chosen_plugins(config))
-    return {name: _from(REGISTRY.get(*name.split("=", 1))) for name in names}
+    points = list(importlib.metadata.entry_points(group="xferlab.plugins"))
+    return {name: _from(REGISTRY.get(*name.split("=", 1)), points) for name in names}
 
 
-def _from(entry: Entry) -> str:
+def _from(entry: Entry, points: Sequence[importlib.metadata.EntryPoint]) -> str:
     package = entry.cls.__module__.partition(".")[0]
-    for point in importlib.metadata.entry_points(group="xferlab.plugins"):
+    for point in points:
         if point.module.partition(".")[0] == package and point.dist is not None:
             return f"{entry.origin} ({point.dist.name} {point.dist.version})"
     return entry.origin

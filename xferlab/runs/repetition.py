@@ -10,6 +10,8 @@ from typing import Any
 from xferlab.backend.event_files import read_scalars
 from xferlab.formatting import format_count
 from xferlab.io.atomic import sha256_of
+from xferlab.runs.frozen_file import FILE as FROZEN
+from xferlab.runs.frozen_file import have_same_weights
 from xferlab.runs.history import history_of
 from xferlab.runs.metadata import read_metrics, read_run
 
@@ -61,6 +63,11 @@ def _comparisons(first: Path, second: Path) -> Iterator[tuple[str, str]]:
     for name in sorted(digests[0].keys() & digests[1].keys()):
         weights = f"{name.removesuffix('.safetensors')} weights"
         is_same = digests[0][name] == digests[1][name]
+        if not is_same and (FROZEN in digests[0]) != (FROZEN in digests[1]):
+            paths = [folder / "checkpoints" / name for folder in (first, second)]
+            if not all(path.exists() for path in paths):
+                continue  # of one of them only the digest of another file is left
+            is_same = have_same_weights(*paths)
         yield weights, "" if is_same else f"the {weights}"
     for path in sorted((first / "predictions").glob("*.safetensors")):
         other = second / "predictions" / path.name

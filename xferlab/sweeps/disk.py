@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -12,18 +13,27 @@ from typing import Any
 
 from xferlab.config.recipe import mode_of_score
 from xferlab.config.schema import Keep
+from xferlab.contracts import Budget, TextModel
 from xferlab.errors import XferlabError
 from xferlab.formatting import format_size
+from xferlab.groups import GROUPS
+from xferlab.io.atomic import atomic_replace, sha256_of
+from xferlab.models.block_sizes import block_parameters
 from xferlab.registry import REGISTRY
+from xferlab.runs.frozen_file import FILE as FROZEN
 from xferlab.runs.kept_weights import delete_unkept, has_second_file, tidy_finished
 from xferlab.runs.metadata import read_metrics
 from xferlab.sweeps.job_state import FINISHED, state_of
 from xferlab.sweeps.manifest import read_job
+from xferlab.training.phases import always_frozen_blocks
+from xferlab.training.transfer_stack import check_transfer
 
 BYTES = 4
 """Of a number in a file of weights."""
-STATE = 7
-"""Times its weights that a running job has: the best, and two checkpoints with two slots each."""
+EPOCHS = 3
+"""Of a run whose config leaves them open; what is frozen hardly depends on them."""
+STEPS = 100
+"""Of an epoch: nothing depends on them here."""
 FILES = {Keep.both: 2, Keep.best: 1, Keep.last: 1, Keep.none: 0}
 
 
@@ -49,12 +59,15 @@ class SecondFiles:
     def __init__(self, folders: Sequence[Path]) -> None:
         self._folders = list(folders)
         self._best: dict[str, tuple[float, Path]] | None = None
+        self._frozen: dict[str, Path] = {}
 
     def ended(self, folder: Path) -> None:
         """Delete the second file of a job that has finished, or of the job that it is better than.
 
-        Jobs that are equally good keep both until :meth:`finish`.
+        Jobs that are equally good keep both until :meth:`finish`. Weights that no job trains become
+        one file.
         """
+        self._link_frozen(folder)
         score = _score_of(folder)
         if self._best is None:
             self._best = {}
@@ -70,6 +83,8 @@ class SecondFiles:
         for folder in self._folders:
             config = _config_of_finished(folder)
             _tidy(folder, config)
+            if config is not None:
+                self._link_frozen(folder)
             scores[folder] = _score_by(folder, config)
         best: dict[str, Path] = {}
         for folder, score in scores.items():
@@ -83,6 +98,24 @@ class SecondFiles:
             if score is not None and best[score.monitor] != folder:
                 leave_one(folder)
 
+    def _link_frozen(self, folder: Path) -> None:
+        """Let a job's file of weights that nothing trains be that of another job, if it has any."""
+        path = folder / "checkpoints" / FROZEN
+        try:
+            digest = read_metrics(folder).get("sha256", {}).get(FROZEN)
+        except (XferlabError, OSError):
+            return
+        if digest is None or not path.exists():
+            return
+        first = self._frozen.setdefault(digest, path)
+        if first.exists() and os.path.samefile(first, path):
+            return
+        if not first.exists() or sha256_of(first) != digest:
+            self._frozen[digest] = path
+            return
+        with suppress(OSError):  # a disk without links
+            atomic_replace(path, lambda temporary: _link(first, temporary))
+
     def _compare(self, folder: Path, score: _Score | None) -> None:
         assert self._best is not None
         if score is None:
@@ -94,6 +127,11 @@ class SecondFiles:
         if score.value > value:
             leave_one(best)
         self._best[score.monitor] = (score.value, folder)
+
+
+def _link(path: Path, name: Path) -> None:
+    name.unlink()
+    os.link(path, name)
 
 
 def _score_of(folder: Path) -> _Score | None:
@@ -145,28 +183,32 @@ def disk_lines(configs: Iterable[Any], folder: Path, workers: int) -> list[str]:
         folder: of the sweep.
         workers: jobs at once.
     """
-    sizes: dict[str, int | None] = {}
-    kept = 0
+    known: dict[str, _Size | None] = {}
+    files: dict[str, int] = {}
     jobs = 0
-    with_both = False
+    with_both = []
     for config in configs:
-        model = config["model"]
-        name = json.dumps(model, sort_keys=True, default=str)
-        if name not in sizes:
-            sizes[name] = weight_bytes(model)
-        size = sizes[name]
+        parts = [config["model"], config.get("transfer"), config.get("train", {}).get("epochs")]
+        name = json.dumps(parts, sort_keys=True, default=str)
+        if name not in known:
+            known[name] = _size_of(config)
+        size = known[name]
         if size is None:
             return []
         chosen = config.get("train", {}).get("keep")
-        kept += size * (1 if chosen is None else FILES[Keep(chosen)])
-        with_both = with_both or chosen is None
+        files[name] = files.get(name, 0) + (1 if chosen is None else FILES[Keep(chosen)])
+        if chosen is None:
+            with_both.append(size.own)
         jobs += 1
-    if not jobs:
+    sizes = {name: size for name, size in known.items() if size is not None}
+    if not sizes:
         return []
-    largest = max((size for size in sizes.values() if size), default=0)
-    total = kept + (largest if with_both else 0)
-    running = STATE * largest * min(workers, jobs)
+    shared = sum(size.frozen for name, size in sizes.items() if files[name])
+    total = sum(files[name] * size.own for name, size in sizes.items()) + shared
+    total += max(with_both, default=0)
+    running = max(size.while_running for size in sizes.values()) * min(workers, jobs)
     how = "one file of weights a job, both of the best" if with_both else "train.keep chooses"
+    how += ", what no job trains once" if shared else ""
     existing = next(each for each in (folder, *folder.absolute().parents) if each.is_dir())
     free = shutil.disk_usage(existing).free
     line = (
@@ -175,6 +217,50 @@ def disk_lines(configs: Iterable[Any], folder: Path, workers: int) -> list[str]:
     )
     is_enough = total + running <= free
     return [line if is_enough else f"{line}: too little (train.keep=none keeps scores alone)"]
+
+
+@dataclass(frozen=True)
+class _Size:
+    """The bytes of a network's weights.
+
+    Attributes:
+        own: of those that a job trains, the size of each of its files.
+        frozen: of those that no job trains.
+    """
+
+    own: int
+    frozen: int
+
+    @property
+    def while_running(self) -> int:
+        """Bytes of the best weights, and of two checkpoints with two slots for what is trained."""
+        return 3 * (self.own + self.frozen) + 4 * self.own
+
+
+def _size_of(config: Any) -> _Size | None:
+    whole = weight_bytes(config["model"])
+    if whole is None:
+        return None
+    frozen = min(whole, frozen_bytes(config))
+    return _Size(whole - frozen, frozen)
+
+
+def frozen_bytes(config: Any) -> int:
+    """Return the bytes of the blocks that no phase trains, as far as they are known: from 0 up.
+
+    Weights that a strategy holds fixed within a block, as LoRA's, are known once the network is
+    built.
+    """
+    try:
+        sizes = block_parameters(REGISTRY.create("model", config["model"]).fetch_small())
+        transfer = REGISTRY.create_chosen(GROUPS["transfer"], config["transfer"])
+        epochs = config.get("train", {}).get("epochs") or EPOCHS
+        blocks = dict.fromkeys([*sizes, "head"], ("",))
+        model = TextModel(network=None, tokenizer=None, blocks=blocks)  # type: ignore[arg-type]
+        plan = check_transfer(transfer, model, Budget(epochs, STEPS, epochs * STEPS))
+    except (XferlabError, OSError, AttributeError, KeyError):
+        return 0
+    return BYTES * sum(sizes.get(block, 0) for block in always_frozen_blocks(plan.phases))
 
 
 def weight_bytes(model: Any) -> int | None:

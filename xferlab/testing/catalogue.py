@@ -16,6 +16,7 @@ from xferlab.escaping import markdown, markdown_table
 from xferlab.formatting import format_path
 from xferlab.groups import GROUPS
 from xferlab.origin import own_folder
+from xferlab.progress import ItemProgress
 from xferlab.registry import REGISTRY, Entry
 from xferlab.report import html_tables
 from xferlab.report.data_page import Part
@@ -33,7 +34,10 @@ TITLES = ("name", "what it is", "source", "fields", "checks", "from")
 STAGES = dict(zip(CHECKS, ("source", "values", "built", "trained", "resumed"), strict=True))
 INTRODUCTION = (
     "Every plugin: its summary, the paper that its docstring names, its fields with their defaults,"
-    " how far the contract checks went without a finding (docs/plugins.md), and where it is from."
+    " what the contract checks say (docs/plugins.md), and where it is from. The checks have five"
+    " stages, source, values, built, trained and resumed; the last one that found nothing is named,"
+    " with the reason where it was the last, or else what is wrong. Without --train they end at"
+    " values."
 )
 CSS = ("", "text", "", "text", "wide", "")
 """Classes of the cells of a page of HTML."""
@@ -57,22 +61,29 @@ def catalogue(entries: Iterable[Entry], *, train: bool = False) -> list[Row]:
 
     Args:
         entries: of the registry.
-        train: also build and train each, which takes seconds a plugin.
+        train: also build and train each, which takes seconds a plugin, with lines of progress.
     """
-    return [
-        Row(
-            entry.group,
-            (
-                entry.name,
-                entry.summary,
-                ", ".join(papers_of(entry)),
-                _fields(entry),
-                _checked(entry, train),
-                source_of(entry),
-            ),
-        )
-        for entry in entries
-    ]
+    entries = list(entries)
+    if not train:
+        return [_row(entry, train=False) for entry in entries]
+    rows = []
+    with ItemProgress("checks", len(entries)) as progress:
+        for entry in entries:
+            progress.begin(f"{entry.group}={entry.name}")
+            rows.append(_row(entry, train=True))
+    return rows
+
+
+def _row(entry: Entry, *, train: bool) -> Row:
+    cells = (
+        entry.name,
+        entry.summary,
+        ", ".join(papers_of(entry)),
+        _fields(entry),
+        _checked(entry, train),
+        source_of(entry),
+    )
+    return Row(entry.group, cells)
 
 
 def papers_of(entry: Entry) -> list[str]:

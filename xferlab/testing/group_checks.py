@@ -64,14 +64,31 @@ def settings_of(plugin: Any) -> list[tuple[Task, OutputKind]]:
     return found
 
 
-def reason_not_to_train(plugin: Any) -> str:
+def reason_not_to_train(group: str, plugin: Any) -> str:
     """Return why a plugin is not trained with the made-up examples; empty if it is."""
     if getattr(plugin, "masks_tokens", False) or not settings_of(plugin):
-        return "no made-up examples are of its tasks"
+        return _refusal(plugin) or "no made-up examples are of its tasks"
+    if group == "callback" and hasattr(plugin, "check"):
+        try:
+            plugin.check(["loss", "val_loss"])
+        except ConfigError as e:  # a package that is not installed, a score of other runs
+            return e.what
     if hasattr(plugin, "reads"):
         layers = plugin.reads(tiny_spec(TASKS["single_label"])).layers
         if layers > ENCODER_LAYERS:
             return f"it reads {layers} layers, and the encoder of the checks has {ENCODER_LAYERS}"
+    return ""
+
+
+def _refusal(plugin: Any) -> str:
+    """Return what a plugin says of a task that it declares to accept; empty without one."""
+    spec = tiny_spec(TASKS["single_label"])
+    if not hasattr(plugin, "accepts") or not fits(plugin, spec):
+        return ""
+    try:
+        _check_itself(plugin, spec)
+    except ConfigError as e:
+        return e.what
     return ""
 
 
@@ -82,14 +99,19 @@ def _fits(plugin: Any, spec: TaskSpec) -> bool:
     if not fits(plugin, spec):
         return False
     try:
-        if hasattr(plugin, "check") and hasattr(plugin, "mode"):  # a metric
-            plugin.check(spec)
-        if hasattr(plugin, "fit"):
-            labels = TinyData(spec.task).build(0).validation.labels
-            refuse_postprocess({"tried": plugin}, spec, labels)
+        _check_itself(plugin, spec)
     except ConfigError:
         return False
     return True
+
+
+def _check_itself(plugin: Any, spec: TaskSpec) -> None:
+    """Raise the ConfigError of a metric or a postprocess that refuses a task."""
+    if hasattr(plugin, "check") and hasattr(plugin, "mode"):  # a metric
+        plugin.check(spec)
+    if hasattr(plugin, "fit"):
+        labels = TinyData(spec.task).build(0).validation.labels
+        refuse_postprocess({"tried": plugin}, spec, labels)
 
 
 def declared_wrongly(subject: Subject, plugin: Any) -> None:

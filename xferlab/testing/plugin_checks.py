@@ -103,7 +103,7 @@ def _built_report(subject: Subject) -> Report:
         ]
         if findings:
             return Report(CHECKS[:3], tuple(findings))
-        reason = reason_not_to_train(plugin)
+        reason = reason_not_to_train(subject.entry.group, plugin)
         if reason:
             return Report(CHECKS[:3], (), reason)
         (task, kind), *_ = settings_of(plugin)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -229,9 +230,24 @@ class TinyRun:
 
 
 @contextmanager
+def _errors_alone(log: logging.Logger) -> Iterator[None]:
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+@contextmanager
 def apart() -> Iterator[Path]:
-    """Yield an empty folder; caches, settings and generators of the process stay as they are."""
+    """Yield an empty folder; caches, settings and generators of the process stay as they are.
+
+    What the plugin logs, and TensorFlow's warnings of functions that each run traces, are left out.
+    """
     with ExitStack() as stack:
+        for name in ("xferlab", "tensorflow"):
+            stack.enter_context(_errors_alone(logging.getLogger(name)))
         stack.enter_context(kept_generators())
         stack.enter_context(kept_settings())
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="xferlab-check-"))

@@ -23,6 +23,7 @@ from xferlab.models.recomputed_layers import recompute_layers
 from xferlab.training.average import RunAverage, StepPlan, chosen_average
 from xferlab.training.evaluation import Forward, scores
 from xferlab.training.fitted_head import FittedHead, bind_head, fix_head
+from xferlab.training.frozen_weights import fixed_variables
 from xferlab.training.network_cache import NETWORK_CACHE, CachedNetwork, TrainingSetup
 from xferlab.training.objective import RunObjective, bind_objective, chosen_objective
 from xferlab.training.optimizer_extensions import per_update
@@ -103,6 +104,12 @@ class Experiment:
     micro_batches: int = 1
     cached: CachedNetwork | None = None
     noted: set[str] = field(default_factory=set)
+
+    @property
+    def fixed_variables(self) -> list[Any]:
+        """The weights that no phase trains."""
+        fitted = None if self.fitted_head is None else self.fitted_head.layer
+        return fixed_variables(self.model, self.plan, fitted)
 
     def fit_head(self) -> None:
         """Fit the last layer to the training examples, where the objective does so."""

@@ -20,6 +20,7 @@ from xferlab.data.batching import BatchPlan
 from xferlab.runs.inputs import inputs_of
 from xferlab.training.average import chosen_average
 from xferlab.training.evaluation import Forward
+from xferlab.training.frozen_weights import FrozenFile
 from xferlab.training.objective import chosen_objective
 from xferlab.training.phases import always_frozen_blocks, frozen_blocks
 
@@ -108,10 +109,12 @@ class NetworkCache:
 
     Attributes:
         is_enabled: whether the process trains several runs; else it keeps nothing.
+        frozen_file: of the run that was kept last.
     """
 
     def __init__(self) -> None:
         self.is_enabled = False
+        self.frozen_file: FrozenFile | None = None
         self._networks: list[CachedNetwork] = []
 
     @property
@@ -153,10 +156,11 @@ class NetworkCache:
             generator_states(),
         )
 
-    def keep(self, cached: CachedNetwork | None) -> None:
-        """Keep the setup of a run that has ended well, if it can be used again."""
+    def keep(self, cached: CachedNetwork | None, frozen_file: FrozenFile | None) -> None:
+        """Keep the setup of a run that has ended well, if it can be used again, and that file."""
         if cached is None or not cached.can_be_restored():
             return
+        self.frozen_file = frozen_file
         self._networks.append(cached)
         while len(self._networks) > 1 and sum(each.size for each in self._networks) > LARGEST:
             self._networks.pop(0)

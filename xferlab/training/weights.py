@@ -1,25 +1,25 @@
-"""Weights of a network in one safetensors file: no code in it, read and written whole."""
+"""Weights of a network in safetensors files: no code in them, read and written whole.
+
+A file has all weights, or leaves those out that are in ``frozen.safetensors`` beside it, see
+``runs.frozen_file``.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xferlab.errors import ConfigError
 from xferlab.io.atomic import atomic_replace
-from xferlab.io.safetensors import read_header
 from xferlab.io.tensors import Tensor, read_tensor
+from xferlab.runs.frozen_file import DIGEST, FILE, digest_of_frozen, tensors_of
 from xferlab.training.split_heads import Shapes, has_split_heads, join_heads
 
 if TYPE_CHECKING:
     import numpy as np
-
-
-def save_weights(network: Any, path: Path) -> None:
-    """Write every weight of a ``keras.Model``, named by position and variable path."""
-    write_weights(weight_arrays(network), path)
 
 
 def weight_arrays(network: Any) -> dict[str, np.ndarray]:
@@ -31,25 +31,52 @@ def weight_arrays(network: Any) -> dict[str, np.ndarray]:
     import numpy as np
 
     return {
-        name: np.asarray(variable.value.read_value()) for name, variable in _named(network).items()
+        name: np.asarray(variable.value.read_value()) for name, variable in named(network).items()
     }
 
 
-def write_weights(arrays: Mapping[str, np.ndarray], path: Path) -> None:
-    """Write what :func:`weight_arrays` returned, whole."""
+def write_weights(arrays: Mapping[str, np.ndarray], path: Path, frozen: str | None = None) -> None:
+    """Write what :func:`weight_arrays` returned.
+
+    Args:
+        arrays: of all weights, or without those in ``frozen.safetensors``.
+        path: of the file, which is replaced whole.
+        frozen: SHA-256 of ``frozen.safetensors`` where weights are left out.
+    """
     from safetensors.numpy import save_file
 
-    atomic_replace(path, lambda temporary: save_file(dict(arrays), temporary))
+    metadata = None if frozen is None else {DIGEST: frozen}
+    atomic_replace(path, lambda temporary: save_file(dict(arrays), temporary, metadata))
+
+
+def frozen_of(path: Path) -> tuple[Path, str] | None:
+    """Return the file with the weights that another one leaves out, and its SHA-256; or None.
+
+    Raises:
+        ConfigError: the file that leaves them out is not there, or not whole.
+    """
+    with _damage_reported(path):
+        digest = digest_of_frozen(path)
+    return None if digest is None else (path.with_name(FILE), digest)
 
 
 def read_weights_header(path: Path) -> dict[str, Tensor]:
-    """Return the place of each weight in a file of :func:`save_weights`, by name.
+    """Return the place of each weight of a file and of those that it leaves out, by name.
 
     Raises:
-        ConfigError: the file is not there, or not whole.
+        ConfigError: a file is not there, or not whole.
     """
+    frozen = frozen_of(path)
+    with _damage_reported(path if frozen is None else frozen[0]):
+        return tensors_of(path)
+
+
+@contextmanager
+def _damage_reported(path: Path) -> Iterator[None]:
+    """Let errors of the body be those of a file of weights."""
     try:
-        return read_header(path)
+        yield
+        return
     except FileNotFoundError:
         what = f"the weights are not there: {path.name}"
     except (OSError, ValueError) as e:
@@ -58,18 +85,19 @@ def read_weights_header(path: Path) -> dict[str, Tensor]:
 
 
 def load_weights(network: Any, path: Path) -> None:
-    """Assign the weights that :func:`save_weights` wrote; the network must be the same one.
+    """Assign the weights of a file and those that it leaves out; the network must be the same one.
 
     Raises:
-        ConfigError: the file is damaged, or its names, order or shapes are another network's.
+        ConfigError: a file is damaged, or its names, order or shapes are another network's.
     """
-    from safetensors.numpy import load_file
+    import numpy as np
 
-    stored = {_stable(name): each.shape for name, each in read_weights_header(path).items()}
-    variables = {_stable(name): variable for name, variable in _named(network).items()}
+    tensors = {_stable(name): each for name, each in read_weights_header(path).items()}
+    stored = {name: tensor.shape for name, tensor in tensors.items()}
+    variables = {_stable(name): variable for name, variable in named(network).items()}
     wanted = {name: tuple(variable.shape) for name, variable in variables.items()}
     _refuse_other_network(stored, wanted, path)
-    arrays = {_stable(name): array for name, array in load_file(path).items()}
+    arrays = {name: np.array(read_tensor(tensor)) for name, tensor in tensors.items()}
     join_heads(arrays, network, variables)
     for name, variable in variables.items():
         variable.assign(arrays[name])
@@ -79,7 +107,7 @@ def reload_weights(network: Any, path: Path, changed: Sequence[Any]) -> None:
     """Assign the variables in ``changed`` from a file that this run has just written."""
     known = {id(variable) for variable in changed}
     tensors = read_weights_header(path)
-    for name, variable in _named(network).items():
+    for name, variable in named(network).items():
         if id(variable) in known:
             variable.assign(read_tensor(tensors[name]))
 
@@ -103,8 +131,8 @@ def _shape(shape: tuple[int, ...] | None) -> str:
     return "missing" if shape is None else "x".join(map(str, shape)) or "a number"
 
 
-def _named(network: Any) -> dict[str, Any]:
-    """Return variables by position and path."""
+def named(network: Any) -> dict[str, Any]:
+    """Return the variables of the weights by position and path."""
     return {f"{i:04d} {v.path}": v for i, v in enumerate(network.weights)}
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from xferlab.callbacks import Callback, Epoch
-from xferlab.training.weights import weight_arrays, write_weights
+from xferlab.training.frozen_weights import FrozenFile, FrozenWeights
+from xferlab.training.weights import weight_arrays
 
 SMALL = 2**20
 """Bytes of weights that are written at each better epoch, whatever it costs."""
@@ -33,8 +34,11 @@ class BestWeights(Callback):
         mode: ``max`` or ``min``.
         patience: epochs without a better value before the training stops, or None.
         restores: the best epoch's weights are the run's, not the last epoch's.
+        fixed: variables of the network that no phase trains.
+        known: a file with them that this process has written for another run.
 
     Attributes:
+        weights: writes the file.
         best: the best monitored value so far, or None.
         best_epoch: its epoch, counted from 1.
         validation: the validation scores of the weights that are used at the end: the best
@@ -50,7 +54,10 @@ class BestWeights(Callback):
         *,
         patience: int | None = None,
         restores: bool = True,
+        fixed: Sequence[Any] = (),
+        known: FrozenFile | None = None,
     ) -> None:
+        self.weights = FrozenWeights(network, fixed, path.parent, known)
         self.best: float | None = None
         self.best_epoch: int | None = None
         self.validation: Mapping[str, float] = {}
@@ -86,21 +93,21 @@ class BestWeights(Callback):
         """Write the best epoch's weights, unless the file has them already."""
         if self._unwritten is not None:
             began = time.monotonic()
-            write_weights(self._unwritten, self._path)
+            self.weights.write(self._unwritten, self._path)
             self._unwritten = None
             self._written_at = time.monotonic()
             self._cost = self._written_at - began
 
     def _is_cheap(self, arrays: Mapping[str, Any]) -> bool:
         """Return whether writing now costs little beside the time since it was last done."""
-        size = sum(array.nbytes for array in arrays.values())
+        size = self.weights.bytes_of(arrays)
         cost = self._cost or size / BYTES_A_SECOND
         return size <= SMALL or time.monotonic() - self._written_at >= cost / COST_FRACTION
 
     def files(self) -> list[Path]:
-        """Return the file of the best weights, if there are any yet."""
+        """Return the file of the best weights, if there are any yet, and what it leaves out."""
         self.write()
-        return [self._path] if self.best_epoch is not None else []
+        return [self._path, *self.weights.files()] if self.best_epoch is not None else []
 
     def state(self) -> dict[str, Any]:
         """Return the best value, its epoch and the validation scores."""
