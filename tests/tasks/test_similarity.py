@@ -11,10 +11,11 @@ import pytest
 from tests.support.finished_runs import train, write_rows
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from tests.support.tiny_experiments import Killed, MemoryCheckpointer, experiment_of, values_of
-from xferlab import OutputKind, Task, TaskSpec
+from xferlab import OutputKind, Split, Task, TaskSpec
 from xferlab.cli.main import main
 from xferlab.data.batching import Batch, batch_inputs, row_lengths
 from xferlab.evaluation.bootstrap import score_with_intervals
+from xferlab.evaluation.split_outputs import split_outputs
 from xferlab.export.export_run import export_run
 from xferlab.functional.similarity import (
     CHUNK,
@@ -84,6 +85,21 @@ def test_scores_are_those_of_every_pair():
     labels = np.diag(matrix) ** 3  # of the same order
     spearman = REGISTRY.create("metric", {"name": "spearman"}).build(SPEC)
     assert spearman(labels, outputs) == pytest.approx(1.0)
+
+
+def test_errors_are_distances_from_the_line_of_labels_by_cosines():
+    outputs, matrix = pairs(40)
+    labels = (5 * np.diag(matrix) + 1).astype("float32")
+    labels[7] -= 3
+    examples = Split(["a"] * 40, labels, ["b"] * 40)
+    found = split_outputs(SPEC, examples, outputs, outputs)
+    errors = SPEC.task.list_errors(found, 3)
+    assert errors.rows[0][0] == 8
+    assert errors.rows[0][-1] > 2
+    assert abs(errors.rows[1][-1]) < 1
+    residuals = SPEC.task.analyse(found)["residuals"]
+    slope, start = np.polyfit(np.diag(matrix), labels, 1)
+    np.testing.assert_allclose(residuals.values, start + slope * np.diag(matrix), atol=1e-5)
 
 
 def test_vectors_that_tell_nothing_find_nothing():

@@ -9,6 +9,8 @@ from xferlab.tasks.base import LabelKind, OutputKind, TaskSpec
 from xferlab.tasks.regression import Regression
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from xferlab.contracts import Split
     from xferlab.data.labels import Rows
     from xferlab.evaluation.errors_table import ErrorsTable
@@ -88,6 +90,27 @@ class Similarity(Regression):
         """Yield nothing: labels and cosines may have other units."""
         yield from ()
 
+    def list_errors(self, outputs: SplitOutputs, number: int) -> ErrorsTable:
+        """Return the pairs with the largest distance from the line of labels by cosines."""
+        import numpy as np
+
+        from xferlab.evaluation.errors_table import ErrorsTable, most_confident, text_columns
+
+        error = _on_the_line(outputs) - outputs.labels
+        rows = []
+        for i in most_confident(np.abs(error), error != 0, number):
+            cells = (float(outputs.labels[i]), float(outputs.predicted[i]), float(error[i]))
+            rows.append((*outputs.text_cells(i), *cells))
+        header = ("row", *text_columns(outputs), "true", "similarity", "error")
+        order = "the largest distance from the straight line of labels by similarities"
+        return ErrorsTable(header, tuple(rows), int((error != 0).sum()), order)
+
+    def analyse(self, outputs: SplitOutputs) -> dict[str, Any]:
+        """Return the labels beside the line of labels by cosines."""
+        from xferlab.evaluation.calibration import Residuals
+
+        return {"residuals": Residuals(outputs.labels.astype("float64"), _on_the_line(outputs))}
+
 
 class Retrieval(Similarity):
     """Pairs of texts without labels: the second is the one to find; labels are zeros."""
@@ -150,3 +173,18 @@ class Retrieval(Similarity):
         pairs = zip(ranks_of_pairs(outputs.outputs), outputs.predicted, strict=True)
         for number, (rank, value) in enumerate(pairs, start=1):
             yield number, int(rank), float(value)
+
+
+def _on_the_line(outputs: SplitOutputs) -> np.ndarray:
+    """Return the labels that cosines stand for, float64 (examples,): the least squares line.
+
+    Labels may have any unit, and only correlations are scored.
+    """
+    import numpy as np
+
+    labels = outputs.labels.astype("float64")
+    values = outputs.predicted.astype("float64")
+    spread = values - values.mean()
+    total = float(np.square(spread).sum())
+    slope = float((spread * labels).sum()) / total if total else 0.0
+    return labels.mean() + slope * spread
