@@ -132,6 +132,15 @@ CHECKED = {
     "schedule.warmup=1000": "warmup takes 1000 steps, but the run has",
     "schedule=slanted_triangular schedule.warmup=1000": "warmup takes 1000 steps",
     "postprocess=prior_shift postprocess.priors={maybe:0.2}": "there is no class 'maybe'",
+    **{
+        f"postprocess=prior_shift postprocess.priors={{positive:0.2}} {more}": f"and {key} changes"
+        for key, more in (
+            ("train.sampling", "train.sampling=balanced"),
+            ("loss.class_weight", "loss.class_weight=auto"),
+            ("loss.alpha", "loss=focal loss.alpha=0.3"),
+            ("loss.beta", "loss=class_balanced"),
+        )
+    },
 }
 
 

@@ -91,6 +91,7 @@ def prepare_inputs(recipe: Recipe) -> tuple[Recipe, TextData]:
     size = size_of_epoch(recipe, data)
     _check_schedule(recipe, data, size)
     refuse_postprocess(chosen_steps(recipe.postprocess), data.spec, data.validation.labels)
+    _refuse_other_frequencies(recipe, data)
     refuse_masks(recipe.model, data.spec)
     refuse_pairs(recipe.model, data.spec)
     _refuse_large_labels(recipe, data)
@@ -204,6 +205,28 @@ def _refuse_unused(recipe: Recipe, data: TextData) -> None:
         refuse_ignored("data.weight", "objective", objective, spec)
     if recipe.train.sampling is not None:
         refuse_sampling(data)
+
+
+def _refuse_other_frequencies(recipe: Recipe, data: TextData) -> None:
+    """Raise ConfigError for a postprocess that divides by class frequencies training changes."""
+    plugins = chosen_steps(recipe.postprocess).items()
+    name = next((name for name, plugin in plugins if getattr(plugin, "by_frequency", False)), None)
+    loss = recipe.loss
+    changes = {
+        "train.sampling": recipe.train.sampling is not None,
+        "data.weight": data.train.weights is not None,
+        "loss.class_weight": getattr(loss, "class_weight", None) is not None,
+        "loss.alpha": getattr(loss, "alpha", None) is not None,
+        "loss.beta": bool(getattr(loss, "beta", 0)),
+    }
+    changed = next((key for key, is_set in changes.items() if is_set), None)
+    if name and changed:
+        raise ConfigError(
+            f"{name} takes the frequencies of the training classes for those that the network"
+            f" learns, and {changed} changes those",
+            where=f"postprocess.{name}",
+            fix=f"{changed}={0 if changed == 'loss.beta' else 'null'}, or leave {name} out",
+        )
 
 
 def _refuse_large_labels(recipe: Recipe, data: TextData) -> None:
