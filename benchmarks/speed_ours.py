@@ -109,7 +109,7 @@ def train(model: Any, made: list[Any], every: int = 1) -> None:
                 float(logs["loss"])
 
     model.fit(
-        batch_dataset(lambda: iter(made), model, list(model.input)),
+        batch_dataset(made.__getitem__, len(made), model, list(model.input)),
         steps_per_epoch=len(made),
         verbose=0,
         callbacks=[Read()],

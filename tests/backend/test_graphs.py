@@ -25,11 +25,41 @@ def inputs_of(count: int):
 def test_dataset_has_no_thread_that_outlives_its_last_batch(network):
     from xferlab.backend.graphs import batch_dataset
 
-    def batches():
-        yield next(inputs_of(1))[1], np.zeros(4, "int32")
+    def batch_of(number: int):
+        return next(inputs_of(1))[1], np.zeros(4, "int32")
 
-    dataset = batch_dataset(batches, network, ["token_ids"])
+    dataset = batch_dataset(batch_of, 1, network, ["token_ids"])
     assert dataset.options().autotune.enabled is False
+
+
+def test_a_dataset_gives_each_batch_in_order_as_the_network_takes_it(network):
+    from xferlab.backend.graphs import batch_dataset
+
+    made = [inputs | {"more": np.float64(i)} for i, inputs in inputs_of(5)]
+    labels = [np.arange(4, dtype="int32") + i for i in range(5)]
+    dataset = batch_dataset(lambda i: (made[i], labels[i]), 5, network, ["token_ids"])
+    for _ in range(2):  # it can be read again
+        found = list(dataset)
+        assert len(found) == 5
+        for i, (inputs, given) in enumerate(found):
+            assert inputs.keys() == {"token_ids", "more"}
+            np.testing.assert_array_equal(inputs["token_ids"], made[i]["token_ids"])
+            assert inputs["token_ids"].dtype == "int32"
+            assert float(inputs["more"]) == i
+            np.testing.assert_array_equal(given, labels[i])
+
+
+def test_a_batch_of_another_shape_is_an_error(network):
+    import tensorflow as tf
+
+    from xferlab.backend.graphs import batch_dataset
+
+    def batch_of(number: int):
+        return {"token_ids": np.zeros((4, 5), "int32")}, np.zeros((4, 1 + number), "float32")
+
+    dataset = batch_dataset(batch_of, 2, network, ["token_ids"])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="a batch has an array of shape"):
+        list(dataset)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7])

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from xferlab.backend.graphs import batch_dataset
@@ -275,11 +276,12 @@ def _not_finite(step: Step, batch: Batch) -> Diverged:
 
 def training_batches(experiment: Experiment, network: PhaseNetwork, segment: Segment) -> Any:
     """Return a dataset of ``(inputs, labels)`` for one segment."""
-    stop = segment.start + segment.epochs * segment.batches
+    batches_of = lru_cache(maxsize=1)(experiment.batches.epoch)
 
-    def batches() -> Iterator[tuple[dict[str, Any], Any]]:
-        steps = experiment.batches.steps(segment.start, stop)
-        for number, batch in enumerate(steps, segment.start):
-            yield network.batch(experiment, batch, number)
+    def batch_of(index: int) -> tuple[dict[str, Any], Any]:
+        number = segment.start + index
+        epoch, position = divmod(number, experiment.batches.steps_per_epoch)
+        return network.batch(experiment, batches_of(epoch)[position], number)
 
-    return batch_dataset(batches, network.trained, network.forward.names)
+    count = segment.epochs * segment.batches
+    return batch_dataset(batch_of, count, network.trained, network.forward.names)
