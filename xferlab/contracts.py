@@ -276,6 +276,9 @@ class Schedule(Protocol):
     One that reacts to the scores builds the first rate as a float and also has
     ``react(peak, values, mode) -> float``: the rate after the epochs whose monitored values are
     ``values``. It has no state, so that a resumed run gets the same rates.
+
+    A plugin may have ``check(budget)``, called before TensorFlow is imported, which raises
+    ValueError for a run that is too short for it.
     """
 
     def build(self, peak: float, budget: Budget) -> Any: ...
@@ -295,7 +298,8 @@ class Loss(Protocol):
     It is a mean over examples (labelled tokens), so that their weights count. A plugin may declare
     ``accepts_soft_labels = True``: in place of class indices, or of 0 and 1 for each of several
     labels, which scores have, the loss then also takes the probability of each class, float32
-    (batch, classes).
+    (batch, classes). And it may have ``check(spec)``, which raises ConfigError for a task that it
+    has no loss of, before TensorFlow is imported.
     """
 
     accepts: ClassVar[Accepts]

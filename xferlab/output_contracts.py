@@ -42,7 +42,9 @@ class Postprocess(Protocol):
     ConfigError where the validation labels do not allow a fit;
     ``describe(parameters, spec) -> str``, what it has fitted in a few words; and, if all that
     ``apply`` does is to multiply logits by one number, ``factor(parameters) -> float``, which is
-    that number: then exports of weights have it in their last layer.
+    that number: then exports of weights have it in their last layer. ``by_frequency = True``
+    declares that it takes ``spec.class_counts`` for what the network has learnt: weights of classes
+    or examples, and balanced samples, are then refused.
     """
 
     accepts: ClassVar[Accepts]

@@ -12,6 +12,7 @@ from xferlab import (
     TaskSpec,
     check_class_weight,
     check_label_smoothing,
+    refuse_class_options,
     register,
 )
 
@@ -54,6 +55,10 @@ class Auto:
     def __post_init__(self) -> None:
         check_label_smoothing(self.label_smoothing)
         check_class_weight(self.class_weight)
+
+    def check(self, spec: TaskSpec) -> None:
+        """Raise ConfigError for options of classes that the task does not have."""
+        refuse_class_options(spec, self.label_smoothing, self.class_weight)
 
     def build(self, spec: TaskSpec):
         return spec.task.loss(spec, self.label_smoothing, self.class_weight)

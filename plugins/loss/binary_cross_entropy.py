@@ -13,6 +13,7 @@ from xferlab import (
     binary_cross_entropy,
     check_class_weight,
     check_label_smoothing,
+    label_weights,
     register,
 )
 
@@ -42,6 +43,10 @@ class BinaryCrossEntropy:
     def __post_init__(self) -> None:
         check_label_smoothing(self.label_smoothing)
         check_class_weight(self.class_weight)
+
+    def check(self, spec: TaskSpec) -> None:
+        """Raise ConfigError for weights of labels that the data does not have."""
+        label_weights(self.class_weight, spec)
 
     def build(self, spec: TaskSpec):
         return binary_cross_entropy(spec, self.label_smoothing, self.class_weight)

@@ -58,6 +58,10 @@ class ClassBalanced:
         weights[seen] /= weights[seen].mean()
         return weights.astype("float32")
 
+    def check(self, spec: TaskSpec) -> None:
+        """Raise ConfigError for data without class counts."""
+        class_counts(spec)
+
     def build(self, spec: TaskSpec):
         cross_entropy = example_cross_entropy(spec)
         return of_right_class(

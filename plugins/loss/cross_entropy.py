@@ -12,6 +12,7 @@ from xferlab import (
     TaskSpec,
     check_class_weight,
     check_label_smoothing,
+    class_weights,
     cross_entropy,
     register,
 )
@@ -43,6 +44,10 @@ class CrossEntropy:
     def __post_init__(self) -> None:
         check_label_smoothing(self.label_smoothing)
         check_class_weight(self.class_weight)
+
+    def check(self, spec: TaskSpec) -> None:
+        """Raise ConfigError for weights of classes that the data does not have."""
+        class_weights(self.class_weight, spec)
 
     def build(self, spec: TaskSpec):
         return cross_entropy(spec, self.label_smoothing, self.class_weight)

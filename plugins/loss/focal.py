@@ -58,6 +58,11 @@ class Focal:
         if self.alpha is not None and self.class_weight is not None:
             raise ValueError("alpha and class_weight both weight the classes; give only one")
 
+    def check(self, spec: TaskSpec) -> None:
+        """Raise ConfigError for weights that do not suit the classes."""
+        is_multi_label = spec.label_kind is LabelKind.multi_hot
+        (self._label_weights if is_multi_label else self._class_weights)(spec)
+
     def build(self, spec: TaskSpec):
         if spec.label_kind is LabelKind.multi_hot:
             of_label = label_cross_entropy(spec)

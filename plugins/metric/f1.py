@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xferlab import Accepts, ClassAverage, LabelKind, OutputKind, TaskSpec, ratio_score, register
+from xferlab import (
+    Accepts,
+    ClassAverage,
+    LabelKind,
+    OutputKind,
+    TaskSpec,
+    check_class_average,
+    ratio_score,
+    register,
+)
 
 
 @register("metric", "f1")
@@ -29,6 +38,10 @@ class F1:
     )
     mode: ClassVar[str] = "max"
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    def check(self, spec: TaskSpec) -> None:
+        """Raise ValueError for an average that needs two classes."""
+        check_class_average(self.average, spec)
 
     def build(self, spec: TaskSpec):
         return ratio_score(lambda c: (2 * c.hits, c.predicted + c.actual), spec, self.average)

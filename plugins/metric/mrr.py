@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, ranks_of_pairs, register
+from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, ranks_of_pairs, register, sum_score
 
 
 @register("metric", "mrr")
@@ -30,8 +30,10 @@ class MRR:
     def build(self, spec: TaskSpec):
         import numpy as np
 
-        def score(labels, outputs):
+        def parts(labels, outputs):
             ranks = ranks_of_pairs(outputs)
-            return float(np.where(ranks <= self.k, 1 / ranks, 0.0).mean())
+            return np.stack(
+                [np.where(ranks <= self.k, 1 / ranks, 0.0), np.ones(len(ranks))], axis=1
+            )
 
-        return score
+        return sum_score(parts, lambda sums: sums[:, 0] / sums[:, 1], spec)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, ranks_of_pairs, register
+from xferlab import Accepts, LabelKind, OutputKind, TaskSpec, ranks_of_pairs, register, sum_score
 
 
 @register("metric", "recall_at_k")
@@ -28,7 +28,10 @@ class RecallAtK:
             raise ValueError(f"k must be at least 1, got {self.k}")
 
     def build(self, spec: TaskSpec):
-        def score(labels, outputs):
-            return float((ranks_of_pairs(outputs) <= self.k).mean())
+        import numpy as np
 
-        return score
+        def parts(labels, outputs):
+            ranks = ranks_of_pairs(outputs)
+            return np.stack([ranks <= self.k, np.ones(len(ranks))], axis=1)
+
+        return sum_score(parts, lambda sums: sums[:, 0] / sums[:, 1], spec)

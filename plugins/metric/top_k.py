@@ -32,9 +32,13 @@ class TopK:
         if self.k < 1:
             raise ValueError(f"k must be >= 1, got {self.k}")
 
-    def build(self, spec: TaskSpec):
+    def check(self, spec: TaskSpec) -> None:
+        """Raise ValueError for as few classes as k."""
         if self.k >= spec.num_classes:
             raise ValueError(f"k is {self.k}, but there are only {spec.num_classes} classes")
+
+    def build(self, spec: TaskSpec):
+        self.check(spec)
 
         def hits(labels, outputs, xp):
             right = xp.maximum(labels, 0)[..., None]

@@ -14,7 +14,8 @@ class PriorShift:
     """Corrects probabilities for class frequencies that differ from those of training.
 
     Saerens et al. 2002, equation 2.4, with frequencies that are given: each probability is
-    multiplied by the new over the training frequency of its class.
+    multiplied by the new over the training frequency of its class. Weights of classes or examples,
+    and balanced samples, make the network learn other frequencies, and are refused.
 
     Attributes:
         priors: frequency of classes where the model is used, by name, between 0 and 1. Classes that
@@ -26,6 +27,8 @@ class PriorShift:
     accepts: ClassVar[Accepts] = Accepts(
         outputs=(OutputKind.logits, OutputKind.probabilities), labels=(LabelKind.class_index,)
     )
+
+    by_frequency = True
 
     def __post_init__(self) -> None:
         wrong = [f"{name}={prior}" for name, prior in self.priors.items() if not 0 < prior < 1]

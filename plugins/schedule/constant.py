@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xferlab import Budget, check_fractions, register, warmup_then
+from xferlab import (
+    Budget,
+    check_fractions,
+    register,
+    rising_steps,
+    warmup_then,
+)
 
 
 @register("schedule", "constant")
@@ -21,6 +27,10 @@ class Constant:
 
     def __post_init__(self) -> None:
         check_fractions(self.warmup)
+
+    def check(self, budget: Budget) -> None:
+        """Raise ValueError for a warm-up that is as long as the run."""
+        rising_steps(self.warmup, budget)
 
     def build(self, peak: float, budget: Budget):
         import numpy as np

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xferlab import Budget, check_fractions, register, warmup_then
+from xferlab import (
+    Budget,
+    check_fractions,
+    register,
+    rising_steps,
+    warmup_then,
+)
 
 
 @register("schedule", "cosine_restarts")
@@ -33,6 +39,10 @@ class CosineRestarts:
             raise ValueError(f"cycles must be >= 1, got {self.cycles}")
         if not self.growth > 0:
             raise ValueError(f"growth must be > 0, got {self.growth}")
+
+    def check(self, budget: Budget) -> None:
+        """Raise ValueError for a warm-up that is as long as the run."""
+        rising_steps(self.warmup, budget)
 
     def build(self, peak: float, budget: Budget):
         import numpy as np

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xferlab import Budget, check_fractions, register, warmup_then
+from xferlab import (
+    Budget,
+    check_fractions,
+    register,
+    rising_steps,
+    warmup_then,
+)
 
 
 @register("schedule", "linear")
@@ -24,6 +30,10 @@ class Linear:
 
     def __post_init__(self) -> None:
         check_fractions(self.warmup, end=self.end)
+
+    def check(self, budget: Budget) -> None:
+        """Raise ValueError for a warm-up that is as long as the run."""
+        rising_steps(self.warmup, budget)
 
     def build(self, peak: float, budget: Budget):
         return warmup_then(lambda p: 1 - p, peak, budget, warmup=self.warmup, end=self.end)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xferlab import Budget, check_fractions, register, warmup_then
+from xferlab import (
+    Budget,
+    check_fractions,
+    register,
+    rising_steps,
+    warmup_then,
+)
 
 
 @register("schedule", "polynomial")
@@ -26,6 +32,10 @@ class Polynomial:
         check_fractions(self.warmup, end=self.end)
         if self.power <= 0:
             raise ValueError(f"power must be > 0, got {self.power}")
+
+    def check(self, budget: Budget) -> None:
+        """Raise ValueError for a warm-up that is as long as the run."""
+        rising_steps(self.warmup, budget)
 
     def build(self, peak: float, budget: Budget):
         return warmup_then(

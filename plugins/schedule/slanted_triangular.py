@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xferlab import Budget, check_fractions, register, rising_steps, tabulated
+from xferlab import (
+    Budget,
+    check_fractions,
+    register,
+    rising_steps,
+    tabulated,
+)
 
 
 @register("schedule", "slanted_triangular")
@@ -27,6 +33,10 @@ class SlantedTriangular:
         check_fractions(self.warmup)
         if not self.ratio >= 1:
             raise ValueError(f"ratio must be >= 1, got {self.ratio}")
+
+    def check(self, budget: Budget) -> None:
+        """Raise ValueError for a warm-up that is as long as the run."""
+        rising_steps(self.warmup, budget)
 
     def build(self, peak: float, budget: Budget):
         import numpy as np

@@ -122,19 +122,51 @@ CHECKED = {
     "model=encoder model.checkpoint=./nothing": "there is no folder './nothing'",
     "data.max_length=129": "is more than this model's 128 positions",
     "-m seed=1,2 loss=huber": "loss=huber accepts float labels",
+    "loss.class_weight={maybe:2}": "there is no class 'maybe'",
+    "loss=cross_entropy loss.class_weight={maybe:2}": "there is no class 'maybe'",
+    "loss=focal loss.class_weight={maybe:2}": "there is no class 'maybe'",
+    "data=files data.train=scores.csv loss.label_smoothing=0.1": "has no classes to smooth",
+    "data=files data.train=lists.csv loss.class_weight={maybe:2}": "there is no class 'maybe'",
+    "data=files data.train=lists.csv metric=f1 metric.f1.average=binary": "needs two classes",
+    "metric=top_k": "k is 3, but there are only 2 classes",
+    "schedule.warmup=1000": "warmup takes 1000 steps, but the run has",
+    "schedule=slanted_triangular schedule.warmup=1000": "warmup takes 1000 steps",
+    "postprocess=prior_shift postprocess.priors={maybe:0.2}": "there is no class 'maybe'",
+    **{
+        f"postprocess=prior_shift postprocess.priors={{positive:0.2}} {more}": f"and {key} changes"
+        for key, more in (
+            ("train.sampling", "train.sampling=balanced"),
+            ("loss.class_weight", "loss.class_weight=auto"),
+            ("loss.alpha", "loss=focal loss.alpha=0.3"),
+            ("loss.beta", "loss=class_balanced"),
+        )
+    },
 }
 
 
 @pytest.mark.parametrize(("command", "message"), CHECKED.items(), ids=CHECKED)
 def test_check_answers_what_training_would_refuse(command, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "rows.csv").write_text("text,label\n" + "good,1\nbad,0\n" * 20)
+    files = {"rows.csv": "good,1\nbad,0\n", "scores.csv": "good,1.5\nbad,0.2\n"}
+    files["lists.csv"] = "good,joy|hope\nbad,fear\nfine,joy\n"
+    for name, rows in files.items():
+        (tmp_path / name).write_text("text,label\n" + rows * 20)
     assert main(["check", *command.split()]) == 2
     assert message in capsys.readouterr().err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.csv"]
+    assert {path.name for path in tmp_path.iterdir()} == set(files)
 
 
-@pytest.mark.parametrize("command", ["", "transfer=lora", "transfer=top_layers", "-m seed=1,2"])
+PRIORS = "postprocess=prior_shift postprocess.priors"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("", "transfer=lora", "transfer=top_layers", "-m seed=1,2", f"{PRIORS}={{positive:0.2}}"),
+        f"-m {PRIORS}.positive=0.2,0.3",
+        "loss.class_weight={positive:2}",
+    ],
+)
 def test_check_accepts_what_can_be_trained(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["check", *command.split()]) == 0, capsys.readouterr().err

@@ -67,7 +67,7 @@ def written(tmp_path_factory):
         run = folder / job.run_id
         write_run(run, 0.8, seed, rows=len(rows), data=f"{seed}{fold}" * 32)
         keep_predictions(run, "test", labels[rows].astype("int32"), logits[rows])
-        examples = Split([f"=text {row}" for row in rows], labels[rows])
+        examples = Split([f"=text {row}\u2028\u0085\x1c" for row in rows], labels[rows])
         keep_fold_examples(run, examples, rows, spec, examples.labels)
         metrics = read_record(run / "metrics.json", {"*": object})
         accuracy = float((logits[rows].argmax(1) == labels[rows]).mean())

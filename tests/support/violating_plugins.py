@@ -45,14 +45,14 @@ def plugin(group: str, name: str) -> Callable[[type], type]:
 @contextmanager
 def registered(names: set[str]) -> Iterator[None]:
     """Have plugins of this file in the registry for a while."""
-    before = dict(REGISTRY._entries)
-    for (group, name), cls in PLUGINS.items():
-        if name in names:
-            REGISTRY.add(group, name, cls)
+    added = {key: cls for key, cls in PLUGINS.items() if key[1] in names}
+    for key, cls in added.items():
+        REGISTRY.add(*key, cls)
     try:
         yield
     finally:
-        REGISTRY._entries = before
+        for key in added:  # others may have been loaded in between
+            del REGISTRY._entries[key]
 
 
 # -- data ------------------------------------------------------------------------------------------

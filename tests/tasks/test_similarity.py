@@ -11,9 +11,11 @@ import pytest
 from tests.support.finished_runs import train, write_rows
 from tests.support.tiny_checkpoints import write_tiny_checkpoint
 from tests.support.tiny_experiments import Killed, MemoryCheckpointer, experiment_of, values_of
-from xferlab import OutputKind, Task, TaskSpec
+from xferlab import OutputKind, Split, Task, TaskSpec
 from xferlab.cli.main import main
 from xferlab.data.batching import Batch, batch_inputs, row_lengths
+from xferlab.evaluation.bootstrap import score_with_intervals
+from xferlab.evaluation.split_outputs import split_outputs
 from xferlab.export.export_run import export_run
 from xferlab.functional.similarity import (
     CHUNK,
@@ -69,10 +71,11 @@ def test_scores_are_those_of_every_pair():
     outputs, matrix = pairs(CHUNK + 40)
     ranks = 1 + (matrix > np.diag(matrix)[:, None]).sum(1)
     np.testing.assert_array_equal(ranks_of_pairs(outputs), ranks)
-    twice = np.concatenate([outputs, outputs[:9]])  # equal texts do not count against each other
-    assert (ranks_of_pairs(twice)[-9:] >= ranks[:9]).all()
-    same = np.ones((4, 6), "float32")
-    np.testing.assert_array_equal(ranks_of_pairs(same), 1)
+    again = outputs[:9] * 3  # equal texts do not count against each other, but against the others
+    twice = ranks_of_pairs(np.concatenate([outputs, again]))
+    closer = matrix > np.diag(matrix)[:, None]
+    np.testing.assert_array_equal(twice[: len(ranks)], ranks + closer[:, :9].sum(1))
+    np.testing.assert_array_equal(twice[len(ranks) :], twice[:9])
     zeros = np.zeros(len(outputs))
     retrieval = TaskSpec(Task.retrieval, (), 10, 16, True, output_kind=OutputKind.embeddings)
     mrr = REGISTRY.create("metric", {"name": "mrr", "k": 3}).build(retrieval)(zeros, outputs)
@@ -82,6 +85,54 @@ def test_scores_are_those_of_every_pair():
     labels = np.diag(matrix) ** 3  # of the same order
     spearman = REGISTRY.create("metric", {"name": "spearman"}).build(SPEC)
     assert spearman(labels, outputs) == pytest.approx(1.0)
+
+
+def test_errors_are_distances_from_the_line_of_labels_by_cosines():
+    outputs, matrix = pairs(40)
+    labels = (5 * np.diag(matrix) + 1).astype("float32")
+    labels[7] -= 3
+    examples = Split(["a"] * 40, labels, ["b"] * 40)
+    found = split_outputs(SPEC, examples, outputs, outputs)
+    errors = SPEC.task.list_errors(found, 3)
+    assert errors.rows[0][0] == 8
+    assert errors.rows[0][-1] > 2
+    assert abs(errors.rows[1][-1]) < 1
+    residuals = SPEC.task.analyse(found)["residuals"]
+    slope, start = np.polyfit(np.diag(matrix), labels, 1)
+    np.testing.assert_allclose(residuals.values, start + slope * np.diag(matrix), atol=1e-5)
+
+
+def test_vectors_that_tell_nothing_find_nothing():
+    retrieval = TaskSpec(Task.retrieval, (), 10, 16, True, output_kind=OutputKind.embeddings)
+    metrics = [REGISTRY.create("metric", {"name": name}) for name in ("mrr", "recall_at_k")]
+    one = np.ones((40, 6), "float32")
+    noise = np.random.default_rng(0).normal(size=one.shape, scale=1e-4)
+    for outputs in (one, (one + noise).astype("float32"), np.zeros_like(one)):
+        assert ranks_of_pairs(outputs).min() > 30
+        assert [m.build(retrieval)(np.zeros(40), outputs) for m in metrics] == [0.0, 0.0]
+    one[3] = np.nan
+    assert np.isnan([m.build(retrieval)(np.zeros(40), one) for m in metrics]).all()
+
+
+def test_intervals_of_ranks_hold_the_score_of_all():
+    """A resample has fewer different texts: ranks among them alone would be too good."""
+    rng = np.random.default_rng(0)
+    second = rng.normal(size=(300, 8))
+    outputs = np.concatenate([second + rng.normal(size=second.shape), second], 1).astype("float32")
+    retrieval = TaskSpec(Task.retrieval, (), 10, 16, True, output_kind=OutputKind.embeddings)
+    metrics = {
+        name: REGISTRY.create("metric", {"name": name}).build(retrieval)
+        for name in ("mrr", "recall_at_k")
+    }
+    labels = np.zeros(300, "float32")
+    found = score_with_intervals(in_batch_loss(20.0), metrics, labels, outputs, samples=300)
+    ranks = ranks_of_pairs(outputs)
+    hits = (ranks <= 10).astype(float)
+    assert found["recall_at_k"].value == pytest.approx(hits.mean())
+    for name, score in found.items():
+        assert score.low < score.value < score.high, name
+    half = (found["recall_at_k"].high - found["recall_at_k"].low) / 2
+    assert half == pytest.approx(1.96 * hits.std() / np.sqrt(300), rel=0.15)
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,17 @@ def test_every_page_is_in_the_index():
     pages = {path.stem for path in DOCS.glob("*.md")} - {"index"}
     assert pages - listed == set()
     assert not pages & {"search", "genindex"}  # pages that Sphinx makes itself
+
+
+def test_links_between_pages_stay_in_the_site():
+    """Sphinx knows no page outside of its folder."""
+    links = {
+        (path.name, link)
+        for path in DOCS.glob("*.md")
+        for link in re.findall(r"\]\(([^):]+\.md)[^)]*\)", path.read_text())
+    }
+    assert len(links) > 20
+    assert [each for each in sorted(links) if (DOCS / each[1]).resolve().parent != DOCS] == []
 
 
 def test_the_reference_has_every_plugin_and_every_key(tmp_path):

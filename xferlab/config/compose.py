@@ -35,7 +35,7 @@ from xferlab.config.suggestions import suggest_data
 from xferlab.config.yaml_files import LocalConf, PackagedConfigs, YamlFolder
 from xferlab.errors import ConfigError, XferlabError, raise_together
 from xferlab.groups import GROUPS, Choice
-from xferlab.registry import REGISTRY, Registry
+from xferlab.registry import REGISTRY, Entry, Registry
 from xferlab.validation import defaults_of, plain
 
 CONFIG_MODULE = "xferlab.conf"
@@ -80,7 +80,7 @@ def publish_plugins() -> None:
         store.store(
             group=entry.group,
             name=entry.name,
-            node=entry.defaults(),
+            node=_node_of(entry),
             package=_package_of(entry.group, entry.name),
             provider=entry.origin,
         )
@@ -97,8 +97,16 @@ class _LaterNode(ConfigNode):
         """Return the node with its content; ``ConfigStore.load`` copies what it returns."""
         assert self.group is not None
         entry = REGISTRY.get(self.group, self.name.removesuffix(".yaml"))
-        node = OmegaConf.structured(entry.defaults())
-        return ConfigNode(self.name, node, self.group, self.package, entry.origin)
+        return ConfigNode(self.name, _node_of(entry), self.group, self.package, entry.origin)
+
+
+def _node_of(entry: Entry) -> DictConfig:
+    """Return a plugin's defaults; a dict that is empty there takes any keys, as class names."""
+    node: DictConfig = OmegaConf.structured(entry.defaults())
+    for _, value in node.items_ex(resolve=False):
+        if isinstance(value, DictConfig) and not value:
+            OmegaConf.set_struct(value, False)
+    return node
 
 
 def _package_of(group: str, name: str) -> str | None:

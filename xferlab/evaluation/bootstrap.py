@@ -168,7 +168,8 @@ def _weighted_loss(loss: Any, labels: np.ndarray, outputs: np.ndarray) -> Weight
     """Return a loss as a function of example weights.
 
     Most losses are the mean of what ``call`` gives each example, or each labelled token. Every
-    second example tests that; any other loss is computed on each resample.
+    second example tests that; any other loss is computed on each resample. One that compares the
+    examples of a batch with each other keeps what it gives them among all.
     """
     import numpy as np
 
@@ -176,6 +177,8 @@ def _weighted_loss(loss: Any, labels: np.ndarray, outputs: np.ndarray) -> Weight
         return float(loss(y, out))
 
     short = _mean_by_example(loss, labels, outputs) if hasattr(loss, "call") else None
+    if short is not None and getattr(loss, "needs_whole_batch", False):
+        return short
     if short is not None:
         half = np.arange(0, len(labels), 2)
         weights = np.bincount(half, minlength=len(labels)).astype("float64")[None]

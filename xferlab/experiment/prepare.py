@@ -24,7 +24,7 @@ from xferlab.models.recomputed_layers import nothing_to_recompute
 from xferlab.models.text_pairs import refuse_pairs
 from xferlab.postprocessing.fit import refuse_postprocess
 from xferlab.postprocessing.steps import chosen_steps
-from xferlab.training.assemble import length_of_run
+from xferlab.training.assemble import call_checked, length_of_run
 from xferlab.training.fitted_head import refuse_frozen_encoder
 from xferlab.training.objective import chosen_objective, refuse_objective
 from xferlab.training.pairs import refuse_idle_settings, size_of_epoch
@@ -33,7 +33,7 @@ from xferlab.training.transfer_stack import NamedVariables, check_transfer
 log = logging.getLogger("xferlab")
 INPUTS = (
     *("data", "model", "head", "transfer", "loss", "metric", "objective", "postprocess"),
-    *("callback", "train"),
+    *("schedule", "callback", "train"),
 )
 """Parts of a config that decide whether its data, checkpoint and blocks fit together."""
 
@@ -89,7 +89,9 @@ def prepare_inputs(recipe: Recipe) -> tuple[Recipe, TextData]:
     _refuse_other_labels(recipe, data.spec)
     _refuse_unused(recipe, data)
     size = size_of_epoch(recipe, data)
+    _check_schedule(recipe, data, size)
     refuse_postprocess(chosen_steps(recipe.postprocess), data.spec, data.validation.labels)
+    _refuse_other_frequencies(recipe, data)
     refuse_masks(recipe.model, data.spec)
     refuse_pairs(recipe.model, data.spec)
     _refuse_large_labels(recipe, data)
@@ -156,6 +158,7 @@ def _check_callbacks(recipe: Recipe) -> None:
 
 def _refuse_other_labels(recipe: Recipe, spec: TaskSpec) -> None:
     refuse_other_labels("loss", "loss", recipe.loss, spec)
+    _check("loss", recipe.loss, spec)
     if recipe.objective is not None:
         refuse_other_labels("objective", "objective", recipe.objective, spec)
     is_usual = spec.task.has_labels and not spec.task.encodes_texts_apart
@@ -169,8 +172,19 @@ def _refuse_other_labels(recipe: Recipe, spec: TaskSpec) -> None:
         )
     for name, metric in recipe.metrics.items():
         refuse_other_labels(f"metric.{name}", "metric", metric, spec)
-        if hasattr(metric, "check"):
-            metric.check(spec)
+        _check(f"metric.{name}", metric, spec)
+
+
+def _check(key: str, plugin: Any, argument: Any) -> None:
+    if hasattr(plugin, "check"):
+        call_checked(key, plugin.check, argument)
+
+
+def _check_schedule(recipe: Recipe, data: TextData, size: int) -> None:
+    """Check the schedule by the length of the run, which is not known yet with windows."""
+    if data.spec.windows is None:
+        _, budget = length_of_run(recipe.train, -(-size // recipe.train.batch_size))
+        _check("schedule", recipe.schedule, budget)
 
 
 def _refuse_unused(recipe: Recipe, data: TextData) -> None:
@@ -191,6 +205,28 @@ def _refuse_unused(recipe: Recipe, data: TextData) -> None:
         refuse_ignored("data.weight", "objective", objective, spec)
     if recipe.train.sampling is not None:
         refuse_sampling(data)
+
+
+def _refuse_other_frequencies(recipe: Recipe, data: TextData) -> None:
+    """Raise ConfigError for a postprocess that divides by class frequencies training changes."""
+    plugins = chosen_steps(recipe.postprocess).items()
+    name = next((name for name, plugin in plugins if getattr(plugin, "by_frequency", False)), None)
+    loss = recipe.loss
+    changes = {
+        "train.sampling": recipe.train.sampling is not None,
+        "data.weight": data.train.weights is not None,
+        "loss.class_weight": getattr(loss, "class_weight", None) is not None,
+        "loss.alpha": getattr(loss, "alpha", None) is not None,
+        "loss.beta": bool(getattr(loss, "beta", 0)),
+    }
+    changed = next((key for key, is_set in changes.items() if is_set), None)
+    if name and changed:
+        raise ConfigError(
+            f"{name} takes the frequencies of the training classes for those that the network"
+            f" learns, and {changed} changes those",
+            where=f"postprocess.{name}",
+            fix=f"{changed}={0 if changed == 'loss.beta' else 'null'}, or leave {name} out",
+        )
 
 
 def _refuse_large_labels(recipe: Recipe, data: TextData) -> None:

@@ -33,6 +33,18 @@ def check_class_weight(choice: Any) -> None:
             raise ValueError(f"class_weight.{name} must be a number >= 0, got {weight!r}")
 
 
+def refuse_class_options(spec: TaskSpec, label_smoothing: float, class_weight: Any) -> None:
+    """Raise ConfigError for a smoothing, or weights, of classes that the task does not have."""
+    if spec.task.has_classes:
+        class_weights(class_weight, spec)
+    elif label_smoothing or class_weight:
+        raise ConfigError(
+            f"a task of {spec.task.name} has no classes to smooth or to weight",
+            where="loss",
+            fix="leave out loss.label_smoothing and loss.class_weight",
+        )
+
+
 def class_weights(choice: Any, spec: TaskSpec) -> np.ndarray | None:
     """Return one weight a class, float32 (classes,), or None for no weighting.
 

@@ -175,6 +175,14 @@ def _counted(labels: Any, outputs: Any, spec: TaskSpec) -> Any:
     return csr_array(hstack([predicted * actual, predicted, actual]))
 
 
+def check_average(average: Average, spec: TaskSpec) -> None:
+    """Raise ValueError for ``binary`` unless there are two classes, one an example."""
+    if average is Average.binary and (spec.num_classes != 2 or not spec.task.is_exclusive):
+        raise ValueError(
+            f"average=binary needs two classes, one an example; {spec.num_classes} given"
+        )
+
+
 def ratio_score(
     ratio: Callable[[Counts], tuple[Any, Any]], spec: TaskSpec, average: Average
 ) -> WeightedScore:
@@ -191,10 +199,7 @@ def ratio_score(
     """
     import numpy as np
 
-    if average is Average.binary and (spec.num_classes != 2 or not spec.task.is_exclusive):
-        raise ValueError(
-            f"average=binary needs two classes, one an example; {spec.num_classes} given"
-        )
+    check_average(average, spec)
 
     def score(counts: Counts) -> Any:
         numerator, denominator = ratio(counts)

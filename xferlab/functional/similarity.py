@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 SMALLEST = 1e-12
 ROUNDING = 1e-6
 """Cosines that differ by less are equal."""
+SAME = 1e-5
+"""Projections of vectors of length 1 that differ by less are of one text."""
+PROJECTIONS = 4
+"""Two texts of a million rarely agree in so many."""
 CHUNK = 256
 """Examples that are compared with each other where a whole split is scored."""
 
@@ -99,17 +103,38 @@ def _loss(name: str, function: Any) -> Any:
 
 
 def ranks_of_pairs(outputs: np.ndarray) -> np.ndarray:
-    """Return the rank of each first text's own pair among all second texts, from 1.
+    """Return the rank of each first text's own pair among all second texts, int64, from 1.
 
-    It is 1 more than the texts that are closer; those that are as close, up to rounding, do not
-    count.
+    It is 1 more than the other texts that are closer or, up to rounding, as close: where all have
+    one vector, none is found. Second texts with the vector of the own one are the same text, and do
+    not count.
     """
     import numpy as np
 
     first, second = normalized_halves(np.asarray(outputs, "float32"), np)
-    own = (first * second).sum(-1, keepdims=True) + ROUNDING
+    own = (first * second).sum(-1, keepdims=True) - ROUNDING
+    texts = _equal_rows(second)
     ranks = []
     for start in range(0, len(first), CHUNK):
         rows = slice(start, start + CHUNK)
-        ranks.append(1 + (first[rows] @ second.T > own[rows]).sum(1))
+        is_other = texts[rows, None] != texts
+        ranks.append(1 + (is_other & ~(first[rows] @ second.T < own[rows])).sum(1))
     return np.concatenate(ranks)
+
+
+def _equal_rows(vectors: np.ndarray) -> np.ndarray:
+    """Return a number for each vector, the same for those that are equal up to rounding.
+
+    Where all are equal, each has its own: they are the outputs of a network that has collapsed.
+    """
+    import numpy as np
+
+    random = np.random.Generator(np.random.PCG64(0))
+    numbers = np.zeros(len(vectors), "int64")
+    for _ in range(PROJECTIONS):
+        values = vectors.astype("float64") @ random.standard_normal(vectors.shape[-1])
+        order = np.lexsort((values, numbers))
+        begins = np.diff(numbers[order], prepend=-1) > 0
+        begins |= np.diff(values[order], prepend=-np.inf) > SAME
+        numbers[order] = np.cumsum(begins)
+    return numbers if numbers.max() > 1 else np.arange(len(vectors))

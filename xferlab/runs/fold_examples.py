@@ -83,7 +83,9 @@ def read_fold_examples(folder: Path) -> FoldExamples:
     if path.stat().st_size > LARGEST_BYTES:
         raise ValueError("its file of examples is larger than a run keeps")
     try:
-        records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        # not splitlines(): it also divides at U+2028 and U+0085, which JSON has as they are
+        lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
+        records = [json.loads(line) for line in lines]
     except (ValueError, RecursionError):
         raise ValueError("its file of examples is damaged") from None
     if not all(_is_example(each) for each in records):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from xferlab.errors import ConfigError
 from xferlab.tasks.base import LabelKind, OutputKind, Problem, Task, TaskSpec
 
 if TYPE_CHECKING:
@@ -66,14 +65,9 @@ class MaskedLM(Task):
 
     def loss(self, spec: TaskSpec, label_smoothing: float = 0.0, class_weight: Any = None) -> Any:
         """Return the mean negative log-likelihood of the chosen tokens."""
-        from xferlab.functional.losses import mean_of_sums
+        from xferlab.functional.losses import mean_of_sums, refuse_class_options
 
-        if label_smoothing or class_weight:
-            raise ConfigError(
-                "a masked language model has no classes to smooth or to weight",
-                where="loss",
-                fix="leave out loss.label_smoothing and loss.class_weight",
-            )
+        refuse_class_options(spec, label_smoothing, class_weight)
         return mean_of_sums()
 
     def chance_outputs(self, labels: Any, spec: TaskSpec, vocabulary_size: int) -> Any:

@@ -83,14 +83,9 @@ class Regression(Task):
 
     def loss(self, spec: TaskSpec, label_smoothing: float = 0.0, class_weight: Any = None) -> Any:
         """Return the mean squared error."""
-        from xferlab.functional.losses import squared_error
+        from xferlab.functional.losses import refuse_class_options, squared_error
 
-        if label_smoothing or class_weight:
-            raise ConfigError(
-                "a regression has no classes to smooth or to weight",
-                where="loss",
-                fix="leave out loss.label_smoothing and loss.class_weight",
-            )
+        refuse_class_options(spec, label_smoothing, class_weight)
         return squared_error()
 
     def probe_batch(self, spec: TaskSpec) -> None:

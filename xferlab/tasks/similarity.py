@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from xferlab.errors import ConfigError
 from xferlab.tasks.base import LabelKind, OutputKind, TaskSpec
 from xferlab.tasks.regression import Regression
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from xferlab.contracts import Split
     from xferlab.data.labels import Rows
     from xferlab.evaluation.errors_table import ErrorsTable
@@ -37,9 +38,10 @@ class Similarity(Regression):
 
     def loss(self, spec: TaskSpec, label_smoothing: float = 0.0, class_weight: Any = None) -> Any:
         """Return the squared distance of cosine and label."""
+        from xferlab.functional.losses import refuse_class_options
         from xferlab.functional.similarity import cosine_loss
 
-        _refuse_class_options(label_smoothing, class_weight)
+        refuse_class_options(spec, label_smoothing, class_weight)
         return cosine_loss()
 
     def decide(self, outputs: Any, spec: TaskSpec) -> Any:
@@ -88,6 +90,27 @@ class Similarity(Regression):
         """Yield nothing: labels and cosines may have other units."""
         yield from ()
 
+    def list_errors(self, outputs: SplitOutputs, number: int) -> ErrorsTable:
+        """Return the pairs with the largest distance from the line of labels by cosines."""
+        import numpy as np
+
+        from xferlab.evaluation.errors_table import ErrorsTable, most_confident, text_columns
+
+        error = _on_the_line(outputs) - outputs.labels
+        rows = []
+        for i in most_confident(np.abs(error), error != 0, number):
+            cells = (float(outputs.labels[i]), float(outputs.predicted[i]), float(error[i]))
+            rows.append((*outputs.text_cells(i), *cells))
+        header = ("row", *text_columns(outputs), "true", "similarity", "error")
+        order = "the largest distance from the straight line of labels by similarities"
+        return ErrorsTable(header, tuple(rows), int((error != 0).sum()), order)
+
+    def analyse(self, outputs: SplitOutputs) -> dict[str, Any]:
+        """Return the labels beside the line of labels by cosines."""
+        from xferlab.evaluation.calibration import Residuals
+
+        return {"residuals": Residuals(outputs.labels.astype("float64"), _on_the_line(outputs))}
+
 
 class Retrieval(Similarity):
     """Pairs of texts without labels: the second is the one to find; labels are zeros."""
@@ -103,9 +126,10 @@ class Retrieval(Similarity):
 
     def loss(self, spec: TaskSpec, label_smoothing: float = 0.0, class_weight: Any = None) -> Any:
         """Return the cross-entropy among the pairs of a batch."""
+        from xferlab.functional.losses import refuse_class_options
         from xferlab.functional.similarity import in_batch_loss
 
-        _refuse_class_options(label_smoothing, class_weight)
+        refuse_class_options(spec, label_smoothing, class_weight)
         return in_batch_loss(20.0)
 
     def label_tables(self, splits: Mapping[str, Any], spec: TaskSpec) -> list[Table]:
@@ -151,10 +175,16 @@ class Retrieval(Similarity):
             yield number, int(rank), float(value)
 
 
-def _refuse_class_options(label_smoothing: float, class_weight: Any) -> None:
-    if label_smoothing or class_weight:
-        raise ConfigError(
-            "pairs of texts have no classes to smooth or to weight",
-            where="loss",
-            fix="leave out loss.label_smoothing and loss.class_weight",
-        )
+def _on_the_line(outputs: SplitOutputs) -> np.ndarray:
+    """Return the labels that cosines stand for, float64 (examples,): the least squares line.
+
+    Labels may have any unit, and only correlations are scored.
+    """
+    import numpy as np
+
+    labels = outputs.labels.astype("float64")
+    values = outputs.predicted.astype("float64")
+    spread = values - values.mean()
+    total = float(np.square(spread).sum())
+    slope = float((spread * labels).sum()) / total if total else 0.0
+    return labels.mean() + slope * spread

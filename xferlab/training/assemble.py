@@ -145,9 +145,11 @@ def assemble(recipe: Recipe, data: TextData, micro_batches: int = 1) -> Experime
         base = cached.setup
         refuse_misfits(recipe, base.spec)
     trained = windowed(data, base.encodings["train"].owners)
-    learning_rate = _built("schedule", recipe.schedule.build, recipe.optimizer.lr, base.budget)
+    learning_rate = call_checked(
+        "schedule", recipe.schedule.build, recipe.optimizer.lr, base.budget
+    )
     metrics = _metrics(recipe, base.spec).values()
-    loss = _built("loss", recipe.loss.build, base.spec)
+    loss = call_checked("loss", recipe.loss.build, base.spec)
     return Experiment(
         data=data,
         encodings=base.encodings,
@@ -204,7 +206,7 @@ def _training_setup(recipe: Recipe, data: TextData, micro_batches: int) -> Train
     """Build model, tokens, batches and transfer."""
     train = recipe.train
     build = partial(recipe.model.build, **head_argument(recipe.model, recipe.head))
-    model = _built("model", build, data.spec)
+    model = call_checked("model", build, data.spec)
     if train.recompute:
         recompute_layers(model.network)
     spec = dataclasses.replace(data.spec, output_kind=model.output_kind)
@@ -269,7 +271,7 @@ def _optimizer(recipe: Recipe, learning_rate: Any, network: Any) -> Any:
     """Build the optimizer and give it the run's clipping and accumulation."""
     _refuse_idle_names(recipe.optimizer, network)
     learning_rate = per_update(learning_rate, recipe.train.gradient_accumulation_steps)
-    optimizer = _built("optimizer", recipe.optimizer.build, learning_rate)
+    optimizer = call_checked("optimizer", recipe.optimizer.build, learning_rate)
     _refuse_own_ways(optimizer)
     optimizer.global_clipnorm = recipe.train.max_grad_norm
     if recipe.train.gradient_accumulation_steps > 1:
@@ -311,15 +313,15 @@ def _refuse_idle_names(plugin: Any, network: Any) -> None:
 def _metrics(recipe: Recipe, spec: TaskSpec) -> dict[str, Any]:
     metrics = {}
     for name, plugin in recipe.metrics.items():
-        metric = _built(f"metric.{name}", plugin.build, spec)
+        metric = call_checked(f"metric.{name}", plugin.build, spec)
         metrics[name] = keras_form(metric)
     return metrics
 
 
-def _built(key: str, build: Any, *arguments: Any) -> Any:
+def call_checked(key: str, function: Any, *arguments: Any) -> Any:
     """Call a plugin's method; a ValueError becomes a ConfigError with its key."""
     try:
-        return build(*arguments)
+        return function(*arguments)
     except ConfigError:
         raise
     except ValueError as e:

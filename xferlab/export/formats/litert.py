@@ -57,6 +57,7 @@ class LiteRT(Format):
         with warnings.catch_warnings():  # that it will be removed in TF 2.20; 2.21 has it
             warnings.simplefilter("ignore", UserWarning)
             interpreter = tf.lite.Interpreter(str(folder / FILE))
+        interpreter.allocate_tensors()  # prints a line of its own, which is held back here
         serve = interpreter.get_signature_runner("serving_default")
 
         def predict(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
