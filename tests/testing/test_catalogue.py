@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -33,34 +32,8 @@ def workspace(tmp_path, monkeypatch):
 
 
 def test_the_page_in_docs_is_that_of_the_code():
-    """python -m xferlab catalogue docs/catalogue.md --train  writes it, in ten minutes."""
-    page = PAGE.read_text()
-    written = as_markdown(catalogue(ENTRIES))
-    assert without_checks(page) == without_checks(written)
-    unfinished = {
-        "source; it needs values",
-        "built; no made-up examples",
-        "built; it reads 4 layers",
-        "built; no class frequency is given",
-        "built; callback=mlflow needs the package",
-        "built; callback=wandb needs the package",
-    }
-    told = [row[CHECKS] for row in cells(page) if len(row) == len(TITLES)]
-    assert told.count("resumed") > 60
-    for text in told:
-        assert text in ("checks", "---", "resumed") or any(map(text.startswith, unfinished)), text
-
-
-CHECKS = TITLES.index("checks")
-
-
-def cells(page):
-    """Return the cells of each line of a page."""
-    return [re.split(r"(?<!\\) \| ", line.strip("| ")) for line in page.splitlines()]
-
-
-def without_checks(page):
-    return [[*row[:CHECKS], *row[CHECKS + 1 :]] for row in cells(page)]
+    """python -m xferlab catalogue docs/catalogue.md  writes it."""
+    assert PAGE.read_text() == as_markdown(catalogue(ENTRIES))
 
 
 def test_with_training_each_plugin_says_how_far_its_checks_went(workspace, capsys):
