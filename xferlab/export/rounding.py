@@ -61,7 +61,7 @@ class Rounding:
         mean: the mean absolute difference.
         changed: the fraction of decisions that differ: of texts for one label, of labels that
             either predicts for several, of words that either tags for tags. For a regression the
-            variance of the differences as a fraction of that of the run's values.
+            mean square of the differences as a fraction of the variance of the run's values.
         tolerance: the largest ``changed`` allowed.
         has_decisions: whether they are classes; False for a regression.
         scores: by name, of the run and of the export.
