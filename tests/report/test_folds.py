@@ -137,7 +137,8 @@ def test_predictions_of_all_folds_are_means_over_seeds_in_the_order_of_the_rows(
     np.testing.assert_allclose(found, wanted, atol=1e-6)
     labels = outputs_of(0, 3e-5)[1]
     assert [row["true"] for row in rows] == [NAMES[label] for label in labels]
-    assert rows[7]["text"] == "'=text 7"  # a spreadsheet would take it for a formula
+    # a spreadsheet would take it for a formula, and a terminal its control characters for commands
+    assert rows[7]["text"] == "'=text 7\u2028\\x85\\x1c"
 
 
 def test_wrong_labels_are_listed_with_their_texts(folder):
