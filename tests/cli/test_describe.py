@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from xferlab.cli.commands import COMMANDS
@@ -136,3 +138,15 @@ def test_a_folder_of_an_unknown_user_is_not_there(say, override):
     assert code == 2
     assert errors.count("\n") == 3
     assert "~nobody_here" in errors
+
+
+@pytest.mark.parametrize("code", ["stop", 3])
+def test_a_plugin_that_ends_the_process_is_named(say, monkeypatch, code):
+    def stop(flags, overrides):
+        sys.exit(code)
+
+    monkeypatch.setattr("xferlab.cli.help.show_help", stop)
+    ended, _, errors = say("help")
+    assert ended == 1
+    assert f"sys.exit({code!r}) was called" in errors
+    assert f"where: {__file__}:" in errors
