@@ -99,10 +99,10 @@ def fit(
             phase = segment.phase
             loop.begin_phase(phase)
         loop.network.trained.fit(
-            training_batches(experiment, loop.network, segment, loop.at_once),
+            training_batches(experiment, loop.network, segment, loop.group),
             initial_epoch=segment.epoch,
             epochs=segment.epoch + segment.epochs,
-            steps_per_epoch=-(-segment.batches // loop.at_once),
+            steps_per_epoch=-(-segment.batches // (loop.group or 1)),
             callbacks=[_keras_callback(loop)],
             shuffle=False,  # the batches are in their final order
             verbose=0,
@@ -143,11 +143,11 @@ class TrainingLoop:
         batch: training batches done.
         stopped: a callback has requested to stop.
         network: what the present phase trains.
-        at_once: most batches that one call of its graph trains.
+        group: most batches that one call of its graph trains; None where its steps are not grouped.
     """
 
     network: PhaseNetwork
-    at_once = 1
+    group: int | None = None
 
     def __init__(
         self, experiment: Experiment, callbacks: CallbackList, checkpointer: Checkpointer
@@ -201,10 +201,11 @@ class TrainingLoop:
         with self._checkpointer.interruptible(before, self.state):
             self.network = build_phase(self._experiment, phase)
         self.network.compile(self._experiment)
-        self.at_once = 1
+        self.group = None
         if self.network.has_small_steps(self._experiment):
+            self.network.group_steps(self._experiment)
             is_observed = self._callbacks.observes_steps or self._checkpointer.observes_steps
-            self.at_once = 1 if is_observed or self._experiment.average else AT_ONCE
+            self.group = 1 if is_observed or self._experiment.average else AT_ONCE
 
     def begin_epoch(self, epoch: int) -> None:
         """Start an epoch, counted from 0, or resume in the middle of it."""
@@ -289,7 +290,7 @@ def _not_finite(step: Step, batch: Batch) -> Diverged:
 
 
 def training_batches(
-    experiment: Experiment, network: PhaseNetwork, segment: Segment, at_once: int = 1
+    experiment: Experiment, network: PhaseNetwork, segment: Segment, group: int | None = None
 ) -> Any:
     """Return a dataset of ``(inputs, labels)`` for one segment.
 
@@ -297,22 +298,22 @@ def training_batches(
         experiment: gives the order of the batches.
         network: reads them.
         segment: which batches.
-        at_once: batches of an element, where the network's steps are small.
+        group: most batches of an element, see :func:`xferlab.backend.grouped_steps.joined`; None
+            for elements that are batches.
     """
     batches_of = lru_cache(maxsize=1)(experiment.batches.epoch)
-    calls = -(-segment.batches // at_once)
+    calls = -(-segment.batches // (group or 1))
 
     def batch_of(number: int) -> tuple[dict[str, Any], Any]:
         epoch, position = divmod(number, experiment.batches.steps_per_epoch)
         return network.batch(experiment, batches_of(epoch)[position], number)
 
     def element(call: int) -> tuple[dict[str, Any], Any]:
+        if group is None:
+            return batch_of(segment.start + call)
         epoch, position = divmod(call, calls)
-        first = position * at_once
-        last = min(first + at_once, segment.batches)
         start = segment.start + epoch * segment.batches
-        batches = [batch_of(start + i) for i in range(first, last)]
-        return joined(batches) if is_grouped else batches[0]
+        numbers = range(segment.batches)[position * group : (position + 1) * group]
+        return joined([batch_of(start + number) for number in numbers])
 
-    is_grouped = network.has_small_steps(experiment)
     return batch_dataset(element, segment.epochs * calls, network.trained, network.forward.names)

@@ -64,9 +64,6 @@ class PhaseNetwork:
             set_train_step(self.trained, experiment.micro_batches, Supervised())
         else:
             set_train_step(self.trained, experiment.micro_batches, objective)
-        if self.has_small_steps(experiment):
-            self.create_metric_variables(experiment)
-            group_steps(self.trained)
         if step is not None and self.cache is not None:  # the same model has one phase
             step.compiled.append(self.trained)
 
@@ -80,6 +77,12 @@ class PhaseNetwork:
         if experiment.objective is not None or experiment.micro_batches > 1:
             return False
         return int(self.trained.count_params()) * experiment.batches.batch_size <= SMALL_STEP
+
+    def group_steps(self, experiment: Experiment) -> None:
+        """Let a call of the training graph train a group of batches, if it does not yet."""
+        if self.trained.train_function is None:
+            self.create_metric_variables(experiment)
+            group_steps(self.trained)
 
     def create_metric_variables(self, experiment: Experiment) -> None:
         """Create the variables of the running means, which Keras does at the first batch only."""
