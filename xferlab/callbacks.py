@@ -36,8 +36,8 @@ class Run:
         mode: ``max`` or ``min``, for that value.
         network: the model, to be read only.
         learning_rate: the rate of an optimizer step, counted from 1.
-        block_rates: the rate of each block in an optimizer step, 0 while it is frozen; empty where
-            all blocks have one rate.
+        block_rates: the rate of each block that some phase trains in an optimizer step, 0 while
+            it is frozen; empty where they have one rate all the time.
         sweep: the folder of the sweep that the run is a job of, or None.
         swept: the keys that the sweep varies.
     """

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import traceback
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from xferlab.contracts import LabelKind, OutputKind, TaskSpec
 from xferlab.errors import ConfigError, PluginError
+from xferlab.origin import own_folder
 from xferlab.registry import REGISTRY, Registry
 
 IGNORED = {
@@ -159,6 +161,12 @@ def name_and_origin(group: str, plugin: Any, registry: Registry = REGISTRY) -> t
     if entry is not None:
         return f"{group}={entry.name}", entry.origin
     return f"the {group} {type(plugin).__name__}", type(plugin).__module__
+
+
+def is_built_in(group: str, plugin: Any) -> bool:
+    """Return whether a plugin ships with xferlab, so that its contract is tested already."""
+    _, origin = name_and_origin(group, plugin)
+    return Path(origin.rpartition(":")[0]).is_relative_to(own_folder("plugins"))
 
 
 def check_declarations(group: str, plugin: Any, spec: TaskSpec, registry: Registry) -> None:

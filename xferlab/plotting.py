@@ -47,9 +47,14 @@ def set_title(axes: Axes, title: str, more: str = "") -> None:
 
 
 def as_png_bytes(figure: Figure) -> bytes:
-    """Return a figure as a PNG; equal figures give equal bytes."""
+    """Return a figure as a PNG; equal figures give equal bytes.
+
+    ``figure.savefig`` gives the same and draws all of it a second time for its layout.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", metadata={"Software": None})
+    FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})
     return stream.getvalue()
 
 

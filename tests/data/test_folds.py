@@ -141,3 +141,13 @@ def test_invalid_folds_are_refused_in_three_lines(path, fields, what, where):
     assert caught.value.what.startswith(what)
     assert caught.value.where == f"data.{where}"
     assert caught.value.fix
+
+
+def test_two_folds_of_two_groups_leave_no_group_for_validation(tmp_path):
+    path = tmp_path / "train.csv"
+    rows = [f"text {i},{'ab'[i % 2]},author {i // 10}" for i in range(20)]
+    path.write_text("\n".join(["text,label,author", *rows]))
+    with pytest.raises(ConfigError) as caught:
+        build(str(path), folds=2, fold=0, group="author")
+    assert caught.value.what.startswith("train has one group")
+    assert caught.value.where == "data.validation"

@@ -274,6 +274,16 @@ def test_labels_with_another_sign_between_them_are_reported():
     assert data_of(["Paris, France", "Rome, Italy"], ["Rome, Italy"]).notes == ()
 
 
+@pytest.mark.parametrize("sign", ["|", ", "])
+def test_names_beside_the_data_may_hold_a_separator(sign):
+    data = data_of(
+        [f"toys{sign}games", "toys"], ["toys"], suggested_names=["toys", f"toys{sign}games"]
+    )
+    assert data.spec.task is Task.single_label
+    assert data.spec.class_names == ("toys", f"toys{sign}games")
+    assert not data.notes
+
+
 def test_a_name_with_the_separator_is_a_name_if_its_parts_stand_nowhere_else():
     data = data_of(["TV|Audio", "Phones", "TV|Audio", "Kitchen"], ["Phones"])
     assert data.spec.task is Task.single_label

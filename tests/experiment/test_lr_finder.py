@@ -193,6 +193,11 @@ def sgd_by_hand(
     return losses
 
 
+def test_a_head_on_features_is_trained_in_single_steps(workspace):
+    finding = find_lr(recipe("model=bert", "transfer=frozen", "seed=3"), Path("found"), SPAN)
+    assert min(finding.losses) < finding.losses[0] < max(finding.losses)
+
+
 @pytest.mark.slow
 def test_the_losses_are_those_of_plain_gradient_steps(workspace):
     gradient_accumulation_steps = 2

@@ -28,6 +28,22 @@ COMMON = [
     "train.precision=float32",
 ]
 
+USERS_LOSS = """
+from dataclasses import dataclass
+import keras
+from xferlab import Accepts, LabelKind, OutputKind, register
+
+@register("loss", "users")
+@dataclass(frozen=True)
+class UsersLoss:
+    '''Cross-entropy of classes.'''
+
+    accepts = Accepts(outputs=(OutputKind.logits,), labels=(LabelKind.class_index,))
+
+    def build(self, spec):
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+"""
+
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -118,6 +134,62 @@ def test_each_run_equals_one_of_its_own(
         alone = train(workspace, tmp_path / f"alone-{i}", *strategy, *change)
         assert together[i] == alone, change
     assert len(found) == restored
+
+
+def step_of(cache) -> tuple:
+    """Return the optimizer, and the function that trains, of the setup that was used last."""
+    cached = cache._networks[-1]
+    return cached.step.optimizer, cached.phases[0].trained.train_function
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_shared"),
+    [
+        (["optimizer.lr=3e-3", "schedule=cosine"], True),
+        (["loss=focal"], False),
+        (["optimizer.weight_decay=0.3"], False),
+        (["schedule=constant"], False),
+    ],
+)
+def test_runs_that_differ_in_their_rates_have_one_traced_step(
+    workspace, tmp_path, cache, changes, is_shared
+):
+    cache.is_enabled = True
+    train(workspace, tmp_path / "first", "transfer=frozen")
+    optimizer, function = step_of(cache)
+    assert function.experimental_get_tracing_count() == 1
+    together = train(workspace, tmp_path / "second", "transfer=frozen", *changes)
+    assert (step_of(cache)[0] is optimizer) == is_shared
+    assert (step_of(cache)[1] is function) == is_shared
+    assert function.experimental_get_tracing_count() == 1
+    cache.is_enabled = False
+    assert together == train(workspace, tmp_path / "alone", "transfer=frozen", *changes)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "reduce_on_plateau"])
+def test_rates_that_are_no_table_are_each_runs_own(workspace, tmp_path, cache, schedule):
+    overrides = ["transfer=frozen", f"schedule={schedule}", "train.epochs=5"]
+    cache.is_enabled = True
+    train(workspace, tmp_path / "first", *overrides)
+    optimizer, _ = step_of(cache)
+    together = train(workspace, tmp_path / "second", *overrides, "optimizer.lr=1e-2")
+    assert step_of(cache)[0] is optimizer
+    cache.is_enabled = False
+    assert together == train(workspace, tmp_path / "alone", *overrides, "optimizer.lr=1e-2")
+
+
+def test_a_loss_of_the_users_is_built_for_each_run(workspace, tmp_path, cache):
+    folder = workspace / "plugins" / "loss"
+    folder.mkdir(parents=True)
+    (folder / "users.py").write_text(USERS_LOSS)
+    load_plugins(workspace)
+    publish(workspace)
+    cache.is_enabled = True
+    runs = []
+    for i in range(2):
+        runs.append(train(workspace, tmp_path / str(i), "transfer=frozen", "loss=users"))
+        assert cache._networks[-1].step is None
+    assert runs[0] == runs[1]
 
 
 @pytest.mark.parametrize(

@@ -150,8 +150,13 @@ def test_each_block_has_its_rate_in_each_step_and_none_while_it_is_frozen():
     phases = (Phase(1, ("embeddings", "layer_0", "layer_1", "layer_2")), Phase(2, ("embeddings",)))
     plan = TransferPlan(phases, {"layer_0": 0.25, "layer_1": 0.5})
     rates = block_rates(experiment(plan), lambda step: 1.0 / step)
-    frozen = dict.fromkeys(BLOCKS[:-1], 0.0)
+    frozen = dict.fromkeys(BLOCKS[1:-1], 0.0)  # the embeddings are trained in no phase
     assert rates(10) == frozen | {"head": 0.1}  # the last step of the first epoch
-    later = {"embeddings": 0.0, "layer_0": 0.25, "layer_1": 0.5, "layer_2": 1.0, "head": 1.0}
+    later = {"layer_0": 0.25, "layer_1": 0.5, "layer_2": 1.0, "head": 1.0}
     assert rates(11) == {block: rate / 11 for block, rate in later.items()}
-    assert list(block_rates(experiment(TransferPlan((Phase(3),))), lambda step: 1.0)(1)) == []
+
+
+@pytest.mark.parametrize("frozen", [(), BLOCKS[:-1]])
+def test_blocks_of_one_rate_have_none_of_their_own(frozen):
+    rates = block_rates(experiment(TransferPlan((Phase(3, tuple(frozen)),))), lambda step: 1.0)
+    assert rates(1) == {}

@@ -63,6 +63,12 @@ def hold_back(train: Split, seed: int, fraction: float) -> tuple[Split, Split]:
             fix="name a validation split, or use more rows",
         )
     if train.groups is not None:
+        if len(np.unique(train.groups)) == 1:
+            raise ConfigError(
+                "train has one group, and validation needs a whole group of its own",
+                where="data.validation",
+                fix="name a validation split, or use more groups",
+            )
         chosen = grouped_sample(strata_of(train), train.groups, size, seed, VALIDATION)
     else:
         chosen = stratified_sample(strata_of(train), size, seed, VALIDATION, leave_one=True)

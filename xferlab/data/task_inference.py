@@ -169,8 +169,7 @@ def _note_other_separators(strings: Cells, known: set[str], notes: Notes) -> Non
     """Note labels that look like several with another separator."""
     for sign in (",", ";"):
         together = [(i, text) for i, text in strings if sign in text and text not in known]
-        distinct = {text for _, text in strings}
-        joint = _shared_parts(distinct, sign)
+        joint = _shared_parts(strings, together, sign)
         if any(re.search(r"[^\d.,;+-]", text) or text.count(sign) > 1 for text in joint):
             row, example = next((i, text) for i, text in together if text in joint)
             notes.add(
@@ -180,8 +179,9 @@ def _note_other_separators(strings: Cells, known: set[str], notes: Notes) -> Non
             )
 
 
-def _shared_parts(distinct: set[str], separator: str) -> set[str]:
-    """Return the cells of which a part occurs alone, or in another cell with the separator."""
+def _shared_parts(strings: Cells, together: Cells, separator: str) -> set[str]:
+    """Return the cells of ``together`` of which a part occurs alone or in another one."""
+    distinct = {text for _, text in strings}
     parts = {
         text: {part.strip() for part in text.split(separator)} - {""}
         for text in distinct
@@ -189,12 +189,12 @@ def _shared_parts(distinct: set[str], separator: str) -> set[str]:
     }
     times = Counter(part for found in parts.values() for part in found)
     times.update(text for text in distinct if separator not in text)
-    return {text for text, found in parts.items() if any(times[part] > 1 for part in found)}
+    return {text for _, text in together if any(times[part] > 1 for part in parts[text])}
 
 
 def _are_several(strings: Cells, together: Cells, separator: str, notes: Notes) -> bool:
     """Return whether cells with the separator are several labels: their parts occur elsewhere."""
-    joint = _shared_parts({text for _, text in strings}, separator)
+    joint = _shared_parts(strings, together, separator)
     row, example = together[0]
     if not joint:
         notes.add(

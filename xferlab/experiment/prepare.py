@@ -18,6 +18,7 @@ from xferlab.contracts import TaskSpec, TextData, TextModel
 from xferlab.data.sampling import refuse_sampling
 from xferlab.data.windows import encode_windows
 from xferlab.errors import ConfigError, XferlabError, collect_errors, raise_together
+from xferlab.experiment.shared_data import build_data
 from xferlab.models.limits import refuse_length
 from xferlab.models.plugin_head import head_argument, refuse_masks
 from xferlab.models.recomputed_layers import nothing_to_recompute
@@ -82,7 +83,7 @@ def prepare_inputs(recipe: Recipe) -> tuple[Recipe, TextData]:
     refuse_objective(recipe)
     refuse_idle_settings(recipe)
     head = head_argument(recipe.model, recipe.head)
-    data = recipe.data.build(recipe.seed)
+    data = build_data(recipe)
     check_data(recipe.data, data)
     recipe = fitted_to(recipe, data.spec.task)
     _check_callbacks(recipe)

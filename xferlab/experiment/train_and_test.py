@@ -13,7 +13,7 @@ from typing import Any
 from xferlab.backend.process import intra_op_threads
 from xferlab.backend.train_step import PART
 from xferlab.callbacks import Callback, Evaluation, Result, Run
-from xferlab.compatibility import name_and_origin
+from xferlab.compatibility import is_built_in, name_and_origin
 from xferlab.config.recipe import Recipe, compared
 from xferlab.config.schema import Keep, TrainConfig, interval
 from xferlab.errors import printable
@@ -24,7 +24,6 @@ from xferlab.evaluation.verdict import verdict
 from xferlab.experiment.postprocess import FittedPostprocess, fit_to_validation
 from xferlab.formatting import format_duration, format_path, format_scores
 from xferlab.io.atomic import atomic_link, sha256_of, write_json
-from xferlab.origin import own_folder
 from xferlab.postprocessing.record import FILE
 from xferlab.runs.fold_examples import keep_fold_examples
 from xferlab.runs.latency import write_latency
@@ -213,7 +212,7 @@ def _plugins(recipe: Recipe, run: Run) -> dict[str, Plugin]:
     plugins = {}
     for name, plugin in recipe.callback.items():
         choice, origin = name_and_origin("callback", plugin)
-        is_trusted = Path(origin.rpartition(":")[0]).is_relative_to(own_folder("plugins"))
+        is_trusted = is_built_in("callback", plugin)
         build = partial(plugin.build, run)
         plugins[f"callback.{name}"] = Plugin(choice, origin, build, is_trusted)
     return plugins

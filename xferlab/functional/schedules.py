@@ -87,7 +87,12 @@ def _rate_table() -> type:
     class RateTable(keras.optimizers.schedules.LearningRateSchedule):
         def __init__(self, rates: Any) -> None:
             self.rates = np.asarray(rates, "float32")
-            self._table = keras.ops.convert_to_tensor(self.rates)
+            self._table = keras.Variable(self.rates, trainable=False)
+
+        def assign(self, rates: Any) -> None:
+            """Set other rates, as many; a traced training step reads them too."""
+            self.rates = np.asarray(rates, "float32")
+            self._table.assign(self.rates)
 
         def __call__(self, step: Any) -> Any:
             last = self._table.shape[0] - 1

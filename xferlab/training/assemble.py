@@ -28,6 +28,7 @@ from xferlab.training.network_cache import NETWORK_CACHE, CachedNetwork, Trainin
 from xferlab.training.objective import RunObjective, bind_objective, chosen_objective
 from xferlab.training.optimizer_extensions import per_update
 from xferlab.training.pairs import batch_plan
+from xferlab.training.shared_step import SharedStep, parts_of_step
 from xferlab.training.transfer_stack import apply_transfer
 from xferlab.validation import defaults_of
 
@@ -78,6 +79,7 @@ class Experiment:
         cache_frozen: compute what is frozen once for all epochs.
         micro_batches: slices that a training batch is computed in, for want of memory.
         cached: what a later run of this process may use again; None where there is none.
+        step: has the optimizer, the loss and the metrics, where a later run may use them again.
         noted: notes of its phases that are in the log, each once.
     """
 
@@ -103,6 +105,7 @@ class Experiment:
     cache_frozen: bool = True
     micro_batches: int = 1
     cached: CachedNetwork | None = None
+    step: SharedStep | None = None
     noted: set[str] = field(default_factory=set)
 
     @property
@@ -148,8 +151,7 @@ def assemble(recipe: Recipe, data: TextData, micro_batches: int = 1) -> Experime
     learning_rate = call_checked(
         "schedule", recipe.schedule.build, recipe.optimizer.lr, base.budget
     )
-    metrics = _metrics(recipe, base.spec).values()
-    loss = call_checked("loss", recipe.loss.build, base.spec)
+    step = _step(recipe, base, learning_rate, cached)
     return Experiment(
         data=data,
         encodings=base.encodings,
@@ -160,22 +162,44 @@ def assemble(recipe: Recipe, data: TextData, micro_batches: int = 1) -> Experime
         budget=base.budget,
         plan=base.plan,
         learning_rate=learning_rate,
-        optimizer=_optimizer(recipe, learning_rate, base.model.network),
-        loss=loss,
-        train_metrics=[metric for metric in metrics if hasattr(metric, "update_state")],
+        optimizer=step.optimizer,
+        loss=step.loss,
+        train_metrics=step.metrics,
         metrics=_metrics(recipe, base.spec),
         forward=base.forward,
         example_arrays=_example_arrays(trained),
         train=trained.train,
         objective=bind_objective(
-            recipe, trained, base.spec, base.model.network, loss, base.total_batches
+            recipe, trained, base.spec, base.model.network, step.loss, base.total_batches
         ),
         fitted_head=bind_head(chosen_objective(recipe), base.model, base.forward),
         average=_average(recipe, base),
         cache_frozen=recipe.train.cache_frozen,
         micro_batches=micro_batches,
         cached=cached,
+        step=step if step.parts is not None else None,
     )
+
+
+def _step(
+    recipe: Recipe, base: TrainingSetup, learning_rate: Any, cached: CachedNetwork | None
+) -> SharedStep:
+    """Build optimizer, loss and metrics, or take those of an earlier run of this process."""
+    parts = None if cached is None else parts_of_step(recipe)
+    earlier = None if cached is None else cached.step
+    if earlier is not None and earlier.parts == parts and earlier.accept(learning_rate):
+        return earlier
+    metrics = _metrics(recipe, base.spec).values()
+    step = SharedStep(
+        parts,
+        learning_rate,
+        optimizer=_optimizer(recipe, learning_rate, base.model.network),
+        loss=call_checked("loss", recipe.loss.build, base.spec),
+        metrics=[metric for metric in metrics if hasattr(metric, "update_state")],
+    )
+    if cached is not None:
+        cached.step = step if parts is not None else None
+    return step
 
 
 def _example_arrays(data: TextData) -> dict[str, np.ndarray]:

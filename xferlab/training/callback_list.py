@@ -73,6 +73,11 @@ class CallbackList:
             return callbacks
         return cls(dict(_named(callbacks)))
 
+    @property
+    def observes_steps(self) -> bool:
+        """Whether a plugin of the user's is called after each batch: it may read the weights."""
+        return not set(self._untrusted()).isdisjoint(self._events["on_step"])
+
     def begin(self, update: int) -> None:
         """Pass on the start of training."""
         self._pass_on("on_begin", update)

@@ -84,6 +84,7 @@ class FolderCheckpointer(Checkpointer):
         self._folder = folder
         self._callbacks = CallbackList.of(callbacks)
         self._interval = interval
+        self.observes_steps = interval.steps is not None
         self._accumulation = gradient_accumulation_steps
         self._environment = environment
         self._stop = stop

@@ -39,9 +39,11 @@ class Checkpointer:
 
     Attributes:
         start: where the run begins or resumes.
+        observes_steps: whether it may save after any given batch.
     """
 
     start = TrainState()
+    observes_steps = False
 
     def restore_weights(self, network: Any) -> None:
         """Set the weights of a Keras model to those at ``start``."""

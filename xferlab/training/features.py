@@ -101,6 +101,11 @@ class FeatureCache:
         self._names = list(cut.lower.input)
         self._weights = _digest_of_weights(cut.lower)
 
+    @property
+    def per_token(self) -> bool:
+        """Whether an example has a vector for each of its tokens."""
+        return self._cut.per_token
+
     def of(self, name: str, encoding: Encoding) -> Features | None:
         """Return a split's features, computed if the cache does not have them.
 

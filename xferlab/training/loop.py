@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from xferlab.backend.graphs import batch_dataset
+from xferlab.backend.grouped_steps import joined
 from xferlab.callbacks import Callback, Epoch, Evaluation, Step
 from xferlab.contracts import Phase
 from xferlab.data.batching import Batch
@@ -25,6 +26,9 @@ from xferlab.training.events import Checkpointer, Diverged, TrainState
 from xferlab.training.optimizer_extensions import extend_optimizer
 from xferlab.training.phase_network import PhaseNetwork, build_phase, unfreeze, whole_network
 from xferlab.training.phases import phase_of
+
+AT_ONCE = 16
+"""Training batches of one call of a graph, where a batch takes a millisecond or less."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +99,10 @@ def fit(
             phase = segment.phase
             loop.begin_phase(phase)
         loop.network.trained.fit(
-            training_batches(experiment, loop.network, segment),
+            training_batches(experiment, loop.network, segment, loop.group),
             initial_epoch=segment.epoch,
             epochs=segment.epoch + segment.epochs,
-            steps_per_epoch=segment.batches,
+            steps_per_epoch=-(-segment.batches // (loop.group or 1)),
             callbacks=[_keras_callback(loop)],
             shuffle=False,  # the batches are in their final order
             verbose=0,
@@ -113,9 +117,12 @@ def _build_optimizer(experiment: Experiment) -> None:
     network = experiment.model.network
     optimizer = experiment.optimizer
     unfreeze(experiment)
-    optimizer.build(network.trainable_variables)
-    plan = experiment.plan
-    extend_optimizer(optimizer, experiment.model, plan.rates, plan.groups)
+    if not optimizer.built:
+        optimizer.build(network.trainable_variables)
+        plan = experiment.plan
+        extend_optimizer(optimizer, experiment.model, plan.rates, plan.groups)
+    if experiment.step is not None:
+        experiment.step.begin()
     if experiment.average is not None:
         experiment.average.build(network.trainable_variables)
 
@@ -129,14 +136,6 @@ def network_of_epoch(experiment: Experiment, network: PhaseNetwork, epoch: int) 
     return network if is_same else whole_network(experiment, network.phase)
 
 
-def _create_metric_variables(experiment: Experiment, network: PhaseNetwork) -> None:
-    """Create the variables of the running means, which Keras does at the first batch only."""
-    first = Segment(phase=0, epoch=0, epochs=1, batches=1, start=0)
-    inputs, labels = next(iter(training_batches(experiment, network, first)))
-    batch = ({name: inputs[name] for name in network.forward.names}, labels)
-    network.trained._symbolic_build(data_batch=batch)  # the loss scale of float16, too
-
-
 class TrainingLoop:
     """Counts batches, scores the validation split, informs the callbacks and the checkpointer.
 
@@ -144,9 +143,11 @@ class TrainingLoop:
         batch: training batches done.
         stopped: a callback has requested to stop.
         network: what the present phase trains.
+        group: most batches that one call of its graph trains; None where its steps are not grouped.
     """
 
     network: PhaseNetwork
+    group: int | None = None
 
     def __init__(
         self, experiment: Experiment, callbacks: CallbackList, checkpointer: Checkpointer
@@ -187,7 +188,7 @@ class TrainingLoop:
         phase = phase_of(self._experiment.plan.phases, (self.batch - 1) // self._per_epoch)
         self._checkpointer.restore_weights(self._experiment.model.network)
         self.begin_phase(phase)
-        _create_metric_variables(self._experiment, self.network)
+        self.network.create_metric_variables(self._experiment)
         self._checkpointer.restore(self.network)
         ended = self.batch % self._per_epoch == 0 or self.batch == self._total
         if self._rows > 0 and ended:
@@ -200,6 +201,11 @@ class TrainingLoop:
         with self._checkpointer.interruptible(before, self.state):
             self.network = build_phase(self._experiment, phase)
         self.network.compile(self._experiment)
+        self.group = None
+        if self.network.has_small_steps(self._experiment):
+            self.network.group_steps(self._experiment)
+            is_observed = self._callbacks.observes_steps or self._checkpointer.observes_steps
+            self.group = 1 if is_observed or self._experiment.average else AT_ONCE
 
     def begin_epoch(self, epoch: int) -> None:
         """Start an epoch, counted from 0, or resume in the middle of it."""
@@ -210,8 +216,17 @@ class TrainingLoop:
         elif self._rows == 0:
             self._began = time.monotonic()
 
-    def end_step(self, running_mean: float) -> None:
-        """Report one batch; ``running_mean`` is the epoch's mean loss so far, over examples."""
+    def end_call(self, running_means: Sequence[float]) -> None:
+        """Report the batches of a call of the graph, and save if it is time.
+
+        Args:
+            running_means: the epoch's mean loss so far, over examples, after each batch.
+        """
+        for mean in running_means:
+            self._end_step(mean)
+        self._checkpointer.after_step(self.network, self.state)
+
+    def _end_step(self, running_mean: float) -> None:
         trained = self._batches[self.batch % self._per_epoch]
         self.batch += 1
         self._rows += len(trained.rows)
@@ -224,7 +239,6 @@ class TrainingLoop:
         if self._experiment.average is not None:
             self._experiment.average.after_batch(self.batch)
         self._callbacks.step(step)
-        self._checkpointer.after_step(self.network, self.state)
 
     def end_epoch(self, means: Mapping[str, Any]) -> None:
         """Score the validation split and report the epoch."""
@@ -250,13 +264,14 @@ class TrainingLoop:
 def _keras_callback(loop: TrainingLoop) -> Any:
     """Return the Keras callback that passes the events of ``fit`` to the loop."""
     import keras
+    import numpy as np
 
     class KerasAdapter(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             loop.begin_epoch(epoch)
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            loop.end_step(logs["loss"])
+            loop.end_call(np.atleast_1d(logs["loss"]).tolist())
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             loop.end_epoch(logs)
@@ -274,14 +289,31 @@ def _not_finite(step: Step, batch: Batch) -> Diverged:
     )
 
 
-def training_batches(experiment: Experiment, network: PhaseNetwork, segment: Segment) -> Any:
-    """Return a dataset of ``(inputs, labels)`` for one segment."""
-    batches_of = lru_cache(maxsize=1)(experiment.batches.epoch)
+def training_batches(
+    experiment: Experiment, network: PhaseNetwork, segment: Segment, group: int | None = None
+) -> Any:
+    """Return a dataset of ``(inputs, labels)`` for one segment.
 
-    def batch_of(index: int) -> tuple[dict[str, Any], Any]:
-        number = segment.start + index
+    Args:
+        experiment: gives the order of the batches.
+        network: reads them.
+        segment: which batches.
+        group: most batches of an element, see :func:`xferlab.backend.grouped_steps.joined`; None
+            for elements that are batches.
+    """
+    batches_of = lru_cache(maxsize=1)(experiment.batches.epoch)
+    calls = -(-segment.batches // (group or 1))
+
+    def batch_of(number: int) -> tuple[dict[str, Any], Any]:
         epoch, position = divmod(number, experiment.batches.steps_per_epoch)
         return network.batch(experiment, batches_of(epoch)[position], number)
 
-    count = segment.epochs * segment.batches
-    return batch_dataset(batch_of, count, network.trained, network.forward.names)
+    def element(call: int) -> tuple[dict[str, Any], Any]:
+        if group is None:
+            return batch_of(segment.start + call)
+        epoch, position = divmod(call, calls)
+        start = segment.start + epoch * segment.batches
+        numbers = range(segment.batches)[position * group : (position + 1) * group]
+        return joined([batch_of(start + number) for number in numbers])
+
+    return batch_dataset(element, segment.epochs * calls, network.trained, network.forward.names)

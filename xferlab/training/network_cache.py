@@ -23,6 +23,7 @@ from xferlab.training.evaluation import Forward
 from xferlab.training.frozen_weights import FrozenFile
 from xferlab.training.objective import chosen_objective
 from xferlab.training.phases import always_frozen_blocks, frozen_blocks
+from xferlab.training.shared_step import SharedStep
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,6 +70,7 @@ class CachedNetwork:
         phases: the networks of its phases by index, see ``phase_network.PhaseNetwork``.
         outputs: the network's outputs for the first batch before training.
         checked: losses and metrics, plugins, that have passed their checks with this data.
+        step: what the run before this one was trained with, where it can be shared.
     """
 
     parts: Sequence[Any]
@@ -79,6 +81,7 @@ class CachedNetwork:
     phases: MutableMapping[int, Any] = field(default_factory=dict)
     outputs: Any = None
     checked: list[Any] = field(default_factory=list)
+    step: SharedStep | None = None
 
     def restore(self) -> None:
         """Give the network and the random generators the state before training."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xferlab.backend.graphs import compile_forward
+from xferlab.backend.grouped_steps import group_steps
 from xferlab.backend.objective_step import EXAMPLE
 from xferlab.backend.train_step import Supervised, set_train_step
 from xferlab.contracts import Phase, TextModel, TransferPlan
@@ -20,6 +21,8 @@ from xferlab.training.features import FeatureCache, Features
 from xferlab.training.phases import always_frozen_blocks, frozen_blocks, was_trained_before
 
 log = logging.getLogger("xferlab")
+SMALL_STEP = 2**25
+"""Parameters times examples of a batch."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,9 @@ class PhaseNetwork:
 
     def compile(self, experiment: Experiment) -> None:
         """Compile it: Keras applies a phase's freezing only there."""
+        step = experiment.step
+        if step is not None and step.has_compiled(self.trained):
+            return
         self.trained.compile(
             optimizer=experiment.optimizer,
             loss=experiment.loss,
@@ -58,6 +64,31 @@ class PhaseNetwork:
             set_train_step(self.trained, experiment.micro_batches, Supervised())
         else:
             set_train_step(self.trained, experiment.micro_batches, objective)
+        if step is not None and self.cache is not None:  # the same model has one phase
+            step.compiled.append(self.trained)
+
+    def has_small_steps(self, experiment: Experiment) -> bool:
+        """Return whether a training step computes so little that calling TensorFlow takes longer.
+
+        That is a head on one vector for each example, computed already.
+        """
+        if self.cache is None or self.cache.per_token or self.forward.names != [FEATURES]:
+            return False
+        if experiment.objective is not None or experiment.micro_batches > 1:
+            return False
+        return int(self.trained.count_params()) * experiment.batches.batch_size <= SMALL_STEP
+
+    def group_steps(self, experiment: Experiment) -> None:
+        """Let a call of the training graph train a group of batches, if it does not yet."""
+        if self.trained.train_function is None:
+            self.create_metric_variables(experiment)
+            group_steps(self.trained)
+
+    def create_metric_variables(self, experiment: Experiment) -> None:
+        """Create the variables of the running means, which Keras does at the first batch only."""
+        inputs, labels = self.batch(experiment, experiment.batches.epoch(0)[0], 0)
+        read = {name: inputs[name] for name in self.forward.names}
+        self.trained._symbolic_build(data_batch=(read, labels))  # the loss scale of float16, too
 
     def variables(self) -> dict[str, Any]:
         """Return all variables by kind and position: weights, seeds, optimizer, metrics, ...."""

@@ -98,15 +98,19 @@ def block_rates(
 ) -> Callable[[int], Mapping[str, float]]:
     """Return a function that gives the learning rate of each block in an optimizer step.
 
+    A block that no phase trains has none.
+
     Args:
         experiment: gives the phases and the blocks' own rates.
         rate_of: the rate of a step, counted from 1.
     """
-    blocks = tuple(experiment.model.blocks)
     plan = experiment.plan
     groups = rate_groups(experiment.model, plan)
-    if [len(group.blocks) for group in groups] == [len(blocks)] and groups[0].fraction == 1:
+    every_phase = tuple(range(len(plan.phases)))
+    if all((group.fraction, group.phases) == (1.0, every_phase) for group in groups):
         return one_rate
+    trained = {block for group in groups for block in group.blocks}
+    blocks = [block for block in experiment.model.blocks if block in trained]
     spans = phase_spans(experiment)
 
     def rates(update: int) -> dict[str, float]:
