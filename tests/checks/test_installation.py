@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,15 @@ def test_a_folder_that_cannot_be_written_to(monkeypatch, tmp_path):
     assert finding.state is State.failed
     assert "XFERLAB_CACHE" in finding.fix
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_user_without_a_home_folder(monkeypatch):
+    def expanduser(path):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XFERLAB_CACHE", raising=False)
+    monkeypatch.setattr(Path, "expanduser", expanduser)
+    assert found("cache").text == "none: this user has no home folder"
 
 
 def test_a_package_that_is_missing(monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from xferlab.cli.commands import COMMANDS
@@ -111,3 +113,40 @@ def test_the_page_of_help_fits_into_eighty_columns(say):
 
 def test_the_version_is_printed(say):
     assert say("--version") == (0, "xferlab 0.2.0\n", "")
+
+
+@pytest.mark.parametrize(
+    ("content", "line"), [(b"gamma: [\n", 2), (b"# caf\xe9\ndefaults: [focal]\n", 1)]
+)
+def test_a_broken_preset_is_listed_and_described_in_three_lines(say, tmp_path, content, line):
+    for group in ("loss", "model"):
+        (tmp_path / "conf" / group).mkdir(parents=True)
+        (tmp_path / "conf" / group / "broken.yaml").write_bytes(content)
+    code, printed, _ = say("list", "loss", "model")
+    assert code == 0
+    assert "loss=broken" in printed
+    code, _, errors = say("describe", "loss=broken")
+    assert code == 2
+    assert f"where: conf/loss/broken.yaml:{line}" in errors
+    assert say("check", "model=brken")[0] == 2
+
+
+@pytest.mark.parametrize("override", ["data='~nobody_here/a.csv'", "data.id='~nobody_here/a'"])
+def test_a_folder_of_an_unknown_user_is_not_there(say, override):
+    chosen = ["data=hub"] if override.startswith("data.id") else []
+    code, _, errors = say("check", *chosen, override)
+    assert code == 2
+    assert errors.count("\n") == 3
+    assert "~nobody_here" in errors
+
+
+@pytest.mark.parametrize("code", ["stop", 3])
+def test_a_plugin_that_ends_the_process_is_named(say, monkeypatch, code):
+    def stop(flags, overrides):
+        sys.exit(code)
+
+    monkeypatch.setattr("xferlab.cli.help.show_help", stop)
+    ended, _, errors = say("help")
+    assert ended == 1
+    assert f"sys.exit({code!r}) was called" in errors
+    assert f"where: {__file__}:" in errors

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from xferlab.cli.main import main
+from xferlab.errors import ConfigError
 from xferlab.runs.repetition import compare_runs
 
 SMALL = ["model=bag_of_embeddings", "model.width=8", "train.epochs=2", "data=files"]
@@ -80,6 +81,13 @@ def test_the_first_difference_is_the_one_that_is_named(run):
     changed = "\n".join([*rows[:2], ",".join(cells)]) + "\n"
     found = difference_after("history.csv", lambda path: path.write_text(changed))
     assert found.startswith("epoch 2: loss is 0.125 instead of ")
+
+
+def test_digests_that_are_none_are_named(run, tmp_path):
+    shutil.copytree(run, "other")
+    change(Path("other/metrics.json"), sha256=5)
+    with pytest.raises(ConfigError, match="sha256 is 5, not a table"):
+        compare_runs(run, Path("other"))
 
 
 MISTAKES = {

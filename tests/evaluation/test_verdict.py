@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -94,6 +95,16 @@ def test_scores_that_simple_models_reach():
     assert describe_baselines(simple, "test", "accuracy").endswith("largest 0.5000, TF-IDF 0.8000")
 
 
+def test_a_user_without_a_home_folder_has_baselines_too(monkeypatch):
+    monkeypatch.delenv("XFERLAB_CACHE", raising=False)
+    monkeypatch.setattr(Path, "expanduser", no_home)
+    assert len(scored_baselines(monkeypatch)) == 2
+
+
+def no_home(path):
+    raise RuntimeError("Could not determine home directory.")
+
+
 def test_at_most_two_lines_and_the_constant_ones_instead_of_the_baselines():
     simple = {"largest": {"test": {"accuracy": 0.9}}}
     lines = judged([2.0], 0.5, constant=["one", "two"], baselines=simple)
@@ -102,13 +113,13 @@ def test_at_most_two_lines_and_the_constant_ones_instead_of_the_baselines():
     assert judged([0.1], 0.5, constant=["one"], baselines=simple) == ["one"]
 
 
-def test_the_model_of_texts_is_computed_once(tmp_path, monkeypatch):
+def scored_baselines(monkeypatch):
+    """Return the baselines of four texts."""
     import xferlab.evaluation.run_baselines as module
     from xferlab.discovery import load_plugins
     from xferlab.origin import PACKAGE
     from xferlab.registry import REGISTRY
 
-    monkeypatch.setenv("XFERLAB_CACHE", str(tmp_path))
     monkeypatch.setattr(module, "FEWEST_ROWS", 3)
     load_plugins(PACKAGE.parent)
     texts = ["good film", "bad plot", "good plot", "bad film"]
@@ -117,11 +128,18 @@ def test_the_model_of_texts_is_computed_once(tmp_path, monkeypatch):
     data = SimpleNamespace(spec=spec, train=split, splits={"train": split, "validation": split})
     metrics = {"accuracy": REGISTRY.create("metric", {"name": "accuracy"})}
     own = SimpleNamespace(metrics=metrics, seed=0)
-    first = baselines_of(own, data)
+    return baselines_of(own, data)
+
+
+def test_the_model_of_texts_is_computed_once(tmp_path, monkeypatch):
+    import xferlab.evaluation.run_baselines as module
+
+    monkeypatch.setenv("XFERLAB_CACHE", str(tmp_path))
+    first = scored_baselines(monkeypatch)
     assert [each.scores["validation"]["accuracy"] for each in first] == [0.5, 1.0]
     monkeypatch.setattr(module, "text_scores", lambda *a: pytest.fail("computed again"))
-    assert baselines_of(own, data)[1] == first[1]
+    assert scored_baselines(monkeypatch)[1] == first[1]
     (path,) = (tmp_path / "baselines").iterdir()
     path.write_text(json.dumps({"name": 3}))  # damaged: computed anew
     with pytest.raises(pytest.fail.Exception):
-        baselines_of(own, data)
+        scored_baselines(monkeypatch)

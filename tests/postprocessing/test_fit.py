@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -121,7 +122,13 @@ def test_an_honest_one_is_fitted_kept_and_read_with_the_same_bits(tmp_path):
     scaled = OUTPUTS / np.float32(fitted.steps[0].parameters["temperature"])
     np.testing.assert_allclose(fitted.steps[1].parameters["a"], scaled.std(0), rtol=1e-5)
     assert chosen_steps(chosen["temperature"]).keys() == {"temperature"}
-    (tmp_path / FILE).write_text((tmp_path / FILE).read_text().replace('"mine"', '"other"'))
+    record = json.loads((tmp_path / FILE).read_text())
+    for shape in ([-1, -2], [2**40, 2**40], [4]):
+        record["steps"][1]["parameters"]["a"]["shape"] = shape
+        (tmp_path / FILE).write_text(json.dumps(record))
+        with pytest.raises(ConfigError, match="is damaged"):
+            read_postprocess(tmp_path, chosen, SPEC)
+    (tmp_path / FILE).write_text(json.dumps(record).replace('"mine"', '"other"'))
     with pytest.raises(ConfigError, match="has other steps"):
         read_postprocess(tmp_path, chosen, SPEC)
     (tmp_path / FILE).unlink()

@@ -146,9 +146,11 @@ def _check_folders() -> Iterator[Finding]:
     from huggingface_hub import constants
 
     yield _check_folder("runs", Path("outputs").absolute(), "work in another folder")
-    yield _check_folder(
-        "cache", cache_folder(".").expanduser(), "set XFERLAB_CACHE to another folder"
-    )
+    fix = "set XFERLAB_CACHE to another folder"
+    try:
+        yield _check_folder("cache", cache_folder(".").expanduser(), fix)
+    except RuntimeError:
+        yield Finding("cache", State.note, "none: this user has no home folder", fix)
     yield _check_folder("downloads", Path(constants.HF_HUB_CACHE), "set HF_HOME to another folder")
 
 

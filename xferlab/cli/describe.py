@@ -18,6 +18,7 @@ from xferlab.config.reference import (
     settings_of,
     settings_of_plugin,
 )
+from xferlab.config.yaml_files import check_yaml
 from xferlab.errors import ConfigError, did_you_mean, nearest
 from xferlab.groups import GROUPS, Choice, Group
 from xferlab.registry import REGISTRY
@@ -170,6 +171,7 @@ def _nearest(name: str) -> str:
 
 
 def _print_file(name: str, path: Path) -> None:
+    check_yaml(path)
     print(f"{name}  ({path})\n\n{path.read_text(encoding='utf-8').strip()}\n")
 
 

@@ -46,8 +46,12 @@ def main(argv: list[str] | None = None) -> int:
         code = _run_command(command, [argument for argument in argv if argument != "--debug"])
         sys.stdout.flush()
         return code
-    except SystemExit as e:  # argparse has printed a command's help
-        return int(e.code or 0)
+    except SystemExit as e:
+        if not e.code:  # argparse has printed a command's help
+            return 0
+        error = as_run_error(e)
+        print(error, file=sys.stderr)
+        return 1
     except XferlabError as e:
         if debug:
             traceback.print_exception(e)

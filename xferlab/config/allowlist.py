@@ -171,7 +171,7 @@ def refuse_hydra_keys(cfg: DictConfig, command_line: Sequence[str]) -> None:
 
     Args:
         cfg: a composed config with its ``hydra`` node.
-        typed: the overrides of the command line; only there may a folder outside be named.
+        command_line: its overrides; only there may a folder outside be named.
     """
     keys = {override.lstrip("+~").partition("=")[0] for override in command_line}
     for _, path, value in _walk(plain(cfg.hydra, resolve=False), "hydra"):
@@ -202,7 +202,7 @@ def refuse_search_path(cfg: Any, command_line: Sequence[str]) -> None:
 
     Args:
         cfg: the file that ``--config-name`` means, alone.
-        typed: the overrides of the command line.
+        command_line: its overrides.
     """
     key = "hydra.searchpath"
     if any(override.lstrip("+").startswith(key) for override in command_line) or (

@@ -77,16 +77,24 @@ def _facts(path: Path) -> CheckpointFacts | None:
         if text.startswith("{"):
             try:
                 stated: dict[str, Any] = yaml.safe_load(text)
-                checkpoint = str(yaml.safe_load(path.read_text(encoding="utf-8"))["checkpoint"])
+                checkpoint = str(yaml.safe_load(_text_of(path))["checkpoint"])
                 return CheckpointFacts(checkpoint, **{key: str(x) for key, x in stated.items()})
-            except (yaml.YAMLError, AttributeError, KeyError, TypeError):
+            except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError):
                 return None  # a comment of the user's own
     return None
 
 
 def _comments(path: Path) -> Iterator[str]:
     """Yield the comment lines of a file that are no ``@package`` line, without their mark."""
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in _text_of(path).splitlines():
         text = line.removeprefix("#").strip()
         if line.startswith("#") and text and not text.startswith("@"):
             yield text
+
+
+def _text_of(path: Path) -> str:
+    """Return a file's text, whatever it is: a file that is only listed is no reason to fail."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -55,7 +55,7 @@ class Recipe:
         train: how long and how to train.
         seed: of everything random.
         monitor: logged name of the value that picks the best epoch.
-        better: ``max`` or ``min``, for that value.
+        mode: ``max`` or ``min``, for that value.
         config: the same as plain, resolved data, for the record.
         run_id: eight hexadecimal digits that name what this run computes.
     """

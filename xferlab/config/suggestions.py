@@ -151,7 +151,7 @@ def suggest_data(name: str) -> str:
     >>> suggest_data("train.csv"), suggest_data("stanfordnlp/imdb"), suggest_data("revews")
     ('data=files data.train=train.csv', 'data=hub data.id=stanfordnlp/imdb', '')
     """
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))  # Path's own raises for an unknown user
     if path.suffix.lower() in DATA_SUFFIXES or "*" in name or os.path.isfile(path):
         return f"data=files {format_for_shell('data.train', name)}"
     if os.path.isdir(path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from xferlab.data.class_names_file import NAMES_FILE
@@ -43,7 +44,7 @@ def content_of_dataset(name: str, revision: str | None) -> dict[str, str]:
     Raises:
         ConfigError: the Hub cannot be reached, and its cache has no commit.
     """
-    folder = Path(name).expanduser()
+    folder = Path(os.path.expanduser(name))
     if folder.is_dir():
         return {"id": digest_of_folder(folder)}
     return commit_of(name, revision, key="id", kind="dataset")

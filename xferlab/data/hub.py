@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -41,7 +42,7 @@ class HubDataset:
 
     def __init__(self, repo_id: str, config: str | None, revision: str | None) -> None:
         self.repo_id = repo_id
-        path = Path(repo_id).expanduser()
+        path = Path(os.path.expanduser(repo_id))  # Path's own raises for an unknown user
         if repo_id.startswith(("./", "../", "/", "~")) and not path.is_dir():
             raise ConfigError(
                 f"there is no folder {repo_id}", where="data.id", fix="data.id=FOLDER or ORG/NAME"

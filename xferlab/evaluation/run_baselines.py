@@ -26,6 +26,8 @@ MOST_ROWS = 5_000
 """Rows that it is fitted to, so that it takes some seconds."""
 VERSION = 1
 """Part of the key: raise it when a baseline changes."""
+SHAPE = {"name": str, "scores": {"*": {"*": float}}, "rows": int, "seconds": float}
+"""What a file of the cache holds; see ``records.Shape``."""
 
 
 def baselines_of(recipe: Recipe, data: TextData) -> list[BaselineScores]:
@@ -49,26 +51,29 @@ def baselines_of(recipe: Recipe, data: TextData) -> list[BaselineScores]:
 def _cached_text_scores(
     recipe: Recipe, data: TextData, scored: Mapping[str, Any]
 ) -> BaselineScores | None:
-    path = cache_folder("baselines").expanduser() / f"{_key(recipe, data)}.json"
-    if path.exists():
-        try:
-            return BaselineScores(**read_record(path, SCHEMA))
-        except (XferlabError, TypeError):
-            log.debug("%s is damaged", path)
+    path = cache_folder("baselines") / f"{_key(recipe, data)}.json"
+    found = _read(path)
+    if found is not None:
+        return found
     made = text_scores(data.spec, data.train, scored, recipe.metrics, recipe.seed, MOST_ROWS)
     if made is not None:
         _write(path, made)
     return made
 
 
-SCHEMA = {"name": str, "scores": {"*": {"*": float}}, "rows": int, "seconds": float}
+def _read(path: Path) -> BaselineScores | None:
+    try:
+        path = path.expanduser()
+        return BaselineScores(**read_record(path, SHAPE)) if path.exists() else None
+    except (OSError, RuntimeError, XferlabError, TypeError) as e:  # no home, or damaged
+        log.debug("%s cannot be read: %s", path, e)
+        return None
 
 
 def _write(path: Path, made: BaselineScores) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, dataclasses.asdict(made))
-    except OSError as e:
+        write_json(path.expanduser(), dataclasses.asdict(made))
+    except (OSError, RuntimeError) as e:
         log.debug("%s cannot be written: %s", path, e)
 
 

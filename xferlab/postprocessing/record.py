@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from xferlab.postprocessing.steps import Postprocessor, Step, chosen_steps
 FILE = "postprocess.json"
 SHAPE = {
     "fitted_on": {"split": str, "examples": int, "data": str, "weights": str},
-    "steps": [{"name": str, "parameters": {"*": {"shape": [int], "values": [float]}}}],
+    "steps": [{"name": str, "parameters": {"*": {"shape": [range(2**31)], "values": [float]}}}],
 }
 """What is read again; see ``records.Shape``."""
 
@@ -79,7 +80,7 @@ def read_postprocess(folder: Path, chosen: Any, spec: TaskSpec) -> Postprocessor
         parameters = {}
         for name, array in step["parameters"].items():
             values = np.asarray(array["values"], "float32")
-            if values.size != int(np.prod(array["shape"])):
+            if values.size != math.prod(array["shape"]):
                 raise damaged(path, f"{FILE} is damaged: {name} has another shape")
             parameters[name] = values.reshape(array["shape"])
         steps.append(Step(step["name"], plugins[step["name"]], parameters))

@@ -25,7 +25,9 @@ def tidy_finished(folder: Path, keep: Keep | None) -> None:
 
 
 def delete_unkept(folder: Path, keep: Keep | None) -> None:
-    """Delete the weights that a finished run does not keep; of one file alone nothing but ``none``.
+    """Delete the weights that a finished run does not keep.
+
+    Where the file to keep is not there, the other one stays, unless ``keep`` is ``none``.
 
     Args:
         folder: of the run.

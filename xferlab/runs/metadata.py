@@ -62,6 +62,7 @@ SCORES = {"*": (float, None)}
 METRICS = {
     "best": {"monitor": str, "value": (float, None), "epoch": (int, None)},
     "weights?": re.compile("best|last"),
+    "sha256?": {"*": str},
     "validation?": SCORES,
     "test?": SCORES,
     "baselines?": {"*": {"*": SCORES}},

@@ -23,13 +23,13 @@ def refuse_places_outside(
     before: Mapping[str, Any] | None,
     command_line: Sequence[str] = (),
 ) -> None:
-    """Raise ConfigError if a config from a folder names a path outside that is not in ``typed``.
+    """Raise ConfigError if a config from a folder names a path outside that nobody typed.
 
     Args:
         folder: where the config is from.
         config: resolved; only its plugins' fields are checked.
         before: the record of digests in the folder, None if there is none.
-        typed: the overrides of this command.
+        command_line: the overrides of this command.
     """
     outside = [
         (key, value)

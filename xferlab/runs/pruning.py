@@ -20,7 +20,7 @@ class Pruned(Exception):
     """A search has requested this run to end: others did better at this point.
 
     Args:
-        request: what :func:`ask_to_prune` wrote.
+        request: what :func:`request_pruning` wrote.
     """
 
     def __init__(self, request: dict[str, Any]) -> None:

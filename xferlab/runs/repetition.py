@@ -115,7 +115,7 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]
             yield f"{key} {versions[0]} -> {versions[1]}"
     for key in ENVIRONMENT:
         flat = [_flat(key, record.get(key)) for record in (before, now)]
-        for name in flat[0].keys() & flat[1].keys():
+        for name in sorted(flat[0].keys() & flat[1].keys()):
             if flat[0][name] != flat[1][name]:
                 yield f"{name} {flat[0][name]} -> {flat[1][name]}"
 

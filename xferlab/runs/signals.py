@@ -52,7 +52,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class StopRequest:
-    """Turns the signals of :data:`ASKS` into :class:`Interrupted` while it is entered.
+    """Turns the signals of :data:`STOPPING` into :class:`Interrupted` while it is entered.
 
     Inside :meth:`held` a signal is only recorded; the body checks :attr:`number` when it can
     stop. A second SIGINT ends the process at once, whatever it is doing.
