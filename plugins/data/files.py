@@ -126,6 +126,7 @@ class Files(TabularData, ReadsFiles):
             max_rows=self.max_rows,
             limit=self.limit.get(split),
             seed=seed,
+            optional=own.unread(),
         )
         pairs = table.column(self.pair, "data.pair") if self.pair else None
         rows = Rows(table.column(self.text, "data.text"), (), pairs, table.place)

@@ -16,6 +16,7 @@ import pytest
 import xferlab
 from tests.support.plugin_isolation import isolated_plugins
 from xferlab.cli.main import main
+from xferlab.runs.score import read_score
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOWN = re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text(), re.DOTALL)
@@ -118,7 +119,7 @@ def test_a_sweep_of_the_page(workspace):
     sweep = names["sweep"]
     assert [row["status"] for row in sweep.rows] == ["finished", "finished"]
     best = max(row["val_accuracy"] for row in sweep.rows)
-    assert sweep.best.scores["best"]["value"] == best
+    assert read_score(sweep.best.folder).value == best
     assert len(sweep.runs) == 2
     assert not sweep.failed
     assert "<td>finished</td>" in sweep._repr_html_()

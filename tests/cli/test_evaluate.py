@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 
@@ -276,6 +277,18 @@ def test_in_python_the_same_scores(here):
     assert "95% interval" in repr(evaluation)
     with pytest.raises(xferlab.ConfigError, match="none of: neg, pos"):
         run.evaluate(["a text"], ["other"])
+
+
+def test_in_python_labels_are_split_as_the_runs_data_splits_them(here):
+    rows = [json.loads(line) for line in (here / "several.jsonl").read_text().splitlines()]
+    labels = ["; ".join(row["label"]) for row in rows]
+    run = xferlab.load(run_of(here, "several"))
+    separated = run.config["data"] | {"label_separator": ";"}
+    config = {**run.config, "data": separated}
+    other = dataclasses.replace(run, content=dataclasses.replace(run.content, config=config))
+    texts = [row["text"] for row in rows]
+    found = [run.evaluate(texts, [r["label"] for r in rows]), other.evaluate(texts, labels)]
+    assert found[0].scores["micro_f1"].value == found[1].scores["micro_f1"].value
 
 
 def test_the_weights_are_chosen_by_a_word(home, here, capsys):

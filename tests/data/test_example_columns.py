@@ -261,3 +261,42 @@ def test_balanced_sampling_has_as_many_of_each_class_in_every_epoch():
     assert set(np.concatenate(epochs)) == set(range(100))
     assert (epochs[3] == balanced_order(strata, 0, 3, 3)).all()
     assert (epochs[3] != epochs[4]).any()
+
+
+def write_pairs(path, labels, column="label"):
+    rows = [[f"text {i}", f"other {i}", label] for i, label in enumerate(labels)]
+    return write(path, rows, ("text", "other", column))
+
+
+RETRIEVAL = {"pair": "other", "task": "retrieval"}
+
+
+@pytest.mark.parametrize("bits", [("0", "1"), ("0.0", "1.0"), ("False", "True")])
+def test_pairs_that_do_not_match_are_not_trained_as_matches(tmp_path, bits):
+    path = write_pairs(tmp_path / "train.csv", [bits[i % 3 > 0] for i in range(30)])
+    wrong = refusal(path, **RETRIEVAL)
+    assert wrong.what.startswith("10 rows of train have 0 in 'label', and retrieval takes every")
+    assert "data.task=similarity" in wrong.fix
+    assert len(build(path, **RETRIEVAL, label=None).train) == 27
+
+
+def test_a_label_that_retrieval_does_not_read_is_noted_once(tmp_path, caplog):
+    path = write_pairs(tmp_path / "train.csv", [i % 6 for i in range(30)])
+    build(path, **RETRIEVAL, folds=3, fold=0)
+    assert caplog.text.count("the column 'label' is not read") == 1
+    caplog.clear()
+    build(write_pairs(tmp_path / "all.csv", ["1"] * 30), **RETRIEVAL)
+    build(write_pairs(tmp_path / "none.csv", ["0", "1"] * 15, "other_label"), **RETRIEVAL)
+    assert "is not read" not in caplog.text
+
+
+def test_a_data_set_of_the_hub_without_a_label_is_read_for_a_task_without_labels(tmp_path):
+    write(
+        tmp_path / "train.csv", [[f"text {i}", f"other {i}"] for i in range(30)], ("text", "other")
+    )
+    node = {"name": "hub", "id": str(tmp_path), "validation": None, "test": None}
+    for more in ({"task": "masked_lm"}, RETRIEVAL):
+        assert len(REGISTRY.create("data", node | more).build(0).train) == 27
+    write_pairs(tmp_path / "train.csv", ["0", "1"] * 15)
+    with pytest.raises(ConfigError, match="15 rows of train have 0 in 'label'"):
+        REGISTRY.create("data", node | RETRIEVAL).build(0)

@@ -437,6 +437,13 @@ def test_known_classes_are_found_in_lists_of_0_and_1():
         known([[1, 1], [0, 0]], names)
 
 
+def test_the_name_of_a_known_class_is_not_split():
+    names = ("a|b", "a", "b")
+    assert known(["a|b", " a|b ", "b|a"], names).tolist() == [[1, 0, 0], [1, 0, 0], [0, 1, 1]]
+    assert known(["b|a", "a"], ("a", "b", "b|a"), Task.single_label).tolist() == [2, 0]
+    assert known(["a;b"], names, label_separator=";").tolist() == [[0, 1, 1]]
+
+
 def test_known_values_may_have_a_decimal_comma():
     assert known(["1,5", "2,0"], (), Task.regression).tolist() == [1.5, 2.0]
     with pytest.raises(ConfigError, match="no number"):

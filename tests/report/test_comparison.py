@@ -49,7 +49,7 @@ def job_of(
         overrides={},
         state=State("finished", {}),
         monitor=f"val_{name}",
-        best=value,
+        score=value,
         epoch=1,
         step=1,
         last=value,

@@ -190,7 +190,7 @@ def test_a_thousand_long_jobs_make_a_page_that_a_browser_takes():
             job,
             folder=run.parent / f"{number:08x}",
             config={"optimizer": {"lr": number / 7e6}, "seed": number % 3},
-            best=number / 1000,
+            score=number / 1000,
             history=[{**job.history[0], "epoch": epoch} for epoch in range(1, 301)],
         )
         for number in range(1000)

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.support import stub_job
+from tests.support import stub_job, synthetic_runs
 from tests.support.synthetic_runs import write_sweep
 from xferlab.cli.main import main
 from xferlab.cli.report import fitting_columns, write_report
@@ -73,9 +73,54 @@ def test_every_job_is_a_row_sorted_by_its_values():
     ]
     assert rows[3]["val_accuracy"] == "0.9"
     assert rows[3]["last val_accuracy"] == "0.89"
-    assert (rows[3]["best epoch"], rows[3]["best step"]) == ("2", "20")
+    assert (rows[3]["weights"], rows[3]["epoch"], rows[3]["step"]) == ("best", "2", "20")
     assert (rows[3]["status"], rows[3]["seconds"]) == ("finished", "4.5")
     assert rows[3]["test accuracy"] == "0.88"
+
+
+def use_last(folder, epochs):
+    """Let a made-up run use the weights of its last epoch, with its scores of each epoch."""
+    rows = [f"{e},{e * 10},0.5,{score},1.5" for e, score in enumerate(epochs, 1)]
+    text = "\n".join(["epoch,step,val_loss,val_accuracy,seconds", *rows])
+    (folder / "history.csv").write_text(text + "\n")
+    path = folder / "metrics.json"
+    metrics = json.loads(path.read_text())
+    best = {"value": max(epochs), "epoch": 1 + epochs.index(max(epochs))}
+    metrics |= {"weights": "last", "validation": {"loss": 0.5, "accuracy": epochs[-1]}}
+    path.write_text(json.dumps({**metrics, "best": metrics["best"] | best}))
+
+
+def test_runs_are_ranked_by_the_weights_that_they_use(capsys):
+    folder = made_up("one", ["optimizer.lr=1e-5,3e-5"], by_rate)
+    slow, fast = (job.folder for job in read_report([folder]).jobs)
+    use_last(slow, [0.6, 0.7, 0.8])
+    use_last(fast, [0.7, 0.99, 0.5])  # the best epoch's weights are not the run's
+    report = read_report([folder])
+    assert [(job.score, job.epoch, job.step) for job in report.jobs] == [(0.8, 3, 30), (0.5, 3, 30)]
+    assert report.best.values == {"optimizer.lr": 1e-5}
+    assert main(["report", str(folder)]) == 0
+    assert "weights    val_accuracy is of the last epoch, whose" in capsys.readouterr().out
+    assert [row["weights"] for row in rows_of(folder)] == ["last", "last"]
+    assert "val_accuracy is of the last epoch" in (folder / "report.html").read_text()
+    assert "val_accuracy is of the last epoch" in (folder / "summary.md").read_text()
+
+
+def test_a_report_says_that_weights_of_the_best_and_of_the_last_epoch_are_compared(capsys):
+    folder = made_up("one", ["optimizer.lr=1e-5,3e-5"], by_rate)
+    use_last(read_report([folder]).jobs[0].folder, [0.6, 0.7, 0.8])
+    assert main(["report", str(folder)]) == 0
+    assert "of the last epoch in 1 job, of the best in 1" in capsys.readouterr().out
+
+
+def test_an_unfinished_run_has_the_score_of_the_weights_that_it_will_use():
+    folder = made_up("one", ["train.restore_best=false,true"], lambda config: 0.9)
+    for job in read_report([folder]).jobs:
+        (job.folder / "metrics.json").unlink()
+        record = synthetic_runs.record(job.folder, ["a", "b"], 300, "a" * 64)
+        write_json(job.folder / "run.json", record)
+        write_status(job.folder, "interrupted")
+    scores = {job.weights: (job.score, job.epoch) for job in read_report([folder]).jobs}
+    assert scores == {"best": (0.9, 2), "last": (0.89, 3)}
 
 
 def test_seeds_are_one_setting_with_mean_and_sample_deviation():
@@ -165,7 +210,7 @@ def test_a_running_job_shows_its_best_so_far_and_counts_in_no_mean():
     write_status(running.parent, "running")
     report = read_report([folder])
     (job,) = [job for job in report.jobs if job.state.status == "running"]
-    assert (job.best, job.epoch, job.last) == (0.5, 2, 0.49)
+    assert (job.score, job.epoch, job.last) == (0.5, 2, 0.49)
     assert report.settings[0].finished == 1
 
 

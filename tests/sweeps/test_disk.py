@@ -30,6 +30,7 @@ def job(sweep, name, value, *, status="finished", weights="best", train=None, li
         "metrics.json": {
             "best": {"monitor": monitor, "value": value, "epoch": 1},
             "weights": weights,
+            "validation": {monitor.removeprefix("val_"): more.get("last", value)},
         },
     }
     for file, content in write.items():
@@ -54,6 +55,13 @@ def test_both_files_stay_in_the_best_job_alone(tmp_path):
     assert files(*jobs, better) == [["best"], ["best"], ["best"], BOTH]
     SecondFiles([*jobs, better]).finish()
     assert files(better) == [BOTH]
+
+
+def test_the_best_job_has_the_best_weights_that_a_run_uses(tmp_path):
+    good = job(tmp_path, "good", 0.8, weights="last")
+    lucky = job(tmp_path, "lucky", 0.9, weights="last", last=0.6)  # an epoch that is not used
+    SecondFiles([good, lucky]).finish()
+    assert files(good, lucky) == [BOTH, ["last"]]
 
 
 def test_a_sweep_that_was_killed_ends_as_one_that_was_not(tmp_path):

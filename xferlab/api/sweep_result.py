@@ -61,8 +61,10 @@ class Sweep:
         """The finished run with the best monitored score."""
         report = self._report()
         sign = 1 if report.mode == "max" else -1
-        done = [job for job in report.jobs if job.state.status == FINISHED and job.best is not None]
-        return load_run(max(done, key=lambda job: sign * (job.best or 0.0)).folder)
+        done = [
+            job for job in report.jobs if job.state.status == FINISHED and job.score is not None
+        ]
+        return load_run(max(done, key=lambda job: sign * (job.score or 0.0)).folder)
 
     def _repr_html_(self) -> str:
         report = self._report()

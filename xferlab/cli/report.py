@@ -35,6 +35,7 @@ from xferlab.report.settings import Report, read_reports
 from xferlab.report.tables import (
     closing_lines,
     describe_data,
+    describe_weights,
     filled_columns,
     format_status_counts,
     job_rows,
@@ -155,14 +156,16 @@ def print_report(report: Report) -> None:
     print(f"\nsweep      {folders}  {format_status_counts(report)}")
     for line in describe_data(report):
         print_folded(f"data       {printable(line)}")
+    if weights := describe_weights(report):
+        print_folded(f"weights    {printable(weights)}")
     jobs: Sequence[JobResult] = report.jobs
     if len(jobs) > LONGEST_TABLE:
         sign = -1 if report.mode == "max" else 1
-        scored = [job for job in jobs if job.best is not None]
-        jobs = sorted(scored, key=lambda job: sign * (job.best or 0.0))[:LONGEST_TABLE]
+        scored = [job for job in jobs if job.score is not None]
+        jobs = sorted(scored, key=lambda job: sign * (job.score or 0.0))[:LONGEST_TABLE]
         print(f"the best {len(jobs)} of {len(report.jobs)} jobs; all are in results.csv")
     rows = [printed_job_row(report, job) for job in jobs]
-    optional = [f"last {report.monitor}", "best epoch", "time"]
+    optional = [f"last {report.monitor}", "epoch", "time"]
     if len(report.counts) == 1:
         optional.insert(0, "status")  # the line above has it
     columns = fitting_columns(rows, console.width, optional)

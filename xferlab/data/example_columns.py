@@ -7,19 +7,24 @@ is, and a group which examples depend on each other (one author, one patient).
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from xferlab.data.label_parsing import as_bit
 from xferlab.data.labels import Rows, is_missing, name_of, row_error
 from xferlab.data.notes import shown
 from xferlab.data.soft_labels import number_in, soft_labels_of, with_labels
-from xferlab.errors import ConfigError
+from xferlab.errors import ConfigError, printable
 
 if TYPE_CHECKING:
     import numpy as np
 
+log = logging.getLogger("xferlab")
 LABEL = "label"
+BOOLEANS = {"true": "1", "false": "0"}
 TRAINED = "train"
 """The split whose weights and soft labels are read: they change what is trained, not the scores."""
 
@@ -35,6 +40,7 @@ class ExampleColumns:
         group: column of the groups.
         has_labels: False for texts alone: the column of the label is not read.
         are_several: whether a text has several labels, each with a probability of its own.
+        all_match: whether every pair of texts is taken for one that belongs together.
     """
 
     label: str | None = LABEL
@@ -43,6 +49,11 @@ class ExampleColumns:
     group: str | None = None
     has_labels: bool = True
     are_several: bool = False
+    all_match: bool = False
+
+    def unread(self) -> tuple[str, ...]:
+        """Return columns that are only checked, where they exist: a label of pairs that match."""
+        return (self.label,) if self.label is not None and self.all_match else ()
 
     def keys(self, split: str) -> dict[str, str]:
         """Return the columns that a split needs, each with its config key."""
@@ -82,6 +93,10 @@ class ExampleColumns:
         if self.label is not None and self.has_labels:
             labels = column(self.label, "data.label")
         rows = dataclasses.replace(rows, labels=labels)
+        for name in self.unread():
+            with suppress(ConfigError, KeyError):  # there is no such column
+                labels = column(name, "data.label")
+            _refuse_no_match(split, rows, name, labels)
         if self.weight and split == TRAINED:
             rows = dataclasses.replace(rows, weights=column(self.weight, "data.weight"))
         if self.group:
@@ -106,6 +121,7 @@ def example_columns(
     *,
     has_labels: bool = True,
     are_several: bool = False,
+    all_match: bool = False,
 ) -> ExampleColumns:
     """Return the columns that the fields of a data plugin name, or raise ConfigError."""
     soft = (soft_labels,) if isinstance(soft_labels, str) else tuple(soft_labels or ())
@@ -121,7 +137,24 @@ def example_columns(
             where="data.label",
             fix="data.label=COLUMN, or data.soft_labels=[COLUMN,COLUMN]",
         )
-    return ExampleColumns(label, weight, soft, group, has_labels, are_several)
+    return ExampleColumns(label, weight, soft, group, has_labels, are_several, all_match)
+
+
+def _refuse_no_match(split: str, rows: Rows, column: str, labels: Sequence[Any]) -> None:
+    """Raise ConfigError where labels of 0 and 1 say that some pairs do not belong together."""
+    names = [BOOLEANS.get(name_of(value).lower(), name_of(value)) for value in labels]
+    bits = [as_bit(name) for name in names]
+    if set(bits) == {0, 1}:
+        wrong = [row for row, bit in enumerate(bits) if bit == 0]
+        what = f"of {split} have 0 in '{column}', and retrieval takes every pair for a match"
+        fix = "leave them out, or data.task=similarity; data.label=null if 0 means something else"
+        raise row_error(rows, wrong, what, "label", fix)
+    if split == TRAINED and len(set(names)) > 1:
+        log.warning(
+            "note       the column '%s' is not read: retrieval takes every pair for a match"
+            " (data.label=null if that is meant, data.task=similarity to train on it)",
+            printable(column),
+        )
 
 
 def weights_of(split: str, rows: Rows) -> np.ndarray:

@@ -101,6 +101,8 @@ class HubDataset:
                 fix=f"data.max_rows={found.num_rows} if so many are meant",
             )
         keys = {text: "data.text", **own.keys(key)} | ({pair: "data.pair"} if pair else {})
+        there = [name for name in own.unread() if name in found.column_names]
+        keys = dict.fromkeys(there, "data.label") | keys
         columns: dict[str, Any] = {}
         for column, column_key in keys.items():
             if column not in found.column_names:
@@ -109,7 +111,7 @@ class HubDataset:
             columns[column] = stored(values_in) if column_key in TEXT_KEYS else values_in
             _refuse_no_text(columns[column], source)
         kept = list(range(found.num_rows))
-        if own.label is not None:
+        if own.label is not None and own.has_labels:
             kept, columns[own.label] = self._labelled(split, own.label, columns[own.label])
 
         def values(name: str, _: str) -> Any:
@@ -133,7 +135,7 @@ class HubDataset:
 
     def class_names(self, split: str, label: str) -> list[str]:
         """Return the names that a label column, or a column of lists of labels, declares."""
-        feature = self._splits[split].features[label]
+        feature = self._splits[split].features.get(label)  # none where no label is read
         return list(getattr(getattr(feature, "feature", feature), "names", None) or [])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from xferlab.contracts import Task, TaskSpec
@@ -70,14 +70,24 @@ def _as_list(value: Any) -> list[Any] | None:
     return literal_list(value) if isinstance(value, str) else None
 
 
-def split_labels(splits: Mapping[str, Rows], separator: str) -> dict[str, Rows]:
-    """Return splits with each label split at the separator, where every label is a string."""
+def split_labels(
+    splits: Mapping[str, Rows], separator: str, known: Collection[str] = ()
+) -> dict[str, Rows]:
+    """Return splits with each label split at the separator, where every label is a string.
+
+    Args:
+        splits: rows by split.
+        separator: the text between the labels of a string.
+        known: names of classes, which are not split.
+    """
     first = next(iter(splits.values()))
     if not all(isinstance(value, str) for _, value in present_labels(first)):
         return dict(splits)
 
     def parts(value: Any) -> Any:
         is_text = isinstance(value, str) and not is_missing(value)
+        if is_text and value.strip() in known:
+            return [value.strip()]
         return [part.strip() for part in value.split(separator)] if is_text else value
 
     return {

@@ -80,6 +80,11 @@ def has_labels(task: str) -> bool:
     return task == AUTO or task_named(task).has_labels
 
 
+def are_all_matches(task: str) -> bool:
+    """Return whether every pair of a task, by its name or ``auto``, is taken for a match."""
+    return task != AUTO and not has_labels(task) and task_named(task).encodes_texts_apart
+
+
 def has_several_labels(task: str) -> bool:
     """Return whether a text has any number of classes in a task, by its name or ``auto``."""
     return task != AUTO and task_named(task).has_classes and not task_named(task).is_exclusive

@@ -9,7 +9,13 @@ from xferlab.contracts import TextData
 from xferlab.data.example_columns import ExampleColumns, example_columns
 from xferlab.data.labels import Rows
 from xferlab.data.overlaps import check_columns
-from xferlab.data.splits import check_fields, has_labels, has_several_labels, text_data
+from xferlab.data.splits import (
+    are_all_matches,
+    check_fields,
+    has_labels,
+    has_several_labels,
+    text_data,
+)
 from xferlab.data.windows import refuse_windows, with_windows
 
 
@@ -50,6 +56,7 @@ class TabularData:
             self.group,
             has_labels=has_labels(self.task),
             are_several=has_several_labels(self.task),
+            all_match=are_all_matches(self.task),
         )
 
     def examples(

@@ -75,7 +75,7 @@ def infer_task(
     train = ready["train"]
     task = choice or _infer(train, chosen, suggested, separator, notes)
     if task.has_label_lists and not task.is_per_word:
-        ready = split_labels(ready, separator)
+        ready = split_labels(ready, separator, chosen)
     is_list = task.has_label_lists or _has_lists(train)
     if task.has_classes and not task.is_per_word and is_list:
         hot = multi_hot_width(ready["train"], choice, bool(chosen), notes)
@@ -110,7 +110,7 @@ def normalized_labels(
     if are_lists_in_text(rows, spec.task, notes):
         rows = parse_lists(name, rows)
     if spec.task.has_label_lists and not spec.task.is_per_word:
-        rows = split_labels({name: rows}, separator)[name]
+        rows = split_labels({name: rows}, separator, spec.class_names)[name]
     if _has_lists(rows) and not spec.task.is_per_word:
         return names_of_multi_hot(name, rows, spec, suggested, notes)
     return rows

@@ -29,7 +29,6 @@ from xferlab.runs.metadata import (
     environment_fingerprint,
     keep_files,
     provenance,
-    read_metrics,
     recorded_micro_batches,
     recorded_precision,
     refuse_other_data,
@@ -39,6 +38,7 @@ from xferlab.runs.metadata import (
 from xferlab.runs.os_errors import allocator_failed, as_run_error
 from xferlab.runs.pruning import Pruned, forget_pruning
 from xferlab.runs.resume import PreviousRun, refuse_changed
+from xferlab.runs.score import read_score
 from xferlab.runs.signals import Interrupted, StopRequest
 from xferlab.training.assemble import assemble
 from xferlab.training.events import Diverged
@@ -59,7 +59,7 @@ RESERVE = 64 * 2**20
 
 
 def run(recipe: Recipe, folder: Path) -> float | None:
-    """Train ``recipe`` in ``folder`` and return the best monitored value.
+    """Train ``recipe`` in ``folder`` and return the monitored value of the weights that it uses.
 
     A finished run of this config is not trained again; an interrupted one resumes from its latest
     checkpoint. A run that a search prunes keeps its best weights and history, without test scores.
@@ -74,7 +74,7 @@ def run(recipe: Recipe, folder: Path) -> float | None:
         if previous and previous.status == "finished" and not previous.changed:
             log.info("%s is finished already", format_path(folder))
             tidy_finished(folder, recipe.train.keep)
-            return read_metrics(folder)["best"]["value"]
+            return read_score(folder).value
         _begin(recipe, folder, previous)
         status, best = _run_recording_failures(recipe, folder, stop, previous)
         write_status(folder, status)

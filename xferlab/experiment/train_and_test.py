@@ -31,6 +31,7 @@ from xferlab.runs.metadata import PLAN, environment_fingerprint, swept_keys
 from xferlab.runs.predictions import keep_predictions
 from xferlab.runs.pruning import Pruned
 from xferlab.runs.resume import PreviousRun
+from xferlab.runs.score import score_of
 from xferlab.runs.signals import Interrupted, StopRequest
 from xferlab.training.assemble import Experiment, length_of_run
 from xferlab.training.callback_list import CallbackList, Plugin
@@ -73,7 +74,7 @@ def train_and_test(
     stop: StopRequest,
     previous: PreviousRun | None,
 ) -> float | None:
-    """Fit, save the best and the last weights, score the test split; return the best value."""
+    """Fit, save the best and the last weights, score the test split; return the run's score."""
     schedule_figure(rates, experiment, recipe.config["schedule"]["name"], folder / "plan.png")
     callbacks, checkpointer = _create_callbacks(recipe, experiment, rates, folder, stop)
     start = checkpointer.start
@@ -85,7 +86,8 @@ def train_and_test(
                 trained = fit(experiment, callbacks.list, checkpointer)
         except Pruned:
             callbacks.best.write()
-            metrics = _write_metrics(recipe, callbacks, folder, "best")
+            best = _validation_of(callbacks.history.rows, callbacks.best.best_epoch)
+            metrics = _write_metrics(recipe, callbacks, folder, "best", validation=best)
             callbacks.list.end(_result("pruned", metrics))
             raise
         trained, weights = _final_weights(recipe, experiment, trained, callbacks, folder)
@@ -96,9 +98,9 @@ def train_and_test(
         judged = _judge(recipe, experiment, callbacks, test)
         metrics = _write_metrics(recipe, callbacks, folder, weights, fitted, **test, **judged)
         callbacks.list.end(_result("finished", metrics))
-    _log_results(recipe, metrics, folder)
+    _log_results(recipe, metrics, callbacks.history.rows, folder)
     NETWORK_CACHE.keep(experiment.cached, callbacks.best.weights.file)
-    return callbacks.best.best
+    return score_of(metrics, callbacks.history.rows).value
 
 
 @contextmanager
@@ -248,6 +250,13 @@ def _loss_parts(rows: Sequence[Mapping[str, float]], epoch: int | None) -> dict[
     return {"train": {"loss": row["loss"], **parts}} if parts else {}
 
 
+def _validation_of(rows: Sequence[Mapping[str, float]], epoch: int | None) -> dict[str, float]:
+    """Return the validation scores of an epoch."""
+    row = next((row for row in rows if row["epoch"] == epoch), rows[-1])
+    prefix = "val_"
+    return {key.removeprefix(prefix): row[key] for key in row if key.startswith(prefix)}
+
+
 def _result(status: str, metrics: dict[str, Any]) -> Result:
     scored = [split for split in ("validation", "test") if split in metrics]
     final = {f"{s}/{name}": value for s in scored for name, value in metrics[s].items()}
@@ -344,10 +353,16 @@ def _longer_run_note(
     )
 
 
-def _log_results(recipe: Recipe, metrics: dict[str, Any], folder: Path) -> None:
+def _log_results(
+    recipe: Recipe, metrics: dict[str, Any], rows: Sequence[Mapping[str, float]], folder: Path
+) -> None:
     best = metrics["best"]
     if best["epoch"] is not None:
         log.info("best       %s %.4f at epoch %d", best["monitor"], best["value"], best["epoch"])
+    score = score_of(metrics, rows)
+    if score.weights == "last" and score.value is not None and score.epoch != best["epoch"]:
+        used = (score.epoch, score.monitor, score.value)
+        log.info("weights    of the last epoch, %d: %s %.4f (train.restore_best)", *used)
     for split in ("validation", "test"):
         if split in metrics:
             log.info("%-10s %s", split, format_scores(metrics[split]))

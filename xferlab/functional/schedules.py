@@ -87,7 +87,9 @@ def _rate_table() -> type:
     class RateTable(keras.optimizers.schedules.LearningRateSchedule):
         def __init__(self, rates: Any) -> None:
             self.rates = np.asarray(rates, "float32")
-            self._table = keras.Variable(self.rates, trainable=False)
+            self._table = keras.Variable(
+                self.rates, trainable=False, dtype="float32", autocast=False
+            )
 
         def assign(self, rates: Any) -> None:
             """Set other rates, as many; a traced training step reads them too."""

@@ -262,13 +262,17 @@ class Run:
 
         Args:
             texts: strings; for token classification, lists of words.
-            labels: for each example a class name, a list of names, a number, or a list of tags.
+            labels: for each example a class name, a list of names (or one string of them, between
+                which is ``data.label_separator``), a number, or a list of tags.
             pairs: the second text of each example, where the run was trained on pairs.
 
         Raises:
             ConfigError: examples that do not fit the run, or a label that is none of its classes.
         """
-        rows = known_split("texts", Rows(texts, labels, pairs), self.spec)
+        separator = self.config["data"].get("label_separator") or "|"
+        rows = known_split(
+            "texts", Rows(texts, labels, pairs), self.spec, label_separator=separator
+        )
         return self.evaluation(rows, "texts")
 
     def evaluation(

@@ -84,11 +84,11 @@ def _scores_by_value(
     """Return the finished jobs as dots, by the setting of the other keys and the value of one."""
     groups: dict[str, dict[float, list[Dot]]] = {}
     for job in report.jobs:
-        if job.best is not None and job.state.status == FINISHED:
+        if job.score is not None and job.state.status == FINISHED:
             setting = format_setting({k: job.setting(k) for k in other_keys})
             x = float(job.setting(key))
-            label = f"{job_label(report, job)}: {report.monitor} {format_value(job.best)}"
-            groups.setdefault(setting, {}).setdefault(x, []).append(Dot(x, job.best, label))
+            label = f"{job_label(report, job)}: {report.monitor} {format_value(job.score)}"
+            groups.setdefault(setting, {}).setdefault(x, []).append(Dot(x, job.score, label))
     return groups
 
 
@@ -148,14 +148,14 @@ def _curve(job: JobResult, name: str) -> list[tuple[float, float]]:
 
 
 def _curve_label(report: Report, job: JobResult) -> str:
-    score = f": best {format_value(job.best)}" if job.best is not None else ""
+    score = f": {report.monitor} {format_value(job.score)}" if job.score is not None else ""
     return f"{job_label(report, job)}{score} ({job.state.status})"
 
 
 def _rank(report: Report, job: JobResult) -> float:
-    if job.best is None:
+    if job.score is None:
         return math.inf
-    return -job.best if report.mode == "max" else job.best
+    return -job.score if report.mode == "max" else job.score
 
 
 def job_label(report: Report, job: JobResult) -> str:

@@ -26,6 +26,7 @@ from xferlab.report.svg import render_chart
 from xferlab.report.tables import (
     describe_data,
     describe_simple_models,
+    describe_weights,
     format_mean_sd,
     format_setting,
     format_status_counts,
@@ -168,7 +169,8 @@ def _summary(report: Report) -> str:
     if task:
         parts.append(f"task {task.replace('_', ' ')}")
     parts.append(f"chosen by {report.monitor}, {direction} is better")
-    return "; ".join([*parts, *describe_data(report)])
+    weights = describe_weights(report)
+    return "; ".join([*parts, *([weights] if weights else []), *describe_data(report)])
 
 
 def _cards(report: Report, comparison: Comparison | None) -> list[Card]:

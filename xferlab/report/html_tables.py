@@ -184,7 +184,7 @@ def jobs_table(report: Report) -> HtmlTable:
     """Return a row a job, with what differs, its scores and what it cost."""
     names = _test_names(report.jobs)
     columns = ["run", *report.keys, "status"]
-    columns += [report.monitor, "best epoch", f"last {report.monitor}"]
+    columns += [report.monitor, "epoch", f"last {report.monitor}"]
     columns += [*(f"test {name}" for name in names), "time", "steps", "examples/s"]
     best = {job.folder for job in report.best.jobs} if report.best else set()
     rows = [Row(_job_cells(report, job, names), job.folder in best) for job in report.jobs]
@@ -200,7 +200,7 @@ def _job_cells(report: Report, job: JobResult, names: Sequence[str]) -> list[Cel
         Cell(name, name, kind="code"),
         *(value_cell(job.setting(key)) for key in report.keys),
         Cell(status, status, kind="status"),
-        score_cell(job.best),
+        score_cell(job.score),
         number_cell(job.epoch, str(job.epoch)),
         score_cell(job.last),
         *(score_cell(job.test.get(name)) for name in names),

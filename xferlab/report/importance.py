@@ -49,10 +49,10 @@ def importance_of(report: Report) -> Importance | None:
 
     Seeds count as a key: what they explain is chance.
     """
-    jobs = [job for job in report.jobs if job.state.status == FINISHED and job.best is not None]
+    jobs = [job for job in report.jobs if job.state.status == FINISHED and job.score is not None]
     varied = [key for key in report.keys if len({repr(job.setting(key)) for job in jobs}) > 1]
     is_enough = len(jobs) >= MIN_JOBS and len(varied) > 1 and not REPEATS.keys() >= set(varied)
-    scores = {job.best for job in jobs}
+    scores = {job.score for job in jobs}
     if not is_enough or len(scores) < 2 or importlib.util.find_spec("optuna") is None:
         return None
     return Importance(_evaluate(jobs, varied), len(jobs))
@@ -70,7 +70,7 @@ def _evaluate(jobs: Sequence[JobResult], keys: Sequence[str]) -> dict[str, float
         for job in jobs:
             values = {key: _value(job.setting(key)) for key in keys}
             study.add_trial(
-                optuna.trial.create_trial(params=values, distributions=kinds, value=job.best)
+                optuna.trial.create_trial(params=values, distributions=kinds, value=job.score)
             )
         evaluator = FanovaImportanceEvaluator(n_trees=TREES, seed=0)
         found = get_param_importances(study, evaluator=evaluator, params=list(keys))

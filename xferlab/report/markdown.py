@@ -16,6 +16,7 @@ from xferlab.report.tables import (
     describe_best,
     describe_data,
     describe_simple_models,
+    describe_weights,
     filled_columns,
     format_status_counts,
     printed_job_row,
@@ -45,6 +46,8 @@ def _section(analysis: Analysis) -> list[str]:
     report = analysis.report
     comparison = analysis.comparison
     blocks = [markdown(format_status_counts(report)), *map(markdown, describe_data(report))]
+    if weights := describe_weights(report):
+        blocks.append(f"{markdown(weights)}.")
     if report.best:
         blocks.append(f"**Best:** {markdown(describe_best(report))}")
     simple = describe_simple_models(report)

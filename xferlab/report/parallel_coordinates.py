@@ -25,9 +25,9 @@ SPREAD = 0.06
 
 def parallel_chart(report: Report) -> ParallelChart | None:
     """Return the chart, or None where too few or too many keys vary or all scores are equal."""
-    jobs = [job for job in report.jobs if job.best is not None]
+    jobs = [job for job in report.jobs if job.score is not None]
     keys = [key for key in report.keys if key not in REPEATS and _varies(jobs, key)]
-    scores = [job.best for job in jobs if job.best is not None]
+    scores = [job.score for job in jobs if job.score is not None]
     if not 2 <= len(keys) <= MAX_KEYS or min(scores) == max(scores):
         return None
     columns = [_heights_and_marks([job.setting(key) for job in jobs]) for key in keys]
@@ -60,7 +60,7 @@ def _varies(jobs: Sequence[JobResult], key: str) -> bool:
 
 def _label(report: Report, job: JobResult, keys: Sequence[str]) -> str:
     setting = format_setting({key: job.setting(key) for key in keys})
-    return f"{setting}: {report.monitor} {format_value(job.best)}"
+    return f"{setting}: {report.monitor} {format_value(job.score)}"
 
 
 Marks = list[tuple[float, str]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +10,14 @@ from typing import Any
 from xferlab.config.allowlist import read_config_data
 from xferlab.config.overrides import key_of
 from xferlab.config.recipe import mode_of_score
+from xferlab.config.schema import ENOUGH_VALIDATION_ROWS, TrainConfig
 from xferlab.errors import ConfigError
 from xferlab.runs.combined import differing_keys
 from xferlab.runs.history import history_of
 from xferlab.runs.inputs import read_inputs
 from xferlab.runs.latency import read_latency
 from xferlab.runs.metadata import PLAN, read_metrics, read_run
+from xferlab.runs.score import Score, finite, score_of
 from xferlab.sweeps.job_state import State, state_of
 from xferlab.sweeps.manifest import JOB, read_job, read_plan
 
@@ -35,8 +36,9 @@ class JobResult:
         overrides: the keys and values, as text, that it was started with.
         state: its status and its record.
         monitor: the logged name that picks the best epoch, where it is known.
-        best: the monitored value of the best epoch, so far or in the end.
-        epoch: the best epoch, from 1.
+        score: its value for the weights that the run uses: of the best epoch, so far or in the
+            end, or of the last one.
+        epoch: that epoch, from 1.
         step: the optimizer step at its end.
         last: the monitored value of the last epoch.
         test: scores of the test split.
@@ -52,6 +54,7 @@ class JobResult:
         latency: milliseconds an example, predicted in batches on the run's device; None where that
             was not measured.
         differing: keys of the config in which the runs of a combination differ.
+        weights: ``best`` or ``last``: the epoch whose weights the run uses.
     """
 
     folder: Path
@@ -59,7 +62,7 @@ class JobResult:
     overrides: Mapping[str, str]
     state: State
     monitor: str | None
-    best: float | None
+    score: float | None
     epoch: int | None
     step: int | None
     last: float | None
@@ -74,6 +77,7 @@ class JobResult:
     record: Mapping[str, Any] = field(default_factory=dict)
     latency: float | None = None
     differing: frozenset[str] = frozenset()
+    weights: str = "best"
 
     def setting(self, key: str) -> Any:
         """Return the value of a key such as ``optimizer.lr``, or the name of a group's choice.
@@ -167,20 +171,19 @@ def _read_job(folder: Path) -> JobResult:
     config = record.get("config") or (read_config_data(path) if path.exists() else {})
     metrics = read_metrics(folder) if (folder / "metrics.json").exists() else {}
     made = read_run(folder) if (folder / "run.json").exists() else {}
-    best = metrics.get("best", {})
     history = history_of(folder)
-    monitor = best.get("monitor") or made.get("monitor")
-    epoch = best.get("epoch")
+    score = score_of(metrics, history) if metrics else _no_score(made, config)
+    monitor = score.monitor
     return JobResult(
         folder=folder,
         config=config,
         overrides={key_of(word): word.partition("=")[2] for word in record["overrides"]},
         state=state_of(folder),
-        monitor=monitor,
-        best=_number(best.get("value")),
-        epoch=epoch,
-        step=_step_of(epoch, history),
-        last=_number(history[-1].get(monitor or "")) if history else None,
+        monitor=monitor or None,
+        score=score.value,
+        epoch=score.epoch,
+        step=_step_of(score.epoch, history),
+        last=finite(history[-1].get(monitor)) if history else None,
         test=_numbers(metrics.get("test", {})),
         validation=_numbers(metrics.get("validation", {})),
         task=made.get("task"),
@@ -192,22 +195,34 @@ def _read_job(folder: Path) -> JobResult:
         record=made,
         latency=read_latency(folder),
         differing=differing_keys(folder),
+        weights=score.weights,
     )
 
 
-def with_best_so_far(job: JobResult, monitor: str | None, mode: str) -> JobResult:
-    """Return a job that has no final scores with the best ones of its history."""
-    if job.best is not None:
+def _no_score(record: Mapping[str, Any], config: Mapping[str, Any]) -> Score:
+    """Return the score of a run that has none yet: of which weights it will be."""
+    train = config.get("train") or {}
+    chosen = TrainConfig(restore_best=train.get("restore_best"), patience=train.get("patience"))
+    rows = record.get("task", {}).get("rows", {}).get("validation", ENOUGH_VALIDATION_ROWS)
+    restores = chosen.restores_best(rows)
+    return Score(record.get("monitor", ""), None, None, "best" if restores else "last")
+
+
+def with_score_so_far(job: JobResult, monitor: str | None, mode: str) -> JobResult:
+    """Return a job that has no final score with that of its history, by the weights it will use."""
+    if job.score is not None:
         return job
-    rows = [row for row in job.history if _number(row.get(monitor or "")) is not None]
+    rows = [row for row in job.history if finite(row.get(monitor or "")) is not None]
     if not monitor or not rows:
         return job
     best = (max if mode == "max" else min)(rows, key=lambda row: row[monitor])
+    if job.weights == "last":
+        best = rows[-1]
     return JobResult(
         **{
             **job.__dict__,
             "monitor": monitor,
-            "best": best[monitor],
+            "score": best[monitor],
             "epoch": int(best["epoch"]),
             "step": _step_of(int(best["epoch"]), job.history),
             "last": rows[-1][monitor],
@@ -221,11 +236,7 @@ def _step_of(epoch: int | None, history: Iterable[Mapping[str, float]]) -> int |
 
 
 def _numbers(scores: Mapping[str, Any]) -> dict[str, float]:
-    return {name: value for name, value in scores.items() if _number(value) is not None}
-
-
-def _number(value: Any) -> float | None:
-    return value if isinstance(value, int | float) and math.isfinite(value) else None
+    return {name: value for name, value in scores.items() if finite(value) is not None}
 
 
 def mode_of(monitor: str | None, jobs: Sequence[JobResult]) -> str:

@@ -13,7 +13,7 @@ from xferlab.config.overrides import flatten
 from xferlab.config.recipe import NOT_IDENTITY, compared
 from xferlab.groups import GROUPS
 from xferlab.report.groups import DataDigests, assign_groups, differing_contents
-from xferlab.report.read_runs import CONTENT, JobResult, mode_of, read_jobs, with_best_so_far
+from xferlab.report.read_runs import CONTENT, JobResult, mode_of, read_jobs, with_score_so_far
 from xferlab.report.repeats import REPEATS
 from xferlab.runs.metadata import PLAN
 from xferlab.sweeps.job_state import FINISHED
@@ -111,7 +111,7 @@ def report_of(folders: Sequence[Path], jobs: Sequence[JobResult]) -> Report:
     """Return the report of jobs of one task and monitored score."""
     monitor = next((job.monitor for job in jobs if job.monitor), None)
     mode = mode_of(monitor, jobs)
-    jobs = [with_best_so_far(job, monitor, mode) for job in jobs]
+    jobs = [with_score_so_far(job, monitor, mode) for job in jobs]
     keys = swept_keys(folders, jobs)
     same = [[job.setting(key) for key in keys if key not in REPEATS] for job in jobs]
     keys += [f"{name}{CONTENT}" for name in differing_contents(jobs, same)]
@@ -182,12 +182,12 @@ def settings_of(jobs: Sequence[JobResult], keys: Sequence[str]) -> list[Setting]
 
 
 def _setting(values: Mapping[str, Any], jobs: Sequence[JobResult]) -> Setting:
-    done = [job for job in jobs if job.state.status == FINISHED and job.best is not None]
+    done = [job for job in jobs if job.state.status == FINISHED and job.score is not None]
     names = dict.fromkeys(name for job in done for name in job.test)
     return Setting(
         values=values,
         jobs=jobs,
-        best=_mean_and_spread([job.best for job in done if job.best is not None]),
+        best=_mean_and_spread([job.score for job in done if job.score is not None]),
         test={
             name: spread
             for name in names

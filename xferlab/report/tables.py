@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from xferlab.report.settings import Report, Setting
 
 
 def job_rows(report: Report) -> list[dict[str, Any]]:
-    """Return a row a job: its id, what was swept, status, scores, where the best was, time."""
+    """Return a row a job: its id, what was swept, status, scores, their weights, time."""
     return [_job_row(report, job) for job in report.jobs]
 
 
@@ -25,9 +26,10 @@ def _job_row(report: Report, job: JobResult) -> dict[str, Any]:
         **sweep,
         **{key: job.setting(key) for key in report.keys},
         "status": job.state.status,
-        report.monitor: job.best,
-        "best epoch": job.epoch,
-        "best step": job.step,
+        report.monitor: job.score,
+        "weights": job.weights,
+        "epoch": job.epoch,
+        "step": job.step,
         f"last {report.monitor}": job.last,
         **{f"test {name}": value for name, value in job.test.items()},
         "seconds": job.seconds,
@@ -64,6 +66,22 @@ def describe_data(report: Report) -> list[str]:
     return [
         f"scored on {data}: neither ranked nor averaged with jobs that were scored on other data"
     ]
+
+
+def describe_weights(report: Report) -> str:
+    """Return which weights the monitored scores are of, "" where all are of the best epoch's."""
+    counts = Counter(job.weights for job in report.jobs if job.score is not None)
+    last = counts["last"]
+    best = counts["best"]
+    if not last:
+        return ""
+    if not best:
+        return f"{report.monitor} is of the last epoch, whose weights these runs use"
+    return (
+        f"{report.monitor} is of the weights that a run uses: of the last epoch in"
+        f" {format_count(last, 'job')}, of the best in {best}, which favours these: the best of"
+        " several epochs is partly chance (train.restore_best chooses)"
+    )
 
 
 def closing_lines(report: Report) -> list[str]:
@@ -116,8 +134,10 @@ def name_of(setting: Setting) -> str:
 def printed_job_row(report: Report, job: JobResult) -> dict[str, str]:
     """Return a job's row as it is printed."""
     row = _job_row(report, job)
-    for name in ("best step", "test loss", "error"):  # in the files
+    for name in ("step", "test loss", "error"):  # in the files
         row.pop(name, None)
+    if not describe_weights(report):
+        row.pop("weights")
     row["seconds"] = format_duration(job.seconds) if job.seconds is not None else None
     row["time"] = row.pop("seconds")
     for name, value in row.items():

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -19,7 +18,7 @@ from xferlab.config.overrides import key_of
 from xferlab.escaping import visible
 from xferlab.formatting import format_duration, format_path
 from xferlab.runs.history import history_of
-from xferlab.runs.metadata import read_metrics
+from xferlab.runs.score import read_score
 from xferlab.sweeps.disk import SecondFiles
 from xferlab.sweeps.job_state import DONE, State
 from xferlab.sweeps.local_pool import JobObserver
@@ -83,7 +82,7 @@ class JobLines:
         head = f"           {folder.name}  {state.status} after {format_duration(seconds)}"
         if state.status in DONE:
             self._second_files.ended(folder)
-            self._print(f"{head}  {_format_best(folder)}{self._format_time_left()}")
+            self._print(f"{head}  {_format_score(folder)}{self._format_time_left()}")
             return
         self._print(head)
         if state.failed:
@@ -175,7 +174,6 @@ def _progress(folder: Path) -> tuple[str, str]:
     return f"{len(rows)}/{total}", f"{names[0]} {last[names[0]]:.4f}" if names else ""
 
 
-def _format_best(folder: Path) -> str:
-    scored = (folder / "metrics.json").exists()
-    best: dict[str, Any] = read_metrics(folder)["best"] if scored else {}
-    return f"{best['monitor']} {best['value']:.4f}" if best.get("value") is not None else ""
+def _format_score(folder: Path) -> str:
+    score = read_score(folder) if (folder / "metrics.json").exists() else None
+    return f"{score.monitor} {score.value:.4f}" if score and score.value is not None else ""

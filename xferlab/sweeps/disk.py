@@ -23,6 +23,7 @@ from xferlab.registry import REGISTRY
 from xferlab.runs.frozen_file import FILE as FROZEN
 from xferlab.runs.kept_weights import delete_unkept, has_second_file, tidy_finished
 from xferlab.runs.metadata import read_metrics
+from xferlab.runs.score import read_score
 from xferlab.sweeps.job_state import FINISHED, state_of
 from xferlab.sweeps.manifest import read_job
 from xferlab.training.phases import always_frozen_blocks
@@ -151,13 +152,13 @@ def _score_by(folder: Path, config: dict[str, Any] | None) -> _Score | None:
     if config is None:
         return None
     try:
-        best = read_metrics(folder)["best"]
+        score = read_score(folder)
     except (XferlabError, OSError):
         return None
-    if config.get("train", {}).get("keep", "both") is not None or best["value"] is None:
+    if config.get("train", {}).get("keep", "both") is not None or score.value is None:
         return None
-    sign = 1 if mode_of_score(config, best["monitor"]) == "max" else -1
-    return _Score(best["monitor"], sign * best["value"])
+    sign = 1 if mode_of_score(config, score.monitor) == "max" else -1
+    return _Score(score.monitor, sign * score.value)
 
 
 def _tidy(folder: Path, config: dict[str, Any] | None) -> None:

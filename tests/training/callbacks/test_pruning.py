@@ -45,6 +45,7 @@ def test_a_run_that_is_asked_to_end_keeps_its_best_and_can_be_run_whole(tmp_path
     metrics = read_metrics(folder)
     assert metrics["best"]["value"] == history_of(folder)[0]["val_accuracy"]
     assert metrics["weights"] == "best"
+    assert metrics["validation"]["accuracy"] == metrics["best"]["value"]
     assert "test" not in metrics
     assert [path.name for path in (folder / "checkpoints").iterdir()] == ["best.safetensors"]
     (board,) = (folder / "tensorboard").iterdir()

@@ -74,6 +74,7 @@ def read_table(
     max_rows: int = MAX_ROWS,
     limit: int | float | None = None,
     seed: int = 0,
+    optional: Collection[str] = (),
 ) -> Table:
     """Read a file, or all files that a glob finds, in sorted order.
 
@@ -87,6 +88,7 @@ def read_table(
         limit: how many of the rows will be used, if that is known: of Parquet files with more
             than ``max_rows`` rows only a sample of a hundred times as many is read.
         seed: of that sample.
+        optional: columns that are read as well where every file has them.
 
     Raises:
         ConfigError: a file is missing or cannot be read in its format.
@@ -94,6 +96,10 @@ def read_table(
     paths = find_files(pattern, key)
     fraction = _fraction_to_read(paths, max_rows, limit, key)
     table = Table({}, [], key, array("q"))
+    if columns is not None and optional:
+        known = [open_path(path, key, separator, suffixes=SUFFIXES).columns for path in paths]
+        there = [name for name in optional if all(name in each for each in known)]
+        columns = {**dict.fromkeys(there, ""), **columns}
     keys = columns or {}
     texts = {name for name, its in keys.items() if its in TEXT_KEYS}
     for path in paths:

@@ -6,7 +6,6 @@ killed, the trials that are open in Optuna's storage resume from their folders.
 
 from __future__ import annotations
 
-import math
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,8 +16,9 @@ from xferlab.io.atomic import write_json
 from xferlab.io.records import read_record
 from xferlab.runs.history import history_of
 from xferlab.runs.inputs import InputsReader, changed_since, inputs_of
-from xferlab.runs.metadata import PLAN, RUN, read_metrics
+from xferlab.runs.metadata import PLAN, RUN
 from xferlab.runs.pruning import request_pruning
+from xferlab.runs.score import read_score
 from xferlab.sweeps.job_state import (
     DONE,
     FINISHED,
@@ -297,5 +297,4 @@ class Search:
 
     @staticmethod
     def _value(folder: Path) -> float | None:
-        value: float | None = read_metrics(folder)["best"]["value"]
-        return value if value is not None and math.isfinite(value) else None
+        return read_score(folder).value
