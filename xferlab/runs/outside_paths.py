@@ -35,7 +35,7 @@ def refuse_places_outside(
     outside = [
         (key, value)
         for key, value in places_outside(config)
-        if not any(_is_typed(value, override) for override in command_line)
+        if not any(_is_named_in(value, override) for override in command_line)
     ]
     if not outside:
         return
@@ -54,7 +54,7 @@ def refuse_places_outside(
         )
 
 
-def _is_typed(value: str, override: str) -> bool:
+def _is_named_in(value: str, override: str) -> bool:
     """Return whether an override has a text as its value, or as an item of it, not as a part."""
     return re.search(rf"[=\[,:'\"]{re.escape(value)}(?:$|[\],}}'\"])", override) is not None
 
