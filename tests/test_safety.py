@@ -97,8 +97,8 @@ def test_a_saved_config_is_an_ordinary_file(tmp_path):
     (tmp_path / "link.yaml").symlink_to(tmp_path / "secret")
     os.mkfifo(tmp_path / "pipe.yaml")  # reading it would wait for ever
     for name, message in {
-        "link.yaml": "is not an ordinary file",
-        "pipe.yaml": "is not an ordinary file",
+        "link.yaml": "it is a link",
+        "pipe.yaml": "it is no ordinary file",
         "none.yaml": "is not there",
     }.items():
         with pytest.raises(ConfigError, match=message):
@@ -440,7 +440,10 @@ def test_a_place_outside_may_be_typed_or_be_known_by_its_content(finished, tmp_p
     config["data"] = {"name": "files", "train": str(rows)}
     message = refused(refuse_places_outside, work / "theirs", config, None)
     assert message == f"this folder names a place outside the working directory: {rows}"
-    refuse_places_outside(work / "theirs", config, None, [f"data.train={rows}"])
+    for typed in (f"data.train={rows}", f"data.train='{rows}'", f"data.train=[{rows},more]"):
+        refuse_places_outside(work / "theirs", config, None, [typed])
+    for longer in (f"data.train={rows}.old", f"data.train=../{rows}", f"data.train={rows}/more"):
+        refused(refuse_places_outside, work / "theirs", config, None, [longer])
     known = inputs_of(config).record()
     refuse_places_outside(work / "theirs", config, known)
     rows.write_text("text,label\nhunter2,a\n")

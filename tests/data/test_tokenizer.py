@@ -96,6 +96,12 @@ def test_rows_that_lost_their_end_are_counted(bert):
     assert bert.encode(TEXTS[:1], None, exact - 1).cut == 1
 
 
+def test_a_pair_whose_texts_are_both_cut_is_one_example(tmp_path):
+    write_tokenizer(tmp_path, "bert")
+    apart = load_tokenizer(tmp_path, apart=True)
+    assert apart.encode(["a long text", "a"], ["a long text", "a long text"], 3).cut == 2
+
+
 def test_a_long_list_equals_its_parts(bert, monkeypatch):
     whole = bert.encode(TEXTS * 5, PAIRS * 5, 24)
     monkeypatch.setattr(module, "CHUNK", 3)

@@ -20,6 +20,7 @@ from xferlab.io.tensors import read_weight
 from xferlab.models import checkpoint as checkpoints
 from xferlab.models.architectures import FAMILIES
 from xferlab.models.checkpoint import resolve
+from xferlab.models.config_reader import ConfigReader
 from xferlab.models.content import content_of_checkpoint
 
 
@@ -350,3 +351,13 @@ def test_a_file_cut_off_anywhere_is_torn(tiny, fraction):
     data = weights.read_bytes()
     weights.write_bytes(data[: int(len(data) * fraction)])
     assert "are torn or damaged" in refusal(str(tiny))[0]
+
+
+@pytest.mark.parametrize(
+    "number",
+    [10**400, float("inf"), float("nan"), True, "1", None],
+    ids=["huge", "infinite", "none", "a truth", "a text", "missing"],
+)
+def test_a_number_of_a_config_is_one_that_a_float_holds(number):
+    with pytest.raises(ConfigError, match="its layer_norm_eps is"):
+        ConfigReader({"layer_norm_eps": number}, "config.json").number("layer_norm_eps")

@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from xferlab.deprecated import current_config, current_override
 from xferlab.errors import ConfigError
+from xferlab.io.records import read_text
 from xferlab.validation import plain
 
 LARGEST_FILE = 1_000_000  # bytes of a config; a large one has a thousandth of it
@@ -112,12 +113,10 @@ def _read_saved(path: Path) -> Any:
 
 def _text_of(path: Path) -> str:
     """Return the text of a small ordinary file; never waits, never follows a link."""
-    if path.is_symlink() or not path.is_file():
-        raise _bad(path, "is not an ordinary file" if path.exists() else "is not there")
-    if path.stat().st_size > LARGEST_FILE:
-        raise _bad(path, f"has more than {LARGEST_FILE} bytes")
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path, LARGEST_FILE)
+    except FileNotFoundError as e:
+        raise _bad(path, "is not there") from e
     except (OSError, ValueError) as e:
         raise _bad(path, f"cannot be read: {e}") from e
 

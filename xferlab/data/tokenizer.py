@@ -7,7 +7,7 @@ import logging
 import os
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from xferlab.data.tokenizer_rules import (
     with_leading_blanks,
     without_added_tokens,
 )
-from xferlab.data.windows import Window, windows_by_rules, windows_of_pairs
+from xferlab.data.windows import CHUNK, Window, are_lists, windows_by_rules, windows_of_pairs
 from xferlab.errors import ConfigError
 from xferlab.io.atomic import no_standard_input
 from xferlab.models.prompts import NO_PROMPTS, Prompts
@@ -30,9 +30,6 @@ from xferlab.models.untrusted_checkpoint import embedding_rows, refuse_unsafe
 from xferlab.progress import Pace
 
 log = logging.getLogger(__name__)
-
-CHUNK = 1000
-"""Texts that are tokenised in one call, in parallel."""
 
 
 @dataclass(frozen=True)
@@ -153,9 +150,16 @@ class HubTokenizer:
             pairs: second texts; of a pair that is too long the longer text is truncated first.
             max_length: most tokens of an example, special ones included.
         """
+        encoding, is_cut = self._encode(texts, pairs, max_length)
+        return replace(encoding, cut=sum(is_cut))
+
+    def _encode(
+        self, texts: Sequence[Any], pairs: Sequence[str] | None, max_length: int
+    ) -> tuple[CountedEncoding, bytearray]:
+        """Return token ids, and 1 for each example that is truncated, 0 for each other."""
         import numpy as np
 
-        are_words = bool(len(texts)) and not isinstance(texts[0], str)
+        are_words = are_lists(texts)
         engine = _truncating_engine(self._word_rules if are_words else self.rules, max_length)
         # the fast method does not return word ids
         encode = engine.encode_batch if are_words else engine.encode_batch_fast
@@ -163,7 +167,7 @@ class HubTokenizer:
         ids = array("i")
         segments = array("i")
         words = array("i")
-        cut = 0
+        is_cut = bytearray()
         empty = 0
         pace = Pace()
         for first in range(0, len(texts), CHUNK):
@@ -182,7 +186,7 @@ class HubTokenizer:
             _append(segments, [row.type_ids or [0] * len(nothing) for row in done])
             if are_words:
                 _append(words, [[-1 if w is None else w for w in row.word_ids] for row in done])
-            cut += sum(len(row) >= max_length and bool(row.overflowing) for row in done)
+            is_cut.extend(len(row) >= max_length and bool(row.overflowing) for row in done)
             if pace.is_due():
                 rate = pace.rate(len(sizes))
                 log.info("tokenised %d of %d examples, %d/s", len(sizes), len(texts), rate)
@@ -190,12 +194,12 @@ class HubTokenizer:
             token = self._tokenizer.convert_ids_to_tokens(self._id_for_nothing)
             log.info("texts without a token: %d; each is read as %r", empty, token)
         lengths = np.frombuffer(sizes, dtype="int32")
-        return CountedEncoding(
+        encoding = CountedEncoding(
             token_ids=Ragged(np.frombuffer(ids, dtype="int32"), lengths),
             segment_ids=Ragged(np.frombuffer(segments, dtype="int32"), lengths),
             word_ids=Ragged(np.frombuffer(words, dtype="int32"), lengths) if are_words else None,
-            cut=cut,
         )
+        return encoding, is_cut
 
     def windows(
         self,
@@ -210,7 +214,7 @@ class HubTokenizer:
             rows = [(self.prompts.text + one, self.prompts.pair + two) for one, two in both]
             sizes = (max_length, overlap, self._id_for_nothing)
             return windows_of_pairs(self.rules, rows, *sizes)
-        are_words = bool(len(texts)) and not isinstance(texts[0], str)
+        are_words = are_lists(texts)
         rules = self._word_rules if are_words else self.rules
         single = texts if are_words else [self.prompts.text + text for text in texts]
         return windows_by_rules(rules, single, max_length, overlap, self._id_for_nothing)
@@ -245,14 +249,15 @@ class ApartTokenizer(HubTokenizer):
         """Return the token ids of both texts of each pair; of texts alone as those of one."""
         import numpy as np
 
-        first = super().encode(texts, None, max_length)
         if pairs is None:
-            return first
-        second = self._of_second.encode(pairs, None, max_length)
+            return super().encode(texts, None, max_length)
+        first, is_cut = self._encode(texts, None, max_length)
+        second, is_second_cut = self._of_second._encode(pairs, None, max_length)
+        cut = sum(map(max, is_cut, is_second_cut))
         rows = [np.concatenate(row) for row in zip(first.token_ids, second.token_ids, strict=True)]
         sizes = zip(row_lengths(first), row_lengths(second), strict=True)
         segments = [np.repeat(np.array([0, 1], "int32"), size) for size in sizes]
-        return CountedEncoding(rows, segments, cut=first.cut + second.cut)
+        return CountedEncoding(rows, segments, cut=cut)
 
 
 @lru_cache(maxsize=4)

@@ -27,6 +27,11 @@ FAR = 2**30
 """Tokens from a word to an end of its text."""
 
 
+def are_lists(texts: Sequence[Any]) -> bool:
+    """Return whether texts are lists of words, not strings."""
+    return bool(len(texts)) and not isinstance(texts[0], str)
+
+
 def refuse_windows(windows: int | None, max_length: int, *, can: bool = True) -> None:
     """Raise ConfigError for windows that no text can be read in.
 
@@ -241,7 +246,7 @@ def windows_by_rules(
         overlap: tokens that two windows have in common.
         id_for_nothing: the token of a text that has none.
     """
-    are_words = bool(len(texts)) and not isinstance(texts[0], str)
+    are_words = are_lists(texts)
     engine, room = windowing_engine(rules, max_length, overlap)
     for first in range(0, len(texts), CHUNK):
         rows = list(texts[first : first + CHUNK])

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from xferlab.contracts import Split, TaskSpec
 from xferlab.io.atomic import atomic_write
+from xferlab.io.records import read_text
 from xferlab.runs.predictions import FOLDER, LARGEST_BYTES
 
 if TYPE_CHECKING:
@@ -78,15 +79,13 @@ def read_fold_examples(folder: Path) -> FoldExamples:
         ValueError: there are none, or the file is not what this module writes.
     """
     path = folder / FOLDER / FILE
-    if not path.is_file() or path.is_symlink() or path.parent.is_symlink():
+    if not path.is_file() or path.parent.is_symlink():
         raise ValueError("it has not kept the examples of its fold")
-    if path.stat().st_size > LARGEST_BYTES:
-        raise ValueError("its file of examples is larger than a run keeps")
     try:
         # not splitlines(): it also divides at U+2028 and U+0085, which JSON has as they are
-        lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
+        lines = read_text(path, LARGEST_BYTES).rstrip("\n").split("\n")
         records = [json.loads(line) for line in lines]
-    except (ValueError, RecursionError):
+    except (OSError, ValueError, RecursionError):
         raise ValueError("its file of examples is damaged") from None
     if not all(_is_example(each) for each in records):
         raise ValueError("its file of examples is damaged")

@@ -8,6 +8,7 @@ nothing away.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
@@ -34,7 +35,7 @@ def refuse_places_outside(
     outside = [
         (key, value)
         for key, value in places_outside(config)
-        if not any(value in override for override in command_line)
+        if not any(_is_named_in(value, override) for override in command_line)
     ]
     if not outside:
         return
@@ -51,6 +52,11 @@ def refuse_places_outside(
             where=f"{folder}: {key}",
             fix=f"if you mean it, type it too: {overrides}",
         )
+
+
+def _is_named_in(value: str, override: str) -> bool:
+    """Return whether an override has a text as its value, or as an item of it, not as a part."""
+    return re.search(rf"[=\[,:'\"]{re.escape(value)}(?:$|[\],}}'\"])", override) is not None
 
 
 def places_outside(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
