@@ -304,6 +304,15 @@ def test_another_config_is_refused_with_the_keys_that_differ(recipe):
             refusing()
         assert "optimizer.lr is 2e-05, was 1e-05" in raised.value.what
         assert "train.batch_size is 8, was 16" in raised.value.what
+        words = raised.value.fix.partition("set ")[2].replace(",", "").split()
+        assert words[:2] == ["optimizer.lr=1e-5", "train.batch_size=16"]
+        assert chosen(recipe("optimizer.lr=2e-5", "train.batch_size=8", *words[:2])) == folder
+
+
+def test_another_choice_is_refused_by_the_files_and_words_of_then(recipe):
+    begun(Path("runs/a"), recipe("optimizer=sgd"))
+    with pytest.raises(ConfigError, match="the files of presets, of then"):
+        chosen(recipe("optimizer=adamw"))
 
 
 def test_more_epochs_go_on_and_fewer_are_refused(recipe):

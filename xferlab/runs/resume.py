@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from xferlab.config.allowlist import read_config_data, read_saved_overrides
-from xferlab.config.overrides import key_of
+from xferlab.config.overrides import format_for_shell, key_of
 from xferlab.config.recipe import Recipe, identity
 from xferlab.errors import ConfigError, XferlabError, printable, what_of
 from xferlab.io.atomic import TMP_PREFIX
@@ -27,6 +27,8 @@ from xferlab.runs.metadata import planned_epochs, read_status
 
 BEGUN = {".lock", ".hydra", "train.log", "config.yaml", "inputs.json"}
 """What a run that was killed before it began may leave; such a folder is as good as empty."""
+SHOWN = 5
+"""Keys that a message names."""
 LENGTH = ("train.epochs", "train.max_steps")
 """A run may continue with more of these than it started with."""
 
@@ -169,7 +171,7 @@ def refuse_changed(folder: Path, recipe: Recipe) -> PreviousRun | None:
     raise ConfigError(
         f"the run in this folder has another config: {_differences(before.changed)}",
         where=str(folder),
-        fix="give the same overrides as then (train.epochs may be larger), or start a new run",
+        fix=f"{_as_then(before.changed)} (train.epochs may be larger), or start a new run",
     )
 
 
@@ -221,14 +223,25 @@ def _nothing_to_resume(found: list[PreviousRun], usual: Path) -> ConfigError:
     return ConfigError(
         f"no interrupted run has this config; the nearest differs: {_differences(near.changed)}",
         where=str(near.folder),
-        fix=f"give the same overrides as then, or {fix}",
+        fix=f"{_as_then(near.changed)}, or {fix}",
     )
 
 
 def _differences(changed: Mapping[str, tuple[Any, Any]]) -> str:
-    shown = [f"{key} is {here}, was {there}" for key, (there, here) in list(changed.items())[:5]]
+    shown = [
+        f"{key} is {here}, was {there}" for key, (there, here) in list(changed.items())[:SHOWN]
+    ]
     more = len(changed) - len(shown)
     return "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
+
+
+def _as_then(changed: Mapping[str, tuple[Any, Any]]) -> str:
+    """Return what gives an earlier config, also where a preset or a default has changed since."""
+    choices = [key for key in changed if key.partition(".")[2] == "name"]
+    if choices or len(changed) > SHOWN or any(None in pair for pair in changed.values()):
+        return "give the overrides, and the files of presets, of then"
+    words = [format_for_shell(key, there) for key, (there, _) in changed.items()]
+    return f"set {' '.join(words)}"
 
 
 def _clear(folder: Path) -> None:
