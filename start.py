@@ -23,7 +23,7 @@ COVERAGE = {"SLIPCOVER_ENABLED": "1", "SLIPCOVER_SOURCE": "xferlab,plugins"}
 INSTALL = [str(PYTHON), "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-deps"]
 if not sys.dont_write_bytecode:
     INSTALL.append("--no-compile")  # half of pip's work; an import compiles what it needs
-PINS = (ROOT / "requirements.lock", ROOT / "pyproject.toml")
+PINS = (ROOT / "requirements.lock", ROOT / "pyproject.toml", ROOT / "setup.py")
 
 
 def main() -> int:

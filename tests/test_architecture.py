@@ -9,7 +9,6 @@ import importlib
 import json
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -125,17 +124,6 @@ def test_a_package_imports_only_from_earlier_ones(name):
 def test_modules_of_a_package_do_not_import_in_a_circle():
     graph = {name: imports_of(path) - {name} for name, path in modules().items()}
     assert tuple(graphlib.TopologicalSorter(graph).static_order())
-
-
-def test_every_package_is_shipped():
-    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())
-    packages = {
-        ".".join(p.parent.relative_to(PACKAGE.parent).parts) for p in PACKAGE.rglob("__init__.py")
-    }
-    assert set(project["tool"]["setuptools"]["packages"]) == packages | {
-        "xferlab.conf",
-        "xferlab.plugins",
-    }
 
 
 @for_each(

@@ -33,7 +33,13 @@ def needed() -> set[str]:
     """Return what an installation from a clone reads."""
     project = PROJECT["project"]
     folders = set(PROJECT["tool"]["setuptools"]["package-dir"].values())
-    files = {"pyproject.toml", "requirements.lock", project["readme"], *project["license-files"]}
+    files = {
+        "pyproject.toml",
+        "setup.py",
+        "requirements.lock",
+        project["readme"],
+        *project["license-files"],
+    }
     return folders | files
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from xferlab.config.compose import compose_experiment
 from xferlab.config.recipe import Recipe
+from xferlab.formatting import format_count
 
 
 def check(flags: argparse.Namespace, overrides: list[str]) -> int:
@@ -24,6 +25,5 @@ def check(flags: argparse.Namespace, overrides: list[str]) -> int:
         recipes = iter([compose_experiment(overrides, flags.config_name).recipe])
         count = 1
     check_inputs(recipes)
-    configs = "config" if count == 1 else "configs"
-    print(f"ok: {count} {configs} checked, data and checkpoint read")
+    print(f"ok: {format_count(count, 'config')} checked, data and checkpoint read")
     return 0

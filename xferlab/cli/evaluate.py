@@ -49,8 +49,8 @@ def evaluate(argv: list[str]) -> int:
         ("--samples", SAMPLES, "resamples for the intervals; 0 for none"),
         ("--errors", NUMBER, "how many of the most confident errors to list"),
     ):
-        lines_before = f"{what} (default {usual:,})"
-        parser.add_argument(name, type=_count, default=usual, metavar="N", help=lines_before)
+        text = f"{what} (default {usual:,})"
+        parser.add_argument(name, type=_count, default=usual, metavar="N", help=text)
     flags = parser.read(argv)
     show_notes()
     weights, overrides = weights_of([current_override(override) for override in flags.overrides])
@@ -75,19 +75,17 @@ def evaluate(argv: list[str]) -> int:
 
 
 def weights_of(overrides: Sequence[str]) -> tuple[str | None, list[str]]:
-    """Return which weights ``weights=last`` asks for, and the other words."""
-    chosen_weights = [
-        override.partition("=")[2] for override in overrides if override.startswith("weights=")
-    ]
-    return (chosen_weights[-1] if chosen_weights else None), [
-        w for w in overrides if not w.startswith("weights=")
-    ]
+    """Return which weights ``weights=last`` requests, and the other overrides."""
+    key = "weights="
+    chosen = [each.removeprefix(key) for each in overrides if each.startswith(key)]
+    others = [each for each in overrides if not each.startswith(key)]
+    return (chosen[-1] if chosen else None), others
 
 
-def _count(override: str) -> int:
-    if not override.isdecimal():
-        raise argparse.ArgumentTypeError(f"must be a whole number from 0 up, got '{override}'")
-    return int(override)
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 up, got '{text}'")
+    return int(text)
 
 
 def lines(run: Run, chosen: EvaluationSplit, evaluation: Evaluation, folder: Path) -> list[str]:

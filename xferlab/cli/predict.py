@@ -137,16 +137,16 @@ def _inputs(run: Run, flags: argparse.Namespace) -> InputStream:
     return piped_rows(run.spec)
 
 
-def _answer(run: Run, inputs: InputStream, open_sink: Callable[[], Writer]) -> int:
+def _answer(run: Run, inputs: InputStream, open_writer: Callable[[], Writer]) -> int:
     """Write the prediction of each row, in order, a chunk at a time."""
     run.build()  # one that cannot be built leaves no half-written output
-    sink = open_sink()
+    writer = open_writer()
     bad = 0
     count = 0
     with RowProgress() as progress:
         for chunk in inputs.chunks():
             rows = answered(run, chunk)
-            sink.write(rows)
+            writer.write(rows)
             for row in chunk:
                 if row.problem:
                     bad += 1
@@ -155,7 +155,7 @@ def _answer(run: Run, inputs: InputStream, open_sink: Callable[[], Writer]) -> i
             count += len(chunk)
             if inputs.stream is not None:
                 progress.move(count, inputs.stream.fraction)
-    sink.close()
+    writer.close()
     if bad:
         more = f" ({bad - MOST_REPORTED} of them not named)" if bad > MOST_REPORTED else ""
         print(f"{bad:,} of {count:,} rows could not be predicted{more}", file=sys.stderr)

@@ -165,7 +165,7 @@ def begin(plan: Plan, folder: Path) -> Search:
     path = folder / SEARCH
     storage = masked(settings.storage) if settings.storage else None
     new = {"study": f"xferlab-{uuid.uuid4().hex[:12]}"}
-    before = read_record(path, SHAPE) if path.exists() else new
+    before = _read_search(folder) if path.exists() else new
     if before.get("storage", storage) != storage:
         raise ConfigError(
             f"the trials of this search are in {before['storage'] or 'its own folder'}",

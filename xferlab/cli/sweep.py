@@ -12,6 +12,7 @@ from xferlab.cli.search import run_search, search_folder
 from xferlab.config.overrides import key_of
 from xferlab.errors import ConfigError, printable
 from xferlab.escaping import visible
+from xferlab.formatting import format_count
 from xferlab.runs.checkpoints import latest_step
 from xferlab.runs.folder_access import own_place, refuse_unusable
 from xferlab.runs.metadata import PLAN, current_command
@@ -137,9 +138,8 @@ def opening_line(folder: Path, states: Sequence[State]) -> str:
     """Return what is begun or resumed, and what is left to do."""
     counts = Counter(_left_to_do(state) for state in states)
     if not (folder / PLAN).exists():
-        jobs = "job" if len(states) == 1 else "jobs"
-        return f"sweep      {folder}: {len(states)} {jobs}"
-    listed = ", ".join(f"{counts[override]} {override}" for override in TO_DO if counts[override])
+        return f"sweep      {folder}: {format_count(len(states), 'job')}"
+    listed = ", ".join(f"{counts[state]} {state}" for state in TO_DO if counts[state])
     more = "; name=ANOTHER begins a new one" if counts["finished"] == len(states) else ""
     return f"continuing {folder}: {listed}{more}"
 

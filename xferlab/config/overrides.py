@@ -155,8 +155,8 @@ def _quoting(text: str) -> str:
     key, equals, value = text.partition("=")
     if equals and _KEY.fullmatch(key):
         quoted = QuotedString(value, Quote.double).with_quotes()
-        format_for_shell = shlex.quote(f"{key}={quoted}")
-        return f"quote the value for Hydra, and the whole for the shell: {format_for_shell}"
+        whole = shlex.quote(f"{key}={quoted}")
+        return f"quote the value for Hydra, and the whole for the shell: {whole}"
     return "python -m xferlab --help lists the commands; an override is KEY=VALUE"
 
 

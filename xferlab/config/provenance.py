@@ -32,9 +32,9 @@ class PlainOverride:
     value: str
 
     @classmethod
-    def of(cls, parsed: str) -> PlainOverride:
+    def of(cls, text: str) -> PlainOverride:
         """Parse an override of the command line."""
-        key, _, value = parsed.lstrip("+~").partition("=")
+        key, _, value = text.lstrip("+~").partition("=")
         return cls(key.partition("@")[0], value)
 
     @property

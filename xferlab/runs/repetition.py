@@ -61,14 +61,15 @@ def _comparisons(first: Path, second: Path) -> Iterator[tuple[str, str]]:
     yield format_count(len(rows[0]), "epoch"), _first_other_epoch(*rows)
     digests = [read_metrics(folder).get("sha256", {}) for folder in (first, second)]
     for name in sorted(digests[0].keys() & digests[1].keys()):
-        weights = f"{name.removesuffix('.safetensors')} weights"
+        is_weights = name.endswith(".safetensors")
+        subject = f"{name.removesuffix('.safetensors')} weights" if is_weights else name
         is_same = digests[0][name] == digests[1][name]
         if not is_same and (FROZEN in digests[0]) != (FROZEN in digests[1]):
             paths = [folder / "checkpoints" / name for folder in (first, second)]
             if not all(path.exists() for path in paths):
                 continue  # of one of them only the digest of another file is left
             is_same = have_same_weights(*paths)
-        yield weights, "" if is_same else f"the {weights}"
+        yield subject, "" if is_same else f"the {subject}"
     for path in sorted((first / "predictions").glob("*.safetensors")):
         other = second / "predictions" / path.name
         if other.exists():
