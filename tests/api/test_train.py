@@ -102,6 +102,9 @@ def test_a_frame_without_the_column_is_refused(runs):
     run = xferlab.load(runs["plain"])
     with pytest.raises(xferlab.ConfigError, match="has no column 'text'"):
         run.predict(pandas.DataFrame({"texts": ["a"]}))
+    twice = pandas.DataFrame([["a", "b"], ["c", "d"]], columns=["text", "text"])
+    with pytest.raises(xferlab.ConfigError, match="has two columns 'text'"):
+        run.predict(twice)  # its names would be the texts
 
 
 def test_importing_is_light():

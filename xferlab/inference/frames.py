@@ -34,7 +34,7 @@ def columns_of_frame(frame: Any, data: Any, spec: TaskSpec) -> tuple[list[Any], 
         spec: the run's task.
 
     Raises:
-        ConfigError: it has no such column.
+        ConfigError: it has no such column, or two.
     """
     names = data if isinstance(data, Mapping) else {}
     texts = _column(frame, names.get("text") or "text")
@@ -48,6 +48,9 @@ def _column(frame: Any, name: str) -> list[Any]:
             where="predict",
             fix=f"rename a column: {did_you_mean(name, [str(each) for each in frame.columns])}",
         )
+    if list(frame.columns).count(name) > 1:
+        what = f"the DataFrame has two columns '{name}'"
+        raise ConfigError(what, where="predict", fix="rename one")
     return list(frame[name])
 
 
