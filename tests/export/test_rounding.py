@@ -62,6 +62,8 @@ def test_scores_are_those_of_an_evaluation_and_exact_weights_change_nothing(
         assert found.scores[name][0] == pytest.approx(expected[name].value, rel=1e-4)
     assert all(a == pytest.approx(b, rel=1e-4) for a, b in found.scores.values())
     assert found.largest < 1e-5
+    assert found.alone[0] == len(texts)
+    assert found.alone[1] < 1e-5
     assert found.changed < 1e-9
     shifted = exact(run)
     plus = {"logits": [0.5] + [0] * (run.spec.num_outputs - 1), "values": [0.5]}
@@ -73,6 +75,23 @@ def test_scores_are_those_of_an_evaluation_and_exact_weights_change_nothing(
             Examples(split, "rows"),
             None,
         )
+
+
+def test_what_an_export_computes_of_texts_one_by_one_is_compared_as_well(runs, rows, tmp_path):
+    run = xferlab.load(runs["plain"])
+    write_tokenizer(run.model, run.spec, tmp_path)
+    texts, labels = ([row[key] for row in rows["plain"]] for key in ("text", "label"))
+    split = known_split("texts", Rows(texts, labels), run.spec)
+    same = exact(run)
+
+    def by_batch(inputs):
+        alone = len(inputs["token_ids"]) == 1
+        return {name: value * (3 if alone else 1) for name, value in same(inputs).items()}
+
+    found = measure(run, by_batch, tmp_path, Examples(split, "rows", True), None, 0.6)
+    assert found.largest < 1e-5
+    assert found.alone[1] > 100 * found.largest
+    assert "one by one" in found.lines()[4]
 
 
 def test_an_int8_file_is_compared_on_the_validation_split_as_onnxruntime_computes_it(

@@ -158,6 +158,7 @@ def paired_outputs(
     encoding: Encoding,
     postprocessor: Postprocessor | None,
     texts: Split | None = None,
+    batch_size: int = 64,
 ) -> Iterator[PairedOutputs]:
     """Yield the outputs of a run and of its export, batch by batch, the longest texts first.
 
@@ -167,13 +168,14 @@ def paired_outputs(
         encoding: the tokens of the texts.
         postprocessor: of the run; None if the export does not apply it.
         texts: ``predict`` takes these, not their tokens.
+        batch_size: texts a batch.
     """
     import numpy as np
 
     model = run.model
     tokens = Encoding(encoding.token_ids, encoding.segment_ids)
     no_labels = np.zeros(len(encoding.token_ids), "int8")
-    for batch in evaluation_batches(tokens, 64):
+    for batch in evaluation_batches(tokens, batch_size):
         arrays, _ = batch_arrays(tokens, no_labels, batch, model.tokenizer.pad_id)
         inputs = {name: arrays[name] for name in model.network.input}
         outputs = np.asarray(model.network(inputs, training=False), dtype="float32")

@@ -16,7 +16,7 @@ from xferlab.evaluation.conformal_sets import set_scores
 from xferlab.evaluation.split_outputs import SplitOutputs, split_outputs
 from xferlab.export.parity import encoded_alike, generated_texts, paired_outputs, read_texts
 from xferlab.export.serving_function import Predictor
-from xferlab.formatting import format_size
+from xferlab.formatting import format_count, format_size
 from xferlab.functional.unseen_words import outside_of
 from xferlab.inference.evaluation_split import choose_split
 from xferlab.inference.predictions import probabilities_of
@@ -31,6 +31,10 @@ TOLERANCE = 0.05
 """Fraction of decisions that may differ, unless another is given."""
 HOPELESS = 0.5
 """From here on no larger tolerance is offered."""
+BATCH = 64
+"""Texts a batch."""
+MAX_ALONE = 100
+"""Texts that are compared one by one as well."""
 MAX_EXAMPLES = 5000
 """Examples that are compared; of a larger validation split some are, at equal distances."""
 
@@ -67,6 +71,8 @@ class Rounding:
         scores: by name, of the run and of the export.
         exact_bytes: size of the weights in float32.
         size: bytes of the export.
+        alone: number of texts that were predicted one by one as well, and the largest and the mean
+            difference of those: where activations are scaled by batch, other than in batches.
     """
 
     texts: int
@@ -79,6 +85,7 @@ class Rounding:
     scores: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     exact_bytes: int = 0
     size: int = 0
+    alone: tuple[int, float, float] = (0, 0.0, 0.0)
 
     def record(self) -> dict[str, Any]:
         """Return plain data for ``export.json``."""
@@ -88,6 +95,8 @@ class Rounding:
             "texts_from": self.source,
             "largest_difference": self.largest,
             "mean_difference": self.mean,
+            "batch_size": BATCH,
+            "one_by_one": dict(zip(("texts", "largest", "mean"), self.alone, strict=True)),
             "changed": self.changed,
             "changed_are": "decisions" if self.has_decisions else "variance of the values",
             "tolerance": self.tolerance,
@@ -103,7 +112,9 @@ class Rounding:
             f"compared   {self.texts:,} {self.source}",
             *([f"scores     {', '.join(pairs)}"] if pairs else []),
             f"changed    {self.changed_words} (tolerance {self.tolerance:.1%})",
-            f"difference {self.largest:.2g} at most, {self.mean:.2g} on average",
+            f"difference {self.largest:.2g} at most, {self.mean:.2g} on average, in batches of"
+            f" {BATCH}",
+            f"           {self.alone_words}",
             f"size       {self.size_words}",
         ]
 
@@ -119,7 +130,7 @@ class Rounding:
             "",
             f"Weights have 8 bits ({self.size_words}). On {self.texts:,} {self.source}"
             f" {self.changed_words}; a {number} by {self.largest:.2g} at most, by {self.mean:.2g}"
-            " on average.",
+            f" on average, in batches of {BATCH}; {self.alone_words}.",
             "",
             *table,
         ]
@@ -132,6 +143,13 @@ class Rounding:
             "of the decisions differ" if self.has_decisions else "of the values' variance differs"
         )
         return f"{self.changed:.2%} {what}"
+
+    @property
+    def alone_words(self) -> str:
+        """How far texts that are predicted one by one differ."""
+        count, largest, mean = self.alone
+        texts = format_count(count, "text")
+        return f"{largest:.2g} at most, {mean:.2g} on average, {texts} one by one"
 
     @property
     def size_words(self) -> str:
@@ -197,9 +215,7 @@ def measure(
 
     rows = examples.rows
     ours, theirs = _both(run, predict, encoded_alike(run, folder, rows), rows, postprocessor)
-    shown = ours.labels >= 0 if run.spec.task.is_per_word else slice(None)
-    gap = np.abs(theirs.probabilities - ours.probabilities)[shown]
-    gap = np.where(np.isnan(gap), np.inf, gap)
+    gap = _gap(ours, theirs)
     are_numbers = np.isfinite(gap).all() and np.isfinite(theirs.outputs).all()
     changed = _changed(ours, theirs) if are_numbers else 1.0
     if changed > tolerance:
@@ -224,7 +240,30 @@ def measure(
         tolerance,
         run.spec.task.has_classes,
         found,
+        alone=_alone(run, predict, folder, rows, postprocessor),
     )
+
+
+def _gap(ours: SplitOutputs, theirs: SplitOutputs) -> np.ndarray:
+    """Return the absolute differences of probabilities or values; infinite for NaN."""
+    import numpy as np
+
+    shown = ours.labels >= 0 if ours.spec.task.is_per_word else slice(None)
+    gap = np.abs(theirs.probabilities - ours.probabilities)[shown]
+    return np.where(np.isnan(gap), np.inf, gap)
+
+
+def _alone(
+    run: Run, predict: Predictor, folder: Path, rows: Split, postprocessor: Postprocessor | None
+) -> tuple[int, float, float]:
+    """Compare some texts one by one, at equal distances, see :class:`Rounding`."""
+    import numpy as np
+
+    count = min(MAX_ALONE, len(rows))
+    some = take(_labelled(run.spec, rows), np.linspace(0, len(rows) - 1, count).astype(int))
+    encoding = encoded_alike(run, folder, some)
+    gap = _gap(*_both(run, predict, encoding, some, postprocessor, batch_size=1))
+    return count, float(gap.max(initial=0)), float(gap.mean()) if gap.size else 0.0
 
 
 def _scores(run: Run, outputs: SplitOutputs) -> dict[str, float]:
@@ -234,11 +273,16 @@ def _scores(run: Run, outputs: SplitOutputs) -> dict[str, float]:
 
 
 def _both(
-    run: Run, predict: Predictor, encoding: Encoding, rows: Split, postprocessor: Any
+    run: Run,
+    predict: Predictor,
+    encoding: Encoding,
+    rows: Split,
+    postprocessor: Any,
+    batch_size: int = BATCH,
 ) -> tuple[SplitOutputs, SplitOutputs]:
     """Return the outputs of the run and of the export beside labels."""
     parts: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
-    for each in paired_outputs(run, predict, encoding, postprocessor):
+    for each in paired_outputs(run, predict, encoding, postprocessor, batch_size=batch_size):
         arrays = (vars(each.ours), _processed(each.theirs, run.spec))
         for found, given in zip(parts, arrays, strict=True):
             for name, values in given.items():
@@ -282,14 +326,18 @@ def _put(place: Any, rows: np.ndarray, values: np.ndarray, encoding: Encoding) -
         place[row][words[first]] = own[first]
 
 
-def _beside_labels(spec: TaskSpec, rows: Split, found: Mapping[str, Any]) -> SplitOutputs:
+def _labelled(spec: TaskSpec, rows: Split) -> Split:
+    """Return rows whose labels are 0 where they have none."""
     import numpy as np
 
-    if rows.labels is None:
-        none = [[0] * len(text) for text in rows.texts] if spec.task.is_per_word else None
-        rows = dataclasses.replace(
-            rows, labels=np.zeros(len(rows), "int32") if none is None else none
-        )
+    if rows.labels is not None:
+        return rows
+    none = [[0] * len(text) for text in rows.texts] if spec.task.is_per_word else None
+    return dataclasses.replace(rows, labels=np.zeros(len(rows), "int32") if none is None else none)
+
+
+def _beside_labels(spec: TaskSpec, rows: Split, found: Mapping[str, Any]) -> SplitOutputs:
+    rows = _labelled(spec, rows)
     outputs = found["outputs"]
     decisive = found.get("decisive") if spec.task.has_classes else None
     if decisive is not None:
