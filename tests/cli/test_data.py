@@ -118,8 +118,12 @@ def test_tags_that_the_usual_metric_cannot_score(capsys):
 def test_pairs_and_texts_without_labels(capsys, task):
     rows = [(text, f"{text} indeed", i % 2) for i, (text, _) in enumerate(ROWS)]
     write("train.csv", ("text", "other", "label"), rows)
-    pair = [] if task == "masked_lm" else ["data.pair=other"]
-    out = printed(capsys, "data.train=train.csv", f"data.task={task}", *pair)
+    columns = {
+        "similarity": ["data.pair=other"],
+        "retrieval": ["data.pair=other", "data.label=null"],
+        "masked_lm": [],
+    }
+    out = printed(capsys, "data.train=train.csv", f"data.task={task}", *columns[task])
     assert ("baselines" in out) == (task != "masked_lm")
     assert ("\nlabels" in out) == (task == "similarity")
     assert "tokens (" in out
