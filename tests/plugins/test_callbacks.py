@@ -269,7 +269,7 @@ def test_shipped_callbacks_keep_the_contract_of_a_users(tmp_path, monkeypatch):
     checked = []
     check = CallbackList._check_state
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("xferlab.experiment.train_and_test.own_folder", lambda name: Path("/none"))
+    monkeypatch.setattr("xferlab.compatibility.own_folder", lambda name: Path("/none"))
     monkeypatch.setattr(
         CallbackList,
         "_check_state",
