@@ -23,6 +23,13 @@ from xferlab.discovery import load_plugins
 # unless that is Python's own: pytest's capture would be closed in the midst of a test.
 absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
+if "SLIPCOVER_ENABLED" in os.environ:
+    from slipcover.slipcover import Slipcover
+
+    # It looks for functions in namespaces that other threads may change, and fails where they do.
+    find_functions = Slipcover.find_functions
+    Slipcover.find_functions = staticmethod(lambda items, seen: find_functions(list(items), seen))
+
 
 @pytest.fixture(autouse=True, scope="module")
 def only_built_in_plugins() -> Iterator[None]:

@@ -100,11 +100,13 @@ def assert_same(found: tuple, wanted: tuple) -> None:
 @pytest.mark.parametrize(
     "overrides",
     [
-        [],
+        pytest.param([], marks=pytest.mark.slow),
         ["train.gradient_accumulation_steps=2", "data.weight=weight"],
         ["train.precision=mixed_bfloat16", "optimizer=lion"],
         ["train.precision=mixed_float16", "schedule=constant"],
-        ["train.max_steps=30", "loss=focal", "metric=[accuracy,f1]"],
+        pytest.param(
+            ["train.max_steps=30", "loss=focal", "metric=[accuracy,f1]"], marks=pytest.mark.slow
+        ),
     ],
 )
 def test_groups_train_as_single_steps_of_keras_do(workspace, monkeypatch, overrides):
@@ -125,7 +127,9 @@ def test_a_users_callback_sees_the_weights_of_its_step(workspace, monkeypatch):
     assert trained(workspace)[0].sums == single[0].sums
 
 
-@pytest.mark.parametrize("batch", [3, AT_ONCE, AT_ONCE + 2, BATCHES + 1])
+@pytest.mark.parametrize(
+    "batch", [3, *(pytest.param(b, marks=pytest.mark.slow) for b in (AT_ONCE, BATCHES + 1))]
+)
 def test_a_run_stopped_in_an_epoch_resumes_with_the_same_bits(workspace, tmp_path, batch):
     class StopAt(Callback):
         def on_step(self, step) -> None:

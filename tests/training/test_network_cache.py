@@ -147,8 +147,8 @@ def step_of(cache) -> tuple:
     [
         (["optimizer.lr=3e-3", "schedule=cosine"], True),
         (["loss=focal"], False),
-        (["optimizer.weight_decay=0.3"], False),
-        (["schedule=constant"], False),
+        pytest.param(["optimizer.weight_decay=0.3"], False, marks=pytest.mark.slow),
+        pytest.param(["schedule=constant"], False, marks=pytest.mark.slow),
     ],
 )
 def test_runs_that_differ_in_their_rates_have_one_traced_step(
@@ -166,7 +166,9 @@ def test_runs_that_differ_in_their_rates_have_one_traced_step(
     assert together == train(workspace, tmp_path / "alone", "transfer=frozen", *changes)
 
 
-@pytest.mark.parametrize("schedule", ["constant", "reduce_on_plateau"])
+@pytest.mark.parametrize(
+    "schedule", [pytest.param("constant", marks=pytest.mark.slow), "reduce_on_plateau"]
+)
 def test_rates_that_are_no_table_are_each_runs_own(workspace, tmp_path, cache, schedule):
     overrides = ["transfer=frozen", f"schedule={schedule}", "train.epochs=5"]
     cache.is_enabled = True
