@@ -10,7 +10,7 @@ from typing import Any
 
 from xferlab.contracts import LabelKind, OutputKind, TaskSpec
 from xferlab.errors import ConfigError, PluginError
-from xferlab.origin import own_folder
+from xferlab.origin import is_own_plugin
 from xferlab.registry import REGISTRY, Registry
 
 IGNORED = {
@@ -166,7 +166,7 @@ def name_and_origin(group: str, plugin: Any, registry: Registry = REGISTRY) -> t
 def is_built_in(group: str, plugin: Any) -> bool:
     """Return whether a plugin ships with xferlab, so that its contract is tested already."""
     _, origin = name_and_origin(group, plugin)
-    return Path(origin.rpartition(":")[0]).is_relative_to(own_folder("plugins"))
+    return is_own_plugin(Path(origin.rpartition(":")[0]))
 
 
 def check_declarations(group: str, plugin: Any, spec: TaskSpec, registry: Registry) -> None:

@@ -21,6 +21,11 @@ def own_folder(name: str) -> Path:
     return inside if inside.is_dir() else PACKAGE.parent / name
 
 
+def is_own_plugin(path: Path) -> bool:
+    """Return whether a file is a plugin that ships with xferlab."""
+    return path.is_relative_to(own_folder("plugins"))
+
+
 def _bind(name: str) -> None:
     folder = own_folder(name)
     full_name = f"{__package__}.{name}"

@@ -269,7 +269,7 @@ def test_shipped_callbacks_keep_the_contract_of_a_users(tmp_path, monkeypatch):
     checked = []
     check = CallbackList._check_state
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("xferlab.compatibility.own_folder", lambda name: Path("/none"))
+    monkeypatch.setattr("xferlab.compatibility.is_own_plugin", lambda path: False)
     monkeypatch.setattr(
         CallbackList,
         "_check_state",

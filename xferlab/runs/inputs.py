@@ -20,7 +20,7 @@ from xferlab.groups import GROUPS
 from xferlab.io.atomic import digest_of, digest_of_folder, write_json
 from xferlab.io.records import read_record
 from xferlab.models.hub_cache import COMMIT
-from xferlab.origin import own_folder
+from xferlab.origin import is_own_plugin
 from xferlab.registry import REGISTRY, chosen_plugins
 from xferlab.runs.plugin_sources import sources_of
 
@@ -212,7 +212,7 @@ def _is_built_in(name: str) -> bool:
         path = file_of(name.partition(": ")[0])
     except XferlabError:
         return False
-    return path.is_relative_to(own_folder("plugins"))
+    return is_own_plugin(path)
 
 
 def changed_since(before: Mapping[str, Any], now: Inputs, config: Mapping[str, Any]) -> list[str]:

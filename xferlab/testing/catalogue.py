@@ -15,7 +15,7 @@ from xferlab.errors import printable
 from xferlab.escaping import markdown, markdown_table
 from xferlab.formatting import format_path
 from xferlab.groups import GROUPS
-from xferlab.origin import own_folder
+from xferlab.origin import is_own_plugin
 from xferlab.progress import ItemProgress
 from xferlab.registry import REGISTRY, Entry
 from xferlab.report import html_tables
@@ -99,7 +99,7 @@ def papers_of(entry: Entry) -> list[str]:
 def source_of(entry: Entry) -> str:
     """Return the distribution of a plugin, or its file where it is a local one."""
     path = Path(entry.origin.rpartition(":")[0])
-    if path.is_relative_to(own_folder("plugins")):
+    if is_own_plugin(path):
         return "xferlab"
     package = entry.cls.__module__.partition(".")[0]
     for point in importlib.metadata.entry_points(group=PLUGINS):

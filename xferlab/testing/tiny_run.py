@@ -21,7 +21,7 @@ from xferlab.config.recipe import Recipe, fitted_to, monitored
 from xferlab.config.schema import TrainConfig
 from xferlab.contracts import OutputKind, Task
 from xferlab.groups import GROUPS
-from xferlab.origin import own_folder
+from xferlab.origin import is_own_plugin
 from xferlab.registry import REGISTRY
 from xferlab.testing.finding import Subject
 from xferlab.testing.tiny_parts import BATCH, TinyData, TinyModel
@@ -153,7 +153,7 @@ class TinyRun:
     @property
     def _is_built_in(self) -> bool:
         """Whether a callback's state is held to its contract by tests of its own."""
-        return self.subject.path.is_relative_to(own_folder("plugins"))
+        return is_own_plugin(self.subject.path)
 
     def _ended(self, experiment: Experiment, callbacks: CallbackList) -> Trained:
         labels, outputs = experiment.outputs("validation")
